@@ -1,0 +1,66 @@
+"""Geometry of bounding boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class BBox:
+    """A box relative to the image: left, top, width and height in [0, 1]."""
+
+    xmin: float
+    ymin: float
+    width: float
+    height: float
+
+    def crop(self, image_width: int, image_height: int) -> tuple[int, int, int, int]:
+        """Whole pixels (left, top, width, height), truncated, at least one pixel inside the image."""
+        left = min(max(int(self.xmin * image_width), 0), image_width - 1)
+        top = min(max(int(self.ymin * image_height), 0), image_height - 1)
+        width = min(max(int(self.width * image_width), 1), image_width - left)
+        height = min(max(int(self.height * image_height), 1), image_height - top)
+        return left, top, width, height
+
+
+def corners(centres: Boxes) -> Boxes:
+    """(x centre, y centre, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
+    half = centres[:, 2:4] / 2
+    return np.concatenate((centres[:, :2] - half, centres[:, :2] + half), axis=1)
+
+
+def non_maximum_suppression(
+    boxes: Boxes, scores: NDArray[np.float32], iou_threshold: float, at_most: int
+) -> NDArray[np.intp]:
+    """Greedy suppression of boxes that overlap a better one.
+
+    Args:
+        boxes: Corners, shape (boxes, 4), in any unit.
+        scores: Shape (boxes,).
+        iou_threshold: A box is dropped when its intersection over union with a kept one is greater.
+        at_most: How many boxes to keep.
+
+    Returns:
+        Indices of the boxes kept, best first.
+    """
+    candidates = np.argsort(-scores, kind="stable")
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    areas = sizes[:, 0] * sizes[:, 1]
+    kept: list[int] = []
+    while candidates.size and len(kept) < at_most:
+        best, candidates = candidates[0], candidates[1:]
+        kept.append(int(best))
+        top_left = np.maximum(boxes[best, :2], boxes[candidates, :2])
+        bottom_right = np.minimum(boxes[best, 2:], boxes[candidates, 2:])
+        overlap = np.maximum(bottom_right - top_left, 0)
+        intersection = overlap[:, 0] * overlap[:, 1]
+        union = areas[best] + areas[candidates] - intersection
+        with np.errstate(invalid="ignore"):  # 0 / 0: boxes of no area suppress nothing
+            overlaps_too_much = (intersection / union).astype(np.float64) > iou_threshold
+        candidates = candidates[~overlaps_too_much]
+    return np.array(kept, dtype=np.intp)

@@ -1,0 +1,206 @@
+"""Names the species: crop, resize, network, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from absl import logging
+from numpy.typing import NDArray
+from PIL import Image
+
+from speciesnet.boxes import BBox
+from speciesnet.constants import Failure
+from speciesnet.engines import ClassifierEngine, load_classifier_engine
+from speciesnet.errors import InputError, ModelError
+from speciesnet.images import PreprocessedImage, to_array
+from speciesnet.model_info import ModelInfo
+from speciesnet.records import Record, make_record
+
+IMAGE_SIZE = 480  # pixels, both sides of the network's input
+TOP_CLASSES = 5
+MAX_CROPPED_ROWS = 400  # the full-image model drops at most this many rows ...
+KEPT_TENTHS = 7  # ... and keeps at least this many tenths of them
+
+
+def crop_to_box(image: NDArray[np.uint8], bboxes: Sequence[BBox]) -> NDArray[np.uint8]:
+    """The part of an image (H, W, 3) inside the first box; the whole image without boxes."""
+    if not bboxes:
+        return image
+    left, top, width, height = bboxes[0].crop(image.shape[1], image.shape[0])
+    return image[top : top + height, left : left + width]
+
+
+def crop_rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The middle rows of an image (H, W, 3), without the strips that cameras print."""
+    height = image.shape[0]
+    rows = max(height * KEPT_TENTHS // 10, height - MAX_CROPPED_ROWS)
+    top = (height - rows) // 2
+    return image[top : top + rows]
+
+
+def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
+    """Resizes as ``tf.image.resize`` does by default: bilinear, half-pixel centres, no antialiasing.
+
+    Args:
+        image: Shape (H, W, 3).
+        size: Pixels of both sides of the result.
+
+    Returns:
+        Shape (size, size, 3).
+    """
+    top, bottom, y = _interpolation(image.shape[0], size)
+    left, right, x = _interpolation(image.shape[1], size)
+    y, x = y[:, None, None], x[None, :, None]
+
+    def pixels(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+        chosen = image[rows[:, None], columns[None, :]]
+        # A multiplication, not a division: they differ in the last bit for some values.
+        return chosen.astype(np.float32) * np.float32(1 / 255)
+
+    def between(
+        first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        return first + (second - first) * weight
+
+    upper = between(pixels(top, left), pixels(top, right), x)
+    lower = between(pixels(bottom, left), pixels(bottom, right), x)
+    return (between(upper, lower, y) * np.float32(255.5)).astype(np.uint8)
+
+
+def _interpolation(
+    old: int, new: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Neighbours of each new pixel along one axis, and the weight of the second one."""
+    scale = np.float32(old) / np.float32(new)
+    position = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    floor = np.floor(position)
+    first = np.maximum(floor.astype(np.intp), 0)
+    second = np.minimum(np.ceil(position).astype(np.intp), old - 1)
+    return first, second, position - floor
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities along the last axis."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+class SpeciesNetClassifier:
+    """The classifier of a model package.
+
+    Args:
+        model_name: See ``ModelInfo``.
+        target_species_txt: File with a label a line; the logits of those that the model knows are
+            reported for every image.
+        device: "cpu", "gpu" or None for the best there is.
+        force_model_download: Downloads the package again.
+
+    Raises:
+        ModelError: The package or its classifier cannot be read.
+        InputError: The file of target species cannot be read.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        target_species_txt: str | None = None,
+        device: str | None = None,
+        force_model_download: bool = False,
+    ) -> None:
+        self.model_info = ModelInfo(model_name, force_download=force_model_download)
+        self.labels = self.model_info.read_lines("classifier_labels")
+        self.target_labels = _read_targets(target_species_txt, self.labels)
+        self.engine: ClassifierEngine = load_classifier_engine(self.model_info.classifier, device)
+        if self.engine.classes != len(self.labels):
+            raise ModelError(
+                f"The classifier {self.model_info.classifier} has {self.engine.classes} outputs but "
+                f"{self.model_info.classifier_labels} has {len(self.labels)} labels; "
+                "they must be as many."
+            )
+
+    def preprocess(
+        self,
+        img: Image.Image | NDArray[np.uint8] | None,
+        bboxes: Sequence[BBox] | None = None,
+        resize: bool = True,
+    ) -> PreprocessedImage | None:
+        """Crops and resizes an RGB image; None stays None.
+
+        Args:
+            img: The image in its full resolution.
+            bboxes: Detections, most confident first; an always-crop model crops to the first one.
+            resize: False leaves the crop in its own size.
+        """
+        if img is None:
+            return None
+        array = to_array(img)
+        height, width = array.shape[:2]
+        crop = (
+            crop_to_box(array, bboxes or [])
+            if self.model_info.type_ == "always_crop"
+            else crop_rows(array)
+        )
+        return PreprocessedImage(resize_bilinear(crop) if resize else crop, width, height)
+
+    def predict(self, filepath: str, img: PreprocessedImage | None) -> Record:
+        """``{"filepath", "classifications"}``, or ``{"filepath", "failures"}`` for None."""
+        return self.batch_predict([filepath], [img])[0]
+
+    def batch_predict(
+        self, filepaths: Sequence[str], imgs: Sequence[PreprocessedImage | None]
+    ) -> list[Record]:
+        """As ``predict``, for several images."""
+        readable = [img for img in imgs if img is not None]
+        classifications = iter(self.classify(readable))
+        return [
+            make_record(filepath, [Failure.CLASSIFIER])
+            if img is None
+            else make_record(filepath, classifications=next(classifications))
+            for filepath, img in zip(filepaths, imgs, strict=True)
+        ]
+
+    def classify(self, imgs: Sequence[PreprocessedImage]) -> list[Record]:
+        """``{"classes", "scores"[, "target_classes", "target_logits"]}`` of preprocessed images."""
+        if not imgs:
+            return []
+        batch = np.stack([img.arr for img in imgs]).astype(np.float32) / 255
+        logits = self.engine(batch)
+        return [self._top_classes(*row) for row in zip(logits, softmax(logits), strict=True)]
+
+    def _top_classes(self, logits: NDArray[np.float32], scores: NDArray[np.float32]) -> Record:
+        best = np.argsort(-scores, kind="stable")[:TOP_CLASSES]
+        classifications: Record = {
+            "classes": [self.labels[index] for index in best],
+            "scores": scores[best].tolist(),
+        }
+        if self.target_labels is not None:
+            classifications["target_classes"] = list(self.target_labels)
+            classifications["target_logits"] = [
+                float(logits[index]) for index in self.target_labels.values()
+            ]
+        return classifications
+
+
+def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict[str, int] | None:
+    """Class index of each target label that the model knows, in the order of the file."""
+    if target_species_txt is None:
+        return None
+    try:
+        with open(target_species_txt, encoding="utf-8-sig") as file:
+            lines = [line.strip() for line in file if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The target species file {target_species_txt} cannot be read ({error}); "
+            "it must be a UTF-8 text file with one label a line."
+        ) from error
+    indices = {label: index for index, label in enumerate(labels)}
+    if unknown := [line for line in lines if line not in indices]:
+        logging.warning(
+            "%d of %d lines of %s are no label of this model and are left out, the first is %r.",
+            len(unknown),
+            len(lines),
+            target_species_txt,
+            unknown[0],
+        )
+    return {line: indices[line] for line in lines if line in indices}

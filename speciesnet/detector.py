@@ -1,0 +1,195 @@
+"""Finds animals, humans and vehicles: letterbox, network, boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from speciesnet.boxes import Boxes, corners, non_maximum_suppression
+from speciesnet.constants import Detection, Failure
+from speciesnet.engines import DetectorEngine, load_detector_engine
+from speciesnet.images import PreprocessedImage, to_array
+from speciesnet.model_info import ModelInfo
+from speciesnet.records import Record, make_record
+
+# All of these are MegaDetector's own settings, as the published ensemble uses them.
+SCORE_THRESHOLD = 0.01  # of objectness, and of objectness times class probability
+IOU_THRESHOLD = 0.45
+CLASS_OFFSET = 7680.0  # pixels by which each class is moved, so that classes never overlap
+MAX_CANDIDATES = 30_000  # boxes that go into non-maximum suppression
+MAX_DETECTIONS = 300
+PADDING_VALUE = 114
+
+
+def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.uint8]:
+    """Scales an image to ``size`` on its longest side and pads both axes to a multiple of ``stride``.
+
+    Args:
+        image: Shape (H, W, 3).
+        size: Pixels of the longest side; smaller images are scaled up.
+        stride: Pixels.
+
+    Returns:
+        Shape (H', W', 3), grey where it is padded: half on each side, the odd pixel at the
+        bottom and right.
+    """
+    height, width = image.shape[:2]
+    ratio = min(size / height, size / width)
+    new_height, new_width = max(round(height * ratio), 1), max(round(width * ratio), 1)
+    if (new_height, new_width) != (height, width):
+        image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    top, bottom = _halves(-new_height % stride)
+    left, right = _halves(-new_width % stride)
+    padded = np.full(
+        (new_height + top + bottom, new_width + left + right, 3), PADDING_VALUE, dtype=np.uint8
+    )
+    padded[top : top + new_height, left : left + new_width] = image
+    return padded
+
+
+def letterbox_image(image: NDArray[np.uint8], size: int, stride: int) -> PreprocessedImage:
+    """``letterbox``, with the size that the image had."""
+    return PreprocessedImage(letterbox(image, size, stride), image.shape[1], image.shape[0])
+
+
+def _halves(padding: int) -> tuple[int, int]:
+    return round(padding / 2 - 0.1), round(padding / 2 + 0.1)
+
+
+def select_boxes(raw: NDArray[np.float32]) -> tuple[Boxes, NDArray[np.float32], NDArray[np.intp]]:
+    """The boxes of one image that survive the thresholds and non-maximum suppression.
+
+    Args:
+        raw: Shape (boxes, 5 + classes): x and y of the centre, width and height in pixels of the
+            letterboxed image, objectness, class probabilities.
+
+    Returns:
+        Corners in pixels (n, 4), scores (n,) and classes (n,), best first, n at most 300.
+    """
+    raw = raw[raw[:, 4] > SCORE_THRESHOLD]
+    class_scores = raw[:, 5:] * raw[:, 4:5]
+    classes = class_scores.argmax(axis=1)
+    scores = class_scores[np.arange(len(raw)), classes]
+    above = scores > SCORE_THRESHOLD
+    raw, classes, scores = raw[above], classes[above], scores[above]
+    if len(raw) > MAX_CANDIDATES:
+        best = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
+        raw, classes, scores = raw[best], classes[best], scores[best]
+    boxes = corners(raw[:, :4])
+    shifted = boxes + (classes.astype(np.float32) * np.float32(CLASS_OFFSET))[:, None]
+    kept = non_maximum_suppression(shifted, scores, IOU_THRESHOLD, MAX_DETECTIONS)
+    return boxes[kept], scores[kept], classes[kept]
+
+
+def scale_boxes(boxes: Boxes, padded: tuple[int, int], original: tuple[int, int]) -> Boxes:
+    """Corners in the letterboxed image to whole pixels of the original.
+
+    Args:
+        boxes: Shape (boxes, 4).
+        padded: Height and width of the letterboxed image.
+        original: Height and width of the original.
+    """
+    gain = min(padded[0] / original[0], padded[1] / original[1])
+    pad_x = (padded[1] - original[1] * gain) / 2
+    pad_y = (padded[0] - original[0] * gain) / 2
+    scaled = boxes.copy()
+    scaled[:, [0, 2]] -= pad_x
+    scaled[:, [1, 3]] -= pad_y
+    scaled /= gain
+    scaled[:, [0, 2]] = scaled[:, [0, 2]].clip(0, original[1])
+    scaled[:, [1, 3]] = scaled[:, [1, 3]].clip(0, original[0])
+    return scaled.round()
+
+
+def relative_boxes(boxes: Boxes, original: tuple[int, int]) -> list[list[float]]:
+    """Corners in pixels to [xmin, ymin, width, height] in [0, 1].
+
+    Centre and size are float32 and the rest is not: crops truncate, so the last bit matters.
+    """
+    height, width = original
+    centre_x = (boxes[:, 0] + boxes[:, 2]) / 2 / width
+    centre_y = (boxes[:, 1] + boxes[:, 3]) / 2 / height
+    widths = (boxes[:, 2] - boxes[:, 0]) / width
+    heights = (boxes[:, 3] - boxes[:, 1]) / height
+    return [
+        [x - w / 2, y - h / 2, w, h]
+        for x, y, w, h in zip(
+            centre_x.tolist(), centre_y.tolist(), widths.tolist(), heights.tolist(), strict=True
+        )
+    ]
+
+
+def to_detections(
+    raw: NDArray[np.float32], padded: tuple[int, int], original: tuple[int, int]
+) -> list[Record]:
+    """The network's answer for one image to its detections, most confident first.
+
+    Args:
+        raw: See ``select_boxes``.
+        padded: Height and width of the letterboxed image.
+        original: Height and width of the original.
+
+    Returns:
+        ``[{"category", "label", "conf", "bbox"}, ...]``.
+    """
+    boxes, scores, classes = select_boxes(raw)
+    relative = relative_boxes(scale_boxes(boxes, padded, original), original)
+    detections = []
+    for bbox, score, index in zip(relative, scores.tolist(), classes.tolist(), strict=True):
+        category = str(index + 1)
+        label = Detection.from_category(category).value
+        detections.append({"category": category, "label": label, "conf": score, "bbox": bbox})
+    return detections
+
+
+class SpeciesNetDetector:
+    """The detector of a model package.
+
+    Args:
+        model_name: See ``ModelInfo``.
+        device: "cpu", "cuda", "mps" or None for the best there is.
+
+    Raises:
+        ModelError: The package or its detector cannot be read.
+    """
+
+    def __init__(self, model_name: str, device: str | None = None) -> None:
+        self.model_info = ModelInfo(model_name)
+        self.engine: DetectorEngine = load_detector_engine(self.model_info.detector_path(), device)
+
+    def preprocess(self, img: Image.Image | NDArray[np.uint8] | None) -> PreprocessedImage | None:
+        """Letterboxes an RGB image; None stays None."""
+        if img is None:
+            return None
+        return letterbox_image(to_array(img), self.engine.image_size, self.engine.stride)
+
+    def predict(self, filepath: str, img: PreprocessedImage | None) -> Record:
+        """``{"filepath", "detections"}`` of one image, or ``{"filepath", "failures"}`` for None."""
+        return self.batch_predict([filepath], [img])[0]
+
+    def batch_predict(
+        self, filepaths: Sequence[str], imgs: Sequence[PreprocessedImage | None]
+    ) -> list[Record]:
+        """As ``predict``, for several images whose letterboxed shapes are the same."""
+        readable = [img for img in imgs if img is not None]
+        detections = iter(self.detect(readable))
+        return [
+            make_record(filepath, [Failure.DETECTOR])
+            if img is None
+            else make_record(filepath, detections=next(detections))
+            for filepath, img in zip(filepaths, imgs, strict=True)
+        ]
+
+    def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[Record]]:
+        """Detections of letterboxed images of one shape."""
+        if not imgs:
+            return []
+        raw = self.engine(np.stack([img.arr for img in imgs]))
+        return [
+            to_detections(boxes, img.arr.shape[:2], (img.orig_height, img.orig_width))
+            for boxes, img in zip(raw, imgs, strict=True)
+        ]

@@ -1,0 +1,217 @@
+"""Reads detector checkpoints as data: no pickled code is ever run.
+
+A YOLOv5 checkpoint is a pickled module. Its classes are stood in for by inert records, from which the
+network is built anew; whatever else a pickle asks for is refused by name.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from speciesnet.constants import Detection
+from speciesnet.engines.yolov5 import (
+    C3,
+    SPPF,
+    Concat,
+    Conv,
+    Detect,
+    DetectionModel,
+)
+from speciesnet.errors import ModelError
+
+# Packages of the pickled classes: YOLOv5's repository, and the PyPI package.
+_PREFIXES = ("models.", "yolov5.models.")
+_YOLOV5_CLASSES = (
+    "common.Bottleneck",
+    "common.C3",
+    "common.Concat",
+    "common.Conv",
+    "common.SPPF",
+    "yolo.Detect",
+    "yolo.DetectionModel",
+    "yolo.Model",
+)
+_TORCH_CLASSES = (
+    "torch.nn.modules.activation.SiLU",
+    "torch.nn.modules.batchnorm.BatchNorm2d",
+    "torch.nn.modules.container.ModuleList",
+    "torch.nn.modules.container.Sequential",
+    "torch.nn.modules.conv.Conv2d",
+    "torch.nn.modules.linear.Identity",
+    "torch.nn.modules.pooling.MaxPool2d",
+    "torch.nn.modules.upsampling.Upsample",
+)
+# Plain data beside the network: metrics, options, paths.
+_DATA_CLASSES = (
+    "argparse.Namespace",
+    "datetime.datetime",
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
+    "numpy.core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy.dtype",
+    "numpy.ndarray",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+)
+_ULTRALYTICS = "ultralytics."
+
+
+class _Record:
+    """Stands in for a pickled object: keeps what it was made of and what it held."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> _Record:
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.__dict__.update(state)
+
+    @property
+    def kind(self) -> str:
+        """Name of the class that the record stands in for."""
+        return type(self).__name__
+
+    def child(self, name: str) -> Any:
+        """A submodule, or a plain attribute."""
+        modules = self.__dict__.get("_modules", {})
+        return modules[name] if name in modules else self.__dict__[name]
+
+    def children(self) -> list[_Record]:
+        """The submodules, in order."""
+        return list(self.__dict__["_modules"].values())
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """Parameters and buffers by their dotted names, as in a state dict."""
+        found: dict[str, Tensor] = {}
+        for table in ("_parameters", "_buffers"):
+            for name, tensor in self.__dict__.get(table, {}).items():
+                if tensor is not None:
+                    found[prefix + name] = tensor.detach()
+        for name, module in self.__dict__.get("_modules", {}).items():
+            if module is not None:
+                found |= module.tensors(f"{prefix}{name}.")
+        return found
+
+
+def is_ultralytics_checkpoint(path: Path) -> bool:
+    """Whether the pickle was saved by ultralytics, not by YOLOv5; raises ``ModelError``."""
+    return any(name.startswith(_ULTRALYTICS) for name in globals_of(path))
+
+
+def globals_of(path: Path) -> list[str]:
+    """Dotted names, beyond torch's own tensors, that a checkpoint's pickle asks for.
+
+    Raises:
+        ModelError: The file is not a checkpoint.
+    """
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise _damaged(path, error) from error
+
+
+def refuse_globals(path: Path, names: list[str]) -> None:
+    """Raises the ``ModelError`` for a checkpoint that asks for more than data."""
+    raise ModelError(
+        f"The detector {path} asks to run {', '.join(names)}, which no MegaDetector checkpoint needs; "
+        "it is refused: get the file again from a source that you trust."
+    )
+
+
+def read_yolov5_checkpoint(path: Path) -> DetectionModel:
+    """The network of a YOLOv5 checkpoint, in float32 and evaluation mode.
+
+    Raises:
+        ModelError: The file is damaged, asks to run code, or holds another kind of network.
+    """
+    names = globals_of(path)
+    allowed = {prefix + name for prefix in _PREFIXES for name in _YOLOV5_CLASSES}
+    allowed.update(_TORCH_CLASSES, _DATA_CLASSES)
+    if foreign := [name for name in names if name not in allowed]:
+        refuse_globals(path, foreign)
+    stand_ins = [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names]
+    try:
+        with torch.serialization.safe_globals(stand_ins):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise _damaged(path, error) from error
+
+    try:
+        record = checkpoint["model"]
+        # Never the "ema" that stands beside it: published results were made with the model.
+        network = _build(record)
+        tensors = {name: tensor.float() for name, tensor in record.tensors().items()}
+        tensors = {name: t for name, t in tensors.items() if not name.endswith(".anchor_grid")}
+        network.load_state_dict(tensors)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise ModelError(
+            f"The detector {path} does not hold a YOLOv5 network as MegaDetector v5 does "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    if network.detect.nc != len(Detection):
+        raise ModelError(
+            f"The detector {path} tells {network.detect.nc} classes apart; it must be 3: animal, "
+            "human and vehicle."
+        )
+    return network.eval()
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    if not zipfile.is_zipfile(path):
+        what = "it is not a PyTorch checkpoint, or was not downloaded whole"
+    else:
+        what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'damaged'}"
+    return ModelError(f"The detector {path} cannot be read ({what}); get it again.")
+
+
+def _build(record: _Record) -> DetectionModel:
+    layers = record.child("model").children()
+    inputs = [layer.child("f") for layer in layers]
+    network = DetectionModel([_build_layer(layer) for layer in layers], inputs)
+    strides = network.detect.stride
+    if not (strides > 0).all():
+        raise ValueError("the detection head has no strides")
+    return network
+
+
+def _build_layer(record: _Record) -> nn.Module:
+    """The module that a record describes, its tensors not yet loaded."""
+    tensors = record.tensors()
+    if record.kind == "Conv":
+        conv = record.child("conv")
+        c2, c1, k, _ = tensors["conv.weight"].shape
+        return Conv(c1, c2, k, conv.child("stride")[0], conv.child("padding")[0])
+    if record.kind == "C3":
+        c1 = tensors["cv1.conv.weight"].shape[1]
+        c2 = tensors["cv3.conv.weight"].shape[0]
+        blocks = record.child("m").children()
+        return C3(c1, c2, len(blocks), shortcut=all(block.child("add") for block in blocks))
+    if record.kind == "SPPF":
+        c1 = tensors["cv1.conv.weight"].shape[1]
+        c2 = tensors["cv2.conv.weight"].shape[0]
+        return SPPF(c1, c2, record.child("m").child("kernel_size"))
+    if record.kind == "Concat":
+        return Concat(record.child("d"))
+    if record.kind == "Upsample":
+        scale = record.child("scale_factor")
+        return nn.Upsample(scale_factor=scale, mode=record.child("mode"))
+    if record.kind == "Detect":
+        channels = [module.tensors()["weight"].shape[1] for module in record.child("m").children()]
+        return Detect(record.child("nc"), tensors["anchors"], record.child("stride"), channels)
+    raise TypeError(f"layer {record.kind} is not one of MegaDetector v5's")
+
+
+def stride_of(network: DetectionModel) -> int:
+    """Pixels that both sides of the network's input must be multiples of."""
+    return math.ceil(float(network.detect.stride.max()))

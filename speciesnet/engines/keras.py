@@ -1,0 +1,141 @@
+"""Keras 2 classifiers on TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speciesnet.errors import ModelError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Where a saved Keras 2 model may take its parts from.
+_KERAS_MODULE = re.compile(
+    r"(tf_)?keras\.(layers|initializers|regularizers|constraints|activations|mixed_precision"
+    r"|src\.engine\.(functional|sequential|input_layer)|src\.layers\..+)"
+)
+_RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "SlicingOpLambda", "ClassMethod", "InstanceMethod"})
+# TFOpLambda layers call a TensorFlow function by name; these only compute.
+_PURE_FUNCTIONS = ("math.", "nn.", "__operators__.", "cast", "identity", "reshape")
+_PLAIN_DATA = frozenset({"__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "TensorShape"})
+
+
+class KerasEngine:
+    """Runs a ``.keras`` file saved by Keras 2; see ``ClassifierEngine``.
+
+    Args:
+        path: The file.
+        device: "cpu" hides graphics cards from TensorFlow; anything else leaves the choice to it.
+
+    Raises:
+        ModelError: The file is damaged, refers to code outside Keras, or TensorFlow is missing.
+    """
+
+    def __init__(self, path: Path, device: str | None = None) -> None:
+        _refuse_foreign_code(path)
+        try:
+            with _without_greetings():
+                import tensorflow as tf
+                import tf_keras
+        except ImportError as error:
+            raise ModelError(
+                f"The classifier needs TensorFlow and tf_keras ({error}): "
+                "pip install --upgrade speciesnet."
+            ) from error
+        self._device = "/CPU:0" if device == "cpu" else None
+        for gpu in tf.config.list_physical_devices("GPU"):
+            try:
+                # Without this TensorFlow takes all of the card's memory, and PyTorch none.
+                tf.config.experimental.set_memory_growth(gpu, True)
+            except RuntimeError:  # it was set up already
+                pass
+        try:
+            with tf.device(self._device):
+                model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
+            height, width, channels = model.input_shape[1:]
+            self.classes: int = model.output_shape[-1]
+        except Exception as error:  # Keras raises nearly anything on files that it cannot read
+            raise ModelError(
+                f"The classifier {path} cannot be read ({type(error).__name__}: "
+                f"{str(error).strip().splitlines()[0] if str(error).strip() else 'damaged'}); "
+                "get it again."
+            ) from error
+        signature = [tf.TensorSpec([None, height, width, channels], tf.float32)]
+        self._predict = tf.function(lambda x: model(x, training=False), input_signature=signature)
+        self._tf = tf
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._tf.device(self._device):
+            return self._predict(self._tf.constant(images)).numpy()
+
+
+@contextmanager
+def _without_greetings() -> Iterator[None]:
+    """Holds back what TensorFlow's C++ writes to standard error when it is imported.
+
+    No setting of TensorFlow keeps it from doing so; if the import fails, it is shown.
+    """
+    try:
+        standard_error = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(standard_error, held_back.read())
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+
+
+def _refuse_foreign_code(path: Path) -> None:
+    """Keras imports whatever module a file names; only its own are let through."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"The classifier {path} is not a .keras file, or was not downloaded whole ({error}); "
+            "get it again."
+        ) from error
+    for part in _objects(config):
+        module, name = part.get("module"), part.get("class_name")
+        if module is None:
+            is_known = name in _PLAIN_DATA
+        elif name == "TFOpLambda":
+            is_known = str(part.get("config", {}).get("function", "")).startswith(_PURE_FUNCTIONS)
+        else:
+            is_known = bool(_KERAS_MODULE.fullmatch(str(module))) and name not in _RUNS_CODE
+        if not is_known:
+            what = name if module is None else f"{module}.{name}"
+            raise ModelError(
+                f"The classifier {path} asks to run {what}, which no SpeciesNet classifier needs; "
+                "it is refused: get the file again from a source that you trust."
+            )
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object of a configuration that describes something to be made."""
+    if isinstance(config, dict):
+        if "class_name" in config or "module" in config:
+            yield config
+        for value in config.values():
+            yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)

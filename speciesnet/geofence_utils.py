@@ -1,0 +1,17 @@
+"""Names that other programs import from here; they live in ``geofence`` and ``taxonomy``."""
+
+from speciesnet.geofence import (
+    geofence_animal_classification,
+    roll_up_labels_to_first_matching_level,
+    should_geofence_animal_classification,
+)
+from speciesnet.taxonomy import get_ancestor_at_level
+from speciesnet.taxonomy import taxonomy_key as get_full_class_name
+
+__all__ = [
+    "geofence_animal_classification",
+    "get_ancestor_at_level",
+    "get_full_class_name",
+    "roll_up_labels_to_first_matching_level",
+    "should_geofence_animal_classification",
+]

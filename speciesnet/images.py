@@ -1,0 +1,152 @@
+"""From a path or URL to an RGB image."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import numpy as np
+from absl import logging
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps
+
+from speciesnet.errors import ImageError
+
+# Cameras leave cut-off files behind; what there is of them is worth looking at.
+ImageFile.LOAD_TRUNCATED_IMAGES = True
+
+CLOUD_SCHEMES = {"az": "az", "gs": "gs", "s3": "s3"}  # URL scheme to the extra that reads it
+WEB_SCHEMES = ("http", "https")
+WEB_TIMEOUT = 30  # seconds to connect, and between two bytes
+MAX_WEB_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class PreprocessedImage:
+    """An image in the form that a network takes.
+
+    Attributes:
+        arr: Shape (H, W, 3), uint8.
+        orig_width: Pixels of the image that it was made from.
+        orig_height: Pixels of the image that it was made from.
+    """
+
+    arr: NDArray[np.uint8]
+    orig_width: int
+    orig_height: int
+
+
+def to_array(img: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shape (H, W, 3) of an RGB image."""
+    return np.asarray(img)
+
+
+def scheme_of(filepath: str) -> str | None:
+    """``s3`` for ``s3://...`` and so on for clouds and the web; None for a local path."""
+    scheme = urlsplit(filepath).scheme.lower() if "://" in filepath else ""
+    return scheme if scheme in CLOUD_SCHEMES or scheme in WEB_SCHEMES else None
+
+
+def file_exists(filepath: str) -> bool:
+    """Whether a local path or URL names a file that can be opened."""
+    if scheme_of(filepath) is None:
+        return Path(filepath).is_file()
+    try:
+        with _open(filepath):
+            return True
+    except (OSError, ImageError):
+        return False
+
+
+def read_image(filepath: str) -> Image.Image:
+    """Decodes an image, whole and upright, as RGB.
+
+    Alpha is dropped, 16-bit values are clipped at 255, animations give their first frame; a
+    truncated file gives what there is of it.
+
+    Raises:
+        ImageError: It cannot be opened or decoded; the message says why, without the path.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Large images are welcome; Pillow still refuses those of more than 179 megapixels.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with _open(filepath) as file, Image.open(file) as image:
+                image.load()
+                exif = image.getexif()
+                rgb = image.convert("RGB")
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError("it has too many pixels (more than 179 million)") from error
+    except FileNotFoundError as error:
+        raise ImageError("there is no such file") from error
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise ImageError(_reason(error)) from error
+    return _upright(rgb, exif)
+
+
+def load_rgb_image(filepath: str) -> Image.Image | None:
+    """As ``read_image``, but a file that cannot be read is logged and gives None."""
+    try:
+        return read_image(filepath)
+    except ImageError as error:
+        logging.warning("Cannot read image %s: %s.", filepath, error)
+        return None
+
+
+def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
+    try:
+        image.getexif().update(exif)
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # damaged EXIF is no reason to lose the picture
+        logging.debug("Orientation ignored: %s.", error)
+        return image
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is empty, damaged or not an image"
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _open(filepath: str) -> IO[bytes]:
+    scheme = scheme_of(filepath)
+    if scheme in WEB_SCHEMES:
+        return io.BytesIO(_download(filepath))
+    if scheme in CLOUD_SCHEMES:
+        return _open_in_cloud(filepath, CLOUD_SCHEMES[scheme])
+    return open(filepath, "rb")
+
+
+def _download(url: str) -> bytes:
+    import requests
+
+    try:
+        with requests.get(url, timeout=WEB_TIMEOUT, stream=True) as response:
+            response.raise_for_status()
+            content = bytearray()
+            for chunk in response.iter_content(2**16):
+                content += chunk
+                if len(content) > MAX_WEB_BYTES:
+                    raise ImageError(f"it is larger than {MAX_WEB_BYTES // 2**20} MiB")
+    except requests.RequestException as error:
+        raise ImageError(f"download failed: {error}") from error
+    return bytes(content)
+
+
+def _open_in_cloud(url: str, extra: str) -> IO[bytes]:
+    try:
+        from cloudpathlib import AnyPath
+        from cloudpathlib.exceptions import MissingDependenciesError
+    except ImportError as error:
+        raise ImageError(f"reading {extra}:// needs: pip install 'speciesnet[{extra}]'") from error
+    try:
+        path = AnyPath(url)
+    except MissingDependenciesError as error:
+        raise ImageError(f"reading {extra}:// needs: pip install 'speciesnet[{extra}]'") from error
+    return path.open("rb")

@@ -1,0 +1,294 @@
+"""What a run is about: images, and where each was taken."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from speciesnet import geolocation
+from speciesnet.errors import InputError
+
+IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+
+_TEXT_FIELDS = ("country", "admin1_region")
+_COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One image to predict.
+
+    Attributes:
+        filepath: Path or URL.
+        country: ISO 3166-1 alpha-3 code.
+        admin1_region: State or province code.
+        latitude: Degrees in [-90, 90].
+        longitude: Degrees in [-180, 180].
+    """
+
+    filepath: str
+    country: str | None = None
+    admin1_region: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+    @property
+    def location(self) -> dict[str, Any]:
+        """What a record says of the place; coordinates only as a pair."""
+        values = {"country": self.country, "admin1_region": self.admin1_region}
+        if self.latitude is not None and self.longitude is not None:
+            values |= {"latitude": self.latitude, "longitude": self.longitude}  # type: ignore[dict-item]
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def prepare_instances_dict(
+    instances_dict: Mapping[str, Any] | None = None,
+    instances_json: str | None = None,
+    filepaths: Sequence[str] | None = None,
+    filepaths_txt: str | None = None,
+    folders: Sequence[str] | None = None,
+    folders_txt: str | None = None,
+    country: str | None = None,
+    admin1_region: str | None = None,
+) -> dict[str, Any]:
+    """The instances of a run in the form of an instances JSON, from exactly one kind of input.
+
+    Args:
+        instances_dict: ``{"instances": [{"filepath": ...}, ...]}``.
+        instances_json: A file that holds one.
+        filepaths: Images.
+        filepaths_txt: A file with one image a line.
+        folders: Folders, searched for images at any depth.
+        folders_txt: A file with one folder a line.
+        country: For every instance, ISO 3166-1 alpha-3.
+        admin1_region: For every instance; needs a country.
+
+    Raises:
+        InputError: The input is missing, malformed or empty.
+    """
+    instances = prepare_instances(
+        instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt,
+        country, admin1_region,
+    )  # fmt: skip
+    return {"instances": [{"filepath": i.filepath, **i.location} for i in instances]}
+
+
+def prepare_instances(
+    instances_dict: Mapping[str, Any] | None = None,
+    instances_json: str | None = None,
+    filepaths: Sequence[str] | None = None,
+    filepaths_txt: str | None = None,
+    folders: Sequence[str] | None = None,
+    folders_txt: str | None = None,
+    country: str | None = None,
+    admin1_region: str | None = None,
+) -> list[Instance]:
+    """As ``prepare_instances_dict``, as a list of instances."""
+    inputs = (instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt)
+    given = sum(value is not None for value in inputs)
+    if given != 1:
+        raise InputError(
+            f"{'No' if not given else 'More than one'} input is given; give exactly one of --folders, "
+            "--folders_txt, --filepaths, --filepaths_txt, --instances_json."
+        )
+    if instances_dict is not None:
+        instances = parse_instances(instances_dict, "the instances")
+    elif instances_json is not None:
+        instances = parse_instances(_read_json(instances_json), instances_json)
+    else:
+        if folders_txt is not None:
+            folders = _read_lines(folders_txt, "folder")
+        if filepaths_txt is not None:
+            filepaths = _read_lines(filepaths_txt, "image")
+        paths = find_images(folders) if folders is not None else list(filepaths or [])
+        instances = [Instance(path) for path in paths]
+    if not instances:
+        raise InputError("There are no images to predict: the list of images is empty.")
+    return _set_place(instances, country, admin1_region)
+
+
+def find_images(folders: Iterable[str]) -> list[str]:
+    """Images under folders at any depth, once each, in component-wise order, with forward slashes.
+
+    Raises:
+        InputError: A folder does not exist, or there is no image in any of them.
+    """
+    folders = list(folders)
+    found: set[str] = set()
+    for folder in folders:
+        if not Path(folder).is_dir():
+            kind = "is a file, not a folder" if Path(folder).exists() else "does not exist"
+            raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
+        for parent, _, names in os.walk(folder, onerror=_warn_unreadable):
+            images = [name for name in names if Path(name).suffix.lower() in IMAGE_EXTENSIONS]
+            if images:
+                base = Path(parent)
+                found.update((base / name).as_posix() for name in images)
+    if not found:
+        raise InputError(
+            f"There are no images in {', '.join(folders)}: no file name ends with "
+            f"{' '.join(sorted(IMAGE_EXTENSIONS))}."
+        )
+    return sorted(found, key=lambda path: path.split("/"))
+
+
+def _warn_unreadable(error: OSError) -> None:
+    logging.warning("Cannot look into %s: %s.", error.filename, error.strerror)
+
+
+def parse_instances(document: Any, source: str) -> list[Instance]:
+    """Checks ``{"instances": [...]}`` and makes instances of it.
+
+    Args:
+        document: The parsed JSON.
+        source: What messages call it.
+
+    Raises:
+        InputError: A field is missing or wrong; the message names it.
+    """
+    if not isinstance(document, Mapping) or not isinstance(document.get("instances"), list):
+        raise InputError(
+            f'{source} has no list "instances"; it must look like '
+            '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
+        )
+    return [_parse_instance(raw, source, i) for i, raw in enumerate(document["instances"], start=1)]
+
+
+def _parse_instance(raw: Any, source: str, number: int) -> Instance:
+    where = f"Instance {number} of {source}"
+    if not isinstance(raw, Mapping):
+        raise InputError(
+            f'{where} is no JSON object; it must look like {{"filepath": "image.jpg"}}.'
+        )
+    filepath = raw.get("filepath")
+    if not isinstance(filepath, str) or not filepath:
+        raise InputError(f'{where} lacks "filepath", or it is no text.')
+    where = f"{where} ({filepath})"
+    for field in _TEXT_FIELDS:
+        if not isinstance(raw.get(field), str | None):
+            raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be a text.')
+    for field, limit in _COORDINATES.items():
+        value = raw.get(field)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f'{where} has {value!r} as "{field}"; it must be a number in degrees.')
+        if not math.isfinite(value) or abs(value) > limit:
+            raise InputError(
+                f'{where} has {value!r} as "{field}"; it must lie between {-limit:g} and {limit:g}.'
+            )
+    country, region = raw.get("country") or None, raw.get("admin1_region") or None
+    if country is not None:
+        geolocation.check_country(country, f'{where} has a "country" that is wrong:')
+    if region is not None:
+        geolocation.check_admin1_region(
+            region, country, f'{where} has an "admin1_region" that is wrong:'
+        )
+    return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
+
+
+def _set_place(
+    instances: list[Instance], country: str | None, admin1_region: str | None
+) -> list[Instance]:
+    """``country`` and ``admin1_region`` apply to every instance; the former alone leaves regions."""
+    if admin1_region and not country:
+        raise InputError(
+            f"--admin1_region {admin1_region} needs a country to lie in; add, for example, --country USA."
+        )
+    if not country:
+        return instances
+    geolocation.check_country(country, "--country")
+    if admin1_region:
+        geolocation.check_admin1_region(admin1_region, country, "--admin1_region")
+        return [replace(i, country=country, admin1_region=admin1_region) for i in instances]
+    return [replace(i, country=country) for i in instances]
+
+
+def resolve_locations(
+    instances: Sequence[Instance], *, country_from_coordinates: bool = False
+) -> list[Instance]:
+    """Fills in what coordinates tell.
+
+    A region is looked up for instances of the USA that have none, and dropped where there is no
+    country.
+
+    Args:
+        instances: As they were given.
+        country_from_coordinates: A missing country is looked up too, and one that contradicts the
+            coordinates is overwritten.
+    """
+
+    def needs_lookup(i: Instance) -> bool:
+        if i.latitude is None or i.longitude is None:
+            return False
+        return country_from_coordinates or (i.country == geolocation.USA and not i.admin1_region)
+
+    points = sorted({(i.latitude, i.longitude) for i in instances if needs_lookup(i)})  # type: ignore[type-var]
+    places = dict(zip(points, geolocation.nearest_places(points), strict=True))  # type: ignore[arg-type]
+
+    resolved = []
+    for i in instances:
+        if (place := places.get((i.latitude, i.longitude))) is not None:
+            i = _at_place(i, *place, country_from_coordinates)
+        resolved.append(replace(i, admin1_region=None) if i.admin1_region and not i.country else i)
+    return resolved
+
+
+def _at_place(
+    instance: Instance, country: str, region: str | None, country_from_coordinates: bool
+) -> Instance:
+    if country_from_coordinates and country and instance.country != country:
+        if instance.country:
+            logging.warning(
+                "%s lies in %s, not in %s: its country is overwritten.",
+                instance.filepath,
+                country,
+                instance.country,
+            )
+        instance = replace(instance, country=country, admin1_region=None)
+    if instance.country == geolocation.USA and not instance.admin1_region:
+        return replace(instance, admin1_region=region)
+    return instance
+
+
+def split_paths(text: str) -> list[str]:
+    """The paths of a command-line list: one path with commas if that exists, else comma-separated."""
+    if Path(text).exists():
+        return [text]
+    try:
+        parts = next(csv.reader([text], strict=True), [])
+    except csv.Error:
+        parts = text.split(",")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _read_json(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"The instances file {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"The instances file {path} is not valid JSON: {error}.") from error
+
+
+def _read_lines(path: str, what: str) -> list[str]:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"The list of {what}s {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"The list of {what}s {path} is not UTF-8 text; save it as UTF-8."
+        ) from error
+    lines = [line.strip() for line in text.split("\n")]
+    if not any(lines):
+        raise InputError(f"The list of {what}s {path} is empty; it must have one {what} a line.")
+    return [line for line in lines if line]

@@ -1,0 +1,298 @@
+"""SpeciesNet: detect, classify, decide, or all of it, over the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import cached_property
+from typing import Any, Literal, TypedDict
+
+from absl import logging
+from typing_extensions import Unpack
+
+from speciesnet import pipeline
+from speciesnet.classifier import SpeciesNetClassifier
+from speciesnet.constants import RUN_MODES, Failure, RunMode
+from speciesnet.detector import SpeciesNetDetector
+from speciesnet.ensemble import (
+    PredictionCombiner,
+    SpeciesNetEnsemble,
+    combine_predictions_for_single_item,
+)
+from speciesnet.errors import InputError
+from speciesnet.instances import Instance, prepare_instances, resolve_locations
+from speciesnet.model_info import ModelInfo
+from speciesnet.pipeline import Photo
+from speciesnet.predictions import PredictionsFile, PredictionsList, RunSettings
+from speciesnet.progress import ProgressBars
+from speciesnet.records import Record, make_record
+
+Components = Literal["all", "classifier", "detector", "ensemble"]
+Predictions = dict[str, list[Record]]
+PastRecords = Mapping[str, Record]
+
+_STAGES: dict[Components, tuple[str, ...]] = {
+    "all": ("Detector", "Classifier", "Ensemble"),
+    "detector": ("Detector",),
+    "classifier": ("Classifier",),
+    "ensemble": ("Ensemble",),
+}
+
+
+class RunOptions(TypedDict, total=False):
+    """Keyword arguments of every verb of ``SpeciesNet``; exactly one of the first six.
+
+    Attributes:
+        instances_dict: ``{"instances": [{"filepath": ..., "country": ...}, ...]}``.
+        instances_json: A JSON file that holds the same.
+        filepaths: Images.
+        filepaths_txt: A file with one image a line.
+        folders: Folders, searched for images at any depth.
+        folders_txt: A file with one folder a line.
+        country: ISO 3166-1 alpha-3 code of all images.
+        admin1_region: State or province of all images; needs a country.
+        run_mode: ``multi_thread`` (default), ``multi_process`` or ``single_thread``.
+        batch_size: Images that a network takes at once (default 8).
+        progress_bars: Whether to show them (default False).
+        predictions_json: File to write, which a later run goes on with; the default answers a dict.
+    """
+
+    instances_dict: Mapping[str, Any] | None
+    instances_json: str | None
+    filepaths: Sequence[str] | None
+    filepaths_txt: str | None
+    folders: Sequence[str] | None
+    folders_txt: str | None
+    country: str | None
+    admin1_region: str | None
+    run_mode: RunMode
+    batch_size: int
+    progress_bars: bool
+    predictions_json: str | None
+
+
+class SpeciesNet:
+    """A model package, ready to predict. Networks are loaded when they are first needed.
+
+    Args:
+        model_name: See ``ModelInfo``.
+        components: What will be asked of it; verbs that need more raise ``InputError``.
+        geofence: False turns geofencing off.
+        target_species_txt: File with a label a line, whose logits are reported for every image.
+        combine_predictions_fn: What decides on one image; see ``PredictionCombiner``.
+        multiprocessing: Makes ``multi_process`` the default run mode.
+
+    Raises:
+        ModelError: The package cannot be found or is broken.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        components: Components = "all",
+        geofence: bool = True,
+        target_species_txt: str | None = None,
+        combine_predictions_fn: PredictionCombiner = combine_predictions_for_single_item,
+        multiprocessing: bool = False,
+    ) -> None:
+        if components not in _STAGES:
+            raise InputError(f"components is {components!r}; it must be {', '.join(_STAGES)}.")
+        self.model_info = ModelInfo(model_name)
+        self.components: Components = components
+        self._geofence = geofence
+        self._target_species_txt = target_species_txt
+        self._combine_predictions_fn = combine_predictions_fn
+        self._run_mode: RunMode = "multi_process" if multiprocessing else "multi_thread"
+
+    @cached_property
+    def detector(self) -> SpeciesNetDetector:
+        """The detector, loaded on first use."""
+        return SpeciesNetDetector(self.model_info.model_name)
+
+    @cached_property
+    def classifier(self) -> SpeciesNetClassifier:
+        """The classifier, loaded on first use."""
+        return SpeciesNetClassifier(
+            self.model_info.model_name, target_species_txt=self._target_species_txt
+        )
+
+    @cached_property
+    def ensemble(self) -> SpeciesNetEnsemble:
+        """The ensemble, loaded on first use."""
+        return SpeciesNetEnsemble(
+            self.model_info.model_name, self._geofence, self._combine_predictions_fn
+        )
+
+    def predict(self, **options: Unpack[RunOptions]) -> Predictions | None:
+        """Detects, classifies and decides.
+
+        Returns:
+            ``{"predictions": [record, ...]}`` in the order of the instances, or None when it went to
+            ``predictions_json``.
+
+        Raises:
+            InputError: The input is missing or wrong.
+            ModelError: A network cannot be loaded.
+            OutputError: ``predictions_json`` cannot be written, or belongs to another run.
+        """
+        return self._run("all", options)
+
+    def detect(self, **options: Unpack[RunOptions]) -> Predictions | None:
+        """Finds animals, humans and vehicles; otherwise as ``predict``."""
+        return self._run("detector", options)
+
+    def classify(
+        self, *, detections_dict: PastRecords | None = None, **options: Unpack[RunOptions]
+    ) -> Predictions | None:
+        """Names species; otherwise as ``predict``.
+
+        Args:
+            detections_dict: Records of ``detect`` by filepath, for models that crop. Images without
+                any are classified whole.
+            **options: See ``RunOptions``.
+        """
+        return self._run("classifier", options, detections=detections_dict)
+
+    def ensemble_from_past_runs(
+        self,
+        *,
+        detections_dict: PastRecords | None = None,
+        classifications_dict: PastRecords | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Predictions | None:
+        """Decides from records of ``detect`` and ``classify``, by filepath; reads no image."""
+        return self._run(
+            "ensemble", options, detections=detections_dict, classifications=classifications_dict
+        )
+
+    def _run(
+        self,
+        components: Components,
+        options: RunOptions,
+        detections: PastRecords | None = None,
+        classifications: PastRecords | None = None,
+    ) -> Predictions | None:
+        inputs: dict[str, Any] = dict(options)
+        run_options = {
+            key: inputs.pop(key)
+            for key in ("run_mode", "batch_size", "progress_bars")
+            if key in inputs
+        }
+        predictions_json = inputs.pop("predictions_json", None)
+        instances = resolve_locations(prepare_instances(**inputs))
+        if predictions_json is None:
+            output = PredictionsList(instances)
+            self.fill(output, components, detections, classifications, **run_options)
+            return {"predictions": output.records}
+        settings = self.run_settings(
+            components, country=options.get("country"), admin1_region=options.get("admin1_region")
+        )
+        with PredictionsFile(predictions_json, instances, settings) as file:
+            self.fill(file, components, detections, classifications, **run_options)
+        return None
+
+    def run_settings(self, components: Components, **settings: Any) -> RunSettings:
+        """What a later run must share to go on with the predictions file of this one."""
+        return RunSettings(
+            components=components,
+            model=self.model_info.fingerprint,
+            geofence=self._geofence,
+            target_species=self._target_species_txt,
+            **settings,
+        )
+
+    def fill(
+        self,
+        output: PredictionsFile | PredictionsList,
+        components: Components,
+        detections: PastRecords | None = None,
+        classifications: PastRecords | None = None,
+        *,
+        run_mode: RunMode | None = None,
+        batch_size: int = 8,
+        progress_bars: bool = False,
+    ) -> None:
+        """Predicts the images that an output still lacks; arguments as those of the verbs."""
+        self._check_options(components, run_mode, batch_size)
+        paths = output.remaining
+        if not paths:
+            return
+        self._load(components)
+        with ProgressBars(_STAGES[components], len(paths), progress_bars) as bars:
+            if components == "ensemble":
+                photos = _past_photos(paths, detections or {}, classifications or {})
+            else:
+                photos = pipeline.run(
+                    paths,
+                    detector=self.detector if components != "classifier" else None,
+                    classifier=self.classifier if components != "detector" else None,
+                    known_detections=detections,
+                    run_mode=run_mode or self._run_mode,
+                    batch_size=batch_size,
+                    progress=bars.update,
+                )
+            with closing(photos):
+                for photo in photos:
+                    if photo.error is not None:
+                        logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
+                    instances = output.instances_of(photo.filepath)
+                    output.add([self._record(photo, components, i) for i in instances])
+                    if components in ("all", "ensemble"):
+                        bars.update("Ensemble")
+
+    def _load(self, components: Components) -> None:
+        """Loads what a run needs, all at once: frameworks take seconds each to import."""
+        needed = {
+            "all": ("detector", "classifier", "ensemble"),
+            "detector": ("detector",),
+            "classifier": ("classifier",),
+            "ensemble": ("ensemble",),
+        }[components]
+        with ThreadPoolExecutor(len(needed)) as executor:
+            for loading in [executor.submit(getattr, self, name) for name in needed]:
+                loading.result()
+
+    def _check_options(
+        self, components: Components, run_mode: RunMode | None, batch_size: int
+    ) -> None:
+        if self.components not in ("all", components):
+            raise InputError(
+                f"This SpeciesNet was made with components={self.components!r}; make one with "
+                f"components={components!r} or 'all'."
+            )
+        if run_mode is not None and run_mode not in RUN_MODES:
+            raise InputError(f"run_mode is {run_mode!r}; it must be one of {', '.join(RUN_MODES)}.")
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
+
+    def _record(self, photo: Photo, components: Components, instance: Instance) -> Record:
+        if components == "detector":
+            failures = [Failure.DETECTOR] if photo.detections is None else []
+            return make_record(photo.filepath, failures, detections=photo.detections)
+        if components == "classifier":
+            failures = [Failure.CLASSIFIER] if photo.classifications is None else []
+            return make_record(photo.filepath, failures, classifications=photo.classifications)
+        try:
+            return self.ensemble.combine_one(
+                photo.filepath, photo.classifications, photo.detections, instance.location
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            if components != "ensemble":
+                raise
+            raise InputError(
+                f"The detections or classifications of {photo.filepath} are malformed "
+                f"({type(error).__name__}: {error}); make them again."
+            ) from error
+
+
+def _past_photos(
+    paths: Sequence[str], detections: PastRecords, classifications: PastRecords
+) -> Generator[Photo, None, None]:
+    for path in paths:
+        yield Photo(
+            path,
+            detections=detections.get(path, {}).get("detections"),
+            classifications=classifications.get(path, {}).get("classifications"),
+        )

@@ -1,0 +1,258 @@
+"""The stages of a run: images in, results out, in order, with bounded queues between them.
+
+    read and decode -> letterbox -> DETECTOR -> crop and resize -> CLASSIFIER
+
+A stage is a generator that knows only the stage before it. An image lives from its decoding to its
+last crop, so memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speciesnet.boxes import BBox
+from speciesnet.classifier import SpeciesNetClassifier
+from speciesnet.constants import RunMode
+from speciesnet.detector import SpeciesNetDetector, letterbox_image
+from speciesnet.errors import ImageError, InputError
+from speciesnet.images import PreprocessedImage, read_image, to_array
+from speciesnet.records import Record
+
+MAX_READERS = 8
+READ_AHEAD = 2  # images in memory for each reader, decoded and waiting
+
+Progress = Callable[[str], None]  # called with the name of a stage for each image that leaves it
+
+
+@dataclass
+class Photo:
+    """An image on its way through the stages.
+
+    Attributes:
+        filepath: Path or URL.
+        error: Why it cannot be read, or None.
+        image: Shape (H, W, 3) in full resolution, until nobody needs it any more.
+        letterboxed: The detector's input, until it has been used.
+        crop: The classifier's input, until it has been used.
+        detections: The detector's answer.
+        classifications: The classifier's answer.
+    """
+
+    filepath: str
+    error: str | None = None
+    image: NDArray[np.uint8] | None = field(default=None, repr=False)
+    letterboxed: PreprocessedImage | None = field(default=None, repr=False)
+    crop: PreprocessedImage | None = field(default=None, repr=False)
+    detections: Sequence[Record] | None = None
+    classifications: Mapping[str, Any] | None = None
+
+
+def run(
+    filepaths: Iterable[str],
+    *,
+    detector: SpeciesNetDetector | None = None,
+    classifier: SpeciesNetClassifier | None = None,
+    known_detections: Mapping[str, Record] | None = None,
+    run_mode: RunMode = "multi_thread",
+    batch_size: int = 8,
+    progress: Progress = lambda stage: None,
+) -> Generator[Photo, None, None]:
+    """Takes images through the stages whose model is given.
+
+    Args:
+        filepaths: Images, each once.
+        detector: Finds boxes, or None to leave the stage out.
+        classifier: Names species, or None to leave the stage out.
+        known_detections: Detector records of an earlier run by filepath, for a classifier alone.
+        run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
+            runs the networks in threads; ``multi_process`` reads images in processes.
+        batch_size: Images that a network takes at once, where batches pay.
+        progress: Told of each image that leaves a stage.
+
+    Yields:
+        One photo for each path, in order. Closing the generator stops every thread.
+    """
+    in_background = _in_background if run_mode != "single_thread" else _in_foreground
+    read = read_photo
+    if detector is not None:
+        read = partial(
+            read_photo, letterbox_to=(detector.engine.image_size, detector.engine.stride)
+        )
+    photos = _read(filepaths, read, run_mode)
+    if detector is not None:
+        photos = _detect(photos, detector, batch_size, progress)
+    if classifier is not None:
+        photos = in_background(_crop(photos, classifier, known_detections or {}), batch_size)
+        photos = _classify(photos, classifier, batch_size, progress)
+    return in_background(photos, batch_size)
+
+
+def read_photo(filepath: str, letterbox_to: tuple[int, int] | None = None) -> Photo:
+    """Reads an image; one that cannot be read says so in its ``error``.
+
+    Args:
+        filepath: Path or URL.
+        letterbox_to: Size and stride in pixels of the detector's input, if it is needed.
+    """
+    try:
+        image = to_array(read_image(filepath))
+    except ImageError as error:
+        return Photo(filepath, error=str(error))
+    return Photo(
+        filepath,
+        image=image,
+        letterboxed=letterbox_image(image, *letterbox_to) if letterbox_to else None,
+    )
+
+
+def _read(
+    filepaths: Iterable[str], read: Callable[[str], Photo], run_mode: RunMode
+) -> Generator[Photo, None, None]:
+    if run_mode == "single_thread":
+        yield from map(read, filepaths)
+        return
+    workers = min(os.cpu_count() or 1, MAX_READERS)
+    if run_mode == "multi_process":
+        # Not a fork: the frameworks' threads do not survive one.
+        executor: Executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    else:
+        executor = ThreadPoolExecutor(workers, thread_name_prefix="read")
+    paths = iter(filepaths)
+    reading: deque[Future[Photo]] = deque()
+    try:
+        for path in itertools.islice(paths, workers * READ_AHEAD):
+            reading.append(executor.submit(read, path))
+        while reading:
+            photo = reading.popleft().result()
+            for path in itertools.islice(paths, 1):
+                reading.append(executor.submit(read, path))
+            yield photo
+            del photo  # or this frame holds the image until the next one is asked for
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _detect(
+    photos: Iterable[Photo], detector: SpeciesNetDetector, batch_size: int, progress: Progress
+) -> Generator[Photo, None, None]:
+    """Images of one letterboxed shape in a row go through the network together."""
+
+    def shape(photo: Photo) -> tuple[int, ...] | None:
+        return photo.letterboxed.arr.shape if photo.letterboxed else None
+
+    for batch in _batches(photos, min(detector.engine.batch_size, batch_size), key=shape):
+        boxes = iter(detector.detect([p.letterboxed for p in batch if p.letterboxed]))
+        for photo in batch:
+            if photo.letterboxed:
+                photo.detections, photo.letterboxed = next(boxes), None
+            progress("Detector")
+        yield from batch
+
+
+def _crop(
+    photos: Iterable[Photo],
+    classifier: SpeciesNetClassifier,
+    known_detections: Mapping[str, Record],
+) -> Generator[Photo, None, None]:
+    for photo in photos:
+        detections = photo.detections
+        if detections is None:
+            detections = known_detections.get(photo.filepath, {}).get("detections") or []
+        try:
+            bboxes = [BBox(*map(float, detection["bbox"])) for detection in detections[:1]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"The detections of {photo.filepath} are malformed ({type(error).__name__}: {error}); "
+                "make them again."
+            ) from error
+        photo.crop = classifier.preprocess(photo.image, bboxes)
+        photo.image = None
+        yield photo
+
+
+def _classify(
+    photos: Iterable[Photo], classifier: SpeciesNetClassifier, batch_size: int, progress: Progress
+) -> Generator[Photo, None, None]:
+    for batch in _batches(photos, batch_size):
+        answers = iter(classifier.classify([p.crop for p in batch if p.crop]))
+        for photo in batch:
+            if photo.crop:
+                photo.classifications, photo.crop = next(answers), None
+            progress("Classifier")
+        yield from batch
+
+
+def _batches(
+    photos: Iterable[Photo], size: int, key: Callable[[Photo], Any] = lambda photo: None
+) -> Iterator[list[Photo]]:
+    """Photos in a row with the same key, at most ``size`` together."""
+    batch: list[Photo] = []
+    for photo in photos:
+        if batch and key(photo) != key(batch[0]):
+            yield batch
+            batch = []
+        batch.append(photo)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _in_foreground(items: Generator[Photo, None, None], ahead: int) -> Generator[Photo, None, None]:
+    return items
+
+
+def _in_background(items: Generator[Photo, None, None], ahead: int) -> Generator[Photo, None, None]:
+    """Runs a generator in a thread of its own, at most ``ahead`` items before its consumer."""
+    waiting: queue.Queue[Photo | BaseException | None] = queue.Queue(max(ahead, 1))
+    stopped = threading.Event()
+
+    def put(item: Photo | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return waiting.put(item, timeout=0.2)
+            except queue.Full:
+                pass
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    break
+            put(None)
+        except BaseException as error:  # whatever it is, the consumer must not wait forever
+            put(error)
+        finally:
+            items.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                item = waiting.get(timeout=1)  # with a time-out, or Windows holds back Ctrl-C
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,651 @@
+"""The predictions file, which is both the output and the checkpoint of a run.
+
+It is valid JSON at every moment: ``{"predictions": [``, one record a line, ``]}``. New records
+overwrite the closing brackets and write them again, so a record costs the same however many there
+are, and after a crash every whole line is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import ijson
+import orjson
+from absl import logging
+from filelock import FileLock, Timeout
+
+from speciesnet.errors import OutputError
+from speciesnet.instances import Instance
+from speciesnet.records import Record, Tally, components_of
+
+HEADER = b'{"predictions": [\n'
+SEPARATOR = b",\n"
+FOOTER = b"\n]}\n"
+FLUSH_SECONDS = 2.0  # how much work a crash may cost
+BUFFER_BYTES = 2**20
+
+_FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
+
+
+def encode_record(record: Mapping[str, Any]) -> bytes:
+    """One line of JSON in UTF-8."""
+    try:
+        return orjson.dumps(record)
+    except TypeError:  # a file name that is no valid Unicode; JSON escapes can hold it
+        return json.dumps(record).encode("ascii")
+
+
+def _decode_line(line: bytes) -> Record | None:
+    """The record of a line; None for one that is not whole."""
+    text = line.strip().removesuffix(b",")
+    try:
+        record = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            record = json.loads(text)  # takes the lone surrogates that orjson refuses
+        except ValueError:
+            return None
+    return record if isinstance(record, dict) and isinstance(record.get("filepath"), str) else None
+
+
+def _has_own_layout(path: Path) -> bool:
+    """Whether a file is laid out one record a line (or cut off before its first record)."""
+    with path.open("rb") as file:
+        start = file.read(len(HEADER))
+        if start != HEADER:
+            return HEADER.startswith(start)
+        line = file.readline()
+        return not line.endswith(b"\n") or line == FOOTER[1:] or _decode_line(line) is not None
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Offset and bytes of each record's line, in a file of our own layout."""
+    offset = len(file.readline())
+    for line in file:
+        if line.strip() not in (b"", b"]}"):
+            yield offset, line
+        offset += len(line)
+
+
+def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
+    """The records of a predictions file, one at a time, whatever program laid it out.
+
+    The whole records of a file that is cut off are given; the rest is passed over.
+
+    Raises:
+        OutputError: The file cannot be read, or is no predictions file.
+    """
+    path = Path(path)
+    try:
+        if _has_own_layout(path):
+            with path.open("rb") as file:
+                yield from (record for _, line in _lines(file) if (record := _decode_line(line)))
+        else:
+            yield from _read_foreign(path)
+    except OSError as error:
+        raise OutputError(
+            f"The predictions file {path} cannot be read: {error.strerror}."
+        ) from error
+
+
+def _read_foreign(path: Path) -> Iterator[Record]:
+    depth_found = False
+    with path.open("rb") as file:
+        try:
+            for prefix, event, _ in ijson.parse(file, use_float=True):
+                if prefix == "predictions" and event == "start_array":
+                    depth_found = True
+                    break
+        except ijson.JSONError:
+            pass
+        if not depth_found:
+            raise OutputError(
+                f'{path} is no predictions file: it has no list "predictions"; give another file.'
+            )
+        file.seek(0)
+        try:
+            for number, record in enumerate(
+                ijson.items(file, "predictions.item", use_float=True), start=1
+            ):
+                if not isinstance(record, dict) or not isinstance(record.get("filepath"), str):
+                    raise OutputError(f'Record {number} of {path} lacks "filepath"; correct it.')
+                yield record
+        except ijson.JSONError as error:
+            logging.warning(
+                "%s is cut off or damaged (%s): its whole records are kept.", path, error
+            )
+
+
+def save_predictions(predictions_dict: Mapping[str, Any], filepath: str) -> None:
+    """Writes ``{"predictions": [...]}``, at once or not at all; raises ``OutputError``."""
+    _rewrite(Path(filepath), map(encode_record, predictions_dict["predictions"]))
+
+
+def load_partial_predictions(
+    predictions_json: str | None, instances: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Record], list[Mapping[str, Any]]]:
+    """Finished records by filepath, and the instances that have none.
+
+    Args:
+        predictions_json: A predictions file; None, or one that does not exist, holds nothing.
+        instances: ``[{"filepath": ...}, ...]``.
+
+    Raises:
+        OutputError: The file is no predictions file, or names images that are not in ``instances``.
+    """
+    if predictions_json is None or not Path(predictions_json).exists():
+        return {}, list(instances)
+    known = {instance["filepath"] for instance in instances}
+    finished = {}
+    for record in read_records(predictions_json):
+        if record["filepath"] not in known:
+            raise _names_other_images(Path(predictions_json), record["filepath"])
+        if not record.get("failures"):
+            finished[record["filepath"]] = record
+    return finished, [i for i in instances if i["filepath"] not in finished]
+
+
+def _names_other_images(path: Path, filepath: str) -> OutputError:
+    return OutputError(
+        f"{path} has a record of {filepath}, which is not among the images of this run; give the file "
+        "that belongs to these images, or the images that belong to the file."
+    )
+
+
+class RecordsByFile(Mapping[str, Record]):
+    """The records of a predictions file by filepath, kept on disk: only offsets are in memory.
+
+    Args:
+        path: A predictions file of any layout.
+        filepaths: Images that the file may name.
+
+    Raises:
+        OutputError: The file cannot be read, or names other images.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], filepaths: Iterable[str]) -> None:
+        path = Path(path)
+        known = set(filepaths)
+        if not path.is_file():
+            raise OutputError(f"There is no file {path}; give one that an earlier step wrote.")
+        if not _has_own_layout(path):
+            import tempfile
+
+            # Another program's layout has no lines to seek to: a copy of ours has.
+            self._file: BinaryIO = tempfile.TemporaryFile()
+            _write_lines(self._file, map(encode_record, read_records(path)))
+            self._file.seek(0)
+        else:
+            self._file = path.open("rb")
+        self._offsets: dict[str, int] = {}
+        for offset, line in _lines(self._file):
+            match = _FILEPATH.match(line)
+            record = None if match else _decode_line(line)
+            filepath = json.loads(match[1]) if match else record and record["filepath"]
+            if filepath is None:
+                continue
+            if filepath not in known:
+                raise _names_other_images(path, filepath)
+            self._offsets[filepath] = offset
+
+    def __getitem__(self, filepath: str) -> Record:
+        self._file.seek(self._offsets[filepath])
+        record = _decode_line(self._file.readline())
+        if record is None:
+            raise KeyError(filepath)
+        return record
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._offsets)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What two runs must share to write into one file.
+
+    Attributes:
+        components: "all", "detector", "classifier" or "ensemble".
+        model: What tells the model package from another one; ``ModelInfo.fingerprint``.
+        geofence: Whether geofencing is on.
+        country: As given for all images, or None.
+        admin1_region: As given for all images, or None.
+        country_from_coordinates: Whether countries are looked up.
+        target_species: The target labels' file, or None.
+    """
+
+    components: str
+    model: Mapping[str, Any]
+    geofence: bool = True
+    country: str | None = None
+    admin1_region: str | None = None
+    country_from_coordinates: bool = False
+    target_species: str | None = None
+
+    def differences(self, earlier: Mapping[str, Any]) -> list[str]:
+        """What an earlier run's settings have otherwise, in words."""
+        found = []
+        for key, here in asdict(self).items():
+            there = earlier.get(key, here)
+            if key == "model" and there != here:
+                there, here = there["version"], here["version"]
+                here = "the same with other files" if here == there else here
+                found.append(f"model {there} there, {here} here")
+            elif there != here:
+                found.append(f"{key} {_in_words(there)} there, {_in_words(here)} here")
+        return found
+
+
+def _in_words(value: Any) -> str:
+    return {None: "none", True: "on", False: "off"}.get(value, value)
+
+
+class PredictionsFile:
+    """A predictions file while one run writes it; use it as a context manager.
+
+    Attributes:
+        tally: Counts of the records in it.
+
+    Opening it takes the file for this run alone, checks that it belongs to the same images and
+    settings, and keeps its finished records. Closing it puts a complete file into the order of the
+    instances.
+
+    Args:
+        path: The file; its folder must exist.
+        instances: The images of the run, in order.
+        settings: What must not have changed since the file was begun; kept beside it.
+        ignore_existing: Begins anew; an existing file is kept under the name ``*.bak``.
+
+    Raises:
+        OutputError: The file cannot be written, is in use, or belongs to another run.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        instances: Sequence[Instance],
+        settings: RunSettings,
+        *,
+        ignore_existing: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._instances = instances
+        self._settings = settings
+        self._ignore_existing = ignore_existing
+        self._settings_path = settings_path(self.path)
+        self._lock_path = self.path.with_name(f"{self.path.name}.lock")
+
+        # A path given twice is predicted once and recorded twice, in a row.
+        self._positions = _positions_by_path(instances)
+        self._buffer: list[bytes] = []
+        self._buffer_bytes = 0
+        self._forget()
+        self._error: OSError | None = None
+        self._mutex = threading.Lock()
+        self._closing = threading.Event()
+
+    @property
+    def remaining(self) -> list[str]:
+        """Images without a finished record, once each, in the order of the instances."""
+        return [
+            path for path, positions in self._positions.items() if self._offsets[positions[0]] < 0
+        ]
+
+    def __enter__(self) -> PredictionsFile:
+        check_output_path(self.path)
+        self._lock = FileLock(self._lock_path, timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise OutputError(
+                f"{self.path} is being written by another run; wait for it, or give another file to "
+                "--predictions_json."
+            ) from error
+        except NotImplementedError:  # some network drives
+            logging.warning("%s cannot be locked: start no second run on it.", self.path)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        try:
+            self._open()
+        except OSError as error:
+            self._unlock()
+            raise _cannot_write(self.path, error) from error
+        except BaseException:
+            self._unlock()
+            raise
+        self._flusher = threading.Thread(target=self._flush_now_and_then, daemon=True)
+        self._flusher.start()
+        return self
+
+    def _open(self) -> None:
+        if self.path.exists() and self._ignore_existing:
+            backup = self.path.with_name(f"{self.path.name}.bak")
+            self.path.replace(backup)
+            self._settings_path.unlink(missing_ok=True)
+            logging.info("%s is kept as %s.", self.path, backup)
+        if self.path.exists() and self.path.stat().st_size:
+            self._check_settings()
+            self._resume()
+        else:
+            self._file = self.path.open("w+b", buffering=0)
+            self._file.write(HEADER + FOOTER)
+        self._write_settings()
+
+    def _check_settings(self) -> None:
+        """Refuses the file of another run by the settings kept beside it, if they are still there."""
+        try:
+            earlier = json.loads(self._settings_path.read_text(encoding="utf-8"))
+            differences = self._settings.differences(earlier)
+        except FileNotFoundError:
+            return
+        except (ValueError, TypeError, AttributeError):
+            logging.warning("%s is damaged and passed over.", self._settings_path)
+            return
+        if differences:
+            raise _other_run(self.path, "; ".join(differences))
+
+    def _write_settings(self) -> None:
+        text = json.dumps(asdict(self._settings), indent=1, ensure_ascii=False) + "\n"
+        part = self._settings_path.with_name(f"{self._settings_path.name}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(self._settings_path)
+
+    def _resume(self) -> None:
+        if not _has_own_layout(self.path):
+            for record in read_records(self.path):  # all of them, before the file is touched
+                self._check_record(record, self._position_of(record["filepath"], 0))
+            _rewrite(self.path, map(encode_record, read_records(self.path)))
+        counts, failed, damaged = self._scan()
+        incomplete = {
+            path for path, count in counts.items() if count != len(self._positions[path])
+        } | failed
+        if incomplete or damaged:
+            # Lines that will be written again, or are not whole, are taken out first, so that no
+            # image ever has two records.
+            _rewrite(self.path, self._raw_records_without(incomplete))
+            self._forget()
+            self._scan()
+        self._file = self.path.open("r+b", buffering=0)
+        if not self.tally.images:
+            _write_all(self._file, HEADER)
+        self._restore_brackets()
+
+    def _forget(self) -> None:
+        self._offsets = array("q", [-1]) * len(self._instances)
+        self._in_order, self._last_position = True, -1
+        self._end = len(HEADER)
+        self.tally = Tally()
+
+    def _scan(self) -> tuple[dict[str, int], set[str], bool]:
+        """Notes the place of every record.
+
+        Returns:
+            How many records each image has, images that failed, and whether a line is damaged.
+        """
+        counts: dict[str, int] = {}
+        failed: set[str] = set()
+        damaged = False
+        with self.path.open("rb") as file:
+            for offset, line in _lines(file):
+                record = _decode_line(line)
+                if record is None:
+                    # Only the last line of a file that was cut off is not whole: the next one
+                    # overwrites it. Any other is taken out.
+                    damaged = damaged or line.endswith(b"\n")
+                    continue
+                filepath = record["filepath"]
+                position = self._position_of(filepath, counts.get(filepath, 0))
+                self._check_record(record, position)
+                counts[filepath] = counts.get(filepath, 0) + 1
+                if record.get("failures"):
+                    failed.add(filepath)
+                self._note(record, position, offset)
+                self._end = offset + len(line.rstrip().removesuffix(b","))
+        return counts, failed, damaged
+
+    def _position_of(self, filepath: str, count: int) -> int:
+        positions = self._positions.get(filepath)
+        if positions is None:
+            raise _names_other_images(self.path, filepath)
+        return positions[count % len(positions)]
+
+    def _note(self, record: Record, position: int, offset: int) -> None:
+        self._in_order = self._in_order and position == self._last_position + 1
+        self._last_position = position
+        self._offsets[position] = offset
+        self.tally.count(record)
+
+    def _check_record(self, record: Record, position: int) -> None:
+        """Refuses a record that this run would not have written."""
+        wanted = "all" if self._settings.components == "ensemble" else self._settings.components
+        found = components_of(record)
+        if found not in (None, wanted):
+            names = {"all": "the ensemble", "detector": "the detector alone"}
+            raise _other_run(
+                self.path,
+                f"it was written by {names.get(found, 'the classifier alone')}, this is a run of "
+                f"{names.get(wanted, 'the classifier alone')}",
+            )
+        if wanted != "all":
+            return
+        version = self._settings.model.get("version")
+        if record.get("model_version", version) != version:
+            raise _other_run(self.path, f"model {record['model_version']} there, {version} here")
+        instance = self._instances[position]
+        for field in ("country", "admin1_region"):
+            there, here = record.get(field), getattr(instance, field)
+            if there != here and found == "all":
+                raise _other_run(
+                    self.path,
+                    f"{record['filepath']} has {field} {_in_words(there)} there, {_in_words(here)} here",
+                )
+
+    def _raw_records_without(self, left_out: set[str]) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            for _, line in _lines(file):
+                record = _decode_line(line)
+                if record is not None and record["filepath"] not in left_out:
+                    yield line.strip().removesuffix(b",")
+
+    def instances_of(self, filepath: str) -> list[Instance]:
+        """The instances that a path stands for: more than one if it was given more than once."""
+        return [self._instances[position] for position in self._positions[filepath]]
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Adds the records of all instances of one image; they reach the disk within seconds.
+
+        Raises:
+            OutputError: The disk is full or gone; what was written before stays valid.
+        """
+        with self._mutex:
+            for record, position in zip(
+                records, self._positions[records[0]["filepath"]], strict=True
+            ):
+                line = encode_record(record)
+                separator = SEPARATOR if self.tally.images else b""
+                self._note(record, position, self._end + self._buffer_bytes + len(separator))
+                self._buffer.append(separator + line)
+                self._buffer_bytes += len(separator) + len(line)
+            if self._buffer_bytes > BUFFER_BYTES:
+                self._flush()
+            if self._error:
+                raise _cannot_write(self.path, self._error)
+
+    def _flush_now_and_then(self) -> None:
+        while not self._closing.wait(FLUSH_SECONDS):
+            with self._mutex:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Writes the buffer over the closing brackets, and the brackets again, in one write."""
+        if not self._buffer or self._error:
+            return
+        try:
+            self._file.seek(self._end)
+            _write_all(self._file, b"".join(self._buffer) + FOOTER)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._error = error
+            try:
+                self._restore_brackets()  # the room of the old ones is still ours
+            except OSError:
+                logging.warning("%s is left cut off; the next run mends it.", self.path)
+            return
+        self._end += self._buffer_bytes
+        self._buffer.clear()
+        self._buffer_bytes = 0
+
+    def _restore_brackets(self) -> None:
+        """Ends the file after its last whole record."""
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
+        _write_all(self._file, FOOTER)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        self._flusher.join()
+        try:
+            with self._mutex:
+                self._flush()
+            self._file.close()
+            if self._error:
+                if kind is None:
+                    raise _cannot_write(self.path, self._error)
+            elif self.tally.images == len(self._instances) and not self._in_order:
+                self._put_in_order()
+        finally:
+            self._unlock()
+
+    def _put_in_order(self) -> None:
+        def records() -> Iterator[bytes]:
+            with self.path.open("rb") as file:
+                for offset in self._offsets:
+                    file.seek(offset)
+                    yield file.readline().strip().removesuffix(b",")
+
+        _rewrite(self.path, records())
+
+    def _unlock(self) -> None:
+        self._lock_path.unlink(missing_ok=True) if os.name != "nt" else None
+        self._lock.release()
+
+
+class PredictionsList:
+    """Predictions in memory, for callers that want no file; as ``PredictionsFile`` to a run.
+
+    Args:
+        instances: The images of the run, in order.
+
+    Attributes:
+        tally: Counts of the records.
+        records: One record for each instance, complete once the run is.
+    """
+
+    def __init__(self, instances: Sequence[Instance]) -> None:
+        self._instances = instances
+        self._positions = _positions_by_path(instances)
+        self.records: list[Record] = [{}] * len(instances)
+        self.tally = Tally()
+
+    @property
+    def remaining(self) -> list[str]:
+        """Images, once each, in the order of the instances."""
+        return list(self._positions)
+
+    def instances_of(self, filepath: str) -> list[Instance]:
+        """The instances that a path stands for."""
+        return [self._instances[position] for position in self._positions[filepath]]
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Adds the records of all instances of one image."""
+        for record, position in zip(records, self._positions[records[0]["filepath"]], strict=True):
+            self.records[position] = record
+            self.tally.count(record)
+
+
+def _positions_by_path(instances: Sequence[Instance]) -> dict[str, list[int]]:
+    positions: dict[str, list[int]] = {}
+    for position, instance in enumerate(instances):
+        positions.setdefault(instance.filepath, []).append(position)
+    return positions
+
+
+def settings_path(path: Path) -> Path:
+    """Where the settings of the run that writes a predictions file are kept."""
+    return path.with_name(f"{path.stem}.run.json")
+
+
+def check_output_path(path: Path) -> None:
+    """Raises ``OutputError`` for a path that cannot become a predictions file."""
+    if path.is_dir():
+        raise OutputError(
+            f"--predictions_json {path} is a folder; give a file in it, such as {path / 'predictions.json'}."
+        )
+    if not path.parent.is_dir():
+        raise OutputError(
+            f"--predictions_json {path} lies in a folder that does not exist; create {path.parent} first."
+        )
+    target = path if path.exists() else path.parent
+    if not os.access(path.parent, os.W_OK) or not os.access(target, os.W_OK):
+        raise OutputError(
+            f"--predictions_json {path} cannot be written: no permission to write to {target}."
+        )
+
+
+def _other_run(path: Path, difference: str) -> OutputError:
+    return OutputError(
+        f"{path} belongs to another run ({difference}); repeat that run's settings to go on with it, "
+        "give another file to --predictions_json, or add --ignore_existing to begin anew."
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path} cannot be written ({error.strerror or error}); mend that and give the same command "
+        "again: what is in the file is kept."
+    )
+
+
+def _rewrite(path: Path, records: Iterable[bytes]) -> None:
+    """Replaces a predictions file at once; raises ``OutputError`` and leaves it if that fails."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            _write_lines(file, records)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_lines(file: BinaryIO, records: Iterable[bytes]) -> None:
+    file.write(HEADER)
+    for number, record in enumerate(records):
+        file.write(SEPARATOR + record if number else record)
+    file.write(FOOTER)
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Unbuffered files may take only a part at a time, as when a disk is nearly full."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

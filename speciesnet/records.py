@@ -1,0 +1,89 @@
+"""The record of one image, as it stands in a predictions file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from speciesnet.constants import Failure
+
+# One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
+Record = dict[str, Any]
+
+_KEYS = (
+    "country",
+    "admin1_region",
+    "latitude",
+    "longitude",
+    "classifications",
+    "detections",
+    "prediction",
+    "prediction_score",
+    "prediction_source",
+    "model_version",
+)
+
+
+def make_record(filepath: str, failures: Sequence[Failure] = (), **values: Any) -> Record:
+    """A record with its keys in the published order.
+
+    Args:
+        filepath: The image.
+        failures: Components that failed; none leaves the key out.
+        **values: Other keys of a record; None leaves a key out.
+
+    Raises:
+        TypeError: A key is none of a record's.
+    """
+    if unknown := values.keys() - set(_KEYS):
+        raise TypeError(f"A record has no {', '.join(sorted(unknown))}.")
+    record: Record = {"filepath": filepath}
+    if failures:
+        record["failures"] = [failure.value for failure in Failure if failure in failures]
+    record.update((key, values[key]) for key in _KEYS if values.get(key) is not None)
+    return record
+
+
+def components_of(record: Mapping[str, Any]) -> str | None:
+    """Which run wrote a record: "all" (an ensemble), "detector", "classifier", or None if unclear."""
+    if "model_version" in record:
+        return "all"
+    has_classes, has_boxes = "classifications" in record, "detections" in record
+    if has_classes != has_boxes:
+        return "classifier" if has_classes else "detector"
+    failures = record.get("failures", [])
+    if failures == [Failure.DETECTOR.value]:
+        return "detector"
+    if failures == [Failure.CLASSIFIER.value]:
+        return "classifier"
+    return None
+
+
+@dataclass
+class Tally:
+    """Counts of what records say.
+
+    Attributes:
+        images: Records counted.
+        failed: Those with failures.
+        answers: Predictions, or the top class or top box of a run of one component, by label.
+    """
+
+    images: int = 0
+    failed: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+
+    def count(self, record: Mapping[str, Any]) -> None:
+        """Adds a record."""
+        self.images += 1
+        if record.get("failures"):
+            self.failed += 1
+        elif "prediction" in record:
+            self.answers[record["prediction"]] += 1
+        elif "classifications" in record:
+            self.answers[record["classifications"]["classes"][0]] += 1
+        else:
+            detections = record.get("detections") or [{"label": "nothing found"}]
+            self.answers[detections[0]["label"]] += 1

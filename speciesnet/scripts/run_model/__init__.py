@@ -1,0 +1,296 @@
+"""Predicts the species in camera-trap images.
+
+python -m speciesnet.scripts.run_model --folders IMAGES --predictions_json OUT.json
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags, logging
+
+from speciesnet.constants import RUN_MODES
+from speciesnet.errors import InputError
+from speciesnet.model_info import DEFAULT_MODEL
+from speciesnet.scripts import console
+
+if TYPE_CHECKING:
+    from speciesnet.instances import Instance
+    from speciesnet.model import Components, SpeciesNet
+    from speciesnet.records import Tally
+
+_MODEL = flags.DEFINE_string(
+    "model",
+    DEFAULT_MODEL,
+    "Model package: kaggle:OWNER/MODEL/FRAMEWORK/VARIATION[/N], hf:OWNER/REPO, a folder, or demo "
+    "(embedded, knows rendered scenes only).",
+)
+_GEOFENCE = flags.DEFINE_bool(
+    "geofence", True, "Roll species that do not live in the country up to a taxon that does."
+)
+_TARGET_SPECIES_TXT = flags.DEFINE_string(
+    "target_species_txt",
+    None,
+    "File with a label of the model a line: their raw scores (logits) are added to every record.",
+)
+
+_FOLDERS = flags.DEFINE_string(
+    "folders", None, "Folders, comma-separated, searched for images at any depth."
+)
+_FOLDERS_TXT = flags.DEFINE_string("folders_txt", None, "Text file with one folder a line.")
+_FILEPATHS = flags.DEFINE_string("filepaths", None, "Images, comma-separated: paths or URLs.")
+_FILEPATHS_TXT = flags.DEFINE_string("filepaths_txt", None, "Text file with one image a line.")
+_INSTANCES_JSON = flags.DEFINE_string(
+    "instances_json", None, "JSON file with images and the place of each; see docs/input_format.md."
+)
+
+_COUNTRY = flags.DEFINE_string(
+    "country", None, "Country of all images, ISO 3166-1 alpha-3, such as KEN."
+)
+_ADMIN1_REGION = flags.DEFINE_string(
+    "admin1_region", None, "State of all images, for the USA its two letters, such as CA."
+)
+_COUNTRY_FROM_COORDINATES = flags.DEFINE_bool(
+    "country_from_coordinates",
+    False,
+    "Look up missing countries, and correct wrong ones, by the coordinates in --instances_json.",
+)
+
+_PREDICTIONS_JSON = flags.DEFINE_string(
+    "predictions_json",
+    None,
+    "File to write. If it exists, its finished images are kept and the rest is done.",
+)
+_IGNORE_EXISTING = flags.DEFINE_bool(
+    "ignore_existing", False, "Begin anew; an existing file is kept as *.bak."
+)
+flags.DEFINE_alias("ignore_existing_predictions", "ignore_existing")
+
+_DETECTOR_ONLY = flags.DEFINE_bool("detector_only", False, "Only find animals, humans, vehicles.")
+_CLASSIFIER_ONLY = flags.DEFINE_bool(
+    "classifier_only", False, "Only name species; with --detections_json, inside the boxes there."
+)
+_ENSEMBLE_ONLY = flags.DEFINE_bool(
+    "ensemble_only",
+    False,
+    "Only decide, from --detections_json and --classifications_json; reads no image.",
+)
+_DETECTIONS_JSON = flags.DEFINE_string(
+    "detections_json", None, "What a run with --detector_only wrote."
+)
+_CLASSIFICATIONS_JSON = flags.DEFINE_string(
+    "classifications_json", None, "What a run with --classifier_only wrote."
+)
+
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 8, "Images that a network takes at once.", lower_bound=1
+)
+_RUN_MODE = flags.DEFINE_enum(
+    "run_mode",
+    "multi_thread",
+    list(RUN_MODES),
+    "How images are read: beside the networks in threads or processes, or one after the other.",
+)
+_PROGRESS_BARS = flags.DEFINE_bool("progress_bars", True, "Show progress bars.")
+_BYPASS_PROMPTS = flags.DEFINE_bool(
+    "bypass_prompts", False, "Ask nothing and go on, as with yes to every question."
+)
+
+USAGE = """\
+Finds and names the animals in camera-trap images.
+
+  speciesnet --folders IMAGES --predictions_json OUT.json --country KEN
+
+The same command again goes on where it stopped. Try it offline, without any
+download, on your own folder or the sample images:
+
+  speciesnet --model demo --folders IMAGES --predictions_json OUT.json
+"""
+TOPICS = {
+    "input": (
+        "which images, exactly one of these",
+        ("folders", "folders_txt", "filepaths", "filepaths_txt", "instances_json"),
+    ),
+    "place": (
+        "where they were taken",
+        ("country", "admin1_region", "country_from_coordinates", "geofence"),
+    ),
+    "output": ("where predictions go, and going on", ("predictions_json", "ignore_existing")),
+    "steps": (
+        "detector, classifier and ensemble one at a time",
+        (
+            "detector_only",
+            "classifier_only",
+            "ensemble_only",
+            "detections_json",
+            "classifications_json",
+        ),
+    ),
+    "model": ("which model", ("model", "target_species_txt")),
+    "running": (
+        "speed, prompts, log",
+        ("batch_size", "run_mode", "progress_bars", "bypass_prompts", "log_level", "version"),
+    ),
+}
+TOP_ANSWERS = 10
+
+
+def main() -> None:
+    """Checks everything that can be wrong before the first image is read, then runs."""
+    from speciesnet.instances import prepare_instances, resolve_locations
+    from speciesnet.model import SpeciesNet
+    from speciesnet.predictions import PredictionsFile, check_output_path
+
+    components = _components()
+    _check_flags(components)
+    path = Path(_PREDICTIONS_JSON.value)
+    check_output_path(path)
+    instances = prepare_instances(
+        instances_json=_INSTANCES_JSON.value,
+        filepaths=_split(_FILEPATHS.value),
+        filepaths_txt=_FILEPATHS_TXT.value,
+        folders=_split(_FOLDERS.value),
+        folders_txt=_FOLDERS_TXT.value,
+        country=_COUNTRY.value,
+        admin1_region=_ADMIN1_REGION.value,
+    )
+    model = SpeciesNet(
+        _MODEL.value,
+        components=components,
+        geofence=_GEOFENCE.value,
+        target_species_txt=_TARGET_SPECIES_TXT.value,
+    )
+    if components == "classifier" and _DETECTIONS_JSON.value is None:
+        _confirm_without_detections(model)
+    instances = resolve_locations(
+        instances, country_from_coordinates=_COUNTRY_FROM_COORDINATES.value
+    )
+    past_detections = _past_records(_DETECTIONS_JSON.value, instances)
+    past_classifications = _past_records(_CLASSIFICATIONS_JSON.value, instances)
+
+    settings = model.run_settings(
+        components,
+        country=_COUNTRY.value,
+        admin1_region=_ADMIN1_REGION.value,
+        country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
+    )
+    started = time.monotonic()
+    output = PredictionsFile(path, instances, settings, ignore_existing=_IGNORE_EXISTING.value)
+    try:
+        with output:
+            earlier = output.tally.images
+            if earlier:
+                logging.info("%d of %d images were done before.", earlier, len(instances))
+            model.fill(
+                output,
+                components,
+                past_detections,
+                past_classifications,
+                run_mode=_RUN_MODE.value,
+                batch_size=_BATCH_SIZE.value,
+                progress_bars=_PROGRESS_BARS.value,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{output.tally.images} of {len(instances)} images are in {path}; give the same command "
+            "again to go on."
+        ) from None
+    _print_summary(output.tally, earlier, time.monotonic() - started, path)
+
+
+def _components() -> Components:
+    chosen: list[Components] = [
+        name
+        for name, flag in (
+            ("detector", _DETECTOR_ONLY),
+            ("classifier", _CLASSIFIER_ONLY),
+            ("ensemble", _ENSEMBLE_ONLY),
+        )
+        if flag.value
+    ]
+    if len(chosen) > 1:
+        raise InputError(
+            f"--{chosen[0]}_only and --{chosen[1]}_only exclude each other; give at most one of them."
+        )
+    return chosen[0] if chosen else "all"
+
+
+def _check_flags(components: Components) -> None:
+    if not _PREDICTIONS_JSON.value:
+        raise InputError("No output is given; add --predictions_json OUT.json.")
+    wants = {
+        "detections_json": components in ("classifier", "ensemble"),
+        "classifications_json": components == "ensemble",
+    }
+    for name, wanted in wants.items():
+        given = flags.FLAGS[name].value is not None
+        if components == "ensemble" and not given:
+            raise InputError(
+                f"--ensemble_only needs --detections_json and --classifications_json; add --{name}."
+            )
+        if given and not wanted:
+            raise InputError(
+                f"--{name} is the input of a later step and this run makes its own; leave it out, or "
+                "add --classifier_only or --ensemble_only."
+            )
+
+
+def _split(text: str | None) -> list[str] | None:
+    from speciesnet.instances import split_paths
+
+    return None if text is None else split_paths(text)
+
+
+def _past_records(path: str | None, instances: Sequence[Instance]) -> Any:
+    from speciesnet.predictions import RecordsByFile
+
+    return None if path is None else RecordsByFile(path, (i.filepath for i in instances))
+
+
+def _confirm_without_detections(model: SpeciesNet) -> None:
+    """A model trained on crops sees whole images badly: that should be no accident."""
+    if model.model_info.type_ != "always_crop" or _BYPASS_PROMPTS.value:
+        return
+    warning = (
+        f"The model {model.model_info.model_name} was trained on animals cut out of their images, and "
+        "without --detections_json it sees whole images"
+    )
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"{warning}; give --detections_json, or --bypass_prompts to go on all the same."
+        )
+    sys.stderr.write(f"{warning}.\nGo on all the same? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InputError("Nothing was done; run --detector_only first and give --detections_json.")
+
+
+def _print_summary(tally: Tally, earlier: int, seconds: float, path: Path) -> None:
+    done = tally.images - earlier
+    lines = [f"{tally.images} images, {tally.failed} of them failed."]
+    for label, count in tally.answers.most_common(TOP_ANSWERS):
+        lines.append(f"{count:>8}  {_name(label)}")
+    if len(tally.answers) > TOP_ANSWERS:
+        rest = tally.answers.total() - sum(n for _, n in tally.answers.most_common(TOP_ANSWERS))
+        lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
+    if tally.failed:
+        lines.append("Failed images are tried again when the same command is given again.")
+    speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
+    lines.append(f"Predictions: {path}{speed}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _name(label: str) -> str:
+    """``common name (genus species)`` of a label, or what a detector calls it."""
+    parts = label.split(";")
+    scientific = " ".join(parts[4:6]).strip() if len(parts) > 5 else ""
+    return f"{parts[-1]} ({scientific})" if scientific and parts[5] != parts[-1] else parts[-1]
+
+
+def cli() -> None:
+    """The console command."""
+    sys.exit(console.run(main, sys.argv, lambda topic: console.topics_help(USAGE, TOPICS, topic)))

@@ -1,0 +1,57 @@
+"""Labels, and the ancestors that a label can be rolled up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from speciesnet.constants import Classification
+
+# Part of a label that each level ends at; kingdom keeps none of them.
+LEVELS = {"kingdom": 0, "class": 1, "order": 2, "family": 3, "genus": 4, "species": 5}
+
+LABEL_PARTS = 7
+ANIMAL_KEY = ";;;;"
+
+_NOT_TAXA = {Classification.BLANK, Classification.VEHICLE, Classification.UNKNOWN}
+
+
+def taxonomy_key(label: str) -> str:
+    """``class;order;family;genus;species`` of a label; raises ``ValueError`` for a malformed one."""
+    parts = label.split(";")
+    if len(parts) != LABEL_PARTS:
+        raise ValueError(f"Label {label!r} has {len(parts)} parts instead of {LABEL_PARTS}.")
+    return ";".join(parts[1:6])
+
+
+def build_taxonomy_map(labels: Iterable[str]) -> dict[str, str]:
+    """Maps the key of every taxon that a roll-up may return to its label."""
+    taxonomy_map = {taxonomy_key(label): label for label in labels if label not in _NOT_TAXA}
+    for label in (Classification.HUMAN, Classification.ANIMAL):
+        taxonomy_map[taxonomy_key(label.value)] = label.value
+    return taxonomy_map
+
+
+def get_ancestor_at_level(
+    label: str, taxonomy_level: str, taxonomy_map: Mapping[str, str]
+) -> str | None:
+    """The label's ancestor at a level, or None when it has none there.
+
+    Args:
+        label: A label of seven parts.
+        taxonomy_level: One of ``LEVELS``.
+        taxonomy_map: From ``class;order;family;genus;species`` to labels.
+
+    Raises:
+        ValueError: The label is malformed or the level unknown.
+    """
+    if taxonomy_level not in LEVELS:
+        raise ValueError(f"Taxonomy level {taxonomy_level!r} is none of {', '.join(LEVELS)}.")
+    key = taxonomy_key(label)
+    depth = LEVELS[taxonomy_level]
+    if depth == 0:
+        is_animal = key.split(";")[0] != "" or label == Classification.ANIMAL
+        return taxonomy_map.get(ANIMAL_KEY) if is_animal else None
+    parts = key.split(";")
+    if not parts[depth - 1]:
+        return None
+    return taxonomy_map.get(";".join(parts[:depth] + [""] * (5 - depth)))

@@ -1,0 +1,25 @@
+"""Names that other programs import from here; each lives in a room of its own."""
+
+from speciesnet.boxes import BBox
+from speciesnet.images import PreprocessedImage, file_exists, load_rgb_image
+from speciesnet.instances import prepare_instances_dict
+from speciesnet.model_info import ModelInfo
+from speciesnet.predictions import load_partial_predictions, save_predictions
+
+
+def only_one_true(*args: object) -> bool:
+    """Whether exactly one of the arguments is truthy."""
+    return sum(map(bool, args)) == 1
+
+
+__all__ = [
+    "BBox",
+    "ModelInfo",
+    "PreprocessedImage",
+    "file_exists",
+    "load_partial_predictions",
+    "load_rgb_image",
+    "only_one_true",
+    "prepare_instances_dict",
+    "save_predictions",
+]

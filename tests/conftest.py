@@ -1,0 +1,95 @@
+"""What tests share: real photographs and packages, stand-ins, and the real command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real photographs and reference outputs, which are not part of the project."""
+    folder = Path(os.environ.get("SPECIESNET_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"no reference data in {folder} (SPECIESNET_SHARED)")
+    return folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The one line of a user's mistake; fails where there is a stack trace or more to read."""
+        assert "Traceback" not in self.err, self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("speciesnet: ")]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Outcome]:
+    """Runs the real command line to its end."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None, **options: Any) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-m", "speciesnet", *map(str, arguments)],
+            cwd=cwd,
+            capture_output=True,
+            encoding="utf-8",
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            timeout=options.pop("timeout", 300),
+            **options,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of three small pictures in two subfolders."""
+    folder = tmp_path / "photographs"
+    random = np.random.default_rng(7)
+    for name in ("a/1.jpg", "a/2.JPG", "b/3.png"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(path)
+    return folder
+
+
+def read_predictions(path: Path) -> list[dict[str, Any]]:
+    """The records of a file that must be valid JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))["predictions"]
+
+
+@pytest.fixture(scope="session")
+def small_package(shared: Path) -> Path:
+    """A package with small random networks in the genuine formats that crops."""
+    return shared / "packages" / "small_random"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Tests leave the user's cache alone."""
+    monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    yield
