@@ -31,7 +31,7 @@ class BBox:
 def corners(centres: Boxes) -> Boxes:
     """(x centre, y centre, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
     half = centres[:, 2:4] / 2
-    return np.concatenate((centres[:, :2] - half, centres[:, :2] + half), axis=1)
+    return np.concatenate((centres[:, :2] - half, centres[:, :2] + half), axis=1, dtype=np.float32)
 
 
 def non_maximum_suppression(

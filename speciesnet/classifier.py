@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from absl import logging
@@ -82,8 +83,9 @@ def _interpolation(
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities along the last axis."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+    exponentials: NDArray[np.float32] = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    total: NDArray[np.float32] = exponentials.sum(axis=-1, keepdims=True)
+    return np.divide(exponentials, total, dtype=np.float32)
 
 
 class SpeciesNetClassifier:
@@ -164,7 +166,7 @@ class SpeciesNetClassifier:
         """``{"classes", "scores"[, "target_classes", "target_logits"]}`` of preprocessed images."""
         if not imgs:
             return []
-        batch = np.stack([img.arr for img in imgs]).astype(np.float32) / 255
+        batch = np.divide(np.stack([img.arr for img in imgs]), 255, dtype=np.float32)
         logits = self.engine(batch)
         return [self._top_classes(*row) for row in zip(logits, softmax(logits), strict=True)]
 
@@ -187,7 +189,7 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
     if target_species_txt is None:
         return None
     try:
-        with open(target_species_txt, encoding="utf-8-sig") as file:
+        with Path(target_species_txt).open(encoding="utf-8-sig") as file:
             lines = [line.strip() for line in file if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(

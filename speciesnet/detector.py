@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -26,7 +28,7 @@ PADDING_VALUE = 114
 
 
 def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.uint8]:
-    """Scales an image to ``size`` on its longest side and pads both axes to a multiple of ``stride``.
+    """Scales an image to ``size`` pixels and pads both axes to a multiple of ``stride``.
 
     Args:
         image: Shape (H, W, 3).
@@ -51,9 +53,27 @@ def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.ui
     return padded
 
 
-def letterbox_image(image: NDArray[np.uint8], size: int, stride: int) -> PreprocessedImage:
-    """``letterbox``, with the size that the image had."""
-    return PreprocessedImage(letterbox(image, size, stride), image.shape[1], image.shape[0])
+@dataclass(frozen=True)
+class InputShape:
+    """How an image is fitted into a detector's input.
+
+    Attributes:
+        size: Pixels of the longest side.
+        stride: Both sides are a multiple of this many pixels.
+        stretched: Images are stretched into squares instead of letterboxed.
+    """
+
+    size: int
+    stride: int
+    stretched: bool = False
+
+    def fit(self, image: NDArray[np.uint8]) -> PreprocessedImage:
+        """The network's input for an image of shape (H, W, 3)."""
+        if self.stretched:
+            fitted = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+        else:
+            fitted = letterbox(image, self.size, self.stride)
+        return PreprocessedImage(cast("NDArray[np.uint8]", fitted), image.shape[1], image.shape[0])
 
 
 def _halves(padding: int) -> tuple[int, int]:
@@ -123,8 +143,21 @@ def relative_boxes(boxes: Boxes, original: tuple[int, int]) -> list[list[float]]
     ]
 
 
+def unstretch_boxes(boxes: Boxes, stretched: tuple[int, int], original: tuple[int, int]) -> Boxes:
+    """As ``scale_boxes``, for an image that was stretched to a height and width."""
+    factors = np.array(
+        [original[1] / stretched[1], original[0] / stretched[0]] * 2, dtype=np.float32
+    )
+    limits = np.array([original[1], original[0]] * 2, dtype=np.float32)
+    return (boxes * factors).clip(0, limits).round()
+
+
 def to_detections(
-    raw: NDArray[np.float32], padded: tuple[int, int], original: tuple[int, int]
+    raw: NDArray[np.float32],
+    padded: tuple[int, int],
+    original: tuple[int, int],
+    *,
+    stretched: bool = False,
 ) -> list[Record]:
     """The network's answer for one image to its detections, most confident first.
 
@@ -132,12 +165,14 @@ def to_detections(
         raw: See ``select_boxes``.
         padded: Height and width of the letterboxed image.
         original: Height and width of the original.
+        stretched: Whether it was stretched instead of letterboxed.
 
     Returns:
         ``[{"category", "label", "conf", "bbox"}, ...]``.
     """
     boxes, scores, classes = select_boxes(raw)
-    relative = relative_boxes(scale_boxes(boxes, padded, original), original)
+    scale = unstretch_boxes if stretched else scale_boxes
+    relative = relative_boxes(scale(boxes, padded, original), original)
     detections = []
     for bbox, score, index in zip(relative, scores.tolist(), classes.tolist(), strict=True):
         category = str(index + 1)
@@ -161,11 +196,16 @@ class SpeciesNetDetector:
         self.model_info = ModelInfo(model_name)
         self.engine: DetectorEngine = load_detector_engine(self.model_info.detector_path(), device)
 
+    @property
+    def input_shape(self) -> InputShape:
+        """How images are fitted into the network's input."""
+        return InputShape(self.engine.image_size, self.engine.stride, self.engine.stretches)
+
     def preprocess(self, img: Image.Image | NDArray[np.uint8] | None) -> PreprocessedImage | None:
-        """Letterboxes an RGB image; None stays None."""
+        """Fits an RGB image into the network's input; None stays None."""
         if img is None:
             return None
-        return letterbox_image(to_array(img), self.engine.image_size, self.engine.stride)
+        return self.input_shape.fit(to_array(img))
 
     def predict(self, filepath: str, img: PreprocessedImage | None) -> Record:
         """``{"filepath", "detections"}`` of one image, or ``{"filepath", "failures"}`` for None."""
@@ -190,6 +230,11 @@ class SpeciesNetDetector:
             return []
         raw = self.engine(np.stack([img.arr for img in imgs]))
         return [
-            to_detections(boxes, img.arr.shape[:2], (img.orig_height, img.orig_width))
+            to_detections(
+                boxes,
+                img.arr.shape[:2],
+                (img.orig_height, img.orig_width),
+                stretched=self.input_shape.stretched,
+            )
             for boxes, img in zip(raw, imgs, strict=True)
         ]

@@ -145,7 +145,9 @@ class PredictionCombiner(Protocol):
         enable_geofence: bool,
         geofence_fn: Callable[..., Answer],
         roll_up_fn: Callable[..., Answer | None],
-    ) -> Answer: ...
+    ) -> Answer:
+        """The (label, score, source) of one image."""
+        ...
 
 
 def combine_predictions_for_single_item(

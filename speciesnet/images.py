@@ -120,7 +120,7 @@ def _open(filepath: str) -> IO[bytes]:
         return io.BytesIO(_download(filepath))
     if scheme in CLOUD_SCHEMES:
         return _open_in_cloud(filepath, CLOUD_SCHEMES[scheme])
-    return open(filepath, "rb")
+    return Path(filepath).open("rb")
 
 
 def _download(url: str) -> bytes:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from speciesnet.boxes import BBox
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import RunMode
-from speciesnet.detector import SpeciesNetDetector, letterbox_image
+from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.images import PreprocessedImage, read_image, to_array
 from speciesnet.records import Record
@@ -88,9 +88,7 @@ def run(
     in_background = _in_background if run_mode != "single_thread" else _in_foreground
     read = read_photo
     if detector is not None:
-        read = partial(
-            read_photo, letterbox_to=(detector.engine.image_size, detector.engine.stride)
-        )
+        read = partial(read_photo, input_shape=detector.input_shape)
     photos = _read(filepaths, read, run_mode)
     if detector is not None:
         photos = _detect(photos, detector, batch_size, progress)
@@ -100,12 +98,12 @@ def run(
     return in_background(photos, batch_size)
 
 
-def read_photo(filepath: str, letterbox_to: tuple[int, int] | None = None) -> Photo:
+def read_photo(filepath: str, input_shape: InputShape | None = None) -> Photo:
     """Reads an image; one that cannot be read says so in its ``error``.
 
     Args:
         filepath: Path or URL.
-        letterbox_to: Size and stride in pixels of the detector's input, if it is needed.
+        input_shape: Of the detector's input, if it is needed.
     """
     try:
         image = to_array(read_image(filepath))
@@ -114,7 +112,7 @@ def read_photo(filepath: str, letterbox_to: tuple[int, int] | None = None) -> Ph
     return Photo(
         filepath,
         image=image,
-        letterboxed=letterbox_image(image, *letterbox_to) if letterbox_to else None,
+        letterboxed=input_shape.fit(image) if input_shape else None,
     )
 
 
@@ -224,9 +222,10 @@ def _in_background(items: Generator[Photo, None, None], ahead: int) -> Generator
     def put(item: Photo | BaseException | None) -> None:
         while not stopped.is_set():
             try:
-                return waiting.put(item, timeout=0.2)
+                waiting.put(item, timeout=0.2)
             except queue.Full:
-                pass
+                continue
+            return
 
     def work() -> None:
         try:

@@ -181,7 +181,7 @@ class RecordsByFile(Mapping[str, Record]):
             import tempfile
 
             # Another program's layout has no lines to seek to: a copy of ours has.
-            self._file: BinaryIO = tempfile.TemporaryFile()
+            self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
             _write_lines(self._file, map(encode_record, read_records(path)))
             self._file.seek(0)
         else:
@@ -190,9 +190,9 @@ class RecordsByFile(Mapping[str, Record]):
         for offset, line in _lines(self._file):
             match = _FILEPATH.match(line)
             record = None if match else _decode_line(line)
-            filepath = json.loads(match[1]) if match else record and record["filepath"]
-            if filepath is None:
+            if not match and record is None:
                 continue
+            filepath: str = json.loads(match[1]) if match else record["filepath"]  # type: ignore[index]
             if filepath not in known:
                 raise _names_other_images(path, filepath)
             self._offsets[filepath] = offset
@@ -248,7 +248,7 @@ class RunSettings:
 
 
 def _in_words(value: Any) -> str:
-    return {None: "none", True: "on", False: "off"}.get(value, value)
+    return {None: "none", True: "on", False: "off"}.get(value) or str(value)
 
 
 class PredictionsFile:
@@ -595,7 +595,8 @@ def check_output_path(path: Path) -> None:
     """Raises ``OutputError`` for a path that cannot become a predictions file."""
     if path.is_dir():
         raise OutputError(
-            f"--predictions_json {path} is a folder; give a file in it, such as {path / 'predictions.json'}."
+            f"--predictions_json {path} is a folder; give a file in it, such as "
+            f"{path / 'predictions.json'}."
         )
     if not path.parent.is_dir():
         raise OutputError(

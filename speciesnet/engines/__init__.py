@@ -19,11 +19,13 @@ class DetectorEngine(Protocol):
     Attributes:
         image_size: Pixels of the longest side of an image.
         stride: Both sides of the network's input are multiples of this.
+        stretches: The network wants squares of ``image_size`` with the image stretched into them.
         batch_size: How many images at once are worth it on this device.
     """
 
     image_size: int
     stride: int
+    stretches: bool
     batch_size: int
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,12 +1,11 @@
 """Reads detector checkpoints as data: no pickled code is ever run.
 
-A YOLOv5 checkpoint is a pickled module. Its classes are stood in for by inert records, from which the
-network is built anew; whatever else a pickle asks for is refused by name.
+A YOLOv5 checkpoint is a pickled module. Its classes are stood in for by inert records, from which
+the network is built anew; whatever else a pickle asks for is refused by name.
 """
 
 from __future__ import annotations
 
-import math
 import pickle
 import zipfile
 from pathlib import Path
@@ -140,7 +139,7 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     allowed.update(_TORCH_CLASSES, _DATA_CLASSES)
     if foreign := [name for name in names if name not in allowed]:
         refuse_globals(path, foreign)
-    stand_ins = [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names]
+    stand_ins: list[Any] = [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names]
     try:
         with torch.serialization.safe_globals(stand_ins):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -210,8 +209,3 @@ def _build_layer(record: _Record) -> nn.Module:
         channels = [module.tensors()["weight"].shape[1] for module in record.child("m").children()]
         return Detect(record.child("nc"), tensors["anchors"], record.child("stride"), channels)
     raise TypeError(f"layer {record.kind} is not one of MegaDetector v5's")
-
-
-def stride_of(network: DetectionModel) -> int:
-    """Pixels that both sides of the network's input must be multiples of."""
-    return math.ceil(float(network.detect.stride.max()))

@@ -6,6 +6,8 @@ import torch
 
 from speciesnet.errors import ModelError
 
+GPU_BATCH_SIZE = 8  # images; on a CPU a batch gains nothing and costs memory
+
 
 def torch_device(name: str | None = None) -> torch.device:
     """The device of a name ("cpu", "cuda", "cuda:1", "mps"), or the best there is.

@@ -8,7 +8,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,12 @@ class KerasEngine:
             ) from error
         self._device = "/CPU:0" if device == "cpu" else None
         for gpu in tf.config.list_physical_devices("GPU"):
-            try:
+            with suppress(RuntimeError):  # where the card is in use already
                 # Without this TensorFlow takes all of the card's memory, and PyTorch none.
                 tf.config.experimental.set_memory_growth(gpu, True)
-            except RuntimeError:  # it was set up already
-                pass
         try:
             with tf.device(self._device):
-                model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
+                model: Any = tf_keras.models.load_model(path, compile=False, safe_mode=True)
             height, width, channels = model.input_shape[1:]
             self.classes: int = model.output_shape[-1]
         except Exception as error:  # Keras raises nearly anything on files that it cannot read
@@ -75,6 +73,7 @@ class KerasEngine:
         self._tf = tf
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ``ClassifierEngine``."""
         with self._tf.device(self._device):
             return self._predict(self._tf.constant(images)).numpy()
 

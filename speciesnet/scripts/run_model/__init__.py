@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from absl import flags, logging
 
@@ -19,6 +19,7 @@ from speciesnet.model_info import DEFAULT_MODEL
 from speciesnet.scripts import console
 
 if TYPE_CHECKING:
+    from speciesnet.constants import RunMode
     from speciesnet.instances import Instance
     from speciesnet.model import Components, SpeciesNet
     from speciesnet.records import Tally
@@ -147,7 +148,7 @@ def main() -> None:
 
     components = _components()
     _check_flags(components)
-    path = Path(_PREDICTIONS_JSON.value)
+    path = Path(_PREDICTIONS_JSON.value or "")
     check_output_path(path)
     instances = prepare_instances(
         instances_json=_INSTANCES_JSON.value,
@@ -190,7 +191,7 @@ def main() -> None:
                 components,
                 past_detections,
                 past_classifications,
-                run_mode=_RUN_MODE.value,
+                run_mode=cast("RunMode", _RUN_MODE.value),
                 batch_size=_BATCH_SIZE.value,
                 progress_bars=_PROGRESS_BARS.value,
             )
@@ -203,15 +204,12 @@ def main() -> None:
 
 
 def _components() -> Components:
-    chosen: list[Components] = [
-        name
-        for name, flag in (
-            ("detector", _DETECTOR_ONLY),
-            ("classifier", _CLASSIFIER_ONLY),
-            ("ensemble", _ENSEMBLE_ONLY),
-        )
-        if flag.value
-    ]
+    switches: dict[Components, bool] = {
+        "detector": _DETECTOR_ONLY.value,
+        "classifier": _CLASSIFIER_ONLY.value,
+        "ensemble": _ENSEMBLE_ONLY.value,
+    }
+    chosen: list[Components] = [name for name, on in switches.items() if on]
     if len(chosen) > 1:
         raise InputError(
             f"--{chosen[0]}_only and --{chosen[1]}_only exclude each other; give at most one of them."

@@ -1,0 +1,124 @@
+"""Detectors that ultralytics saved, such as MegaDetector v6."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from speciesnet.constants import Detection
+from speciesnet.downloads import cache_folder
+from speciesnet.engines.devices import GPU_BATCH_SIZE, torch_device
+from speciesnet.errors import ModelError
+
+DEFAULT_IMAGE_SIZE = 1280  # pixels, where the checkpoint does not say what it was trained at
+
+
+class UltralyticsEngine:
+    """Runs a detection checkpoint of ultralytics; see ``DetectorEngine``.
+
+    Raises:
+        ModelError: The checkpoint cannot be read, asks to run code, or holds no detector of animals,
+            humans and vehicles.
+    """
+
+    def __init__(self, checkpoint: Path, device: str | None = None) -> None:
+        self.device = torch_device(device)
+        network, image_size = _load(checkpoint)
+        head = network.model[-1]
+        self._is_transformer = type(head).__name__.startswith("RTDETR")
+        self._is_end_to_end = bool(getattr(head, "end2end", False))
+        self.image_size = image_size
+        self.stride = max(int(max(network.stride)), 32)
+        # Transformers are trained on squares into which images are stretched.
+        self.stretches = self._is_transformer
+        self.batch_size = 1 if self.device.type == "cpu" else GPU_BATCH_SIZE
+        self._network = network.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``DetectorEngine``; these networks have no objectness, so it is 1."""
+        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+        output = self._network(batch)
+        boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
+        if self._is_end_to_end:
+            boxes = _from_selected(boxes)
+        elif self._is_transformer:
+            height, width = images.shape[1:3]
+            scale = torch.tensor([width, height, width, height], device=boxes.device)
+            boxes = torch.cat((boxes[..., :4] * scale, boxes[..., 4:]), 2)
+        else:
+            boxes = boxes.transpose(1, 2)
+        ones = torch.ones_like(boxes[..., :1])
+        return torch.cat((boxes[..., :4], ones, boxes[..., 4:]), 2).cpu().numpy()
+
+
+def _from_selected(boxes: torch.Tensor) -> torch.Tensor:
+    """(x1, y1, x2, y2, score, class) to centre, size and one score a class; (batch, boxes, 7)."""
+    size = boxes[..., 2:4] - boxes[..., :2]
+    centre = (boxes[..., :2] + boxes[..., 2:4]) / 2
+    classes = torch.nn.functional.one_hot(boxes[..., 5].long(), len(Detection))
+    return torch.cat((centre, size, classes * boxes[..., 4:5]), 2)
+
+
+def _load(checkpoint: Path) -> tuple[Any, int]:
+    """The network in float32 and evaluation mode, and the size that it was trained at."""
+    try:
+        with _kept_to_itself():
+            from ultralytics.nn.tasks import torch_safe_load
+
+            # Only known classes are made again from the pickle, and none of its code is run.
+            content, _ = torch_safe_load(checkpoint, safe_only=True)
+    except ImportError as error:
+        raise ModelError(
+            f"The detector {checkpoint} needs ultralytics ({error}): pip install ultralytics."
+        ) from error
+    except Exception as error:  # it wraps what can go wrong in errors of many kinds
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"The detector {checkpoint} cannot be read ({reason}); get it again."
+        ) from error
+    network = content.get("ema") or content.get("model")
+    if not isinstance(network, torch.nn.Module) or getattr(network, "task", "detect") != "detect":
+        raise ModelError(f"The checkpoint {checkpoint} holds no detection network; give another.")
+    names = getattr(network, "names", {})
+    if len(names) != len(Detection):
+        raise ModelError(
+            f"The detector {checkpoint} tells {len(names)} classes apart; it must be 3: animal, "
+            "human and vehicle."
+        )
+    for module in network.modules():
+        if isinstance(module, torch.nn.Upsample):
+            module.recompute_scale_factor = None  # checkpoints older than the attribute lack it
+    size = content.get("train_args", {}).get("imgsz", DEFAULT_IMAGE_SIZE)
+    return network.float().eval(), int(size if isinstance(size, int) else max(size))
+
+
+@contextmanager
+def _kept_to_itself() -> Iterator[None]:
+    """Within the context ultralytics neither connects, installs, prints nor writes settings.
+
+    It reads these settings once, when it is first imported.
+    """
+    settings = {
+        "YOLO_OFFLINE": "true",
+        "YOLO_AUTOINSTALL": "false",
+        "YOLO_VERBOSE": "false",
+        "YOLO_CONFIG_DIR": str(cache_folder()),
+    }
+    earlier = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in earlier.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
