@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import types
@@ -121,7 +122,12 @@ def _set_prior(detect: Detect) -> None:
 
 
 def save_yolov5_checkpoint(
-    network: DetectionModel, names: Sequence[str], path: Path, *, package: str = "models"
+    network: DetectionModel,
+    names: Sequence[str],
+    path: Path,
+    *,
+    package: str = "models",
+    ema: DetectionModel | None = None,
 ) -> None:
     """Writes a checkpoint as YOLOv5's training does: a pickled half-precision module.
 
@@ -131,6 +137,7 @@ def save_yolov5_checkpoint(
         path: The file to write.
         package: Package that the pickled classes claim to live in: ``models`` (YOLOv5's own
             repository) or ``yolov5.models`` (the PyPI package).
+        ema: Moving averages of the weights, which YOLOv5 keeps beside them.
     """
     for i, (layer, source) in enumerate(zip(network.model, network.inputs, strict=True)):
         layer.i, layer.f = i, source  # type: ignore[assignment]
@@ -142,7 +149,7 @@ def save_yolov5_checkpoint(
         "epoch": -1,
         "best_fitness": None,
         "model": network,
-        "ema": None,
+        "ema": ema,
         "optimizer": None,
     }
     with _classes_under(package):
@@ -160,7 +167,7 @@ def _classes_under(package: str) -> Iterator[None]:
     originals = {cls: cls.__module__ for classes in homes.values() for cls in classes}
     try:
         for name, classes in homes.items():
-            for part in (name.rpartition(".")[0], name):
+            for part in itertools.accumulate(name.split("."), "{}.{}".format):
                 if part not in sys.modules:
                     sys.modules[part] = types.ModuleType(part)
                     added.append(part)

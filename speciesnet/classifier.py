@@ -83,9 +83,8 @@ def _interpolation(
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities along the last axis."""
-    exponentials: NDArray[np.float32] = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    total: NDArray[np.float32] = exponentials.sum(axis=-1, keepdims=True)
-    return np.divide(exponentials, total, dtype=np.float32)
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(logits.dtype)
 
 
 class SpeciesNetClassifier:

@@ -18,6 +18,8 @@ from speciesnet.errors import InputError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 
+SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
+
 _TEXT_FIELDS = ("country", "admin1_region")
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
 
@@ -66,7 +68,7 @@ def prepare_instances_dict(
         instances_json: A file that holds one.
         filepaths: Images.
         filepaths_txt: A file with one image a line.
-        folders: Folders, searched for images at any depth.
+        folders: Folders, searched for images at any depth; ``demo`` is the package's own samples.
         folders_txt: A file with one folder a line.
         country: For every instance, ISO 3166-1 alpha-3.
         admin1_region: For every instance; needs a country.
@@ -121,7 +123,7 @@ def find_images(folders: Iterable[str]) -> list[str]:
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
     """
-    folders = list(folders)
+    folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     found: set[str] = set()
     for folder in folders:
         if not Path(folder).is_dir():
@@ -138,6 +140,11 @@ def find_images(folders: Iterable[str]) -> list[str]:
             f"{' '.join(sorted(IMAGE_EXTENSIONS))}."
         )
     return sorted(found, key=lambda path: path.split("/"))
+
+
+def _means_samples(folder: str) -> bool:
+    """Whether ``demo`` means the sample images of the package: unless there is such a folder."""
+    return folder == "demo" and not Path(folder).exists()
 
 
 def _warn_unreadable(error: OSError) -> None:

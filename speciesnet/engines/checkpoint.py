@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +117,25 @@ def globals_of(path: Path) -> list[str]:
         ModelError: The file is not a checkpoint.
     """
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with _safe_globals([]):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise _damaged(path, error) from error
+
+
+@contextmanager
+def _safe_globals(allowed: list[Any]) -> Iterator[None]:
+    """Within the context torch allows these globals and no others.
+
+    What other code of this process has allowed is put back afterwards.
+    """
+    earlier = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with torch.serialization.safe_globals(allowed):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(earlier)
 
 
 def refuse_globals(path: Path, names: list[str]) -> None:
@@ -141,7 +159,7 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
         refuse_globals(path, foreign)
     stand_ins: list[Any] = [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names]
     try:
-        with torch.serialization.safe_globals(stand_ins):
+        with _safe_globals(stand_ins):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise _damaged(path, error) from error

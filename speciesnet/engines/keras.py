@@ -44,9 +44,7 @@ class KerasEngine:
     def __init__(self, path: Path, device: str | None = None) -> None:
         _refuse_foreign_code(path)
         try:
-            with _without_greetings():
-                import tensorflow as tf
-                import tf_keras
+            tf, tf_keras = import_tensorflow()
         except ImportError as error:
             raise ModelError(
                 f"The classifier needs TensorFlow and tf_keras ({error}): "
@@ -76,6 +74,14 @@ class KerasEngine:
         """See ``ClassifierEngine``."""
         with self._tf.device(self._device):
             return self._predict(self._tf.constant(images)).numpy()
+
+
+def import_tensorflow() -> tuple[Any, Any]:
+    """The modules ``tensorflow`` and ``tf_keras``, imported in silence; raises ``ImportError``."""
+    with _without_greetings():
+        import tensorflow
+        import tf_keras
+    return tensorflow, tf_keras
 
 
 @contextmanager

@@ -47,24 +47,22 @@ class UltralyticsEngine:
         batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
         output = self._network(batch)
         boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
-        if self._is_end_to_end:
-            boxes = _from_selected(boxes)
-        elif self._is_transformer:
+        if self._is_transformer:  # centre and size relative to the image, score, class
             height, width = images.shape[1:3]
-            scale = torch.tensor([width, height, width, height], device=boxes.device)
-            boxes = torch.cat((boxes[..., :4] * scale, boxes[..., 4:]), 2)
-        else:
-            boxes = boxes.transpose(1, 2)
-        ones = torch.ones_like(boxes[..., :1])
-        return torch.cat((boxes[..., :4], ones, boxes[..., 4:]), 2).cpu().numpy()
+            place = boxes[..., :4] * boxes.new_tensor([width, height, width, height])
+            scores = _score_of_each_class(boxes)
+        elif self._is_end_to_end:  # corners, score, class
+            first, second = boxes[..., :2], boxes[..., 2:4]
+            place = torch.cat(((first + second) / 2, second - first), 2)
+            scores = _score_of_each_class(boxes)
+        else:  # centre and size, and a score for each class, along the second axis
+            place, scores = boxes.transpose(1, 2).split((4, len(Detection)), 2)
+        return torch.cat((place, torch.ones_like(scores[..., :1]), scores), 2).cpu().numpy()
 
 
-def _from_selected(boxes: torch.Tensor) -> torch.Tensor:
-    """(x1, y1, x2, y2, score, class) to centre, size and one score a class; (batch, boxes, 7)."""
-    size = boxes[..., 2:4] - boxes[..., :2]
-    centre = (boxes[..., :2] + boxes[..., 2:4]) / 2
-    classes = torch.nn.functional.one_hot(boxes[..., 5].long(), len(Detection))
-    return torch.cat((centre, size, classes * boxes[..., 4:5]), 2)
+def _score_of_each_class(boxes: torch.Tensor) -> torch.Tensor:
+    """Scores of shape (batch, boxes, 3) from boxes that end with one score and its class."""
+    return torch.nn.functional.one_hot(boxes[..., 5].long(), len(Detection)) * boxes[..., 4:5]
 
 
 def _load(checkpoint: Path) -> tuple[Any, int]:

@@ -40,7 +40,9 @@ _TARGET_SPECIES_TXT = flags.DEFINE_string(
 )
 
 _FOLDERS = flags.DEFINE_string(
-    "folders", None, "Folders, comma-separated, searched for images at any depth."
+    "folders",
+    None,
+    "Folders, comma-separated, searched for images at any depth; demo is the package's own samples.",
 )
 _FOLDERS_TXT = flags.DEFINE_string("folders_txt", None, "Text file with one folder a line.")
 _FILEPATHS = flags.DEFINE_string("filepaths", None, "Images, comma-separated: paths or URLs.")
@@ -107,9 +109,9 @@ Finds and names the animals in camera-trap images.
   speciesnet --folders IMAGES --predictions_json OUT.json --country KEN
 
 The same command again goes on where it stopped. Try it offline, without any
-download, on your own folder or the sample images:
+download, on the sample images that come with it:
 
-  speciesnet --model demo --folders IMAGES --predictions_json OUT.json
+  speciesnet --model demo --folders demo --predictions_json OUT.json
 """
 TOPICS = {
     "input": (

@@ -1,0 +1,104 @@
+"""Tells what PyTorch, TensorFlow and this package see of this machine, and what to do about it.
+
+python -m speciesnet.scripts.gpu_test
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Generator, Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+import speciesnet
+
+_CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
+
+
+def report() -> Iterator[str]:
+    """The lines of the report."""
+    yield f"speciesnet {speciesnet.__version__}, Python {platform.python_version()}"
+    yield f"{platform.platform()}, {os.cpu_count()} cores{_instruction_sets()}"
+    yield ""
+    torch_gpus = yield from _torch_report()
+    yield ""
+    tensorflow_gpus = yield from _tensorflow_report()
+    yield ""
+    yield from _advice(torch_gpus, tensorflow_gpus)
+
+
+def _instruction_sets() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 (no file on most systems)
+            flags = next((line.split() for line in file if line.startswith("flags")), [])
+    except OSError:
+        return ""
+    found = [flag for flag in _CPU_FLAGS if flag in flags]
+    return f" with {', '.join(found)}" if found else ""
+
+
+def _torch_report() -> Generator[str, None, int]:
+    import torch
+
+    yield f"PyTorch {torch.__version__} (CUDA {torch.version.cuda or 'not built in'})"
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    for index, name in enumerate(names):
+        memory = torch.cuda.get_device_properties(index).total_memory / 2**30
+        yield f"  cuda:{index}  {name}, {memory:.0f} GiB"
+    if torch.backends.mps.is_available():
+        names.append("mps")
+        yield "  mps  Apple graphics processor"
+    if not names:
+        yield "No GPUs reported by PyTorch"
+    return len(names)
+
+
+def _tensorflow_report() -> Generator[str, None, int]:
+    from speciesnet.engines.keras import import_tensorflow
+
+    tf, _ = import_tensorflow()
+    yield f"TensorFlow {tf.__version__}, tf_keras {_version('tf_keras')}"
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        yield f"  {gpu.name}"
+    if not gpus:
+        yield "No GPUs reported by Tensorflow"
+    return len(gpus)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "is not installed"
+
+
+def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
+    yield f"The detector runs on {'the GPU' if torch_gpus else 'the CPU'} (engine torch, float32)."
+    yield (
+        f"The classifier runs on {'the GPU' if tensorflow_gpus else 'the CPU'} "
+        "(engine tensorflow, float32)."
+    )
+    if not torch_gpus:
+        yield (
+            "If this machine has an NVIDIA card: see that nvidia-smi lists it and that its driver is "
+            "not older than PyTorch's CUDA, then install speciesnet anew with plain pip, which brings "
+            "PyTorch with CUDA on Linux; on Windows take the command that pytorch.org names."
+        )
+    elif not tensorflow_gpus:
+        yield (
+            "That is how most machines are, and everything works: the detector is the larger part of "
+            "the work. TensorFlow sees GPUs on Linux and in WSL only: pip install "
+            "'tensorflow[and-cuda]' there."
+        )
+
+
+def cli() -> None:
+    """The console command."""
+    for line in report():
+        sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    cli()
