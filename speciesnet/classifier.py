@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from absl import logging
@@ -62,7 +63,7 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
     def between(
         first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        return first + (second - first) * weight
+        return cast("NDArray[np.float32]", first + (second - first) * weight)
 
     upper = between(pixels(top, left), pixels(top, right), x)
     lower = between(pixels(bottom, left), pixels(bottom, right), x)
@@ -84,7 +85,7 @@ def _interpolation(
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities along the last axis."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(logits.dtype)
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 class SpeciesNetClassifier:
