@@ -18,6 +18,10 @@ from speciesnet.errors import ImageError
 
 # Cameras leave cut-off files behind; what there is of them is worth looking at.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
+# Nor is it news to a survey that EXIF is damaged or an image large: Pillow still refuses images of
+# more than 179 megapixels.
+warnings.filterwarnings("ignore", module="PIL")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 CLOUD_SCHEMES = {"az": "az", "gs": "gs", "s3": "s3"}  # URL scheme to the extra that reads it
 WEB_SCHEMES = ("http", "https")
@@ -72,13 +76,9 @@ def read_image(filepath: str) -> Image.Image:
         ImageError: It cannot be opened or decoded; the message says why, without the path.
     """
     try:
-        with warnings.catch_warnings():
-            # Large images are welcome; Pillow still refuses those of more than 179 megapixels.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with _open(filepath) as file, Image.open(file) as image:
-                image.load()
-                exif = image.getexif()
-                rgb = image.convert("RGB")
+        with _open(filepath) as file, Image.open(file) as image:
+            image.load()
+            return _upright(image).convert("RGB")
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -87,7 +87,6 @@ def read_image(filepath: str) -> Image.Image:
         raise ImageError("there is no such file") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise ImageError(_reason(error)) from error
-    return _upright(rgb, exif)
 
 
 def load_rgb_image(filepath: str) -> Image.Image | None:
@@ -99,9 +98,8 @@ def load_rgb_image(filepath: str) -> Image.Image | None:
         return None
 
 
-def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
     try:
-        image.getexif().update(exif)
         return ImageOps.exif_transpose(image)
     except Exception as error:  # damaged EXIF is no reason to lose the picture
         logging.debug("Orientation ignored: %s.", error)

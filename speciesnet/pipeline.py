@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -125,7 +126,12 @@ def _read(
     workers = min(os.cpu_count() or 1, MAX_READERS)
     if run_mode == "multi_process":
         # Not a fork: the frameworks' threads do not survive one.
-        executor: Executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        executor: Executor = ProcessPoolExecutor(
+            workers,
+            mp_context=get_context("spawn"),
+            initializer=signal.signal,  # Ctrl-C is for the parent, which ends its children
+            initargs=(signal.SIGINT, signal.SIG_IGN),
+        )
     else:
         executor = ThreadPoolExecutor(workers, thread_name_prefix="read")
     paths = iter(filepaths)

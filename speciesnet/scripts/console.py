@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging as standard_logging
 import shutil
 import signal
@@ -37,6 +38,9 @@ def run(main: Callable[[], None], argv: Sequence[str], help_text: Callable[[str]
         argv: The program's name and its arguments.
         help_text: From a topic ("" for none) to what ``--help`` prints.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names hold what consoles cannot show
+            stream.reconfigure(errors="backslashreplace")
     if (topic := _help_topic(argv)) is not None:
         sys.stdout.write(help_text(topic))
         return 0
