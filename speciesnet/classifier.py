@@ -36,7 +36,7 @@ def crop_to_box(image: NDArray[np.uint8], bboxes: Sequence[BBox]) -> NDArray[np.
 def crop_rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The middle rows of an image (H, W, 3), without the strips that cameras print."""
     height = image.shape[0]
-    rows = max(height * KEPT_TENTHS // 10, height - MAX_CROPPED_ROWS)
+    rows = max(height * KEPT_TENTHS // 10, height - MAX_CROPPED_ROWS, 1)
     top = (height - rows) // 2
     return image[top : top + rows]
 

@@ -67,9 +67,9 @@ US_STATES = {
     "Wisconsin": "WI",
     "Wyoming": "WY",
 }
-# Countries of their own in the place list, and regions of the USA in geofences.
-US_TERRITORIES = frozenset({"AS", "GU", "MP", "PR", "UM", "VI"})
-US_REGIONS = frozenset(US_STATES.values()) | US_TERRITORIES
+# Countries of their own in ISO 3166-1 and in the place list, and regions of the USA in geofences.
+US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
+US_REGIONS = frozenset([*US_STATES.values(), *US_TERRITORIES.values()])
 # In use, though ISO 3166-1 leaves it to users.
 _KOSOVO = {"XKX": "XK"}
 
@@ -132,7 +132,7 @@ def nearest_places(coordinates: Sequence[Coordinates]) -> list[tuple[str, str | 
     places = []
     for place in _geocoder().query(list(coordinates)):
         code = place["cc"]
-        if code in US_TERRITORIES:
+        if code in US_TERRITORIES.values():
             places.append((USA, code))
         elif code == "US":
             places.append((USA, US_STATES.get(place["admin1"])))

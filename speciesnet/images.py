@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,10 +17,6 @@ from speciesnet.errors import ImageError
 
 # Cameras leave cut-off files behind; what there is of them is worth looking at.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
-# Nor is it news to a survey that EXIF is damaged or an image large: Pillow still refuses images of
-# more than 179 megapixels.
-warnings.filterwarnings("ignore", module="PIL")
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 CLOUD_SCHEMES = {"az": "az", "gs": "gs", "s3": "s3"}  # URL scheme to the extra that reads it
 WEB_SCHEMES = ("http", "https")
@@ -109,6 +104,8 @@ def _upright(image: Image.Image) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "it is empty, damaged or not an image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror  # without the path, which the caller knows
     return str(error).strip().rstrip(".") or type(error).__name__
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from absl import logging
@@ -113,7 +112,7 @@ def prepare_instances(
         paths = find_images(folders) if folders is not None else list(filepaths or [])
         instances = [Instance(path) for path in paths]
     if not instances:
-        raise InputError("There are no images to predict: the list of images is empty.")
+        raise InputError("There are no images to predict: the list is empty; put images into it.")
     return _set_place(instances, country, admin1_region)
 
 
@@ -126,8 +125,8 @@ def find_images(folders: Iterable[str]) -> list[str]:
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     found: set[str] = set()
     for folder in folders:
-        if not Path(folder).is_dir():
-            kind = "is a file, not a folder" if Path(folder).exists() else "does not exist"
+        if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
+            kind = "is a file, not a folder" if _exists(folder) else "does not exist"
             raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
         for parent, _, names in os.walk(folder, onerror=_warn_unreadable):
             images = [name for name in names if Path(name).suffix.lower() in IMAGE_EXTENSIONS]
@@ -139,12 +138,16 @@ def find_images(folders: Iterable[str]) -> list[str]:
             f"There are no images in {', '.join(folders)}: no file name ends with "
             f"{' '.join(sorted(IMAGE_EXTENSIONS))}."
         )
-    return sorted(found, key=lambda path: path.split("/"))
+    return sorted(found, key=lambda path: PurePath(path).parts)
 
 
 def _means_samples(folder: str) -> bool:
     """Whether ``demo`` means the sample images of the package: unless there is such a folder."""
-    return folder == "demo" and not Path(folder).exists()
+    return folder == "demo" and not _exists(folder)
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (pathlib's raises for names that are too long)
 
 
 def _warn_unreadable(error: OSError) -> None:
@@ -177,7 +180,7 @@ def _parse_instance(raw: Any, source: str, number: int) -> Instance:
         )
     filepath = raw.get("filepath")
     if not isinstance(filepath, str) or not filepath:
-        raise InputError(f'{where} lacks "filepath", or it is no text.')
+        raise InputError(f'{where} lacks "filepath", or it is no text; add the path of the image.')
     where = f"{where} ({filepath})"
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):
@@ -188,7 +191,7 @@ def _parse_instance(raw: Any, source: str, number: int) -> Instance:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f'{where} has {value!r} as "{field}"; it must be a number in degrees.')
-        if not math.isfinite(value) or abs(value) > limit:
+        if not -limit <= value <= limit:
             raise InputError(
                 f'{where} has {value!r} as "{field}"; it must lie between {-limit:g} and {limit:g}.'
             )
@@ -216,6 +219,10 @@ def _set_place(
     if admin1_region:
         geolocation.check_admin1_region(admin1_region, country, "--admin1_region")
         return [replace(i, country=country, admin1_region=admin1_region) for i in instances]
+    for number, i in enumerate(instances, start=1):
+        if i.admin1_region:
+            where = f'Instance {number} ({i.filepath}) has an "admin1_region" that is wrong:'
+            geolocation.check_admin1_region(i.admin1_region, country, where)
     return [replace(i, country=country) for i in instances]
 
 
@@ -252,7 +259,8 @@ def resolve_locations(
 def _at_place(
     instance: Instance, country: str, region: str | None, country_from_coordinates: bool
 ) -> Instance:
-    if country_from_coordinates and country and instance.country != country:
+    is_territory = region and geolocation.US_TERRITORIES.get(instance.country or "") == region
+    if country_from_coordinates and country and instance.country != country and not is_territory:
         if instance.country:
             logging.warning(
                 "%s lies in %s, not in %s: its country is overwritten.",
@@ -268,7 +276,7 @@ def _at_place(
 
 def split_paths(text: str) -> list[str]:
     """The paths of a command-line list: one path with commas if that exists, else comma-separated."""
-    if Path(text).exists():
+    if text and _exists(text):
         return [text]
     try:
         parts = next(csv.reader([text], strict=True), [])
@@ -281,16 +289,22 @@ def _read_json(path: str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"The instances file {path} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The instances file {path} cannot be read ({error.strerror}); give one that can."
+        ) from error
     except ValueError as error:
-        raise InputError(f"The instances file {path} is not valid JSON: {error}.") from error
+        raise InputError(
+            f"The instances file {path} is not valid JSON ({error}); correct it there."
+        ) from error
 
 
 def _read_lines(path: str, what: str) -> list[str]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"The list of {what}s {path} cannot be read: {error.strerror}.") from error
+        raise InputError(
+            f"The list of {what}s {path} cannot be read ({error.strerror}); give one that can."
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"The list of {what}s {path} is not UTF-8 text; save it as UTF-8."

@@ -23,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _KERAS_MODULE = re.compile(
     r"(tf_)?keras\.(layers|initializers|regularizers|constraints|activations|mixed_precision"
     r"|src\.engine\.(functional|sequential|input_layer)|src\.layers\..+)"
+    r"|tensorflow\.python\.ops\.init_ops(_v2)?"  # initial values, as EfficientNetV2's are saved
 )
 _RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "SlicingOpLambda", "ClassMethod", "InstanceMethod"})
 # TFOpLambda layers call a TensorFlow function by name; these only compute.
@@ -57,7 +58,7 @@ class KerasEngine:
                 tf.config.experimental.set_memory_growth(gpu, True)
         try:
             with tf.device(self._device):
-                model: Any = tf_keras.models.load_model(path, compile=False, safe_mode=True)
+                model = _load(path, tf_keras)
             height, width, channels = model.input_shape[1:]
             self.classes: int = model.output_shape[-1]
         except Exception as error:  # Keras raises nearly anything on files that it cannot read
@@ -74,6 +75,14 @@ class KerasEngine:
         """See ``ClassifierEngine``."""
         with self._tf.device(self._device):
             return self._predict(self._tf.constant(images)).numpy()
+
+
+def _load(path: Path, tf_keras: Any) -> Any:
+    """As ``load_model``, which takes minutes for a large network: it seeks in the archive."""
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        model = tf_keras.models.model_from_json(archive.read("config.json").decode())
+        model.load_weights(archive.extract("model.weights.h5", folder))
+    return model
 
 
 def import_tensorflow() -> tuple[Any, Any]:

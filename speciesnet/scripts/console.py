@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
@@ -55,6 +56,8 @@ def run(main: Callable[[], None], argv: Sequence[str], help_text: Callable[[str]
         sys.stdout.write(f"speciesnet {speciesnet.__version__}\n")
         return 0
     _set_up_log()
+    # Damaged EXIF and large images are no news to a survey; unreadable ones are told otherwise.
+    warnings.filterwarnings("ignore", module="PIL")
     exit_code = [EXIT_INTERRUPTED]
 
     def terminate(number: int, frame: FrameType | None) -> None:

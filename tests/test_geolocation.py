@@ -1,0 +1,250 @@
+"""Regions and countries of coordinates, and the codes that are valid."""
+
+from __future__ import annotations
+
+import pytest
+
+import speciesnet
+from speciesnet.errors import InputError
+from speciesnet.geolocation import (
+    US_REGIONS,
+    US_STATES,
+    US_TERRITORIES,
+    check_admin1_region,
+    check_country,
+    find_admin1_region,
+    nearest_places,
+)
+from speciesnet.instances import Instance, resolve_locations
+
+NEW_YORK = (41.46, -73.84)
+NAIROBI = (-1.29, 36.82)
+SAN_JUAN = (18.4, -66.1)
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "region"),
+    [
+        (*NEW_YORK, "NY"),
+        (38.9072, -77.0369, "DC"),
+        (33.75, -84.39, "GA"),
+        (47.6, -122.3, "WA"),
+        (21.3, -157.86, "HI"),
+        (61.2, -149.9, "AK"),
+        # Territories.
+        (*SAN_JUAN, "PR"),
+        (13.45, 144.78, "GU"),
+        (-14.28, -170.7, "AS"),
+        (15.18, 145.75, "MP"),
+        (18.34, -64.93, "VI"),
+        # Outside the USA.
+        (*NAIROBI, None),
+        (32.53, -117.03, None),
+        (45.42, -75.7, None),
+    ],
+)
+def test_the_region_of_the_usa_that_is_nearest(
+    latitude: float, longitude: float, region: str | None
+) -> None:
+    found = find_admin1_region(country="USA", latitude=latitude, longitude=longitude)
+    assert found == region
+
+
+@pytest.mark.parametrize("country", [None, ""])
+def test_without_a_country_there_is_no_region(country: str | None) -> None:
+    latitude, longitude = NEW_YORK
+    assert find_admin1_region(country, None, latitude, longitude) is None
+    assert find_admin1_region(country, "NY", latitude, longitude) is None
+
+
+def test_no_region_is_looked_up_outside_the_usa() -> None:
+    assert find_admin1_region("KEN", None, *NEW_YORK) is None
+
+
+@pytest.mark.parametrize(("country", "region"), [("USA", "CA"), ("KEN", "30"), ("CAN", "BC")])
+def test_a_region_given_is_kept(country: str, region: str) -> None:
+    assert find_admin1_region(country, region, *NEW_YORK) == region
+    assert find_admin1_region(country, region) == region
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(41.46, None), (None, -73.84), (None, None)])
+def test_half_a_place_is_no_place(latitude: float | None, longitude: float | None) -> None:
+    assert find_admin1_region("USA", None, latitude, longitude) is None
+
+
+def test_the_equator_and_the_meridian_are_places_too() -> None:
+    assert find_admin1_region("USA", None, 0, 0) is None
+    assert find_admin1_region("USA", None, 0.0, -73.84) is None
+
+
+def test_the_lookup_is_a_public_name() -> None:
+    assert speciesnet.find_admin1_region is find_admin1_region
+
+
+def test_many_points_are_looked_up_in_their_order() -> None:
+    assert nearest_places([NAIROBI, NEW_YORK, SAN_JUAN, (51.5, -0.12)]) == [
+        ("KEN", None),
+        ("USA", "NY"),
+        ("USA", "PR"),
+        ("GBR", None),
+    ]
+    assert nearest_places([]) == []
+
+
+@pytest.mark.parametrize("point", [(90, 0), (-90, 0), (0, 180), (0, -180)])
+def test_the_ends_of_the_earth_have_a_nearest_place(point: tuple[float, float]) -> None:
+    [(country, region)] = nearest_places([point])
+    assert len(country) == 3
+    assert region is None
+
+
+def test_regions_of_the_usa() -> None:
+    assert len(US_STATES) == 51
+    assert set(US_TERRITORIES.values()) == {"AS", "GU", "MP", "PR", "UM", "VI"}
+    assert len(US_REGIONS) == 57
+
+
+@pytest.mark.parametrize("country", ["USA", "KEN", "GBR", "ABW", "ZWE"])
+def test_countries_of_iso_3166_are_known(country: str) -> None:
+    check_country(country, "--country")
+
+
+@pytest.mark.parametrize(
+    ("country", "hint"),
+    [
+        ("usa", "did you mean USA"),
+        ("US", "did you mean USA"),
+        ("UK", ""),
+        ("Kenya", "did you mean KEN"),
+        ("KENN", "did you mean KEN"),
+        ("", ""),
+        ("12345", "codes look like"),
+    ],
+)
+def test_an_unknown_country_is_named_with_a_hint(country: str, hint: str) -> None:
+    with pytest.raises(InputError, match="ISO 3166-1 alpha-3") as error:
+        check_country(country, "--country")
+    assert str(error.value).startswith(f"--country {country!r}")
+    assert hint in str(error.value)
+
+
+@pytest.mark.parametrize("region", ["CA", "DC", "PR", "UM", "VI"])
+def test_states_and_territories_are_known(region: str) -> None:
+    check_admin1_region(region, "USA", "--admin1_region")
+
+
+@pytest.mark.parametrize(
+    ("region", "hint"),
+    [
+        ("California", "did you mean CA"),
+        ("ca", "did you mean CA"),
+        ("ZZ", "codes look like"),
+        ("US-CA", "codes look like"),
+    ],
+)
+def test_an_unknown_state_is_named_with_a_hint(region: str, hint: str) -> None:
+    with pytest.raises(InputError, match="two-letter state code") as error:
+        check_admin1_region(region, "USA", "--admin1_region")
+    assert str(error.value).startswith(f"--admin1_region {region!r}")
+    assert hint in str(error.value)
+
+
+@pytest.mark.parametrize("country", ["CAN", "KEN", None])
+def test_regions_of_other_countries_are_anybodys_guess(country: str | None) -> None:
+    check_admin1_region("anything", country, "--admin1_region")
+
+
+# Places of instances.
+
+
+def place(instance: Instance, **options: bool) -> tuple[str | None, str | None]:
+    [resolved] = resolve_locations([instance], **options)
+    assert resolved.filepath == instance.filepath
+    assert (resolved.latitude, resolved.longitude) == (instance.latitude, instance.longitude)
+    return resolved.country, resolved.admin1_region
+
+
+@pytest.mark.parametrize(
+    ("country", "region", "point", "expected"),
+    [
+        ("USA", None, NEW_YORK, ("USA", "NY")),
+        ("USA", None, SAN_JUAN, ("USA", "PR")),
+        ("USA", "CA", NEW_YORK, ("USA", "CA")),
+        ("USA", None, NAIROBI, ("USA", None)),
+        ("USA", None, (None, None), ("USA", None)),
+        ("USA", None, (41.46, None), ("USA", None)),
+        ("KEN", None, NEW_YORK, ("KEN", None)),
+        ("KEN", "30", NEW_YORK, ("KEN", "30")),
+        (None, None, NEW_YORK, (None, None)),
+        (None, "NY", NEW_YORK, (None, None)),
+        (None, "NY", (None, None), (None, None)),
+    ],
+)
+def test_the_country_is_echoed_and_the_state_looked_up(
+    country: str | None,
+    region: str | None,
+    point: tuple[float | None, float | None],
+    expected: tuple[str | None, str | None],
+) -> None:
+    assert place(Instance("a.jpg", country, region, *point)) == expected
+
+
+@pytest.mark.parametrize(
+    ("country", "region", "point", "expected"),
+    [
+        (None, None, NAIROBI, ("KEN", None)),
+        (None, None, NEW_YORK, ("USA", "NY")),
+        (None, None, SAN_JUAN, ("USA", "PR")),
+        (None, None, (None, None), (None, None)),
+        ("USA", None, NEW_YORK, ("USA", "NY")),
+        ("USA", "CA", NEW_YORK, ("USA", "CA")),
+        # Contradictions.
+        ("KEN", None, NEW_YORK, ("USA", "NY")),
+        ("USA", None, NAIROBI, ("KEN", None)),
+        ("USA", "CA", NAIROBI, ("KEN", None)),
+    ],
+)
+def test_coordinates_can_tell_the_country(
+    country: str | None,
+    region: str | None,
+    point: tuple[float | None, float | None],
+    expected: tuple[str | None, str | None],
+) -> None:
+    instance = Instance("a.jpg", country, region, *point)
+    assert place(instance, country_from_coordinates=True) == expected
+
+
+def test_an_overwritten_country_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    place(Instance("a.jpg", "USA", None, *NAIROBI), country_from_coordinates=True)
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("a.jpg lies in KEN, not in USA")
+
+
+@pytest.mark.parametrize("country", [None, "KEN"])
+def test_nothing_is_warned_of_without_a_contradiction(
+    country: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    place(Instance("a.jpg", country, None, *NAIROBI), country_from_coordinates=True)
+    assert not caplog.records
+
+
+def test_instances_keep_their_order_and_their_repetitions() -> None:
+    instances = [
+        Instance("b.jpg", "USA", None, *SAN_JUAN),
+        Instance("a.jpg", "USA", None, *NEW_YORK),
+        Instance("b.jpg", "USA", None, *SAN_JUAN),
+        Instance("c.jpg"),
+    ]
+    resolved = resolve_locations(instances)
+    assert [(i.filepath, i.admin1_region) for i in resolved] == [
+        ("b.jpg", "PR"),
+        ("a.jpg", "NY"),
+        ("b.jpg", "PR"),
+        ("c.jpg", None),
+    ]
+
+
+def test_a_territory_with_a_code_of_its_own_is_no_contradiction() -> None:
+    instance = Instance("a.jpg", country="PRI", latitude=18.4, longitude=-66.1)
+    assert resolve_locations([instance], country_from_coordinates=True) == [instance]
