@@ -1,0 +1,81 @@
+"""How close records must be to what the published program wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+SCORE_TOLERANCE = 1e-4
+BOX_SHARE = 0.01  # of all boxes, which may differ at the thresholds
+
+Record = dict[str, Any]
+
+
+def load(path: Path) -> list[Record]:
+    return json.loads(path.read_text(encoding="utf-8"))["predictions"]
+
+
+def assert_same(records: list[Record], expected: list[Record], folder: Path) -> None:
+    """Compares records of images under a folder with the published ones."""
+    assert [r["filepath"] for r in records] == [e["filepath"] for e in expected]
+    boxes = different = 0
+    for record, golden in zip(records, expected, strict=True):
+        assert list(record) == list(golden)
+        for key, value in golden.items():
+            if key == "detections":
+                size = Image.open(folder / golden["filepath"]).size
+                boxes += len(value)
+                different += _count_different(record[key], value, size)
+            elif key == "classifications":
+                _assert_same_classes(record[key], value)
+            elif key == "prediction_score":
+                assert abs(record[key] - value) <= SCORE_TOLERANCE, golden["filepath"]
+            else:
+                assert record[key] == value, golden["filepath"]
+    assert different <= BOX_SHARE * boxes
+
+
+def _assert_same_classes(found: Record, golden: Record) -> None:
+    assert len(found["classes"]) == len(golden["classes"])
+    for score, expected in zip(found["scores"], golden["scores"], strict=True):
+        assert abs(score - expected) <= SCORE_TOLERANCE
+    distinct = [
+        i
+        for i, score in enumerate(golden["scores"])
+        if all(
+            abs(score - other) > SCORE_TOLERANCE
+            for j, other in enumerate(golden["scores"])
+            if j != i
+        )
+    ]
+    # The last one may have an equal just below the five.
+    for i in distinct[:-1]:
+        assert found["classes"][i] == golden["classes"][i]
+
+
+def _count_different(found: list[Record], golden: list[Record], size: tuple[int, int]) -> int:
+    """Boxes without a counterpart: the same category, within a pixel and the scores' tolerance."""
+    left = list(found)
+    missing = 0
+    for box in golden:
+        match = next((other for other in left if _same_box(box, other, size)), None)
+        if match is None:
+            missing += 1
+        else:
+            left.remove(match)
+    return missing + len(left)
+
+
+def _same_box(box: Record, other: Record, size: tuple[int, int]) -> bool:
+    pixels = (*size, *size) if size[0] else size
+    return (
+        box["category"] == other["category"]
+        and abs(box["conf"] - other["conf"]) <= SCORE_TOLERANCE
+        and all(
+            abs(a - b) * side <= 1.01
+            for a, b, side in zip(box["bbox"], other["bbox"], pixels, strict=True)
+        )
+    )

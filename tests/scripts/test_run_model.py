@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import golden
+import pytest
+from conftest import Outcome, read_predictions
+
+import speciesnet
+from speciesnet.scripts import run_model
+
+Command = Callable[..., Outcome]
+
+
+def test_help_fits_a_screen_for_every_topic(command: Command) -> None:
+    for topic in ("", *run_model.TOPICS):
+        outcome = command("--help", *filter(None, [topic]))
+        assert outcome.code == 0
+        assert len(outcome.out.splitlines()) <= 30
+        assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_every_flag_has_help() -> None:
+    from absl import flags
+
+    own = {flag.name for flag in flags.FLAGS.get_key_flags_for_module(run_model)}
+    told = {name for _, names in run_model.TOPICS.values() for name in names}
+    assert own - {"ignore_existing_predictions"} <= told
+
+
+@pytest.mark.parametrize(
+    "module", ["speciesnet", "speciesnet.scripts.run_model", "speciesnet.scripts.run_model.py"]
+)
+def test_all_names_of_the_command_work(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True
+    )
+    assert done.stdout == f"speciesnet {speciesnet.__version__}\n"
+
+
+def test_three_steps_on_the_command_line_give_the_published_records(
+    command: Command, shared: Path, tmp_path: Path
+) -> None:
+    common = ("--model", "packages/small_random", "--folders", "images")
+    boxes, classes, out = (tmp_path / name for name in ("boxes.json", "classes.json", "out.json"))
+    steps = (
+        ("--detector_only", "--predictions_json", boxes),
+        ("--classifier_only", "--detections_json", boxes, "--predictions_json", classes),
+        (
+            "--ensemble_only", "--detections_json", boxes, "--classifications_json", classes,
+            "--predictions_json", out, "--country", "USA", "--admin1_region", "CA",
+        ),
+    )  # fmt: skip
+    for step in steps:
+        outcome = command(*common, *step, cwd=shared)
+        assert outcome.code == 0, outcome.err
+        assert "24 images, 0 of them failed." in outcome.out
+    expected = golden.load(shared / "golden" / "small_random_predictions.json")
+    golden.assert_same(read_predictions(out), expected, shared)
+
+
+def test_published_records_can_be_the_input_of_the_ensemble(
+    command: Command, shared: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    published = shared / "golden" / "small_random_predictions.json"
+    outcome = command(
+        "--ensemble_only", "--model", "packages/small_random", "--folders", "images",
+        "--detections_json", published, "--classifications_json", published,
+        "--predictions_json", out, "--country", "USA", "--admin1_region", "CA", cwd=shared,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert read_predictions(out) == golden.load(published)
+
+
+def test_ensemble_alone_and_help_import_no_framework(shared: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from speciesnet.scripts.run_model import cli\n"
+        "try: cli()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'tensorflow', 'keras', 'tf_keras', 'openvino', 'ultralytics', 'scipy'}\n"
+        "print('imported', sorted(heavy & set(sys.modules)))\n"
+    )
+    published = shared / "golden" / "small_random_predictions.json"
+    ensemble = [
+        "--ensemble_only", "--model", "packages/small_random", "--folders", "images",
+        "--detections_json", str(published), "--classifications_json", str(published),
+        "--predictions_json", str(tmp_path / "out.json"), "--country", "USA",
+        "--admin1_region", "CA",
+    ]  # fmt: skip
+    for arguments in (["--help"], ensemble):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], cwd=shared, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("imported []\n")
+
+
+def test_demo_runs_on_its_own_images(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "demo.json"
+    outcome = command("--model", "demo", "--folders", "demo", "--predictions_json", out)
+    assert outcome.code == 0, outcome.err
+    records = read_predictions(out)
+    assert len(records) >= 16
+    assert all("prediction" in record for record in records)
+    assert f"Predictions: {out}" in outcome.out
+
+
+def test_output_is_utf8_one_record_a_line(
+    command: Command, small_package: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Žebřík ñ 🦊"
+    folder.mkdir()
+    (folder / "broken é.jpg").touch()
+    out = tmp_path / "out.json"
+    outcome = command(
+        "--detector_only", "--model", small_package, "--folders", folder, "--predictions_json", out
+    )
+    assert outcome.code == 0, outcome.err
+    lines = out.read_bytes().split(b"\n")
+    assert lines[0] == b'{"predictions": [' and lines[-2:] == [b"]}", b""]
+    record = json.loads(lines[1])
+    assert record == {"filepath": f"{folder.as_posix()}/broken é.jpg", "failures": ["DETECTOR"]}
+    assert "broken é.jpg".encode() in lines[1]
+    assert "Cannot read image" in outcome.err

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import golden
+import pytest
+
+import speciesnet
+from speciesnet import SpeciesNet
+from speciesnet.errors import InputError, OutputError
+
+
+@pytest.fixture
+def in_shared(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Paths in the reference outputs are relative to the shared folder."""
+    monkeypatch.chdir(shared)
+    return shared
+
+
+@pytest.fixture(scope="module")
+def model(shared: Path) -> SpeciesNet:
+    return SpeciesNet(str(shared / "packages" / "small_random"))
+
+
+def records(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    assert answer is not None
+    return answer["predictions"]
+
+
+def by_file(answer: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    return {record["filepath"]: record for record in records(answer)}
+
+
+def test_crop_model_gives_the_published_records(model: SpeciesNet, in_shared: Path) -> None:
+    answer = model.predict(folders=["images"], country="USA", admin1_region="CA")
+    expected = golden.load(in_shared / "golden" / "small_random_predictions.json")
+    golden.assert_same(records(answer), expected, in_shared)
+
+
+def test_mixed_countries_give_the_published_records(model: SpeciesNet, in_shared: Path) -> None:
+    answer = model.predict(instances_json="golden/small_random_instances.json")
+    expected = golden.load(in_shared / "golden" / "small_random_instances_predictions.json")
+    golden.assert_same(records(answer), expected, in_shared)
+
+
+def test_full_image_model_gives_the_published_records(in_shared: Path) -> None:
+    model = SpeciesNet("packages/small_random_b")
+    answer = model.predict(folders=["images"], country="USA", admin1_region="CA")
+    expected = golden.load(in_shared / "golden" / "small_random_b_predictions.json")
+    golden.assert_same(records(answer), expected, in_shared)
+
+
+def test_three_steps_give_what_one_run_gives(model: SpeciesNet, in_shared: Path) -> None:
+    place: dict[str, Any] = {"country": "USA", "admin1_region": "CA"}
+    whole = model.predict(folders=["images/ena24"], **place)
+    detections = by_file(model.detect(folders=["images/ena24"]))
+    classifications = by_file(model.classify(folders=["images/ena24"], detections_dict=detections))
+    joined = model.ensemble_from_past_runs(
+        folders=["images/ena24"],
+        detections_dict=detections,
+        classifications_dict=classifications,
+        **place,
+    )
+    assert joined == whole
+    assert all(set(record) == {"filepath", "detections"} for record in detections.values())
+    assert all(set(r) == {"filepath", "classifications"} for r in classifications.values())
+
+
+@pytest.mark.parametrize("run_mode", ["single_thread", "multi_process"])
+def test_run_modes_give_the_same(model: SpeciesNet, in_shared: Path, run_mode: Any) -> None:
+    paths = ["images/ena24/352.jpg", "images/blank.jpg", "missing.jpg", "images/ena24/422.jpg"]
+    reference = model.predict(filepaths=paths, batch_size=2)
+    assert model.predict(filepaths=paths, batch_size=2, run_mode=run_mode) == reference
+    assert records(reference)[2]["failures"] == ["CLASSIFIER", "DETECTOR"]
+    assert "prediction" not in records(reference)[2]
+
+
+def test_path_given_twice_is_reported_twice(model: SpeciesNet, in_shared: Path) -> None:
+    instances = [
+        {"filepath": "images/ena24/352.jpg", "country": "KEN"},
+        {"filepath": "images/blank.jpg"},
+        {"filepath": "images/ena24/352.jpg", "country": "USA"},
+    ]
+    answer = records(model.predict(instances_dict={"instances": instances}))
+    assert [r.get("country") for r in answer] == ["KEN", None, "USA"]
+    assert answer[0]["classifications"] == answer[2]["classifications"]
+
+
+def test_target_species_have_each_images_own_logits(in_shared: Path, tmp_path: Path) -> None:
+    labels = (in_shared / "packages/small_random/labels.txt").read_text("utf-8").splitlines()
+    targets = tmp_path / "targets.txt"
+    targets.write_text(f"{labels[40]}\nno label\n{labels[3]}\n", encoding="utf-8")
+    model = SpeciesNet("packages/small_random", target_species_txt=str(targets))
+    paths = ["images/ena24/352.jpg", "images/ena24/422.jpg"]
+    together = records(model.classify(filepaths=paths))
+    alone = [records(model.classify(filepaths=[path]))[0] for path in paths]
+    for one, other in zip(together, alone, strict=True):
+        assert one["classifications"]["target_classes"] == [labels[40], labels[3]]
+        assert one["classifications"]["target_logits"] == pytest.approx(
+            other["classifications"]["target_logits"], abs=1e-4
+        )
+    assert (
+        alone[0]["classifications"]["target_logits"] != alone[1]["classifications"]["target_logits"]
+    )
+
+
+def test_own_combiner_decides(in_shared: Path) -> None:
+    def mine(**evidence: Any) -> tuple[str, float, str]:
+        assert {"classifications", "detections", "geofence_fn", "roll_up_fn"} <= set(evidence)
+        return "a;b;c;d;e;f;g", 0.5, "mine"
+
+    model = SpeciesNet("packages/small_random", combine_predictions_fn=mine)
+    (record,) = records(model.predict(filepaths=["images/blank.jpg"]))
+    assert record["prediction_source"] == "mine"
+
+
+def test_file_is_written_and_gone_on_with(
+    model: SpeciesNet, in_shared: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    first, second = "images/ena24/352.jpg", "images/ena24/422.jpg"
+    assert model.detect(filepaths=[second], predictions_json=str(out)) is None
+    assert model.detect(filepaths=[first, second], predictions_json=str(out)) is None
+    written = json.loads(out.read_text("utf-8"))
+    assert written == model.detect(filepaths=[first, second])
+    with pytest.raises(OutputError, match="belongs to another run"):
+        model.classify(filepaths=[first, second], predictions_json=str(out))
+
+
+def test_verb_beyond_the_components_is_refused(shared: Path) -> None:
+    model = SpeciesNet(str(shared / "packages" / "small_random"), components="detector")
+    with pytest.raises(InputError, match="components='detector'"):
+        model.classify(filepaths=["a.jpg"])
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"run_mode": "fast"}])
+def test_wrong_option_is_named(model: SpeciesNet, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(options))):
+        model.detect(filepaths=["a.jpg"], **options)
+
+
+def test_malformed_past_records_are_named(model: SpeciesNet) -> None:
+    detections = {"a.jpg": {"filepath": "a.jpg", "detections": [{"box": 1}]}}
+    classes = {
+        "a.jpg": {"filepath": "a.jpg", "classifications": {"classes": ["x"], "scores": [1.0]}}
+    }
+    with pytest.raises(InputError, match=r"of a.jpg are malformed"):
+        model.ensemble_from_past_runs(
+            filepaths=["a.jpg"], detections_dict=detections, classifications_dict=classes
+        )
+
+
+def test_public_names_are_there() -> None:
+    for name in speciesnet.__all__:
+        assert getattr(speciesnet, name) is not None
+    from speciesnet.geofence_utils import (
+        geofence_animal_classification,
+        roll_up_labels_to_first_matching_level,
+        should_geofence_animal_classification,
+    )
+    from speciesnet.utils import BBox, ModelInfo, load_partial_predictions, save_predictions
+
+    assert speciesnet.BBox is BBox
+    assert "speciesnet.utils" in sys.modules
+    assert all(
+        map(
+            callable,
+            (
+                geofence_animal_classification,
+                roll_up_labels_to_first_matching_level,
+                should_geofence_animal_classification,
+                ModelInfo,
+                load_partial_predictions,
+                save_predictions,
+            ),
+        )
+    )
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        speciesnet.nothing  # noqa: B018

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from speciesnet import pipeline
+from speciesnet.detector import InputShape
+from speciesnet.images import PreprocessedImage
+
+
+@dataclass
+class Counting:
+    """A detector of no network, which notes the shapes of its batches."""
+
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        self.engine = self
+        self.input_shape = InputShape(64, 32)
+        self.batches: list[list[tuple[int, ...]]] = []
+
+    def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[dict[str, Any]]]:
+        self.batches.append([img.arr.shape for img in imgs])
+        return [
+            [{"category": "1", "label": "animal", "conf": 0.5, "bbox": [0, 0, 1, 1]}] for _ in imgs
+        ]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    paths = []
+    for i in range(12):
+        size = (40, 20) if i < 6 else (20, 40)
+        paths.append(str(tmp_path / f"{i:02}.png"))
+        Image.fromarray(np.full((*size, 3), i, np.uint8)).save(paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize("run_mode", ["single_thread", "multi_thread"])
+def test_photos_come_in_order_whatever_fails(pictures: list[str], run_mode: Any) -> None:
+    paths = [*pictures[:3], "nowhere.jpg", *pictures[3:]]
+    detector: Any = Counting()
+    photos = list(pipeline.run(paths, detector=detector, run_mode=run_mode, batch_size=4))
+    assert [photo.filepath for photo in photos] == paths
+    assert [photo.error for photo in photos if photo.error] == ["there is no such file"]
+    assert photos[3].detections is None
+    assert all(photo.detections for photo in photos if not photo.error)
+
+
+def test_batches_hold_one_shape_and_are_not_too_large(pictures: list[str]) -> None:
+    detector: Any = Counting(batch_size=4)
+    list(pipeline.run(pictures, detector=detector, batch_size=8))
+    assert all(len(set(batch)) == 1 and len(batch) <= 4 for batch in detector.batches)
+    assert [len(batch) for batch in detector.batches] == [4, 2, 4, 2]
+
+
+def test_each_image_that_leaves_a_stage_is_told(pictures: list[str]) -> None:
+    told: list[str] = []
+    detector: Any = Counting()
+    list(pipeline.run(pictures, detector=detector, progress=told.append))
+    assert told == ["Detector"] * len(pictures)
+
+
+def test_images_are_let_go_of(pictures: list[str]) -> None:
+    detector: Any = Counting(batch_size=1)
+    alive: list[weakref.ref[Any]] = []
+    most = 0
+    for photo in pipeline.run(pictures * 5, detector=detector, batch_size=1):
+        if photo.image is not None:
+            alive.append(weakref.ref(photo.image))
+        del photo
+        most = max(most, sum(reference() is not None for reference in alive))
+    assert len(alive) == 60
+    assert most <= 2
+
+
+def test_reading_does_not_run_ahead_of_a_slow_consumer(
+    pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def endless() -> Iterator[str]:
+        for i in range(10_000):
+            asked.append(str(i))
+            yield pictures[i % len(pictures)]
+
+    monkeypatch.setattr(pipeline, "MAX_READERS", 2)
+    photos = pipeline.run(endless(), detector=Counting(), batch_size=2)  # type: ignore[arg-type]
+    for _ in range(5):
+        next(photos)
+    time.sleep(0.5)
+    photos.close()
+    assert len(asked) < 50
+
+
+def test_closing_ends_every_thread(pictures: list[str]) -> None:
+    before = threading.active_count()
+    photos = pipeline.run(pictures * 50, detector=Counting())  # type: ignore[arg-type]
+    next(photos)
+    photos.close()
+    assert threading.active_count() == before
+
+
+def test_error_in_a_stage_reaches_the_consumer(pictures: list[str]) -> None:
+    class Broken(Counting):
+        def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[dict[str, Any]]]:
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(pipeline.run(pictures, detector=Broken()))  # type: ignore[arg-type]
