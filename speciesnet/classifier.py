@@ -18,6 +18,7 @@ from speciesnet.errors import InputError, ModelError
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.model_info import ModelInfo
 from speciesnet.records import Record, make_record
+from speciesnet.taxonomy import LABEL_PARTS
 
 IMAGE_SIZE = 480  # pixels, both sides of the network's input
 TOP_CLASSES = 5
@@ -95,7 +96,7 @@ class SpeciesNetClassifier:
         model_name: See ``ModelInfo``.
         target_species_txt: File with a label a line; the logits of those that the model knows are
             reported for every image.
-        device: "cpu", "gpu" or None for the best there is.
+        device: "cpu" keeps it off graphics cards; None leaves it to TensorFlow.
         force_model_download: Downloads the package again.
 
     Raises:
@@ -105,13 +106,14 @@ class SpeciesNetClassifier:
 
     def __init__(
         self,
-        model_name: str,
+        model_name: str | ModelInfo,
         target_species_txt: str | None = None,
         device: str | None = None,
         force_model_download: bool = False,
     ) -> None:
-        self.model_info = ModelInfo(model_name, force_download=force_model_download)
+        self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.labels = self.model_info.read_lines("classifier_labels")
+        _check_labels(self.labels, self.model_info.classifier_labels)
         self.target_labels = _read_targets(target_species_txt, self.labels)
         self.engine: ClassifierEngine = load_classifier_engine(self.model_info.classifier, device)
         if self.engine.classes != len(self.labels):
@@ -182,6 +184,15 @@ class SpeciesNetClassifier:
                 float(logits[index]) for index in self.target_labels.values()
             ]
         return classifications
+
+
+def _check_labels(labels: Sequence[str], path: Path) -> None:
+    for number, label in enumerate(labels, start=1):
+        parts = len(label.split(";"))
+        if parts != LABEL_PARTS:
+            raise ModelError(
+                f"Line {number} of {path} is {label!r}, of {parts} parts; a label has {LABEL_PARTS}."
+            )
 
 
 def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict[str, int] | None:

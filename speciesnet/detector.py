@@ -192,8 +192,8 @@ class SpeciesNetDetector:
         ModelError: The package or its detector cannot be read.
     """
 
-    def __init__(self, model_name: str, device: str | None = None) -> None:
-        self.model_info = ModelInfo(model_name)
+    def __init__(self, model_name: str | ModelInfo, device: str | None = None) -> None:
+        self.model_info = ModelInfo.of(model_name)
         self.engine: DetectorEngine = load_detector_engine(self.model_info.detector_path(), device)
 
     @property

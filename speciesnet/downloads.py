@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -38,7 +39,8 @@ def download_detector(url: str, folder: Path) -> Path:
         ModelError: The download failed, or what came is not a checkpoint.
     """
     name = Path(unquote(urlsplit(url).path)).name or "detector.pt"
-    cached = cache_folder() / "detectors" / name
+    site = hashlib.sha256(url.encode()).hexdigest()[:12]  # other sites use the same names
+    cached = cache_folder() / "detectors" / site / name
     for place in (folder / name, cached):
         if place.is_file():
             return place
@@ -47,7 +49,7 @@ def download_detector(url: str, folder: Path) -> Path:
         with FileLock(f"{cached}.lock"):
             if not cached.is_file():  # another process may have been first
                 _download(url, cached)
-    except (OSError, requests.RequestException) as error:
+    except (OSError, NotImplementedError, requests.RequestException) as error:
         raise ModelError(
             f"The detector cannot be downloaded from {url} ({error}); check the network, or download "
             f"it by hand to {cached}."

@@ -229,11 +229,11 @@ class SpeciesNetEnsemble:
 
     def __init__(
         self,
-        model_name: str,
+        model_name: str | ModelInfo,
         geofence: bool = True,
         prediction_combiner: PredictionCombiner = combine_predictions_for_single_item,
     ) -> None:
-        self.model_info = ModelInfo(model_name)
+        self.model_info = ModelInfo.of(model_name)
         self.enable_geofence = geofence
         self.prediction_combiner = prediction_combiner
         self.taxonomy_map = load_taxonomy(self.model_info)
@@ -334,7 +334,7 @@ def load_geofence(model_info: ModelInfo) -> dict[str, dict[str, dict[str, list[s
     """The geofence rules by ``class;order;family;genus;species``; raises ``ModelError``."""
     path = model_info.geofence
     try:
-        geofence = json.loads(path.read_text(encoding="utf-8"))
+        geofence = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ModelError(f"The geofence {path} cannot be read: {error}.") from error
     mend = f'; {path} must map "class;order;family;genus;species" to allow and block rules.'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,7 +18,9 @@ from speciesnet.errors import ImageError
 # Cameras leave cut-off files behind; what there is of them is worth looking at.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
 
-CLOUD_SCHEMES = {"az": "az", "gs": "gs", "s3": "s3"}  # URL scheme to the extra that reads it
+# Formats that Pillow decodes itself: others would be handed to programs such as Ghostscript.
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP")
+CLOUD_SCHEMES = ("az", "gs", "s3")  # each is read by the extra of that name
 WEB_SCHEMES = ("http", "https")
 WEB_TIMEOUT = 30  # seconds to connect, and between two bytes
 MAX_WEB_BYTES = 256 * 2**20
@@ -71,7 +73,7 @@ def read_image(filepath: str) -> Image.Image:
         ImageError: It cannot be opened or decoded; the message says why, without the path.
     """
     try:
-        with _open(filepath) as file, Image.open(file) as image:
+        with _open(filepath) as file, Image.open(file, formats=FORMATS) as image:
             image.load()
             return _upright(image).convert("RGB")
     except ImageError:
@@ -114,7 +116,7 @@ def _open(filepath: str) -> IO[bytes]:
     if scheme in WEB_SCHEMES:
         return io.BytesIO(_download(filepath))
     if scheme in CLOUD_SCHEMES:
-        return _open_in_cloud(filepath, CLOUD_SCHEMES[scheme])
+        return _open_in_cloud(filepath, scheme)
     return Path(filepath).open("rb")
 
 
@@ -137,11 +139,13 @@ def _download(url: str) -> bytes:
 def _open_in_cloud(url: str, extra: str) -> IO[bytes]:
     try:
         from cloudpathlib import AnyPath
+        from cloudpathlib.enums import FileCacheMode
         from cloudpathlib.exceptions import MissingDependenciesError
     except ImportError as error:
         raise ImageError(f"reading {extra}:// needs: pip install 'speciesnet[{extra}]'") from error
     try:
-        path = AnyPath(url)
+        path: Any = AnyPath(url)
+        path.client.file_cache_mode = FileCacheMode.close_file  # or a survey fills the disk
     except MissingDependenciesError as error:
         raise ImageError(f"reading {extra}:// needs: pip install 'speciesnet[{extra}]'") from error
     return path.open("rb")

@@ -109,7 +109,7 @@ def prepare_instances(
             folders = _read_lines(folders_txt, "folder")
         if filepaths_txt is not None:
             filepaths = _read_lines(filepaths_txt, "image")
-        paths = find_images(folders) if folders is not None else list(filepaths or [])
+        paths = find_images(folders) if folders is not None else _as_texts(filepaths, "filepaths")
         instances = [Instance(path) for path in paths]
     if not instances:
         raise InputError("There are no images to predict: the list is empty; put images into it.")
@@ -122,8 +122,9 @@ def find_images(folders: Iterable[str]) -> list[str]:
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
     """
+    folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
-    found: set[str] = set()
+    found: dict[str, str] = {}  # by the name that the file system goes by
     for folder in folders:
         if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
             kind = "is a file, not a folder" if _exists(folder) else "does not exist"
@@ -132,13 +133,20 @@ def find_images(folders: Iterable[str]) -> list[str]:
             images = [name for name in names if Path(name).suffix.lower() in IMAGE_EXTENSIONS]
             if images:
                 base = Path(parent)
-                found.update((base / name).as_posix() for name in images)
+                paths = [(base / name).as_posix() for name in images]
+                found.update((os.path.normcase(path), path) for path in paths)
     if not found:
         raise InputError(
             f"There are no images in {', '.join(folders)}: no file name ends with "
             f"{' '.join(sorted(IMAGE_EXTENSIONS))}."
         )
-    return sorted(found, key=lambda path: PurePath(path).parts)
+    return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
+
+
+def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
+    if isinstance(paths, str):
+        raise InputError(f"{name} is the text {paths!r}; give a list of paths.")
+    return [os.fspath(path) for path in paths or []]
 
 
 def _means_samples(folder: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from absl import logging
@@ -56,6 +58,8 @@ class RunOptions(TypedDict, total=False):
         batch_size: Images that a network takes at once (default 8).
         progress_bars: Whether to show them (default False).
         predictions_json: File to write, which a later run goes on with; the default answers a dict.
+        ignore_existing: Begins that file anew and keeps the old one as ``*.bak`` (default False).
+        country_from_coordinates: Looks missing countries up, and corrects wrong ones (default False).
     """
 
     instances_dict: Mapping[str, Any] | None
@@ -70,6 +74,8 @@ class RunOptions(TypedDict, total=False):
     batch_size: int
     progress_bars: bool
     predictions_json: str | None
+    ignore_existing: bool
+    country_from_coordinates: bool
 
 
 class SpeciesNet:
@@ -109,21 +115,17 @@ class SpeciesNet:
     @cached_property
     def detector(self) -> SpeciesNetDetector:
         """The detector, loaded on first use."""
-        return SpeciesNetDetector(self.model_info.model_name)
+        return SpeciesNetDetector(self.model_info)
 
     @cached_property
     def classifier(self) -> SpeciesNetClassifier:
         """The classifier, loaded on first use."""
-        return SpeciesNetClassifier(
-            self.model_info.model_name, target_species_txt=self._target_species_txt
-        )
+        return SpeciesNetClassifier(self.model_info, target_species_txt=self._target_species_txt)
 
     @cached_property
     def ensemble(self) -> SpeciesNetEnsemble:
         """The ensemble, loaded on first use."""
-        return SpeciesNetEnsemble(
-            self.model_info.model_name, self._geofence, self._combine_predictions_fn
-        )
+        return SpeciesNetEnsemble(self.model_info, self._geofence, self._combine_predictions_fn)
 
     def predict(self, **options: Unpack[RunOptions]) -> Predictions | None:
         """Detects, classifies and decides.
@@ -181,26 +183,45 @@ class SpeciesNet:
             if key in inputs
         }
         predictions_json = inputs.pop("predictions_json", None)
-        instances = resolve_locations(prepare_instances(**inputs))
+        ignore_existing = inputs.pop("ignore_existing", False)
+        look_up = inputs.pop("country_from_coordinates", False)
+        instances = resolve_locations(prepare_instances(**inputs), country_from_coordinates=look_up)
         if predictions_json is None:
             output = PredictionsList(instances)
             self.fill(output, components, detections, classifications, **run_options)
             return {"predictions": output.records}
         settings = self.run_settings(
-            components, country=options.get("country"), admin1_region=options.get("admin1_region")
+            components,
+            country=options.get("country"),
+            admin1_region=options.get("admin1_region"),
+            country_from_coordinates=look_up,
         )
-        with PredictionsFile(predictions_json, instances, settings) as file:
+        with PredictionsFile(
+            predictions_json, instances, settings, ignore_existing=ignore_existing
+        ) as file:
             self.fill(file, components, detections, classifications, **run_options)
         return None
 
-    def run_settings(self, components: Components, **settings: Any) -> RunSettings:
-        """What a later run must share to go on with the predictions file of this one."""
+    def run_settings(
+        self, components: Components, inputs: Mapping[str, str | None] | None = None, **place: Any
+    ) -> RunSettings:
+        """What a later run must share to go on with the predictions file of this one.
+
+        Args:
+            components: What is run.
+            inputs: Files that the answers depend on, by the flag that names them.
+            **place: ``country`` and so on, as ``RunSettings`` has them.
+
+        Raises:
+            InputError: One of the files cannot be read.
+        """
+        files = {"target_species_txt": self._target_species_txt, **(inputs or {})}
         return RunSettings(
             components=components,
             model=self.model_info.fingerprint,
             geofence=self._geofence,
-            target_species=self._target_species_txt,
-            **settings,
+            inputs={name: _digest(path) for name, path in files.items() if path is not None},
+            **place,
         )
 
     def fill(
@@ -244,12 +265,9 @@ class SpeciesNet:
 
     def _load(self, components: Components) -> None:
         """Loads what a run needs, all at once: frameworks take seconds each to import."""
-        needed = {
-            "all": ("detector", "classifier", "ensemble"),
-            "detector": ("detector",),
-            "classifier": ("classifier",),
-            "ensemble": ("ensemble",),
-        }[components]
+        needed = [stage.lower() for stage in _STAGES[components]]
+        if "detector" in needed:  # a download shows its progress, and can be interrupted
+            self.model_info.detector_path()
         with ThreadPoolExecutor(len(needed)) as executor:
             for loading in [executor.submit(getattr, self, name) for name in needed]:
                 loading.result()
@@ -278,13 +296,27 @@ class SpeciesNet:
             return self.ensemble.combine_one(
                 photo.filepath, photo.classifications, photo.detections, instance.location
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             if components != "ensemble":
                 raise
             raise InputError(
                 f"The detections or classifications of {photo.filepath} are malformed "
                 f"({type(error).__name__}: {error}); make them again."
             ) from error
+
+
+def _digest(path: str) -> str:
+    """SHA-256 of a file; raises ``InputError``."""
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); mend that, or give another file."
+        ) from error
+    return digest.hexdigest()
 
 
 def _past_photos(

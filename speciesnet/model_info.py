@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from absl import logging
+
 from speciesnet.errors import ModelError
 
 DEFAULT_MODEL = "kaggle:google/speciesnet/keras/v4.0.0a"
@@ -61,6 +63,11 @@ class ModelInfo:
             info["detector"] if _is_url(info["detector"]) else self._file(info, "detector")
         )
 
+    @classmethod
+    def of(cls, model: str | ModelInfo, *, force_download: bool = False) -> ModelInfo:
+        """A package by its name, or as it is."""
+        return model if isinstance(model, ModelInfo) else cls(model, force_download=force_download)
+
     def _file(self, info: dict[str, str], key: str) -> Path:
         name = info[key]
         parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
@@ -112,11 +119,10 @@ class ModelInfo:
     def fingerprint(self) -> dict[str, Any]:
         """What tells this package from another one in a run's settings."""
         files = {
-            key: path.stat().st_size
+            key: part.stat().st_size if isinstance(part := getattr(self, key), Path) else part
             for key in _FILES
-            if isinstance(path := getattr(self, key), Path)
         }
-        return {"version": self.version, "type": self.type_, "file_sizes": files}
+        return {"version": self.version, "type": self.type_, "files": files}
 
 
 def find_model_folder(model_name: str, *, force_download: bool = False) -> Path:
@@ -150,9 +156,22 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
     try:
         return Path(kagglehub.model_download(handle, force_download=force_download))
     except Exception as error:  # the hub, its network layer and its cache each raise their own
+        if not force_download and (cached := _newest_in_kaggles_cache(handle)):
+            logging.warning("Kaggle cannot be reached: %s is used as it was downloaded.", cached)
+            return cached
         raise _no_download(
             f"kaggle:{handle}", f"https://www.kaggle.com/models/{handle}", error
         ) from error
+
+
+def _newest_in_kaggles_cache(handle: str) -> Path | None:
+    """The newest whole download of a model; the hub itself finds none by a name without a number."""
+    from kagglehub.config import get_cache_folder
+
+    folder = Path(get_cache_folder()) / "models" / handle
+    versions = [int(marker.stem) for marker in folder.glob("*.complete") if marker.stem.isdigit()]
+    newest = folder / str(max(versions, default=0))
+    return newest if newest.is_dir() else None
 
 
 def _find_on_hugging_face(handle: str, force_download: bool) -> Path:
@@ -182,7 +201,7 @@ def _read_info(folder: Path) -> dict[str, str]:
             f"{_INFO}."
         )
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); get the package again.") from error
     if not isinstance(info, dict):

@@ -9,6 +9,7 @@ last crop, so memory does not grow with the number of images.
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import queue
 import signal
@@ -16,9 +17,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,9 @@ def run(
     in_background = _in_background if run_mode != "single_thread" else _in_foreground
     read = read_photo
     if detector is not None:
-        read = partial(read_photo, input_shape=detector.input_shape)
+        read = partial(
+            read_photo, input_shape=detector.input_shape, keep_image=classifier is not None
+        )
     photos = _read(filepaths, read, run_mode)
     if detector is not None:
         photos = _detect(photos, detector, batch_size, progress)
@@ -99,12 +102,15 @@ def run(
     return in_background(photos, batch_size)
 
 
-def read_photo(filepath: str, input_shape: InputShape | None = None) -> Photo:
+def read_photo(
+    filepath: str, input_shape: InputShape | None = None, keep_image: bool = True
+) -> Photo:
     """Reads an image; one that cannot be read says so in its ``error``.
 
     Args:
         filepath: Path or URL.
         input_shape: Of the detector's input, if it is needed.
+        keep_image: Whether the full resolution is needed later.
     """
     try:
         image = to_array(read_image(filepath))
@@ -112,7 +118,7 @@ def read_photo(filepath: str, input_shape: InputShape | None = None) -> Photo:
         return Photo(filepath, error=str(error))
     return Photo(
         filepath,
-        image=image,
+        image=image if keep_image else None,
         letterboxed=input_shape.fit(image) if input_shape else None,
     )
 
@@ -128,9 +134,8 @@ def _read(
         # Not a fork: the frameworks' threads do not survive one.
         executor: Executor = ProcessPoolExecutor(
             workers,
-            mp_context=get_context("spawn"),
-            initializer=signal.signal,  # Ctrl-C is for the parent, which ends its children
-            initargs=(signal.SIGINT, signal.SIG_IGN),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
         )
     else:
         executor = ThreadPoolExecutor(workers, thread_name_prefix="read")
@@ -145,8 +150,25 @@ def _read(
                 reading.append(executor.submit(read, path))
             yield photo
             del photo  # or this frame holds the image until the next one is asked for
+    except BrokenProcessPool as error:
+        raise InputError(
+            "A process that reads images died, perhaps for lack of memory; add --run_mode multi_thread."
+        ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a child process: Ctrl-C is the parent's business, and its death is the child's too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _detect(

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import tempfile
 import threading
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -61,10 +63,8 @@ def _has_own_layout(path: Path) -> bool:
     """Whether a file is laid out one record a line (or cut off before its first record)."""
     with path.open("rb") as file:
         start = file.read(len(HEADER))
-        if start != HEADER:
-            return HEADER.startswith(start)
-        line = file.readline()
-        return not line.endswith(b"\n") or line == FOOTER[1:] or _decode_line(line) is not None
+        # Other programs that begin in the same way go on with a line for a bracket alone.
+        return HEADER.startswith(start) and file.readline().strip() != b"{"
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -105,7 +105,7 @@ def _read_foreign(path: Path) -> Iterator[Record]:
                 if prefix == "predictions" and event == "start_array":
                     depth_found = True
                     break
-        except ijson.JSONError:
+        except (ijson.JSONError, UnicodeDecodeError):
             pass
         if not depth_found:
             raise OutputError(
@@ -119,10 +119,13 @@ def _read_foreign(path: Path) -> Iterator[Record]:
                 if not isinstance(record, dict) or not isinstance(record.get("filepath"), str):
                     raise OutputError(f'Record {number} of {path} lacks "filepath"; correct it.')
                 yield record
-        except ijson.JSONError as error:
-            logging.warning(
-                "%s is cut off or damaged (%s): its whole records are kept.", path, error
-            )
+        except ijson.IncompleteJSONError:
+            logging.warning("%s is cut off: its whole records are used.", path)
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise OutputError(
+                f"{path} is damaged, or no JSON in UTF-8 ({reason}); mend it, or give another file."
+            ) from error
 
 
 def save_predictions(predictions_dict: Mapping[str, Any], filepath: str) -> None:
@@ -177,9 +180,15 @@ class RecordsByFile(Mapping[str, Record]):
         known = set(filepaths)
         if not path.is_file():
             raise OutputError(f"There is no file {path}; give one that an earlier step wrote.")
-        if not _has_own_layout(path):
-            import tempfile
+        try:
+            self._read(path, known)
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be read ({error.strerror or error}); mend that, or give another file."
+            ) from error
 
+    def _read(self, path: Path, known: set[str]) -> None:
+        if not _has_own_layout(path):
             # Another program's layout has no lines to seek to: a copy of ours has.
             self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
             _write_lines(self._file, map(encode_record, read_records(path)))
@@ -222,7 +231,7 @@ class RunSettings:
         country: As given for all images, or None.
         admin1_region: As given for all images, or None.
         country_from_coordinates: Whether countries are looked up.
-        target_species: The target labels' file, or None.
+        inputs: What tells the files apart that the answers depend on: past results, target labels.
     """
 
     components: str
@@ -231,7 +240,7 @@ class RunSettings:
     country: str | None = None
     admin1_region: str | None = None
     country_from_coordinates: bool = False
-    target_species: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """What an earlier run's settings have otherwise, in words."""
@@ -239,9 +248,12 @@ class RunSettings:
         for key, here in asdict(self).items():
             there = earlier.get(key, here)
             if key == "model" and there != here:
-                there, here = there["version"], here["version"]
+                there, here = there.get("version"), here["version"]
                 here = "the same with other files" if here == there else here
                 found.append(f"model {there} there, {here} here")
+            elif key == "inputs":
+                changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+                found += [f"another --{name}" for name in changed]
             elif there != here:
                 found.append(f"{key} {_in_words(there)} there, {_in_words(here)} here")
         return found
@@ -254,9 +266,6 @@ def _in_words(value: Any) -> str:
 class PredictionsFile:
     """A predictions file while one run writes it; use it as a context manager.
 
-    Attributes:
-        tally: Counts of the records in it.
-
     Opening it takes the file for this run alone, checks that it belongs to the same images and
     settings, and keeps its finished records. Closing it puts a complete file into the order of the
     instances.
@@ -266,6 +275,9 @@ class PredictionsFile:
         instances: The images of the run, in order.
         settings: What must not have changed since the file was begun; kept beside it.
         ignore_existing: Begins anew; an existing file is kept under the name ``*.bak``.
+
+    Attributes:
+        tally: Counts of the records in it.
 
     Raises:
         OutputError: The file cannot be written, is in use, or belongs to another run.
@@ -329,18 +341,18 @@ class PredictionsFile:
         return self
 
     def _open(self) -> None:
-        if self.path.exists() and self._ignore_existing:
-            backup = self.path.with_name(f"{self.path.name}.bak")
-            self.path.replace(backup)
-            self._settings_path.unlink(missing_ok=True)
-            logging.info("%s is kept as %s.", self.path, backup)
-        if self.path.exists() and self.path.stat().st_size:
+        if self._ignore_existing and self.path.exists():
+            if self.path.stat().st_size > len(HEADER + FOOTER):
+                _keep_copy(self.path)
+            self.path.unlink()
+        if self.path.exists() and self.path.stat().st_size and any(read_records(self.path)):
             self._check_settings()
+            self._write_settings()
             self._resume()
         else:
+            self._write_settings()
             self._file = self.path.open("w+b", buffering=0)
             self._file.write(HEADER + FOOTER)
-        self._write_settings()
 
     def _check_settings(self) -> None:
         """Refuses the file of another run by the settings kept beside it, if they are still there."""
@@ -365,6 +377,7 @@ class PredictionsFile:
         if not _has_own_layout(self.path):
             for record in read_records(self.path):  # all of them, before the file is touched
                 self._check_record(record, self._position_of(record["filepath"], 0))
+            _keep_copy(self.path)
             _rewrite(self.path, map(encode_record, read_records(self.path)))
         counts, failed, damaged = self._scan()
         incomplete = {
@@ -377,7 +390,7 @@ class PredictionsFile:
             self._forget()
             self._scan()
         self._file = self.path.open("r+b", buffering=0)
-        if not self.tally.images:
+        if not self.tally.images:  # all that there was has failed
             _write_all(self._file, HEADER)
         self._restore_brackets()
 
@@ -443,12 +456,12 @@ class PredictionsFile:
         if record.get("model_version", version) != version:
             raise _other_run(self.path, f"model {record['model_version']} there, {version} here")
         instance = self._instances[position]
-        for field in ("country", "admin1_region"):
-            there, here = record.get(field), getattr(instance, field)
+        for name in ("country", "admin1_region"):
+            there, here = record.get(name), getattr(instance, name)
             if there != here and found == "all":
                 raise _other_run(
                     self.path,
-                    f"{record['filepath']} has {field} {_in_words(there)} there, {_in_words(here)} here",
+                    f"{record['filepath']} has {name} {_in_words(there)} there, {_in_words(here)} here",
                 )
 
     def _raw_records_without(self, left_out: set[str]) -> Iterator[bytes]:
@@ -525,8 +538,13 @@ class PredictionsFile:
                 self._flush()
             self._file.close()
             if self._error:
+                problem = _cannot_write(self.path, self._error)
                 if kind is None:
-                    raise _cannot_write(self.path, self._error)
+                    raise problem
+                logging.error("%s", problem)
+            elif not self.tally.images:  # nothing came of it: leave nothing behind
+                self.path.unlink()
+                self._settings_path.unlink(missing_ok=True)
             elif self.tally.images == len(self._instances) and not self._in_order:
                 self._put_in_order()
         finally:
@@ -542,7 +560,8 @@ class PredictionsFile:
         _rewrite(self.path, records())
 
     def _unlock(self) -> None:
-        self._lock_path.unlink(missing_ok=True) if os.name != "nt" else None
+        if os.name != "nt":  # where a file in use cannot be removed
+            self._lock_path.unlink(missing_ok=True)
         self._lock.release()
 
 
@@ -588,7 +607,7 @@ def _positions_by_path(instances: Sequence[Instance]) -> dict[str, list[int]]:
 
 def settings_path(path: Path) -> Path:
     """Where the settings of the run that writes a predictions file are kept."""
-    return path.with_name(f"{path.stem}.run.json")
+    return path.with_name(f"{path.name}.run.json")
 
 
 def check_output_path(path: Path) -> None:
@@ -621,6 +640,14 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
         f"{path} cannot be written ({error.strerror or error}); mend that and give the same command "
         "again: what is in the file is kept."
     )
+
+
+def _keep_copy(path: Path) -> None:
+    """Copies a file to the first free name of ``*.bak``, ``*.bak2`` and so on."""
+    names = (path.with_name(f"{path.name}.bak{number or ''}") for number in (0, *range(2, 10_000)))
+    backup = next(name for name in names if not name.exists())
+    shutil.copy2(path, backup)
+    logging.info("%s is kept as %s.", path, backup)
 
 
 def _rewrite(path: Path, records: Iterable[bytes]) -> None:

@@ -6,6 +6,7 @@ the network is built anew; whatever else a pickle asks for is refused by name.
 
 from __future__ import annotations
 
+import functools
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -138,14 +139,6 @@ def _safe_globals(allowed: list[Any]) -> Iterator[None]:
         torch.serialization.add_safe_globals(earlier)
 
 
-def refuse_globals(path: Path, names: list[str]) -> None:
-    """Raises the ``ModelError`` for a checkpoint that asks for more than data."""
-    raise ModelError(
-        f"The detector {path} asks to run {', '.join(names)}, which no MegaDetector checkpoint needs; "
-        "it is refused: get the file again from a source that you trust."
-    )
-
-
 def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     """The network of a YOLOv5 checkpoint, in float32 and evaluation mode.
 
@@ -156,7 +149,10 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     allowed = {prefix + name for prefix in _PREFIXES for name in _YOLOV5_CLASSES}
     allowed.update(_TORCH_CLASSES, _DATA_CLASSES)
     if foreign := [name for name in names if name not in allowed]:
-        refuse_globals(path, foreign)
+        raise ModelError(
+            f"The detector {path} asks to run {', '.join(foreign)}, which no MegaDetector checkpoint "
+            "needs; it is refused: get the file again from a source that you trust."
+        )
     stand_ins: list[Any] = [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names]
     try:
         with _safe_globals(stand_ins):
@@ -196,10 +192,23 @@ def _build(record: _Record) -> DetectionModel:
     layers = record.child("model").children()
     inputs = [layer.child("f") for layer in layers]
     network = DetectionModel([_build_layer(layer) for layer in layers], inputs)
+    for name, module in network.named_modules():
+        if isinstance(module, Conv):
+            _adjust(module, functools.reduce(_Record.child, name.split("."), record))
     strides = network.detect.stride
     if not (strides > 0).all():
         raise ValueError("the detection head has no strides")
     return network
+
+
+def _adjust(module: Conv, record: _Record) -> None:
+    """Takes over what tensors do not tell; raises ``TypeError`` for what the module cannot do."""
+    conv, activation = record.child("conv"), record.child("act").kind
+    if activation != "SiLU" or conv.child("groups") != 1 or conv.child("dilation") != (1, 1):
+        raise TypeError(
+            f"a convolution with {activation}, groups or dilation is not MegaDetector's"
+        )
+    module.bn.eps = record.child("bn").child("eps")
 
 
 def _build_layer(record: _Record) -> nn.Module:

@@ -6,6 +6,10 @@ import torch
 
 from speciesnet.errors import ModelError
 
+# The reference is float32; what NVIDIA calls TF32 has 10 bits of it.
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cuda.matmul.allow_tf32 = False
+
 GPU_BATCH_SIZE = 8  # images; on a CPU a batch gains nothing and costs memory
 
 

@@ -19,13 +19,25 @@ from speciesnet.errors import ModelError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+INPUT_SHAPE = (480, 480, 3)
+
 # Where a saved Keras 2 model may take its parts from.
 _KERAS_MODULE = re.compile(
     r"(tf_)?keras\.(layers|initializers|regularizers|constraints|activations|mixed_precision"
     r"|src\.engine\.(functional|sequential|input_layer)|src\.layers\..+)"
     r"|tensorflow\.python\.ops\.init_ops(_v2)?"  # initial values, as EfficientNetV2's are saved
 )
-_RUNS_CODE = frozenset({"Lambda", "TFSMLayer", "SlicingOpLambda", "ClassMethod", "InstanceMethod"})
+_RUNS_CODE = frozenset(
+    {
+        "ClassMethod",
+        "DropoutWrapper",
+        "InstanceMethod",
+        "Lambda",
+        "ResidualWrapper",
+        "SlicingOpLambda",
+        "TFSMLayer",
+    }
+)
 # TFOpLambda layers call a TensorFlow function by name; these only compute.
 _PURE_FUNCTIONS = ("math.", "nn.", "__operators__.", "cast", "identity", "reshape")
 _PLAIN_DATA = frozenset({"__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "TensorShape"})
@@ -36,14 +48,14 @@ class KerasEngine:
 
     Args:
         path: The file.
-        device: "cpu" hides graphics cards from TensorFlow; anything else leaves the choice to it.
+        device: "cpu" keeps the network off graphics cards; anything else leaves it to TensorFlow.
 
     Raises:
         ModelError: The file is damaged, refers to code outside Keras, or TensorFlow is missing.
     """
 
     def __init__(self, path: Path, device: str | None = None) -> None:
-        _refuse_foreign_code(path)
+        config = _read_config(path)
         try:
             tf, tf_keras = import_tensorflow()
         except ImportError as error:
@@ -58,8 +70,8 @@ class KerasEngine:
                 tf.config.experimental.set_memory_growth(gpu, True)
         try:
             with tf.device(self._device):
-                model = _load(path, tf_keras)
-            height, width, channels = model.input_shape[1:]
+                model = _load(path, config, tf_keras)
+            input_shape = model.input_shape[1:]
             self.classes: int = model.output_shape[-1]
         except Exception as error:  # Keras raises nearly anything on files that it cannot read
             raise ModelError(
@@ -67,7 +79,12 @@ class KerasEngine:
                 f"{str(error).strip().splitlines()[0] if str(error).strip() else 'damaged'}); "
                 "get it again."
             ) from error
-        signature = [tf.TensorSpec([None, height, width, channels], tf.float32)]
+        if input_shape != INPUT_SHAPE:
+            raise ModelError(
+                f"The classifier {path} takes images of shape {input_shape}; it must be {INPUT_SHAPE}."
+            )
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # 10 bits are not float32
+        signature = [tf.TensorSpec([None, *INPUT_SHAPE], tf.float32)]
         self._predict = tf.function(lambda x: model(x, training=False), input_signature=signature)
         self._tf = tf
 
@@ -77,10 +94,10 @@ class KerasEngine:
             return self._predict(self._tf.constant(images)).numpy()
 
 
-def _load(path: Path, tf_keras: Any) -> Any:
+def _load(path: Path, config: dict[str, Any], tf_keras: Any) -> Any:
     """As ``load_model``, which takes minutes for a large network: it seeks in the archive."""
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-        model = tf_keras.models.model_from_json(archive.read("config.json").decode())
+        model = tf_keras.models.model_from_json(json.dumps(config))
         model.load_weights(archive.extract("model.weights.h5", folder))
     return model
 
@@ -117,8 +134,11 @@ def _without_greetings() -> Iterator[None]:
             os.close(standard_error)
 
 
-def _refuse_foreign_code(path: Path) -> None:
-    """Keras imports whatever module a file names; only its own are let through."""
+def _read_config(path: Path) -> dict[str, Any]:
+    """What the network is made of.
+
+    Keras imports whatever module a file names; only its own are let through.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
@@ -127,6 +147,7 @@ def _refuse_foreign_code(path: Path) -> None:
             f"The classifier {path} is not a .keras file, or was not downloaded whole ({error}); "
             "get it again."
         ) from error
+    config.pop("compile_config", None)  # how it was trained, which is nobody's business any more
     for part in _objects(config):
         module, name = part.get("module"), part.get("class_name")
         if module is None:
@@ -141,6 +162,7 @@ def _refuse_foreign_code(path: Path) -> None:
                 f"The classifier {path} asks to run {what}, which no SpeciesNet classifier needs; "
                 "it is refused: get the file again from a source that you trust."
             )
+    return config
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:

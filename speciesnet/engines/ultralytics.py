@@ -100,7 +100,9 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
 
 @contextmanager
 def _kept_to_itself() -> Iterator[None]:
-    """Within the context ultralytics neither connects, installs, prints nor writes settings.
+    """Within the context ultralytics neither connects, installs nor prints.
+
+    Its settings go into this program's cache, not into the user's own.
 
     It reads these settings once, when it is first imported.
     """

@@ -1,7 +1,7 @@
 """The YOLOv5 network: the modules that MegaDetector v5 is made of.
 
 Layer names and attributes are those of YOLOv5 checkpoints, so that the tensors of a checkpoint load
-by name (see ``yolov5_checkpoint``). Only what the v6.0 architecture uses is here.
+by name (see ``checkpoint``). Only what the v6.0 architecture uses is here.
 """
 
 from __future__ import annotations

@@ -70,6 +70,16 @@ def run(main: Callable[[], None], argv: Sequence[str], help_text: Callable[[str]
     except SpeciesNetError as error:
         _say(str(error))
         return EXIT_ERROR
+    except Exception as error:
+        # What PyTorch and TensorFlow raise when a graphics card is full; each has its own.
+        if type(error).__name__ not in (
+            "MemoryError",
+            "OutOfMemoryError",
+            "ResourceExhaustedError",
+        ):
+            raise
+        _say("Memory ran out; give a smaller --batch_size, such as 1, and the same command again.")
+        return EXIT_ERROR
     except KeyboardInterrupt as interrupt:
         _say(f"Interrupted. {interrupt}".strip())
         return exit_code[0]

@@ -9,7 +9,6 @@ import os
 import platform
 import sys
 from collections.abc import Generator, Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 import speciesnet
 
@@ -39,8 +38,11 @@ def _instruction_sets() -> str:
 
 
 def _torch_report() -> Generator[str, None, int]:
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield f"PyTorch cannot be imported ({error}): pip install --force-reinstall torch torchvision"
+        return 0
     yield f"PyTorch {torch.__version__} (CUDA {torch.version.cuda or 'not built in'})"
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     for index, name in enumerate(names):
@@ -57,21 +59,18 @@ def _torch_report() -> Generator[str, None, int]:
 def _tensorflow_report() -> Generator[str, None, int]:
     from speciesnet.engines.keras import import_tensorflow
 
-    tf, _ = import_tensorflow()
-    yield f"TensorFlow {tf.__version__}, tf_keras {_version('tf_keras')}"
+    try:
+        tf, tf_keras = import_tensorflow()
+    except (ImportError, OSError) as error:
+        yield f"TensorFlow cannot be imported ({error}): pip install --force-reinstall tensorflow"
+        return 0
+    yield f"TensorFlow {tf.__version__}, tf_keras {tf_keras.__version__}"
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         yield f"  {gpu.name}"
     if not gpus:
         yield "No GPUs reported by Tensorflow"
     return len(gpus)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "is not installed"
 
 
 def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:

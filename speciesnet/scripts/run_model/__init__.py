@@ -177,6 +177,10 @@ def main() -> None:
 
     settings = model.run_settings(
         components,
+        inputs={
+            "detections_json": _DETECTIONS_JSON.value,
+            "classifications_json": _CLASSIFICATIONS_JSON.value,
+        },
         country=_COUNTRY.value,
         admin1_region=_ADMIN1_REGION.value,
         country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
@@ -200,7 +204,7 @@ def main() -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{output.tally.images} of {len(instances)} images are in {path}; give the same command "
-            "again to go on."
+            f"again{', without --ignore_existing,' if _IGNORE_EXISTING.value else ''} to go on."
         ) from None
     _print_summary(output.tally, earlier, time.monotonic() - started, path)
 
