@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import Outcome
 from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
@@ -25,23 +24,6 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"no reference data in {folder} (SPECIESNET_SHARED)")
     return folder
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def sentence(self) -> str:
-        """The one line of a user's mistake; fails where there is a stack trace or more to read."""
-        assert "Traceback" not in self.err, self.err
-        lines = [line for line in self.err.splitlines() if line.startswith("speciesnet: ")]
-        assert len(lines) == 1, self.err
-        return lines[0]
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +55,6 @@ def photographs(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(path)
     return folder
-
-
-def read_predictions(path: Path) -> list[dict[str, Any]]:
-    """The records of a file that must be valid JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))["predictions"]
 
 
 @pytest.fixture(scope="session")

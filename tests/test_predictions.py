@@ -34,7 +34,7 @@ from speciesnet.predictions import (
 )
 from speciesnet.records import Record, components_of
 
-SETTINGS = RunSettings("detector", {"version": "1.0", "type": "always_crop", "file_sizes": {}})
+SETTINGS = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
 NAMES = ["a/1.jpg", "b/ñandú š.jpg", 'c/😀 "quoted".jpg', "d/back\\slash.jpg", "e,f.jpg"]
 
 
@@ -390,13 +390,12 @@ def test_other_images_are_refused(path: Path) -> None:
     [
         ("components", "classifier"),
         ("components", "all"),
-        ("model", {"version": "2.0", "type": "always_crop", "file_sizes": {}}),
-        ("model", {"version": "1.0", "type": "always_crop", "file_sizes": {"detector": 1}}),
+        ("model", {"version": "2.0", "type": "always_crop", "files": {}}),
+        ("model", {"version": "1.0", "type": "always_crop", "files": {"detector": 1}}),
         ("geofence", False),
         ("country", "KEN"),
         ("admin1_region", "CA"),
         ("country_from_coordinates", True),
-        ("target_species", "targets.txt"),
     ],
 )
 def test_other_settings_are_refused(path: Path, name: str, value: object) -> None:
@@ -404,6 +403,14 @@ def test_other_settings_are_refused(path: Path, name: str, value: object) -> Non
     words = rf"belongs to another run \({name}.* there, .* here\)"
     with untouched(path.parent), pytest.raises(OutputError, match=words):
         write(path, numbered(3), replace(SETTINGS, **{name: value}))
+
+
+def test_other_inputs_are_refused(path: Path) -> None:
+    write(path, numbered(3), replace(SETTINGS, inputs={"target_species_txt": "0123"}))
+    words = r"belongs to another run \(another --target_species_txt\)"
+    for inputs in ({}, {"target_species_txt": "4567"}):
+        with untouched(path.parent), pytest.raises(OutputError, match=words):
+            write(path, numbered(3), replace(SETTINGS, inputs=inputs))
 
 
 _MADE_BY: dict[str, Callable[[str], Record]] = {
@@ -502,7 +509,7 @@ def test_other_files_are_refused(path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"model": {}}', '{"model": null}', '{"country": []}', "\0"]
+    "text", ["", "{", "[]", "null", '{"model": null}', '{"country": []}', "\0"]
 )
 def test_damaged_settings_are_passed_over(path: Path, text: str) -> None:
     write(path, numbered(3), order=lambda names: names[:1])
@@ -512,8 +519,15 @@ def test_damaged_settings_are_passed_over(path: Path, text: str) -> None:
         write(path, numbered(3), replace(SETTINGS, geofence=False))
 
 
-def test_settings_may_name_a_file_that_is_no_unicode(path: Path) -> None:
-    settings = replace(SETTINGS, target_species="targets\udcff.txt")
+def test_file_without_records_belongs_to_nobody(path: Path) -> None:
+    write(path, numbered(2), order=lambda names: [])
+    other = replace(SETTINGS, components="all", country="KEN", model={"version": "2.0"})
+    with PredictionsFile(path, numbered(2), other) as file:
+        assert len(file.remaining) == 2
+
+
+def test_settings_may_hold_what_is_no_unicode(path: Path) -> None:
+    settings = replace(SETTINGS, country="KEN", admin1_region="\udcff")
     write(path, numbered(2), settings, order=lambda names: names[:1])
     assert write(path, numbered(2), settings) == ["001.jpg"]
 
@@ -549,7 +563,7 @@ _HOLD = """
 import sys, time
 from speciesnet.instances import Instance
 from speciesnet.predictions import PredictionsFile, RunSettings
-settings = RunSettings("detector", {"version": "1.0", "type": "always_crop", "file_sizes": {}})
+settings = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
 instances = [Instance(f"{number:03}.jpg") for number in range(3)]
 with PredictionsFile(sys.argv[1], instances, settings) as file:
     file.add([{"filepath": "000.jpg", "detections": []}])
@@ -635,7 +649,7 @@ def test_what_the_published_system_wrote_is_kept_to_the_last_digit(
     golden = read_predictions(shared / "golden" / "small_random_predictions.json")
     write_published(path, golden)
     instances = [
-        Instance(*map(r.get, ("filepath", "country", "admin1_region", "latitude", "longitude")))
+        Instance(r["filepath"], *map(r.get, ("country", "admin1_region", "latitude", "longitude")))
         for r in golden
     ]
     settings = replace(SETTINGS, components="all", model={"version": golden[0]["model_version"]})

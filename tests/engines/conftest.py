@@ -1,27 +1,12 @@
-"""Checkpoints of random networks, in the genuine formats."""
+"""Checkpoints of random networks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import torch
-from yolov5_p6 import p6_network, save_yolov5_checkpoint
-
-from speciesnet.engines.yolov5 import DetectionModel
-
-NAMES = ["animal", "person", "vehicle"]
-
-
-def small_network(seed: int = 0) -> DetectionModel:
-    """A P6 network of 0.8 million random parameters, with batch norms that do something."""
-    torch.manual_seed(seed)
-    network = p6_network(len(NAMES), depth=0.33, width=0.125)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)  # type: ignore[arg-type]
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-    return network.eval()
+from networks import NAMES, small_network
+from yolov5_p6 import save_yolov5_checkpoint
 
 
 @pytest.fixture(scope="session")

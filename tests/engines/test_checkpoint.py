@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from engines.conftest import NAMES, small_network
+from networks import NAMES, small_network
 from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
 from speciesnet.engines.checkpoint import (

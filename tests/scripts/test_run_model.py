@@ -8,7 +8,7 @@ from pathlib import Path
 
 import golden
 import pytest
-from conftest import Outcome, read_predictions
+from commands import Outcome, read_predictions
 
 import speciesnet
 from speciesnet.scripts import run_model

@@ -1,0 +1,30 @@
+"""How commands end, and what they write."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The one line of a user's mistake; fails where there is a stack trace or more to read."""
+        assert "Traceback" not in self.err, self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("speciesnet: ")]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+def read_predictions(path: Path) -> list[dict[str, Any]]:
+    """The records of a file that must be valid JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))["predictions"]
