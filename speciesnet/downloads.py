@@ -64,7 +64,9 @@ def _download(url: str, target: Path) -> None:
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT) as response:
             response.raise_for_status()
-            expected = int(response.headers.get("Content-Length", 0))
+            length = response.headers.get("Content-Length", "")
+            is_compressed = "Content-Encoding" in response.headers
+            expected = int(length) if length.isdigit() and not is_compressed else 0
             with (
                 part.open("wb") as file,
                 tqdm(

@@ -19,7 +19,7 @@ from speciesnet.errors import ImageError
 ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 # Formats that Pillow decodes itself: others would be handed to programs such as Ghostscript.
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 CLOUD_SCHEMES = ("az", "gs", "s3")  # each is read by the extra of that name
 WEB_SCHEMES = ("http", "https")
 WEB_TIMEOUT = 30  # seconds to connect, and between two bytes
@@ -104,7 +104,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    # ultralytics, once imported, makes Pillow look for a reader of HEIF instead of saying no.
+    if isinstance(error, (Image.UnidentifiedImageError, ModuleNotFoundError)):
         return "it is empty, damaged or not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the path, which the caller knows
@@ -117,7 +118,10 @@ def _open(filepath: str) -> IO[bytes]:
         return io.BytesIO(_download(filepath))
     if scheme in CLOUD_SCHEMES:
         return _open_in_cloud(filepath, scheme)
-    return Path(filepath).open("rb")
+    path = Path(filepath)
+    if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
+        raise ImageError("it is no file")
+    return path.open("rb")
 
 
 def _download(url: str) -> bytes:

@@ -76,7 +76,7 @@ class ModelInfo:
                 f'"{key}" in {self.folder / _INFO} is {name!r}; it must be a path inside the folder.'
             )
         path = self.folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 (pathlib's raises for names that are too long)
             raise ModelError(
                 f"The model package {self.folder} lacks {name}, its {key}; get the package again, or "
                 f'correct "{key}" in its {_INFO}.'
@@ -135,7 +135,7 @@ def find_model_folder(model_name: str, *, force_download: bool = False) -> Path:
     if kind == "hf":
         return _find_on_hugging_face(handle, force_download)
     folder = Path(model_name)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 (as above)
         raise ModelError(
             f"There is no model {model_name!r}: give {DEFAULT_MODEL} (the default), another "
             "kaggle:OWNER/MODEL/FRAMEWORK/VARIATION, hf:OWNER/REPO, the folder of a model package, "

@@ -7,6 +7,7 @@ are, and after a crash every whole line is kept.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +36,7 @@ SEPARATOR = b",\n"
 FOOTER = b"\n]}\n"
 FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
+LINES_LOOKED_AT = 3  # to tell whose layout a file has: the first one may be damaged
 
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
@@ -53,8 +56,11 @@ def _decode_line(line: bytes) -> Record | None:
         record = orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            record = json.loads(text)  # takes the lone surrogates that orjson refuses
+            # Takes the lone surrogates that orjson refuses, and brackets behind the last record.
+            record, end = json.JSONDecoder().raw_decode(text.decode())
         except ValueError:
+            return None
+        if text.decode()[end:].strip() not in ("", "]}"):
             return None
     return record if isinstance(record, dict) and isinstance(record.get("filepath"), str) else None
 
@@ -63,8 +69,13 @@ def _has_own_layout(path: Path) -> bool:
     """Whether a file is laid out one record a line (or cut off before its first record)."""
     with path.open("rb") as file:
         start = file.read(len(HEADER))
-        # Other programs that begin in the same way go on with a line for a bracket alone.
-        return HEADER.startswith(start) and file.readline().strip() != b"{"
+        if start != HEADER:
+            return HEADER.startswith(start)
+        lines = [line for line in (file.readline() for _ in range(LINES_LOOKED_AT)) if line.strip()]
+    if not lines or lines[0].strip() == b"]}" or any(map(_decode_line, lines)):
+        return True
+    # What is left is the layout of others, or one record of ours that is cut off.
+    return len(lines) == 1 and not lines[0].endswith((b"\n", b"]}"))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -98,33 +109,47 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
 
 
 def _read_foreign(path: Path) -> Iterator[Record]:
-    depth_found = False
+    for number, record in enumerate(_items(path), start=1):
+        if not isinstance(record, dict) or not isinstance(record.get("filepath"), str):
+            raise OutputError(f'Record {number} of {path} lacks "filepath"; correct it.')
+        yield record
+
+
+def _items(path: Path) -> Iterator[Any]:
+    """The items of the list "predictions" of a JSON file, one at a time."""
+    found = False
     with path.open("rb") as file:
-        try:
+        start = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
+        file.seek(start)
+        with suppress(ijson.JSONError, UnicodeDecodeError):
             for prefix, event, _ in ijson.parse(file, use_float=True):
-                if prefix == "predictions" and event == "start_array":
-                    depth_found = True
+                found = prefix == "predictions" and event == "start_array"
+                if found:
                     break
-        except (ijson.JSONError, UnicodeDecodeError):
-            pass
-        if not depth_found:
+        if not found:
             raise OutputError(
                 f'{path} is no predictions file: it has no list "predictions"; give another file.'
             )
-        file.seek(0)
+        file.seek(start)
+        given = 0
         try:
-            for number, record in enumerate(
-                ijson.items(file, "predictions.item", use_float=True), start=1
-            ):
-                if not isinstance(record, dict) or not isinstance(record.get("filepath"), str):
-                    raise OutputError(f'Record {number} of {path} lacks "filepath"; correct it.')
-                yield record
+            for item in ijson.items(file, "predictions.item", use_float=True):
+                given += 1
+                yield item
         except ijson.IncompleteJSONError:
             logging.warning("%s is cut off: its whole records are used.", path)
-        except (ijson.JSONError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:  # a file name that is no valid Unicode, or no UTF-8
+            try:
+                document = json.loads(path.read_text(encoding="utf-8-sig"))
+            except ValueError:
+                raise OutputError(
+                    f"{path} is no JSON in UTF-8 ({error}); save it as that."
+                ) from error
+            yield from document["predictions"][given:]
+        except ijson.JSONError as error:
             reason = str(error).strip().splitlines()[0]
             raise OutputError(
-                f"{path} is damaged, or no JSON in UTF-8 ({reason}); mend it, or give another file."
+                f"{path} is damaged ({reason}); mend it, or give another file."
             ) from error
 
 
@@ -197,7 +222,7 @@ class RecordsByFile(Mapping[str, Record]):
             self._file = path.open("rb")
         self._offsets: dict[str, int] = {}
         for offset, line in _lines(self._file):
-            match = _FILEPATH.match(line)
+            match = _FILEPATH.match(line) if line.endswith(b"\n") else None  # or it may be cut off
             record = None if match else _decode_line(line)
             if not match and record is None:
                 continue
@@ -347,12 +372,11 @@ class PredictionsFile:
             self.path.unlink()
         if self.path.exists() and self.path.stat().st_size and any(read_records(self.path)):
             self._check_settings()
-            self._write_settings()
             self._resume()
         else:
-            self._write_settings()
             self._file = self.path.open("w+b", buffering=0)
-            self._file.write(HEADER + FOOTER)
+            _write_all(self._file, HEADER + FOOTER)
+        self._write_settings()
 
     def _check_settings(self) -> None:
         """Refuses the file of another run by the settings kept beside it, if they are still there."""
@@ -368,7 +392,7 @@ class PredictionsFile:
             raise _other_run(self.path, "; ".join(differences))
 
     def _write_settings(self) -> None:
-        text = json.dumps(asdict(self._settings), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(asdict(self._settings), indent=1) + "\n"
         part = self._settings_path.with_name(f"{self._settings_path.name}.part")
         part.write_text(text, encoding="utf-8")
         part.replace(self._settings_path)
@@ -541,7 +565,8 @@ class PredictionsFile:
                 problem = _cannot_write(self.path, self._error)
                 if kind is None:
                     raise problem
-                logging.error("%s", problem)
+                if kind is not OutputError:  # which has said so already
+                    logging.error("%s", problem)
             elif not self.tally.images:  # nothing came of it: leave nothing behind
                 self.path.unlink()
                 self._settings_path.unlink(missing_ok=True)
@@ -652,13 +677,14 @@ def _keep_copy(path: Path) -> None:
 
 def _rewrite(path: Path, records: Iterable[bytes]) -> None:
     """Replaces a predictions file at once; raises ``OutputError`` and leaves it if that fails."""
-    part = path.with_name(f"{path.name}.part")
+    target = Path(os.path.realpath(path))  # a link stays a link
+    part = target.with_name(f"{target.name}.part")
     try:
         with part.open("wb") as file:
             _write_lines(file, records)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        part.replace(target)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:

@@ -7,7 +7,6 @@ the network is built anew; whatever else a pickle asks for is refused by name.
 from __future__ import annotations
 
 import functools
-import pickle
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,7 +119,7 @@ def globals_of(path: Path) -> list[str]:
     try:
         with _safe_globals([]):
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # pickles can be damaged in many ways
         raise _damaged(path, error) from error
 
 
@@ -157,7 +156,7 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     try:
         with _safe_globals(stand_ins):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # pickles can be damaged in many ways
         raise _damaged(path, error) from error
 
     try:
@@ -167,7 +166,7 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
         tensors = {name: tensor.float() for name, tensor in record.tensors().items()}
         tensors = {name: t for name, t in tensors.items() if not name.endswith(".anchor_grid")}
         network.load_state_dict(tensors)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+    except Exception as error:  # as above
         raise ModelError(
             f"The detector {path} does not hold a YOLOv5 network as MegaDetector v5 does "
             f"({type(error).__name__}: {error})."

@@ -142,20 +142,24 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        if not isinstance(config, dict):
+            raise ValueError("its configuration is no JSON object")
+    except Exception as error:  # archives can be damaged in many ways
         raise ModelError(
             f"The classifier {path} is not a .keras file, or was not downloaded whole ({error}); "
             "get it again."
         ) from error
     config.pop("compile_config", None)  # how it was trained, which is nobody's business any more
     for part in _objects(config):
-        module, name = part.get("module"), part.get("class_name")
+        module, name = part.get("module"), str(part.get("class_name"))
         if module is None:
             is_known = name in _PLAIN_DATA
-        elif name == "TFOpLambda":
-            is_known = str(part.get("config", {}).get("function", "")).startswith(_PURE_FUNCTIONS)
         else:
             is_known = bool(_KERAS_MODULE.fullmatch(str(module))) and name not in _RUNS_CODE
+        if name == "TFOpLambda":
+            options = part.get("config")
+            function = options.get("function") if isinstance(options, dict) else None
+            is_known = is_known and str(function).startswith(_PURE_FUNCTIONS)
         if not is_known:
             what = name if module is None else f"{module}.{name}"
             raise ModelError(

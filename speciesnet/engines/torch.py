@@ -34,7 +34,10 @@ class TorchEngine:
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine``."""
-        # Of the calling thread: numbers below 1e-38 carry nothing, and cost a CPU tenfold.
-        torch.set_flush_denormal(True)
         batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
-        return self._network.detect.decode(self._network(batch)).cpu().numpy()
+        # Numbers below 1e-38 carry nothing, and cost a CPU tenfold. It is a state of the thread.
+        torch.set_flush_denormal(True)
+        try:
+            return self._network.detect.decode(self._network(batch)).cpu().numpy()
+        finally:
+            torch.set_flush_denormal(False)

@@ -70,6 +70,10 @@ def run(main: Callable[[], None], argv: Sequence[str], help_text: Callable[[str]
     except SpeciesNetError as error:
         _say(str(error))
         return EXIT_ERROR
+    except OSError as error:
+        what = f"{error.filename!r} cannot be used" if error.filename else "The system refused"
+        _say(f"{what} ({error.strerror or error}); mend that and give the same command again.")
+        return EXIT_ERROR
     except Exception as error:
         # What PyTorch and TensorFlow raise when a graphics card is full; each has its own.
         if type(error).__name__ not in (
