@@ -63,7 +63,7 @@ class DetectorPlan:
         threads: CPU threads.
     """
 
-    epochs: int = 7
+    epochs: int = 40
     batch: int = 4
     rate: float = 3e-3
     seed: int = 1
@@ -352,8 +352,7 @@ class MaskHead(nn.Module):
     def __init__(self, network: DetectionModel) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Conv2d(cast("nn.Conv2d", m).in_channels, len(NAMES), 1)
-            for m in network.detect.m
+            nn.Conv2d(cast("nn.Conv2d", m).in_channels, len(NAMES), 1) for m in network.detect.m
         )
         self._features: list[Tensor] = []
         network.detect.register_forward_pre_hook(self._remember)

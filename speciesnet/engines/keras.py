@@ -107,6 +107,8 @@ def import_tensorflow() -> tuple[Any, Any]:
     with _without_greetings():
         import tensorflow
         import tf_keras
+
+        tensorflow.config.list_physical_devices("GPU")  # which complains where there is none
     return tensorflow, tf_keras
 
 

@@ -151,6 +151,7 @@ def _set_up_log() -> None:
     """Plain lines on standard error that leave progress bars whole."""
     logging.use_absl_handler()
     logging.set_verbosity(_LOG_LEVEL.value)
+    logging.get_absl_logger().setLevel(_LOG_LEVEL.value.upper())
     standard_logging.getLogger().setLevel(standard_logging.WARNING)  # of other packages
     handler = logging.get_absl_handler()
     handler.setFormatter(standard_logging.Formatter("%(message)s"))
