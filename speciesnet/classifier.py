@@ -13,7 +13,13 @@ from PIL import Image
 
 from speciesnet.boxes import BBox
 from speciesnet.constants import Failure
-from speciesnet.engines import ClassifierEngine, load_classifier_engine
+from speciesnet.engines import (
+    ClassifierEngine,
+    Engine,
+    EngineOptions,
+    Precision,
+    load_classifier_engine,
+)
 from speciesnet.errors import InputError, ModelError
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.model_info import ModelInfo
@@ -96,8 +102,10 @@ class SpeciesNetClassifier:
         model_name: See ``ModelInfo``.
         target_species_txt: File with a label a line; the logits of those that the model knows are
             reported for every image.
-        device: "cpu" keeps it off graphics cards; None leaves it to TensorFlow.
+        device: "cpu", "cuda", "mps" or None for the best there is.
         force_model_download: Downloads the package again.
+        engine: What runs the network; see ``EngineOptions``.
+        precision: Of the network's numbers; see ``EngineOptions``.
 
     Raises:
         ModelError: The package or its classifier cannot be read.
@@ -110,12 +118,17 @@ class SpeciesNetClassifier:
         target_species_txt: str | None = None,
         device: str | None = None,
         force_model_download: bool = False,
+        *,
+        engine: Engine = "auto",
+        precision: Precision = "fp32",
     ) -> None:
         self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.labels = self.model_info.read_lines("classifier_labels")
         _check_labels(self.labels, self.model_info.classifier_labels)
         self.target_labels = _read_targets(target_species_txt, self.labels)
-        self.engine: ClassifierEngine = load_classifier_engine(self.model_info.classifier, device)
+        self.engine: ClassifierEngine = load_classifier_engine(
+            self.model_info.classifier, EngineOptions(engine, precision, device)
+        )
         if self.engine.classes != len(self.labels):
             raise ModelError(
                 f"The classifier {self.model_info.classifier} has {self.engine.classes} outputs but "
@@ -168,8 +181,7 @@ class SpeciesNetClassifier:
         """``{"classes", "scores"[, "target_classes", "target_logits"]}`` of preprocessed images."""
         if not imgs:
             return []
-        batch = np.divide(np.stack([img.arr for img in imgs]), 255, dtype=np.float32)
-        logits = self.engine(batch)
+        logits = self.engine(np.stack([img.arr for img in imgs]))
         return [self._top_classes(*row) for row in zip(logits, softmax(logits), strict=True)]
 
     def _top_classes(self, logits: NDArray[np.float32], scores: NDArray[np.float32]) -> Record:

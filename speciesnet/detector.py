@@ -13,7 +13,13 @@ from PIL import Image
 
 from speciesnet.boxes import Boxes, corners, non_maximum_suppression
 from speciesnet.constants import Detection, Failure
-from speciesnet.engines import DetectorEngine, load_detector_engine
+from speciesnet.engines import (
+    DetectorEngine,
+    Engine,
+    EngineOptions,
+    Precision,
+    load_detector_engine,
+)
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.model_info import ModelInfo
 from speciesnet.records import Record, make_record
@@ -187,14 +193,25 @@ class SpeciesNetDetector:
     Args:
         model_name: See ``ModelInfo``.
         device: "cpu", "cuda", "mps" or None for the best there is.
+        engine: What runs the network; see ``EngineOptions``.
+        precision: Of the network's numbers; see ``EngineOptions``.
 
     Raises:
         ModelError: The package or its detector cannot be read.
     """
 
-    def __init__(self, model_name: str | ModelInfo, device: str | None = None) -> None:
+    def __init__(
+        self,
+        model_name: str | ModelInfo,
+        device: str | None = None,
+        *,
+        engine: Engine = "auto",
+        precision: Precision = "fp32",
+    ) -> None:
         self.model_info = ModelInfo.of(model_name)
-        self.engine: DetectorEngine = load_detector_engine(self.model_info.detector_path(), device)
+        self.engine: DetectorEngine = load_detector_engine(
+            self.model_info.detector_path(), EngineOptions(engine, precision, device)
+        )
 
     @property
     def input_shape(self) -> InputShape:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from absl import logging
 from typing_extensions import Unpack
@@ -17,6 +18,14 @@ from speciesnet import pipeline
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import RUN_MODES, Failure, RunMode
 from speciesnet.detector import SpeciesNetDetector
+from speciesnet.engines import (
+    PRECISIONS,
+    Engine,
+    EngineOptions,
+    Precision,
+    engine_of_each_stage,
+    reduced_precision,
+)
 from speciesnet.ensemble import (
     PredictionCombiner,
     SpeciesNetEnsemble,
@@ -26,7 +35,9 @@ from speciesnet.errors import InputError
 from speciesnet.instances import Instance, prepare_instances, resolve_locations
 from speciesnet.model_info import ModelInfo
 from speciesnet.pipeline import Photo
+from speciesnet.precision import TRIAL_IMAGES, WORTH_A_TRIAL, Verdict, first_difference
 from speciesnet.predictions import PredictionsFile, PredictionsList, RunSettings
+from speciesnet.profile import Profile
 from speciesnet.progress import ProgressBars
 from speciesnet.records import Record, make_record
 
@@ -57,6 +68,7 @@ class RunOptions(TypedDict, total=False):
         run_mode: ``multi_thread`` (default), ``multi_process`` or ``single_thread``.
         batch_size: Images that a network takes at once (default 8).
         progress_bars: Whether to show them (default False).
+        profile: Where the seconds of each stage are added up.
         predictions_json: File to write, which a later run goes on with; the default answers a dict.
         ignore_existing: Begins that file anew and keeps the old one as ``*.bak`` (default False).
         country_from_coordinates: Looks missing countries up, and corrects wrong ones (default False).
@@ -73,6 +85,7 @@ class RunOptions(TypedDict, total=False):
     run_mode: RunMode
     batch_size: int
     progress_bars: bool
+    profile: Profile | None
     predictions_json: str | None
     ignore_existing: bool
     country_from_coordinates: bool
@@ -88,9 +101,15 @@ class SpeciesNet:
         target_species_txt: File with a label a line, whose logits are reported for every image.
         combine_predictions_fn: What decides on one image; see ``PredictionCombiner``.
         multiprocessing: Makes ``multi_process`` the default run mode.
+        engine: What runs the networks, one name for both or the detector's and the classifier's with a
+            comma: ``auto``, ``torch``, ``tensorflow``, ``openvino``; see ``EngineOptions``.
+        precision: ``fp32``, the reference; ``bf16`` or ``fp16``; or ``auto``: a lower one where this
+            machine computes in it and it decides as float32 does on the first images of a run.
+        device: "cpu", "cuda", "mps" or None for the best there is.
 
     Raises:
         ModelError: The package cannot be found or is broken.
+        InputError: One of the names is unknown.
     """
 
     def __init__(
@@ -102,25 +121,49 @@ class SpeciesNet:
         target_species_txt: str | None = None,
         combine_predictions_fn: PredictionCombiner = combine_predictions_for_single_item,
         multiprocessing: bool = False,
+        engine: str = "auto",
+        precision: Precision | Literal["auto"] = "auto",
+        device: str | None = None,
     ) -> None:
         if components not in _STAGES:
             raise InputError(f"components is {components!r}; it must be {', '.join(_STAGES)}.")
+        if precision not in ("auto", *PRECISIONS):
+            raise InputError(
+                f"precision is {precision!r}; it must be auto, {', '.join(PRECISIONS)}."
+            )
         self.model_info = ModelInfo(model_name)
         self.components: Components = components
         self._geofence = geofence
         self._target_species_txt = target_species_txt
         self._combine_predictions_fn = combine_predictions_fn
         self._run_mode: RunMode = "multi_process" if multiprocessing else "multi_thread"
+        self._engines = engine_of_each_stage(engine)
+        self._device = device
+        self._wants_trial = precision == "auto"
+        self._precision: Precision = "fp32" if precision == "auto" else precision
 
     @cached_property
     def detector(self) -> SpeciesNetDetector:
         """The detector, loaded on first use."""
-        return SpeciesNetDetector(self.model_info)
+        engine = self._engines[0]
+        return SpeciesNetDetector(
+            self.model_info, self._device, engine=engine, precision=self._precision_of(engine)
+        )
 
     @cached_property
     def classifier(self) -> SpeciesNetClassifier:
         """The classifier, loaded on first use."""
-        return SpeciesNetClassifier(self.model_info, target_species_txt=self._target_species_txt)
+        engine = self._engines[1]
+        return SpeciesNetClassifier(
+            self.model_info,
+            self._target_species_txt,
+            self._device,
+            engine=engine,
+            precision=self._precision_of(engine),
+        )
+
+    def _precision_of(self, engine: Engine) -> Precision:
+        return "fp32" if engine == "tensorflow" else self._precision
 
     @cached_property
     def ensemble(self) -> SpeciesNetEnsemble:
@@ -179,7 +222,7 @@ class SpeciesNet:
         inputs: dict[str, Any] = dict(options)
         run_options = {
             key: inputs.pop(key)
-            for key in ("run_mode", "batch_size", "progress_bars")
+            for key in ("run_mode", "batch_size", "progress_bars", "profile")
             if key in inputs
         }
         predictions_json = inputs.pop("predictions_json", None)
@@ -234,34 +277,105 @@ class SpeciesNet:
         run_mode: RunMode | None = None,
         batch_size: int = 8,
         progress_bars: bool = False,
+        profile: Profile | None = None,
     ) -> None:
         """Predicts the images that an output still lacks; arguments as those of the verbs."""
         self._check_options(components, run_mode, batch_size)
         paths = output.remaining
         if not paths:
             return
-        self._load(components)
+        pipeline_options: dict[str, Any] = {
+            "known_detections": detections,
+            "run_mode": run_mode or self._run_mode,
+            "batch_size": batch_size,
+        }
+        if self._wants_trial and components != "ensemble":
+            self._settle_precision(output, paths, components, pipeline_options)
+        profile = profile or Profile()
+        with profile.timing("loading"):
+            self._load(components)
         with ProgressBars(_STAGES[components], len(paths), progress_bars) as bars:
             if components == "ensemble":
                 photos = _past_photos(paths, detections or {}, classifications or {})
             else:
-                photos = pipeline.run(
-                    paths,
-                    detector=self.detector if components != "classifier" else None,
-                    classifier=self.classifier if components != "detector" else None,
-                    known_detections=detections,
-                    run_mode=run_mode or self._run_mode,
-                    batch_size=batch_size,
-                    progress=bars.update,
+                photos = self._photos(
+                    paths, components, progress=bars.update, profile=profile, **pipeline_options
                 )
             with closing(photos):
                 for photo in photos:
                     if photo.error is not None:
                         logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
                     instances = output.instances_of(photo.filepath)
-                    output.add([self._record(photo, components, i) for i in instances])
+                    with profile.timing("deciding"):
+                        records = [self._record(photo, components, i) for i in instances]
+                    with profile.timing("writing"):
+                        output.add(records)
                     if components in ("all", "ensemble"):
                         bars.update("Ensemble")
+
+    def _photos(
+        self, paths: Sequence[str], components: Components, **options: Any
+    ) -> Generator[Photo, None, None]:
+        return pipeline.run(
+            paths,
+            detector=self.detector if components != "classifier" else None,
+            classifier=self.classifier if components != "detector" else None,
+            **options,
+        )
+
+    def _settle_precision(
+        self,
+        output: PredictionsFile | PredictionsList,
+        paths: Sequence[str],
+        components: Components,
+        pipeline_options: Mapping[str, Any],
+    ) -> None:
+        """Chooses a lower precision where it is known, or now seen, to decide as float32 does."""
+        options = [EngineOptions(engine, device=self._device) for engine in self._engines]
+        able = [precision for option in options if (precision := reduced_precision(option))]
+        if not able:
+            self._wants_trial = False
+            return
+        reduced: Precision = able[0]
+        verdict = Verdict(
+            reduced,
+            components,
+            self.model_info.fingerprint,
+            self._geofence,
+            [asdict(option) for option in options],
+        )
+        found: Precision | None = verdict.read()
+        if found is None:
+            if len(paths) < WORTH_A_TRIAL:
+                return
+            sample = paths[:TRIAL_IMAGES]
+            logging.info("%s is tried out on the first %d images, once.", reduced, len(sample))
+
+            def records() -> list[Record]:
+                self._load(components)
+                with closing(self._photos(sample, components, **pipeline_options)) as photos:
+                    return [
+                        self._record(p, components, output.instances_of(p.filepath)[0])
+                        for p in photos
+                    ]
+
+            reference = records()
+            self._use(reduced)
+            difference = first_difference(reference, records())
+            found = cast("Precision", "fp32" if difference else reduced)
+            if difference:
+                logging.warning("%s is not used: it decides otherwise (%s).", reduced, difference)
+            if any(not record.get("failures") for record in reference):
+                verdict.write(found, difference)
+        self._use(found)
+        self._wants_trial = False
+
+    def _use(self, precision: Precision) -> None:
+        """Networks in another precision are let go of; they are loaded anew when they are needed."""
+        if precision != self._precision:
+            self._precision = precision
+            for stage in ("detector", "classifier"):
+                self.__dict__.pop(stage, None)
 
     def _load(self, components: Components) -> None:
         """Loads what a run needs, all at once: frameworks take seconds each to import."""
@@ -271,6 +385,9 @@ class SpeciesNet:
         with ThreadPoolExecutor(len(needed)) as executor:
             for loading in [executor.submit(getattr, self, name) for name in needed]:
                 loading.result()
+        for stage in ("detector", "classifier"):
+            if stage in needed:
+                logging.info("The %s runs on %s.", stage, getattr(self, stage).engine.name)
 
     def _check_options(
         self, components: Components, run_mode: RunMode | None, batch_size: int

@@ -14,10 +14,12 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -31,11 +33,14 @@ from speciesnet.constants import RunMode
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.images import PreprocessedImage, read_image, to_array
+from speciesnet.profile import Profile
 from speciesnet.records import Record
 
 MAX_READERS = 8
-READ_AHEAD = 2  # images in memory for each reader, decoded and waiting
+READ_AHEAD = 2  # images for each reader that are being read, or decoded and waiting ...
+READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but for a single one
 
+Turn = AbstractContextManager[Any]  # entered by a network while it computes
 Progress = Callable[[str], None]  # called with the name of a stage for each image that leaves it
 
 
@@ -46,6 +51,7 @@ class Photo:
     Attributes:
         filepath: Path or URL.
         error: Why it cannot be read, or None.
+        seconds: How long it took to read it and to fit it into the detector's input.
         image: Shape (H, W, 3) in full resolution, until nobody needs it any more.
         letterboxed: The detector's input, until it has been used.
         crop: The classifier's input, until it has been used.
@@ -55,11 +61,18 @@ class Photo:
 
     filepath: str
     error: str | None = None
+    seconds: float = 0.0
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
     letterboxed: PreprocessedImage | None = field(default=None, repr=False)
     crop: PreprocessedImage | None = field(default=None, repr=False)
     detections: Sequence[Record] | None = None
     classifications: Mapping[str, Any] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that its pictures take, in bytes."""
+        fitted = self.letterboxed.arr.nbytes if self.letterboxed else 0
+        return fitted + (0 if self.image is None else self.image.nbytes)
 
 
 def run(
@@ -71,6 +84,7 @@ def run(
     run_mode: RunMode = "multi_thread",
     batch_size: int = 8,
     progress: Progress = lambda stage: None,
+    profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
     """Takes images through the stages whose model is given.
 
@@ -83,6 +97,7 @@ def run(
             runs the networks in threads; ``multi_process`` reads images in processes.
         batch_size: Images that a network takes at once, where batches pay.
         progress: Told of each image that leaves a stage.
+        profile: Where the seconds of each stage are added up.
 
     Yields:
         One photo for each path, in order. Closing the generator stops every thread.
@@ -93,12 +108,18 @@ def run(
         read = partial(
             read_photo, input_shape=detector.input_shape, keep_image=classifier is not None
         )
-    photos = _read(filepaths, read, run_mode)
+    profile = profile or Profile()
+    # Two networks at once on one processor take longer than one after the other.
+    shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
+    turn: Turn = threading.Lock() if shared else nullcontext()
+    photos: Generator[Photo, None, None] = _read(filepaths, read, run_mode, profile)
     if detector is not None:
-        photos = _detect(photos, detector, batch_size, progress)
+        photos = profile.waiting("detector: waiting", photos)
+        photos = _detect(photos, detector, batch_size, progress, profile, turn)
     if classifier is not None:
-        photos = in_background(_crop(photos, classifier, known_detections or {}), batch_size)
-        photos = _classify(photos, classifier, batch_size, progress)
+        photos = _crop(photos, classifier, known_detections or {}, profile)
+        photos = profile.waiting("classifier: waiting", in_background(photos, batch_size))
+        photos = _classify(photos, classifier, batch_size, progress, profile, turn)
     return in_background(photos, batch_size)
 
 
@@ -112,22 +133,28 @@ def read_photo(
         input_shape: Of the detector's input, if it is needed.
         keep_image: Whether the full resolution is needed later.
     """
+    start = time.perf_counter()
     try:
         image = to_array(read_image(filepath))
     except ImageError as error:
         return Photo(filepath, error=str(error))
+    letterboxed = input_shape.fit(image) if input_shape else None
     return Photo(
         filepath,
+        seconds=time.perf_counter() - start,
         image=image if keep_image else None,
-        letterboxed=input_shape.fit(image) if input_shape else None,
+        letterboxed=letterboxed,
     )
 
 
 def _read(
-    filepaths: Iterable[str], read: Callable[[str], Photo], run_mode: RunMode
+    filepaths: Iterable[str], read: Callable[[str], Photo], run_mode: RunMode, profile: Profile
 ) -> Generator[Photo, None, None]:
     if run_mode == "single_thread":
-        yield from map(read, filepaths)
+        for photo in map(read, filepaths):
+            profile.add("reading and decoding", photo.seconds)
+            yield photo
+            del photo  # as below
         return
     workers = min(os.cpu_count() or 1, MAX_READERS)
     if run_mode == "multi_process":
@@ -142,12 +169,17 @@ def _read(
     paths = iter(filepaths)
     reading: deque[Future[Photo]] = deque()
     try:
-        for path in itertools.islice(paths, workers * READ_AHEAD):
-            reading.append(executor.submit(read, path))
-        while reading:
-            photo = reading.popleft().result()
-            for path in itertools.islice(paths, 1):
+        photo_bytes = 0  # of the last one; how large the next ones are is known once they are read
+        while True:
+            room = READ_AHEAD_BYTES // max(photo_bytes, 1)
+            ahead = min(max(room, 1), workers * READ_AHEAD)
+            for path in itertools.islice(paths, max(ahead - len(reading), 0)):
                 reading.append(executor.submit(read, path))
+            if not reading:
+                return
+            photo = reading.popleft().result()
+            photo_bytes = photo.nbytes or photo_bytes
+            profile.add("reading and decoding", photo.seconds)
             yield photo
             del photo  # or this frame holds the image until the next one is asked for
     except BrokenProcessPool as error:
@@ -172,7 +204,12 @@ def _end_with_parent() -> None:
 
 
 def _detect(
-    photos: Iterable[Photo], detector: SpeciesNetDetector, batch_size: int, progress: Progress
+    photos: Iterable[Photo],
+    detector: SpeciesNetDetector,
+    batch_size: int,
+    progress: Progress,
+    profile: Profile,
+    turn: Turn,
 ) -> Generator[Photo, None, None]:
     """Images of one letterboxed shape in a row go through the network together."""
 
@@ -180,7 +217,8 @@ def _detect(
         return photo.letterboxed.arr.shape if photo.letterboxed else None
 
     for batch in _batches(photos, min(detector.engine.batch_size, batch_size), key=shape):
-        boxes = iter(detector.detect([p.letterboxed for p in batch if p.letterboxed]))
+        with turn, profile.timing("detector"):
+            boxes = iter(detector.detect([p.letterboxed for p in batch if p.letterboxed]))
         for photo in batch:
             if photo.letterboxed:
                 photo.detections, photo.letterboxed = next(boxes), None
@@ -192,6 +230,7 @@ def _crop(
     photos: Iterable[Photo],
     classifier: SpeciesNetClassifier,
     known_detections: Mapping[str, Record],
+    profile: Profile,
 ) -> Generator[Photo, None, None]:
     for photo in photos:
         detections = photo.detections
@@ -204,16 +243,23 @@ def _crop(
                 f"The detections of {photo.filepath} are malformed ({type(error).__name__}: {error}); "
                 "make them again."
             ) from error
-        photo.crop = classifier.preprocess(photo.image, bboxes)
+        with profile.timing("cropping"):
+            photo.crop = classifier.preprocess(photo.image, bboxes)
         photo.image = None
         yield photo
 
 
 def _classify(
-    photos: Iterable[Photo], classifier: SpeciesNetClassifier, batch_size: int, progress: Progress
+    photos: Iterable[Photo],
+    classifier: SpeciesNetClassifier,
+    batch_size: int,
+    progress: Progress,
+    profile: Profile,
+    turn: Turn,
 ) -> Generator[Photo, None, None]:
     for batch in _batches(photos, batch_size):
-        answers = iter(classifier.classify([p.crop for p in batch if p.crop]))
+        with turn, profile.timing("classifier"):
+            answers = iter(classifier.classify([p.crop for p in batch if p.crop]))
         for photo in batch:
             if photo.crop:
                 photo.classifications, photo.crop = next(answers), None

@@ -18,24 +18,44 @@ def load(path: Path) -> list[Record]:
     return json.loads(path.read_text(encoding="utf-8"))["predictions"]
 
 
-def assert_same(records: list[Record], expected: list[Record], folder: Path) -> None:
-    """Compares records of images under a folder with the published ones."""
+def assert_same(
+    records: list[Record], expected: list[Record], folder: Path, *, other_rounding: bool = False
+) -> None:
+    """Compares records of images under a folder with the published ones.
+
+    Args:
+        records: What was found.
+        expected: What the published program wrote.
+        folder: Where the images are.
+        other_rounding: Whether the detector adds its float32 in another order than PyTorch. Then a box
+            may round to the next pixel, and these random networks score the crop, a pixel larger,
+            otherwise: scores are compared where the crop is the same, answers everywhere.
+    """
     assert [r["filepath"] for r in records] == [e["filepath"] for e in expected]
     boxes = different = 0
     for record, golden in zip(records, expected, strict=True):
         assert list(record) == list(golden)
+        is_same_crop = not other_rounding or _first_box(record) == _first_box(golden)
         for key, value in golden.items():
             if key == "detections":
                 size = Image.open(folder / golden["filepath"]).size
                 boxes += len(value)
                 different += _count_different(record[key], value, size)
             elif key == "classifications":
-                _assert_same_classes(record[key], value)
+                if is_same_crop:
+                    _assert_same_classes(record[key], value)
             elif key == "prediction_score":
-                assert abs(record[key] - value) <= SCORE_TOLERANCE, golden["filepath"]
+                assert not is_same_crop or abs(record[key] - value) <= SCORE_TOLERANCE, golden[
+                    "filepath"
+                ]
             else:
                 assert record[key] == value, golden["filepath"]
     assert different <= BOX_SHARE * boxes
+
+
+def _first_box(record: Record) -> list[float] | None:
+    boxes = record.get("detections")
+    return boxes[0]["bbox"] if boxes else None
 
 
 def _assert_same_classes(found: Record, golden: Record) -> None:
@@ -57,7 +77,10 @@ def _assert_same_classes(found: Record, golden: Record) -> None:
 
 
 def _count_different(found: list[Record], golden: list[Record], size: tuple[int, int]) -> int:
-    """Boxes without a counterpart: the same category, within a pixel and the scores' tolerance."""
+    """Boxes of one list without a counterpart in the other.
+
+    That is one of the same category, within a pixel and the scores' tolerance.
+    """
     left = list(found)
     missing = 0
     for box in golden:
@@ -66,7 +89,7 @@ def _count_different(found: list[Record], golden: list[Record], size: tuple[int,
             missing += 1
         else:
             left.remove(match)
-    return missing + len(left)
+    return max(missing, len(left))
 
 
 def _same_box(box: Record, other: Record, size: tuple[int, int]) -> bool:

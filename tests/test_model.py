@@ -25,6 +25,16 @@ def model(shared: Path) -> SpeciesNet:
     return SpeciesNet(str(shared / "packages" / "small_random"))
 
 
+@pytest.fixture(scope="module", params=["torch,tensorflow", "torch", "openvino"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def reference_model(shared: Path, engine: str) -> SpeciesNet:
+    return SpeciesNet(str(shared / "packages" / "small_random"), engine=engine, precision="fp32")
+
+
 def records(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
     assert answer is not None
     return answer["predictions"]
@@ -34,23 +44,27 @@ def by_file(answer: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     return {record["filepath"]: record for record in records(answer)}
 
 
-def test_crop_model_gives_the_published_records(model: SpeciesNet, in_shared: Path) -> None:
-    answer = model.predict(folders=["images"], country="USA", admin1_region="CA")
+def test_crop_model_gives_the_published_records(
+    reference_model: SpeciesNet, engine: str, in_shared: Path
+) -> None:
+    answer = reference_model.predict(folders=["images"], country="USA", admin1_region="CA")
     expected = golden.load(in_shared / "golden" / "small_random_predictions.json")
-    golden.assert_same(records(answer), expected, in_shared)
+    golden.assert_same(records(answer), expected, in_shared, other_rounding=engine == "openvino")
 
 
-def test_mixed_countries_give_the_published_records(model: SpeciesNet, in_shared: Path) -> None:
-    answer = model.predict(instances_json="golden/small_random_instances.json")
+def test_mixed_countries_give_the_published_records(
+    reference_model: SpeciesNet, engine: str, in_shared: Path
+) -> None:
+    answer = reference_model.predict(instances_json="golden/small_random_instances.json")
     expected = golden.load(in_shared / "golden" / "small_random_instances_predictions.json")
-    golden.assert_same(records(answer), expected, in_shared)
+    golden.assert_same(records(answer), expected, in_shared, other_rounding=engine == "openvino")
 
 
-def test_full_image_model_gives_the_published_records(in_shared: Path) -> None:
-    model = SpeciesNet("packages/small_random_b")
+def test_full_image_model_gives_the_published_records(engine: str, in_shared: Path) -> None:
+    model = SpeciesNet("packages/small_random_b", engine=engine, precision="fp32")
     answer = model.predict(folders=["images"], country="USA", admin1_region="CA")
     expected = golden.load(in_shared / "golden" / "small_random_b_predictions.json")
-    golden.assert_same(records(answer), expected, in_shared)
+    golden.assert_same(records(answer), expected, in_shared, other_rounding=engine == "openvino")
 
 
 def test_three_steps_give_what_one_run_gives(model: SpeciesNet, in_shared: Path) -> None:

@@ -13,6 +13,7 @@ import argparse
 import time
 from pathlib import Path
 
+from demo.background import background_boxes
 from demo.dataset import CALIBRATION, HELD_OUT, Example, render_dataset
 from demo.evaluate import SHOTS as HELD_SHOTS
 from demo.evaluate import SITES as HELD_SITES
@@ -20,11 +21,17 @@ from demo.evaluate import as_markdown, evaluate
 from demo.facts import LABELS, write_package_texts
 from demo.samples import write_samples
 from demo.train_classifier import ClassifierPlan, calibrate, save_classifier, train_classifier
-from demo.train_detector import DetectorPlan, save_detector, train_detector
+from demo.train_detector import (
+    DetectorPlan,
+    calibrate_detector,
+    save_detector,
+    small_network,
+    train_detector,
+)
 
 # Cameras (seeds from 0) that each network is trained with, and pictures of each.
 DETECTOR_SITES, CLASSIFIER_SITES, TRAIN_SHOTS = 480, 480, 4
-CALIBRATION_SITES = 24
+CALIBRATION_SITES = 72
 DETECTOR = DetectorPlan()
 CLASSIFIER = ClassifierPlan()
 STEPS = ("detector", "classifier", "texts", "samples", "card")
@@ -35,6 +42,13 @@ _CARD = Path(__file__).with_name("MODEL_CARD.template.md")
 def training_examples(cache: Path, sites: int, workers: int) -> list[Example]:
     """The training pictures, rendered if need be."""
     return render_dataset(cache, 0, sites, TRAIN_SHOTS, workers)
+
+
+def calibration_examples(options: argparse.Namespace) -> list[Example]:
+    """The pictures by which both networks' scores are set right, rendered if need be."""
+    return render_dataset(
+        options.cache, CALIBRATION, CALIBRATION_SITES, TRAIN_SHOTS, options.workers
+    )
 
 
 def write_card(model: Path, examples: list[Example]) -> str:
@@ -49,6 +63,7 @@ def write_card(model: Path, examples: list[Example]) -> str:
         "DETECTOR_SITES": str(DETECTOR_SITES),
         "CLASSIFIER_PICTURES": str(CLASSIFIER_SITES * TRAIN_SHOTS),
         "CLASSIFIER_SITES": str(CLASSIFIER_SITES),
+        "DETECTOR_PARAMETERS": f"{sum(p.numel() for p in small_network().parameters()) / 1e6:.2f}",
         "DETECTOR_EPOCHS": str(DETECTOR.epochs),
         "DETECTOR_SEED": str(DETECTOR.seed),
         "CLASSIFIER_EPOCHS": str(CLASSIFIER.epochs),
@@ -84,16 +99,17 @@ def main() -> None:
     if "detector" in options.only:
         examples = training_examples(options.cache, DETECTOR_SITES, options.workers)
         done(f"{len(examples)} pictures for the detector")
-        save_detector(train_detector(examples, DETECTOR), model / "detector.pt")
-        done("detector")
+        detector = train_detector(examples, DETECTOR)
+        factor, shift = calibrate_detector(detector, calibration_examples(options))
+        save_detector(detector, model / "detector.pt")
+        done(f"detector, objectness scaled by {factor:.2f} and shifted by {shift:.2f}")
     if "classifier" in options.only:
         examples = training_examples(options.cache, CLASSIFIER_SITES, options.workers)
         done(f"{len(examples)} pictures for the classifier")
-        network = train_classifier(examples, LABELS, CLASSIFIER)
-        others = render_dataset(
-            options.cache, CALIBRATION, CALIBRATION_SITES, TRAIN_SHOTS, options.workers
-        )
-        factor = calibrate(network, others, LABELS, CLASSIFIER.seed)
+        background = background_boxes(examples, model / "detector.pt")
+        done(f"{sum(map(len, background))} boxes that the detector falls for")
+        network = train_classifier(examples, background, LABELS, CLASSIFIER)
+        factor = calibrate(network, calibration_examples(options), LABELS, CLASSIFIER.seed)
         save_classifier(network, model / "classifier.keras")
         done(f"classifier, logits scaled by {factor:.2f}")
     if "samples" in options.only:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from demo.background import Box
 from demo.dataset import Example
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -47,7 +48,7 @@ class ClassifierPlan:
     batch: int = 32
     rate: float = 2e-3
     seed: int = 2
-    threads: int = 1
+    threads: int = 2
 
 
 def make_crop(
@@ -89,8 +90,12 @@ def crops_of(
     crops: int,
     rng: np.random.Generator,
     pooled: bool = True,
+    background: Sequence[Box] = (),
 ) -> Iterator[tuple[NDArray[Any], int]]:
-    """Crops and class indices of one picture: its objects, and background as blank."""
+    """Crops and class indices of one picture: its objects, and background as blank.
+
+    ``background`` are boxes that have to be known as blank.
+    """
     image = np.asarray(Image.open(example.path).convert("RGB"))
 
     def crop(box: tuple[float, float, float, float]) -> NDArray[Any]:
@@ -107,6 +112,8 @@ def crops_of(
                 labels.index(thing.label),
             )
     blank = labels.index("blank")
+    for box in background:
+        yield crop(_jittered(box, width, height, rng, 0.02)), blank
     if not example.things:
         yield crop((0, 0, width, height)), blank
         for _ in range(2):
@@ -131,13 +138,19 @@ def crops_of(
 
 
 def make_crops(
-    examples: Sequence[Example], labels: Sequence[str], crops: int, seed: int, pooled: bool = True
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    crops: int,
+    seed: int,
+    pooled: bool = True,
+    background: Sequence[Sequence[Box]] = (),
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """All crops, shape (n, 160, 160, 3) if pooled, and their class indices."""
     pictures, classes = [], []
     for i, example in enumerate(examples):
         rng = np.random.default_rng([seed, i])
-        for crop, index in crops_of(example, labels, crops, rng, pooled):
+        boxes = background[i] if background else ()
+        for crop, index in crops_of(example, labels, crops, rng, pooled, boxes):
             pictures.append(crop)
             classes.append(index)
     return np.stack(pictures), np.array(classes)
@@ -168,16 +181,23 @@ def build_network(classes: int, size: int, pooled: bool) -> Any:
 
 
 def train_classifier(
-    examples: Sequence[Example], labels: Sequence[str], plan: ClassifierPlan, report: bool = True
+    examples: Sequence[Example],
+    background: Sequence[Sequence[Box]],
+    labels: Sequence[str],
+    plan: ClassifierPlan,
+    report: bool = True,
 ) -> Any:
-    """Trains from scratch; returns the network for 480x480 inputs, whose outputs are logits."""
+    """Trains from scratch; returns the network for 480x480 inputs, whose outputs are logits.
+
+    ``background`` are boxes of each picture that have to be known as blank.
+    """
     import tensorflow as tf
     import tf_keras
 
     tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf_keras.utils.set_random_seed(plan.seed)
-    pictures, classes = make_crops(examples, labels, plan.crops, plan.seed)
+    pictures, classes = make_crops(examples, labels, plan.crops, plan.seed, True, background)
     if report:
         print(f"classifier: {len(pictures)} crops, {np.bincount(classes).tolist()}", flush=True)
     network = build_network(len(labels), SIZE // POOL, pooled=False)

@@ -1,9 +1,10 @@
-"""Trains the demo's detector: a very small network of the YOLOv5 P6 layout.
+"""Trains the demo's detector: a very small YOLOv5 network of two scales.
 
-To learn from few pictures in little time, the first four layers are not learnt: they only shrink the
-picture to a quarter and lay its pixels side by side. Training therefore needs only small pictures, of
-320 pixels where the program shows 1280. Beside boxes the network learns, through a head that is thrown
-away, which cells lie in an object.
+To learn from few pictures in little time, the first three layers are not learnt: they shrink the
+picture to a quarter and lay 2x2 of its pixels side by side. Training therefore needs only small
+pictures, of 320 pixels where the program shows 1280. No object of the demo's scenes is smaller than
+80 of these 1280 pixels, so cells of 32 and 64 pixels find them all. Beside boxes the network learns,
+through a head that is thrown away, which cells lie in an object.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
-from yolov5_p6 import p6_network, save_yolov5_checkpoint
+from yolov5_p6 import save_yolov5_checkpoint
 
 from demo.dataset import Example
-from speciesnet.engines.yolov5 import C3, Conv, Detect, DetectionModel
+from speciesnet.detector import letterbox
+from speciesnet.engines.yolov5 import C3, SPPF, Concat, Conv, Detect, DetectionModel
 
 NAMES = ("animal", "person", "vehicle")
 SHRINKAGE = 4  # by the layers that are not learnt
@@ -36,18 +38,20 @@ LONG_SIDE = 1280 // SHRINKAGE  # pixels, of a training picture
 ZOOMS = (0.75, 1.2)  # of a picture, at random
 PAD = 114
 CANVAS = (256, 320)  # rows, columns; multiples of the largest stride after shrinking
-# Pixels pass the fixed layers as 10 to 30, where SiLU changes nothing.
+# Pixels pass the first two layers as 10 to 30, where SiLU changes nothing.
 LIFT, GAIN = 10.0, 20.0
-FIXED_LAYERS = 4
-DEPTH, WIDTH = 0.33, 0.125
+FIXED_LAYERS = 3
+STRIDES = (32.0, 64.0)
+# Width and height in pixels of the three anchors of each scale: k-means of the training boxes.
+ANCHORS = (((129, 92), (77, 190), (228, 154)), ((152, 407), (368, 255), (570, 433)))
 # Weights of the loss, and how much less it minds what is nearly right.
 BOX_GAIN, OBJECT_GAIN, CLASS_GAIN = 1.0, 1.0, 0.5
 MASK_GAIN = 0.5
 FOCUS = 2.0
 # A found object's objectness is trained towards this plus the rest times its IoU.
 BASE_CONFIDENCE = 0.6
-# An anchor takes an object whose sides are up to so many times longer or shorter. YOLOv5's own 4.0 asks
-# fine cells for the middle of large objects, which takes long to learn.
+SEEN, SURE = 0.2, 0.9  # confidences; below the first one the ensemble looks at no box
+# An anchor takes an object whose sides are up to so many times longer or shorter.
 ANCHOR_RATIO = 2.5
 
 
@@ -64,7 +68,7 @@ class DetectorPlan:
     """
 
     epochs: int = 40
-    batch: int = 4
+    batch: int = 8
     rate: float = 3e-3
     seed: int = 1
     threads: int = 2
@@ -298,29 +302,54 @@ def detection_loss(head: Detect, logits: list[Tensor], labels: Tensor) -> Tensor
     return weighted / max(cells, 1)
 
 
-def fix_first_layers(network: DetectionModel) -> None:
-    """Sets the layers before the finest scale so that they shrink the picture and change nothing else.
+def small_network() -> DetectionModel:
+    """The network, its first layers fixed and the others random."""
+    layout: list[tuple[nn.Module, int | list[int]]] = [
+        (Conv(3, 8, 6, 2, 2), -1),
+        (Conv(8, 8, 3, 2), -1),
+        (Conv(8, 16, 3, 2), -1),  # 2: cells of 8 pixels
+        (Conv(16, 48, 3, 2), -1),
+        (C3(48, 48, 1), -1),  # 4: 16 pixels
+        (Conv(48, 96, 3, 2), -1),
+        (C3(96, 96, 2), -1),  # 6: 32 pixels
+        (Conv(96, 160, 3, 2), -1),
+        (C3(160, 160, 2), -1),
+        (SPPF(160, 160), -1),
+        (Conv(160, 96, 1), -1),  # 10: 64 pixels
+        (nn.Upsample(None, 2, "nearest"), -1),
+        (Concat(), [-1, 6]),
+        (C3(192, 96, 1, shortcut=False), -1),  # 13: what is found in cells of 32 pixels
+        (Conv(96, 96, 3, 2), -1),
+        (Concat(), [-1, 10]),
+        (C3(192, 160, 1, shortcut=False), -1),  # 16: ... of 64 pixels
+    ]
+    strides = torch.tensor(STRIDES)
+    anchors = torch.tensor(ANCHORS, dtype=torch.float32) / strides.view(-1, 1, 1)
+    detect = Detect(len(NAMES), anchors, strides, [96, 160])
+    for head in detect.m:
+        bias = cast("Tensor", head.bias).detach().view(detect.na, -1)
+        bias[:, 4] = -4.0  # few cells hold an object
+    layers, inputs = zip(*layout, strict=True)
+    network = DetectionModel([*layers, detect], [*inputs, [13, 16]])
+    _fix_first_layers(network)
+    return network
 
-    Layers 0 and 1 take means of 2x2 pixels, layer 2 hands on, layer 3 lays 3x3 pixels side by side.
-    """
-    stem, second, block, third = network.model[:FIXED_LAYERS]
-    for conv in (c for layer in (stem, second, block, third) for c in layer.modules()):
-        if isinstance(conv, Conv):
-            nn.init.zeros_(conv.conv.weight)
-            nn.init.constant_(conv.bn.bias, LIFT)
-    assert isinstance(stem, Conv) and isinstance(second, Conv) and isinstance(third, Conv)
-    assert isinstance(block, C3)
+
+def _fix_first_layers(network: DetectionModel) -> None:
+    """Layers 0 and 1 take means of 2x2 pixels, layer 2 lays 2x2 pixels side by side."""
+    stem, second, third = fixed = cast("Sequence[Conv]", network.model[:FIXED_LAYERS])
+    for layer in fixed:
+        nn.init.zeros_(layer.conv.weight)
+        nn.init.constant_(layer.bn.bias, LIFT)
     with torch.no_grad():
         for colour in range(3):
             stem.conv.weight[colour, colour, 2:4, 2:4] = GAIN / 4
             second.conv.weight[colour, colour, 1:3, 1:3] = 1 / 4
-            block.cv2.conv.weight[colour, colour] = 1
-            block.cv3.conv.weight[colour, block.cv2.conv.out_channels + colour] = 1
-            for layer in (second, block.cv2, block.cv3):
-                layer.bn.bias[colour] = 0
-            for tap in range(9):
-                third.conv.weight[9 * colour + tap, colour, tap // 3, tap % 3] = 1
-                third.bn.bias[9 * colour + tap] = 0
+            second.bn.bias[colour] = 0
+            for pixel in range(4):
+                channel = 4 * colour + pixel
+                third.conv.weight[channel, colour, 1 + pixel // 2, 1 + pixel % 2] = 1
+                third.bn.bias[channel] = -LIFT / 2
     for parameter in network.model[:FIXED_LAYERS].parameters():
         parameter.requires_grad_(False)
 
@@ -418,8 +447,7 @@ def train_detector(
     torch.set_num_threads(plan.threads)
     torch.set_flush_denormal(True)  # SiLU makes many, and they cost tenfold
     pictures = read_pictures(examples)
-    network = p6_network(len(NAMES), DEPTH, WIDTH).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    fix_first_layers(network)
+    network = small_network().to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     rest = learnt_part(network)
     average = Average(network)
     masks = MaskHead(network)
@@ -448,7 +476,8 @@ def train_detector(
             rate = plan.rate * min(step / 100, 1) * (0.02 + 0.49 * (1 + math.cos(math.pi * share)))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            logits = rest(shrunken(network, images))
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = rest(shrunken(network, images))
             labels[:, 2:] *= SHRINKAGE
             loss = detection_loss(network.detect, logits, labels)
             loss = loss + mask_loss(masks(), network.detect.stride, labels)
@@ -465,6 +494,45 @@ def train_detector(
         if snapshot:
             save_detector(average.network, snapshot)
     return average.network
+
+
+def calibrate_detector(network: DetectionModel, examples: Sequence[Example]) -> tuple[float, float]:
+    """Scales objectness so that confidences mean what the program takes them for.
+
+    The focal loss leaves them too cautious. The logit that best tells pictures with an object from empty
+    ones becomes a confidence of ``SEEN``, and the median one of pictures with an object ``SURE``.
+
+    Args:
+        network: Is changed.
+        examples: Pictures that training did not use.
+
+    Returns:
+        Factor and shift of the logits.
+    """
+    network = network.float().eval()
+    logits, objects = [], []
+    for example in examples:
+        with Image.open(example.path) as file:
+            fitted = letterbox(np.asarray(file.convert("RGB")), LONG_SIDE * SHRINKAGE, 64)
+        with torch.inference_mode():
+            batch = torch.from_numpy(fitted).permute(2, 0, 1)[None].float() / 255
+            raw = network.detect.decode(network(batch))[0].double()
+        logits.append(float((raw[:, 4] * raw[:, 5:].amax(1)).max().logit()))
+        objects.append(bool(example.things))
+    found, truth = np.array(logits), np.array(objects)
+    thresholds = np.arange(-4, 4, 0.05)
+    right = np.array([((found > t) == truth).sum() for t in thresholds])
+    threshold = float(np.median(thresholds[right == right.max()]))
+    low, high = math.log(SEEN / (1 - SEEN)), math.log(SURE / (1 - SURE))
+    factor = (high - low) / (float(np.median(found[truth])) - threshold)
+    shift = low - threshold * factor
+    with torch.no_grad():
+        for head in network.detect.m:
+            weight, bias = cast("Tensor", head.weight), cast("Tensor", head.bias)
+            objectness = slice(4, None, network.detect.no)
+            weight[objectness] *= factor
+            bias[objectness] = bias[objectness] * factor + shift
+    return factor, shift
 
 
 def save_detector(network: DetectionModel, path: Path) -> None:

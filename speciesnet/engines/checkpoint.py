@@ -138,12 +138,24 @@ def _safe_globals(allowed: list[Any]) -> Iterator[None]:
         torch.serialization.add_safe_globals(earlier)
 
 
+def check_archive(path: Path) -> None:
+    """Compares a checkpoint with its own checksums, which torch does not; raises ``ModelError``."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    if damaged:
+        raise _damaged(path, ValueError(f"{damaged} in it does not have its checksum"))
+
+
 def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     """The network of a YOLOv5 checkpoint, in float32 and evaluation mode.
 
     Raises:
         ModelError: The file is damaged, asks to run code, or holds another kind of network.
     """
+    check_archive(path)
     names = globals_of(path)
     allowed = {prefix + name for prefix in _PREFIXES for name in _YOLOV5_CLASSES}
     allowed.update(_TORCH_CLASSES, _DATA_CLASSES)

@@ -1,43 +1,84 @@
-"""YOLOv5 detectors on PyTorch."""
+"""YOLOv5 detectors and Keras classifiers on PyTorch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from speciesnet.engines import EngineOptions
 from speciesnet.engines.checkpoint import read_yolov5_checkpoint
-from speciesnet.engines.devices import GPU_BATCH_SIZE, torch_device
+from speciesnet.engines.devices import (
+    GPU_BATCH_SIZE,
+    FittingBatches,
+    inference,
+    prepared,
+    to_device,
+    torch_device,
+)
+from speciesnet.engines.keras_torch import read_keras_network
 
 IMAGE_SIZE = 1280  # pixels; what MegaDetector v5 was trained at
 
 
-class TorchEngine:
+class TorchDetector:
     """Runs a YOLOv5 checkpoint; see ``DetectorEngine``.
 
     Raises:
         ModelError: The checkpoint cannot be read, or the device is not there.
     """
 
-    def __init__(self, checkpoint: Path, device: str | None = None) -> None:
-        self.device = torch_device(device)
+    def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
+        options = options or EngineOptions()
+        self.device = torch_device(options.device)
         network = read_yolov5_checkpoint(checkpoint)
         self.image_size = IMAGE_SIZE
         self.stride = int(network.detect.stride.max())
         self.stretches = False
         self.batch_size = 1 if self.device.type == "cpu" else GPU_BATCH_SIZE
-        # Batch norms stay apart: folding them in moves boxes by a pixel now and then.
-        self._network = network.to(self.device).to(memory_format=torch.channels_last)
+        if options.precision != "fp32":
+            # In float32 batch norms stay apart: folding them in moves boxes by a pixel now and then.
+            network.fuse()
+        self._network, self._type = prepared(network, self.device, options.precision)
+        self.name = f"torch {options.precision} on {self.device}"
+        self.on_cpu = self.device.type == "cpu"
+        self._fitting = FittingBatches(self._boxes)
 
-    @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine``."""
-        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
-        # Numbers below 1e-38 carry nothing, and cost a CPU tenfold. It is a state of the thread.
-        torch.set_flush_denormal(True)
-        try:
-            return self._network.detect.decode(self._network(batch)).cpu().numpy()
-        finally:
-            torch.set_flush_denormal(False)
+        return self._fitting(images)
+
+    def _boxes(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with inference(self.device):
+            logits = self._network(to_device(images, self.device, self._type))
+            boxes = self._network.detect.decode([scale.float() for scale in logits])
+            return boxes.cpu().numpy()
+
+
+class TorchClassifier:
+    """Runs a ``.keras`` file saved by Keras 2; see ``ClassifierEngine``.
+
+    Raises:
+        ModelError: The file cannot be read, or the device is not there.
+        UnsupportedNetworkError: It has a layer that is not translated.
+    """
+
+    def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
+        options = options or EngineOptions()
+        self.device = torch_device(options.device)
+        network = read_keras_network(path).fuse()
+        self.classes = network.classes
+        self._network, self._type = prepared(network, self.device, options.precision)
+        self.name = f"torch {options.precision} on {self.device}"
+        self.on_cpu = self.device.type == "cpu"
+        self._fitting = FittingBatches(self._logits)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``ClassifierEngine``."""
+        return self._fitting(images)
+
+    def _logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with inference(self.device):
+            batch = to_device(images, self.device, self._type)
+            return self._network(batch).float().cpu().numpy()

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from speciesnet.constants import Detection
 from speciesnet.downloads import cache_folder
-from speciesnet.engines.devices import GPU_BATCH_SIZE, torch_device
+from speciesnet.engines import EngineOptions
+from speciesnet.engines.checkpoint import check_archive
+from speciesnet.engines.devices import (
+    GPU_BATCH_SIZE,
+    FittingBatches,
+    inference,
+    prepared,
+    to_device,
+    torch_device,
+)
 from speciesnet.errors import ModelError
 
 DEFAULT_IMAGE_SIZE = 1280  # pixels, where the checkpoint does not say what it was trained at
@@ -28,8 +37,9 @@ class UltralyticsEngine:
             humans and vehicles.
     """
 
-    def __init__(self, checkpoint: Path, device: str | None = None) -> None:
-        self.device = torch_device(device)
+    def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
+        options = options or EngineOptions()
+        self.device = torch_device(options.device)
         network, image_size = _load(checkpoint)
         head = network.model[-1]
         self._is_transformer = type(head).__name__.startswith("RTDETR")
@@ -39,25 +49,30 @@ class UltralyticsEngine:
         # Transformers are trained on squares into which images are stretched.
         self.stretches = self._is_transformer
         self.batch_size = 1 if self.device.type == "cpu" else GPU_BATCH_SIZE
-        self._network = network.to(self.device)
+        self._network, self._type = prepared(network, self.device, options.precision)
+        self.name = f"ultralytics {options.precision} on {self.device}"
+        self.on_cpu = self.device.type == "cpu"
+        self._fitting = FittingBatches(self._boxes)
 
-    @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine``; these networks have no objectness, so it is 1."""
-        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
-        output = self._network(batch)
-        boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
-        if self._is_transformer:  # centre and size relative to the image, score, class
-            height, width = images.shape[1:3]
-            place = boxes[..., :4] * boxes.new_tensor([width, height, width, height])
-            scores = _score_of_each_class(boxes)
-        elif self._is_end_to_end:  # corners, score, class
-            first, second = boxes[..., :2], boxes[..., 2:4]
-            place = torch.cat(((first + second) / 2, second - first), 2)
-            scores = _score_of_each_class(boxes)
-        else:  # centre and size, and a score for each class, along the second axis
-            place, scores = boxes.transpose(1, 2).split((4, len(Detection)), 2)
-        return torch.cat((place, torch.ones_like(scores[..., :1]), scores), 2).cpu().numpy()
+        return self._fitting(images)
+
+    def _boxes(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with inference(self.device):
+            output = self._network(to_device(images, self.device, self._type))
+            boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
+            if self._is_transformer:  # centre and size relative to the image, score, class
+                height, width = images.shape[1:3]
+                place = boxes[..., :4] * boxes.new_tensor([width, height, width, height])
+                scores = _score_of_each_class(boxes)
+            elif self._is_end_to_end:  # corners, score, class
+                first, second = boxes[..., :2], boxes[..., 2:4]
+                place = torch.cat(((first + second) / 2, second - first), 2)
+                scores = _score_of_each_class(boxes)
+            else:  # centre and size, and a score for each class, along the second axis
+                place, scores = boxes.transpose(1, 2).split((4, len(Detection)), 2)
+            return torch.cat((place, torch.ones_like(scores[..., :1]), scores), 2).cpu().numpy()
 
 
 def _score_of_each_class(boxes: torch.Tensor) -> torch.Tensor:
@@ -67,6 +82,7 @@ def _score_of_each_class(boxes: torch.Tensor) -> torch.Tensor:
 
 def _load(checkpoint: Path) -> tuple[Any, int]:
     """The network in float32 and evaluation mode, and the size that it was trained at."""
+    check_archive(checkpoint)
     try:
         with _kept_to_itself():
             from ultralytics.nn.tasks import torch_safe_load

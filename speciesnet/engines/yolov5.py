@@ -163,6 +163,14 @@ class DetectionModel(nn.Module):
         assert isinstance(head, Detect)
         return head
 
+    def fuse(self) -> DetectionModel:
+        """Folds batch norms into the convolutions before them; returns the network."""
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.conv = nn.utils.fuse_conv_bn_eval(module.conv, module.bn)
+                module.bn = nn.Identity()  # type: ignore[assignment]
+        return self
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Raw logits for images of shape (batch, 3, H, W), RGB in [0, 1], H and W multiples of 64."""
         outputs: dict[int, Tensor] = {}

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Generator, Iterator
 
 import speciesnet
+from speciesnet.engines import has_module
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 
@@ -18,13 +19,18 @@ _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 def report() -> Iterator[str]:
     """The lines of the report."""
     yield f"speciesnet {speciesnet.__version__}, Python {platform.python_version()}"
-    yield f"{platform.platform()}, {os.cpu_count()} cores{_instruction_sets()}"
+    yield machine()
     yield ""
     torch_gpus = yield from _torch_report()
     yield ""
     tensorflow_gpus = yield from _tensorflow_report()
     yield ""
     yield from _advice(torch_gpus, tensorflow_gpus)
+
+
+def machine() -> str:
+    """System, cores and instruction sets, in a line."""
+    return f"{platform.platform()}, {os.cpu_count()} cores{_instruction_sets()}"
 
 
 def _instruction_sets() -> str:
@@ -57,7 +63,7 @@ def _torch_report() -> Generator[str, None, int]:
 
 
 def _tensorflow_report() -> Generator[str, None, int]:
-    from speciesnet.engines.keras import import_tensorflow
+    from speciesnet.engines.tensorflow import import_tensorflow
 
     try:
         tf, tf_keras = import_tensorflow()
@@ -74,11 +80,12 @@ def _tensorflow_report() -> Generator[str, None, int]:
 
 
 def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
-    yield f"The detector runs on {'the GPU' if torch_gpus else 'the CPU'} (engine torch, float32)."
-    yield (
-        f"The classifier runs on {'the GPU' if tensorflow_gpus else 'the CPU'} "
-        "(engine tensorflow, float32)."
-    )
+    if torch_gpus:
+        yield "Both networks run on the GPU (engine torch)."
+    elif has_module("openvino"):
+        yield "Both networks run on the CPU (engine openvino)."
+    else:
+        yield "Both networks run on the CPU (engine torch); pip install openvino for a faster one."
     if not torch_gpus:
         yield (
             "If this machine has an NVIDIA card: see that nvidia-smi lists it and that its driver is "
@@ -86,11 +93,7 @@ def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
             "PyTorch with CUDA on Linux; on Windows take the command that pytorch.org names."
         )
     elif not tensorflow_gpus:
-        yield (
-            "That is how most machines are, and everything works: the detector is the larger part of "
-            "the work. TensorFlow sees GPUs on Linux and in WSL only: pip install "
-            "'tensorflow[and-cuda]' there."
-        )
+        yield "That TensorFlow sees no GPU does not matter: it is used for neither network."
 
 
 def cli() -> None:

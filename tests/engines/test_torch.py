@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speciesnet.engines.devices import torch_device
-from speciesnet.engines.torch import TorchEngine
+from speciesnet.classifier import softmax
+from speciesnet.engines import EngineOptions
+from speciesnet.engines.tensorflow import TensorFlowEngine
+from speciesnet.engines.torch import TorchClassifier, TorchDetector
 from speciesnet.errors import ModelError
 
 
 def test_batch_gives_what_single_images_give(yolov5_checkpoint: Path) -> None:
-    engine = TorchEngine(yolov5_checkpoint, "cpu")
+    engine = TorchDetector(yolov5_checkpoint)
     images = np.random.default_rng(0).integers(0, 255, (2, 128, 192, 3), dtype=np.uint8)
     together = engine(images)
     alone = np.concatenate([engine(images[:1]), engine(images[1:])])
@@ -21,15 +23,33 @@ def test_batch_gives_what_single_images_give(yolov5_checkpoint: Path) -> None:
 
 
 def test_objectness_and_probabilities_are_in_range(yolov5_checkpoint: Path) -> None:
-    boxes = TorchEngine(yolov5_checkpoint, "cpu")(np.zeros((1, 64, 64, 3), np.uint8))
+    boxes = TorchDetector(yolov5_checkpoint)(np.zeros((1, 64, 64, 3), np.uint8))
     assert (boxes[..., 4:] >= 0).all() and (boxes[..., 4:] <= 1).all()
 
 
 def test_settings_of_megadetector(yolov5_checkpoint: Path) -> None:
-    engine = TorchEngine(yolov5_checkpoint, "cpu")
+    engine = TorchDetector(yolov5_checkpoint)
     assert (engine.image_size, engine.stride, engine.batch_size) == (1280, 64, 1)
 
 
-def test_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(ModelError, match=r"no device 'xpu:77'|no device 'toaster'"):
-        torch_device("toaster")
+def test_bf16_sees_about_the_same(yolov5_checkpoint: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (1, 256, 256, 3), dtype=np.uint8)
+    reference = TorchDetector(yolov5_checkpoint)(images)
+    reduced = TorchDetector(yolov5_checkpoint, EngineOptions("torch", "bf16"))(images)
+    assert reduced.dtype == np.float32
+    assert not np.array_equal(reduced, reference)
+    assert np.abs(reduced[..., :4] - reference[..., :4]).mean() < 2
+    assert np.abs(reduced[..., 4:] - reference[..., 4:]).max() < 0.1
+
+
+def test_cpus_have_no_fp16(yolov5_checkpoint: Path) -> None:
+    with pytest.raises(ModelError, match="give --precision bf16 or fp32"):
+        TorchDetector(yolov5_checkpoint, EngineOptions("torch", "fp16", "cpu"))
+
+
+def test_classifier_agrees_with_tensorflow(small_package: Path) -> None:
+    path = small_package / "classifier.keras"
+    images = np.random.default_rng(0).integers(0, 255, (3, 480, 480, 3), dtype=np.uint8)
+    found, expected = (softmax(e(images)) for e in (TorchClassifier(path), TensorFlowEngine(path)))
+    assert found.shape == (3, 2498)
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -13,7 +13,7 @@ import torch
 
 from speciesnet.constants import Detection
 from speciesnet.detector import InputShape, to_detections
-from speciesnet.engines import load_detector_engine
+from speciesnet.engines import EngineOptions, load_detector_engine
 from speciesnet.engines.ultralytics import UltralyticsEngine
 from speciesnet.errors import ModelError
 
@@ -41,7 +41,7 @@ def save(path: Path, architecture: str, classes: int = 3, image_size: int = 320)
 @pytest.mark.parametrize("architecture", ["yolov8n.yaml", "yolov9t.yaml", "yolov10n.yaml"])
 def test_boxes_are_those_of_ultralytics_itself(tmp_path: Path, architecture: str) -> None:
     path = save(tmp_path / "detector.pt", architecture)
-    engine = load_detector_engine(path, "cpu")
+    engine = load_detector_engine(path, EngineOptions(device="cpu"))
     assert isinstance(engine, UltralyticsEngine)
     assert engine.image_size == 320
     images = np.random.default_rng(3).integers(0, 255, (1, 320, 256, 3), dtype=np.uint8)
@@ -64,7 +64,7 @@ def test_boxes_are_those_of_ultralytics_itself(tmp_path: Path, architecture: str
 
 
 def test_transformers_take_stretched_squares(tmp_path: Path) -> None:
-    engine = load_detector_engine(save(tmp_path / "detector.pt", "rtdetr-resnet50.yaml"), "cpu")
+    engine = load_detector_engine(save(tmp_path / "detector.pt", "rtdetr-resnet50.yaml"))
     assert engine.stretches
     photograph = np.random.default_rng(3).integers(0, 255, (60, 90, 3), dtype=np.uint8)
     fitted = InputShape(engine.image_size, engine.stride, engine.stretches).fit(photograph)
@@ -81,7 +81,7 @@ def test_transformers_take_stretched_squares(tmp_path: Path) -> None:
 def test_detector_of_other_classes_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "detector.pt", "yolov8n.yaml", classes=4)
     with pytest.raises(ModelError, match=r"tells 4 classes apart; it must be 3"):
-        load_detector_engine(path, "cpu")
+        load_detector_engine(path, EngineOptions(device="cpu"))
 
 
 def test_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trap.pt"
     torch.save({"model": DetectionModel("yolov8n.yaml", nc=3, verbose=False), "x": Trap()}, path)
     with pytest.raises(ModelError, match=r"trap.pt"):
-        load_detector_engine(path, "cpu")
+        load_detector_engine(path, EngineOptions(device="cpu"))
     assert not marker.exists()
 
 
@@ -107,9 +107,9 @@ def test_ultralytics_neither_connects_nor_writes_settings(tmp_path: Path) -> Non
         "def refuse(*a, **k): raise SystemExit('connects to %r' % (a,))\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from pathlib import Path\n"
-        "from speciesnet.engines import load_detector_engine\n"
+        "from speciesnet.engines import EngineOptions, load_detector_engine\n"
         "import numpy as np\n"
-        f"engine = load_detector_engine(Path({str(path)!r}), 'cpu')\n"
+        f"engine = load_detector_engine(Path({str(path)!r}), EngineOptions('torch'))\n"
         "engine(np.zeros((1, 64, 64, 3), np.uint8))\n"
     )
     home = tmp_path / "home"

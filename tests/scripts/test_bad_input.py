@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 
 from speciesnet.engines import load_detector_engine
-from speciesnet.engines.keras import KerasEngine
+from speciesnet.engines.tensorflow import TensorFlowEngine
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import ModelError
 
@@ -907,7 +907,7 @@ def test_classifier_without_its_weights(package: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", config)
     with pytest.raises(ModelError, match=r"classifier.keras .* get it again"):
-        KerasEngine(path)
+        TensorFlowEngine(path)
 
 
 @pytest.mark.parametrize(
@@ -1018,7 +1018,7 @@ def test_classifier_whose_description_is_nonsense(tmp_path: Path, config: object
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
     with pytest.raises(ModelError, match=r"classifier\.keras"):
-        KerasEngine(path)
+        TensorFlowEngine(path)
 
 
 @pytest.mark.parametrize(("field", "value"), [(6, 99), (8, 1), (10, 77)])
@@ -1031,4 +1031,4 @@ def test_classifier_whose_archive_is_odd(package: Path, field: int, value: int) 
         directory = content.find(b"PK\x01\x02", directory + 1)
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"classifier\.keras .* get it again"):
-        KerasEngine(path)
+        TensorFlowEngine(path)

@@ -45,7 +45,10 @@ def test_all_names_of_the_command_work(module: str) -> None:
 def test_three_steps_on_the_command_line_give_the_published_records(
     command: Command, shared: Path, tmp_path: Path
 ) -> None:
-    common = ("--model", "packages/small_random", "--folders", "images")
+    common = (
+        "--model", "packages/small_random", "--folders", "images", "--engine", "torch,tensorflow",
+        "--precision", "fp32",
+    )  # fmt: skip
     boxes, classes, out = (tmp_path / name for name in ("boxes.json", "classes.json", "out.json"))
     steps = (
         ("--detector_only", "--predictions_json", boxes),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from speciesnet.constants import RunMode
     from speciesnet.instances import Instance
     from speciesnet.model import Components, SpeciesNet
+    from speciesnet.profile import Profile
     from speciesnet.records import Tally
 
 _MODEL = flags.DEFINE_string(
@@ -92,6 +93,23 @@ _CLASSIFICATIONS_JSON = flags.DEFINE_string(
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 8, "Images that a network takes at once.", lower_bound=1
 )
+_ENGINE = flags.DEFINE_string(
+    "engine",
+    "auto",
+    "What runs the networks: auto (the fastest here), openvino, torch or tensorflow; two with a comma "
+    "are the detector's and the classifier's.",
+)
+_PRECISION = flags.DEFINE_enum(
+    "precision",
+    "auto",
+    ["auto", "fp32", "bf16", "fp16"],
+    "Of the networks' numbers. auto: a lower one than fp32 where this machine has it and it decides the "
+    "same on the first images.",
+)
+_DEVICE = flags.DEFINE_string(
+    "device", None, "cpu, cuda, cuda:1, mps; the best there is without it."
+)
+_PROFILE = flags.DEFINE_bool("profile", False, "Say in the end where the time went.")
 _RUN_MODE = flags.DEFINE_enum(
     "run_mode",
     "multi_thread",
@@ -136,7 +154,18 @@ TOPICS = {
     "model": ("which model", ("model", "target_species_txt")),
     "running": (
         "speed, prompts, log",
-        ("batch_size", "run_mode", "progress_bars", "bypass_prompts", "log_level", "version"),
+        (
+            "engine",
+            "precision",
+            "device",
+            "batch_size",
+            "run_mode",
+            "profile",
+            "progress_bars",
+            "bypass_prompts",
+            "log_level",
+            "version",
+        ),
     ),
 }
 TOP_ANSWERS = 10
@@ -147,6 +176,7 @@ def main() -> None:
     from speciesnet.instances import prepare_instances, resolve_locations
     from speciesnet.model import SpeciesNet
     from speciesnet.predictions import PredictionsFile, check_output_path
+    from speciesnet.profile import Profile
 
     components = _components()
     _check_flags(components)
@@ -166,6 +196,9 @@ def main() -> None:
         components=components,
         geofence=_GEOFENCE.value,
         target_species_txt=_TARGET_SPECIES_TXT.value,
+        engine=_ENGINE.value,
+        precision=cast("Any", _PRECISION.value),
+        device=_DEVICE.value,
     )
     if components == "classifier" and _DETECTIONS_JSON.value is None:
         _confirm_without_detections(model)
@@ -186,6 +219,7 @@ def main() -> None:
         country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
     )
     started = time.monotonic()
+    profile = Profile()
     output = PredictionsFile(path, instances, settings, ignore_existing=_IGNORE_EXISTING.value)
     try:
         with output:
@@ -200,13 +234,17 @@ def main() -> None:
                 run_mode=cast("RunMode", _RUN_MODE.value),
                 batch_size=_BATCH_SIZE.value,
                 progress_bars=_PROGRESS_BARS.value,
+                profile=profile,
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{output.tally.images} of {len(instances)} images are in {path}; give the same command "
             f"again{', without --ignore_existing,' if _IGNORE_EXISTING.value else ''} to go on."
         ) from None
-    _print_summary(output.tally, earlier, time.monotonic() - started, path)
+    seconds = time.monotonic() - started
+    _print_summary(output.tally, earlier, seconds, path)
+    if _PROFILE.value:
+        _print_profile(profile, seconds)
 
 
 def _components() -> Components:
@@ -285,6 +323,13 @@ def _print_summary(tally: Tally, earlier: int, seconds: float, path: Path) -> No
         lines.append("Failed images are tried again when the same command is given again.")
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _print_profile(profile: Profile, seconds: float) -> None:
+    lines = [f"Of {seconds:.1f} s (what runs side by side is counted apart):"]
+    for what, spent in profile.seconds.items():
+        lines.append(f"{spent:>10.1f} s  {what}")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

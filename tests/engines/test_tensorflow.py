@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speciesnet.engines.keras import KerasEngine
+from speciesnet.engines.tensorflow import TensorFlowEngine
 from speciesnet.errors import ModelError
 
 
@@ -26,24 +26,24 @@ def altered(source: Path, target: Path, alter: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(shared: Path) -> KerasEngine:
-    return KerasEngine(shared / "packages" / "small_random" / "classifier.keras")
+def engine(shared: Path) -> TensorFlowEngine:
+    return TensorFlowEngine(shared / "packages" / "small_random" / "classifier.keras")
 
 
-def test_logits_are_those_of_keras_itself(engine: KerasEngine, shared: Path) -> None:
+def test_logits_are_those_of_keras_itself(engine: TensorFlowEngine, shared: Path) -> None:
     import tf_keras
 
-    images = np.random.default_rng(0).random((3, 480, 480, 3), dtype=np.float32)
+    images = np.random.default_rng(0).integers(0, 255, (3, 480, 480, 3), dtype=np.uint8)
     path = shared / "packages" / "small_random" / "classifier.keras"
     model: Any = tf_keras.models.load_model(path, compile=False)
-    expected = model.predict(images, verbose=0)
+    expected = model.predict(images.astype(np.float32) / 255, verbose=0)
     assert engine.classes == 2498
     np.testing.assert_allclose(engine(images), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_last_batch_may_be_smaller(engine: KerasEngine) -> None:
-    assert engine(np.zeros((1, 480, 480, 3), np.float32)).shape == (1, 2498)
-    assert engine(np.zeros((5, 480, 480, 3), np.float32)).shape == (5, 2498)
+def test_last_batch_may_be_smaller(engine: TensorFlowEngine) -> None:
+    assert engine(np.zeros((1, 480, 480, 3), np.uint8)).shape == (1, 2498)
+    assert engine(np.zeros((5, 480, 480, 3), np.uint8)).shape == (5, 2498)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_code_outside_keras_is_refused(
 
     path = altered(small_package / "classifier.keras", tmp_path / "trap.keras", alter)
     with pytest.raises(ModelError, match=rf"trap.keras asks to run {module}.{name}"):
-        KerasEngine(path)
+        TensorFlowEngine(path)
 
 
 @pytest.mark.parametrize("size", [0, 100, 300_000])
@@ -71,4 +71,4 @@ def test_file_that_is_cut_off_is_refused(small_package: Path, tmp_path: Path, si
     path = tmp_path / "cut.keras"
     path.write_bytes((small_package / "classifier.keras").read_bytes()[:size])
     with pytest.raises(ModelError, match=r"cut.keras .* get it again"):
-        KerasEngine(path)
+        TensorFlowEngine(path)

@@ -1,0 +1,103 @@
+"""How alike engines and precisions answer: boxes, scores, decisions against the first one.
+
+PYTHONPATH=scripts python -m benchmark.alike --model PACKAGE --folders PHOTOGRAPHS
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from speciesnet import SpeciesNet
+from speciesnet.precision import BOX_CONFIDENCE, first_difference
+
+ENGINES = (
+    ("torch,tensorflow", "fp32"),
+    ("torch", "fp32"),
+    ("openvino", "fp32"),
+    ("torch", "bf16"),
+    ("openvino", "bf16"),
+)
+
+
+def records_of(model: str, folder: str, country: str | None, engine: str, precision: Any) -> Any:
+    """Records of a folder."""
+    net = SpeciesNet(model, engine=engine, precision=precision)
+    answer = net.predict(folders=[folder], country=country)
+    assert answer is not None
+    return answer["predictions"]
+
+
+def nearest(box: dict[str, Any], others: list[dict[str, Any]]) -> tuple[float, float]:
+    """How far the nearest box of the same category lies (share of the side), and its confidence off."""
+    best = (1.0, 1.0)
+    for other in others:
+        if other["category"] == box["category"]:
+            apart = float(np.abs(np.subtract(box["bbox"], other["bbox"])).max())
+            best = min(best, (apart, abs(box["conf"] - other["conf"])))
+    return best
+
+
+def row(name: str, reference: Any, found: Any) -> str:
+    """A line of the table."""
+    boxes = [
+        nearest(box, two.get("detections", []))
+        for one, two in zip(reference, found, strict=True)
+        for box in one.get("detections", [])
+        if box["conf"] > BOX_CONFIDENCE
+    ]
+    pixels = np.array([apart * 1280 for apart, _ in boxes] or [0.0])
+    confidences = np.array([off for _, off in boxes] or [0.0])
+    scores = np.array(
+        [
+            max(
+                abs(score - dict(zip(*second.values(), strict=False)).get(label, 0))
+                for label, score in zip(first["classes"], first["scores"], strict=True)
+            )
+            for one, two in zip(reference, found, strict=True)
+            if (first := one.get("classifications")) and (second := two.get("classifications"))
+        ]
+    )
+    same = sum(
+        (one.get("prediction"), one.get("prediction_source"))
+        == (two.get("prediction"), two.get("prediction_source"))
+        for one, two in zip(reference, found, strict=True)
+    )
+    cells = [
+        name,
+        f"{(pixels <= 2).mean():.1%} of {len(boxes)}",
+        f"{np.median(pixels):.2f}",
+        f"{np.median(confidences):.4f}",
+        f"{confidences.max():.4f}",
+        f"{np.median(scores):.5f}",
+        f"{scores.max():.5f}",
+        f"{same} of {len(reference)}",
+        "no" if first_difference(reference, found) else "yes",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--folders", required=True)
+    parser.add_argument("--country")
+    parser.add_argument("--engines", nargs="*", help="only these, such as openvino:bf16")
+    options = parser.parse_args()
+    chosen = [tuple(e.split(":")) for e in options.engines or [":".join(e) for e in ENGINES]]
+    print(
+        "| engine | boxes within 2 pixels | median (pixels) | confidence, median | largest "
+        "| score, median | largest | same answer | trusted |\n|---|---|---|---|---|---|---|---|---|"
+    )
+    reference = None
+    for engine, precision in chosen:
+        found = records_of(options.model, options.folders, options.country, engine, precision)
+        reference = reference or found
+        print(row(f"{engine} {precision}", reference, found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""How cost and memory grow with the number of images.
+
+    PYTHONPATH=scripts python -m benchmark.growth --images 1000 10000 100000
+
+The networks are stood in for by constants, and the images are links to one small picture: what is
+measured is everything else, reading, deciding, the predictions file, going on, the ensemble alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from speciesnet.scripts.gpu_test import machine
+
+_PROGRAM = """
+import json, resource, sys, time
+start = time.perf_counter()
+import numpy as np
+from speciesnet import SpeciesNet
+from speciesnet.detector import SpeciesNetDetector
+from speciesnet.classifier import SpeciesNetClassifier
+folder, out, what, records = json.loads(sys.argv[1])
+
+class Constant:
+    name, on_cpu, image_size, stride, stretches, batch_size = "constant", True, 64, 64, False, 1
+    classes = 13
+    def __call__(self, images):
+        if images.shape[1] == 480:
+            return np.tile(np.arange(13, dtype=np.float32), (len(images), 1))
+        box = np.array([[32, 32, 20, 20, 0.9, 0.95, 0.01, 0.01]], np.float32)
+        return np.tile(box, (len(images), 1, 1))
+
+import speciesnet.detector, speciesnet.classifier
+speciesnet.detector.load_detector_engine = lambda *a: Constant()
+speciesnet.classifier.load_classifier_engine = lambda *a: Constant()
+net = SpeciesNet("demo", precision="fp32")
+if what == "ensemble":
+    from speciesnet.predictions import RecordsByFile
+    from speciesnet.instances import find_images
+    paths = find_images([folder])
+    past = RecordsByFile(records, paths)
+    net.ensemble_from_past_runs(folders=[folder], detections_dict=past, classifications_dict=past,
+        predictions_json=out)
+else:
+    net.predict(folders=[folder], predictions_json=out)
+print(json.dumps({"seconds": time.perf_counter() - start,
+    "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
+
+def run(*what: Any) -> dict[str, float]:
+    """Seconds and MiB of a run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, json.dumps([str(part) for part in what])],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--images", type=int, nargs="*", default=[1000, 10_000, 100_000])
+    options = parser.parse_args()
+    print(machine())
+    print("\nNetworks stood in for by constants.\n")
+    print(
+        "| images | all (ms/image) | memory (MiB) | nothing left to do (s) | memory | ensemble alone "
+        "(records/s) | memory | file (MB) |\n|---|---|---|---|---|---|---|---|"
+    )
+    for number in options.images:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "images"
+            folder.mkdir()
+            noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(Path(name) / "picture.jpg")
+            for i in range(number):
+                (folder / f"{i:07d}.jpg").symlink_to(Path(name) / "picture.jpg")
+            out = Path(name) / "out.json"
+            whole = run(folder, out, "all", "")
+            again = run(folder, out, "all", "")
+            ensemble = run(folder, Path(name) / "again.json", "ensemble", out)
+            cells = [
+                f"{number:,}",
+                f"{whole['seconds'] / number * 1000:.2f}",
+                f"{whole['memory']:.0f}",
+                f"{again['seconds']:.1f}",
+                f"{again['memory']:.0f}",
+                f"{number / ensemble['seconds']:,.0f}",
+                f"{ensemble['memory']:.0f}",
+                f"{out.stat().st_size / 1e6:.1f}",
+            ]
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

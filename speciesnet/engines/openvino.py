@@ -1,0 +1,170 @@
+"""Both networks on OpenVINO: the fastest engine for Intel's and AMD's CPUs.
+
+It runs networks that were converted once; see ``openvino_cache``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speciesnet.engines import EngineOptions, UnsupportedNetworkError
+from speciesnet.engines.keras_file import INPUT_SHAPE
+from speciesnet.engines.openvino_cache import ConvertedNetwork, Facts, converted, openvino
+from speciesnet.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+IMAGE_SIZE = 1280  # pixels; what MegaDetector v5 was trained at
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoDetector:
+    """Runs a YOLOv5 checkpoint; see ``DetectorEngine``.
+
+    Raises:
+        ModelError: The checkpoint cannot be read, or the precision is not to be had.
+        UnsupportedNetworkError: It is ultralytics' checkpoint.
+    """
+
+    def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
+        network = converted(checkpoint, _convert_detector)
+        self._anchors = [np.array(anchors, np.float32) for anchors in network.facts["anchors"]]
+        self._strides: list[float] = network.facts["strides"]
+        self.image_size = IMAGE_SIZE
+        self.stride = int(max(self._strides))
+        self.stretches = False
+        self.batch_size = 1
+        self.name, self.on_cpu = f"openvino {options.precision}", True
+        self._run = _compiled(network, options)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``DetectorEngine``."""
+        scales = zip(self._run(images), self._anchors, self._strides, strict=True)
+        return np.concatenate([decode(*scale) for scale in scales], axis=1)
+
+
+class OpenVinoClassifier:
+    """Runs a ``.keras`` file saved by Keras 2; see ``ClassifierEngine``.
+
+    Raises:
+        ModelError: The file cannot be read, or the precision is not to be had.
+        UnsupportedNetworkError: It has a layer that is not translated.
+    """
+
+    def __init__(self, path: Path, options: EngineOptions) -> None:
+        network = converted(path, _convert_classifier)
+        self.classes: int = network.facts["classes"]
+        self.name, self.on_cpu = f"openvino {options.precision}", True
+        self._run = _compiled(network, options)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``ClassifierEngine``."""
+        return self._run(images)[0]
+
+
+def decode(
+    logits: NDArray[np.float32], anchors: NDArray[np.float32], stride: float
+) -> NDArray[np.float32]:
+    """Raw boxes (batch, boxes, 5 + classes) of one scale; see ``DetectorEngine``.
+
+    Args:
+        logits: Shape (batch, anchors, rows, columns, 5 + classes).
+        anchors: Shape (anchors, 2): widths and heights in pixels.
+        stride: Pixels a cell.
+    """
+    batch, _, rows, columns, values = logits.shape
+    with np.errstate(over="ignore"):  # infinity is as good
+        boxes = np.float32(1) / (np.float32(1) + np.exp(-logits))
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    boxes[..., :2] = (
+        boxes[..., :2] * 2 + (np.stack((x, y), axis=2) - np.float32(0.5))
+    ) * np.float32(stride)
+    boxes[..., 2:4] = (boxes[..., 2:4] * 2) ** 2 * anchors[:, None, None]
+    return boxes.reshape(batch, -1, values)
+
+
+def _compiled(
+    network: ConvertedNetwork, options: EngineOptions
+) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+    """The network, ready to run on this machine's CPU."""
+    core = openvino.Core()
+    if options.device not in (None, "cpu"):
+        raise ModelError(f"The engine openvino runs on the CPU, not on {options.device!r}.")
+    if options.precision not in precisions():
+        raise ModelError(
+            f"This CPU does not compute in {options.precision} with the engine openvino; give "
+            f"--precision {' or '.join(precisions())}."
+        )
+    model = core.compile_model(
+        network.network,
+        "CPU",
+        {"INFERENCE_PRECISION_HINT": _PRECISIONS[options.precision], "PERFORMANCE_HINT": "LATENCY"},
+    )
+    request = model.create_infer_request()
+
+    def run(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        results = request.infer([images], share_inputs=True)
+        return [np.array(results[i], np.float32) for i in range(len(model.outputs))]
+
+    return run
+
+
+def precisions() -> list[str]:
+    """The precisions that this machine computes in natively."""
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ["fp32"] + ["bf16"] * ("BF16" in able)
+
+
+def _convert_detector(checkpoint: Path) -> tuple[openvino.Model, Facts]:
+    from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
+
+    if is_ultralytics_checkpoint(checkpoint):
+        raise UnsupportedNetworkError("which ultralytics saved")
+    network = read_yolov5_checkpoint(checkpoint)
+    head = network.detect
+    facts = {
+        "anchors": (head.anchors * head.stride.view(-1, 1, 1)).tolist(),
+        "strides": head.stride.tolist(),
+    }
+    side = 2 * int(head.stride.max())
+    return _convert(network, (side, side), [-1, -1, -1, 3]), facts
+
+
+def _convert_classifier(path: Path) -> tuple[openvino.Model, Facts]:
+    from speciesnet.engines.keras_torch import read_keras_network
+
+    network = read_keras_network(path)
+    return _convert(network, (INPUT_SHAPE[0], INPUT_SHAPE[1]), [-1, *INPUT_SHAPE]), {
+        "classes": network.classes
+    }
+
+
+def _convert(network: torch.nn.Module, size: tuple[int, int], shape: list[int]) -> openvino.Model:
+    """Traces a network, before which images of uint8 (batch, H, W, 3) become what it takes."""
+    import torch
+
+    class FromImages(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> Any:
+            outputs = self.network(images.permute(0, 3, 1, 2).float() / 255)
+            return tuple(outputs) if isinstance(outputs, list) else outputs
+
+    example = torch.zeros((1, *size, 3), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer, which OpenVINO still goes by
+        traced = torch.jit.trace(FromImages().eval(), example, check_trace=False)
+        return openvino.convert_model(
+            traced,
+            example_input=example,
+            input=[(openvino.PartialShape(shape), openvino.Type.u8)],
+        )

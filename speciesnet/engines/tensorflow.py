@@ -1,0 +1,125 @@
+"""Keras 2 classifiers on TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speciesnet.engines import EngineOptions
+from speciesnet.engines.keras_file import (
+    INPUT_SHAPE,
+    check_shape,
+    open_weights,
+    read_config,
+    unreadable,
+)
+from speciesnet.errors import ModelError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class TensorFlowEngine:
+    """Runs a ``.keras`` file saved by Keras 2; see ``ClassifierEngine``.
+
+    Args:
+        path: The file.
+        options: The device "cpu" keeps the network off graphics cards; anything else leaves it to
+            TensorFlow.
+
+    Raises:
+        ModelError: The file is damaged, refers to code outside Keras, or TensorFlow is missing.
+    """
+
+    def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
+        options = options or EngineOptions()
+        if options.precision != "fp32":
+            raise ModelError(
+                f"The engine tensorflow does not compute in {options.precision}; give --precision fp32."
+            )
+        config = read_config(path)
+        try:
+            tf, tf_keras = import_tensorflow()
+        except ImportError as error:
+            raise ModelError(
+                f"The classifier needs TensorFlow and tf_keras ({error}): "
+                "pip install --upgrade speciesnet."
+            ) from error
+        self._device = "/CPU:0" if options.device == "cpu" else None
+        for gpu in tf.config.list_physical_devices("GPU"):
+            with suppress(RuntimeError):  # where the card is in use already
+                # Without this TensorFlow takes all of the card's memory, and PyTorch none.
+                tf.config.experimental.set_memory_growth(gpu, True)
+        try:
+            with tf.device(self._device):
+                model = _load(path, config, tf_keras)
+            input_shape = model.input_shape[1:]
+            self.classes: int = model.output_shape[-1]
+        except Exception as error:  # Keras raises nearly anything on files that it cannot read
+            raise unreadable(path, error) from error
+        check_shape(path, input_shape)
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # 10 bits are not float32
+        signature = [tf.TensorSpec([None, *INPUT_SHAPE], tf.float32)]
+        self._predict = tf.function(lambda x: model(x, training=False), input_signature=signature)
+        self._tf = tf
+        self.on_cpu = options.device == "cpu" or not tf.config.list_physical_devices("GPU")
+        self.name = f"tensorflow fp32 on {'cpu' if self.on_cpu else 'gpu'}"
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``ClassifierEngine``."""
+        with self._tf.device(self._device):
+            scaled = np.divide(images, 255, dtype=np.float32)
+            return self._predict(self._tf.constant(scaled)).numpy()
+
+
+def _load(path: Path, config: dict[str, Any], tf_keras: Any) -> Any:
+    """As ``load_model``, which takes minutes for a large network: it seeks in the archive."""
+    with open_weights(path) as weights, tempfile.TemporaryDirectory() as folder:
+        model = tf_keras.models.model_from_json(json.dumps(config))
+        whole = Path(folder) / "model.weights.h5"
+        with whole.open("wb") as file:
+            shutil.copyfileobj(weights, file)
+        model.load_weights(whole)
+    return model
+
+
+def import_tensorflow() -> tuple[Any, Any]:
+    """The modules ``tensorflow`` and ``tf_keras``, imported in silence; raises ``ImportError``."""
+    with _without_greetings():
+        import tensorflow
+        import tf_keras
+
+        tensorflow.config.list_physical_devices("GPU")  # which complains where there is none
+    return tensorflow, tf_keras
+
+
+@contextmanager
+def _without_greetings() -> Iterator[None]:
+    """Holds back what TensorFlow's C++ writes to standard error when it is imported.
+
+    No setting of TensorFlow keeps it from doing so; if the import fails, it is shown.
+    """
+    try:
+        standard_error = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(standard_error, held_back.read())
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speciesnet.engines import EngineOptions, load_detector_engine
+
+pytest.importorskip("openvino")
+OPENVINO = EngineOptions("openvino")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def boxes(checkpoint: Path) -> np.ndarray:
+    image = np.full((1, 64, 64, 3), 90, np.uint8)
+    return load_detector_engine(checkpoint, OPENVINO)(image)
+
+
+def entries(cache: Path) -> list[Path]:
+    return sorted((cache / "openvino").iterdir())
+
+
+def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path) -> None:
+    first = boxes(yolov5_checkpoint)
+    (entry,) = entries(cache)
+    times = {path.name: path.stat().st_mtime_ns for path in entry.iterdir()}
+    assert np.array_equal(boxes(yolov5_checkpoint), first)
+    assert {path.name: path.stat().st_mtime_ns for path in entry.iterdir()} == times
+
+
+def test_changed_checkpoint_is_another_network(
+    yolov5_checkpoint: Path, cache: Path, tmp_path: Path
+) -> None:
+    from networks import NAMES, small_network
+    from yolov5_p6 import save_yolov5_checkpoint
+
+    path = tmp_path / "detector.pt"
+    shutil.copy(yolov5_checkpoint, path)
+    first = boxes(path)
+    save_yolov5_checkpoint(small_network(seed=9), NAMES, path)
+    assert not np.array_equal(boxes(path), first)
+    assert len(entries(cache)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [("network.bin", "cut"), ("network.xml", "gone"), ("facts.json", "cut")]
+)
+def test_damaged_entry_is_made_again(
+    yolov5_checkpoint: Path, cache: Path, name: str, damage: str
+) -> None:
+    first = boxes(yolov5_checkpoint)
+    (entry,) = entries(cache)
+    if damage == "cut":
+        (entry / name).write_bytes((entry / name).read_bytes()[:-100])
+    else:
+        (entry / name).unlink()
+    assert np.array_equal(boxes(yolov5_checkpoint), first)
+    assert entries(cache) == [entry]
+    assert len(list(entry.iterdir())) == 3
+
+
+def test_cache_that_cannot_be_written_is_done_without(
+    yolov5_checkpoint: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = boxes(yolov5_checkpoint)
+    shutil.rmtree(cache)
+    cache.write_text("a file is in the way of the folder")
+    np.testing.assert_allclose(boxes(yolov5_checkpoint), first, rtol=1e-4, atol=1e-3)
+    assert "cannot be kept" in caplog.text
+
+
+def test_two_processes_at_once_both_get_it(yolov5_checkpoint: Path, cache: Path) -> None:
+    program = (
+        "from pathlib import Path\nimport numpy as np\n"
+        "from speciesnet.engines import EngineOptions, load_detector_engine\n"
+        f"engine = load_detector_engine(Path({str(yolov5_checkpoint)!r}), EngineOptions('openvino'))\n"
+        "print(float(engine(np.full((1, 64, 64, 3), 90, np.uint8)).sum()))\n"
+    )
+    environment = os.environ | {"SPECIESNET_CACHE": str(cache)}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    outputs = {process.communicate(timeout=120)[0] for process in running}
+    assert [process.returncode for process in running] == [0, 0]
+    assert len(outputs) == 1
+    assert len(entries(cache)) == 1
