@@ -332,11 +332,11 @@ class SpeciesNet:
     ) -> None:
         """Chooses a lower precision where it is known, or now seen, to decide as float32 does."""
         options = [EngineOptions(engine, device=self._device) for engine in self._engines]
-        able = [precision for option in options if (precision := reduced_precision(option))]
+        able: list[Precision] = [p for p in map(reduced_precision, options) if p is not None]
         if not able:
             self._wants_trial = False
             return
-        reduced: Precision = able[0]
+        reduced = able[0]
         verdict = Verdict(
             reduced,
             components,
