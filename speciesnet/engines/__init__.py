@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
-from absl import logging
 from numpy.typing import NDArray
 
 from speciesnet.errors import InputError, ModelError
@@ -142,8 +141,15 @@ def load_detector_engine(checkpoint: Path, options: EngineOptions | None = None)
 
 
 def load_classifier_engine(model: Path, options: EngineOptions | None = None) -> ClassifierEngine:
-    """The engine for a Keras 2 file; raises ``ModelError``."""
+    """The engine for a Keras 2 file, or one of onnx2torch; raises ``ModelError``."""
+    from speciesnet.engines.classifier_file import is_torch_file
+
     options = options or EngineOptions()
+    for_tensorflow = not is_torch_file(model)
+    if options.engine == "tensorflow" and not for_tensorflow:
+        raise ModelError(
+            f"The engine tensorflow cannot run {model}, a PyTorch file; give --engine auto."
+        )
     if options.engine != "tensorflow":
         try:
             if options.takes_openvino:
@@ -154,12 +160,16 @@ def load_classifier_engine(model: Path, options: EngineOptions | None = None) ->
 
             return TorchClassifier(model, options)
         except UnsupportedNetworkError as error:
+            if not for_tensorflow:
+                raise ModelError(
+                    f"The classifier {model} has {error}, which is not known here; take the .keras "
+                    "package of the same model."
+                ) from error
             if options.engine != "auto":
                 raise ModelError(
                     f"The engine {options.engine} cannot run the classifier {model}: it has {error}; "
                     "give --engine tensorflow or auto."
                 ) from error
-            logging.info("The classifier has %s: TensorFlow runs it, in fp32.", error)
             options = replace(options, precision="fp32")
     from speciesnet.engines.tensorflow import TensorFlowEngine
 

@@ -7,16 +7,12 @@ the network is built anew; whatever else a pickle asks for is refused by name.
 from __future__ import annotations
 
 import functools
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from speciesnet.constants import Detection
+from speciesnet.engines.pickled import Record, globals_of, read_records
 from speciesnet.engines.yolov5 import (
     C3,
     SPPF,
@@ -65,88 +61,9 @@ _DATA_CLASSES = (
 _ULTRALYTICS = "ultralytics."
 
 
-class _Record:
-    """Stands in for a pickled object: keeps what it was made of and what it held."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> _Record:
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, dict):
-            self.__dict__.update(state)
-
-    @property
-    def kind(self) -> str:
-        """Name of the class that the record stands in for."""
-        return type(self).__name__
-
-    def child(self, name: str) -> Any:
-        """A submodule, or a plain attribute."""
-        modules = self.__dict__.get("_modules", {})
-        return modules[name] if name in modules else self.__dict__[name]
-
-    def children(self) -> list[_Record]:
-        """The submodules, in order."""
-        return list(self.__dict__["_modules"].values())
-
-    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """Parameters and buffers by their dotted names, as in a state dict."""
-        found: dict[str, Tensor] = {}
-        for table in ("_parameters", "_buffers"):
-            for name, tensor in self.__dict__.get(table, {}).items():
-                if tensor is not None:
-                    found[prefix + name] = tensor.detach()
-        for name, module in self.__dict__.get("_modules", {}).items():
-            if module is not None:
-                found |= module.tensors(f"{prefix}{name}.")
-        return found
-
-
 def is_ultralytics_checkpoint(path: Path) -> bool:
     """Whether the pickle was saved by ultralytics, not by YOLOv5; raises ``ModelError``."""
-    return any(name.startswith(_ULTRALYTICS) for name in globals_of(path))
-
-
-def globals_of(path: Path) -> list[str]:
-    """Dotted names, beyond torch's own tensors, that a checkpoint's pickle asks for.
-
-    Raises:
-        ModelError: The file is not a checkpoint.
-    """
-    try:
-        with _safe_globals([]):
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except Exception as error:  # pickles can be damaged in many ways
-        raise _damaged(path, error) from error
-
-
-@contextmanager
-def _safe_globals(allowed: list[Any]) -> Iterator[None]:
-    """Within the context torch allows these globals and no others.
-
-    What other code of this process has allowed is put back afterwards.
-    """
-    earlier = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    try:
-        with torch.serialization.safe_globals(allowed):
-            yield
-    finally:
-        torch.serialization.add_safe_globals(earlier)
-
-
-def check_archive(path: Path) -> None:
-    """Compares a checkpoint with its own checksums, which torch does not; raises ``ModelError``."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise _damaged(path, error) from error
-    if damaged:
-        raise _damaged(path, ValueError(f"{damaged} in it does not have its checksum"))
+    return any(name.startswith(_ULTRALYTICS) for name in globals_of(path, "detector"))
 
 
 def read_yolov5_checkpoint(path: Path) -> DetectionModel:
@@ -155,22 +72,9 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     Raises:
         ModelError: The file is damaged, asks to run code, or holds another kind of network.
     """
-    check_archive(path)
-    names = globals_of(path)
     allowed = {prefix + name for prefix in _PREFIXES for name in _YOLOV5_CLASSES}
     allowed.update(_TORCH_CLASSES, _DATA_CLASSES)
-    if foreign := [name for name in names if name not in allowed]:
-        raise ModelError(
-            f"The detector {path} asks to run {', '.join(foreign)}, which no MegaDetector checkpoint "
-            "needs; it is refused: get the file again from a source that you trust."
-        )
-    stand_ins: list[Any] = [(type(name.rpartition(".")[2], (_Record,), {}), name) for name in names]
-    try:
-        with _safe_globals(stand_ins):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickles can be damaged in many ways
-        raise _damaged(path, error) from error
-
+    checkpoint = read_records(path, allowed.__contains__, "detector")
     try:
         record = checkpoint["model"]
         # Never the "ema" that stands beside it: published results were made with the model.
@@ -191,28 +95,20 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     return network.eval()
 
 
-def _damaged(path: Path, error: Exception) -> ModelError:
-    if not zipfile.is_zipfile(path):
-        what = "it is not a PyTorch checkpoint, or was not downloaded whole"
-    else:
-        what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'damaged'}"
-    return ModelError(f"The detector {path} cannot be read ({what}); get it again.")
-
-
-def _build(record: _Record) -> DetectionModel:
+def _build(record: Record) -> DetectionModel:
     layers = record.child("model").children()
     inputs = [layer.child("f") for layer in layers]
     network = DetectionModel([_build_layer(layer) for layer in layers], inputs)
     for name, module in network.named_modules():
         if isinstance(module, Conv):
-            _adjust(module, functools.reduce(_Record.child, name.split("."), record))
+            _adjust(module, functools.reduce(Record.child, name.split("."), record))
     strides = network.detect.stride
     if not (strides > 0).all():
         raise ValueError("the detection head has no strides")
     return network
 
 
-def _adjust(module: Conv, record: _Record) -> None:
+def _adjust(module: Conv, record: Record) -> None:
     """Takes over what tensors do not tell; raises ``TypeError`` for what the module cannot do."""
     conv, activation = record.child("conv"), record.child("act").kind
     if activation != "SiLU" or conv.child("groups") != 1 or conv.child("dilation") != (1, 1):
@@ -222,7 +118,7 @@ def _adjust(module: Conv, record: _Record) -> None:
     module.bn.eps = record.child("bn").child("eps")
 
 
-def _build_layer(record: _Record) -> nn.Module:
+def _build_layer(record: Record) -> nn.Module:
     """The module that a record describes, its tensors not yet loaded."""
     tensors = record.tensors()
     if record.kind == "Conv":

@@ -51,11 +51,11 @@ class OpenVinoDetector:
 
 
 class OpenVinoClassifier:
-    """Runs a ``.keras`` file saved by Keras 2; see ``ClassifierEngine``.
+    """Runs a ``.keras`` file of Keras 2 or a ``.pt`` file of onnx2torch; see ``ClassifierEngine``.
 
     Raises:
         ModelError: The file cannot be read, or the precision is not to be had.
-        UnsupportedNetworkError: It has a layer that is not translated.
+        UnsupportedNetworkError: It has a part that is not known here.
     """
 
     def __init__(self, path: Path, options: EngineOptions) -> None:
@@ -138,9 +138,9 @@ def _convert_detector(checkpoint: Path) -> tuple[openvino.Model, Facts]:
 
 
 def _convert_classifier(path: Path) -> tuple[openvino.Model, Facts]:
-    from speciesnet.engines.keras_torch import read_keras_network
+    from speciesnet.engines.classifier_file import read_classifier_network
 
-    network = read_keras_network(path)
+    network = read_classifier_network(path)
     return _convert(network, (INPUT_SHAPE[0], INPUT_SHAPE[1]), [-1, *INPUT_SHAPE]), {
         "classes": network.classes
     }

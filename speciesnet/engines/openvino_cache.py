@@ -67,8 +67,8 @@ def converted(source: Path, convert: Conversion) -> ConvertedNetwork:
     folder = cache_folder() / "openvino" / _key(source)
     if (found := _read(folder)) is not None:
         return found
-    logging.info("%s is converted for this machine, once.", source.name)
     network, facts = convert(source)
+    logging.info("%s was converted for this machine, once.", source.name)
     try:
         _write(network, facts, folder)
     except (OSError, RuntimeError) as error:  # OpenVINO raises the latter when a disk is full

@@ -1,4 +1,4 @@
-"""YOLOv5 detectors and Keras classifiers on PyTorch."""
+"""YOLOv5 detectors and classifiers on PyTorch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from speciesnet.engines import EngineOptions
 from speciesnet.engines.checkpoint import read_yolov5_checkpoint
+from speciesnet.engines.classifier_file import read_classifier_network
 from speciesnet.engines.devices import (
     GPU_BATCH_SIZE,
     FittingBatches,
@@ -17,7 +18,6 @@ from speciesnet.engines.devices import (
     to_device,
     torch_device,
 )
-from speciesnet.engines.keras_torch import read_keras_network
 
 IMAGE_SIZE = 1280  # pixels; what MegaDetector v5 was trained at
 
@@ -57,17 +57,17 @@ class TorchDetector:
 
 
 class TorchClassifier:
-    """Runs a ``.keras`` file saved by Keras 2; see ``ClassifierEngine``.
+    """Runs a ``.keras`` file of Keras 2 or a ``.pt`` file of onnx2torch; see ``ClassifierEngine``.
 
     Raises:
         ModelError: The file cannot be read, or the device is not there.
-        UnsupportedNetworkError: It has a layer that is not translated.
+        UnsupportedNetworkError: It has a part that is not known here.
     """
 
     def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
         self.device = torch_device(options.device)
-        network = read_keras_network(path).fuse()
+        network = read_classifier_network(path).fuse()
         self.classes = network.classes
         self._network, self._type = prepared(network, self.device, options.precision)
         self.name = f"torch {options.precision} on {self.device}"

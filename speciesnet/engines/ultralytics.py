@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from speciesnet.constants import Detection
 from speciesnet.downloads import cache_folder
 from speciesnet.engines import EngineOptions
-from speciesnet.engines.checkpoint import check_archive
 from speciesnet.engines.devices import (
     GPU_BATCH_SIZE,
     FittingBatches,
@@ -24,6 +23,7 @@ from speciesnet.engines.devices import (
     to_device,
     torch_device,
 )
+from speciesnet.engines.pickled import check_archive
 from speciesnet.errors import ModelError
 
 DEFAULT_IMAGE_SIZE = 1280  # pixels, where the checkpoint does not say what it was trained at
@@ -82,7 +82,7 @@ def _score_of_each_class(boxes: torch.Tensor) -> torch.Tensor:
 
 def _load(checkpoint: Path) -> tuple[Any, int]:
     """The network in float32 and evaluation mode, and the size that it was trained at."""
-    check_archive(checkpoint)
+    check_archive(checkpoint, "detector")
     try:
         with _kept_to_itself():
             from ultralytics.nn.tasks import torch_safe_load

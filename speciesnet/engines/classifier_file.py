@@ -1,0 +1,38 @@
+"""A classifier's file, of either format, as a PyTorch network."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speciesnet.engines.fx_torch import FxNetwork
+    from speciesnet.engines.keras_torch import KerasNetwork
+
+
+def is_torch_file(path: Path) -> bool:
+    """Whether PyTorch saved a file; anything else is taken for Keras'."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def read_classifier_network(path: Path) -> KerasNetwork | FxNetwork:
+    """The network of a ``.keras`` file, or of a ``.pt`` file of onnx2torch, in float32.
+
+    It takes images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes).
+
+    Raises:
+        ModelError: The file is damaged, or refers to code.
+        UnsupportedNetworkError: A part of it is not known here.
+    """
+    if is_torch_file(path):
+        from speciesnet.engines.fx_torch import read_fx_network
+
+        return read_fx_network(path)
+    from speciesnet.engines.keras_torch import read_keras_network
+
+    return read_keras_network(path)

@@ -1,0 +1,152 @@
+"""Classifiers as onnx2torch saves them, made here by onnx2torch itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from speciesnet import SpeciesNet
+from speciesnet.engines import EngineOptions, load_classifier_engine
+from speciesnet.errors import ModelError
+
+onnx: Any = pytest.importorskip("onnx")
+onnx2torch: Any = pytest.importorskip("onnx2torch")
+
+
+class Onnx:
+    """A small graph, written down node by node."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.nodes: list[Any] = []
+        self.numbers: list[Any] = []
+        self.rng = np.random.default_rng(seed)
+
+    def weights(self, *shape: int) -> str:
+        return self.constant(self.rng.normal(0, 0.4, shape).astype(np.float32))
+
+    def constant(self, value: Any) -> str:
+        name = f"number_{len(self.numbers)}"
+        self.numbers.append(onnx.numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def __call__(self, kind: str, *inputs: str, **options: Any) -> str:
+        output = f"out_{len(self.nodes)}"
+        node = onnx.helper.make_node(kind, inputs, [output], name=f"model/{output}", **options)
+        self.nodes.append(node)
+        return output
+
+    def save(self, path: Path, output: str, classes: int) -> torch.nn.Module:
+        def value(name: str, shape: list[Any]) -> Any:
+            return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+
+        graph = onnx.helper.make_graph(
+            self.nodes, "graph", [value("image", ["batch", 480, 480, 3])],
+            [value(output, ["batch", classes])], self.numbers,
+        )  # fmt: skip
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
+        module = onnx2torch.convert(model)
+        torch.save(module, path)
+        return module
+
+
+def efficientnet(path: Path, classes: int = 2498) -> torch.nn.Module:
+    """What an exported EfficientNet is made of: strides, depthwise, squeeze and excitation."""
+    f = Onnx()
+    two, one = (f.constant(np.float32(value)) for value in (2, 1))
+    x = f("Sub", f("Mul", "image", two), one)
+    x = f("Transpose", x, perm=[0, 3, 1, 2])
+    x = f("Conv", x, f.weights(8, 3, 3, 3), f.weights(8), strides=[4, 4], pads=[0, 0, 1, 1])
+    x = f("Mul", x, f("Sigmoid", x))
+    x = f("Add", x, f("Conv", x, f.weights(8, 1, 3, 3), group=8, pads=[1, 1, 1, 1]))
+    y = f("Squeeze", f("GlobalAveragePool", x), f.constant(np.array([2, 3])))
+    y = f("Reshape", y, f.constant(np.array([0, 8, 1, 1])))
+    y = f("Relu", f("Conv", y, f.weights(4, 8, 1, 1)))
+    x = f("Mul", x, f("Sigmoid", f("Conv", y, f.weights(8, 4, 1, 1))))
+    x = f("ReduceMean", x, axes=[2, 3], keepdims=0)
+    return f.save(path, f("Gemm", x, f.weights(8, classes), f.weights(classes)), classes)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino", "auto"])
+def test_logits_are_those_of_the_saved_module(tmp_path: Path, engine: Any) -> None:
+    module = efficientnet(tmp_path / "classifier.pt")
+    images = np.random.default_rng(1).integers(0, 255, (2, 480, 480, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(images).float() / 255).numpy()
+    found = load_classifier_engine(tmp_path / "classifier.pt", EngineOptions(engine))
+    assert found.classes == 2498
+    np.testing.assert_allclose(found(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_package_with_such_a_classifier_runs(shared: Path, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(shared / "packages" / "small_random", package, copy_function=shutil.copyfile)
+    package.chmod(0o755)
+    efficientnet(package / "classifier.pt")
+    info = json.loads((package / "info.json").read_text(encoding="utf-8"))
+    (package / "info.json").write_text(json.dumps(info | {"classifier": "classifier.pt"}))
+    answer = SpeciesNet(str(package)).predict(
+        filepaths=[str(shared / "images" / "blank.jpg")], country="USA"
+    )
+    assert answer is not None
+    assert answer["predictions"][0]["prediction"]
+
+
+def test_unknown_module_is_named(tmp_path: Path) -> None:
+    f = Onnx()
+    x = f("ReduceMean", f("Erf", "image"), axes=[1, 2], keepdims=0)
+    f.save(tmp_path / "odd.pt", x, 3)
+    with pytest.raises(ModelError, match=r"odd.pt has a module OnnxErf, which is not known here"):
+        load_classifier_engine(tmp_path / "odd.pt")
+
+
+def test_tensorflow_does_not_run_it(tmp_path: Path) -> None:
+    efficientnet(tmp_path / "classifier.pt")
+    with pytest.raises(ModelError, match="engine tensorflow cannot run"):
+        load_classifier_engine(tmp_path / "classifier.pt", EngineOptions("tensorflow"))
+
+
+class _Trap:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("trapped",)
+
+
+def test_file_that_runs_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = efficientnet(tmp_path / "classifier.pt")
+    module.note = _Trap()  # type: ignore[assignment]
+    torch.save(module, "trap.pt")
+    with pytest.raises(ModelError, match=r"trap.pt asks to run \w+.mkdir"):
+        load_classifier_engine(tmp_path / "trap.pt")
+    assert not Path("trapped").exists()
+
+
+def test_source_of_the_graph_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    module: Any = efficientnet(tmp_path / "classifier.pt")
+    reduce = type(module).__reduce__
+
+    def with_other_source(self: Any) -> Any:
+        function, (body, imports) = reduce(self)
+        body["_code"] = "import os; os.mkdir('trapped')\n" + body["_code"].replace(
+            "return", "os.mkdir('trapped'); return"
+        )
+        return function, (body, imports)
+
+    monkeypatch.setattr(type(module), "__reduce__", with_other_source)
+    torch.save(module, "trap.pt")
+    with pytest.raises(ModelError, match=r"has the step .*os.mkdir"):
+        load_classifier_engine(tmp_path / "trap.pt")
+    assert not Path("trapped").exists()
+
+
+def test_other_pytorch_files_are_refused(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "state.pt")
+    with pytest.raises(ModelError, match=r"state.pt holds no torch.fx graph"):
+        load_classifier_engine(tmp_path / "state.pt")
