@@ -39,6 +39,7 @@ from speciesnet.records import Record
 MAX_READERS = 8
 READ_AHEAD = 2  # images for each reader that are being read, or decoded and waiting ...
 READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but for a single one
+ASSUMED_BYTES = 2**26  # of the first images, whose size is not known yet
 
 Turn = AbstractContextManager[Any]  # entered by a network while it computes
 Progress = Callable[[str], None]  # called with the name of a stage for each image that leaves it
@@ -154,7 +155,7 @@ def _read(
         for photo in map(read, filepaths):
             profile.add("reading and decoding", photo.seconds)
             yield photo
-            del photo  # as below
+            del photo  # or this frame holds the image until the next one is asked for
         return
     workers = min(os.cpu_count() or 1, MAX_READERS)
     if run_mode == "multi_process":
@@ -168,20 +169,23 @@ def _read(
         executor = ThreadPoolExecutor(workers, thread_name_prefix="read")
     paths = iter(filepaths)
     reading: deque[Future[Photo]] = deque()
+    photo: Photo | None = None
     try:
-        photo_bytes = 0  # of the last one; how large the next ones are is known once they are read
+        ahead = workers * READ_AHEAD
+        photo_bytes = ASSUMED_BYTES
         while True:
-            room = READ_AHEAD_BYTES // max(photo_bytes, 1)
-            ahead = min(max(room, 1), workers * READ_AHEAD)
-            for path in itertools.islice(paths, max(ahead - len(reading), 0)):
+            # How large images are is known once they are read: the last one stands for the next ones.
+            room = min(max(READ_AHEAD_BYTES // photo_bytes, 1), ahead) - len(reading)
+            for path in itertools.islice(paths, max(room, 0)):
                 reading.append(executor.submit(read, path))
+            if photo is not None:
+                yield photo
+                photo = None  # as above
             if not reading:
                 return
             photo = reading.popleft().result()
             photo_bytes = photo.nbytes or photo_bytes
             profile.add("reading and decoding", photo.seconds)
-            yield photo
-            del photo  # or this frame holds the image until the next one is asked for
     except BrokenProcessPool as error:
         raise InputError(
             "A process that reads images died, perhaps for lack of memory; add --run_mode multi_thread."

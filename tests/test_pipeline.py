@@ -14,6 +14,7 @@ from PIL import Image
 from speciesnet import pipeline
 from speciesnet.detector import InputShape
 from speciesnet.images import PreprocessedImage
+from speciesnet.profile import Profile
 
 
 @dataclass
@@ -93,6 +94,56 @@ def test_reading_does_not_run_ahead_of_a_slow_consumer(
     time.sleep(0.5)
     photos.close()
     assert len(asked) < 50
+
+
+def test_large_images_are_read_one_at_a_time(
+    pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def paths() -> Iterator[str]:
+        for path in pictures:
+            asked.append(path)
+            yield path
+
+    monkeypatch.setattr(pipeline, "READ_AHEAD_BYTES", 3000)  # an image has 2400
+    photos = pipeline._read(paths(), pipeline.read_photo, "multi_thread", Profile())
+    counts = [len(asked) for _ in photos]
+    assert counts == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12]
+
+
+def test_networks_on_one_processor_take_turns(pictures: list[str]) -> None:
+    detector: Any = Counting(batch_size=1)
+    running: list[str] = []
+
+    class Slow:
+        on_cpu = True
+        overlaps = 0
+
+        def work(self, imgs: Sequence[Any], answer: Any) -> list[Any]:
+            Slow.overlaps += bool(running)
+            running.append("")
+            time.sleep(0.01)
+            running.pop()
+            return [answer] * len(imgs)
+
+    slow = Slow()
+    detector.on_cpu = True
+    detector.detect = lambda imgs: slow.work(imgs, [])
+
+    class Classifier:
+        engine = slow
+
+        def preprocess(self, image: Any, bboxes: Any) -> PreprocessedImage:
+            return PreprocessedImage(image, 1, 1)
+
+        def classify(self, imgs: Sequence[Any]) -> list[Any]:
+            return slow.work(imgs, {})
+
+    classifier: Any = Classifier()
+    photos = list(pipeline.run(pictures, detector=detector, classifier=classifier, batch_size=1))
+    assert len(photos) == 12
+    assert Slow.overlaps == 0
 
 
 def test_closing_ends_every_thread(pictures: list[str]) -> None:

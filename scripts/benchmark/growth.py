@@ -57,10 +57,35 @@ print(json.dumps({"seconds": time.perf_counter() - start,
 """
 
 
-def run(*what: Any) -> dict[str, float]:
+_FILE = """
+import json, resource, sys, time
+from speciesnet.instances import Instance
+from speciesnet.predictions import PredictionsFile, RunSettings
+out, number, what, _ = json.loads(sys.argv[1])
+bbox = [0.17343750596046448, 0.5083333253860474, 0.28984373807907104, 0.3104166667461395]
+record = {
+    "classifications": {"classes": ["u;mammalia;cetartiodactyla;cervidae;odocoileus;;deer"] * 5,
+        "scores": [0.9711, 0.0132, 0.0023, 0.0009, 0.0003]},
+    "detections": [{"category": "1", "label": "animal", "conf": 0.93 - i / 100, "bbox": bbox}
+        for i in range(6)],
+    "prediction": "u;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;deer",
+    "prediction_score": 0.9711, "prediction_source": "classifier", "model_version": "v"}
+instances = [Instance(f"/survey/camera{i // 1000:04d}/IMG_{i:07d}.JPG") for i in range(int(number))]
+settings = RunSettings("all", {"version": "v"}, True)
+start = time.perf_counter()
+with PredictionsFile(out, instances, settings) as file:
+    opened = time.perf_counter() - start
+    for path in file.remaining:
+        file.add([{"filepath": path} | record])
+print(json.dumps({"opened": opened, "seconds": time.perf_counter() - start,
+    "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
+
+def run(*what: Any, program: str = _PROGRAM) -> dict[str, float]:
     """Seconds and MiB of a run in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, json.dumps([str(part) for part in what])],
+        [sys.executable, "-c", program, json.dumps([str(part) for part in what])],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -72,6 +97,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 10_000, 100_000])
+    parser.add_argument("--records", type=int, nargs="*", default=[1000, 100_000, 1_000_000])
     options = parser.parse_args()
     print(machine())
     print("\nNetworks stood in for by constants.\n")
@@ -100,6 +126,24 @@ def main() -> None:
                 f"{number / ensemble['seconds']:,.0f}",
                 f"{ensemble['memory']:.0f}",
                 f"{out.stat().st_size / 1e6:.1f}",
+            ]
+            print(f"| {' | '.join(cells)} |", flush=True)
+    print("\nThe predictions file alone.\n")
+    print(
+        "| records | writing (us/record) | memory (MiB) | opening it again (s) | memory | file (MB) |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for number in options.records:
+        with tempfile.TemporaryDirectory() as name:
+            out = Path(name) / "out.json"
+            whole, again = (run(out, number, "", "", program=_FILE) for _ in range(2))
+            cells = [
+                f"{number:,}",
+                f"{(whole['seconds'] - whole['opened']) / number * 1e6:.1f}",
+                f"{whole['memory']:.0f}",
+                f"{again['opened']:.1f}",
+                f"{again['memory']:.0f}",
+                f"{out.stat().st_size / 1e6:.0f}",
             ]
             print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from demo.train_classifier import save_classifier
 from numpy.typing import NDArray
 from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
@@ -88,7 +89,7 @@ def _save_classifier(path: Path, picture: NDArray[np.uint8], classes: int, seed:
     weights = model.layers[-1].get_weights()
     spread = np.random.default_rng(seed).normal(0, LOGIT_SPREAD, weights[0].shape)
     model.layers[-1].set_weights([spread.astype(np.float32), weights[1]])
-    model.save(path)
+    save_classifier(model, path)
 
 
 def main() -> None:

@@ -72,11 +72,14 @@ def run(python: str, program: str, *what: Any) -> dict[str, Any] | None:
     """What a program measures in a process of its own; None if it fails."""
     done = subprocess.run(
         [python, "-c", program, str(time.time()), json.dumps(what)],
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
         cwd=tempfile.gettempdir(),
     )
-    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+    if done.returncode:
+        print(done.stderr[-2000:], file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def linked(photographs: Sequence[Path], number: int, folder: Path) -> list[str]:
