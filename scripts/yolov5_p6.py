@@ -9,6 +9,7 @@ import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -141,6 +142,11 @@ def save_yolov5_checkpoint(
     """
     for i, (layer, source) in enumerate(zip(network.model, network.inputs, strict=True)):
         layer.i, layer.f = i, source  # type: ignore[assignment]
+    head: Any = network.detect
+    # What YOLOv5's own code expects to find, beside the tensors.
+    head.nl, head.inplace = len(head.m), True
+    head.grid, head.anchor_grid = [torch.empty(0)] * head.nl, [torch.empty(0)] * head.nl
+    network.save = sorted(network._kept)  # type: ignore[assignment]
     network.names = list(names)  # type: ignore[assignment]
     network.stride = network.detect.stride  # type: ignore[assignment]
     network.nc = network.detect.nc  # type: ignore[assignment]

@@ -3,8 +3,8 @@
     PYTHONPATH=scripts python -m benchmark.package FOLDER
 
 The detector is a YOLOv5x6 (140 M parameters, 3 classes), the classifier an EfficientNetV2-M with 2,498
-outputs. Batch norms are set to the statistics of one picture, so that numbers inside stay as large as
-in a trained network.
+outputs. All that the detector finds has the same low confidence. The classifier's batch norms are set to
+the statistics of one picture, so that its scores are far from uniform.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from demo.train_classifier import save_classifier
 from numpy.typing import NDArray
 from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
-from speciesnet.detector import letterbox
 from speciesnet.engines.tensorflow import import_tensorflow
 from speciesnet.images import read_image, to_array
 from speciesnet.model_info import ModelInfo
@@ -48,7 +47,7 @@ def make_package(folder: Path, texts: Path | None = None, seed: int = 1) -> None
     (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
     shutil.copyfile(source.taxonomy, folder / "taxonomy.txt")
     shutil.copyfile(source.geofence, folder / "geofence.json")
-    _save_detector(folder / "detector.pt", picture, seed)
+    _save_detector(folder / "detector.pt", seed)
     _save_classifier(folder / "classifier.keras", picture, len(labels), seed)
     info = {
         "version": "random-full-size",
@@ -62,15 +61,9 @@ def make_package(folder: Path, texts: Path | None = None, seed: int = 1) -> None
     (folder / "info.json").write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
 
 
-def _save_detector(path: Path, picture: NDArray[np.uint8], seed: int) -> None:
+def _save_detector(path: Path, seed: int) -> None:
     torch.manual_seed(seed)
     network = p6_network(len(NAMES), depth=1.33, width=1.25)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0
-    image = letterbox(picture, 640, 64)
-    with torch.no_grad():
-        network.train()(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
     save_yolov5_checkpoint(network.eval(), NAMES, path)
 
 
