@@ -145,7 +145,9 @@ def save_yolov5_checkpoint(
     head: Any = network.detect
     # What YOLOv5's own code expects to find, beside the tensors.
     head.nl, head.inplace = len(head.m), True
-    head.grid, head.anchor_grid = [torch.empty(0)] * head.nl, [torch.empty(0)] * head.nl
+    head.grid = [torch.empty(0)] * head.nl
+    if not hasattr(head, "anchor_grid"):  # old ones have it as a buffer
+        head.anchor_grid = [torch.empty(0)] * head.nl
     network.save = sorted(network._kept)  # type: ignore[assignment]
     network.names = list(names)  # type: ignore[assignment]
     network.stride = network.detect.stride  # type: ignore[assignment]

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
 from absl import logging
 from typing_extensions import Unpack
@@ -20,7 +19,6 @@ from speciesnet.constants import RUN_MODES, Failure, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines import (
     PRECISIONS,
-    Engine,
     EngineOptions,
     Precision,
     engine_of_each_stage,
@@ -35,7 +33,14 @@ from speciesnet.errors import InputError
 from speciesnet.instances import Instance, prepare_instances, resolve_locations
 from speciesnet.model_info import ModelInfo
 from speciesnet.pipeline import Photo
-from speciesnet.precision import TRIAL_IMAGES, WORTH_A_TRIAL, Verdict, first_difference
+from speciesnet.precision import (
+    NEEDED_IMAGES,
+    TRIAL_IMAGES,
+    WORTH_A_TRIAL,
+    Difference,
+    Verdict,
+    first_difference,
+)
 from speciesnet.predictions import PredictionsFile, PredictionsList, RunSettings
 from speciesnet.profile import Profile
 from speciesnet.progress import ProgressBars
@@ -140,30 +145,29 @@ class SpeciesNet:
         self._engines = engine_of_each_stage(engine)
         self._device = device
         self._wants_trial = precision == "auto"
-        self._precision: Precision = "fp32" if precision == "auto" else precision
+        chosen: Precision = "fp32" if precision == "auto" else precision
+        self._precisions: dict[str, Precision] = dict.fromkeys(("detector", "classifier"), chosen)
 
     @cached_property
     def detector(self) -> SpeciesNetDetector:
         """The detector, loaded on first use."""
-        engine = self._engines[0]
         return SpeciesNetDetector(
-            self.model_info, self._device, engine=engine, precision=self._precision_of(engine)
+            self.model_info,
+            self._device,
+            engine=self._engines[0],
+            precision=self._precisions["detector"],
         )
 
     @cached_property
     def classifier(self) -> SpeciesNetClassifier:
         """The classifier, loaded on first use."""
-        engine = self._engines[1]
         return SpeciesNetClassifier(
             self.model_info,
             self._target_species_txt,
             self._device,
-            engine=engine,
-            precision=self._precision_of(engine),
+            engine=self._engines[1],
+            precision=self._precisions["classifier"],
         )
-
-    def _precision_of(self, engine: Engine) -> Precision:
-        return "fp32" if engine == "tensorflow" else self._precision
 
     @cached_property
     def ensemble(self) -> SpeciesNetEnsemble:
@@ -331,50 +335,66 @@ class SpeciesNet:
         pipeline_options: Mapping[str, Any],
     ) -> None:
         """Chooses a lower precision where it is known, or now seen, to decide as float32 does."""
-        options = [EngineOptions(engine, device=self._device) for engine in self._engines]
-        able: list[Precision] = [p for p in map(reduced_precision, options) if p is not None]
-        if not able:
+        reduced: dict[str, Precision] = {}
+        for stage, engine in zip(("detector", "classifier"), self._engines, strict=True):
+            if components in ("all", stage):
+                lower = reduced_precision(EngineOptions(engine, device=self._device))
+                reduced[stage] = lower or "fp32"
+        if all(precision == "fp32" for precision in reduced.values()):
             self._wants_trial = False
             return
-        reduced = able[0]
         verdict = Verdict(
-            reduced,
-            components,
-            self.model_info.fingerprint,
-            self._geofence,
-            [asdict(option) for option in options],
+            reduced, self.model_info.fingerprint, self._engines, self._device, self._geofence
         )
-        found: Precision | None = verdict.read()
-        if found is None:
-            if len(paths) < WORTH_A_TRIAL:
-                return
-            sample = paths[:TRIAL_IMAGES]
-            logging.info("%s is tried out on the first %d images, once.", reduced, len(sample))
+        decides_the_same = verdict.read()
+        if decides_the_same is None and len(paths) >= WORTH_A_TRIAL:
+            difference = self._try_out(reduced, output, paths, components, pipeline_options)
+            decides_the_same = difference is None
+            if difference is None or difference.for_good:
+                verdict.write(difference and difference.what)
+        if decides_the_same is not None:
+            self._use(reduced if decides_the_same else dict.fromkeys(reduced, "fp32"))
+            self._wants_trial = False
 
-            def records() -> list[Record]:
-                self._load(components)
-                with closing(self._photos(sample, components, **pipeline_options)) as photos:
-                    return [
-                        self._record(p, components, output.instances_of(p.filepath)[0])
-                        for p in photos
-                    ]
+    def _try_out(
+        self,
+        reduced: dict[str, Precision],
+        output: PredictionsFile | PredictionsList,
+        paths: Sequence[str],
+        components: Components,
+        pipeline_options: Mapping[str, Any],
+    ) -> Difference | None:
+        """What lower precisions decide otherwise on the first images; None if nothing."""
+        sample = paths[:TRIAL_IMAGES]
+        names = ", ".join(f"{stage} {precision}" for stage, precision in reduced.items())
+        logging.info("%s: tried out on the first %d images, once.", names, len(sample))
 
-            reference = records()
+        def records() -> list[Record]:
+            self._load(components)
+            with closing(self._photos(sample, components, **pipeline_options)) as photos:
+                return [
+                    self._record(p, components, output.instances_of(p.filepath)[0]) for p in photos
+                ]
+
+        reference = records()
+        if sum(not record.get("failures") for record in reference) < NEEDED_IMAGES:
+            found = Difference("too few of the first images can be read", for_good=False)
+        else:
             self._use(reduced)
-            difference = first_difference(reference, records())
-            found = cast("Precision", "fp32" if difference else reduced)
-            if difference:
-                logging.warning("%s is not used: it decides otherwise (%s).", reduced, difference)
-            if any(not record.get("failures") for record in reference):
-                verdict.write(found, difference)
-        self._use(found)
-        self._wants_trial = False
+            try:
+                what = first_difference(reference, records())
+                found = Difference(what) if what else None
+            except Exception as error:  # whatever it is, float32 has just worked
+                found = Difference(f"{type(error).__name__}: {error}", for_good=False)
+        if found:
+            logging.warning("%s: not used, as it decides otherwise (%s).", names, found.what)
+        return found
 
-    def _use(self, precision: Precision) -> None:
+    def _use(self, precisions: Mapping[str, Precision]) -> None:
         """Networks in another precision are let go of; they are loaded anew when they are needed."""
-        if precision != self._precision:
-            self._precision = precision
-            for stage in ("detector", "classifier"):
+        for stage, precision in precisions.items():
+            if precision != self._precisions[stage]:
+                self._precisions[stage] = precision
                 self.__dict__.pop(stage, None)
 
     def _load(self, components: Components) -> None:

@@ -39,7 +39,7 @@ class ModelInfo:
         folder: The package.
         version: As the package states it; it goes into every record.
         type_: ``always_crop`` or ``full_image``.
-        classifier: The Keras file.
+        classifier: The Keras file, or the PyTorch file of onnx2torch.
         classifier_labels: The labels of its classes, one a line.
         taxonomy: Labels of every taxon that a roll-up may return, one a line.
         geofence: The geofence rules, JSON.

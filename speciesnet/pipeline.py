@@ -138,7 +138,7 @@ def read_photo(
     try:
         image = to_array(read_image(filepath))
     except ImageError as error:
-        return Photo(filepath, error=str(error))
+        return Photo(filepath, error=str(error), seconds=time.perf_counter() - start)
     letterboxed = input_shape.fit(image) if input_shape else None
     return Photo(
         filepath,
@@ -157,7 +157,7 @@ def _read(
             yield photo
             del photo  # or this frame holds the image until the next one is asked for
         return
-    workers = min(os.cpu_count() or 1, MAX_READERS)
+    workers = min(_cores(), MAX_READERS)
     if run_mode == "multi_process":
         # Not a fork: the frameworks' threads do not survive one.
         executor: Executor = ProcessPoolExecutor(
@@ -172,10 +172,10 @@ def _read(
     photo: Photo | None = None
     try:
         ahead = workers * READ_AHEAD
-        photo_bytes = ASSUMED_BYTES
+        # How large images are is known once they are read; the largest of the last ones counts.
+        sizes = deque([ASSUMED_BYTES], maxlen=ahead)
         while True:
-            # How large images are is known once they are read: the last one stands for the next ones.
-            room = min(max(READ_AHEAD_BYTES // photo_bytes, 1), ahead) - len(reading)
+            room = min(max(READ_AHEAD_BYTES // max(sizes), 1), ahead) - len(reading)
             for path in itertools.islice(paths, max(room, 0)):
                 reading.append(executor.submit(read, path))
             if photo is not None:
@@ -184,7 +184,8 @@ def _read(
             if not reading:
                 return
             photo = reading.popleft().result()
-            photo_bytes = photo.nbytes or photo_bytes
+            if photo.nbytes:
+                sizes.append(photo.nbytes)
             profile.add("reading and decoding", photo.seconds)
     except BrokenProcessPool as error:
         raise InputError(
@@ -192,6 +193,13 @@ def _read(
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:

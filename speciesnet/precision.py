@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,28 @@ from absl import logging
 
 from speciesnet import __version__
 from speciesnet.downloads import cache_folder
-from speciesnet.engines import Precision
+from speciesnet.engines import version_of
 from speciesnet.records import Record
 
 TRIAL_IMAGES = 16
+NEEDED_IMAGES = 8  # of these that can be read
 WORTH_A_TRIAL = 100  # images; for fewer, a trial takes more time than it saves
 SCORE_TOLERANCE = 0.01
 BOX_TOLERANCE = 2 / 1280  # of an image's side: two pixels of what the detector sees
 BOX_CONFIDENCE = 0.1  # boxes below it decide nothing
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Why a lower precision is not used.
+
+    Attributes:
+        what: In words.
+        for_good: Whether it will be so in later runs, too.
+    """
+
+    what: str
+    for_good: bool = True
 
 
 def first_difference(reference: Sequence[Record], other: Sequence[Record]) -> str | None:
@@ -41,21 +56,28 @@ def _difference(one: Record, two: Record) -> str | None:
     for key in ("failures", "prediction", "prediction_source"):
         if one.get(key) != two.get(key):
             return f"{key} {one.get(key)}, in lower precision {two.get(key)}"
-    if abs(one.get("prediction_score", 0) - two.get("prediction_score", 0)) > SCORE_TOLERANCE:
-        return (
-            f"score {one['prediction_score']:.3f}, in lower precision {two['prediction_score']:.3f}"
-        )
-    first, second = (record.get("classifications") or {} for record in (one, two))
-    scores = dict(zip(second.get("classes", ()), second.get("scores", ()), strict=True))
-    lowest = min(scores.values(), default=0)
-    for label, score in zip(first.get("classes", ()), first.get("scores", ()), strict=True):
-        # A class that is no longer among the best has less than the least of these.
-        if score - scores.get(label, lowest) > SCORE_TOLERANCE or (
-            label in scores and scores[label] - score > SCORE_TOLERANCE
-        ):
-            name, other = label.rsplit(";", 1)[-1], scores.get(label, 0)
+    first, second = (record.get("prediction_score", 0) for record in (one, two))
+    if not _near(first, second):
+        return f"score {first:.3f}, in lower precision {second:.3f}"
+    scores, others = (_scores(record) for record in (one, two))
+    for label in scores | others:
+        # A class that is not among the best has less than the least of them.
+        score = scores.get(label, min(scores.values(), default=0))
+        other = others.get(label, min(others.values(), default=0))
+        if not _near(score, other):
+            name = label.rsplit(";", 1)[-1]
             return f"{name} {score:.3f}, in lower precision {other:.3f}"
     return _unmatched(one, two) or _unmatched(two, one)
+
+
+def _near(score: float, other: float) -> bool:
+    """Whether two scores are within the tolerance, which what is no number never is."""
+    return abs(score - other) <= SCORE_TOLERANCE
+
+
+def _scores(record: Record) -> dict[str, float]:
+    found = record.get("classifications") or {}
+    return dict(zip(found.get("classes", ()), found.get("scores", ()), strict=True))
 
 
 def _unmatched(one: Record, two: Record) -> str | None:
@@ -72,7 +94,7 @@ def _unmatched(one: Record, two: Record) -> str | None:
 def _same(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
     return (
         one["category"] == two["category"]
-        and abs(one["conf"] - two["conf"]) <= SCORE_TOLERANCE
+        and _near(one["conf"], two["conf"])
         and all(
             abs(a - b) <= BOX_TOLERANCE
             for a, b in zip(_corners(one["bbox"]), _corners(two["bbox"]), strict=True)
@@ -93,29 +115,30 @@ class Verdict:
     """
 
     def __init__(self, *parts: Any) -> None:
-        self._parts = [*parts, __version__, _machine()]
+        versions = [__version__, *map(version_of, ("openvino", "torch"))]
+        self._parts = [*parts, versions, _machine()]
         text = json.dumps(self._parts, sort_keys=True, default=str)
         name = f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
         self._path = cache_folder() / "precision" / name
 
-    def read(self) -> Precision | None:
-        """The precision to use; None where none was tried out."""
+    def read(self) -> bool | None:
+        """Whether the lower precision decided the same; None where it was not tried out."""
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))["precision"]
+            found = json.loads(self._path.read_text(encoding="utf-8"))["same"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return found if found in ("fp32", "bf16", "fp16") else None
+        return found if isinstance(found, bool) else None
 
-    def write(self, precision: Precision, reason: str | None) -> None:
-        """Keeps it; where that cannot be, the next run tries again."""
-        content = {"precision": precision, "difference": reason, "for": self._parts}
+    def write(self, difference: str | None) -> None:
+        """Keeps what was different, or that nothing was; if it cannot, the next run tries again."""
+        content = {"same": difference is None, "difference": difference, "for": self._parts}
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
             part.replace(self._path)
         except OSError as error:
-            logging.info("What was found of %s cannot be kept: %s.", precision, error)
+            logging.info("What the trial found cannot be kept: %s.", error)
 
 
 def _machine() -> str:

@@ -27,6 +27,8 @@ def model(shared: Path) -> SpeciesNet:
 
 @pytest.fixture(scope="module", params=["torch,tensorflow", "torch", "openvino"])
 def engine(request: pytest.FixtureRequest) -> str:
+    if request.param == "openvino":
+        pytest.importorskip("openvino")
     return request.param
 
 

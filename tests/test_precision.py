@@ -65,6 +65,9 @@ def test_small_changes_are_no_difference(change: dict[str, Any]) -> None:
         ({"detections__0__bbox": [0.103, 0.2, 0.3, 0.4]}, "animal 0.900"),
         ({"detections__0__category": "2"}, "animal 0.900"),
         ({"detections__1__conf": 0.2}, "human 0.200"),
+        ({"detections__0__conf": float("nan")}, "animal 0.900"),
+        ({"prediction_score": float("nan")}, "in lower precision nan"),
+        ({"classifications__classes": ["x;fox", "w;bird", "y;deer"]}, "0.150"),
     ],
 )
 def test_larger_changes_are_named(change: dict[str, Any], said: str) -> None:
@@ -86,17 +89,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_verdict_is_kept_for_the_same_parts(cache: Path) -> None:
-    Verdict("model", 1).write("bf16", None)
-    assert Verdict("model", 1).read() == "bf16"
+    Verdict("model", 1).write(None)
+    Verdict("model", 3).write("a score is another")
+    assert Verdict("model", 1).read() is True
     assert Verdict("model", 2).read() is None
-    (file,) = (cache / "precision").iterdir()
-    file.write_text("rubbish")
+    assert Verdict("model", 3).read() is False
+    for file in (cache / "precision").iterdir():
+        file.write_text("rubbish")
     assert Verdict("model", 1).read() is None
 
 
 def test_cache_that_cannot_be_written_is_done_without(cache: Path) -> None:
     cache.write_text("a file is in the way of the folder")
-    Verdict("model").write("bf16", None)
+    Verdict("model").write(None)
     assert Verdict("model").read() is None
 
 
@@ -109,6 +114,7 @@ def run(shared: Path, monkeypatch: pytest.MonkeyPatch) -> SpeciesNet:
     """A run of enough images for a trial."""
     monkeypatch.setattr("speciesnet.model.WORTH_A_TRIAL", 3)
     monkeypatch.setattr("speciesnet.model.TRIAL_IMAGES", 2)
+    monkeypatch.setattr("speciesnet.model.NEEDED_IMAGES", 2)
     model = SpeciesNet(str(shared / "packages" / "small_random"), device="cpu")
     model.predict(folders=[str(shared / "images" / "ena24")])
     return model
@@ -121,12 +127,12 @@ def test_precision_that_decides_otherwise_is_not_used(
     # These networks are random: bf16 moves their boxes and scores far more than a trained one's.
     model = run(shared, monkeypatch)
     assert "fp32" in model.detector.engine.name
-    assert caplog.text.count("is not used: it decides otherwise") == 1
+    assert caplog.text.count("not used, as it decides otherwise") == 1
     (file,) = (cache / "precision").iterdir()
-    assert json.loads(file.read_text())["precision"] == "fp32"
+    assert json.loads(file.read_text())["same"] is False
     caplog.clear()
     run(shared, monkeypatch)
-    assert "is not used" not in caplog.text
+    assert "not used" not in caplog.text
 
 
 @needs_bf16
@@ -137,6 +143,35 @@ def test_precision_that_decides_the_same_is_used(
     model = run(shared, monkeypatch)
     assert "bf16" in model.detector.engine.name
     assert "bf16" in model.classifier.engine.name
+
+
+@needs_bf16
+def test_trial_that_fails_leaves_the_run_in_fp32(
+    shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use = SpeciesNet._use
+
+    def break_down(model: SpeciesNet, precisions: Any) -> None:
+        use(model, precisions)
+        if "bf16" in precisions.values():
+            model.__dict__["detector"] = None
+
+    monkeypatch.setattr(SpeciesNet, "_use", break_down)
+    model = run(shared, monkeypatch)
+    assert "fp32" in model.detector.engine.name
+    assert "AttributeError" in caplog.text
+    assert not (cache / "precision").exists()
+
+
+@needs_bf16
+def test_unreadable_images_decide_nothing(
+    shared: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speciesnet.model.WORTH_A_TRIAL", 3)
+    model = SpeciesNet(str(shared / "packages" / "small_random"), device="cpu")
+    model.predict(filepaths=[str(tmp_path / f"{i}.jpg") for i in range(4)])
+    assert "fp32" in model.detector.engine.name
+    assert not (cache / "precision").exists()
 
 
 def test_few_images_are_not_worth_a_trial(shared: Path, cache: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.metadata
 import importlib.util
 import platform
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
+from absl import logging
 from numpy.typing import NDArray
 
 from speciesnet.errors import InputError, ModelError
@@ -118,7 +120,7 @@ def load_detector_engine(checkpoint: Path, options: EngineOptions | None = None)
         raise ModelError(
             "The engine tensorflow runs no detectors; give --engine torch, openvino or auto."
         )
-    if options.takes_openvino:
+    if options.takes_openvino and _can_import_openvino(options):
         from speciesnet.engines.openvino import OpenVinoDetector
 
         try:
@@ -152,7 +154,7 @@ def load_classifier_engine(model: Path, options: EngineOptions | None = None) ->
         )
     if options.engine != "tensorflow":
         try:
-            if options.takes_openvino:
+            if options.takes_openvino and _can_import_openvino(options):
                 from speciesnet.engines.openvino import OpenVinoClassifier
 
                 return OpenVinoClassifier(model, options)
@@ -180,7 +182,7 @@ def reduced_precision(options: EngineOptions) -> Precision | None:
     """The precision below float32 that the engine computes in natively here, if there is one."""
     if options.engine == "tensorflow":
         return None
-    if options.takes_openvino:
+    if options.takes_openvino and _can_import_openvino(options):
         from speciesnet.engines import openvino
 
         return "bf16" if "bf16" in openvino.precisions() else None
@@ -212,21 +214,47 @@ def has_module(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
+def _can_import_openvino(options: EngineOptions) -> bool:
+    """Whether OpenVINO can be imported; raises ``ModelError`` if it was asked for by name."""
+    try:
+        from speciesnet.engines import openvino  # noqa: F401
+    except (ImportError, OSError) as error:
+        if options.engine == "openvino":
+            raise ModelError(
+                f"The engine openvino cannot be loaded ({error}): pip install --upgrade openvino, or "
+                "give --engine auto."
+            ) from error
+        logging.warning("OpenVINO cannot be loaded (%s): PyTorch runs the network.", error)
+        return False
+    return True
+
+
+def version_of(package: str) -> str | None:
+    """The version of an installed package, without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 @functools.cache
 def has_graphics_processor() -> bool:
-    """Whether this machine has a graphics processor that PyTorch runs on.
+    """Whether PyTorch runs on a graphics processor of this machine.
 
-    NVIDIA's driver is asked itself: importing PyTorch to ask takes seconds.
+    NVIDIA's driver is asked first: importing PyTorch to ask takes seconds.
     """
-    if sys.platform == "darwin":
-        return platform.machine() == "arm64"
+    is_apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    if not is_apple and not _has_nvidia_card() and "rocm" not in (version_of("torch") or ""):
+        return False
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _has_nvidia_card() -> bool:
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     with suppress(OSError, AttributeError):
-        driver = ctypes.CDLL(name)
-        count = ctypes.c_int(0)
-        return (
-            driver.cuInit(0) == 0
-            and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-            and count.value > 0
-        )
+        driver, count = ctypes.CDLL(name), ctypes.c_int(0)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value > 0
     return False

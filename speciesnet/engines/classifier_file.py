@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from speciesnet.engines.fx_torch import FxNetwork
-    from speciesnet.engines.keras_torch import KerasNetwork
+    from speciesnet.engines.graph import GraphNetwork
 
 
 def is_torch_file(path: Path) -> bool:
@@ -16,11 +15,11 @@ def is_torch_file(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except Exception:  # archives can be damaged in many ways
         return False
 
 
-def read_classifier_network(path: Path) -> KerasNetwork | FxNetwork:
+def read_classifier_network(path: Path) -> GraphNetwork:
     """The network of a ``.keras`` file, or of a ``.pt`` file of onnx2torch, in float32.
 
     It takes images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes).

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from speciesnet.engines import Precision
 from speciesnet.errors import ModelError
 
-GPU_BATCH_SIZE = 8  # images; on a CPU a batch gains nothing and costs memory
+GPU_BATCH_SIZE = 64  # images at most; on a CPU a batch gains nothing and costs memory
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -42,31 +42,26 @@ def torch_device(name: str | None = None) -> torch.device:
 
 
 @contextmanager
-def inference(device: torch.device) -> Iterator[None]:
+def inference() -> Iterator[None]:
     """Within the context this thread's PyTorch infers, and treats numbers below 1e-38 as zero.
 
-    They carry nothing and cost a CPU tenfold. On NVIDIA's cards it computes in true float32, of which
-    TF32 has only 10 bits. Both settings are put back: they would leak into the caller's own code.
+    They carry nothing and cost a CPU tenfold. The setting is put back: it would leak into the caller's
+    own code.
     """
-    if device.type == "cuda":
-        earlier = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    else:
-        earlier = None
+    earlier = (torch.tensor(1e-39) * 1).item() == 0
     torch.set_flush_denormal(True)
     try:
         with torch.inference_mode():
             yield
     finally:
-        torch.set_flush_denormal(False)
-        if earlier:
-            torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = earlier
+        torch.set_flush_denormal(earlier)
 
 
 def reduced_precision(device: torch.device) -> Precision | None:
     """The precision below float32 that a device computes in natively, if there is one."""
     if device.type == "cpu":
-        return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16") else None
+        able = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.9 or so
+        return "bf16" if able.get("avx512_bf16") or able.get("bf16") else None
     return "fp16"
 
 
@@ -76,6 +71,9 @@ def prepared(
     """A network on its device, and the type of its numbers; raises ``ModelError``."""
     if precision == "fp16" and device.type == "cpu":
         raise ModelError("CPUs do not compute in fp16; give --precision bf16 or fp32.")
+    if device.type == "cuda":  # for the whole process: the networks run side by side
+        # The reference is float32; what NVIDIA calls TF32 has 10 bits of it.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     dtype = _TYPES[precision]
     return network.to(device, dtype, memory_format=torch.channels_last), dtype  # type: ignore[call-overload]
 
@@ -101,18 +99,20 @@ class FittingBatches:
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """All images; raises ``ModelError`` where not even one fits."""
+        is_last_try = False
         while True:
             size = min(len(images), self._limit or len(images))
             try:
                 parts = [self._call(images[i : i + size]) for i in range(0, len(images), size)]
                 return parts[0] if len(parts) == 1 else np.concatenate(parts)
             except torch.OutOfMemoryError as error:
-                if size == 1:
+                if is_last_try:
                     raise ModelError(
                         "The graphics memory does not hold the network and one image; end what else "
                         "uses it, or add --device cpu."
                     ) from error
-                self._limit = size // 2
+                is_last_try = size == 1  # the other network may just have taken more than usual
+                self._limit = max(size // 2, 1)
             # Behind the handler, as the error holds what must be freed.
             torch.cuda.empty_cache()
             logging.warning("The graphics memory is full: batches are of %d now.", self._limit)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from speciesnet.engines import UnsupportedNetworkError
-from speciesnet.engines.keras_file import INPUT_SHAPE
+from speciesnet.engines.graph import IMAGE, Function, GraphNetwork
 from speciesnet.engines.pickled import Record, read_records
 from speciesnet.errors import ModelError
 
@@ -39,40 +39,7 @@ class _Step:
     inputs: tuple[str, ...] | None  # None: the number itself
 
 
-class FxNetwork(nn.Module):
-    """The network of such a file.
-
-    Args:
-        modules: One for each step.
-        inputs: For each step, which earlier answers it takes; 0 is the image, step i makes i + 1.
-        classes: Number of outputs.
-    """
-
-    def __init__(
-        self, modules: Sequence[nn.Module], inputs: Sequence[Sequence[int]], classes: int
-    ) -> None:
-        super().__init__()
-        self.steps = nn.ModuleList(modules)
-        self.inputs = [list(sources) for sources in inputs]
-        self.classes = classes
-        self._last_use = {source: i for i, sources in enumerate(self.inputs) for source in sources}
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes)."""
-        answers = {0: images.permute(0, 2, 3, 1)}
-        for i, (module, sources) in enumerate(zip(self.steps, self.inputs, strict=True)):
-            answers[i + 1] = module(*(answers[source] for source in sources))
-            for source in sources:
-                if self._last_use[source] == i:
-                    answers.pop(source, None)
-        return answers[len(self.steps)]
-
-    def fuse(self) -> FxNetwork:
-        """Nothing: the conversion to ONNX has folded batch norms already."""
-        return self
-
-
-def read_fx_network(path: Path) -> FxNetwork:
+def read_fx_network(path: Path) -> GraphNetwork:
     """The network of a ``.pt`` file of onnx2torch, in float32 and evaluation mode.
 
     Raises:
@@ -89,25 +56,29 @@ def read_fx_network(path: Path) -> FxNetwork:
     try:
         body: dict[str, Any] = saved.made_of[0]
         steps, image, result = _parse(body["_code"])
-        numbers = {image: 0} | {step.answer: i + 1 for i, step in enumerate(steps)}
-        if result != steps[-1].answer:
+        # Before the steps: the image with its channels last, as the graph takes it.
+        layers = [
+            Function(lambda x: x.permute(0, 2, 3, 1)),
+            *(_layer_of(step, body) for step in steps),
+        ]
+        numbers = {image: 0}
+        inputs = [[IMAGE]]
+        for step in steps:
+            inputs.append([numbers[name] for name in step.inputs or ()])
+            if step.answer in numbers:
+                raise UnsupportedNetworkError(f"two answers {step.answer}")
+            numbers[step.answer] = len(numbers)
+        if numbers[result] != len(steps):
             raise UnsupportedNetworkError("a result that is not its last answer")
-        modules = [_module_of(step, body) for step in steps]
-        inputs = [[numbers[name] for name in step.inputs or ()] for step in steps]
-        network = FxNetwork(modules, inputs, classes=0).eval()
-        with torch.inference_mode():
-            logits = network(torch.zeros((1, INPUT_SHAPE[2], *INPUT_SHAPE[:2])))
-        if logits.ndim != 2:
-            raise ValueError(f"its answer has the shape {tuple(logits.shape)}")
+        return GraphNetwork(layers, inputs)
     except UnsupportedNetworkError:
         raise
     except Exception as error:  # files can be damaged in many ways
+        reason = (str(error).strip().splitlines() or ["damaged"])[0]
         raise ModelError(
-            f"The classifier {path} cannot be made sense of ({type(error).__name__}: {error}); get "
+            f"The classifier {path} cannot be made sense of ({type(error).__name__}: {reason}); get "
             "it again."
         ) from error
-    network.classes = logits.shape[1]
-    return network
 
 
 def _parse(code: str) -> tuple[list[_Step], str, str]:
@@ -159,7 +130,7 @@ def _place(node: ast.expr) -> tuple[str, ...] | None:
     return None
 
 
-def _module_of(step: _Step, body: dict[str, Any]) -> nn.Module:
+def _layer_of(step: _Step, body: dict[str, Any]) -> nn.Module:
     found: Any = body["_modules"][step.place[0]]
     for name in step.place[1:]:
         tensors = found.__dict__["_parameters"] | found.__dict__["_buffers"]
@@ -184,17 +155,6 @@ class _Number(nn.Module):
         return self.value
 
 
-class _Function(nn.Module):
-    """A function of answers."""
-
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self._function = function
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self._function(*inputs)
-
-
 def _build(record: Record) -> nn.Module:
     """The module that a record describes."""
     kind = record.kind
@@ -211,13 +171,15 @@ def _build(record: Record) -> nn.Module:
         norm = nn.BatchNorm2d(len(tensors["running_mean"]), eps=record.child("eps"))
         return _filled(norm, tensors)
     if kind in _SIMPLE:
-        return _Function(_SIMPLE[kind])
+        return Function(_SIMPLE[kind])
     if kind in _WITH_OPTIONS:
-        return _Function(_WITH_OPTIONS[kind](record))
+        return Function(_WITH_OPTIONS[kind](record))
     raise UnsupportedNetworkError(f"a module {kind}")
 
 
 def _convolution(record: Record) -> nn.Module:
+    if record.child("padding_mode") != "zeros":
+        raise UnsupportedNetworkError(f"padding with {record.child('padding_mode')}")
     tensors = record.tensors()
     filters, channels, *kernel = tensors["weight"].shape
     groups = record.child("groups")
@@ -307,6 +269,7 @@ def _reshaped(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _unsqueezed(x: Tensor, axes: Sequence[int]) -> Tensor:
-    for axis in sorted(axes):
+    rank = x.ndim + len(axes)
+    for axis in sorted(axis % rank for axis in axes):
         x = x.unsqueeze(axis)
     return x

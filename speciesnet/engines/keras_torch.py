@@ -6,6 +6,7 @@ them is refused by ``UnsupportedNetworkError``, and TensorFlow runs it instead.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections import Counter
@@ -21,80 +22,60 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from speciesnet.engines import UnsupportedNetworkError
+from speciesnet.engines.graph import IMAGE, Function, GraphNetwork
 from speciesnet.engines.keras_file import check_shape, open_weights, read_config, unreadable
+from speciesnet.errors import ModelError
 
 Config = dict[str, Any]
 Weights = Sequence[NDArray[np.float32]]
 
 
-class KerasNetwork(nn.Module):
-    """A Keras network of one input and one output.
-
-    Args:
-        layers: The layers, in an order in which each comes after those that feed it.
-        inputs: For each layer the indices of the layers that feed it; the first has none.
-        classes: Number of outputs.
-    """
-
-    def __init__(
-        self, layers: Sequence[nn.Module], inputs: Sequence[Sequence[int]], classes: int
-    ) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.inputs = [list(sources) for sources in inputs]
-        self.classes = classes
-        self._last_use = {source: i for i, sources in enumerate(self.inputs) for source in sources}
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes)."""
-        outputs: dict[int, Tensor] = {}
-        x = images
-        for i, (layer, sources) in enumerate(zip(self.layers, self.inputs, strict=True)):
-            x = layer(*(outputs[source] for source in sources)) if sources else layer(x)
-            outputs[i] = x
-            for source in sources:
-                if self._last_use[source] == i:
-                    outputs.pop(source, None)
-        return x
-
-    def fuse(self) -> KerasNetwork:
-        """Folds batch norms into the convolutions before them; returns the network."""
-        for i, (layer, sources) in enumerate(zip(self.layers, self.inputs, strict=True)):
-            before = self.layers[sources[0]] if sources else None
-            if (
-                isinstance(layer, nn.BatchNorm2d)
-                and isinstance(before, _Convolution)
-                and before.activation.is_linear
-                and sum(sources[0] in others for others in self.inputs) == 1
-            ):
-                before.conv = nn.utils.fuse_conv_bn_eval(before.conv, layer)
-                self.layers[i] = nn.Identity()
-        return self
-
-
-def read_keras_network(path: Path) -> KerasNetwork:
+def read_keras_network(path: Path) -> GraphNetwork:
     """The network of a ``.keras`` file, in float32 and evaluation mode.
+
+    Batch norms are folded into the convolutions before them.
 
     Raises:
         ModelError: The file is damaged, or refers to code outside Keras.
-        UnsupportedNetworkError: A layer is not translated.
+        UnsupportedNetworkError: A layer, or how layers are joined, is not known here.
     """
     config = read_config(path)
     try:
-        layers, inputs, shape = _layers(config)
         # Reading all at once is many times faster than seeking in the archive.
-        with open_weights(path) as file, h5py.File(io.BytesIO(file.read())) as weights:
+        with open_weights(path) as file:
+            content = io.BytesIO(file.read())
+        weights = h5py.File(content)
+    except Exception as error:  # archives can be damaged in many ways
+        raise unreadable(path, error) from error
+    try:
+        with weights:
+            layers, inputs, shape = _layers(config)
             modules = [
                 _module(kind, options, _weights_of(weights, group))
                 for kind, options, group in layers
             ]
-        classes = _outputs(modules)
-    except UnsupportedNetworkError:
+        check_shape(path, shape)
+        _fuse(modules, inputs)
+        return GraphNetwork(modules, inputs)
+    except (UnsupportedNetworkError, ModelError):
         raise
-    except Exception as error:  # files can be damaged in many ways
-        raise unreadable(path, error) from error
-    check_shape(path, shape)
-    return KerasNetwork(modules, inputs, classes).eval()
+    except Exception as error:  # nothing is known of how else a file may be put together
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UnsupportedNetworkError(f"a part that is not understood ({reason})") from error
+
+
+def _fuse(modules: list[nn.Module], inputs: Sequence[Sequence[int]]) -> None:
+    """Folds batch norms into the convolutions before them."""
+    for i, (module, sources) in enumerate(zip(modules, inputs, strict=True)):
+        before = modules[sources[0]]
+        if (
+            isinstance(module, nn.BatchNorm2d)
+            and isinstance(before, _Convolution)
+            and before.activation.is_linear
+            and sum(sources[0] in others for others in inputs) == 1
+        ):
+            before.conv = nn.utils.fuse_conv_bn_eval(before.conv.eval(), module.eval())
+            modules[i] = nn.Identity()
 
 
 def _layers(
@@ -118,7 +99,7 @@ def _layers(
         calls = layer["inbound_nodes"]
         if len(calls) != (kind != "InputLayer") or (kind == "InputLayer") != (i == 0):
             raise UnsupportedNetworkError(f"{options['name']}, which is called {len(calls)} times")
-        sources = [indices[call[0]] for node in calls for call in node]
+        sources = [indices[call[0]] for node in calls for call in node] or [IMAGE]
         if any(source >= i for source in sources):
             raise UnsupportedNetworkError(f"{options['name']}, which comes before what feeds it")
         inputs.append(sources)
@@ -136,13 +117,6 @@ def _weights_of(file: h5py.File, group: str) -> Weights:
     if variables is None:
         return []
     return [np.asarray(variables[str(i)], np.float32) for i in range(len(variables))]
-
-
-def _outputs(modules: Sequence[nn.Module]) -> int:
-    dense = [module for module in modules if isinstance(module, nn.Linear)]
-    if not dense:
-        raise UnsupportedNetworkError("an output that no dense layer makes")
-    return dense[-1].out_features
 
 
 class _Activation(nn.Module):
@@ -220,41 +194,6 @@ class _Convolution(nn.Module):
         return self.activation(self.conv(x))
 
 
-class _GlobalAverage(nn.Module):
-    def __init__(self, keepdims: bool) -> None:
-        super().__init__()
-        self._keepdims = keepdims
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3), keepdim=self._keepdims)
-
-
-class _ToPixel(nn.Module):
-    """A vector (batch, channels) as an image of one pixel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.reshape(x.shape[0], -1, 1, 1)
-
-
-class _Add(nn.Module):
-    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
-        for other in others:
-            first = first + other
-        return first
-
-
-class _Multiply(nn.Module):
-    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
-        for other in others:
-            first = first * other
-        return first
-
-
-class _Concatenate(nn.Module):
-    def forward(self, *parts: Tensor) -> Tensor:
-        return torch.cat(parts, 1)
-
-
 class _Dense(nn.Linear):
     def __init__(self, options: Config, weights: Weights) -> None:
         super().__init__(*weights[0].shape, bias=options["use_bias"])
@@ -314,17 +253,19 @@ def _module(kind: str, options: Config, weights: Weights) -> nn.Module:
         return _Activation(options["activation"])
     if kind == "GlobalAveragePooling2D":
         _require(options, data_format="channels_last")
-        return _GlobalAverage(options["keepdims"])
+        keep = options["keepdims"]
+        return Function(lambda x: x.mean((2, 3), keepdim=keep))
     if kind in ("AveragePooling2D", "MaxPooling2D"):
         _require(options, data_format="channels_last", padding="valid")
         pooling = nn.AvgPool2d if kind == "AveragePooling2D" else nn.MaxPool2d
         return pooling(tuple(options["pool_size"]), tuple(options["strides"]))
     if kind == "Reshape" and list(options["target_shape"][:-1]) == [1, 1]:
-        return _ToPixel()
+        return Function(lambda x: x.reshape(x.shape[0], -1, 1, 1))
     if kind == "Concatenate" and options["axis"] in (-1, 3):
-        return _Concatenate()
+        return Function(lambda *parts: torch.cat(parts, 1))
     if kind == "Dense":
         return _Dense(options, weights)
     if kind in ("Add", "Multiply"):
-        return _Add() if kind == "Add" else _Multiply()
+        operation = torch.add if kind == "Add" else torch.mul
+        return Function(lambda *parts: functools.reduce(operation, parts))
     raise UnsupportedNetworkError(f"{options['name']} of class {kind}")

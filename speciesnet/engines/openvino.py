@@ -5,6 +5,7 @@ It runs networks that were converted once; see ``openvino_cache``.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines import EngineOptions, UnsupportedNetworkError
+from speciesnet.engines import EngineOptions, Precision, UnsupportedNetworkError
 from speciesnet.engines.keras_file import INPUT_SHAPE
-from speciesnet.engines.openvino_cache import ConvertedNetwork, Facts, converted, openvino
+from speciesnet.engines.openvino_cache import (
+    ConvertedNetwork,
+    Facts,
+    load_converted,
+    openvino,
+)
 from speciesnet.errors import ModelError
 
 if TYPE_CHECKING:
@@ -34,15 +40,17 @@ class OpenVinoDetector:
     """
 
     def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
-        network = converted(checkpoint, _convert_detector)
-        self._anchors = [np.array(anchors, np.float32) for anchors in network.facts["anchors"]]
-        self._strides: list[float] = network.facts["strides"]
-        self.image_size = IMAGE_SIZE
-        self.stride = int(max(self._strides))
-        self.stretches = False
-        self.batch_size = 1
+        _check(options)
+        self.image_size, self.stretches, self.batch_size = IMAGE_SIZE, False, 1
         self.name, self.on_cpu = f"openvino {options.precision}", True
-        self._run = _compiled(network, options)
+        self._options = options
+        load_converted(checkpoint, _convert_detector, self._load)
+
+    def _load(self, converted: ConvertedNetwork) -> None:
+        self._anchors = [np.array(anchors, np.float32) for anchors in converted.facts["anchors"]]
+        self._strides: list[float] = converted.facts["strides"]
+        self.stride = int(max(self._strides))
+        self._run = _compiled(converted, self._options.precision)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine``."""
@@ -59,10 +67,14 @@ class OpenVinoClassifier:
     """
 
     def __init__(self, path: Path, options: EngineOptions) -> None:
-        network = converted(path, _convert_classifier)
-        self.classes: int = network.facts["classes"]
+        _check(options)
         self.name, self.on_cpu = f"openvino {options.precision}", True
-        self._run = _compiled(network, options)
+        self._options = options
+        load_converted(path, _convert_classifier, self._load)
+
+    def _load(self, converted: ConvertedNetwork) -> None:
+        self.classes: int = converted.facts["classes"]
+        self._run = _compiled(converted, self._options.precision)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``ClassifierEngine``."""
@@ -90,11 +102,8 @@ def decode(
     return boxes.reshape(batch, -1, values)
 
 
-def _compiled(
-    network: ConvertedNetwork, options: EngineOptions
-) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
-    """The network, ready to run on this machine's CPU."""
-    core = openvino.Core()
+def _check(options: EngineOptions) -> None:
+    """Raises ``ModelError`` for what this engine cannot do here."""
     if options.device not in (None, "cpu"):
         raise ModelError(f"The engine openvino runs on the CPU, not on {options.device!r}.")
     if options.precision not in precisions():
@@ -102,16 +111,21 @@ def _compiled(
             f"This CPU does not compute in {options.precision} with the engine openvino; give "
             f"--precision {' or '.join(precisions())}."
         )
-    model = core.compile_model(
-        network.network,
-        "CPU",
-        {"INFERENCE_PRECISION_HINT": _PRECISIONS[options.precision], "PERFORMANCE_HINT": "LATENCY"},
-    )
+
+
+def _compiled(
+    converted: ConvertedNetwork, precision: Precision
+) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+    """The network, ready to run on this machine's CPU, for one thread at a time."""
+    hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    model = openvino.Core().compile_model(converted.network, "CPU", hints)
     request = model.create_infer_request()
+    lock = threading.Lock()
 
     def run(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        results = request.infer([images], share_inputs=True)
-        return [np.array(results[i], np.float32) for i in range(len(model.outputs))]
+        with lock:
+            results = request.infer([images], share_inputs=True)
+            return [np.array(results[i], np.float32) for i in range(len(model.outputs))]
 
     return run
 

@@ -2,24 +2,30 @@
 
 A converted network lies in a folder named after everything that it follows from: the source file's
 content, and the versions of what converts it. So it is never stale, and needs no framework.
+Folders of older versions can be deleted at any time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
+import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import logging
+from filelock import FileLock
 
+from speciesnet import __version__
 from speciesnet.downloads import cache_folder
+from speciesnet.engines import version_of
+from speciesnet.errors import ModelError
 
 # OpenVINO reports its first import to its maker; without this package it does not.
 _earlier = sys.modules.get("openvino_telemetry")
@@ -32,11 +38,13 @@ finally:
     else:
         sys.modules["openvino_telemetry"] = _earlier
 
-CONVERSION = 1  # to be counted up when the conversion here changes
 _NETWORK, _WEIGHTS, _FACTS = "network.xml", "network.bin", "facts.json"
 _HASH_CHUNK = 2**22  # bytes
 
 Facts = dict[str, Any]
+_CONVERTING = threading.Lock()
+
+T = TypeVar("T")
 Conversion = Callable[[Path], tuple[openvino.Model, Facts]]
 
 
@@ -54,79 +62,96 @@ class ConvertedNetwork:
     facts: Facts
 
 
-def converted(source: Path, convert: Conversion) -> ConvertedNetwork:
-    """The converted network of a file, from the cache if it is there and whole.
+def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedNetwork], T]) -> T:
+    """Loads the converted network of a file, from the cache if it is there and whole.
 
     Args:
-        source: A checkpoint or a ``.keras`` file.
+        source: A detector's or a classifier's file.
         convert: Makes the network, and what else is to be kept of it, which must be JSON.
+        load: Makes the network ready to run; fails where what the cache holds is damaged.
 
     Raises:
         ModelError: The file cannot be read.
     """
     folder = cache_folder() / "openvino" / _key(source)
-    if (found := _read(folder)) is not None:
-        return found
-    network, facts = convert(source)
-    logging.info("%s was converted for this machine, once.", source.name)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return _load(folder, load)
+    # One after the other: conversions need much memory, and change settings of the whole process.
+    with _CONVERTING, _locked(folder):
+        with suppress(FileNotFoundError, NotADirectoryError):  # another process was first
+            return _load(folder, load)
+        network, facts = convert(source)
+        logging.info("%s was converted for this machine, once.", source.name)
+        try:
+            _write(network, facts, folder)
+        except (OSError, RuntimeError) as error:  # OpenVINO raises the latter when a disk is full
+            logging.warning(
+                "The converted network cannot be kept in %s (%s): later runs start slowly, too.",
+                folder.parent,
+                str(error).strip().splitlines()[0],
+            )
+            return load(ConvertedNetwork(network, facts))
+    return _load(folder, load)
+
+
+def _load(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
+    """Loads what lies in a folder; raises ``FileNotFoundError`` where that is not whole."""
+    content = (folder / _FACTS).read_text(encoding="utf-8")
     try:
-        _write(network, facts, folder)
-    except (OSError, RuntimeError) as error:  # OpenVINO raises the latter when a disk is full
-        logging.warning(
-            "The converted network cannot be kept in %s (%s): later runs start slowly, too.",
-            folder.parent,
-            str(error).strip().splitlines()[0],
-        )
-        return ConvertedNetwork(network, facts)
-    return ConvertedNetwork(folder / _NETWORK, facts)
+        facts = json.loads(content)
+        for name, size in facts["sizes"].items():
+            if (folder / name).stat().st_size != size:
+                raise ValueError(f"{name} has another size")
+        return load(ConvertedNetwork(folder / _NETWORK, facts["facts"]))
+    except ModelError:
+        raise
+    except Exception as error:  # OpenVINO raises its own for what it cannot read
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        logging.warning("%s is damaged (%s) and is made again.", folder, reason)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise FileNotFoundError(folder) from error
 
 
 def _key(source: Path) -> str:
+    """Everything that the converted network follows from, in a word."""
     digest = hashlib.sha256()
     with source.open("rb") as file:
         while chunk := file.read(_HASH_CHUNK):
             digest.update(chunk)
-    for package in ("openvino", "torch"):
-        digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
-    digest.update(f"conversion {CONVERSION}".encode())
+    versions = [__version__, openvino.__version__, version_of("torch")]
+    digest.update(repr(versions).encode())
     return digest.hexdigest()[:32]
 
 
-def _read(folder: Path) -> ConvertedNetwork | None:
-    """What lies in a folder, unless it is missing or cut off."""
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from making the same network, where files can be locked at all."""
+    lock = FileLock(f"{folder}.lock")
     try:
-        content = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        sizes, facts = content["sizes"], content["facts"]
-        if any((folder / name).stat().st_size != size for name, size in sizes.items()):
-            raise ValueError("its size is another")
-        return ConvertedNetwork(folder / _NETWORK, facts)
-    except (FileNotFoundError, NotADirectoryError):
-        if folder.exists():
-            logging.warning("%s is not whole and is made again.", folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        logging.warning("%s is damaged (%s) and is made again.", folder, error)
-    return None
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(network: openvino.Model, facts: Facts, folder: Path) -> None:
-    """Writes into a folder of its own first: another process may be doing the same."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    """Writes into a folder of its own first, so that what has its name is whole."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    part.mkdir(parents=True)
     try:
         openvino.save_model(network, part / _NETWORK, compress_to_fp16=False)
         sizes = {name: (part / name).stat().st_size for name in (_NETWORK, _WEIGHTS)}
         (part / _FACTS).write_text(json.dumps({"sizes": sizes, "facts": facts}), encoding="utf-8")
-        _put_in_place(part, folder)
+        for path in part.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _put_in_place(part: Path, folder: Path) -> None:
-    if folder.exists() and _read(folder) is None:
-        shutil.rmtree(folder, ignore_errors=True)  # damaged
-    try:
-        part.rename(folder)
-    except OSError:
-        if _read(folder) is None:
-            raise
-        # Another process was first; what it wrote is the same.

@@ -6,6 +6,7 @@ given; whatever is not expected is refused by name.
 
 from __future__ import annotations
 
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ import torch
 from torch import Tensor
 
 from speciesnet.errors import ModelError
+
+# torch keeps what it allows in one place for all threads, and both networks may load at once.
+LOADING = threading.RLock()
 
 
 class Record:
@@ -81,13 +85,15 @@ def _safe_globals(allowed: list[Any]) -> Iterator[None]:
 
     What other code of this process has allowed is put back afterwards.
     """
-    earlier = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    try:
-        with torch.serialization.safe_globals(allowed):
-            yield
-    finally:
-        torch.serialization.add_safe_globals(earlier)
+    with LOADING:
+        earlier = torch.serialization.get_safe_globals()
+        torch.serialization.clear_safe_globals()
+        try:
+            with torch.serialization.safe_globals(allowed):
+                yield
+        finally:
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(earlier)
 
 
 def check_archive(path: Path, what: str) -> None:
@@ -95,7 +101,7 @@ def check_archive(path: Path, what: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # archives can be damaged in many ways
         raise _damaged(path, what, error) from error
     if damaged:
         raise _damaged(path, what, ValueError(f"{damaged} in it does not have its checksum"))

@@ -40,7 +40,9 @@ class TorchDetector:
         if options.precision != "fp32":
             # In float32 batch norms stay apart: folding them in moves boxes by a pixel now and then.
             network.fuse()
+        anchors = network.detect.anchors
         self._network, self._type = prepared(network, self.device, options.precision)
+        self._network.detect.anchors = anchors.to(self.device)  # never in lower precision
         self.name = f"torch {options.precision} on {self.device}"
         self.on_cpu = self.device.type == "cpu"
         self._fitting = FittingBatches(self._boxes)
@@ -50,7 +52,7 @@ class TorchDetector:
         return self._fitting(images)
 
     def _boxes(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with inference(self.device):
+        with inference():
             logits = self._network(to_device(images, self.device, self._type))
             boxes = self._network.detect.decode([scale.float() for scale in logits])
             return boxes.cpu().numpy()
@@ -67,7 +69,7 @@ class TorchClassifier:
     def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
         self.device = torch_device(options.device)
-        network = read_classifier_network(path).fuse()
+        network = read_classifier_network(path)
         self.classes = network.classes
         self._network, self._type = prepared(network, self.device, options.precision)
         self.name = f"torch {options.precision} on {self.device}"
@@ -79,6 +81,6 @@ class TorchClassifier:
         return self._fitting(images)
 
     def _logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with inference(self.device):
+        with inference():
             batch = to_device(images, self.device, self._type)
             return self._network(batch).float().cpu().numpy()

@@ -23,7 +23,7 @@ from speciesnet.engines.devices import (
     to_device,
     torch_device,
 )
-from speciesnet.engines.pickled import check_archive
+from speciesnet.engines.pickled import LOADING, check_archive
 from speciesnet.errors import ModelError
 
 DEFAULT_IMAGE_SIZE = 1280  # pixels, where the checkpoint does not say what it was trained at
@@ -59,7 +59,7 @@ class UltralyticsEngine:
         return self._fitting(images)
 
     def _boxes(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with inference(self.device):
+        with inference():
             output = self._network(to_device(images, self.device, self._type))
             boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
             if self._is_transformer:  # centre and size relative to the image, score, class
@@ -84,7 +84,7 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
     """The network in float32 and evaluation mode, and the size that it was trained at."""
     check_archive(checkpoint, "detector")
     try:
-        with _kept_to_itself():
+        with LOADING, _kept_to_itself():
             from ultralytics.nn.tasks import torch_safe_load
 
             # Only known classes are made again from the pickle, and none of its code is run.

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Generator, Iterator
 
 import speciesnet
-from speciesnet.engines import has_module
+from speciesnet.engines import EngineOptions
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 
@@ -80,12 +80,10 @@ def _tensorflow_report() -> Generator[str, None, int]:
 
 
 def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
-    if torch_gpus:
-        yield "Both networks run on the GPU (engine torch)."
-    elif has_module("openvino"):
-        yield "Both networks run on the CPU (engine openvino)."
-    else:
-        yield "Both networks run on the CPU (engine torch); pip install openvino for a faster one."
+    engine = "openvino" if EngineOptions().takes_openvino else "torch"
+    yield f"Both networks run on the {'GPU' if torch_gpus else 'CPU'} (engine {engine})."
+    if not torch_gpus and engine == "torch":
+        yield "pip install openvino makes them faster."
     if not torch_gpus:
         yield (
             "If this machine has an NVIDIA card: see that nvidia-smi lists it and that its driver is "
@@ -93,7 +91,7 @@ def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
             "PyTorch with CUDA on Linux; on Windows take the command that pytorch.org names."
         )
     elif not tensorflow_gpus:
-        yield "That TensorFlow sees no GPU does not matter: it is used for neither network."
+        yield "That TensorFlow sees no GPU does not matter: it is used only for unusual classifiers."
 
 
 def cli() -> None:

@@ -37,13 +37,15 @@ def test_full_memory_halves_the_batch_and_goes_on() -> None:
 
 
 def test_memory_too_small_for_one_image_is_said_so() -> None:
+    card = Card(holds=0)
     with pytest.raises(ModelError, match="does not hold the network and one image"):
-        FittingBatches(Card(holds=0))(images(4))
+        FittingBatches(card)(images(4))
+    assert card.tried == [4, 2, 1, 1]
 
 
 def test_settings_of_the_callers_thread_are_put_back() -> None:
     tiny = torch.tensor([1e-39])
-    with inference(torch.device("cpu")):
+    with inference():
         assert torch.is_inference_mode_enabled()
         assert (tiny * 1).item() == 0
     assert not torch.is_inference_mode_enabled()

@@ -112,7 +112,7 @@ def test_tensorflow_does_not_run_it(tmp_path: Path) -> None:
         load_classifier_engine(tmp_path / "classifier.pt", EngineOptions("tensorflow"))
 
 
-class _Trap:
+class _Trap(torch.nn.Module):
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("trapped",)
 
@@ -120,7 +120,7 @@ class _Trap:
 def test_file_that_runs_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     module = efficientnet(tmp_path / "classifier.pt")
-    module.note = _Trap()  # type: ignore[assignment]
+    module.note = _Trap()
     torch.save(module, "trap.pt")
     with pytest.raises(ModelError, match=r"trap.pt asks to run \w+.mkdir"):
         load_classifier_engine(tmp_path / "trap.pt")
@@ -130,7 +130,7 @@ def test_file_that_runs_code_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 def test_source_of_the_graph_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     module: Any = efficientnet(tmp_path / "classifier.pt")
-    reduce = type(module).__reduce__
+    reduce: Any = type(module).__reduce__
 
     def with_other_source(self: Any) -> Any:
         function, (body, imports) = reduce(self)

@@ -27,7 +27,7 @@ def boxes(checkpoint: Path) -> np.ndarray:
 
 
 def entries(cache: Path) -> list[Path]:
-    return sorted((cache / "openvino").iterdir())
+    return sorted(path for path in (cache / "openvino").iterdir() if path.is_dir())
 
 
 def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path) -> None:
@@ -53,7 +53,13 @@ def test_changed_checkpoint_is_another_network(
 
 
 @pytest.mark.parametrize(
-    ("name", "damage"), [("network.bin", "cut"), ("network.xml", "gone"), ("facts.json", "cut")]
+    ("name", "damage"),
+    [
+        ("network.bin", "cut"),
+        ("network.xml", "gone"),
+        ("network.xml", "zeros"),
+        ("facts.json", "cut"),
+    ],
 )
 def test_damaged_entry_is_made_again(
     yolov5_checkpoint: Path, cache: Path, name: str, damage: str
@@ -62,6 +68,8 @@ def test_damaged_entry_is_made_again(
     (entry,) = entries(cache)
     if damage == "cut":
         (entry / name).write_bytes((entry / name).read_bytes()[:-100])
+    elif damage == "zeros":
+        (entry / name).write_bytes(bytes((entry / name).stat().st_size))
     else:
         (entry / name).unlink()
     assert np.array_equal(boxes(yolov5_checkpoint), first)
@@ -77,6 +85,26 @@ def test_cache_that_cannot_be_written_is_done_without(
     cache.write_text("a file is in the way of the folder")
     np.testing.assert_allclose(boxes(yolov5_checkpoint), first, rtol=1e-4, atol=1e-3)
     assert "cannot be kept" in caplog.text
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+def test_folder_that_is_read_only_is_done_without(yolov5_checkpoint: Path, cache: Path) -> None:
+    cache.mkdir()
+    cache.chmod(0o500)
+    assert boxes(yolov5_checkpoint).size
+    cache.chmod(0o700)
+
+
+def test_half_written_entry_of_a_killed_process_is_cleared(
+    yolov5_checkpoint: Path, cache: Path
+) -> None:
+    boxes(yolov5_checkpoint)
+    (entry,) = entries(cache)
+    entry.rename(entry.with_name(f"{entry.name}.part"))
+    boxes(yolov5_checkpoint)
+    assert entries(cache) == [entry]
 
 
 def test_two_processes_at_once_both_get_it(yolov5_checkpoint: Path, cache: Path) -> None:
