@@ -106,6 +106,7 @@ class SpeciesNetClassifier:
         force_model_download: Downloads the package again.
         engine: What runs the network; see ``EngineOptions``.
         precision: Of the network's numbers; see ``EngineOptions``.
+        threads: Of the processor; see ``EngineOptions``.
 
     Raises:
         ModelError: The package or its classifier cannot be read.
@@ -121,13 +122,14 @@ class SpeciesNetClassifier:
         *,
         engine: Engine = "auto",
         precision: Precision = "fp32",
+        threads: int | None = None,
     ) -> None:
         self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.labels = self.model_info.read_lines("classifier_labels")
         _check_labels(self.labels, self.model_info.classifier_labels)
         self.target_labels = _read_targets(target_species_txt, self.labels)
         self.engine: ClassifierEngine = load_classifier_engine(
-            self.model_info.classifier, EngineOptions(engine, precision, device)
+            self.model_info.classifier, EngineOptions(engine, precision, device, threads)
         )
         if self.engine.classes != len(self.labels):
             raise ModelError(

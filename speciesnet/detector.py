@@ -195,6 +195,7 @@ class SpeciesNetDetector:
         device: "cpu", "cuda", "mps" or None for the best there is.
         engine: What runs the network; see ``EngineOptions``.
         precision: Of the network's numbers; see ``EngineOptions``.
+        threads: Of the processor; see ``EngineOptions``.
 
     Raises:
         ModelError: The package or its detector cannot be read.
@@ -207,10 +208,11 @@ class SpeciesNetDetector:
         *,
         engine: Engine = "auto",
         precision: Precision = "fp32",
+        threads: int | None = None,
     ) -> None:
         self.model_info = ModelInfo.of(model_name)
         self.engine: DetectorEngine = load_detector_engine(
-            self.model_info.detector_path(), EngineOptions(engine, precision, device)
+            self.model_info.detector_path(), EngineOptions(engine, precision, device, threads)
         )
 
     @property

@@ -72,6 +72,7 @@ class RunOptions(TypedDict, total=False):
         admin1_region: State or province of all images; needs a country.
         run_mode: ``multi_thread`` (default), ``multi_process`` or ``single_thread``.
         batch_size: Images that a network takes at once (default 8).
+        readers: Threads or processes that read images; None is as many as there are cores, at most 8.
         progress_bars: Whether to show them (default False).
         profile: Where the seconds of each stage are added up.
         predictions_json: File to write, which a later run goes on with; the default answers a dict.
@@ -89,6 +90,7 @@ class RunOptions(TypedDict, total=False):
     admin1_region: str | None
     run_mode: RunMode
     batch_size: int
+    readers: int | None
     progress_bars: bool
     profile: Profile | None
     predictions_json: str | None
@@ -111,6 +113,7 @@ class SpeciesNet:
         precision: ``fp32``, the reference; ``bf16`` or ``fp16``; or ``auto``: a lower one where this
             machine computes in it and it decides as float32 does on the first images of a run.
         device: "cpu", "cuda", "mps" or None for the best there is.
+        threads: Of the processor, for a network on it; None is all cores.
 
     Raises:
         ModelError: The package cannot be found or is broken.
@@ -129,6 +132,7 @@ class SpeciesNet:
         engine: str = "auto",
         precision: Precision | Literal["auto"] = "auto",
         device: str | None = None,
+        threads: int | None = None,
     ) -> None:
         if components not in _STAGES:
             raise InputError(f"components is {components!r}; it must be {', '.join(_STAGES)}.")
@@ -144,6 +148,7 @@ class SpeciesNet:
         self._run_mode: RunMode = "multi_process" if multiprocessing else "multi_thread"
         self._engines = engine_of_each_stage(engine)
         self._device = device
+        self._threads = threads
         self._wants_trial = precision == "auto"
         chosen: Precision = "fp32" if precision == "auto" else precision
         self._precisions: dict[str, Precision] = dict.fromkeys(("detector", "classifier"), chosen)
@@ -156,6 +161,7 @@ class SpeciesNet:
             self._device,
             engine=self._engines[0],
             precision=self._precisions["detector"],
+            threads=self._threads,
         )
 
     @cached_property
@@ -167,6 +173,7 @@ class SpeciesNet:
             self._device,
             engine=self._engines[1],
             precision=self._precisions["classifier"],
+            threads=self._threads,
         )
 
     @cached_property
@@ -226,7 +233,7 @@ class SpeciesNet:
         inputs: dict[str, Any] = dict(options)
         run_options = {
             key: inputs.pop(key)
-            for key in ("run_mode", "batch_size", "progress_bars", "profile")
+            for key in ("run_mode", "batch_size", "readers", "progress_bars", "profile")
             if key in inputs
         }
         predictions_json = inputs.pop("predictions_json", None)
@@ -280,11 +287,12 @@ class SpeciesNet:
         *,
         run_mode: RunMode | None = None,
         batch_size: int = 8,
+        readers: int | None = None,
         progress_bars: bool = False,
         profile: Profile | None = None,
     ) -> None:
         """Predicts the images that an output still lacks; arguments as those of the verbs."""
-        self._check_options(components, run_mode, batch_size)
+        self._check_options(components, run_mode, batch_size, readers)
         paths = output.remaining
         if not paths:
             return
@@ -292,6 +300,7 @@ class SpeciesNet:
             "known_detections": detections,
             "run_mode": run_mode or self._run_mode,
             "batch_size": batch_size,
+            "readers": readers,
         }
         if self._wants_trial and components != "ensemble":
             self._settle_precision(output, paths, components, pipeline_options)
@@ -410,7 +419,11 @@ class SpeciesNet:
                 logging.info("The %s runs on %s.", stage, getattr(self, stage).engine.name)
 
     def _check_options(
-        self, components: Components, run_mode: RunMode | None, batch_size: int
+        self,
+        components: Components,
+        run_mode: RunMode | None,
+        batch_size: int,
+        readers: int | None,
     ) -> None:
         if self.components not in ("all", components):
             raise InputError(
@@ -421,6 +434,8 @@ class SpeciesNet:
             raise InputError(f"run_mode is {run_mode!r}; it must be one of {', '.join(RUN_MODES)}.")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1.")
+        if readers is not None and readers < 1:
+            raise InputError(f"readers is {readers}; it must be at least 1.")
 
     def _record(self, photo: Photo, components: Components, instance: Instance) -> Record:
         if components == "detector":

@@ -15,7 +15,7 @@ import queue
 import signal
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -39,6 +39,7 @@ from speciesnet.records import Record
 MAX_READERS = 8
 READ_AHEAD = 2  # images for each reader that are being read, or decoded and waiting ...
 READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but for a single one
+SHAPES_AHEAD = 2  # batches of images among which those of one shape are looked for
 ASSUMED_BYTES = 2**26  # of the first images, whose size is not known yet
 
 Turn = AbstractContextManager[Any]  # entered by a network while it computes
@@ -84,6 +85,7 @@ def run(
     known_detections: Mapping[str, Record] | None = None,
     run_mode: RunMode = "multi_thread",
     batch_size: int = 8,
+    readers: int | None = None,
     progress: Progress = lambda stage: None,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
@@ -97,6 +99,7 @@ def run(
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
         batch_size: Images that a network takes at once, where batches pay.
+        readers: Threads or processes that read images; None is as many as there are cores, at most 8.
         progress: Told of each image that leaves a stage.
         profile: Where the seconds of each stage are added up.
 
@@ -113,7 +116,7 @@ def run(
     # Two networks at once on one processor take longer than one after the other.
     shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
     turn: Turn = threading.Lock() if shared else nullcontext()
-    photos: Generator[Photo, None, None] = _read(filepaths, read, run_mode, profile)
+    photos: Generator[Photo, None, None] = _read(filepaths, read, run_mode, readers, profile)
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
         photos = _detect(photos, detector, batch_size, progress, profile, turn)
@@ -149,7 +152,11 @@ def read_photo(
 
 
 def _read(
-    filepaths: Iterable[str], read: Callable[[str], Photo], run_mode: RunMode, profile: Profile
+    filepaths: Iterable[str],
+    read: Callable[[str], Photo],
+    run_mode: RunMode,
+    readers: int | None,
+    profile: Profile,
 ) -> Generator[Photo, None, None]:
     if run_mode == "single_thread":
         for photo in map(read, filepaths):
@@ -157,7 +164,7 @@ def _read(
             yield photo
             del photo  # or this frame holds the image until the next one is asked for
         return
-    workers = min(_cores(), MAX_READERS)
+    workers = readers or min(_cores(), MAX_READERS)
     if run_mode == "multi_process":
         # Not a fork: the frameworks' threads do not survive one.
         executor: Executor = ProcessPoolExecutor(
@@ -223,19 +230,22 @@ def _detect(
     profile: Profile,
     turn: Turn,
 ) -> Generator[Photo, None, None]:
-    """Images of one letterboxed shape in a row go through the network together."""
-
-    def shape(photo: Photo) -> tuple[int, ...] | None:
-        return photo.letterboxed.arr.shape if photo.letterboxed else None
-
-    for batch in _batches(photos, min(detector.engine.batch_size, batch_size), key=shape):
-        with turn, profile.timing("detector"):
-            boxes = iter(detector.detect([p.letterboxed for p in batch if p.letterboxed]))
-        for photo in batch:
+    """Images of one letterboxed shape go through the network together."""
+    size = min(detector.engine.batch_size, batch_size)
+    # Portraits and landscapes alternate: from a few images ahead, each shape fills batches of its own.
+    for window in _batches(photos, size * SHAPES_AHEAD if size > 1 else 1):
+        shapes: dict[tuple[int, ...], list[Photo]] = defaultdict(list)
+        for photo in window:
             if photo.letterboxed:
-                photo.detections, photo.letterboxed = next(boxes), None
+                shapes[photo.letterboxed.arr.shape].append(photo)
+        for batch in itertools.chain.from_iterable(_batches(s, size) for s in shapes.values()):
+            with turn, profile.timing("detector"):
+                boxes = detector.detect([p.letterboxed for p in batch if p.letterboxed])
+            for photo, found in zip(batch, boxes, strict=True):
+                photo.detections, photo.letterboxed = found, None
+        for _ in window:
             progress("Detector")
-        yield from batch
+        yield from window
 
 
 def _crop(
@@ -279,15 +289,10 @@ def _classify(
         yield from batch
 
 
-def _batches(
-    photos: Iterable[Photo], size: int, key: Callable[[Photo], Any] = lambda photo: None
-) -> Iterator[list[Photo]]:
-    """Photos in a row with the same key, at most ``size`` together."""
+def _batches(photos: Iterable[Photo], size: int) -> Iterator[list[Photo]]:
+    """Photos in a row, at most ``size`` together."""
     batch: list[Photo] = []
     for photo in photos:
-        if batch and key(photo) != key(batch[0]):
-            yield batch
-            batch = []
         batch.append(photo)
         if len(batch) == size:
             yield batch

@@ -58,9 +58,11 @@ def test_photos_come_in_order_whatever_fails(pictures: list[str], run_mode: Any)
 
 def test_batches_hold_one_shape_and_are_not_too_large(pictures: list[str]) -> None:
     detector: Any = Counting(batch_size=4)
-    list(pipeline.run(pictures, detector=detector, batch_size=8))
-    assert all(len(set(batch)) == 1 and len(batch) <= 4 for batch in detector.batches)
-    assert [len(batch) for batch in detector.batches] == [4, 2, 4, 2]
+    alternating = [path for pair in zip(pictures[:6], pictures[6:], strict=True) for path in pair]
+    photos = list(pipeline.run(alternating, detector=detector, batch_size=8))
+    assert [photo.filepath for photo in photos] == alternating
+    assert all(len(set(batch)) == 1 for batch in detector.batches)
+    assert [len(batch) for batch in detector.batches] == [4, 4, 2, 2]
 
 
 def test_each_image_that_leaves_a_stage_is_told(pictures: list[str]) -> None:
@@ -107,7 +109,7 @@ def test_large_images_are_read_one_at_a_time(
             yield path
 
     monkeypatch.setattr(pipeline, "READ_AHEAD_BYTES", 3000)  # an image has 2400
-    photos = pipeline._read(paths(), pipeline.read_photo, "multi_thread", Profile())
+    photos = pipeline._read(paths(), pipeline.read_photo, "multi_thread", None, Profile())
     counts = [len(asked) for _ in photos]
     assert counts == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12]
 

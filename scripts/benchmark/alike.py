@@ -10,16 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import ENGINES
 from speciesnet import SpeciesNet
-from speciesnet.precision import BOX_CONFIDENCE, first_difference
-
-ENGINES = (
-    ("torch,tensorflow", "fp32"),
-    ("torch", "fp32"),
-    ("openvino", "fp32"),
-    ("torch", "bf16"),
-    ("openvino", "bf16"),
-)
+from speciesnet.precision import first_difference
 
 
 def records_of(model: str, folder: str, country: str | None, engine: str, precision: Any) -> Any:
@@ -40,16 +33,16 @@ def nearest(box: dict[str, Any], others: list[dict[str, Any]]) -> tuple[float, f
     return best
 
 
-def row(name: str, reference: Any, found: Any) -> str:
+def row(name: str, reference: Any, found: Any, confidence: float) -> str:
     """A line of the table."""
     boxes = [
         nearest(box, two.get("detections", []))
         for one, two in zip(reference, found, strict=True)
         for box in one.get("detections", [])
-        if box["conf"] > BOX_CONFIDENCE
+        if box["conf"] > confidence
     ]
-    pixels = np.array([apart * 1280 for apart, _ in boxes] or [0.0])
-    confidences = np.array([off for _, off in boxes] or [0.0])
+    pixels = np.array([apart * 1280 for apart, _ in boxes])
+    confidences = np.array([off for _, off in boxes])
     scores = np.array(
         [
             max(
@@ -67,12 +60,12 @@ def row(name: str, reference: Any, found: Any) -> str:
     )
     cells = [
         name,
-        f"{(pixels <= 2).mean():.1%} of {len(boxes)}",
-        f"{np.median(pixels):.2f}",
-        f"{np.median(confidences):.4f}",
-        f"{confidences.max():.4f}",
-        f"{np.median(scores):.5f}",
-        f"{scores.max():.5f}",
+        f"{(pixels <= 2).sum()} of {len(boxes)}",
+        f"{np.median(pixels):.2f}" if boxes else "",
+        f"{np.median(confidences):.4f}" if boxes else "",
+        f"{confidences.max():.4f}" if boxes else "",
+        f"{np.median(scores):.5f}" if len(scores) else "",
+        f"{scores.max():.5f}" if len(scores) else "",
         f"{same} of {len(reference)}",
         "no" if first_difference(reference, found) else "yes",
     ]
@@ -85,6 +78,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--folders", required=True)
     parser.add_argument("--country")
+    parser.add_argument("--confidence", type=float, default=0.1, help="boxes above it are compared")
     parser.add_argument("--engines", nargs="*", help="only these, such as openvino:bf16")
     options = parser.parse_args()
     chosen = [tuple(e.split(":")) for e in options.engines or [":".join(e) for e in ENGINES]]
@@ -96,7 +90,7 @@ def main() -> None:
     for engine, precision in chosen:
         found = records_of(options.model, options.folders, options.country, engine, precision)
         reference = reference or found
-        print(row(f"{engine} {precision}", reference, found), flush=True)
+        print(row(f"{engine} {precision}", reference, found, options.confidence), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     PYTHONPATH=scripts python -m benchmark.speed --model PACKAGE --folders PHOTOGRAPHS
 
-Start-up is the time from the start of the process to the first record. ``--published PYTHON`` runs the
+Start-up is the time from the start of the process to the first record. ``--compare PYTHON`` runs the
 published program beside: an interpreter that has speciesnet 4.0.3 (which needs Python 3.11 or older,
 setuptools<80 and numpy<2).
 """
@@ -21,17 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark import ENGINES
 from speciesnet.instances import find_images
 from speciesnet.scripts.gpu_test import machine
 
-ENGINES = (
-    ("torch,tensorflow", "fp32"),
-    ("torch", "fp32"),
-    ("openvino", "fp32"),
-    ("torch", "bf16"),
-    ("openvino", "bf16"),
-    ("auto", "auto"),
-)
 STAGES = ("reading and decoding", "detector", "cropping", "classifier", "deciding", "writing")
 
 _OURS = """
@@ -135,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", required=True, help="model package")
     parser.add_argument("--folders", required=True, type=Path, help="folder of photographs")
-    parser.add_argument("--published", help="Python of an environment with speciesnet 4.0.3")
+    parser.add_argument("--compare", help="Python of an environment with speciesnet 4.0.3")
     parser.add_argument("--engines", nargs="*", help="only these, such as openvino:bf16")
     parser.add_argument(
         "--images", type=int, help="so many: the photographs again and again, under other names"
@@ -145,7 +138,7 @@ def main() -> None:
     photographs = [Path(path).resolve() for path in find_images([str(options.folders)])]
     folder = tempfile.TemporaryDirectory()
     paths = linked(photographs, options.images or len(photographs), Path(folder.name))
-    chosen = ENGINES
+    chosen = (*ENGINES, ("auto", "auto"))
     if options.engines:
         chosen = tuple(tuple(name.split(":")) for name in options.engines)  # type: ignore[assignment]
     print(machine())
@@ -155,8 +148,8 @@ def main() -> None:
         "peak memory (GiB) | seconds an image |\n|---|---|---|---|---|---|---|---|"
     )
     slowest = None
-    if options.published:
-        found = run(options.published, _PUBLISHED, model, paths)
+    if options.compare:
+        found = run(options.compare, _PUBLISHED, model, paths)
         slowest = found["seconds"] / len(paths) if found else None
         print(row("published 4.0.3", found, len(paths), slowest), flush=True)
     for engine, precision in chosen:

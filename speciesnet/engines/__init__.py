@@ -87,11 +87,13 @@ class EngineOptions:
             fastest one that this machine and the model allow.
         precision: Of the numbers inside the network; ``fp32`` is the reference.
         device: "cpu", "cuda", "mps" or None for the best there is.
+        threads: Of the processor, for a network on it; None is all cores.
     """
 
     engine: Engine = "auto"
     precision: Precision = "fp32"
     device: str | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

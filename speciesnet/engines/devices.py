@@ -12,7 +12,7 @@ from absl import logging
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from speciesnet.engines import Precision
+from speciesnet.engines import EngineOptions, Precision
 from speciesnet.errors import ModelError
 
 GPU_BATCH_SIZE = 64  # images at most; on a CPU a batch gains nothing and costs memory
@@ -66,9 +66,12 @@ def reduced_precision(device: torch.device) -> Precision | None:
 
 
 def prepared(
-    network: Network, device: torch.device, precision: Precision
+    network: Network, device: torch.device, options: EngineOptions
 ) -> tuple[Network, torch.dtype]:
     """A network on its device, and the type of its numbers; raises ``ModelError``."""
+    precision = options.precision
+    if options.threads:
+        torch.set_num_threads(options.threads)
     if precision == "fp16" and device.type == "cpu":
         raise ModelError("CPUs do not compute in fp16; give --precision bf16 or fp32.")
     if device.type == "cuda":  # for the whole process: the networks run side by side

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines import EngineOptions, Precision, UnsupportedNetworkError
+from speciesnet.engines import EngineOptions, UnsupportedNetworkError
 from speciesnet.engines.keras_file import INPUT_SHAPE
 from speciesnet.engines.openvino_cache import (
     ConvertedNetwork,
@@ -50,7 +50,7 @@ class OpenVinoDetector:
         self._anchors = [np.array(anchors, np.float32) for anchors in converted.facts["anchors"]]
         self._strides: list[float] = converted.facts["strides"]
         self.stride = int(max(self._strides))
-        self._run = _compiled(converted, self._options.precision)
+        self._run = _compiled(converted, self._options)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine``."""
@@ -74,7 +74,7 @@ class OpenVinoClassifier:
 
     def _load(self, converted: ConvertedNetwork) -> None:
         self.classes: int = converted.facts["classes"]
-        self._run = _compiled(converted, self._options.precision)
+        self._run = _compiled(converted, self._options)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``ClassifierEngine``."""
@@ -114,10 +114,15 @@ def _check(options: EngineOptions) -> None:
 
 
 def _compiled(
-    converted: ConvertedNetwork, precision: Precision
+    converted: ConvertedNetwork, options: EngineOptions
 ) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     """The network, ready to run on this machine's CPU, for one thread at a time."""
-    hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    hints: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[options.precision],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    if options.threads:
+        hints["INFERENCE_NUM_THREADS"] = options.threads
     model = openvino.Core().compile_model(converted.network, "CPU", hints)
     request = model.create_infer_request()
     lock = threading.Lock()

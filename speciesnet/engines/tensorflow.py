@@ -53,6 +53,9 @@ class TensorFlowEngine:
                 f"The classifier needs TensorFlow and tf_keras ({error}): "
                 "pip install --upgrade speciesnet."
             ) from error
+        if options.threads:
+            with suppress(RuntimeError):  # where it is in use already
+                tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         self._device = "/CPU:0" if options.device == "cpu" else None
         for gpu in tf.config.list_physical_devices("GPU"):
             with suppress(RuntimeError):  # where the card is in use already

@@ -41,7 +41,7 @@ class TorchDetector:
             # In float32 batch norms stay apart: folding them in moves boxes by a pixel now and then.
             network.fuse()
         anchors = network.detect.anchors
-        self._network, self._type = prepared(network, self.device, options.precision)
+        self._network, self._type = prepared(network, self.device, options)
         self._network.detect.anchors = anchors.to(self.device)  # never in lower precision
         self.name = f"torch {options.precision} on {self.device}"
         self.on_cpu = self.device.type == "cpu"
@@ -71,7 +71,7 @@ class TorchClassifier:
         self.device = torch_device(options.device)
         network = read_classifier_network(path)
         self.classes = network.classes
-        self._network, self._type = prepared(network, self.device, options.precision)
+        self._network, self._type = prepared(network, self.device, options)
         self.name = f"torch {options.precision} on {self.device}"
         self.on_cpu = self.device.type == "cpu"
         self._fitting = FittingBatches(self._logits)

@@ -49,7 +49,7 @@ class UltralyticsEngine:
         # Transformers are trained on squares into which images are stretched.
         self.stretches = self._is_transformer
         self.batch_size = 1 if self.device.type == "cpu" else GPU_BATCH_SIZE
-        self._network, self._type = prepared(network, self.device, options.precision)
+        self._network, self._type = prepared(network, self.device, options)
         self.name = f"ultralytics {options.precision} on {self.device}"
         self.on_cpu = self.device.type == "cpu"
         self._fitting = FittingBatches(self._boxes)

@@ -52,6 +52,15 @@ def test_changed_checkpoint_is_another_network(
     assert len(entries(cache)) == 2
 
 
+def test_what_another_version_made_is_stale(
+    yolov5_checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes(yolov5_checkpoint)
+    monkeypatch.setattr("speciesnet.engines.openvino_cache.__version__", "another")
+    boxes(yolov5_checkpoint)
+    assert len(entries(cache)) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [

@@ -109,6 +109,15 @@ _PRECISION = flags.DEFINE_enum(
 _DEVICE = flags.DEFINE_string(
     "device", None, "cpu, cuda, cuda:1, mps; the best there is without it."
 )
+_THREADS = flags.DEFINE_integer(
+    "threads", None, "Processor threads of a network; all cores without it.", lower_bound=1
+)
+_READERS = flags.DEFINE_integer(
+    "readers",
+    None,
+    "Threads or processes that read images; one a core without it, at most 8.",
+    lower_bound=1,
+)
 _PROFILE = flags.DEFINE_bool("profile", False, "Say in the end where the time went.")
 _RUN_MODE = flags.DEFINE_enum(
     "run_mode",
@@ -152,20 +161,22 @@ TOPICS = {
         ),
     ),
     "model": ("which model", ("model", "target_species_txt")),
-    "running": (
-        "speed, prompts, log",
+    "speed": (
+        "what runs the networks, and how images are read",
         (
             "engine",
             "precision",
             "device",
+            "threads",
             "batch_size",
+            "readers",
             "run_mode",
             "profile",
-            "progress_bars",
-            "bypass_prompts",
-            "log_level",
-            "version",
         ),
+    ),
+    "running": (
+        "progress, prompts, log",
+        ("progress_bars", "bypass_prompts", "log_level", "version"),
     ),
 }
 TOP_ANSWERS = 10
@@ -199,6 +210,7 @@ def main() -> None:
         engine=_ENGINE.value,
         precision=cast("Any", _PRECISION.value),
         device=_DEVICE.value,
+        threads=_THREADS.value,
     )
     if components == "classifier" and _DETECTIONS_JSON.value is None:
         _confirm_without_detections(model)
@@ -233,6 +245,7 @@ def main() -> None:
                 past_classifications,
                 run_mode=cast("RunMode", _RUN_MODE.value),
                 batch_size=_BATCH_SIZE.value,
+                readers=_READERS.value,
                 progress_bars=_PROGRESS_BARS.value,
                 profile=profile,
             )
