@@ -31,13 +31,20 @@ _LOG_LEVEL = flags.DEFINE_enum(
 _VERSION = flags.DEFINE_bool("version", False, "Print the version and end.")
 
 
-def run(main: Callable[[], None], argv: Sequence[str], help_text: Callable[[str], str]) -> int:
+def run(
+    main: Callable[..., None],
+    argv: Sequence[str],
+    help_text: Callable[[str], str],
+    files: int = 0,
+) -> int:
     """Parses the flags, runs a command line and answers its exit code.
 
     Args:
-        main: The command; raises ``SpeciesNetError`` for what the user can mend.
+        main: The command; raises ``SpeciesNetError`` for what the user can mend. It is given the
+            arguments that belong to no flag.
         argv: The program's name and its arguments.
         help_text: From a topic ("" for none) to what ``--help`` prints.
+        files: How many arguments may belong to no flag.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names hold what consoles cannot show
@@ -47,8 +54,10 @@ def run(main: Callable[[], None], argv: Sequence[str], help_text: Callable[[str]
         return 0
     try:
         rest = flags.FLAGS(list(argv))[1:]
-        if rest:
-            raise flags.Error(f"{rest[0]!r} belongs to no flag; flags look like --folders IMAGES")
+        if len(rest) > files:
+            raise flags.Error(
+                f"{rest[files]!r} belongs to no flag; flags look like --folders IMAGES"
+            )
     except flags.Error as error:
         _say(f"{str(error).rstrip('.')}. See --help.")
         return EXIT_ERROR
@@ -66,7 +75,7 @@ def run(main: Callable[[], None], argv: Sequence[str], help_text: Callable[[str]
 
     signal.signal(signal.SIGTERM, terminate)
     try:
-        main()
+        main(*rest)
     except SpeciesNetError as error:
         _say(str(error))
         return EXIT_ERROR

@@ -1,0 +1,55 @@
+"""Converts a predictions file to the MegaDetector format, which Timelapse imports.
+
+python -m speciesnet.scripts.speciesnet_to_md PREDICTIONS.json OUT.json --base_folder IMAGES
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from speciesnet.errors import InputError
+from speciesnet.scripts import console
+
+_BASE_FOLDER = flags.DEFINE_string(
+    "base_folder", None, "Folder of the images: paths under it become relative to it."
+)
+
+USAGE = """\
+Converts a predictions file to the MegaDetector format, which Timelapse imports.
+
+  python -m speciesnet.scripts.speciesnet_to_md PREDICTIONS.json OUT.json --base_folder IMAGES
+
+"""
+
+
+def main(*files: str) -> None:
+    """Reads one record at a time, and writes it."""
+    from speciesnet.export.megadetector import write_megadetector
+    from speciesnet.predictions import read_records
+
+    if len(files) != 2:
+        raise InputError(
+            "Give two files, such as predictions.json megadetector.json: what is there, and what is "
+            "to be written."
+        )
+    source, target = map(Path, files)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise InputError(f"{target} would overwrite the predictions; give another file.")
+    count = write_megadetector(read_records(source), target, _BASE_FOLDER.value)
+    sys.stdout.write(f"{count} images: {target}\n")
+
+
+def cli() -> None:
+    """The console command."""
+    sys.exit(
+        console.run(
+            main, sys.argv, lambda topic: USAGE + console.describe_flags(["base_folder"]), files=2
+        )
+    )
+
+
+if __name__ == "__main__":
+    cli()

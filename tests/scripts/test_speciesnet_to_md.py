@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import Outcome
+
+RECORD = {"filepath": "/survey/a.jpg", "detections": []}
+
+
+def convert(*arguments: str | Path) -> Outcome:
+    done = subprocess.run(
+        [sys.executable, "-m", "speciesnet.scripts.speciesnet_to_md", *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps({"predictions": [RECORD]}), encoding="utf-8")
+    return path
+
+
+def test_file_is_converted(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "md.json"
+    outcome = convert(predictions, out, "--base_folder", "/survey")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"1 images: {out}\n"
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["images"] == [{"file": "a.jpg", "detections": []}]
+
+
+def test_help_fits_a_screen() -> None:
+    outcome = convert("--help")
+    assert outcome.code == 0
+    assert "--base_folder" in outcome.out
+    assert len(outcome.out.splitlines()) < 24
+
+
+def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "md.json"
+    assert "Give two files" in convert(predictions).sentence
+    assert "'more' belongs to no flag" in convert(predictions, out, "more").sentence
+    assert "would overwrite the predictions" in convert(predictions, predictions).sentence
+    assert "cannot be read" in convert(tmp_path / "missing.json", out).sentence
+    (tmp_path / "rubbish.json").write_text("{}")
+    assert "is no predictions file" in convert(tmp_path / "rubbish.json", out).sentence
+    assert not out.exists()
+    assert json.loads(predictions.read_text())["predictions"] == [RECORD]
