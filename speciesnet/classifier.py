@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from absl import logging
@@ -62,19 +61,27 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
     left, right, x = _interpolation(image.shape[1], size)
     y, x = y[:, None, None], x[None, :, None]
 
-    def pixels(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
-        chosen = image[rows[:, None], columns[None, :]]
+    def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         # A multiplication, not a division: they differ in the last bit for some values.
-        return chosen.astype(np.float32) * np.float32(1 / 255)
+        numbers = pixels.astype(np.float32)
+        numbers *= np.float32(1 / 255)
+        return numbers
 
     def between(
         first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        return cast("NDArray[np.float32]", first + (second - first) * weight)
+        second -= first  # in place, which halves the time
+        second *= weight
+        second += first
+        return second
 
-    upper = between(pixels(top, left), pixels(top, right), x)
-    lower = between(pixels(bottom, left), pixels(bottom, right), x)
-    return (between(upper, lower, y) * np.float32(255.5)).astype(np.uint8)
+    def across(rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        part = image[rows]
+        return between(scaled(part[:, left]), scaled(part[:, right]), x)
+
+    resized = between(across(top), across(bottom), y)
+    resized *= np.float32(255.5)
+    return resized.astype(np.uint8)
 
 
 def _interpolation(
