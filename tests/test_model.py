@@ -25,7 +25,7 @@ def model(shared: Path) -> SpeciesNet:
     return SpeciesNet(str(shared / "packages" / "small_random"))
 
 
-@pytest.fixture(scope="module", params=["torch,tensorflow", "torch", "openvino"])
+@pytest.fixture(scope="module", params=["auto", "torch,tensorflow", "torch", "openvino"])
 def engine(request: pytest.FixtureRequest) -> str:
     if request.param == "openvino":
         pytest.importorskip("openvino")

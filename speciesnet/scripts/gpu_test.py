@@ -80,10 +80,15 @@ def _tensorflow_report() -> Generator[str, None, int]:
 
 
 def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
-    engine = "openvino" if EngineOptions().takes_openvino else "torch"
-    yield f"Both networks run on the {'GPU' if torch_gpus else 'CPU'} (engine {engine})."
-    if not torch_gpus and engine == "torch":
-        yield "pip install openvino makes them faster."
+    if torch_gpus:
+        yield "Both networks run on the GPU (engine torch)."
+    elif EngineOptions().takes_openvino:
+        yield (
+            "Both networks run on the CPU (the classifier with the engine openvino, the detector with "
+            "torch in fp32 and openvino in bf16)."
+        )
+    else:
+        yield "Both networks run on the CPU (engine torch); pip install openvino makes them faster."
     if not torch_gpus:
         yield (
             "If this machine has an NVIDIA card: see that nvidia-smi lists it and that its driver is "
