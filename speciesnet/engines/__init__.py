@@ -27,6 +27,7 @@ Engine = Literal["auto", "torch", "tensorflow", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+MEGADETECTOR_SIZE = 1280  # pixels of an image's longest side, at which MegaDetector was trained
 
 
 class DetectorEngine(Protocol):

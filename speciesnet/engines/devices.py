@@ -60,7 +60,7 @@ def inference() -> Iterator[None]:
 def reduced_precision(device: torch.device) -> Precision | None:
     """The precision below float32 that a device computes in natively, if there is one."""
     if device.type == "cpu":
-        able = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.9 or so
+        able = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not tell
         return "bf16" if able.get("avx512_bf16") or able.get("bf16") else None
     return "fp16"
 
@@ -119,3 +119,30 @@ class FittingBatches:
             # Behind the handler, as the error holds what must be freed.
             torch.cuda.empty_cache()
             logging.warning("The graphics memory is full: batches are of %d now.", self._limit)
+
+
+class TorchEngine:
+    """What all networks on PyTorch share; the rest is told by ``_infer``.
+
+    Args:
+        options: Precision, device and threads.
+        kind: What runs the network, for its name.
+
+    Raises:
+        ModelError: The device is not there.
+    """
+
+    def __init__(self, options: EngineOptions, kind: str = "torch") -> None:
+        self.device = torch_device(options.device)
+        self.on_cpu = self.device.type == "cpu"
+        self.batch_size = 1 if self.on_cpu else GPU_BATCH_SIZE
+        self.name = f"{kind} {options.precision} on {self.device}"
+        self._fitting = FittingBatches(self._infer)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See ``DetectorEngine`` and ``ClassifierEngine``."""
+        return self._fitting(images)
+
+    def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's answer for images that fit into memory together."""
+        raise NotImplementedError

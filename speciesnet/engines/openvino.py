@@ -5,6 +5,7 @@ It runs networks that were converted once; see ``openvino_cache``.
 
 from __future__ import annotations
 
+import functools
 import threading
 import warnings
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines import EngineOptions, UnsupportedNetworkError
+from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions, UnsupportedNetworkError
 from speciesnet.engines.keras_file import INPUT_SHAPE
 from speciesnet.engines.openvino_cache import (
     ConvertedNetwork,
@@ -27,7 +28,6 @@ from speciesnet.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-IMAGE_SIZE = 1280  # pixels; what MegaDetector v5 was trained at
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -41,7 +41,7 @@ class OpenVinoDetector:
 
     def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
         _check(options)
-        self.image_size, self.stretches, self.batch_size = IMAGE_SIZE, False, 1
+        self.image_size, self.stretches, self.batch_size = MEGADETECTOR_SIZE, False, 1
         self.name, self.on_cpu = f"openvino {options.precision}", True
         self._options = options
         load_converted(checkpoint, _convert_detector, self._load)
@@ -135,6 +135,7 @@ def _compiled(
     return run
 
 
+@functools.cache
 def precisions() -> list[str]:
     """The precisions that this machine computes in natively."""
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -14,22 +14,13 @@ from numpy.typing import NDArray
 
 from speciesnet.constants import Detection
 from speciesnet.downloads import cache_folder
-from speciesnet.engines import EngineOptions
-from speciesnet.engines.devices import (
-    GPU_BATCH_SIZE,
-    FittingBatches,
-    inference,
-    prepared,
-    to_device,
-    torch_device,
-)
+from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device
 from speciesnet.engines.pickled import LOADING, check_archive
 from speciesnet.errors import ModelError
 
-DEFAULT_IMAGE_SIZE = 1280  # pixels, where the checkpoint does not say what it was trained at
 
-
-class UltralyticsEngine:
+class UltralyticsEngine(TorchEngine):
     """Runs a detection checkpoint of ultralytics; see ``DetectorEngine``.
 
     Raises:
@@ -39,7 +30,7 @@ class UltralyticsEngine:
 
     def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
-        self.device = torch_device(options.device)
+        super().__init__(options, "ultralytics")
         network, image_size = _load(checkpoint)
         head = network.model[-1]
         self._is_transformer = type(head).__name__.startswith("RTDETR")
@@ -48,17 +39,10 @@ class UltralyticsEngine:
         self.stride = max(int(max(network.stride)), 32)
         # Transformers are trained on squares into which images are stretched.
         self.stretches = self._is_transformer
-        self.batch_size = 1 if self.device.type == "cpu" else GPU_BATCH_SIZE
         self._network, self._type = prepared(network, self.device, options)
-        self.name = f"ultralytics {options.precision} on {self.device}"
-        self.on_cpu = self.device.type == "cpu"
-        self._fitting = FittingBatches(self._boxes)
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine``; these networks have no objectness, so it is 1."""
-        return self._fitting(images)
-
-    def _boxes(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with inference():
             output = self._network(to_device(images, self.device, self._type))
             boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
@@ -110,7 +94,7 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
     for module in network.modules():
         if isinstance(module, torch.nn.Upsample):
             module.recompute_scale_factor = None  # checkpoints older than the attribute lack it
-    size = content.get("train_args", {}).get("imgsz", DEFAULT_IMAGE_SIZE)
+    size = content.get("train_args", {}).get("imgsz", MEGADETECTOR_SIZE)
     return network.float().eval(), int(size if isinstance(size, int) else max(size))
 
 
