@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal
 
+Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")
 

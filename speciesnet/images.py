@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from speciesnet.errors import ImageError
+from speciesnet.metadata import PhotoMetadata, metadata_of
 
 # Cameras leave cut-off files behind; what there is of them is worth looking at.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
@@ -72,10 +75,27 @@ def read_image(filepath: str) -> Image.Image:
     Raises:
         ImageError: It cannot be opened or decoded; the message says why, without the path.
     """
+    return read_photograph(filepath)[0]
+
+
+def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
+    """As ``read_image``, with what the camera wrote beside the picture."""
+    with _opened(filepath) as image:
+        image.load()
+        return _upright(image).convert("RGB"), metadata_of(image)
+
+
+def read_metadata(filepath: str) -> PhotoMetadata:
+    """What the camera wrote, without decoding the picture; raises ``ImageError``."""
+    with _opened(filepath) as image:
+        return metadata_of(image)
+
+
+@contextmanager
+def _opened(filepath: str) -> Iterator[Image.Image]:
     try:
         with _open(filepath) as file, Image.open(file, formats=FORMATS) as image:
-            image.load()
-            return _upright(image).convert("RGB")
+            yield image
     except ImageError:
         raise
     except Image.DecompressionBombError as error:

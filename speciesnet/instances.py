@@ -264,6 +264,27 @@ def resolve_locations(
     return resolved
 
 
+def at_position(
+    instance: Instance,
+    latitude: float | None,
+    longitude: float | None,
+    *,
+    country_from_coordinates: bool = False,
+) -> Instance:
+    """An instance with a photograph's position, and what that tells, where it has none of its own.
+
+    Args:
+        instance: After ``resolve_locations``.
+        latitude: Degrees, or None.
+        longitude: Degrees, or None.
+        country_from_coordinates: As for ``resolve_locations``.
+    """
+    if None in (latitude, longitude) or None not in (instance.latitude, instance.longitude):
+        return instance
+    located = replace(instance, latitude=latitude, longitude=longitude)
+    return resolve_locations([located], country_from_coordinates=country_from_coordinates)[0]
+
+
 def _at_place(
     instance: Instance, country: str, region: str | None, country_from_coordinates: bool
 ) -> Instance:

@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 
 from speciesnet import pipeline
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import RUN_MODES, Failure, RunMode
+from speciesnet.constants import RUN_MODES, Components, Failure, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines import (
     PRECISIONS,
@@ -30,7 +30,8 @@ from speciesnet.ensemble import (
     combine_predictions_for_single_item,
 )
 from speciesnet.errors import InputError
-from speciesnet.instances import Instance, prepare_instances, resolve_locations
+from speciesnet.instances import Instance, at_position, prepare_instances, resolve_locations
+from speciesnet.metadata import PhotoMetadata
 from speciesnet.model_info import ModelInfo
 from speciesnet.pipeline import Photo
 from speciesnet.precision import (
@@ -46,7 +47,6 @@ from speciesnet.profile import Profile
 from speciesnet.progress import ProgressBars
 from speciesnet.records import Record, make_record
 
-Components = Literal["all", "classifier", "detector", "ensemble"]
 Predictions = dict[str, list[Record]]
 PastRecords = Mapping[str, Record]
 
@@ -78,6 +78,8 @@ class RunOptions(TypedDict, total=False):
         predictions_json: File to write, which a later run goes on with; the default answers a dict.
         ignore_existing: Begins that file anew and keeps the old one as ``*.bak`` (default False).
         country_from_coordinates: Looks missing countries up, and corrects wrong ones (default False).
+        exif_gps: Takes the position of images that have none from their EXIF (default False).
+        metadata: Records keep date, position and camera from EXIF as ``metadata`` (default False).
     """
 
     instances_dict: Mapping[str, Any] | None
@@ -96,6 +98,8 @@ class RunOptions(TypedDict, total=False):
     predictions_json: str | None
     ignore_existing: bool
     country_from_coordinates: bool
+    exif_gps: bool
+    metadata: bool
 
 
 class SpeciesNet:
@@ -238,33 +242,37 @@ class SpeciesNet:
         }
         predictions_json = inputs.pop("predictions_json", None)
         ignore_existing = inputs.pop("ignore_existing", False)
-        look_up = inputs.pop("country_from_coordinates", False)
-        instances = resolve_locations(prepare_instances(**inputs), country_from_coordinates=look_up)
+        choices = {
+            key: inputs.pop(key)
+            for key in ("country_from_coordinates", "exif_gps", "metadata")
+            if key in inputs
+        }
+        choices |= {key: inputs.get(key) for key in ("country", "admin1_region")}
+        instances = resolve_locations(
+            prepare_instances(**inputs),
+            country_from_coordinates=choices.get("country_from_coordinates", False),
+        )
         if predictions_json is None:
             output = PredictionsList(instances)
-            self.fill(output, components, detections, classifications, **run_options)
+            settings = RunSettings(components, model={}, **choices)
+            self.fill(output, settings, detections, classifications, **run_options)
             return {"predictions": output.records}
-        settings = self.run_settings(
-            components,
-            country=options.get("country"),
-            admin1_region=options.get("admin1_region"),
-            country_from_coordinates=look_up,
-        )
+        settings = self.run_settings(components, **choices)
         with PredictionsFile(
             predictions_json, instances, settings, ignore_existing=ignore_existing
         ) as file:
-            self.fill(file, components, detections, classifications, **run_options)
+            self.fill(file, settings, detections, classifications, **run_options)
         return None
 
     def run_settings(
-        self, components: Components, inputs: Mapping[str, str | None] | None = None, **place: Any
+        self, components: Components, inputs: Mapping[str, str | None] | None = None, **choices: Any
     ) -> RunSettings:
         """What a later run must share to go on with the predictions file of this one.
 
         Args:
             components: What is run.
             inputs: Files that the answers depend on, by the flag that names them.
-            **place: ``country`` and so on, as ``RunSettings`` has them.
+            **choices: ``country`` and so on, as ``RunSettings`` has them.
 
         Raises:
             InputError: One of the files cannot be read.
@@ -275,13 +283,13 @@ class SpeciesNet:
             model=self.model_info.fingerprint,
             geofence=self._geofence,
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
-            **place,
+            **choices,
         )
 
     def fill(
         self,
         output: PredictionsFile | PredictionsList,
-        components: Components,
+        settings: RunSettings,
         detections: PastRecords | None = None,
         classifications: PastRecords | None = None,
         *,
@@ -292,6 +300,7 @@ class SpeciesNet:
         profile: Profile | None = None,
     ) -> None:
         """Predicts the images that an output still lacks; arguments as those of the verbs."""
+        components = settings.components
         self._check_options(components, run_mode, batch_size, readers)
         paths = output.remaining
         if not paths:
@@ -303,7 +312,7 @@ class SpeciesNet:
             "readers": readers,
         }
         if self._wants_trial and components != "ensemble":
-            self._settle_precision(output, paths, components, pipeline_options)
+            self._settle_precision(output, paths, settings, pipeline_options)
         profile = profile or Profile()
         with profile.timing("loading"):
             self._load(components)
@@ -320,7 +329,7 @@ class SpeciesNet:
                         logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
                     instances = output.instances_of(photo.filepath)
                     with profile.timing("deciding"):
-                        records = [self._record(photo, components, i) for i in instances]
+                        records = [self._record(photo, settings, i) for i in instances]
                     with profile.timing("writing"):
                         output.add(records)
                     if components in ("all", "ensemble"):
@@ -340,13 +349,13 @@ class SpeciesNet:
         self,
         output: PredictionsFile | PredictionsList,
         paths: Sequence[str],
-        components: Components,
+        settings: RunSettings,
         pipeline_options: Mapping[str, Any],
     ) -> None:
         """Chooses a lower precision where it is known, or now seen, to decide as float32 does."""
         reduced: dict[str, Precision] = {}
         for stage, engine in zip(("detector", "classifier"), self._engines, strict=True):
-            if components in ("all", stage):
+            if settings.components in ("all", stage):
                 lower = reduced_precision(EngineOptions(engine, device=self._device))
                 reduced[stage] = lower or "fp32"
         if all(precision == "fp32" for precision in reduced.values()):
@@ -357,7 +366,7 @@ class SpeciesNet:
         )
         decides_the_same = verdict.read()
         if decides_the_same is None and len(paths) >= WORTH_A_TRIAL:
-            difference = self._try_out(reduced, output, paths, components, pipeline_options)
+            difference = self._try_out(reduced, output, paths, settings, pipeline_options)
             decides_the_same = difference is None
             if difference is None or difference.for_good:
                 verdict.write(difference and difference.what)
@@ -370,7 +379,7 @@ class SpeciesNet:
         reduced: dict[str, Precision],
         output: PredictionsFile | PredictionsList,
         paths: Sequence[str],
-        components: Components,
+        settings: RunSettings,
         pipeline_options: Mapping[str, Any],
     ) -> Difference | None:
         """What lower precisions decide otherwise on the first images; None if nothing."""
@@ -379,10 +388,10 @@ class SpeciesNet:
         logging.info("%s: tried out on the first %d images, once.", names, len(sample))
 
         def records() -> list[Record]:
-            self._load(components)
-            with closing(self._photos(sample, components, **pipeline_options)) as photos:
+            self._load(settings.components)
+            with closing(self._photos(sample, settings.components, **pipeline_options)) as photos:
                 return [
-                    self._record(p, components, output.instances_of(p.filepath)[0]) for p in photos
+                    self._record(p, settings, output.instances_of(p.filepath)[0]) for p in photos
                 ]
 
         reference = records()
@@ -437,7 +446,20 @@ class SpeciesNet:
         if readers is not None and readers < 1:
             raise InputError(f"readers is {readers}; it must be at least 1.")
 
-    def _record(self, photo: Photo, components: Components, instance: Instance) -> Record:
+    def _record(self, photo: Photo, settings: RunSettings, instance: Instance) -> Record:
+        if settings.exif_gps and photo.metadata:
+            instance = at_position(
+                instance,
+                photo.metadata.latitude,
+                photo.metadata.longitude,
+                country_from_coordinates=settings.country_from_coordinates,
+            )
+        record = self._answer(photo, settings.components, instance)
+        if settings.metadata and photo.metadata:
+            record["metadata"] = photo.metadata.as_dict()
+        return record
+
+    def _answer(self, photo: Photo, components: Components, instance: Instance) -> Record:
         if components == "detector":
             failures = [Failure.DETECTOR] if photo.detections is None else []
             return make_record(photo.filepath, failures, detections=photo.detections)
@@ -475,8 +497,11 @@ def _past_photos(
     paths: Sequence[str], detections: PastRecords, classifications: PastRecords
 ) -> Generator[Photo, None, None]:
     for path in paths:
+        detected, classified = detections.get(path, {}), classifications.get(path, {})
+        metadata = detected.get("metadata", classified.get("metadata"))
         yield Photo(
             path,
-            detections=detections.get(path, {}).get("detections"),
-            classifications=classifications.get(path, {}).get("classifications"),
+            detections=detected.get("detections"),
+            classifications=classified.get("classifications"),
+            metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
         )

@@ -32,7 +32,8 @@ from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import RunMode
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
-from speciesnet.images import PreprocessedImage, read_image, to_array
+from speciesnet.images import PreprocessedImage, read_photograph, to_array
+from speciesnet.metadata import PhotoMetadata
 from speciesnet.profile import Profile
 from speciesnet.records import Record
 
@@ -59,6 +60,7 @@ class Photo:
         crop: The classifier's input, until it has been used.
         detections: The detector's answer.
         classifications: The classifier's answer.
+        metadata: What the camera wrote.
     """
 
     filepath: str
@@ -69,6 +71,7 @@ class Photo:
     crop: PreprocessedImage | None = field(default=None, repr=False)
     detections: Sequence[Record] | None = None
     classifications: Mapping[str, Any] | None = None
+    metadata: PhotoMetadata | None = None
 
     @property
     def nbytes(self) -> int:
@@ -139,7 +142,8 @@ def read_photo(
     """
     start = time.perf_counter()
     try:
-        image = to_array(read_image(filepath))
+        picture, metadata = read_photograph(filepath)
+        image = to_array(picture)
     except ImageError as error:
         return Photo(filepath, error=str(error), seconds=time.perf_counter() - start)
     letterboxed = input_shape.fit(image) if input_shape else None
@@ -148,6 +152,7 @@ def read_photo(
         seconds=time.perf_counter() - start,
         image=image if keep_image else None,
         letterboxed=letterboxed,
+        metadata=metadata,
     )
 
 

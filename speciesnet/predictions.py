@@ -27,6 +27,7 @@ import orjson
 from absl import logging
 from filelock import FileLock, Timeout
 
+from speciesnet.constants import Components
 from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
 from speciesnet.records import Record, Tally, components_of
@@ -256,15 +257,19 @@ class RunSettings:
         country: As given for all images, or None.
         admin1_region: As given for all images, or None.
         country_from_coordinates: Whether countries are looked up.
+        exif_gps: Whether positions are taken from the photographs.
+        metadata: Whether records keep what the cameras wrote.
         inputs: What tells the files apart that the answers depend on: past results, target labels.
     """
 
-    components: str
+    components: Components
     model: Mapping[str, Any]
     geofence: bool = True
     country: str | None = None
     admin1_region: str | None = None
     country_from_coordinates: bool = False
+    exif_gps: bool = False
+    metadata: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
@@ -479,6 +484,8 @@ class PredictionsFile:
         version = self._settings.model.get("version")
         if record.get("model_version", version) != version:
             raise _other_run(self.path, f"model {record['model_version']} there, {version} here")
+        if self._settings.exif_gps:  # the place is known once the photograph is read
+            return
         instance = self._instances[position]
         for name in ("country", "admin1_region"):
             there, here = record.get(name), getattr(instance, name)

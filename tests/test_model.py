@@ -7,6 +7,8 @@ from typing import Any
 
 import golden
 import pytest
+from photographs import NAIROBI, photograph
+from PIL import ExifTags
 
 import speciesnet
 from speciesnet import SpeciesNet
@@ -144,6 +146,74 @@ def test_file_is_written_and_gone_on_with(
     assert written == model.detect(filepaths=[first, second])
     with pytest.raises(OutputError, match="belongs to another run"):
         model.classify(filepaths=[first, second], predictions_json=str(out))
+
+
+@pytest.fixture
+def located(tmp_path: Path) -> Path:
+    """One photograph from Nairobi and one that does not say where it is from."""
+    taken = {ExifTags.Base.DateTimeOriginal: "2024:05:01 06:30:00"}
+    photograph(tmp_path / "survey" / "1.jpg", details=taken, gps=NAIROBI)
+    photograph(tmp_path / "survey" / "2.jpg")
+    return tmp_path / "survey"
+
+
+PLACES = ("country", "latitude", "longitude", "metadata")
+
+
+def places(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    return [{key: r[key] for key in PLACES if key in r} for r in records(answer)]
+
+
+def test_exif_stays_out_unless_it_is_asked_for(model: SpeciesNet, located: Path) -> None:
+    assert places(model.predict(folders=[str(located)])) == [{}, {}]
+
+
+def test_metadata_is_kept_on_request(model: SpeciesNet, located: Path) -> None:
+    expected = {"datetime": "2024-05-01T06:30:00", "latitude": -1.29, "longitude": 36.82}
+    for verb in (model.predict, model.detect, model.classify):
+        assert places(verb(folders=[str(located)], metadata=True)) == [
+            {"metadata": expected},
+            {"metadata": {}},
+        ]
+
+
+def test_position_comes_from_exif_on_request(model: SpeciesNet, located: Path) -> None:
+    nairobi = {"latitude": -1.29, "longitude": 36.82}
+    options: dict[str, Any] = {"folders": [str(located)], "exif_gps": True}
+    assert places(model.predict(**options)) == [nairobi, {}]
+    looked_up = model.predict(**options, country_from_coordinates=True)
+    assert places(looked_up) == [{"country": "KEN", **nairobi}, {}]
+
+
+def test_position_of_an_instance_comes_first(model: SpeciesNet, located: Path) -> None:
+    given = {"filepath": str(located / "1.jpg"), "latitude": 45.5, "longitude": -122.7}
+    instances = {"instances": [given]}
+    answer = model.predict(instances_dict=instances, exif_gps=True)
+    assert places(answer) == [{"latitude": 45.5, "longitude": -122.7}]
+
+
+def test_ensemble_takes_positions_from_earlier_steps(model: SpeciesNet, located: Path) -> None:
+    options: dict[str, Any] = {"folders": [str(located)]}
+    boxes = by_file(model.detect(**options, metadata=True))
+    classes = by_file(model.classify(**options, detections_dict=boxes))
+    answer = model.ensemble_from_past_runs(
+        **options, detections_dict=boxes, classifications_dict=classes, exif_gps=True
+    )
+    assert places(answer) == [{"latitude": -1.29, "longitude": 36.82}, {}]
+
+
+def test_run_with_exif_positions_is_gone_on_with(
+    model: SpeciesNet, located: Path, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "out.json")
+    options: dict[str, Any] = {"exif_gps": True, "country_from_coordinates": True}
+    options["predictions_json"] = path
+    first = [str(located / "1.jpg")]
+    model.predict(filepaths=first, **options)
+    model.predict(folders=[str(located)], **options)
+    assert places(json.loads(Path(path).read_text()))[0]["country"] == "KEN"
+    with pytest.raises(OutputError, match="exif_gps on there, off here"):
+        model.predict(folders=[str(located)], predictions_json=path, country_from_coordinates=True)
 
 
 def test_verb_beyond_the_components_is_refused(shared: Path) -> None:

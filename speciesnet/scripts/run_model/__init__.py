@@ -19,9 +19,9 @@ from speciesnet.model_info import DEFAULT_MODEL
 from speciesnet.scripts import console
 
 if TYPE_CHECKING:
-    from speciesnet.constants import RunMode
+    from speciesnet.constants import Components, RunMode
     from speciesnet.instances import Instance
-    from speciesnet.model import Components, SpeciesNet
+    from speciesnet.model import SpeciesNet
     from speciesnet.profile import Profile
     from speciesnet.records import Tally
 
@@ -63,6 +63,12 @@ _COUNTRY_FROM_COORDINATES = flags.DEFINE_bool(
     False,
     "Look up missing countries, and correct wrong ones, by the coordinates in --instances_json.",
 )
+_EXIF_GPS = flags.DEFINE_bool(
+    "exif_gps",
+    False,
+    "Take the position of images that have none from the photographs; --ensemble_only takes it from "
+    "steps that were run with --metadata.",
+)
 
 _PREDICTIONS_JSON = flags.DEFINE_string(
     "predictions_json",
@@ -73,6 +79,9 @@ _IGNORE_EXISTING = flags.DEFINE_bool(
     "ignore_existing", False, "Begin anew; an existing file is kept as *.bak."
 )
 flags.DEFINE_alias("ignore_existing_predictions", "ignore_existing")
+_METADATA = flags.DEFINE_bool(
+    "metadata", False, "Add to every record the date, position and camera from the photograph."
+)
 
 _DETECTOR_ONLY = flags.DEFINE_bool("detector_only", False, "Only find animals, humans, vehicles.")
 _CLASSIFIER_ONLY = flags.DEFINE_bool(
@@ -147,9 +156,12 @@ TOPICS = {
     ),
     "place": (
         "where they were taken",
-        ("country", "admin1_region", "country_from_coordinates", "geofence"),
+        ("country", "admin1_region", "country_from_coordinates", "exif_gps", "geofence"),
     ),
-    "output": ("where predictions go, and going on", ("predictions_json", "ignore_existing")),
+    "output": (
+        "where predictions go, and going on",
+        ("predictions_json", "ignore_existing", "metadata"),
+    ),
     "steps": (
         "detector, classifier and ensemble one at a time",
         (
@@ -229,6 +241,8 @@ def main() -> None:
         country=_COUNTRY.value,
         admin1_region=_ADMIN1_REGION.value,
         country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
+        exif_gps=_EXIF_GPS.value,
+        metadata=_METADATA.value,
     )
     started = time.monotonic()
     profile = Profile()
@@ -240,7 +254,7 @@ def main() -> None:
                 logging.info("%d of %d images were done before.", earlier, len(instances))
             model.fill(
                 output,
-                components,
+                settings,
                 past_detections,
                 past_classifications,
                 run_mode=cast("RunMode", _RUN_MODE.value),
