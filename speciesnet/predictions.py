@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ import orjson
 from absl import logging
 from filelock import FileLock, Timeout
 
+from speciesnet import megadetector
 from speciesnet.constants import Components
 from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
@@ -194,7 +195,7 @@ class RecordsByFile(Mapping[str, Record]):
     """The records of a predictions file by filepath, kept on disk: only offsets are in memory.
 
     Args:
-        path: A predictions file of any layout.
+        path: A predictions file of any layout, or detections in the MegaDetector format.
         filepaths: Images that the file may name.
 
     Raises:
@@ -203,7 +204,7 @@ class RecordsByFile(Mapping[str, Record]):
 
     def __init__(self, path: str | os.PathLike[str], filepaths: Iterable[str]) -> None:
         path = Path(path)
-        known = set(filepaths)
+        known = dict.fromkeys(filepaths)
         if not path.is_file():
             raise OutputError(f"There is no file {path}; give one that an earlier step wrote.")
         try:
@@ -213,11 +214,15 @@ class RecordsByFile(Mapping[str, Record]):
                 f"{path} cannot be read ({error.strerror or error}); mend that, or give another file."
             ) from error
 
-    def _read(self, path: Path, known: set[str]) -> None:
+    def _read(self, path: Path, known: Collection[str]) -> None:
         if not _has_own_layout(path):
             # Another program's layout has no lines to seek to: a copy of ours has.
+            is_foreign = megadetector.is_megadetector_file(path)
+            records = (
+                megadetector.read_detections(path, known) if is_foreign else read_records(path)
+            )
             self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
-            _write_lines(self._file, map(encode_record, read_records(path)))
+            _write_lines(self._file, map(encode_record, records))
             self._file.seek(0)
         else:
             self._file = path.open("rb")

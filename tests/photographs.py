@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image
 
-NAIROBI = {
+NAIROBI: dict[int, Any] = {
     ExifTags.GPS.GPSLatitudeRef: "S",
     ExifTags.GPS.GPSLatitude: (1.0, 17.0, 24.0),
     ExifTags.GPS.GPSLongitudeRef: "E",
@@ -17,9 +18,9 @@ NAIROBI = {
 
 def photograph(
     path: Path,
-    base: dict[int, Any] | None = None,
-    details: dict[int, Any] | None = None,
-    gps: dict[int, Any] | None = None,
+    base: Mapping[Any, Any] | None = None,
+    details: Mapping[Any, Any] | None = None,
+    gps: Mapping[Any, Any] | None = None,
 ) -> str:
     """A small picture with EXIF: of the picture, of its taking, and of the position."""
     path.parent.mkdir(parents=True, exist_ok=True)

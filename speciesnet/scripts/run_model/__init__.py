@@ -93,7 +93,9 @@ _ENSEMBLE_ONLY = flags.DEFINE_bool(
     "Only decide, from --detections_json and --classifications_json; reads no image.",
 )
 _DETECTIONS_JSON = flags.DEFINE_string(
-    "detections_json", None, "What a run with --detector_only wrote."
+    "detections_json",
+    None,
+    "What a run with --detector_only, or MegaDetector's own tools, wrote.",
 )
 _CLASSIFICATIONS_JSON = flags.DEFINE_string(
     "classifications_json", None, "What a run with --classifier_only wrote."
