@@ -100,8 +100,15 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
     path = Path(path)
     try:
         if _has_own_layout(path):
+            damaged = 0
             with path.open("rb") as file:
-                yield from (record for _, line in _lines(file) if (record := _decode_line(line)))
+                for _, line in _lines(file):
+                    if (record := _decode_line(line)) is None:
+                        damaged += 1
+                    else:
+                        yield record
+            if damaged:
+                logging.warning("%s is cut off: its whole records are used.", path)
         else:
             yield from _read_foreign(path)
     except OSError as error:

@@ -61,6 +61,24 @@ def components_of(record: Mapping[str, Any]) -> str | None:
     return None
 
 
+def answer_of(record: Mapping[str, Any]) -> tuple[str | None, float, str | None]:
+    """The final answer of a record, or the best class of a run without ensemble.
+
+    Returns:
+        Its label, or None; its score in [0, 1], 0 without a label; and its source, or None.
+
+    Raises:
+        KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``IndexError``.
+    """
+    if "prediction" in record:
+        source = record.get("prediction_source")
+        return record["prediction"], float(record["prediction_score"]), source
+    classifications = record.get("classifications")
+    if not classifications or not classifications["classes"]:
+        return None, 0.0, None
+    return classifications["classes"][0], float(classifications["scores"][0]), None
+
+
 @dataclass
 class Tally:
     """Counts of what records say.

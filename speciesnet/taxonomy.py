@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from speciesnet.constants import Classification
 
@@ -13,6 +14,48 @@ LABEL_PARTS = 7
 ANIMAL_KEY = ";;;;"
 
 _NOT_TAXA = {Classification.BLANK, Classification.VEHICLE, Classification.UNKNOWN}
+
+
+class Label(NamedTuple):
+    """The parts of a label; those that are unknown or do not apply are empty."""
+
+    uuid: str = ""
+    class_: str = ""
+    order: str = ""
+    family: str = ""
+    genus: str = ""
+    species: str = ""
+    common_name: str = ""
+
+    @property
+    def scientific_name(self) -> str:
+        """The name of the taxon: both parts of a species, else of the lowest level that is known."""
+        if self.genus and self.species:
+            epithet = self.species.removeprefix(f"{self.genus[0]}. ")  # some are "u. arctos"
+            return f"{self.genus} {epithet}".capitalize()
+        ranks = (self.genus, self.family, self.order, self.class_)
+        return next((name.capitalize() for name in ranks if name), "")
+
+    @property
+    def rank(self) -> str:
+        """The level of that name, or "" where there is none."""
+        if self.genus and self.species:
+            return "species"
+        ranks = {"genus": self.genus, "family": self.family, "order": self.order}
+        return next((rank for rank, name in (ranks | {"class": self.class_}).items() if name), "")
+
+
+def split_label(label: str) -> Label:
+    """The parts of a label; what has no seven parts is a common name.
+
+    The label of an image without any answer holds the same words in every part: only its identifier
+    and its name are kept.
+    """
+    if label == Classification.UNKNOWN:
+        uuid, *_, name = label.split(";")
+        return Label(uuid, common_name=name)
+    parts = label.split(";")
+    return Label(*parts) if len(parts) == LABEL_PARTS else Label(common_name=label)
 
 
 def taxonomy_key(label: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,16 @@ class Outcome:
         lines = [line for line in self.err.splitlines() if line.startswith("speciesnet: ")]
         assert len(lines) == 1, self.err
         return lines[0]
+
+
+def run_module(module: str, *arguments: str | Path) -> Outcome:
+    """Runs ``python -m speciesnet.scripts.MODULE`` to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"speciesnet.scripts.{module}", *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def read_predictions(path: Path) -> list[dict[str, Any]]:

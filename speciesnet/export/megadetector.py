@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -15,9 +14,10 @@ from absl import logging
 
 import speciesnet
 from speciesnet.constants import Classification, Detection
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError
+from speciesnet.export.files import written_whole
 from speciesnet.predictions import encode_record
-from speciesnet.records import Record
+from speciesnet.records import Record, answer_of
 
 FORMAT_VERSION = "1.5"
 UNKNOWN_CATEGORY = "4"  # of a box that stands for a whole image
@@ -54,7 +54,7 @@ class MegaDetectorConverter:
             if record.get("failures"):
                 failure = ", ".join(map(str, record["failures"]))
                 return {"file": file, "failure": failure, "detections": None}
-            label, score = _answer(record)
+            label, score, _ = answer_of(record)
             boxes = [
                 {
                     "category": box["category"],
@@ -107,16 +107,6 @@ def _with_slashes(path: str) -> str:
     return path.replace("\\", "/")
 
 
-def _answer(record: Mapping[str, Any]) -> tuple[str | None, float]:
-    """The final answer, or the best class of a run without ensemble, and its score."""
-    if "prediction" in record:
-        return record["prediction"], float(record["prediction_score"])
-    classifications = record.get("classifications")
-    if not classifications or not classifications["classes"]:
-        return None, 0.0
-    return classifications["classes"][0], float(classifications["scores"][0])
-
-
 def write_megadetector(
     records: Iterable[Record], path: str | os.PathLike[str], base_folder: str | None = None
 ) -> int:
@@ -134,19 +124,9 @@ def write_megadetector(
         InputError: A record is malformed.
         OutputError: The file cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
     converter = MegaDetectorConverter(base_folder)
-    try:
-        with part.open("wb") as file:
-            count = _write(records, file, converter)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); mend that, or give another file."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(path) as part, part.open("wb") as file:
+        count = _write(records, file, converter)
     if converter.outside:
         logging.warning(
             "%d of %d files are not under %s: their paths stay as they are.",

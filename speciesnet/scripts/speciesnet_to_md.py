@@ -6,7 +6,6 @@ python -m speciesnet.scripts.speciesnet_to_md PREDICTIONS.json OUT.json --base_f
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -27,6 +26,7 @@ Converts a predictions file to the MegaDetector format, which Timelapse imports.
 
 def main(*files: str) -> None:
     """Reads one record at a time, and writes it."""
+    from speciesnet.export.files import check_not_same
     from speciesnet.export.megadetector import write_megadetector
     from speciesnet.predictions import read_records
 
@@ -35,9 +35,8 @@ def main(*files: str) -> None:
             "Give two files, such as predictions.json megadetector.json: what is there, and what is "
             "to be written."
         )
-    source, target = map(Path, files)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise InputError(f"{target} would overwrite the predictions; give another file.")
+    source, target = files
+    check_not_same(source, target)
     count = write_megadetector(read_records(source), target, _BASE_FOLDER.value)
     sys.stdout.write(f"{count} images: {target}\n")
 

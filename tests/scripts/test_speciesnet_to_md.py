@@ -1,23 +1,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from commands import Outcome
+from commands import Outcome, run_module
 
 RECORD = {"filepath": "/survey/a.jpg", "detections": []}
 
 
 def convert(*arguments: str | Path) -> Outcome:
-    done = subprocess.run(
-        [sys.executable, "-m", "speciesnet.scripts.speciesnet_to_md", *map(str, arguments)],
-        capture_output=True,
-        encoding="utf-8",
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return run_module("speciesnet_to_md", *arguments)
 
 
 @pytest.fixture

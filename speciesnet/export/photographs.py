@@ -1,0 +1,124 @@
+"""Where the photographs of a predictions file are now, and what their cameras wrote."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from absl import logging
+
+from speciesnet.errors import ImageError, InputError
+from speciesnet.images import read_metadata, scheme_of
+from speciesnet.metadata import PhotoMetadata
+from speciesnet.records import Record
+
+READERS = 4  # files of a network drive or a spinning disk that are waited for at once
+READ_AHEAD = 64
+
+
+class Photographs:
+    """Finds photographs by the paths in records.
+
+    Args:
+        image_root: The folder that they have moved to; None where they are as the records say.
+
+    Attributes:
+        found: How many have been found.
+        missing: How many have not.
+
+    Raises:
+        InputError: The folder does not exist.
+    """
+
+    def __init__(self, image_root: str | None = None) -> None:
+        if image_root is not None and not Path(image_root).is_dir():
+            raise InputError(
+                f"--image_root {image_root} is no folder; give the one that holds the photographs now."
+            )
+        self._root = None if image_root is None else Path(image_root)
+        self._dropped = 0  # leading parts of the last path that was found under the root
+        self.found = self.missing = 0
+
+    def find(self, filepath: str) -> Path | None:
+        """The file of a path in a record, or None where there is none (or it is on the web).
+
+        Under ``image_root`` that is the longest end of the path that is there.
+        """
+        path = self._find(filepath)
+        if path is None:
+            self.missing += 1
+        else:
+            self.found += 1
+        return path
+
+    def _find(self, filepath: str) -> Path | None:
+        if scheme_of(filepath) is not None:
+            return None
+        if self._root is None:
+            return _existing(Path(filepath))
+        parts = PurePosixPath(filepath.replace("\\", "/")).parts
+        for dropped in (self._dropped, *range(len(parts))):
+            rest = parts[dropped:]
+            if rest and not {"..", "/"} & set(rest) and not rest[0].endswith(":"):
+                path = _existing(self._root.joinpath(*rest))
+                if path is not None:
+                    self._dropped = dropped
+                    return path
+        return None
+
+    def warn_of_missing(self, consequence: str) -> None:
+        """Says once how many photographs were not found.
+
+        Args:
+            consequence: What was done without them, such as "their dates are left empty".
+        """
+        if self.missing:
+            logging.warning(
+                "%d of %d photographs are not where the predictions say; %s. If they have moved, give "
+                "the folder that holds them now with --image_root.",
+                self.missing,
+                self.missing + self.found,
+                consequence,
+            )
+
+
+def _existing(path: Path) -> Path | None:
+    try:
+        return path if path.is_file() else None
+    except (OSError, ValueError):  # names that no file system takes
+        return None
+
+
+def with_metadata(
+    records: Iterable[Record], photographs: Photographs
+) -> Iterator[tuple[Record, PhotoMetadata]]:
+    """Records with what their cameras wrote, in order.
+
+    A record that keeps ``metadata`` is taken at its word; for others the photograph is opened, a few
+    beside each other, without decoding it.
+    """
+
+    def read(path: Path) -> PhotoMetadata:
+        try:
+            return read_metadata(str(path))
+        except ImageError:  # the run has told of it
+            return PhotoMetadata()
+
+    def start(record: Record) -> tuple[Record, Future[PhotoMetadata] | PhotoMetadata]:
+        kept: Any = record.get("metadata")
+        if isinstance(kept, Mapping):
+            return record, PhotoMetadata.from_dict(kept)
+        path = photographs.find(record["filepath"])
+        return record, executor.submit(read, path) if path else PhotoMetadata()
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="exif") as executor:
+        started = map(start, records)
+        waiting = deque(itertools.islice(started, READ_AHEAD))
+        while waiting:
+            record, metadata = waiting.popleft()
+            yield record, metadata.result() if isinstance(metadata, Future) else metadata
+            waiting.extend(itertools.islice(started, 1))

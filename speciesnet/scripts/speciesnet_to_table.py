@@ -1,0 +1,79 @@
+"""Converts a predictions file to a table, CSV or Parquet.
+
+python -m speciesnet.scripts.speciesnet_to_table PREDICTIONS.json OUT.csv
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import cast
+
+from absl import flags
+
+from speciesnet.errors import InputError
+from speciesnet.scripts import console
+from speciesnet.scripts.predictions_files import IMAGE_ROOT
+
+_ROWS = flags.DEFINE_enum(
+    "rows",
+    "image",
+    ["image", "detection"],
+    "One row for each image, or for each box of a detection.",
+)
+_MIN_CONFIDENCE = flags.DEFINE_float(
+    "min_confidence", 0.0, "Leave out boxes below it.", lower_bound=0, upper_bound=1
+)
+_EXIF = flags.DEFINE_bool(
+    "exif", True, "Read dates and positions from the photographs where the predictions lack them."
+)
+_BOM = flags.DEFINE_bool("bom", False, "Begin a CSV file so that Excel knows it for UTF-8.")
+_DELIMITER = flags.DEFINE_string(
+    "delimiter", ",", "Between the cells of a CSV file; Excel wants ; where numbers have a comma."
+)
+
+USAGE = """\
+Converts a predictions file to a table, CSV or Parquet by the name of the output.
+
+  python -m speciesnet.scripts.speciesnet_to_table PREDICTIONS.json OUT.csv
+
+"""
+FLAGS = ["rows", "min_confidence", "exif", "image_root", "bom", "delimiter"]
+
+
+def main(*files: str) -> None:
+    """Reads one record at a time, and writes it."""
+    from speciesnet.export.files import check_not_same
+    from speciesnet.export.photographs import Photographs
+    from speciesnet.export.tables import Rows, write_table
+    from speciesnet.predictions import read_records
+
+    if len(files) != 2:
+        raise InputError("Give two files, such as predictions.json table.csv.")
+    source, target = files
+    check_not_same(source, target)
+    if len(_DELIMITER.value) != 1 or _DELIMITER.value in '"\r\n':
+        raise InputError(f"--delimiter {_DELIMITER.value!r} is not one character; give , or ;")
+    photographs = Photographs(IMAGE_ROOT.value) if _EXIF.value else None
+    count = write_table(
+        read_records(source),
+        target,
+        rows=cast("Rows", _ROWS.value),
+        photographs=photographs,
+        min_confidence=_MIN_CONFIDENCE.value,
+        bom=_BOM.value,
+        delimiter=_DELIMITER.value,
+    )
+    if photographs:
+        photographs.warn_of_missing("their dates and positions are left empty")
+    sys.stdout.write(f"{count} rows: {target}\n")
+
+
+def cli() -> None:
+    """The console command."""
+    sys.exit(
+        console.run(main, sys.argv, lambda topic: USAGE + console.describe_flags(FLAGS), files=2)
+    )
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from commands import Outcome, run_module
+from photographs import NAIROBI, photograph
+
+
+def convert(*arguments: str | Path) -> Outcome:
+    return run_module("speciesnet_to_table", *arguments)
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    path = tmp_path / "predictions.json"
+    records = [{"filepath": "/survey/cam/a.jpg", "detections": []}]
+    path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_table_is_written(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    outcome = convert(predictions, out)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"1 rows: {out}\n"
+    assert "--image_root" in outcome.err
+    assert [(row["file"], row["latitude"]) for row in rows(out)] == [("/survey/cam/a.jpg", "")]
+    assert "--image_root" not in convert(predictions, out, "--noexif").err
+
+
+def test_moved_photographs_give_their_positions(predictions: Path, tmp_path: Path) -> None:
+    photograph(tmp_path / "now" / "cam" / "a.jpg", gps=NAIROBI)
+    out = tmp_path / "out.csv"
+    assert convert(predictions, out, "--image_root", tmp_path / "now").err == ""
+    assert rows(out)[0]["latitude"] == "-1.29"
+
+
+def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    assert "Give two files" in convert(predictions).sentence
+    assert "must end with .csv or .parquet" in convert(predictions, tmp_path / "a.xls").sentence
+    assert "is not one character" in convert(predictions, out, "--delimiter", ";;").sentence
+    assert "is no folder" in convert(predictions, out, "--image_root", "gone").sentence
+    assert "would overwrite" in convert(predictions, predictions).sentence
+    assert "cannot be written" in convert(predictions, tmp_path / "gone" / "a.csv").sentence
+    assert not out.exists()
+
+
+def test_file_that_is_cut_off_gives_its_whole_records(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    record = '{"filepath": "b.jpg", "detections": []}'
+    predictions.write_text('{"predictions": [\n' + record + ",\n" + record[:20])
+    outcome = convert(predictions, out)
+    assert outcome.code == 0
+    assert "is cut off: its whole records are used" in outcome.err
+    assert [row["file"] for row in rows(out)] == ["b.jpg"]
