@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,9 @@ class PhotoMetadata:
 
     def as_dict(self) -> dict[str, Any]:
         """What is known, as a record keeps it."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {
+            name: value for name in self.__slots__ if (value := getattr(self, name)) is not None
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PhotoMetadata:

@@ -1,0 +1,69 @@
+"""Names and paths that no system refuses and that lead nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+from speciesnet.images import scheme_of
+
+MAX_NAME = 100  # characters
+_MAX_BYTES = 240  # what file systems take is 255
+
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+_RESERVED_CHARACTERS = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_RESERVED_NAME = re.compile(
+    r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])\s*(\.|$)", re.IGNORECASE
+)
+
+Parts = tuple[str, ...]
+
+
+def safe_name(text: str) -> str:
+    """A name for a file or folder on any system, as near to the text as can be."""
+    name = _RESERVED_CHARACTERS.sub("_", text)[:MAX_NAME]
+    name = name.encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore")
+    name = name.strip().rstrip(". ")
+    return f"_{name}" if not name or _RESERVED_NAME.match(name) else name
+
+
+def path_parts(filepath: str) -> Parts:
+    """The folders and the name of a path of any system, without what leads up or to a root."""
+    parts: list[str] = []
+    for part in filepath.replace("\\", "/").split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return tuple(parts)
+
+
+def common_folder(filepaths: Iterable[str]) -> Parts:
+    """The innermost folder that all files lie in; those on the web do not count."""
+    common: Parts | None = None
+    for filepath in filepaths:
+        if scheme_of(filepath) is None:
+            folders = path_parts(filepath)[:-1]
+            common = folders if common is None else _shared_start(common, folders)
+    return common or ()
+
+
+def _shared_start(one: Parts, other: Parts) -> Parts:
+    if other[: len(one)] == one:
+        return one
+    pairs = zip(one, other, strict=False)
+    length = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    return one[:length]
+
+
+def path_below(filepath: str, common: Parts, *, windows: bool = os.name == "nt") -> Parts:
+    """The folders and the name of a file below the common folder.
+
+    Args:
+        filepath: Of a record.
+        common: See ``common_folder``; the path lies in it.
+        windows: Whether names must be such as Windows takes.
+    """
+    parts = path_parts(filepath)[len(common) :]
+    return tuple(safe_name(part) for part in parts) if windows else parts

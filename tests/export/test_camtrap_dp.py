@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import frictionless
+import jsonschema
+import pytest
+from photographs import NAIROBI, photograph
+from PIL import ExifTags
+
+from speciesnet.constants import Classification
+from speciesnet.errors import InputError
+from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
+
+DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
+BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+PERSON = {"category": "2", "label": "human", "conf": 0.95, "bbox": [0.5, 0.5, 0.2, 0.0]}
+PROJECT = Project("Lions of Laikipia", "Jane Doe")
+
+
+def record(name: str, taken: str | None = "2024-05-01T06:30:00", **values: Any) -> dict[str, Any]:
+    metadata = {"datetime": taken, "latitude": -1.29, "longitude": 36.82, "model": "HC550"}
+    return {
+        "filepath": f"/survey/{name}", "detections": [PERSON, BOX], "prediction": DEER,
+        "prediction_score": 0.8, "prediction_source": "classifier", "model_version": "4.0.0a",
+        "metadata": metadata, **values,
+    }  # fmt: skip
+
+
+def failed(name: str, taken: str) -> dict[str, Any]:
+    whole = record(name, taken)
+    return {"failures": ["DETECTOR"], **{key: whole[key] for key in ("filepath", "metadata")}}
+
+
+def predictions(tmp_path: Path, *records: dict[str, Any]) -> Path:
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
+    return path
+
+
+def package(
+    tmp_path: Path, *records: dict[str, Any], timezone_name: str | None = "+03:00", **options: Any
+) -> Summary:
+    path = predictions(tmp_path, *records)
+    return write_camtrap_dp(path, tmp_path / "dp", PROJECT, timezone_name=timezone_name, **options)
+
+
+def table(tmp_path: Path, name: str) -> list[dict[str, str]]:
+    with (tmp_path / "dp" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return [{key: cell for key, cell in row.items() if cell} for row in csv.DictReader(file)]
+
+
+def assert_valid(folder: Path, schemas: Path) -> None:
+    """Holds a package against the published schemas, with what others wrote."""
+    descriptor = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
+    profile = json.loads((schemas / "camtrap-dp-profile.json").read_text(encoding="utf-8"))
+    own_rules = profile["allOf"][1] | {"$defs": profile["$defs"]}
+    own_rules["properties"]["spatial"].pop("$ref")  # GeoJSON's schema is not at hand
+    jsonschema.Draft4Validator(own_rules).validate(descriptor)
+    del descriptor["profile"]  # frictionless would fetch it
+    for resource in descriptor["resources"]:
+        schema = schemas / resource["schema"].rpartition("/")[2]
+        resource["schema"] = json.loads(schema.read_text(encoding="utf-8"))
+    report = frictionless.Package(descriptor, basepath=str(folder)).validate()
+    assert report.valid, report.flatten(["type", "title", "note"])
+    assert {task.name for task in report.tasks} == {"deployments", "media", "observations"}
+
+
+@pytest.fixture
+def schemas(shared: Path) -> Path:
+    return shared / "schemas" / "camtrap-dp"
+
+
+def test_package_is_valid(tmp_path: Path, schemas: Path) -> None:
+    found = package(
+        tmp_path,
+        record("cam1/DCIM/100RECNX/a.jpg"),
+        record("cam1/DCIM/100RECNX/b.jpg", "2024-05-01T06:30:50"),
+        record("cam1/DCIM/101RECNX/a.jpg", "2024-05-01T09:00:00"),
+        record("cam2/a.jpg", prediction=Classification.HUMAN.value),
+        record("cam2/=1+1, \"é\" 🦌.jpg", prediction=Classification.BLANK.value, detections=[]),
+        record("cam2/c.jpg", prediction=Classification.ANIMAL.value, detections=[]),
+        record("cam2/d.jpg", prediction=Classification.UNKNOWN.value, latitude=1.0, longitude=2.0),
+        failed("cam2/e.jpg", "2024-06-01T00:00:00"),
+    )  # fmt: skip
+    assert found == Summary(deployments=2, media=8, events=4, left_out=0)
+    assert_valid(tmp_path / "dp", schemas)
+    assert [row["deploymentID"] for row in table(tmp_path, "deployments")] == ["cam1", "cam2"]
+    assert [row["observationType"] for row in table(tmp_path, "observations")] == [
+        "animal", "animal", "animal", "human", "blank", "animal", "unknown", "unclassified",
+    ]  # fmt: skip
+
+
+def test_observation_has_the_answer_and_the_best_box_of_its_kind(tmp_path: Path) -> None:
+    package(tmp_path, record("cam1/a.jpg"), record("cam1/b.jpg", "2024-05-01T06:30:50"))
+    (medium, _), (first, _) = table(tmp_path, "media"), table(tmp_path, "observations")
+    assert medium == {
+        "mediaID": "a.jpg", "deploymentID": "cam1", "captureMethod": "activityDetection",
+        "timestamp": "2024-05-01T06:30:00+03:00", "filePath": "a.jpg", "filePublic": "false",
+        "fileName": "a.jpg", "fileMediatype": "image/jpeg",
+    }  # fmt: skip
+    assert first == {
+        "observationID": "a.jpg#1", "deploymentID": "cam1", "mediaID": "a.jpg",
+        "eventID": "cam1#1", "eventStart": "2024-05-01T06:30:00+03:00",
+        "eventEnd": "2024-05-01T06:30:50+03:00", "observationLevel": "media",
+        "observationType": "animal", "scientificName": "Odocoileus virginianus", "bboxX": "0.1",
+        "bboxY": "0.2", "bboxWidth": "0.3", "bboxHeight": "0.4", "classificationMethod": "machine",
+        "classifiedBy": "SpeciesNet 4.0.0a", "classificationProbability": "0.8",
+        "observationComments": "classifier",
+    }  # fmt: skip
+
+
+def test_taxa_are_listed_once(tmp_path: Path) -> None:
+    package(tmp_path, record("a.jpg"), record("b.jpg"))
+    descriptor = json.loads((tmp_path / "dp" / "datapackage.json").read_text())
+    assert descriptor["taxonomic"] == [
+        {
+            "scientificName": "Odocoileus virginianus", "taxonRank": "species",
+            "kingdom": "Animalia", "class": "Mammalia", "order": "Cetartiodactyla",
+            "family": "Cervidae", "genus": "Odocoileus",
+            "vernacularNames": {"eng": "white-tailed deer"},
+        }
+    ]  # fmt: skip
+    assert descriptor["temporal"] == {"start": "2024-05-01", "end": "2024-05-01"}
+
+
+def test_deployments_come_from_a_table(tmp_path: Path, schemas: Path) -> None:
+    deployments = tmp_path / "deployments.csv"
+    deployments.write_text(
+        "deploymentID;folder;latitude;longitude;deploymentStart;deploymentEnd;habitat\n"
+        'D1;north/cam1;-1.5;36;2024-04-30T08:00:00;2024-05-09T08:00:00+02:00;"forest;\nwet"\n'
+        "D2;cam1;-2.5;37;;;\n"
+        "D3;cam9;-3.5;37;2024-04-30T08:00:00;2024-05-09T08:00:00;\n",
+        encoding="utf-8-sig",
+    )
+    records = [record("north/cam1/a.jpg"), record("south/cam1/DCIM/a.jpg", "2024-05-02T06:30:00")]
+    package(tmp_path, *records, deployments_csv=str(deployments))
+    assert_valid(tmp_path / "dp", schemas)
+    first, second, third = table(tmp_path, "deployments")
+    assert first == {
+        "deploymentID": "D1", "latitude": "-1.5", "longitude": "36", "cameraModel": "HC550",
+        "deploymentStart": "2024-04-30T08:00:00+03:00", "habitat": "forest;\nwet",
+        "deploymentEnd": "2024-05-09T08:00:00+02:00",
+    }  # fmt: skip
+    assert (second["deploymentID"], second["latitude"]) == ("D2", "-2.5")
+    assert second["deploymentStart"] == "2024-05-02T06:30:00+03:00"
+    assert third["deploymentID"] == "D3"
+    assert [row["deploymentID"] for row in table(tmp_path, "media")] == ["D1", "D2"]
+
+
+def test_time_zones_follow_the_season(tmp_path: Path) -> None:
+    summer, winter = record("a.jpg"), record("b.jpg", "2024-12-01T06:30:00")
+    package(tmp_path, summer, winter, timezone_name="America/New_York")
+    assert [row["timestamp"] for row in table(tmp_path, "media")] == [
+        "2024-05-01T06:30:00-04:00",
+        "2024-12-01T06:30:00-05:00",
+    ]
+
+
+def test_clock_that_tells_its_zone_is_believed(tmp_path: Path) -> None:
+    package(tmp_path, record("a.jpg", "2024-05-01T06:30:00-07:00"), timezone_name=None)
+    assert table(tmp_path, "media")[0]["timestamp"] == "2024-05-01T06:30:00-07:00"
+
+
+def test_photographs_are_asked_where_records_are_silent(tmp_path: Path) -> None:
+    taken = {ExifTags.Base.DateTimeOriginal: "2024:05:01 06:30:00"}
+    path = photograph(tmp_path / "cam" / "a.jpg", details=taken, gps=NAIROBI)
+    bare = record("a.jpg") | {"filepath": path}
+    del bare["metadata"]
+    package(tmp_path, bare)
+    assert table(tmp_path, "deployments")[0]["latitude"] == "-1.29"
+
+
+def test_what_cannot_be_in_it_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    found = package(
+        tmp_path, record("a.jpg"), record("b.jpg", None), record("..c.jpg"), record("a.jpg")
+    )
+    assert found == Summary(deployments=1, media=1, events=1, left_out=2)
+    assert "1 photographs are left out, which have no date" in caplog.text
+    assert "which have names that Camtrap DP does not take" in caplog.text
+
+
+TABLE = "deploymentID,latitude,longitude\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({}, {"timezone_name": None}, "add --timezone"),
+        ({}, {"timezone_name": "Kenya/Nairobi"}, "--timezone Kenya/Nairobi is none"),
+        ({"metadata": {}}, {}, "None of the photographs has a date"),
+        ({"metadata": {"datetime": "2024-05-01T06:30:00"}}, {}, "cam has no position"),
+        ({"detections": [{"conf": 1}]}, {}, "record of /survey/cam/a.jpg is malformed"),
+        ({}, {"table": "name\nx\n"}, 'no column "deploymentID"'),
+        ({}, {"table": "deploymentID,colour\nx,red\n"}, 'a column "colour"'),
+        ({}, {"table": TABLE + "x,1,2\n"}, "/survey/cam belong to no deployment"),
+        ({}, {"table": TABLE + "cam,95,2\n"}, "Line 2 .* has '95' as latitude"),
+        ({}, {"table": TABLE + "cam,1,2\ncam,1,2\n"}, "Line 3 .* deploymentID cam again"),
+        ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x has no photographs"),
+        ({}, {"table": "deploymentID,deploymentStart\ncam,May\n"}, "'May' as deploymentStart"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named_and_nothing_is_left(
+    tmp_path: Path, change: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    options = dict(options)
+    if (text := options.pop("table", None)) is not None:
+        (tmp_path / "deployments.csv").write_text(text)
+        options["deployments_csv"] = str(tmp_path / "deployments.csv")
+    with pytest.raises(InputError, match=message):
+        package(tmp_path, record("cam/a.jpg", **change), **options)
+    assert not list(tmp_path.glob("dp/*"))
+
+
+def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:
+    demo = Path(__file__).parents[2] / "speciesnet" / "demo" / "images"
+    records = [
+        {"filepath": path.as_posix(), "prediction": DEER, "prediction_score": 0.5}
+        for path in sorted(demo.rglob("*.jpg"))
+    ]
+    deployments = tmp_path / "deployments.csv"
+    rows = [f"{folder.name},38.5,-78.4" for folder in sorted(demo.iterdir()) if folder.is_dir()]
+    deployments.write_text(TABLE + "\n".join(rows))
+    found = package(tmp_path, *records, deployments_csv=str(deployments))
+    assert found.media + found.left_out == len(records)
+    assert found.media > len(records) / 2
+    assert_valid(tmp_path / "dp", schemas)

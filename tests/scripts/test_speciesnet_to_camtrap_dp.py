@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Outcome, run_module
+
+WHO = ("--title", "Lions", "--contributor", "Jane", "--timezone", "+03:00")
+
+
+def convert(*arguments: str | Path) -> Outcome:
+    return run_module("speciesnet_to_camtrap_dp", *arguments)
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    path = tmp_path / "predictions.json"
+    metadata = {"datetime": "2024-05-01T06:30:00", "latitude": -1.29, "longitude": 36.82}
+    record = {"filepath": "/survey/cam/a.jpg", "detections": [], "metadata": metadata}
+    path.write_text(json.dumps({"predictions": [record]}), encoding="utf-8")
+    return path
+
+
+def test_package_is_written(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "package"
+    outcome = convert(predictions, out, *WHO)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == f"1 photographs in 1 events of 1 deployments: {out}\n"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "datapackage.json", "deployments.csv", "media.csv", "observations.csv",
+    ]  # fmt: skip
+
+
+def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "package"
+    assert "Give a file and a folder" in convert(predictions).sentence
+    assert "add --contributor" in convert(predictions, out, "--title", "Lions").sentence
+    assert "give simpleRandom" in convert(predictions, out, *WHO, "--sampling_design=x").sentence
+    assert "cannot be made" in convert(predictions, tmp_path / "a" / "b", *WHO).sentence
+    assert "cannot be read" in convert(tmp_path / "gone.json", out, *WHO).sentence
+    missing = convert(predictions, out, *WHO, "--deployments", tmp_path / "gone.csv")
+    assert "deployments" in missing.sentence
+    assert not out.exists()
