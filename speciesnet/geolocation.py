@@ -70,6 +70,7 @@ US_STATES = {
 # Countries of their own in ISO 3166-1 and in the place list, and regions of the USA in geofences.
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
 US_REGIONS = frozenset([*US_STATES.values(), *US_TERRITORIES.values()])
+_COMMON_NAMES = dict.fromkeys(("UK", "BRITAIN", "ENGLAND", "SCOTLAND", "WALES"), "GBR")
 # In use, though ISO 3166-1 leaves it to users.
 _KOSOVO = {"XKX": "XK"}
 
@@ -97,6 +98,8 @@ def check_country(country: str, where: str) -> None:
 def _country_hint(text: str) -> str:
     import pycountry
 
+    if text.upper() in _COMMON_NAMES:
+        return f"; did you mean {_COMMON_NAMES[text.upper()]}"
     try:
         return f"; did you mean {pycountry.countries.lookup(text).alpha_3}?".rstrip("?")
     except LookupError:

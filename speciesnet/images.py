@@ -23,7 +23,7 @@ ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 # Formats that Pillow decodes itself: others would be handed to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
-CLOUD_SCHEMES = ("az", "gs", "s3")  # each is read by the extra of that name
+CLOUD_EXTRAS = {"az": "azure", "gs": "gs", "s3": "s3"}  # of cloudpathlib, by the scheme
 WEB_SCHEMES = ("http", "https")
 WEB_TIMEOUT = 30  # seconds to connect, and between two bytes
 MAX_WEB_BYTES = 256 * 2**20
@@ -52,7 +52,7 @@ def to_array(img: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
 def scheme_of(filepath: str) -> str | None:
     """``s3`` for ``s3://...`` and so on for clouds and the web; None for a local path."""
     scheme = urlsplit(filepath).scheme.lower() if "://" in filepath else ""
-    return scheme if scheme in CLOUD_SCHEMES or scheme in WEB_SCHEMES else None
+    return scheme if scheme in CLOUD_EXTRAS or scheme in WEB_SCHEMES else None
 
 
 def file_exists(filepath: str) -> bool:
@@ -136,7 +136,7 @@ def _open(filepath: str) -> IO[bytes]:
     scheme = scheme_of(filepath)
     if scheme in WEB_SCHEMES:
         return io.BytesIO(_download(filepath))
-    if scheme in CLOUD_SCHEMES:
+    if scheme in CLOUD_EXTRAS:
         return _open_in_cloud(filepath, scheme)
     path = Path(filepath)
     if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
@@ -166,10 +166,10 @@ def _open_in_cloud(url: str, extra: str) -> IO[bytes]:
         from cloudpathlib.enums import FileCacheMode
         from cloudpathlib.exceptions import MissingDependenciesError
     except ImportError as error:
-        raise ImageError(f"reading {extra}:// needs: pip install 'speciesnet[{extra}]'") from error
+        raise ImageError(f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'") from error
     try:
         path: Any = AnyPath(url)
         path.client.file_cache_mode = FileCacheMode.close_file  # or a survey fills the disk
     except MissingDependenciesError as error:
-        raise ImageError(f"reading {extra}:// needs: pip install 'speciesnet[{extra}]'") from error
+        raise ImageError(f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'") from error
     return path.open("rb")

@@ -116,6 +116,7 @@ def test_countries_of_iso_3166_are_known(country: str) -> None:
         ("US", "did you mean USA"),
         ("UK", ""),
         ("Kenya", "did you mean KEN"),
+        ("UK", "did you mean GBR"),
         ("KENN", "did you mean KEN"),
         ("", ""),
         ("12345", "codes look like"),

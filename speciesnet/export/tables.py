@@ -171,7 +171,7 @@ def write_parquet(rows: Iterable[Row], path: str | os.PathLike[str], names: list
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise InputError("Parquet needs more: pip install 'speciesnet[tables]'.") from error
+        raise InputError("Parquet needs one more package: pip install pyarrow") from error
 
     kinds = {str: pa.string(), float: pa.float64(), int: pa.int32()}
     schema = pa.schema([(name, kinds[COLUMNS[name]]) for name in names])
@@ -213,7 +213,7 @@ def to_dataframe(
     try:
         import pandas as pd
     except ImportError as error:
-        raise InputError("A DataFrame needs more: pip install 'speciesnet[tables]'.") from error
+        raise InputError("A DataFrame needs one more package: pip install pandas") from error
 
     kinds: dict[type, Any] = {str: "string", float: "float64", int: "Int32"}
     found = list(

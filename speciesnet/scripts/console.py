@@ -160,9 +160,12 @@ def _set_up_log() -> None:
     """Plain lines on standard error that leave progress bars whole."""
     logging.use_absl_handler()
     logging.set_verbosity(_LOG_LEVEL.value)
-    logging.get_absl_logger().setLevel(_LOG_LEVEL.value.upper())
     standard_logging.getLogger().setLevel(standard_logging.WARNING)  # of other packages
-    handler = logging.get_absl_handler()
+    handler, logger = logging.get_absl_handler(), logging.get_absl_logger()
+    logger.setLevel(_LOG_LEVEL.value.upper())
+    # OpenVINO, once imported, takes the handler off the root.
+    logger.addHandler(handler)
+    logger.propagate = False
     handler.setFormatter(standard_logging.Formatter("%(message)s"))
     handler.python_handler.stream = DummyTqdmFile(sys.stderr)
 

@@ -104,6 +104,13 @@ def test_ensemble_alone_and_help_import_no_framework(shared: Path, tmp_path: Pat
         assert done.stdout.endswith("imported []\n")
 
 
+def test_log_is_plain_lines(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    outcome = command("--model", "demo", "--folders", "demo", "--predictions_json", out)
+    assert "\nThe classifier runs on " in outcome.err
+    assert ":absl:" not in outcome.err
+
+
 def test_demo_runs_on_its_own_images(command: Command, tmp_path: Path) -> None:
     out = tmp_path / "demo.json"
     outcome = command("--model", "demo", "--folders", "demo", "--predictions_json", out)

@@ -1,0 +1,176 @@
+"""The documentation builds without a warning, and what it tells people to type exists."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+        *(REPOSITORY / "docs").rglob("*.md"),
+    ]
+)
+SHELLS = ("bash", "sh", "console", "powershell")
+OWN_MODULE = "speciesnet"
+
+# The flags of a command line, one a line, from absl's own list of what its modules define.
+_LIST_FLAGS = """
+import importlib, sys
+from absl import flags
+importlib.import_module(sys.argv[1])
+for name, defined in flags.FLAGS.flags_by_module_dict().items():
+    if name.startswith("speciesnet"):
+        for flag in defined:
+            print(flag.name, *flag.short_name or "")
+            if flag.boolean:
+                print("no" + flag.name)
+"""
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
+_ANCHOR_IN_REFERENCE = re.compile(r"^::: ([\w.]+)", re.MULTILINE)
+
+
+def page_id(page: Path) -> str:
+    return page.relative_to(REPOSITORY).as_posix()
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Language and text of each fenced block."""
+    for match in _FENCE.finditer(page.read_text(encoding="utf-8")):
+        yield match[1], match[2]
+
+
+def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """Module and arguments of each command of ours that a page tells people to give."""
+    for language, text in blocks(page):
+        if language not in SHELLS:
+            continue
+        for line in text.replace("\\\n", " ").splitlines():
+            for part in line.split("&&"):
+                words = shlex.split(part.replace("\\", "/"), comments=True)
+                while words and re.fullmatch(r"\w+=.*", words[0]):  # variables before a command
+                    words = words[1:]
+                if not words:
+                    continue
+                program = words[0].rsplit("/", 1)[-1]
+                if program in console_scripts():
+                    yield console_scripts()[program], words[1:]
+                elif re.fullmatch(r"py(thon[\d.]*)?", program) and words[1:2] == ["-m"]:
+                    module = words[2]
+                    if module.split(".")[0] == OWN_MODULE:
+                        yield module, words[3:]
+
+
+@functools.cache
+def console_scripts() -> dict[str, str]:
+    """Commands that the installation brings, and their modules."""
+    entry_points = importlib.metadata.distribution("speciesnet").entry_points
+    return {e.name: e.module for e in entry_points if e.group == "console_scripts"}
+
+
+@functools.cache
+def flags_of(module: str) -> set[str]:
+    """The flags of a module that is a command line; fails if there is no such module."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LIST_FLAGS, module],
+        cwd=REPOSITORY,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{module} cannot be imported:\n{done.stderr}"
+    return {*done.stdout.split(), "help"}
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and MkDocs make it."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    text = re.sub(r"[^\w\s-]", "", text.replace("`", "").lower())
+    return re.sub(r"\s+", "-", text.strip())
+
+
+def anchors(page: Path) -> set[str]:
+    text = page.read_text(encoding="utf-8")
+    prose = _FENCE.sub("", text)
+    return {
+        *(slug(heading) for heading in _HEADING.findall(prose)),
+        *_ANCHOR_IN_REFERENCE.findall(prose),
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_commands_name_flags_that_exist(page: Path) -> None:
+    for module, arguments in commands(page):
+        known = flags_of(module)
+        for argument in arguments:
+            if argument.startswith("-"):
+                name = argument.lstrip("-").partition("=")[0]
+                assert name in known, f"{module} has no {argument}"
+
+
+def test_there_are_commands_to_check() -> None:
+    found = [command for page in PAGES for command in commands(page)]
+    assert len(found) > 20
+    modules = {module for module, _ in found}
+    assert {"speciesnet.scripts.run_model", "speciesnet.scripts.speciesnet_to_md"} <= modules
+    assert "folders" in flags_of("speciesnet.scripts.run_model")
+    assert "noprogress_bars" in flags_of("speciesnet.scripts.run_model")
+    assert "base_folder" not in flags_of("speciesnet.scripts.run_model")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_inside_the_repository_resolve(page: Path) -> None:
+    prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link in _LINK.findall(prose):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / unquote(path)).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{link} leads to no heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_code_of_pages_is_python(page: Path) -> None:
+    for language, text in blocks(page):
+        if language == "python":
+            compile(text, page_id(page), "exec")
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason='mkdocs is not installed: pip install -e ".[docs]"')
+    pytest.importorskip("material", reason='mkdocs-material is not installed: the extra "docs"')
+    pytest.importorskip("mkdocstrings", reason='mkdocstrings is not installed: the extra "docs"')
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    home = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "Camera-trap images in, species out" in home
+    reference = (tmp_path / "site" / "reference" / "models" / "index.html").read_text("utf-8")
+    assert 'id="speciesnet.SpeciesNet.predict"' in reference
+
+    # Nothing is fetched from other hosts: no script, style, font or picture.
+    fetched = re.compile(
+        r"<(?:script|img|link(?=[^>]*rel=.?(?:stylesheet|preconnect)))[^>]*https?://"
+    )
+    for page in (tmp_path / "site").rglob("*.html"):
+        assert not fetched.search(page.read_text(encoding="utf-8")), page
