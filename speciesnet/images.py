@@ -166,10 +166,14 @@ def _open_in_cloud(url: str, extra: str) -> IO[bytes]:
         from cloudpathlib.enums import FileCacheMode
         from cloudpathlib.exceptions import MissingDependenciesError
     except ImportError as error:
-        raise ImageError(f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'") from error
+        raise ImageError(
+            f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'"
+        ) from error
     try:
         path: Any = AnyPath(url)
         path.client.file_cache_mode = FileCacheMode.close_file  # or a survey fills the disk
     except MissingDependenciesError as error:
-        raise ImageError(f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'") from error
+        raise ImageError(
+            f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'"
+        ) from error
     return path.open("rb")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from speciesnet.constants import Detection
@@ -78,10 +79,11 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     try:
         record = checkpoint["model"]
         # Never the "ema" that stands beside it: published results were made with the model.
-        network = _build(record)
+        with torch.device("meta"):  # weights without values: drawing random ones takes seconds
+            network = _build(record)
         tensors = {name: tensor.float() for name, tensor in record.tensors().items()}
         tensors = {name: t for name, t in tensors.items() if not name.endswith(".anchor_grid")}
-        network.load_state_dict(tensors)
+        network.load_state_dict(tensors, assign=True)
     except Exception as error:  # as above
         raise ModelError(
             f"The detector {path} does not hold a YOLOv5 network as MegaDetector v5 does "
