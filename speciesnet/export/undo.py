@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.files import written_whole
 
 UNDO_FILE = "undo.jsonl"
 PART_FILE = ".sorting.part"  # a copy on its way
+_LONGEST_LINE = 1 << 20  # bytes; three paths of 4,096 characters, 12 bytes each, are less
 _CLOCK_STEP = 2_000_000_000  # nanoseconds; FAT, which memory cards have, keeps even seconds only
 
 How = Literal["hardlink", "symlink", "copy", "move"]
@@ -72,6 +73,16 @@ def read_entries(out: Path) -> Iterator[Entry]:
                 raise InputError(
                     f"Line {number} of {path} is damaged ({error}); correct or remove that line."
                 ) from error
+
+
+def open_list(out: Path) -> BinaryIO:
+    """Opens the list of a folder to go on with it; a line that a crash cut off goes."""
+    file = (out / UNDO_FILE).open("ab+")
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LONGEST_LINE))
+    tail = file.read()
+    file.truncate(size - len(tail) + tail.rfind(b"\n") + 1)
+    return file
 
 
 def _entry(values: dict[str, Any]) -> Entry:
@@ -145,12 +156,14 @@ def _take_back(entry: Entry, out: Path, dry_run: bool) -> tuple[bool, str | None
     reason = _reason_to_keep(entry, source, target)
     if reason or dry_run:
         return reason is None, reason
+    part = source.with_name(PART_FILE)
+    if entry.how == "move":
+        part.unlink(missing_ok=True)  # a crash on the way back from another drive leaves one
     if entry.how == "move" and not os.path.lexists(source):
         source.parent.mkdir(parents=True, exist_ok=True)
-        move_file(target, source)
+        move_file(target, source, part)
     else:
         target.unlink()
-    _remove_empty(target.parent, out)
     return True, None
 
 
@@ -195,8 +208,13 @@ def is_same_place(one: Path, other: Path) -> bool:
     )
 
 
-def move_file(source: Path, target: Path) -> None:
+def move_file(source: Path, target: Path, part: Path) -> None:
     """Moves a file, also to another drive, without ever overwriting one.
+
+    Args:
+        source: The file.
+        target: Where it goes.
+        part: See ``copy_file``.
 
     Raises:
         FileExistsError: The target exists.
@@ -207,7 +225,7 @@ def move_file(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        copy_file(source, target, target.with_name(PART_FILE), to_disk=True)
+        copy_file(source, target, part, to_disk=True)
         remove_source(source, target)
 
 
@@ -224,11 +242,14 @@ def copy_file(source: Path, target: Path, part: Path, *, to_disk: bool = False) 
         FileExistsError: The target exists.
         OSError: It cannot be read or written.
     """
+    # One that a crash left may be another name of the last target: it must not be written to.
+    part.unlink(missing_ok=True)
     try:
-        shutil.copy2(source, part)
+        shutil.copyfile(source, part)
         if to_disk:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
+        shutil.copystat(source, part)
         place(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -265,6 +286,8 @@ def _remove_empty(folder: Path, out: Path) -> None:
     while folder != out:
         try:
             folder.rmdir()
+        except FileNotFoundError:  # an undo that was cut off has removed it
+            pass
         except OSError:  # not empty
             return
         folder = folder.parent
@@ -274,8 +297,7 @@ def _clear_up(out: Path, entries: list[Entry], left: list[Entry]) -> None:
     """The list keeps what is left of it; what is empty goes."""
     (out / PART_FILE).unlink(missing_ok=True)
     for folder in {(out / entry.target).parent for entry in entries}:
-        if folder.is_dir():
-            _remove_empty(folder, out)
+        _remove_empty(folder, out)
     if left:
         with written_whole(out / UNDO_FILE) as part:
             part.write_bytes(b"".join(entry.as_line() for entry in left))

@@ -1,0 +1,122 @@
+"""Sorts photographs into folders by what the predictions say is on them.
+
+python -m speciesnet.scripts.sort_images PREDICTIONS.json --out FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from absl import flags
+
+from speciesnet.errors import InputError, OutputError
+from speciesnet.scripts import console
+from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
+from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
+
+if TYPE_CHECKING:
+    from speciesnet.export.sorting import Answer, Place, SortedPhotographs
+    from speciesnet.export.undo import How
+
+_BY = flags.DEFINE_enum("by", "species", ["species", "category", "sequence"], "What to sort by.")
+_HOW = flags.DEFINE_enum("how", "copy", ["hardlink", "symlink", "copy", "move"], "What to do.")
+_SEQUENCE_GAP = flags.DEFINE_float(
+    "sequence_gap", 60.0, "Seconds between two sequences.", lower_bound=0
+)
+_UNDO = flags.DEFINE_bool("undo", False, "Take back what is in the folder.")
+
+USAGE = """\
+Sorts photographs into OUT/NAME/path below the common folder. Overwrites nothing.
+
+  python -m speciesnet.scripts.sort_images PREDICTIONS.json --out FOLDER
+  python -m speciesnet.scripts.sort_images --undo --out FOLDER
+
+  --by species|category|sequence   what to sort by (species)
+  --how copy|hardlink|symlink|move what to do with the photographs (copy)
+  --min_score X                    answers below go to "unsure" (0); sequences do not
+  --sequence_gap SECONDS           longest pause within a sequence of a camera (60)
+  --image_root FOLDER              where the photographs are now, if they have moved;
+                                   their paths are matched from the end
+  --corrections auto|none|FILE     what people said in a review: auto, where there is any
+  --dry_run                        print what would happen, and touch nothing
+  --undo                           take everything back, by FOLDER/undo.jsonl
+
+Interrupted? The same command goes on.
+"""
+
+
+def main(*files: str) -> None:
+    """Reads all records, then sorts one photograph at a time."""
+    if OUT.value is None:
+        raise InputError("Give the folder to sort into, such as --out sorted.")
+    if _UNDO.value:
+        if files:
+            raise InputError("--undo takes no predictions file; give only --out FOLDER.")
+        _take_back(OUT.value)
+    elif len(files) != 1:
+        raise InputError("Give one predictions file, such as predictions.json.")
+    else:
+        _sort(files[0], OUT.value)
+
+
+def _sort(predictions: str, out: str) -> None:
+    from speciesnet.export.sorting import SortedPhotographs, sort_photographs
+
+    def tell(source: Path, target: Path) -> None:
+        sys.stdout.write(f"{how} {source} -> {target}\n")
+
+    how = cast("How", _HOW.value)
+    if Path(out).exists() and not Path(out).is_dir():
+        raise InputError(f"--out {out} is no folder; give another name.")
+    places = _places(predictions, SortedPhotographs(out, IMAGE_ROOT.value))
+    photographs = SortedPhotographs(out, IMAGE_ROOT.value)
+    dry_run: bool = DRY_RUN.value
+    result = sort_photographs(
+        places, photographs, how=how, dry_run=dry_run, tell=tell if dry_run else None
+    )
+    photographs.warn_of_missing("they are not sorted")
+    would = " would be" if dry_run else ""
+    done = f"{result.already} were there already" if result.already else "none was there before"
+    sys.stdout.write(f"{result.sorted} photographs{would} sorted ({how}) into {out}; {done}.\n")
+    if result.left_alone:
+        name, reason = result.left_alone[0]
+        raise OutputError(
+            f"{len(result.left_alone)} of {len(places)} photographs are left alone, such as {name} "
+            f"({reason}); mend that and give the same command again."
+        )
+
+
+def _places(predictions: str, photographs: SortedPhotographs) -> list[Place]:
+    from speciesnet.corrections import read_corrected
+    from speciesnet.export.sorting import places_by_answer, places_by_sequence
+
+    records = read_corrected(predictions, CORRECTIONS.value)
+    if _BY.value == "sequence":
+        return places_by_sequence(records, photographs, _SEQUENCE_GAP.value)
+    by = cast("Answer", _BY.value)
+    return places_by_answer(records, by, MIN_SCORE.value)
+
+
+def _take_back(out: str) -> None:
+    from speciesnet.export.undo import undo
+
+    result = undo(out, dry_run=DRY_RUN.value)
+    would = " would be" if DRY_RUN.value else ""
+    sys.stdout.write(f"{result.back} photographs{would} taken back.\n")
+    if result.kept:
+        name, reason = result.kept[0]
+        raise OutputError(
+            f"{len(result.kept)} photographs in {out} could not be taken back, such as {name} "
+            f"({reason}); they stay in undo.jsonl: mend that and give the same command again."
+        )
+
+
+def cli() -> None:
+    """The console command."""
+    sys.exit(console.run(main, sys.argv, lambda topic: USAGE, files=1))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from speciesnet.errors import InputError
+from speciesnet.export.sorting import Place, SortedPhotographs, sort_photographs
+from speciesnet.export.undo import UNDO_FILE, undo
+
+HOWS = ["copy", "hardlink", "symlink", "move"]
+NAMES = ("cam1/1.jpg", "cam1/2.jpg", "cam2/1.jpg")
+
+
+def tree(folder: Path) -> dict[str, Any]:
+    """Every folder and file below a folder: what is in it, and when that was changed."""
+    return {
+        path.relative_to(folder).as_posix(): None
+        if path.is_dir()
+        else (path.is_symlink(), path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_nlink)
+        for path in folder.rglob("*")
+    }
+
+
+def sort(survey: Path, out: Path, how: Any) -> None:
+    places = [Place(str(survey / name), "fox" if "1.jpg" in name else "blank") for name in NAMES]
+    result = sort_photographs(places, SortedPhotographs(out), how=how)
+    assert not result.left_alone
+    assert result.sorted + result.already == len(NAMES)
+
+
+def make_survey(folder: Path) -> Path:
+    for number, name in enumerate(NAMES):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"photograph %d" % number)
+        if os.name != "nt":
+            path.chmod(0o444)  # a copy of it cannot be opened to write it again
+        os.utime(path, ns=(1_600_000_000_000_000_000, 1_600_000_000_000_000_000))
+    return folder
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    return make_survey(tmp_path / "survey")
+
+
+@pytest.fixture
+def other_drive() -> Iterator[Path]:
+    folder = Path("/dev/shm", f"speciesnet-test-{os.getpid()}")
+    if not folder.parent.is_dir() or folder.parent.stat().st_dev == Path.home().stat().st_dev:
+        pytest.skip("there is no second drive")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_killed(step: Callable[[], object], point: int) -> bool:
+    """Runs a step in a process that is killed before its system call of that number."""
+
+    def run() -> None:
+        calls = 0
+
+        def count(event: str, _: object) -> None:
+            nonlocal calls
+            calls += event == "open" or event.startswith("os.")
+            if calls == point:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        step()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def check_every_kill(folder: Path, out: Path, how: str) -> None:
+    """Kills a sort at every point, then its undo; whatever comes next, all is as before."""
+    survey = make_survey(folder / "survey")
+    before = tree(survey)
+    sort(survey, out, how)
+    done = {name: value for name, value in tree(out).items() if name != UNDO_FILE}
+    undo(out)
+    assert tree(survey) == before
+
+    point = 0
+    while is_killed(lambda: sort(survey, out, how), point := point + 1):
+        if (out / UNDO_FILE).exists() and point % 2:  # taken back at once, or finished before
+            undo(out)
+            assert tree(survey) == before, point
+        sort(survey, out, how)
+        found = {name: value for name, value in tree(out).items() if name != UNDO_FILE}
+        assert found == done, point
+        undo(out)
+        assert tree(survey) == before, point
+        assert not out.exists(), point
+    assert point > 10
+
+    point = 0
+    while True:
+        point += 1
+        sort(survey, out, how)
+        if not is_killed(lambda: undo(out), point):
+            break
+        if (out / UNDO_FILE).exists():
+            undo(out)
+        assert tree(survey) == before, point
+        assert not out.exists() or not tree(out), point  # at most an empty folder
+    assert point > 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+@pytest.mark.parametrize("how", HOWS)
+def test_killed_at_any_point_it_goes_on_and_can_be_taken_back(tmp_path: Path, how: Any) -> None:
+    check_every_kill(tmp_path, tmp_path / "out", how)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+@pytest.mark.parametrize("how", ["copy", "move"])
+def test_killed_on_the_way_to_another_drive(tmp_path: Path, other_drive: Path, how: Any) -> None:
+    check_every_kill(tmp_path, other_drive, how)
+
+
+def test_line_that_was_cut_off_is_passed_over(survey: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    before = tree(survey)
+    sort(survey, out, "move")
+    with (out / UNDO_FILE).open("ab") as file:
+        file.write(b'{"how": "mo')
+    sort(survey, out, "move")
+    shutil.copy2(out / "fox" / "cam1" / "1.jpg", survey.parent / "new.jpg")
+    places = [Place(str(survey.parent / "new.jpg"), "new")]
+    assert sort_photographs(places, SortedPhotographs(out), how="move").sorted == 1
+    assert undo(out).back == 4
+    assert tree(survey) == before
+
+
+def test_dry_run_only_counts(survey: Path, tmp_path: Path) -> None:
+    sort(survey, tmp_path / "out", "move")
+    before = tree(tmp_path)
+    assert undo(tmp_path / "out", dry_run=True).back == 3
+    assert tree(tmp_path) == before
+
+
+def test_copies_that_were_changed_stay_and_stay_listed(survey: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sort(survey, out, "copy")
+    changed = out / "blank" / "cam1" / "2.jpg"
+    changed.chmod(0o644)
+    changed.write_text("a note")
+    undone = undo(out)
+    assert undone.back == 2
+    assert undone.kept == [("blank/cam1/2.jpg", "it has been changed since")]
+    assert changed.read_text() == "a note"
+    changed.unlink()
+    assert undo(out).kept == []
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("how", ["copy", "hardlink"])
+def test_last_of_a_photograph_is_not_removed(survey: Path, tmp_path: Path, how: Any) -> None:
+    out = tmp_path / "out"
+    sort(survey, out, how)
+    (survey / "cam1" / "2.jpg").unlink()
+    ((_, reason),) = undo(out).kept
+    assert reason.endswith("is gone")
+    assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"photograph 1"
+
+
+def test_nothing_is_moved_back_over_another_file(survey: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sort(survey, out, "move")
+    (survey / "cam1" / "2.jpg").write_text("somebody's")
+    (out / "fox" / "cam2" / "1.jpg").unlink()
+    (_, first), (_, second) = undo(out).kept
+    assert "another file is now at" in first
+    assert "it is gone, and so is" in second
+    assert (survey / "cam1" / "2.jpg").read_text() == "somebody's"
+    assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"photograph 1"
+    assert (survey / "cam1" / "1.jpg").read_bytes() == b"photograph 0"
+
+
+def test_folders_that_are_gone_are_made_again(survey: Path, tmp_path: Path) -> None:
+    before = tree(survey)
+    sort(survey, tmp_path / "out", "move")
+    shutil.rmtree(survey)
+    undo(tmp_path / "out")
+    assert tree(survey) == before
+
+
+def test_files_of_others_keep_their_folders(survey: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sort(survey, out, "copy")
+    (out / "fox" / "notes.txt").write_text("mine")
+    undo(out)
+    assert [path.relative_to(out).as_posix() for path in out.rglob("*.*")] == ["fox/notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "target", ["../survey/cam1/1.jpg", "/etc/passwd", "a/../../b", "a//b", "", "."]
+)
+def test_list_that_leads_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    line = f'{{"how": "copy", "filepath": "a", "source": "/a", "target": "{target}", '
+    (out / UNDO_FILE).write_text(line + '"size": 1, "mtime_ns": 1}\n')
+    with pytest.raises(InputError, match=r"Line 1 of .*undo.jsonl is damaged"):
+        undo(out)
+
+
+@pytest.mark.parametrize("line", ["junk", "[]", "{}", '{"how": "copy"}', "\xff"])
+def test_damaged_list_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / UNDO_FILE).write_text(f"{line}\n", encoding="latin-1")
+    with pytest.raises(InputError, match=r"Line 1 of .*undo.jsonl is damaged"):
+        undo(tmp_path)
+
+
+def test_folder_without_a_list_has_nothing_to_take_back(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give the folder that was sorted into"):
+        undo(tmp_path)
