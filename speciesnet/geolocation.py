@@ -70,7 +70,9 @@ US_STATES = {
 # Countries of their own in ISO 3166-1 and in the place list, and regions of the USA in geofences.
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
 US_REGIONS = frozenset([*US_STATES.values(), *US_TERRITORIES.values()])
-_COMMON_NAMES = dict.fromkeys(("UK", "BRITAIN", "ENGLAND", "SCOTLAND", "WALES"), "GBR")
+_COMMON_NAMES: dict[str, str] = dict.fromkeys(
+    ["UK", "BRITAIN", "ENGLAND", "SCOTLAND", "WALES"], "GBR"
+)
 # In use, though ISO 3166-1 leaves it to users.
 _KOSOVO = {"XKX": "XK"}
 
