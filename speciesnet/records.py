@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from speciesnet.constants import Failure
+from speciesnet.errors import InputError
 
 # One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
 Record = dict[str, Any]
@@ -77,6 +79,18 @@ def answer_of(record: Mapping[str, Any]) -> tuple[str | None, float, str | None]
     if not classifications or not classifications["classes"]:
         return None, 0.0, None
     return classifications["classes"][0], float(classifications["scores"][0]), None
+
+
+@contextmanager
+def named(record: Mapping[str, Any]) -> Iterator[None]:
+    """Turns what a malformed record raises within into an ``InputError`` that names the record."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise InputError(
+            f"The record of {record.get('filepath')} is malformed ({type(error).__name__}: {error}); "
+            "make the predictions again."
+        ) from error
 
 
 @dataclass

@@ -14,10 +14,9 @@ from absl import logging
 
 import speciesnet
 from speciesnet.constants import Classification, Detection
-from speciesnet.errors import InputError
 from speciesnet.export.files import written_whole
 from speciesnet.predictions import encode_record
-from speciesnet.records import Record, answer_of
+from speciesnet.records import Record, answer_of, named
 
 FORMAT_VERSION = "1.5"
 UNKNOWN_CATEGORY = "4"  # of a box that stands for a whole image
@@ -49,7 +48,7 @@ class MegaDetectorConverter:
         Raises:
             InputError: The record is malformed.
         """
-        try:
+        with named(record):
             file = self._relative(record["filepath"])
             if record.get("failures"):
                 failure = ", ".join(map(str, record["failures"]))
@@ -70,11 +69,6 @@ class MegaDetectorConverter:
                 number = self._classes.setdefault(label, str(len(self._classes)))
                 for box in boxes:
                     box["classifications"] = [[number, score]]
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise InputError(
-                f"The record of {record.get('filepath')} is malformed ({type(error).__name__}: "
-                f"{error}); make the predictions again."
-            ) from error
         return {"file": file, "detections": boxes}
 
     def _relative(self, filepath: str) -> str:

@@ -29,7 +29,7 @@ from speciesnet.export.undo import (
     read_entries,
     remove_source,
 )
-from speciesnet.records import Record, answer_of
+from speciesnet.records import Record, answer_of, named
 from speciesnet.sequences import DEFAULT_GAP, clock_time, sequence_numbers
 from speciesnet.taxonomy import split_label
 
@@ -74,7 +74,7 @@ def folder_of(record: Mapping[str, Any], by: Answer, min_score: float) -> str:
     """
     if record.get("failures"):
         return FAILED
-    try:
+    with named(record):
         label, score, _ = answer_of(record)
         if label is not None:
             name = species_name(label) if by == "species" else category_of(label)
@@ -84,11 +84,6 @@ def folder_of(record: Mapping[str, Any], by: Answer, min_score: float) -> str:
         else:
             name, score = BLANK if by == "category" and "detections" in record else UNKNOWN, 1.0
         return UNSURE if score < min_score else safe_name(name)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"The record of {record.get('filepath')} is malformed ({type(error).__name__}: "
-            f"{error}); make the predictions again."
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)

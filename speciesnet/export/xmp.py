@@ -21,7 +21,7 @@ from speciesnet.errors import InputError, OutputError
 from speciesnet.export.photographs import Photographs
 from speciesnet.export.safe_paths import common_folder, path_below
 from speciesnet.export.sorting import category_of
-from speciesnet.records import Record, answer_of
+from speciesnet.records import Record, answer_of, named
 from speciesnet.taxonomy import split_label
 
 Naming = Literal["full", "base"]
@@ -123,7 +123,7 @@ def _keywords_of(
 ) -> Keywords | None:
     if record.get("failures"):
         return None
-    try:
+    with named(record):
         label, score, _ = answer_of(record)
         if label is None:
             return None
@@ -132,11 +132,6 @@ def _keywords_of(
         if label not in known:
             known[label] = keywords_of_label(label)
         return known[label] if known[label].paths else None
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"The record of {record.get('filepath')} is malformed ({type(error).__name__}: "
-            f"{error}); make the predictions again."
-        ) from error
 
 
 @dataclass
