@@ -283,6 +283,7 @@ class SpeciesNet:
             model=self.model_info.fingerprint,
             geofence=self._geofence,
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
+            model_name=self.model_info.lasting_name,
             **choices,
         )
 

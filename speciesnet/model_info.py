@@ -115,6 +115,12 @@ class ModelInfo:
             raise ModelError(f"The {key} file {path} is empty; get the package again.")
         return [line.strip() for line in lines]
 
+    @property
+    def lasting_name(self) -> str:
+        """A name that finds this package from any folder: that of a hub, or a whole path."""
+        is_local = self.model_name != "demo" and Path(self.model_name) == self.folder
+        return str(self.folder.resolve()) if is_local else self.model_name
+
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What tells this package from another one in a run's settings."""

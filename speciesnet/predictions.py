@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import ijson
 import orjson
@@ -39,6 +39,8 @@ FOOTER = b"\n]}\n"
 FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
 LINES_LOOKED_AT = 3  # to tell whose layout a file has: the first one may be damaged
+
+_T = TypeVar("_T")
 
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
@@ -272,6 +274,7 @@ class RunSettings:
         exif_gps: Whether positions are taken from the photographs.
         metadata: Whether records keep what the cameras wrote.
         inputs: What tells the files apart that the answers depend on: past results, target labels.
+        model_name: Where later programs find the rules and labels; may differ.
     """
 
     components: Components
@@ -283,12 +286,15 @@ class RunSettings:
     exif_gps: bool = False
     metadata: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
+    model_name: str = ""
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """What an earlier run's settings have otherwise, in words."""
         found = []
         for key, here in asdict(self).items():
             there = earlier.get(key, here)
+            if key == "model_name":
+                continue
             if key == "model" and there != here:
                 there, here = there.get("version"), here["version"]
                 here = "the same with other files" if here == there else here
@@ -652,6 +658,27 @@ def _positions_by_path(instances: Sequence[Instance]) -> dict[str, list[int]]:
 def settings_path(path: Path) -> Path:
     """Where the settings of the run that writes a predictions file are kept."""
     return path.with_name(f"{path.name}.run.json")
+
+
+def model_of_run(predictions: str | os.PathLike[str]) -> str | None:
+    """The name of the model that made a predictions file, or None where that is not known."""
+    return _noted_setting(predictions, "model_name", str) or None
+
+
+def is_geofenced(predictions: str | os.PathLike[str]) -> bool:
+    """Whether a predictions file was made with the geofence; it was where that is not known."""
+    geofence = _noted_setting(predictions, "geofence", bool)
+    return True if geofence is None else geofence
+
+
+def _noted_setting(predictions: str | os.PathLike[str], name: str, kind: type[_T]) -> _T | None:
+    """What the run that made a predictions file noted beside it."""
+    try:
+        settings = json.loads(settings_path(Path(predictions)).read_text(encoding="utf-8"))
+        value = settings.get(name)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return value if isinstance(value, kind) else None
 
 
 def check_output_path(path: Path) -> None:

@@ -19,14 +19,15 @@ import orjson
 from absl import logging
 
 from speciesnet.constants import Classification
-from speciesnet.errors import InputError, OutputError
+from speciesnet.corrections import REVIEW, Correction, corrected
+from speciesnet.errors import OutputError
 from speciesnet.export.deployments import COLUMNS as DEPLOYMENTS
 from speciesnet.export.deployments import Deployment
 from speciesnet.export.files import written_whole
 from speciesnet.export.photographs import Photographs
-from speciesnet.export.survey import Survey, parse_timezone
+from speciesnet.export.whereabouts import Whereabouts, parse_timezone
 from speciesnet.predictions import read_records
-from speciesnet.records import Record, answer_of
+from speciesnet.records import Record, answer_of, named
 from speciesnet.taxonomy import Label, split_label
 
 VERSION = "1.0.2"
@@ -107,6 +108,7 @@ def write_camtrap_dp(
     deployments_csv: str | None = None,
     timezone_name: str | None = None,
     sequence_gap: float = 60.0,
+    corrections: Mapping[str, Correction] | None = None,
 ) -> Summary:
     """Writes a package: ``datapackage.json`` and three tables.
 
@@ -122,13 +124,14 @@ def write_camtrap_dp(
         timezone_name: Of the cameras' clocks, "Africa/Nairobi" or "+03:00"; needed where the cameras
             did not write it.
         sequence_gap: Seconds between two photographs of one event, at most.
+        corrections: What people said, by filepath: their observations are human ones.
 
     Raises:
         InputError: A record is malformed, or something is missing that a package must have: dates, a
             time zone, positions.
         OutputError: A file cannot be written.
     """
-    survey = Survey.read(
+    survey = Whereabouts.read(
         read_records(predictions),
         photographs or Photographs(),
         parse_timezone(timezone_name),
@@ -155,7 +158,8 @@ def write_camtrap_dp(
 
         table("deployments", DEPLOYMENTS).writerows(d.given for d in deployments)
         media, observations = table("media", MEDIA), table("observations", OBSERVATIONS)
-        for position, record in enumerate(read_records(predictions)):
+        records = corrected(read_records(predictions), corrections or {})
+        for position, record in enumerate(records):
             photo = survey.photo(position, record["filepath"])
             if photo is None:
                 continue
@@ -210,7 +214,7 @@ def _tell(why: str, left_out: Sequence[str]) -> None:
 
 def _observation(record: Record) -> tuple[dict[str, Any], Label]:
     """The cells that only the record tells, and its label."""
-    try:
+    with named(record):
         text, score, source = answer_of(record)
         label = Label() if text is None else split_label(text)
         kind = "unclassified" if text is None else _TYPES.get(text, "animal")
@@ -228,12 +232,14 @@ def _observation(record: Record) -> tuple[dict[str, Any], Label]:
                 "classifiedBy": f"SpeciesNet {version}" if version else "SpeciesNet",
                 "classificationProbability": str(score),
             }
+        if REVIEW in record:
+            cells |= {
+                "classificationMethod": "human",
+                "classifiedBy": record[REVIEW]["reviewer"],
+                "classificationTimestamp": record[REVIEW]["at"],
+                "classificationProbability": "",
+            }
         return cells | (_box(boxes[0]["bbox"]) if boxes else {}), label
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"The record of {record.get('filepath')} is malformed ({type(error).__name__}: {error}); "
-            "make the predictions again."
-        ) from error
 
 
 def _box(bbox: Sequence[Any]) -> dict[str, str]:

@@ -94,12 +94,12 @@ def _existing(path: Path) -> Path | None:
 
 
 def with_metadata(
-    records: Iterable[Record], photographs: Photographs
+    records: Iterable[Record], photographs: Photographs | None
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
     """Records with what their cameras wrote, in order.
 
     A record that keeps ``metadata`` is taken at its word; for others the photograph is opened, a few
-    beside each other, without decoding it.
+    beside each other, without decoding it; or none is, where ``photographs`` is None.
     """
 
     def read(path: Path) -> PhotoMetadata:
@@ -112,7 +112,7 @@ def with_metadata(
         kept: Any = record.get("metadata")
         if isinstance(kept, Mapping):
             return record, PhotoMetadata.from_dict(kept)
-        path = photographs.find(record["filepath"])
+        path = photographs.find(record["filepath"]) if photographs else None
         return record, executor.submit(read, path) if path else PhotoMetadata()
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="exif") as executor:

@@ -13,7 +13,7 @@ from speciesnet.errors import InputError
 from speciesnet.export.files import written_whole
 from speciesnet.export.photographs import Photographs, with_metadata
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.records import Record, answer_of
+from speciesnet.records import Record, answer_of, named
 from speciesnet.taxonomy import Label, split_label
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ _BATCH = 10_000  # rows that a Parquet file takes at once
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def columns(rows: Rows) -> list[str]:
-    """The names of a table's columns, in order."""
-    return [name for name in COLUMNS if name != _LEFT_OUT[rows]]
+def columns(rows: Rows) -> dict[str, type]:
+    """The columns of a table and their types, in order."""
+    return {name: kind for name, kind in COLUMNS.items() if name != _LEFT_OUT[rows]}
 
 
 def table_rows(
@@ -61,23 +61,12 @@ def table_rows(
     Raises:
         InputError: A record is malformed.
     """
-    if photographs is None:
-        pairs: Iterable[tuple[Record, PhotoMetadata]] = (
-            (record, PhotoMetadata.from_dict(record.get("metadata") or {})) for record in records
-        )
-    else:
-        pairs = with_metadata(records, photographs)
-    for record, metadata in pairs:
-        try:
+    for record, metadata in with_metadata(records, photographs):
+        with named(record):
             boxes = [
                 _box(box) for box in record.get("detections") or [] if box["conf"] >= min_confidence
             ]
             row = _row(record, metadata)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise InputError(
-                f"The record of {record.get('filepath')} is malformed ({type(error).__name__}: "
-                f"{error}); make the predictions again."
-            ) from error
         if rows == "image":
             found = {"boxes": len(boxes)} if "detections" in record else {}
             yield row | found | (boxes[0] if boxes else {})
@@ -118,7 +107,7 @@ def _box(box: Mapping[str, Any]) -> Row:
 def write_csv(
     rows: Iterable[Row],
     path: str | os.PathLike[str],
-    names: list[str],
+    names: Iterable[str],
     *,
     bom: bool = False,
     delimiter: str = ",",
@@ -130,7 +119,7 @@ def write_csv(
     Args:
         rows: See ``table_rows``.
         path: The file.
-        names: See ``columns``.
+        names: Its columns.
         bom: Begins with a byte order mark, by which Excel knows UTF-8.
         delimiter: Between cells; Excel wants a semicolon where numbers have a comma.
 
@@ -147,6 +136,7 @@ def write_csv(
         part.open("w", encoding=encoding, errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file, delimiter=delimiter)
+        names = list(names)
         writer.writerow(names)
         count = 0
         for row in rows:
@@ -160,7 +150,9 @@ def _harmless(value: Any) -> Any:
     return f"'{value}" if is_formula else value
 
 
-def write_parquet(rows: Iterable[Row], path: str | os.PathLike[str], names: list[str]) -> int:
+def write_parquet(
+    rows: Iterable[Row], path: str | os.PathLike[str], types: Mapping[str, type]
+) -> int:
     """Writes a Parquet file; otherwise as ``write_csv``. Text stays as it is.
 
     Raises:
@@ -174,12 +166,12 @@ def write_parquet(rows: Iterable[Row], path: str | os.PathLike[str], names: list
         raise InputError("Parquet needs one more package: pip install pyarrow") from error
 
     kinds = {str: pa.string(), float: pa.float64(), int: pa.int32()}
-    schema = pa.schema([(name, kinds[COLUMNS[name]]) for name in names])
+    schema = pa.schema([(name, kinds[kind]) for name, kind in types.items()])
     count = 0
     rows = iter(rows)
     with written_whole(path) as part, pq.ParquetWriter(part, schema) as writer:
         while batch := list(itertools.islice(rows, _BATCH)):
-            values = [[_valid(row[name]) for row in batch] for name in names]
+            values = [[_valid(row[name]) for row in batch] for name in types]
             writer.write_batch(pa.record_batch(values, schema=schema))
             count += len(batch)
     return count
@@ -219,26 +211,30 @@ def to_dataframe(
     found = list(
         table_rows(records, rows=rows, photographs=photographs, min_confidence=min_confidence)
     )
-    frame = pd.DataFrame(found, columns=columns(rows))
-    frame = frame.astype({name: kinds[COLUMNS[name]] for name in columns(rows)})
+    types = columns(rows)
+    frame = pd.DataFrame(found, columns=list(types))
+    frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
     # Cameras that write an offset and such that do not are comparable by their clocks only.
     clock = frame["datetime"].str.slice(0, len("2024-05-01T06:30:00"))
     return frame.assign(datetime=pd.to_datetime(clock))
 
 
 def write_table(
-    records: Iterable[Record],
+    rows: Iterable[Row],
     path: str | os.PathLike[str],
+    types: Mapping[str, type],
     *,
-    rows: Rows = "image",
-    photographs: Photographs | None = None,
-    min_confidence: float = 0.0,
     bom: bool = False,
     delimiter: str = ",",
 ) -> int:
     """Writes the table that the name of the file asks for, ``.csv`` or ``.parquet``.
 
-    Arguments as those of ``table_rows`` and ``write_csv``.
+    Args:
+        rows: See ``table_rows``, and ``sequence_rows``.
+        path: The file.
+        types: Its columns and their types; see ``columns``.
+        bom: See ``write_csv``.
+        delimiter: See ``write_csv``.
 
     Returns:
         How many rows it holds.
@@ -247,10 +243,9 @@ def write_table(
         InputError: The name ends otherwise, or a record is malformed.
         OutputError: The file cannot be written.
     """
-    found = table_rows(records, rows=rows, photographs=photographs, min_confidence=min_confidence)
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
-        return write_csv(found, path, columns(rows), bom=bom, delimiter=delimiter)
+        return write_csv(rows, path, types, bom=bom, delimiter=delimiter)
     if suffix == ".parquet":
-        return write_parquet(found, path, columns(rows))
+        return write_parquet(rows, path, types)
     raise InputError(f"{path} must end with .csv or .parquet; give another name.")

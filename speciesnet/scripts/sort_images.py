@@ -14,7 +14,7 @@ from absl import flags
 from speciesnet.errors import InputError, OutputError
 from speciesnet.scripts import console
 from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
-from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
+from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, SEQUENCE_GAP
 
 if TYPE_CHECKING:
     from speciesnet.export.sorting import Answer, Place, SortedPhotographs
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _BY = flags.DEFINE_enum("by", "species", ["species", "category", "sequence"], "What to sort by.")
 _HOW = flags.DEFINE_enum("how", "copy", ["hardlink", "symlink", "copy", "move"], "What to do.")
-_SEQUENCE_GAP = flags.DEFINE_float(
-    "sequence_gap", 60.0, "Seconds between two sequences.", lower_bound=0
-)
 _UNDO = flags.DEFINE_bool("undo", False, "Take back what is in the folder.")
 
 USAGE = """\
@@ -94,7 +91,7 @@ def _places(predictions: str, photographs: SortedPhotographs) -> list[Place]:
 
     records = read_corrected(predictions, CORRECTIONS.value)
     if _BY.value == "sequence":
-        return places_by_sequence(records, photographs, _SEQUENCE_GAP.value)
+        return places_by_sequence(records, photographs, SEQUENCE_GAP.value)
     by = cast("Answer", _BY.value)
     return places_by_answer(records, by, MIN_SCORE.value)
 

@@ -11,7 +11,7 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import IMAGE_ROOT
+from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, SEQUENCE_GAP
 
 _TITLE = flags.DEFINE_string("title", None, "Of the project.")
 _CONTRIBUTOR = flags.DEFINE_string("contributor", None, "You, or your organisation.")
@@ -30,9 +30,6 @@ _SAMPLING_DESIGN = flags.DEFINE_string(
 _CAPTURE_METHOD = flags.DEFINE_string(
     "capture_method", "activityDetection", "activityDetection or timeLapse."
 )
-_SEQUENCE_GAP = flags.DEFINE_float(
-    "sequence_gap", 60, "Seconds between two photographs of one event, at most.", lower_bound=0
-)
 
 USAGE = """\
 Converts a predictions file to a Camtrap DP data package.
@@ -43,12 +40,13 @@ Converts a predictions file to a Camtrap DP data package.
 """
 FLAGS = [
     "title", "contributor", "timezone", "deployments", "sampling_design", "capture_method",
-    "sequence_gap", "image_root",
+    "sequence_gap", "image_root", "corrections",
 ]  # fmt: skip
 
 
 def main(*files: str) -> None:
     """Checks the flags, and writes the package."""
+    from speciesnet.corrections import find_corrections
     from speciesnet.export import camtrap_dp
     from speciesnet.export.photographs import Photographs
 
@@ -78,7 +76,8 @@ def main(*files: str) -> None:
         photographs=Photographs(IMAGE_ROOT.value),
         deployments_csv=_DEPLOYMENTS.value,
         timezone_name=_TIMEZONE.value,
-        sequence_gap=_SEQUENCE_GAP.value,
+        sequence_gap=SEQUENCE_GAP.value,
+        corrections=find_corrections(source, CORRECTIONS.value),
     )
     sys.stdout.write(
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "

@@ -11,6 +11,7 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
+from speciesnet.scripts.predictions_files import CORRECTIONS
 
 _BASE_FOLDER = flags.DEFINE_string(
     "base_folder", None, "Folder of the images: paths under it become relative to it."
@@ -22,13 +23,14 @@ Converts a predictions file to the MegaDetector format, which Timelapse imports.
   python -m speciesnet.scripts.speciesnet_to_md PREDICTIONS.json OUT.json --base_folder IMAGES
 
 """
+FLAGS = ["base_folder", "corrections"]
 
 
 def main(*files: str) -> None:
     """Reads one record at a time, and writes it."""
+    from speciesnet.corrections import read_corrected
     from speciesnet.export.files import check_not_same
     from speciesnet.export.megadetector import write_megadetector
-    from speciesnet.predictions import read_records
 
     if len(files) != 2:
         raise InputError(
@@ -37,16 +39,16 @@ def main(*files: str) -> None:
         )
     source, target = files
     check_not_same(source, target)
-    count = write_megadetector(read_records(source), target, _BASE_FOLDER.value)
+    count = write_megadetector(
+        read_corrected(source, CORRECTIONS.value), target, _BASE_FOLDER.value
+    )
     sys.stdout.write(f"{count} images: {target}\n")
 
 
 def cli() -> None:
     """The console command."""
     sys.exit(
-        console.run(
-            main, sys.argv, lambda topic: USAGE + console.describe_flags(["base_folder"]), files=2
-        )
+        console.run(main, sys.argv, lambda topic: USAGE + console.describe_flags(FLAGS), files=2)
     )
 
 

@@ -6,19 +6,25 @@ python -m speciesnet.scripts.speciesnet_to_table PREDICTIONS.json OUT.csv
 from __future__ import annotations
 
 import sys
-from typing import cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import IMAGE_ROOT
+from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
+from speciesnet.scripts.survey_flags import load
+
+if TYPE_CHECKING:
+    from speciesnet.export.photographs import Photographs
+    from speciesnet.export.tables import Row, Rows
 
 _ROWS = flags.DEFINE_enum(
     "rows",
     "image",
-    ["image", "detection"],
-    "One row for each image, or for each box of a detection.",
+    ["image", "detection", "sequence"],
+    "One row for each image, for each box of a detection, or for each sequence of images.",
 )
 _MIN_CONFIDENCE = flags.DEFINE_float(
     "min_confidence", 0.0, "Leave out boxes below it.", lower_bound=0, upper_bound=1
@@ -37,15 +43,24 @@ Converts a predictions file to a table, CSV or Parquet by the name of the output
   python -m speciesnet.scripts.speciesnet_to_table PREDICTIONS.json OUT.csv
 
 """
-FLAGS = ["rows", "min_confidence", "exif", "image_root", "bom", "delimiter"]
+FLAGS = [
+    "rows",
+    "min_confidence",
+    "exif",
+    "image_root",
+    "corrections",
+    "sequence_gap",
+    "model",
+    "bom",
+    "delimiter",
+]
 
 
 def main(*files: str) -> None:
-    """Reads one record at a time, and writes it."""
+    """Reads one record at a time, and writes it; sequences need all of them."""
     from speciesnet.export.files import check_not_same
     from speciesnet.export.photographs import Photographs
-    from speciesnet.export.tables import Rows, write_table
-    from speciesnet.predictions import read_records
+    from speciesnet.export.tables import write_table
 
     if len(files) != 2:
         raise InputError("Give two files, such as predictions.json table.csv.")
@@ -54,18 +69,28 @@ def main(*files: str) -> None:
     if len(_DELIMITER.value) != 1 or _DELIMITER.value in '"\r\n':
         raise InputError(f"--delimiter {_DELIMITER.value!r} is not one character; give , or ;")
     photographs = Photographs(IMAGE_ROOT.value) if _EXIF.value else None
-    count = write_table(
-        read_records(source),
-        target,
-        rows=cast("Rows", _ROWS.value),
-        photographs=photographs,
-        min_confidence=_MIN_CONFIDENCE.value,
-        bom=_BOM.value,
-        delimiter=_DELIMITER.value,
-    )
+    rows, types = _table(source, photographs)
+    count = write_table(rows, target, types, bom=_BOM.value, delimiter=_DELIMITER.value)
     if photographs:
         photographs.warn_of_missing("their dates and positions are left empty")
     sys.stdout.write(f"{count} rows: {target}\n")
+
+
+def _table(source: str, photographs: Photographs | None) -> tuple[Iterable[Row], dict[str, type]]:
+    from speciesnet.corrections import read_corrected
+    from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
+    from speciesnet.export.tables import columns, table_rows
+
+    if _ROWS.value == "sequence":
+        return sequence_rows(load(source, photographs)), SEQUENCE_COLUMNS
+    rows = cast("Rows", _ROWS.value)
+    found = table_rows(
+        read_corrected(source, CORRECTIONS.value),
+        rows=rows,
+        photographs=photographs,
+        min_confidence=_MIN_CONFIDENCE.value,
+    )
+    return found, columns(rows)
 
 
 def cli() -> None:

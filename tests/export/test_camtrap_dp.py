@@ -12,6 +12,7 @@ from photographs import NAIROBI, photograph
 from PIL import ExifTags
 
 from speciesnet.constants import Classification
+from speciesnet.corrections import Correction
 from speciesnet.errors import InputError
 from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
 
@@ -111,6 +112,30 @@ def test_observation_has_the_answer_and_the_best_box_of_its_kind(tmp_path: Path)
         "classifiedBy": "SpeciesNet 4.0.0a", "classificationProbability": "0.8",
         "observationComments": "classifier",
     }  # fmt: skip
+
+
+def test_what_people_said_is_a_human_classification(tmp_path: Path, schemas: Path) -> None:
+    at, fox = "2024-05-02T08:00:00+00:00", "uuid;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+    said = {
+        f"/survey/cam1/{name}": Correction(f"/survey/cam1/{name}", label, DEER, at, reviewer)
+        for name, label, reviewer in (
+            ("a.jpg", fox, "Jane"), ("b.jpg", Classification.BLANK.value, ""), ("d.jpg", fox, "Jane"),
+        )
+    }  # fmt: skip
+    records = [record(f"cam1/{name}.jpg") for name in "abc"]
+    package(tmp_path, *records, failed("cam1/d.jpg", "2024-05-01T06:30:00"), corrections=said)
+    assert_valid(tmp_path / "dp", schemas)
+    first, second, third, fourth = table(tmp_path, "observations")
+    human = {
+        "classificationMethod": "human", "classifiedBy": "Jane", "classificationTimestamp": at,
+        "observationComments": "review", "scientificName": "Vulpes vulpes", "bboxX": "0.1",
+    }  # fmt: skip
+    assert first.items() >= human.items()
+    assert "classificationProbability" not in first
+    assert (second["observationType"], "bboxX" in second) == ("blank", False)
+    assert "classifiedBy" not in second
+    assert third["classificationMethod"] == "machine"
+    assert (fourth["observationType"], fourth["scientificName"]) == ("animal", "Vulpes vulpes")
 
 
 def test_taxa_are_listed_once(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class _Folder:
     deployment: Deployment | None = None
 
 
-class Survey:
+class Whereabouts:
     """An index of records by their position in the file; ``read`` makes one.
 
     Attributes:
@@ -76,7 +76,7 @@ class Survey:
     @classmethod
     def read(
         cls, records: Iterable[Record], photographs: Photographs, zone: tzinfo | None
-    ) -> Survey:
+    ) -> Whereabouts:
         """Reads dates, positions and cameras.
 
         Args:

@@ -1,0 +1,89 @@
+"""Small surveys: predictions as a run of the demo model writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from speciesnet.corrections import Correction, corrections_path
+from speciesnet.export.photographs import Photographs
+from speciesnet.survey import Survey, load_survey
+
+MODEL = Path(__file__).parents[1] / "speciesnet" / "demo" / "model"
+LABELS = {
+    line.rpartition(";")[2]: line
+    for line in (MODEL / "taxonomy.txt").read_text(encoding="utf-8").splitlines()
+}
+FOX, DEER, BOAR, BEAR = (
+    LABELS[name] for name in ("red fox", "white-tailed deer", "wild boar", "american black bear")
+)
+HUMAN, BLANK, UNKNOWN = LABELS["human"], LABELS["blank"], LABELS["no cv result"]
+
+
+def box(
+    kind: str = "animal", conf: float = 0.9, bbox: Sequence[float] = (0.2, 0.3, 0.4, 0.5)
+) -> dict[str, Any]:
+    """A detection."""
+    category = str(["animal", "human", "vehicle"].index(kind) + 1)
+    return {"category": category, "label": kind, "conf": conf, "bbox": list(bbox)}
+
+
+def record(
+    filepath: str | Path,
+    answer: str = FOX,
+    score: float = 0.9,
+    *,
+    taken: str | None = None,
+    classes: dict[str, float] | None = None,
+    boxes: Sequence[dict[str, Any]] | None = None,
+    **values: Any,
+) -> dict[str, Any]:
+    """A record of a whole run; a blank has no box if none is given."""
+    if boxes is None:
+        boxes = [] if answer == BLANK else [box()]
+    classes = classes or {answer: score}
+    return {
+        "filepath": str(filepath),
+        "classifications": {"classes": list(classes), "scores": list(classes.values())},
+        "detections": list(boxes),
+        "prediction": answer,
+        "prediction_score": score,
+        "prediction_source": "classifier",
+        "model_version": "demo-1",
+        "metadata": {} if taken is None else {"datetime": taken},
+        **values,
+    }
+
+
+def write_predictions(path: Path, *records: dict[str, Any], model: str | None = "demo") -> Path:
+    """A predictions file, and what its run notes beside it."""
+    path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
+    if model is not None:
+        settings = path.with_name(f"{path.name}.run.json")
+        settings.write_text(json.dumps({"model_name": model}), encoding="utf-8")
+    return path
+
+
+def correction(filepath: str | Path, label: str | None, predicted: str | None = FOX) -> Correction:
+    """What a person said."""
+    return Correction(str(filepath), label, predicted, "2024-05-02T08:00:00+00:00", "Jane")
+
+
+def survey_of(
+    folder: Path, *records: dict[str, Any], said: Sequence[Correction] = (), **options: Any
+) -> Survey:
+    """The survey of a predictions file in a folder that holds these records."""
+    path = write_predictions(folder / "predictions.json", *records)
+    corrections = {one.filepath: one for one in said}
+    options = {"photographs": Photographs(), "corrections": corrections, **options}
+    return load_survey(path, **options)
+
+
+def said_in(predictions: Path) -> list[tuple[str, str | None]]:
+    """The name of the file and the label of each line of the corrections."""
+    path = corrections_path(predictions)
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    values = map(json.loads, lines)
+    return [(one["filepath"].rpartition("/")[2], one["label"]) for one in values]
