@@ -80,19 +80,20 @@ def read_image(filepath: str) -> Image.Image:
 
 def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
     """As ``read_image``, with what the camera wrote beside the picture."""
-    with _opened(filepath) as image:
+    with opened(filepath) as image:
         image.load()
-        return _upright(image).convert("RGB"), metadata_of(image)
+        return upright(image).convert("RGB"), metadata_of(image)
 
 
 def read_metadata(filepath: str) -> PhotoMetadata:
     """What the camera wrote, without decoding the picture; raises ``ImageError``."""
-    with _opened(filepath) as image:
+    with opened(filepath) as image:
         return metadata_of(image)
 
 
 @contextmanager
-def _opened(filepath: str) -> Iterator[Image.Image]:
+def opened(filepath: str) -> Iterator[Image.Image]:
+    """An image that is not decoded yet; what goes wrong, now or then, becomes ``ImageError``."""
     try:
         with _open(filepath) as file, Image.open(file, formats=FORMATS) as image:
             yield image
@@ -115,7 +116,8 @@ def load_rgb_image(filepath: str) -> Image.Image | None:
         return None
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """An image as its camera was held."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception as error:  # damaged EXIF is no reason to lose the picture

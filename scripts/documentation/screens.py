@@ -1,0 +1,80 @@
+"""Takes the screenshots of the documentation: report and review of the demo's sample images.
+
+PYTHONPATH=scripts python -m documentation.screens
+
+Needs Chromium, by its name on the path or in SPECIESNET_CHROMIUM, and the package playwright.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from speciesnet.instances import SAMPLE_IMAGES
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+WIDTH = 1000  # pixels in the documentation
+QUALITY = 78
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """One of our commands."""
+    return [sys.executable, "-m", f"speciesnet.scripts.{module}", *arguments]
+
+
+def take(page: Page, name: str) -> None:
+    """Keeps what the window shows."""
+    page.wait_for_timeout(600)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    picture.thumbnail((WIDTH, WIDTH))
+    picture.save(IMAGES / f"{name}.jpg", quality=QUALITY, optimize=True)
+    print(IMAGES / f"{name}.jpg")
+
+
+def take_all(page: Page, folder: Path) -> None:
+    """Walks through both programs."""
+    page.goto((folder / "report" / "index.html").as_uri())
+    take(page, "report_overview")
+    page.goto((folder / "report" / "gallery.html").as_uri())
+    page.locator(".card", has_text="wild turkey").click()
+    take(page, "report_picture")
+    review = command("review", "survey.json")
+    with subprocess.Popen(review, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            page.goto(server.stdout.readline().split()[-1])
+            page.locator(".card").nth(2).click()
+            page.keyboard.press("c")
+            page.keyboard.type("deer")
+            take(page, "review")
+        finally:
+            server.terminate()
+
+
+def main() -> None:
+    """Command line."""
+    browser = os.environ.get("SPECIESNET_CHROMIUM") or next(
+        filter(None, map(shutil.which, BROWSERS))
+    )
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        shutil.copytree(SAMPLE_IMAGES, folder / "survey")
+        flags = ("--model", "demo", "--folders", "survey", "--predictions_json", "survey.json")
+        subprocess.run(command("run_model", *flags), cwd=folder, check=True)
+        subprocess.run(command("report", "survey.json", "--out", "report"), cwd=folder, check=True)
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        take_all(chromium.new_page(viewport={"width": 1280, "height": 820}), folder)
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A survey to look at: predictions, corrections and photographs as pages."""

@@ -1,0 +1,233 @@
+"""Plots of a survey as SVG, for pages and for print."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import quoteattr
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours that are told apart on white and on black, also by people who see red and green alike.
+COLOURS = {
+    "animal": "#0f8a7e", "human": "#d1495b", "vehicle": "#3d6fb6", "blank": "#9aa5a0",
+    "unknown": "#c28f2c", "failed": "#6d6875",
+}  # fmt: skip
+_INK = "#010203"  # stands for the colour of the page's text
+_MAP_ASPECT = 1.4  # width by height of the map
+_MAX_NAMES = 40  # on the map
+_KM_PER_DEGREE = 111.32  # of latitude
+_WIDTH = 5.2  # inches, of every plot, so that all have letters of one size
+_MAX_BARS = 25
+_WEEKS_FROM = 120  # days; longer surveys are counted by the week
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # what XML does not take
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
+    "svg.hashsalt": "speciesnet",  # the same plot has the same bytes
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.15,
+    "grid.color": _INK,
+}
+
+
+def _drawn(height: float, draw: Callable[[Axes, Figure], None]) -> str:
+    """The SVG of a plot; height in inches."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser has a font for it
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.add_subplot(), figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def for_page(svg: str, name: str, title: str) -> str:
+    """The SVG as it goes into a page: with the page's colour of text, as wide as there is room.
+
+    Args:
+        svg: As the functions below give it.
+        name: Told apart from that of any other plot of the page: letters, digits and hyphens.
+        title: What it shows, in words.
+    """
+    body = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    body = re.sub(r'(\bid="|"#|url\(#)(?=\w)', rf"\1{name}-", body)  # ids are the page's
+    opening, rest = body[: body.index(">")], body[body.index(">") :]
+    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
+    return f"{opening} role='img' aria-label={quoteattr(title)}{rest}"
+
+
+def for_print(svg: str) -> str:
+    """The SVG as a file of its own: black on white."""
+    ground = '<rect width="100%" height="100%" fill="white"/>'
+    return re.sub(r"(<svg [^>]*>)", rf"\1{ground}", svg.replace(_INK, "#1c2321"), count=1)
+
+
+def species_bars(counts: Sequence[tuple[str, int]]) -> str:
+    """Images by species, the most frequent first; names are plain text."""
+    shown = list(counts[:_MAX_BARS])[::-1]
+
+    def draw(axes: Axes, _: Figure) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        names, numbers = [_short(name) for name, _ in shown], [n for _, n in shown]
+        bars = axes.barh(range(len(shown)), numbers, color=COLOURS["animal"], height=0.72)
+        axes.set_yticks(range(len(shown)), names, parse_math=False)
+        axes.bar_label(bars, [f"{n:,}" for n in numbers], padding=3, fontsize=9)
+        axes.set_xlabel("images")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.12, y=0.02)
+
+    return _drawn(1 + 0.24 * max(len(shown), 4), draw)
+
+
+def _short(name: str) -> str:
+    name = _NO_TEXT.sub("?", name)
+    return name if len(name) <= 32 else f"{name[:31]}…"
+
+
+def score_histogram(scores: Sequence[float], threshold: float) -> str:
+    """How sure the answers are, with the score below which a person should look."""
+
+    def draw(axes: Axes, _: Figure) -> None:
+        axes.hist(scores, bins=20, range=(0, 1), color=COLOURS["animal"], rwidth=0.92)
+        axes.axvline(threshold, color=COLOURS["human"], linestyle="--", linewidth=1)
+        axes.set_xlabel("score of the answer")
+        axes.set_ylabel("images")
+        _whole_numbers(axes)
+
+    return _drawn(3, draw)
+
+
+def hours_of_day(hours: Sequence[int]) -> str:
+    """Images by the hour at which they were taken, 0 to 23; night is shaded."""
+    counts = Counter(hours)
+
+    def draw(axes: Axes, _: Figure) -> None:
+        for start, end in ((-0.5, 5.5), (18.5, 23.5)):
+            axes.axvspan(start, end, color=_INK, alpha=0.07, linewidth=0)
+        axes.bar(range(24), [counts[hour] for hour in range(24)], color=COLOURS["animal"])
+        axes.set_xlim(-0.5, 23.5)
+        axes.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
+        axes.set_xlabel("hour of the day, by the camera's clock")
+        axes.set_ylabel("images")
+        axes.grid(axis="x", visible=False)
+        _whole_numbers(axes)
+
+    return _drawn(3, draw)
+
+
+def timeline(days: Sequence[tuple[date, str]]) -> str:
+    """Images over time, by category, a bar for each day, or each week in long surveys.
+
+    Args:
+        days: The day and the category (a key of ``COLOURS``) of each image; at least one.
+    """
+    first, last = min(day for day, _ in days), max(day for day, _ in days)
+    step = 7 if (last - first).days > _WEEKS_FROM else 1
+    bins = (last - first).days // step + 1
+    counts = Counter(((day - first).days // step, category) for day, category in days)
+
+    def draw(axes: Axes, figure: Figure) -> None:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        bottom = [0] * bins
+        for category, colour in COLOURS.items():
+            filled = [i for i in range(bins) if counts[i, category]]
+            if not filled:
+                continue
+            positions: Any = [first + timedelta(days=step * i) for i in filled]
+            axes.bar(
+                positions, [counts[i, category] for i in filled], width=step * 0.9,
+                bottom=[bottom[i] for i in filled], color=colour, label=category,
+            )  # fmt: skip
+            for i in filled:
+                bottom[i] += counts[i, category]
+        locator = AutoDateLocator(minticks=3, maxticks=9)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.set_ylabel(f"images a {'week' if step == 7 else 'day'}")
+        axes.grid(axis="x", visible=False)
+        _whole_numbers(axes)
+        figure.legend(
+            loc="outside upper left", ncols=6, frameon=False, fontsize=8.5,
+            handlelength=0.9, handletextpad=0.4, columnspacing=1.1,
+        )  # fmt: skip
+
+    return _drawn(3, draw)
+
+
+def position_map(points: Sequence[tuple[float, float, int, str]]) -> str:
+    """Where the cameras are, with a scale, and no map beneath.
+
+    Args:
+        points: Latitude and longitude in degrees, images, and the name of each; at least one.
+    """
+    latitudes, longitudes = [p[0] for p in points], [p[1] for p in points]
+    south, north, west, east = min(latitudes), max(latitudes), min(longitudes), max(longitudes)
+    squeeze = max(math.cos(math.radians((south + north) / 2)), 0.01)  # of a degree of longitude
+    # In degrees of latitude, with room for names; as wide as the plot is for its height.
+    tall = max(1.4 * (north - south), 1.6 * (east - west) * squeeze / _MAP_ASPECT, 0.01)
+    most = max(p[2] for p in points)
+
+    def draw(axes: Axes, _: Figure) -> None:
+        sizes = [40 + 360 * p[2] / most for p in points]
+        axes.scatter(
+            longitudes, latitudes, s=sizes, color=COLOURS["animal"], alpha=0.55, linewidth=0
+        )
+        half = tall * _MAP_ASPECT / squeeze / 2
+        axes.set_xlim((west + east) / 2 - 0.9 * half, (west + east) / 2 + 1.1 * half)
+        axes.set_ylim((south + north) / 2 - tall / 2, (south + north) / 2 + tall / 2)
+        axes.set_aspect(1 / squeeze)
+        if len(points) <= _MAX_NAMES:
+            for number, (latitude, longitude, _count, name) in enumerate(sorted(points)):
+                axes.annotate(
+                    _short(name), (longitude, latitude), xytext=(7, 6 if number % 2 else -11),
+                    textcoords="offset points", fontsize=8, parse_math=False,
+                )  # fmt: skip
+        axes.ticklabel_format(useOffset=False)
+        axes.set_xlabel("longitude (degrees)")
+        axes.set_ylabel("latitude (degrees)")
+        _scale_bar(axes, squeeze)
+
+    return _drawn(3.8, draw)
+
+
+def _scale_bar(axes: Axes, squeeze: float) -> None:
+    west, east = axes.get_xlim()
+    room = (east - west) * _KM_PER_DEGREE * squeeze / 4
+    power = 10 ** math.floor(math.log10(room))
+    km = max(factor * power for factor in (1, 2, 5) if factor * power <= room)
+    share = km / (_KM_PER_DEGREE * squeeze) / (east - west)
+    text = f"{km:g} km" if km >= 1 else f"{1000 * km:g} m"
+    axes.plot([0.03, 0.03 + share], [0.05, 0.05], color=_INK, linewidth=2, transform=axes.transAxes)
+    axes.text(0.03, 0.07, text, fontsize=8, transform=axes.transAxes)
+
+
+def _whole_numbers(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))

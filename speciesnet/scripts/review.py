@@ -1,0 +1,83 @@
+"""Shows a survey in the browser, where a person confirms and corrects what is on its pictures.
+
+python -m speciesnet.scripts.review PREDICTIONS.json
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+
+from absl import flags
+
+from speciesnet.errors import InputError
+from speciesnet.scripts import console
+from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
+from speciesnet.scripts.survey_flags import BLUR_HUMANS, SURVEY_FLAGS, load, threads
+
+_PORT = flags.DEFINE_integer(
+    "port", 8765, "Port of this computer to serve on.", lower_bound=1, upper_bound=65535
+)
+_REVIEWER = flags.DEFINE_string("reviewer", "", "Your name, which is kept with what you say.")
+
+USAGE = """\
+Shows a survey in the browser, to confirm and correct its answers.
+
+  python -m speciesnet.scripts.review PREDICTIONS.json
+
+Then open the address that it prints. Only this computer can. What you say goes
+to PREDICTIONS.json.corrections.jsonl at once; the predictions never change. The
+report and all exports take it in. Ctrl-C ends it.
+
+"""
+
+
+def main(*files: str) -> None:
+    """Loads the survey, and serves it."""
+    from speciesnet.corrections import CorrectionsFile, corrections_path, read_corrections
+    from speciesnet.export.photographs import Photographs
+    from speciesnet.report.review import Review, listen, make_app, serve, token_of
+
+    if len(files) != 1:
+        raise InputError("Give one predictions file, such as predictions.json.")
+    if CORRECTIONS.value == "none":
+        raise InputError("A review needs a file of corrections; leave --corrections out.")
+    path = corrections_path(files[0]) if CORRECTIONS.value == "auto" else CORRECTIONS.value
+    photographs = Photographs(IMAGE_ROOT.value)
+    with (
+        CorrectionsFile(path) as corrections,
+        listen(_PORT.value) as listener,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        survey = load(files[0], photographs, read_corrections(path))
+        token = token_of(files[0])
+        app = make_app(
+            Review(survey, corrections, _REVIEWER.value),
+            photographs,
+            folder,
+            token=token,
+            blur_humans=BLUR_HUMANS.value,
+            threads=threads(),
+        )
+        photographs.warn_of_missing("there is no picture of them")
+        sys.stdout.write(
+            f"{len(survey.pictures)} images to review: http://127.0.0.1:{_PORT.value}/{token}/\n"
+        )
+        sys.stdout.flush()
+        serve(app, listener)
+
+
+def cli() -> None:
+    """The console command."""
+    sys.exit(
+        console.run(
+            main,
+            sys.argv,
+            lambda topic: USAGE + console.describe_flags(["port", "reviewer", *SURVEY_FLAGS]),
+            files=1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,71 @@
+"""A real browser; tests that open pages fail on what the browser complains of."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+OWN = ("file://", "data:", "http://127.0.0.1:")
+
+NewPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")  # Playwright runs an event loop, which must be gone in other tests
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("SPECIESNET_CHROMIUM") or next(
+        filter(None, map(shutil.which, CHROMIUM)), None
+    )
+    if path is None:
+        pytest.skip("there is no Chromium here; name one in SPECIESNET_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser) -> Iterator[NewPage]:
+    """Opens an address in a new browser with a memory of its own, or in a tab of another page.
+
+    The test fails where a page logs an error, unless a text of ``expected`` is in it, shows a dialog, or
+    asks for anything elsewhere.
+    """
+    complaints: list[str] = []
+    contexts = []
+
+    def open_page(
+        url: str, beside: Page | None = None, expected: tuple[str, ...] = (), **options: Any
+    ) -> Page:
+        def complain(text: str) -> None:
+            if not any(one in text for one in expected):
+                complaints.append(text)
+
+        if beside is None:
+            context = browser.new_context(**options)
+            context.set_default_timeout(10_000)
+            contexts.append(context)
+        else:
+            context = beside.context
+        page = context.new_page()
+        page.on(
+            "console", lambda message: complain(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complain(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith(OWN) else complain(asked.url))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from surveys import BLANK, BOAR, DEER, FOX, LABELS, MODEL, record, said_in, write_predictions
+
+from speciesnet.report.payload import Payload
+from speciesnet.survey import Survey
+
+NewPage = Callable[..., Page]
+
+IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
+LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET")
+
+
+@dataclass
+class Server:
+    """A review of four pictures, two of which are a sequence, that can be killed and started again."""
+
+    predictions: Path
+    port: int
+    address: str = ""
+    _processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "speciesnet.scripts.review", str(self.predictions)]
+        process = subprocess.Popen(
+            [*command, "--port", str(self.port)], stdout=subprocess.PIPE, encoding="utf-8"
+        )
+        self._processes.append(process)
+        assert process.stdout is not None
+        self.address = process.stdout.readline().strip().rpartition(" ")[2]
+
+    def kill(self) -> None:
+        while self._processes:
+            process = self._processes.pop()
+            process.kill()
+            process.communicate()
+
+    @property
+    def said(self) -> list[tuple[str, str | None]]:
+        return said_in(self.predictions)
+
+    def wait_for(self, *said: tuple[str, str | None]) -> None:
+        """Waits until exactly that is on disk."""
+        end = time.monotonic() + 10
+        while self.said != list(said) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert self.said == list(said)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    at: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
+    answers: list[tuple[Any, ...]] = [
+        ("a", FOX, at),
+        ("b", FOX, at),
+        ("c", BLANK, {}),
+        ("d", DEER, {"score": 0.7}),
+    ]
+    records = []
+    for number, (name, label, values) in enumerate(answers):
+        path = tmp_path / "s" / f"{name}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.hardlink_to(IMAGES[number])
+        records.append(record(path, label, **values))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    server = Server(write_predictions(tmp_path / "p.json", *records), port)
+    server.start()
+    yield server
+    server.kill()
+
+
+def open_first(page: Page) -> None:
+    page.locator(".card").first.click()
+    expect(page.locator("#place")).to_have_text("1 of 4")
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def test_answers_are_confirmed_by_enter(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address)
+    open_first(page)
+    expect(page.locator("#confirm")).to_have_text("✓ red fox")
+    press(page, "Enter", "Enter", "Enter", "Enter")
+    server.wait_for(("a.jpg", FOX), ("b.jpg", FOX), ("c.jpg", BLANK), ("d.jpg", DEER))
+    expect(page.locator("#saved")).to_have_text("All saved")
+    expect(page.locator("#place")).to_have_text("4 of 4")
+    press(page, "Escape")
+    expect(page.locator(".mark.said")).to_have_count(4)
+    page.reload()
+    expect(page.locator(".mark.said")).to_have_count(4)
+    assert len(server.said) == 4
+
+
+def test_species_is_corrected_with_the_keyboard_alone(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address)
+    page.locator(".card").first.focus()
+    press(page, "Enter", "c")
+    page.keyboard.type("wild bo")
+    expect(page.locator("#choices [role=option]").first).to_contain_text("wild boar")
+    press(page, "Enter")
+    server.wait_for(("a.jpg", BOAR))
+    expect(page.locator("#place")).to_have_text("2 of 4")
+    press(page, "c")
+    page.keyboard.type("vulpes")
+    chosen = page.locator("[aria-selected=true]")
+    expect(chosen).to_contain_text("vulpes species")
+    press(page, "ArrowDown")
+    expect(chosen).to_contain_text("red fox")
+    press(page, "ArrowDown", "ArrowUp", "Enter")
+    server.wait_for(("a.jpg", BOAR), ("b.jpg", FOX))
+    press(page, "c")
+    page.keyboard.type("dragon")
+    expect(page.locator("#choices")).to_have_text("The model knows no such name.")
+    press(page, "Enter", "Escape")
+    expect(page.locator("#choices")).to_be_hidden()
+    expect(page.locator("#viewer")).to_be_visible()
+    press(page, "Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+    assert len(server.said) == 2
+    page.locator("select[name=label]").select_option(label="wild boar (1)")
+    expect(page.locator(".card")).to_have_count(1)
+
+
+def test_whole_sequence_is_corrected(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address)
+    open_first(page)
+    press(page, "s")
+    expect(page.locator("#confirm")).to_have_text("✓ all 2: red fox")
+    press(page, "c")
+    page.keyboard.type("wild boar")
+    press(page, "Enter")
+    server.wait_for(("a.jpg", BOAR), ("b.jpg", BOAR))
+    expect(page.locator("#place")).to_have_text("3 of 4")
+    expect(page.locator("label.whole")).to_be_hidden()
+    press(page, "s", "Enter")
+    server.wait_for(("a.jpg", BOAR), ("b.jpg", BOAR), ("c.jpg", BLANK))
+    press(page, "Escape")
+    page.check("[name=group]")
+    expect(page.locator(".card.stack .name")).to_have_text("wild boar", timeout=8000)
+    expect(page.locator(".card.stack .mark").last).to_have_text("reviewed")
+
+
+def test_keys_work_after_the_mouse(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address)
+    open_first(page)
+    page.locator("#whole").click()
+    press(page, "Enter")
+    server.wait_for(("a.jpg", FOX), ("b.jpg", FOX))
+
+
+def test_last_answers_have_digits(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address)
+    open_first(page)
+    press(page, "1", "c")
+    page.keyboard.type("giraffe")
+    press(page, "Enter", "Enter")
+    expect(page.locator("#recent li")).to_have_text(["1 red fox", "2 giraffe"])
+    press(page, "2", "1")
+    giraffe = LABELS["giraffe"]
+    server.wait_for(("a.jpg", giraffe), ("b.jpg", FOX), ("c.jpg", giraffe), ("d.jpg", giraffe))
+
+
+def test_answers_are_taken_back(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address)
+    open_first(page)
+    press(page, "ArrowRight", "ArrowRight", "c")
+    page.keyboard.type("wild boar")
+    press(page, "Enter")
+    server.wait_for(("c.jpg", BOAR))
+    page.reload()
+    open_first(page)
+    press(page, "u", "ArrowRight", "ArrowRight")  # nothing was said of the first one
+    expect(page.locator("#facts")).to_contain_text("Predictedblank, 0.900")
+    expect(page.locator("#facts strong")).to_have_text("wild boar")
+    press(page, "u")
+    server.wait_for(("c.jpg", BOAR), ("c.jpg", None))
+    expect(page.locator("#facts strong")).to_have_text("blank")
+    expect(page.locator("#take-back")).to_be_disabled()
+    press(page, "Escape")
+    expect(page.locator(".card .dot").nth(2)).to_have_class("dot blank")
+
+
+def test_what_was_said_last_is_taken_back_from_the_next_picture(
+    server: Server, new_page: NewPage
+) -> None:
+    page = new_page(server.address)
+    open_first(page)
+    press(page, "Enter")
+    expect(page.locator("#place")).to_have_text("2 of 4")
+    press(page, "u")
+    expect(page.locator("#place")).to_have_text("1 of 4")
+    server.wait_for(("a.jpg", FOX), ("a.jpg", None))
+    expect(page.locator("#take-back")).to_be_disabled()
+
+
+def test_tabs_see_what_others_say(server: Server, new_page: NewPage) -> None:
+    first = new_page(server.address)
+    second = new_page(server.address, beside=first)
+    open_first(second)
+    open_first(first)
+    press(first, "ArrowRight", "ArrowRight", "ArrowRight", "c")
+    first.keyboard.type("wild boar")
+    press(first, "Enter", "Escape")
+    press(second, "Enter", "Escape")
+    for page in (first, second):
+        expect(page.locator(".mark.said")).to_have_count(2, timeout=10_000)
+        expect(page.locator(".card .name").nth(3)).to_have_text("wild boar")
+    assert sorted(server.said) == [("a.jpg", FOX), ("d.jpg", BOAR)]
+    open_first(second)
+    press(second, "u")
+    expect(second.locator("#take-back")).to_be_disabled()
+    expect(first.locator(".mark.said")).to_have_count(1, timeout=10_000)
+
+
+def test_what_is_said_to_a_killed_server_is_kept_and_saved(
+    server: Server, new_page: NewPage
+) -> None:
+    page = new_page(server.address, expected=LOST)
+    other = new_page(server.address, beside=page, expected=LOST)
+    open_first(page)
+    open_first(other)
+    press(page, "Enter")
+    server.wait_for(("a.jpg", FOX))
+    expect(page.locator("#saved")).to_have_text("All saved")
+    server.kill()
+    press(page, "Enter", "Enter")
+    press(other, "ArrowRight", "ArrowRight", "ArrowRight", "Enter")
+    saved = page.locator("#saved")
+    expect(saved).to_have_text("No connection; not saved yet: 2. Trying again…")
+    assert page.evaluate("JSON.parse(localStorage.getItem(WAITING)).length") == 3
+    server.start()
+    for tab in (page, other):
+        expect(tab.locator("#saved")).to_have_text("All saved", timeout=15_000)
+    assert server.said[0] == ("a.jpg", FOX)
+    assert sorted(server.said) == [
+        ("a.jpg", FOX),
+        ("b.jpg", FOX),
+        ("c.jpg", BLANK),
+        ("d.jpg", DEER),
+    ]
+    assert page.evaluate("localStorage.getItem(WAITING)") == "[]"
+    page.reload()
+    expect(page.locator(".mark.said")).to_have_count(4)
+
+
+def test_tab_that_is_closed_while_the_server_is_down_loses_nothing(
+    server: Server, new_page: NewPage
+) -> None:
+    page = new_page(server.address, expected=LOST)
+    open_first(page)
+    server.kill()
+    press(page, "Enter")
+    expect(page.locator("#saved")).to_contain_text("not saved yet: 1")
+    keeper = new_page("data:text/html,", beside=page)  # keeps the browser's memory
+    page.close(run_before_unload=False)
+    server.start()
+    page = new_page(server.address, beside=keeper)
+    server.wait_for(("a.jpg", FOX))
+    expect(page.locator(".mark.said")).to_have_count(1)
+
+
+def test_page_of_another_survey_on_the_same_port_keeps_what_it_could_not_save(
+    server: Server, new_page: NewPage
+) -> None:
+    page = new_page(server.address, expected=(*LOST, "404"))
+    open_first(page)
+    server.kill()
+    mine, other = server.predictions, server.predictions.with_name("other.json")
+    other.write_bytes(mine.read_bytes())
+    server.predictions = other
+    server.start()
+    press(page, "Enter")
+    expect(page.locator("#saved")).to_have_text("Not saved: error 404", timeout=10_000)
+    server.kill()
+    server.predictions = mine
+    server.start()
+    expect(page.locator("#saved")).to_have_text("All saved", timeout=15_000)
+    assert server.said == [("a.jpg", FOX)]
+
+
+def test_one_answer_that_is_refused_takes_no_other_with_it(
+    server: Server, new_page: NewPage
+) -> None:
+    page = new_page(server.address, expected=("400",))
+    page.evaluate(
+        "waiting = [0, 1, 2].map((i) => ({ position: i, file: i === 1 ? 'x' : pictures[i].file, "
+        "label: SURVEY.labels[pictures[i].label].text, id: `${i}` })); send()"
+    )
+    server.wait_for(("a.jpg", FOX), ("c.jpg", BLANK))
+    open_first(page)
+    saved = page.locator("#saved")
+    expect(saved).to_have_text("Not saved: the predictions have changed; load the page again")
+    assert page.evaluate("localStorage.getItem(WAITING)") == "[]"
+
+
+def test_check_page_gets_shorter(server: Server, new_page: NewPage) -> None:
+    page = new_page(f"{server.address}check.html")
+    expect(page.locator("#count")).to_have_text("1 of 4 images")
+    page.locator(".card").click()
+    press(page, "Enter", "Escape")
+    expect(page.locator("#count")).to_have_text("0 of 4 images")
+
+
+def test_phone(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address, viewport={"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    open_first(page)
+    assert page.locator("#viewer").evaluate("it => it.scrollWidth <= it.clientWidth")
+    page.locator("#confirm").click()
+    server.wait_for(("a.jpg", FOX))
+
+
+def test_every_label_can_be_found(server: Server, new_page: NewPage, shared: Path) -> None:
+    lines = (shared / "model_data" / "speciesnet_v4.0.0a.labels.txt").read_text(encoding="utf-8")
+    survey = Survey("p.json", [], labels=[*lines.splitlines(), *LABELS.values()])
+    header = Payload(survey, "review").header()
+    page = new_page(server.address)
+    missing = page.evaluate(
+        """(header) => {
+            SURVEY.labels = new Function(`${header}; return SURVEY`)().labels;
+            const texts = ({ name, scientific, taxa }) => [name, scientific, `${name} ${taxa}`];
+            const isFound = (text, number) => search(text.replaceAll(",", "")).includes(number);
+            return SURVEY.labels.filter((label, i) => !texts(label).some((text) => isFound(text, i)));
+        }""",
+        header,
+    )
+    assert missing == []
+    found = page.evaluate("search('FAISAN NOBLE').map((number) => SURVEY.labels[number].name)")
+    assert found[0] == "faisán noble"

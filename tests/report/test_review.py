@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import pytest
+import uvicorn
+from photographs import photograph
+from PIL import Image
+from surveys import BLANK, DEER, FOX, HUMAN, LABELS, box, correction, record, said_in, survey_of
+
+from speciesnet.corrections import CorrectionsFile, corrections_path, read_corrections
+from speciesnet.errors import InputError
+from speciesnet.export.photographs import Photographs
+from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, listen, make_app, token_of
+
+TOKEN = "secret"
+AT: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
+
+
+@dataclass
+class Server:
+    """A review that is served."""
+
+    port: int
+    review: Review
+    predictions: Path
+
+    def ask(
+        self,
+        path: str,
+        body: bytes | str | None = None,
+        kind: str | None = "application/json",
+        host: str | None = None,
+        method: str | None = None,
+    ) -> tuple[int, bytes]:
+        """The status and body of an answer; a body makes it a POST."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        headers = {"Host": host or f"127.0.0.1:{self.port}"}
+        if kind and body is not None:
+            headers["Content-Type"] = kind
+        connection.request(method or ("GET" if body is None else "POST"), path, body, headers)
+        answer = connection.getresponse()
+        found = answer.status, answer.read()
+        connection.close()
+        return found
+
+    def get(self, path: str) -> bytes:
+        status, body = self.ask(f"/{TOKEN}/{path}")
+        assert status == 200, path
+        return body
+
+    def say(self, *items: Any) -> tuple[int, Any]:
+        status, body = self.ask(f"/{TOKEN}/corrections", json.dumps({"items": items}))
+        return status, json.loads(body)
+
+    def news(self, after: object = 0) -> dict[str, Any]:
+        return json.loads(self.get(f"corrections?after={after}"))
+
+    @property
+    def said(self) -> list[tuple[str, str | None]]:
+        return said_in(self.predictions)
+
+
+def item(position: object, file: object, label: object) -> dict[str, object]:
+    return {"position": position, "file": file, "label": label}
+
+
+def survey_records(tmp_path: Path) -> list[dict[str, Any]]:
+    """A sequence of two, a person, a photograph that is gone, the person again, and one on the web."""
+    paths = [photograph(tmp_path / "s" / f"{name}.jpg") for name in "abc"]
+    return [
+        record(paths[0], FOX, 0.7, **AT),
+        record(paths[1], FOX, 0.9, **AT),
+        record(paths[2], HUMAN, boxes=[box("human")]),
+        record(tmp_path / "s" / "gone.jpg", BLANK, 0.99),
+        record(paths[2], HUMAN, boxes=[box("human")]),
+        record("https://nowhere.invalid/a.jpg", FOX),
+    ]
+
+
+@contextmanager
+def served(tmp_path: Path, **options: Any) -> Iterator[Server]:
+    records = survey_records(tmp_path)
+    said = [correction(records[3]["filepath"], DEER, BLANK)]
+    survey = survey_of(tmp_path, *records, said=said)
+    predictions = tmp_path / "predictions.json"
+    with CorrectionsFile(corrections_path(predictions)) as file, socket.socket() as listener:
+        review = Review(survey, file, "Jane")
+        app = make_app(review, Photographs(), tmp_path / "thumbs", token=TOKEN, **options)
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield Server(listener.getsockname()[1], review, predictions)
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with served(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of which tests ask only what it refuses."""
+    with served(tmp_path_factory.mktemp("review")) as server:
+        yield server
+
+
+def test_pages_scripts_and_pictures_are_served(server: Server) -> None:
+    for path in ("gallery.html", "check.html"):
+        assert b'id="review"' in server.get(path)
+    for name in ("site.css", "theme.js", "survey.js", "gallery.js", "review.js"):
+        assert server.get(f"static/{name}")
+    header = json.loads(server.get("data/survey.js").removeprefix(b"const SURVEY = "))
+    assert {label["text"] for label in header["labels"]} == set(LABELS.values())
+    assert server.get("data/pictures-0.js").startswith(b"addPictures(0, ")
+    for path in ("thumbs/0.jpg", "photo/0.jpg"):
+        with Image.open(io.BytesIO(server.get(path))) as image:
+            assert image.size == (80, 60)
+    assert server.ask(f"/{TOKEN}/")[0] == 307
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/gallery.html", "/wrong/gallery.html", "/secre/gallery.html", "/corrections",
+        f"/{TOKEN}x/gallery.html", f"/{TOKEN}/static/../gallery.html", f"/{TOKEN}/static/nothing.js",
+        f"/{TOKEN}/static/..%2f..%2freview.py", f"/{TOKEN}/static/%2e%2e/review.py",
+        f"/{TOKEN}/static//etc/passwd", f"/{TOKEN}/data/pictures-1.js", f"/{TOKEN}/data/pictures--1.js",
+        f"/{TOKEN}/thumbs/6.jpg", f"/{TOKEN}/thumbs/-1.jpg", f"/{TOKEN}/thumbs/3.jpg",
+        f"/{TOKEN}/thumbs/5.jpg", f"/{TOKEN}/thumbs/..%2f..%2fpredictions.json",
+        f"/{TOKEN}/photo/6.jpg", f"/{TOKEN}/photo/3.jpg", f"/{TOKEN}/photo/5.jpg",
+        f"/{TOKEN}/photo/{'9' * 400}.jpg", f"/{TOKEN}/photo/0.jpg%00", f"/{TOKEN}/photo//etc/passwd",
+        f"/{TOKEN}/photo/0", f"/{TOKEN}/predictions.json", f"/{TOKEN}/openapi.json",
+    ],
+)  # fmt: skip
+def test_nothing_else_is_served(untouched: Server, path: str) -> None:
+    assert untouched.ask(path)[0] == 404
+    assert untouched.ask(path, b'{"items": []}')[0] in (404, 405)
+    assert untouched.said == []
+
+
+@pytest.mark.parametrize("host", ["evil.example:80", "192.168.0.1", "127.0.0.1.evil.example"])
+def test_other_hosts_are_refused(untouched: Server, host: str) -> None:
+    body = json.dumps({"items": [item(0, "a.jpg", FOX)]})
+    assert untouched.ask(f"/{TOKEN}/gallery.html", host=host)[0] == 400
+    assert untouched.ask(f"/{TOKEN}/corrections", body, host=host)[0] == 400
+    assert untouched.ask(f"/{TOKEN}/gallery.html", host="localhost:1")[0] == 200
+    assert untouched.said == []
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [item(6, "a.jpg", FOX)], [item(-1, "a.jpg", FOX)], [item("0", "a.jpg", FOX)],
+        [item(True, "b.jpg", FOX)], [item(0.0, "a.jpg", FOX)], [item(None, "a.jpg", FOX)],
+        [item(0, "b.jpg", FOX)], [item(0, None, FOX)], [item(0, ["a.jpg"], FOX)],
+        [item(0, "a.jpg", "red fox")], [item(0, "a.jpg", "u;;;;;;unicorn")], [item(0, "a.jpg", "")],
+        [item(0, "a.jpg", [FOX])], [item(0, "a.jpg", {})], [item(0, "a.jpg", 1)], ["a.jpg"], [None],
+        [item(0, "a.jpg", FOX), item(99, "b.jpg", FOX)],
+        [item(0, "a.jpg", FOX)] * (MAX_ITEMS + 1), [],
+    ],
+)  # fmt: skip
+def test_what_is_no_correction_is_refused_and_nothing_is_saved(
+    untouched: Server, items: Any
+) -> None:
+    status, answer = untouched.say(*items)
+    assert (status, list(answer)) == (400, ["error"])
+    assert untouched.said == []
+    assert untouched.news()["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "application/json"), (b"{", "application/json"), (b"[]", "application/json"),
+        (b"null", "application/json"), (b'{"items": {}}', "application/json"),
+        (b"\xff", "application/json"), (b"[" * 100_000, "application/json"),
+        (b'{"items": ' + b"9" * 5000 + b"}", "application/json"),
+        (b'{"items": [' + b" " * MAX_BODY + b"]}", "application/json"),
+        (b"good", "text/plain"), (b"good", "application/x-www-form-urlencoded"), (b"good", None),
+    ],
+)  # fmt: skip
+def test_what_is_no_list_of_corrections_is_refused(
+    untouched: Server, body: bytes, kind: str | None
+) -> None:
+    good = json.dumps({"items": [item(0, "a.jpg", FOX)]}).encode()
+    status, answer = untouched.ask(f"/{TOKEN}/corrections", good if body == b"good" else body, kind)
+    assert status == 400
+    assert json.loads(answer)["error"]
+    assert untouched.said == []
+    for method in ("PUT", "DELETE", "PATCH"):
+        assert untouched.ask(f"/{TOKEN}/corrections", good, method=method)[0] == 405
+
+
+def test_what_is_said_is_on_disk_and_in_the_news(server: Server) -> None:
+    first = server.news()
+    assert [(one["position"], one["label"]) for one in first["items"]] == [(3, DEER)]
+    assert server.say(item(0, "a.jpg", FOX), item(1, "b.jpg", DEER)) == (200, {"saved": 2})
+    assert server.said == [("a.jpg", FOX), ("b.jpg", DEER)]
+    found = read_corrections(corrections_path(server.predictions))
+    assert {(one.reviewer, one.predicted) for one in found.values()} == {("Jane", FOX)}
+
+    news = server.news(first["count"])
+    assert (news["epoch"], news["count"]) == (first["epoch"], 3)
+    assert [(one["position"], one["label"]) for one in news["items"]] == [(0, FOX), (1, DEER)]
+    assert {(one["together"], one["score"]) for one in news["items"]} == {(FOX, 1.0)}
+    assert server.news(news["count"])["items"] == []
+    server.say(item(0, "a.jpg", None), item(1, "b.jpg", None))
+    assert server.said[2:] == [("a.jpg", None), ("b.jpg", None)]
+    latest = server.news(news["count"])["items"]
+    assert [(one["position"], one["label"]) for one in latest] == [(0, None), (1, None)]
+    assert latest[0]["together"] == FOX
+    assert latest[0]["score"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("after", ["-5", "x", "", "²", "1e3", "9" * 5000, "99", "1;2"])
+def test_news_after_whatever(untouched: Server, after: str) -> None:
+    news = untouched.news(quote(after))
+    assert news["count"] == 1
+    assert len(news["items"]) == (0 if after == "99" else 1)
+
+
+def test_photograph_in_two_records_is_news_of_both(server: Server) -> None:
+    server.say(item(2, "c.jpg", BLANK))
+    assert server.said == [("c.jpg", BLANK)]
+    assert [one["position"] for one in server.news(1)["items"]] == [2, 4]
+    assert {one["label"] for one in server.news(1)["items"]} == {BLANK}
+
+
+def test_disk_that_is_full_saves_nothing_and_says_so(server: Server) -> None:
+    path = corrections_path(server.predictions)
+    path.symlink_to("/dev/full") if Path("/dev/full").exists() else path.mkdir()
+    status, answer = server.say(item(0, "a.jpg", DEER))
+    assert status == 507
+    assert "cannot be written" in answer["error"]
+    assert server.news()["count"] == 1
+    assert server.review.survey.pictures[0].answer == FOX
+    path.unlink() if path.is_symlink() else path.rmdir()
+    assert server.say(item(0, "a.jpg", DEER))[0] == 200
+    assert server.said == [("a.jpg", DEER)]
+
+
+def test_page_that_is_loaded_again_knows_what_was_said(server: Server) -> None:
+    server.say(item(0, "a.jpg", DEER))
+    header = json.loads(server.get("data/survey.js").removeprefix(b"const SURVEY = "))
+    rows = json.loads(server.get("data/pictures-0.js").partition(b", ")[2].removesuffix(b")"))
+    row = dict(zip(header["fields"], rows[0], strict=True))
+    assert header["labels"][row["said"]]["text"] == DEER
+    assert header["labels"][row["label"]]["text"] == FOX
+    assert row["thumb"] == "0.jpg"
+
+
+def test_many_at_once(server: Server) -> None:
+    def work(position: int, file: str) -> None:
+        for label in (FOX, DEER, None) * 5:
+            assert server.say(item(position, file, label))[0] == 200
+            server.news()
+            server.get("thumbs/0.jpg")
+
+    threads = [
+        threading.Thread(target=work, args=one)
+        for one in ((0, "a.jpg"), (1, "b.jpg"), (2, "c.jpg"))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.said) == 45
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        assert [label for file, label in server.said if file == name] == [FOX, DEER, None] * 5
+
+
+@pytest.mark.parametrize("blur", [False, True])
+def test_people_are_blurred_in_every_size(tmp_path: Path, blur: bool) -> None:
+    with served(tmp_path, blur_humans=blur) as server:
+        person = server.review.survey.pictures[2].filepath
+        Image.effect_noise((800, 600), 90).convert("RGB").save(person, quality=95)
+        for path in ("thumbs/2.jpg", "photo/2.jpg"):
+            with Image.open(io.BytesIO(server.get(path))) as image:
+                w, h = image.size
+                inner = image.convert("L").crop((w // 4, h // 3, w // 2, 2 * h // 3))
+                low, high = cast("tuple[int, int]", inner.getextrema())
+                assert (high - low < 40) is blur
+
+
+def test_token_stays_the_same_for_a_file_and_is_secret(tmp_path: Path) -> None:
+    token = token_of(tmp_path / "p.json")
+    assert token == token_of(tmp_path / "x" / ".." / "p.json")
+    assert token != token_of(tmp_path / "q.json")
+    assert len(token) >= 16
+
+
+def test_token_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "file"))
+    assert len(token_of("p.json")) >= 16
+
+
+def test_port_that_is_taken(untouched: Server) -> None:
+    with pytest.raises(InputError, match=f"Port {untouched.port} cannot be used"):
+        listen(untouched.port)
