@@ -97,17 +97,20 @@ def parse_datetime(value: Any, offset: Any = None) -> str | None:
 
 def _gps_position(gps: Mapping[int, Any]) -> tuple[float | None, float | None]:
     try:
-        latitude = _degrees(gps[ExifTags.GPS.GPSLatitude], gps[ExifTags.GPS.GPSLatitudeRef], "S")
-        longitude = _degrees(gps[ExifTags.GPS.GPSLongitude], gps[ExifTags.GPS.GPSLongitudeRef], "W")
+        latitude = _degrees(gps[ExifTags.GPS.GPSLatitude], gps[ExifTags.GPS.GPSLatitudeRef], "NS")
+        longitude = _degrees(
+            gps[ExifTags.GPS.GPSLongitude], gps[ExifTags.GPS.GPSLongitudeRef], "EW"
+        )
     except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError, OverflowError):
         return None, None
     return _position(latitude, longitude)
 
 
-def _degrees(parts: Any, reference: Any, negative: str) -> float:
+def _degrees(parts: Any, reference: Any, letters: str) -> float:
+    """Degrees, positive for the first letter; raises ``ValueError`` for another hemisphere."""
     degrees, minutes, seconds = (float(part) for part in (*parts, 0, 0)[:3])
     text = reference.decode("ascii", "replace") if isinstance(reference, bytes) else str(reference)
-    sign = -1 if text.strip(" \0").upper().startswith(negative) else 1
+    sign = (1, -1)[letters.index(text.strip(" \0").upper()[:1] or "?")]
     return sign * round(degrees + minutes / 60 + seconds / 3600, 7)
 
 

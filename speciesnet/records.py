@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,7 +68,8 @@ def answer_of(record: Mapping[str, Any]) -> tuple[str | None, float, str | None]
     """The final answer of a record, or the best class of a run without ensemble.
 
     Returns:
-        Its label, or None; its score in [0, 1], 0 without a label; and its source, or None.
+        Its label, or None, also where ``is_failed``; its score in [0, 1], 0 without a label; and its
+        source, or None.
 
     Raises:
         KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``IndexError``.
@@ -76,21 +78,112 @@ def answer_of(record: Mapping[str, Any]) -> tuple[str | None, float, str | None]
         source = record.get("prediction_source")
         return record["prediction"], float(record["prediction_score"]), source
     classifications = record.get("classifications")
-    if not classifications or not classifications["classes"]:
+    if is_failed(record) or not classifications or not classifications["classes"]:
         return None, 0.0, None
     return classifications["classes"][0], float(classifications["scores"][0]), None
 
 
+def is_failed(record: Mapping[str, Any]) -> bool:
+    """Whether a record has no answer because of a failure.
+
+    An image whose place is not known (GEOLOCATION) has its answer and its boxes all the same.
+    """
+    return "prediction" not in record and any(
+        failure != Failure.GEOLOCATION.value for failure in record.get("failures") or ()
+    )
+
+
+class MalformedRecord(InputError):  # noqa: N818
+    """A record that is none.
+
+    Args:
+        what: Where it is and what is wrong with it.
+        predictions: The file that holds it, where that is known.
+    """
+
+    def __init__(self, what: str, predictions: str | os.PathLike[str] | None = None) -> None:
+        where = "" if predictions is None else f"{os.fspath(predictions)}: "
+        super().__init__(f"{where}{what}; correct it, or make the predictions again.")
+        self.what = what
+
+
 @contextmanager
 def named(record: Mapping[str, Any]) -> Iterator[None]:
-    """Turns what a malformed record raises within into an ``InputError`` that names the record."""
+    """Turns what a malformed record raises within into a sentence that names record and field.
+
+    Raises:
+        MalformedRecord: Something within has raised what a malformed record raises.
+    """
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"The record of {record.get('filepath')} is malformed ({type(error).__name__}: {error}); "
-            "make the predictions again."
+        reason = _wrong_field(record) or f"{type(error).__name__}: {error}"
+        raise MalformedRecord(
+            f"The record of {record.get('filepath')} is malformed ({reason})"
         ) from error
+
+
+@contextmanager
+def read_from(predictions: str | os.PathLike[str]) -> Iterator[None]:
+    """Adds the name of a predictions file to what ``named`` says of its records.
+
+    Raises:
+        MalformedRecord: Something within has raised one.
+    """
+    try:
+        yield
+    except MalformedRecord as error:
+        raise MalformedRecord(error.what, predictions) from error
+
+
+def _wrong_field(record: Mapping[str, Any]) -> str | None:
+    """The first field of a record that is not as it must be, and what it must be."""
+    if "prediction" in record:
+        if not isinstance(record["prediction"], str):
+            return "prediction must be a label"
+        if not _is_number(record.get("prediction_score")):
+            return "prediction_score must be a number"
+    failures = record.get("failures") or []
+    if not isinstance(failures, list) or not all(isinstance(name, str) for name in failures):
+        return "failures must be a list of names"
+    classes = record.get("classifications")
+    if classes is not None:
+        lists = [classes.get(k) for k in ("classes", "scores")] if _is_object(classes) else []
+        if not lists or not all(isinstance(values, list) for values in lists):
+            return "classifications must hold the lists classes and scores"
+        if len(lists[0]) > len(lists[1]) or not all(map(_is_number, lists[1])):
+            return "classifications.scores must hold a number for each class"
+        if not all(isinstance(label, str) for label in lists[0]):
+            return "classifications.classes must hold labels"
+    boxes = record.get("detections") or []
+    if not isinstance(boxes, list):
+        return "detections must be a list"
+    for number, box in enumerate(boxes, start=1):
+        if problem := _wrong_field_of_box(box):
+            return f"detection {number}: {problem}"
+    return None
+
+
+def _wrong_field_of_box(box: Any) -> str | None:
+    if not _is_object(box):
+        return "it must be an object"
+    for name in ("category", "label"):
+        if name in box and not isinstance(box[name], str):
+            return f"{name} must be a text"
+    if not _is_number(box.get("conf")):
+        return "conf must be a number"
+    sides = box.get("bbox")
+    if not isinstance(sides, list) or len(sides) != 4 or not all(map(_is_number, sides)):
+        return "bbox must be four numbers"
+    return next((f"{name} is missing" for name in ("category", "label") if name not in box), None)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass

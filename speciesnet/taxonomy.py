@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from speciesnet.constants import Classification
+from speciesnet.constants import Classification, Detection
 
 # Part of a label that each level ends at; kingdom keeps none of them.
 LEVELS = {"kingdom": 0, "class": 1, "order": 2, "family": 3, "genus": 4, "species": 5}
 
 LABEL_PARTS = 7
 ANIMAL_KEY = ";;;;"
+
+# Categories of answers that no detection has.
+UNKNOWN = "unknown"
+BLANK = "blank"
+_NAMED_CATEGORIES = (*(kind.value for kind in Detection), BLANK)
 
 _NOT_TAXA = {Classification.BLANK, Classification.VEHICLE, Classification.UNKNOWN}
 
@@ -56,6 +61,28 @@ def split_label(label: str) -> Label:
         return Label(uuid, common_name=name)
     parts = label.split(";")
     return Label(*parts) if len(parts) == LABEL_PARTS else Label(common_name=label)
+
+
+def category_of(label: str) -> str:
+    """``animal``, ``human``, ``vehicle``, ``blank`` or ``unknown``, of a label."""
+    if label == Classification.UNKNOWN:
+        return UNKNOWN
+    parts = split_label(label)
+    if parts.genus == "homo":
+        return Detection.HUMAN.value
+    name = parts.common_name.lower()
+    return name if name in _NAMED_CATEGORIES else Detection.ANIMAL.value
+
+
+def species_name(label: str) -> str:
+    """``red fox (Vulpes vulpes)``, of a label; without what it lacks."""
+    if label == Classification.UNKNOWN:
+        return UNKNOWN
+    parts = split_label(label)
+    common, scientific = parts.common_name, parts.scientific_name
+    if not common or not scientific or common.lower() == scientific.lower():
+        return common or scientific or UNKNOWN
+    return f"{common} ({scientific})"
 
 
 def taxonomy_key(label: str) -> str:

@@ -93,3 +93,13 @@ def test_dictionary_and_back() -> None:
     assert PhotoMetadata.from_dict(found.as_dict()) == found
     rubbish = {"datetime": 5, "latitude": "x", "longitude": 2.0, "make": ["="], "more": 1}
     assert PhotoMetadata.from_dict(rubbish) == PhotoMetadata()
+
+
+@pytest.mark.parametrize(
+    ("letter", "latitude"), [("N", 1.29), (" s\0", -1.29), ("O", None), ("W", None), ("", None)]
+)
+def test_only_letters_of_hemispheres_give_a_position(
+    tmp_path: Path, letter: str, latitude: float | None
+) -> None:
+    gps = NAIROBI | {ExifTags.GPS.GPSLatitudeRef: letter}
+    assert read_metadata(photograph(tmp_path / "a.jpg", gps=gps)).latitude == latitude

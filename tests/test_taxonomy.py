@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from speciesnet.constants import Classification
-from speciesnet.taxonomy import build_taxonomy_map, get_ancestor_at_level, taxonomy_key
+from speciesnet.taxonomy import (
+    build_taxonomy_map,
+    category_of,
+    get_ancestor_at_level,
+    species_name,
+    taxonomy_key,
+)
 
 BLACK_BEAR = (
     "436ddfdd-bc43-44c3-a25d-34671d3430a0;"
@@ -110,3 +116,18 @@ def test_a_malformed_label_is_named(label: str) -> None:
 def test_an_unknown_level_is_named() -> None:
     with pytest.raises(ValueError, match="'phylum' is none of"):
         get_ancestor_at_level(LION, "phylum", TAXONOMY)
+
+
+@pytest.mark.parametrize(
+    ("label", "category", "name"),
+    [
+        (MAMMAL, "animal", "mammal (Mammalia)"),
+        (Classification.HUMAN.value, "human", "human (Homo sapiens)"),
+        ("u;mammalia;primates;hominidae;homo;;homo species", "human", "homo species (Homo)"),
+        (Classification.UNKNOWN.value, "unknown", "unknown"),
+        ("other;;;;;;Vehicle", "vehicle", "Vehicle"),
+        ("other;;;;;;", "animal", "unknown"),
+    ],
+)
+def test_category_and_name_of_a_label(label: str, category: str, name: str) -> None:
+    assert (category_of(label), species_name(label)) == (category, name)

@@ -6,6 +6,7 @@ https://camtrap-dp.tdwg.org
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,20 +16,18 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-import orjson
 from absl import logging
 
-from speciesnet.constants import Classification
 from speciesnet.corrections import REVIEW, Correction, corrected
 from speciesnet.errors import OutputError
 from speciesnet.export.deployments import COLUMNS as DEPLOYMENTS
 from speciesnet.export.deployments import Deployment
-from speciesnet.export.files import written_whole
+from speciesnet.export.files import check_not_same, written_whole
 from speciesnet.export.photographs import Photographs
 from speciesnet.export.whereabouts import Whereabouts, parse_timezone
 from speciesnet.predictions import read_records
-from speciesnet.records import Record, answer_of, named
-from speciesnet.taxonomy import Label, split_label
+from speciesnet.records import Record, answer_of, named, read_from
+from speciesnet.taxonomy import Label, category_of, split_label
 
 VERSION = "1.0.2"
 SCHEMAS = f"https://raw.githubusercontent.com/tdwg/camtrap-dp/{VERSION}"
@@ -36,6 +35,8 @@ SAMPLING_DESIGNS = (
     "simpleRandom", "systematicRandom", "clusteredRandom", "experimental", "targeted", "opportunistic",
 )  # fmt: skip
 CAPTURE_METHODS = ("activityDetection", "timeLapse")
+DESCRIPTOR = "datapackage.json"
+TABLES = ("deployments", "media", "observations")
 
 MAX_EXAMPLES = 3  # of photographs that are left out
 DAY = len("2024-05-01")
@@ -56,11 +57,6 @@ OBSERVATIONS = (
 
 _MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png",
                 ".tif": "image/tiff", ".tiff": "image/tiff", ".webp": "image/webp"}  # fmt: skip
-# Observation types of labels that are no animal.
-_TYPES: dict[str, str] = {
-    Classification.BLANK: "blank", Classification.HUMAN: "human",
-    Classification.VEHICLE: "vehicle", Classification.UNKNOWN: "unknown",
-}  # fmt: skip
 _PATH_RULE = re.compile(r"^(?=^[^./~])(^((?!\.{2}).)*$).*$")  # of media-table-schema.json
 _SMALLEST_SIDE = 1e-15  # of a box, by observations-table-schema.json
 
@@ -128,9 +124,14 @@ def write_camtrap_dp(
 
     Raises:
         InputError: A record is malformed, or something is missing that a package must have: dates, a
-            time zone, positions.
+            time zone, positions; or the package would overwrite what it is made of.
         OutputError: A file cannot be written.
     """
+    folder = Path(folder)
+    for name in (DESCRIPTOR, *(f"{table}.csv" for table in TABLES)):
+        check_not_same(predictions, folder / name)
+        if deployments_csv is not None:
+            check_not_same(deployments_csv, folder / name, "table of deployments")
     survey = Whereabouts.read(
         read_records(predictions),
         photographs or Photographs(),
@@ -138,7 +139,6 @@ def write_camtrap_dp(
     )
     deployments = survey.deploy(deployments_csv)
     survey.find_events(sequence_gap)
-    folder = Path(folder)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -147,11 +147,14 @@ def write_camtrap_dp(
         ) from error
     taxa: dict[str, Label] = {}
     refused: list[str] = []
-    with ExitStack() as stack:
+    with read_from(predictions), ExitStack() as stack:
 
         def table(name: str, columns: Sequence[str]) -> csv.DictWriter[str]:
             part = stack.enter_context(written_whole(folder / f"{name}.csv"))
-            file: TextIO = stack.enter_context(part.open("w", encoding="utf-8", newline=""))
+            # Names that are no valid Unicode are shown with backslashes.
+            file: TextIO = stack.enter_context(
+                part.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            )
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             return writer
@@ -194,11 +197,17 @@ def write_camtrap_dp(
                     "eventEnd": photo.event_end,
                 }
             )
-    with written_whole(folder / "datapackage.json") as part:
-        descriptor = _descriptor(project, deployments, taxa)
-        part.write_bytes(orjson.dumps(descriptor, option=orjson.OPT_INDENT_2))
+    with written_whole(folder / DESCRIPTOR) as part:
+        descriptor = json.dumps(
+            _descriptor(project, deployments, taxa), indent=2, ensure_ascii=False
+        )
+        part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
     _tell("have no date, or are not where the predictions say (see --image_root)", survey.undated)
-    _tell("have names that Camtrap DP does not take: .. in them, or ~ or . in front", refused)
+    _tell(
+        "have names that Camtrap DP does not take: with .. or a line break in them, or beginning with "
+        "/, ~ or .",
+        refused,
+    )
     left_out = len(survey.undated) + len(refused)
     return Summary(len(deployments), survey.kept - len(refused), survey.event_count, left_out)
 
@@ -217,7 +226,7 @@ def _observation(record: Record) -> tuple[dict[str, Any], Label]:
     with named(record):
         text, score, source = answer_of(record)
         label = Label() if text is None else split_label(text)
-        kind = "unclassified" if text is None else _TYPES.get(text, "animal")
+        kind = "unclassified" if text is None else category_of(text)
         boxes = [box for box in record.get("detections") or [] if box["label"] == kind]
         cells = {
             "observationLevel": "media",
@@ -291,7 +300,7 @@ def _descriptor(
                 "encoding": "utf-8",
                 "schema": f"{SCHEMAS}/{name}-table-schema.json",
             }
-            for name in ("deployments", "media", "observations")
+            for name in TABLES
         ],
     }
 

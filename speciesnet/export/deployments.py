@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from speciesnet.errors import InputError
+from speciesnet.images import scheme_of
 from speciesnet.metadata import parse_datetime
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
@@ -21,7 +23,24 @@ COLUMNS = (
     "deploymentComments",
 )  # fmt: skip
 FOLDER = "folder"  # our own column: the photographs of the deployment; its deploymentID if empty
-_LIMITS = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
+# What the cells of that schema may hold: their type, and the least and the largest number.
+_NUMBERS: dict[str, tuple[type[int] | type[float], float, float]] = {
+    "latitude": (float, -90, 90), "longitude": (float, -180, 180),
+    "coordinateUncertainty": (int, 1, math.inf), "cameraDelay": (int, 0, math.inf),
+    "cameraHeight": (float, 0, math.inf), "cameraDepth": (float, 0, math.inf),
+    "cameraTilt": (int, -90, 90), "cameraHeading": (int, 0, 360),
+    "detectionDistance": (float, 0, math.inf),
+}  # fmt: skip
+_BOOLEAN = ("true", "True", "TRUE", "1", "false", "False", "FALSE", "0")
+_WORDS = {
+    "timestampIssues": _BOOLEAN,
+    "baitUse": _BOOLEAN,
+    "featureType": (
+        "roadPaved", "roadDirt", "trailHiking", "trailGame", "roadUnderpass", "roadOverpass",
+        "roadBridge", "culvert", "burrow", "nestSite", "carcass", "waterSource", "fruitingTree",
+    ),
+}  # fmt: skip
+_MISSING = ("", "NA", "NaN", "nan")  # cells that the schema takes for empty ones
 
 # Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, 100RECNX.
 _MADE_BY_CAMERA = re.compile(r"DCIM|[1-9]\d\d\w{5}", re.ASCII | re.IGNORECASE)
@@ -69,13 +88,22 @@ def common_folder(folders: Iterable[Parts]) -> Parts:
 
 
 def one_for_each_folder(folders: Sequence[Parts]) -> dict[Parts, Deployment]:
-    """Deployments named after their folders, below the folder that all share."""
-    base = common_folder(folders)
+    """Deployments named after their folders, below the folder that all share.
+
+    Folders on the web are named in full where others are not.
+    """
+    base = common_folder([f for f in folders if not is_on_web(f)] or folders)
     found = {}
     for parts in folders:
-        name = "/".join(parts[len(base) :]) or (base[-1] if base and base[-1] else "deployment")
+        below = parts[len(base) :] if parts[: len(base)] == base else parts
+        name = "/".join(below) or (base[-1] if base and base[-1] else "deployment")
         found[parts] = Deployment({"deploymentID": name})
     return found
+
+
+def is_on_web(folder: Parts) -> bool:
+    """Whether a folder is in a cloud or on the web."""
+    return scheme_of("/".join(folder)) is not None
 
 
 def from_table(
@@ -147,7 +175,7 @@ def _read(path: str) -> list[tuple[Parts, Deployment]]:
         given = {
             name.strip(): value.strip()
             for name, value in cells.items()
-            if isinstance(name, str) and isinstance(value, str) and value.strip()
+            if isinstance(name, str) and isinstance(value, str) and value.strip() not in _MISSING
         }
         if not given:
             continue
@@ -165,18 +193,29 @@ def _check(given: Mapping[str, str], where: str, known: set[str]) -> None:
     if name in known:
         raise InputError(f"{where} has the deploymentID {name} again; each needs one of its own.")
     known.add(name)
-    for column, limit in _LIMITS.items():
-        try:
-            inside = abs(float(given.get(column, "0"))) <= limit
-        except ValueError:
-            inside = False
-        if not inside:
-            raise InputError(
-                f"{where} has {given[column]!r} as {column}; it must be a number of degrees between "
-                f"{-limit:g} and {limit:g}, with a point."
+    for column, (kind, least, most) in _NUMBERS.items():
+        if column in given and not _is_number(given[column], kind, least, most):
+            what = "a whole number" if kind is int else "a number with a point"
+            limit = (
+                f"between {least:g} and {most:g}" if most < math.inf else f"of at least {least:g}"
             )
+            raise InputError(
+                f"{where} has {given[column]!r} as {column}; it must be {what}, {limit}."
+            )
+    for column, words in _WORDS.items():
+        if column in given and given[column] not in words:
+            allowed = "true or false" if words is _BOOLEAN else f"one of {', '.join(words)}"
+            raise InputError(f"{where} has {given[column]!r} as {column}; it must be {allowed}.")
     for column in ("deploymentStart", "deploymentEnd"):
         if column in given and parse_datetime(given[column]) is None:
             raise InputError(
                 f"{where} has {given[column]!r} as {column}; it must look like 2024-05-01T06:30:00."
             )
+
+
+def _is_number(text: str, kind: type[int] | type[float], least: float, most: float) -> bool:
+    try:
+        number = kind(text)
+    except ValueError:
+        return False
+    return "_" not in text and math.isfinite(number) and least <= number <= most

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,23 +16,44 @@ from speciesnet.errors import InputError, OutputError
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives the name of a file to write, which then takes the place of ``path``.
 
+    A link stays a link: what it leads to is replaced. A device or a pipe is written as it is.
+
     Raises:
         OutputError: It cannot be written; what was there before is still there.
+        BrokenPipeError: Nobody reads the pipe any more.
     """
     path = Path(path)
-    part = path.with_name(f"{path.name}.part")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        part = target = path
+    else:
+        target = Path(os.path.realpath(path))
+        part = target.with_name(f".speciesnet-{uuid.uuid4().hex}.part")
     try:
         yield part
-        part.replace(path)
+        if part != target:
+            if target.exists():
+                shutil.copymode(target, part)
+            part.replace(target)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}); mend that, or give another file."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part != target:
+            part.unlink(missing_ok=True)
 
 
-def check_not_same(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Raises ``InputError`` where an output would overwrite its own input."""
+def check_not_same(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], what: str = "predictions"
+) -> None:
+    """Raises ``InputError`` where an output would overwrite its own input.
+
+    Args:
+        source: The input.
+        target: The output.
+        what: The input's name in the sentence.
+    """
     if Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
-        raise InputError(f"{target} would overwrite the predictions; give another file.")
+        raise InputError(f"{target} would overwrite the {what}; give another name.")

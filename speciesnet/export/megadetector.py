@@ -16,7 +16,8 @@ import speciesnet
 from speciesnet.constants import Classification, Detection
 from speciesnet.export.files import written_whole
 from speciesnet.predictions import encode_record
-from speciesnet.records import Record, answer_of, named
+from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.taxonomy import species_name, split_label
 
 FORMAT_VERSION = "1.5"
 UNKNOWN_CATEGORY = "4"  # of a box that stands for a whole image
@@ -50,7 +51,7 @@ class MegaDetectorConverter:
         """
         with named(record):
             file = self._relative(record["filepath"])
-            if record.get("failures"):
+            if is_failed(record):
                 failure = ", ".join(map(str, record["failures"]))
                 return {"file": file, "failure": failure, "detections": None}
             label, score, _ = answer_of(record)
@@ -89,7 +90,8 @@ class MegaDetectorConverter:
         return {
             "detection_categories": detections,
             "classification_categories": {
-                number: label.rsplit(";", 1)[-1] for label, number in self._classes.items()
+                number: split_label(label).common_name or species_name(label)
+                for label, number in self._classes.items()
             },
             "classification_category_descriptions": {
                 number: label for label, number in self._classes.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ READ_AHEAD = 64
 
 
 class Photographs:
-    """Finds photographs by the paths in records.
+    """Finds photographs by the paths in records; may be used by several threads.
 
     Args:
         image_root: The folder that they have moved to; None where they are as the records say.
@@ -40,7 +41,8 @@ class Photographs:
                 f"--image_root {image_root} is no folder; give the one that holds the photographs now."
             )
         self._root = None if image_root is None else Path(image_root)
-        self._dropped = 0  # leading parts of the last path that was found under the root
+        self._folders: dict[tuple[str, ...], list[Path]] = {}  # see _folders_of
+        self._lock = threading.Lock()
         self.found = self.missing = 0
 
     def find(self, filepath: str) -> Path | None:
@@ -49,10 +51,11 @@ class Photographs:
         Under ``image_root`` that is the longest end of the path that is there.
         """
         path = self._find(filepath)
-        if path is None:
-            self.missing += 1
-        else:
-            self.found += 1
+        with self._lock:
+            if path is None:
+                self.missing += 1
+            else:
+                self.found += 1
         return path
 
     def _find(self, filepath: str) -> Path | None:
@@ -60,15 +63,25 @@ class Photographs:
             return None
         if self._root is None:
             return _existing(Path(filepath))
-        parts = PurePosixPath(filepath.replace("\\", "/")).parts
-        for dropped in (self._dropped, *range(len(parts))):
-            rest = parts[dropped:]
-            if rest and not {"..", "/"} & set(rest) and not rest[0].endswith(":"):
-                path = _existing(self._root.joinpath(*rest))
-                if path is not None:
-                    self._dropped = dropped
-                    return path
-        return None
+        *parts, name = PurePosixPath(filepath.replace("\\", "/")).parts or ("",)
+        if name in ("", "..", "/") or name.endswith(":"):
+            return None
+        files = (_existing(folder / name) for folder in self._folders_of(tuple(parts), self._root))
+        return next((file for file in files if file is not None), None)
+
+    def _folders_of(self, parts: tuple[str, ...], root: Path) -> list[Path]:
+        """The ends of a folder of the predictions that are below the root, longest first."""
+        with self._lock:
+            if parts not in self._folders:
+                ends = (parts[dropped:] for dropped in range(len(parts) + 1))
+                self._folders[parts] = [
+                    root.joinpath(*end)
+                    for end in ends
+                    if not {"..", "/"} & set(end)
+                    and not (end and end[0].endswith(":"))
+                    and _is_folder(root.joinpath(*end))
+                ]
+            return self._folders[parts]
 
     def warn_of_missing(self, consequence: str) -> None:
         """Says once how many photographs were not found.
@@ -91,6 +104,13 @@ def _existing(path: Path) -> Path | None:
         return path if path.is_file() else None
     except (OSError, ValueError):  # names that no file system takes
         return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def with_metadata(

@@ -13,7 +13,6 @@ from typing import Any, BinaryIO, Literal
 
 from absl import logging
 
-from speciesnet.constants import Classification, Detection
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.photographs import Photographs, with_metadata
 from speciesnet.export.safe_paths import Parts, common_folder, path_below, path_parts, safe_name
@@ -29,39 +28,14 @@ from speciesnet.export.undo import (
     read_entries,
     remove_source,
 )
-from speciesnet.records import Record, answer_of, named
+from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.sequences import DEFAULT_GAP, clock_time, sequence_numbers
-from speciesnet.taxonomy import split_label
+from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 Answer = Literal["species", "category"]
 
 FAILED = "failed"
 UNSURE = "unsure"
-UNKNOWN = "unknown"
-BLANK = "blank"
-_CATEGORIES = (*(kind.value for kind in Detection), BLANK)
-
-
-def category_of(label: str) -> str:
-    """``animal``, ``human``, ``vehicle``, ``blank`` or ``unknown``, of a label."""
-    if label == Classification.UNKNOWN:
-        return UNKNOWN
-    parts = split_label(label)
-    if parts.genus == "homo":
-        return Detection.HUMAN.value
-    name = parts.common_name.lower()
-    return name if name in _CATEGORIES else Detection.ANIMAL.value
-
-
-def species_name(label: str) -> str:
-    """``red fox (Vulpes vulpes)``, of a label; without what it lacks."""
-    if label == Classification.UNKNOWN:
-        return UNKNOWN
-    parts = split_label(label)
-    common, scientific = parts.common_name, parts.scientific_name
-    if not common or not scientific or common.lower() == scientific.lower():
-        return common or scientific or UNKNOWN
-    return f"{common} ({scientific})"
 
 
 def folder_of(record: Mapping[str, Any], by: Answer, min_score: float) -> str:
@@ -72,9 +46,9 @@ def folder_of(record: Mapping[str, Any], by: Answer, min_score: float) -> str:
     Raises:
         InputError: The record is malformed.
     """
-    if record.get("failures"):
-        return FAILED
     with named(record):
+        if is_failed(record):
+            return FAILED
         label, score, _ = answer_of(record)
         if label is not None:
             name = species_name(label) if by == "species" else category_of(label)
@@ -182,6 +156,10 @@ class SortedPhotographs(Photographs):
             if target.is_file():
                 return source if source.is_file() else target  # both: the move was cut off
         return super()._find(filepath)
+
+    def has_sorted(self, filepath: str, file: Path) -> bool:
+        """Whether a file is where an earlier sort has moved it to."""
+        return any(self.out / entry.target == file for entry in self._moves.get(filepath, []))
 
     def was_moved(self, filepath: str, source: Path, target: Path) -> bool:
         """Whether the list has this move, done or only begun."""
@@ -316,6 +294,10 @@ class _Sorter:
                 source = source.resolve()  # a link to a link would not survive the photograph
             elif source.is_symlink() and self._how == "move":
                 raise _LeftAlone("a link that is moved may lead nowhere; give another --how")
+            if self._how == "move" and self._is_among_photographs(filepath, source):
+                raise _LeftAlone(
+                    f"it lies in {self._out} itself; give a folder beside that, or a new one in it"
+                )
             if self._how == "copy" and not os.access(source, os.R_OK):
                 raise _LeftAlone("no permission to read it")
             if self._dry_run:
@@ -339,6 +321,11 @@ class _Sorter:
             if error.errno == errno.ENAMETOOLONG:
                 raise _LeftAlone(f"{target} is too long a name") from error
             raise OutputError(self._sentence(source, error)) from error
+
+    def _is_among_photographs(self, filepath: str, source: Path) -> bool:
+        """Whether a photograph would only move within its own folder: a later run would find a mess."""
+        is_inside = source.is_relative_to(self._out)
+        return is_inside and not self._photographs.has_sorted(filepath, source)
 
     def _make_folder(self, folder: Path) -> None:
         try:

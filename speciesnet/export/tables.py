@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from speciesnet.corrections import REVIEW
 from speciesnet.errors import InputError
 from speciesnet.export.files import written_whole
 from speciesnet.export.photographs import Photographs, with_metadata
@@ -29,6 +30,7 @@ COLUMNS: dict[str, type] = {
     "species": str, "common_name": str, "score": float, "source": str, "boxes": int, "box": int,
     "category": str, "confidence": float, "xmin": float, "ymin": float, "width": float,
     "height": float, "failures": str, "camera_make": str, "camera_model": str, "model_version": str,
+    "predicted": str, "reviewer": str, "reviewed_at": str,
 }  # fmt: skip
 _LEFT_OUT = {"image": "box", "detection": "boxes"}
 _BATCH = 10_000  # rows that a Parquet file takes at once
@@ -78,6 +80,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
     text, score, source = answer_of(record)
     label = split_label(text) if text is not None else Label()
     place = record if "latitude" in record else metadata.as_dict()
+    review = record.get(REVIEW, {})
     row = {
         "file": record["filepath"],
         "datetime": metadata.datetime,
@@ -88,10 +91,13 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
         **{name.rstrip("_"): part or None for name, part in label._asdict().items()},
         "score": None if text is None else score,
         "source": source,
-        "failures": ", ".join(record.get("failures", [])) or None,
+        "failures": ", ".join(record.get("failures") or []) or None,
         "camera_make": metadata.make,
         "camera_model": metadata.model,
         "model_version": record.get("model_version"),
+        "predicted": review.get("predicted"),
+        "reviewer": review.get("reviewer") or None,
+        "reviewed_at": review.get("at"),
     }
     return dict.fromkeys(COLUMNS) | row
 
@@ -194,7 +200,7 @@ def to_dataframe(
     """A pandas DataFrame; ``datetime`` is one, by the camera's clock, and columns have their types.
 
     Args:
-        records: ``predict(...)["predictions"]``, or ``read_records(path)``.
+        records: ``predict(...)["predictions"]``, or ``read_corrected(path)``.
         rows: See ``table_rows``.
         photographs: See ``table_rows``.
         min_confidence: See ``table_rows``.

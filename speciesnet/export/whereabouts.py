@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from absl import logging
+
 from speciesnet.errors import InputError
 from speciesnet.export.deployments import (
     Deployment,
@@ -17,6 +19,7 @@ from speciesnet.export.deployments import (
     camera_folder,
     common_folder,
     from_table,
+    is_on_web,
     one_for_each_folder,
 )
 from speciesnet.export.photographs import Photographs, with_metadata
@@ -94,13 +97,36 @@ class Whereabouts:
             is_new = path not in seen
             seen.add(path)
             survey._add(record, metadata, is_new)
-        survey._base = common_folder(survey._numbers)
-        if not survey.kept:
+        if not seen:
             raise InputError(
-                "None of the photographs has a date, and Camtrap DP needs them; if they have moved, give "
-                "the folder that holds them now with --image_root."
+                "There is no record in the predictions, so there is nothing to write; give the file of a "
+                "finished run."
             )
+        if not survey.kept:
+            mend = (
+                "if they have moved, give the folder that holds them now with --image_root"
+                if photographs.missing
+                else "write them into the photographs, such as with ExifTool"
+            )
+            raise InputError(
+                f"None of the photographs has a date, and Camtrap DP needs them; {mend}."
+            )
+        survey._find_base()
         return survey
+
+    def _find_base(self) -> None:
+        """Finds the folder that paths in the package begin below; the web has no part in it."""
+        folders = [parts for parts in self._numbers if not is_on_web(parts)]
+        self._base = common_folder(folders)
+        absolute = next((f for f in folders if f and (not f[0] or f[0].endswith(":"))), None)
+        if absolute is not None and not any(self._base) and len(folders) > 1:
+            other = next(f for f in folders if f[:2] != absolute[:2])
+            logging.warning(
+                "The photographs in %s and %s have no folder in common: paths in the package begin with "
+                "the root of their drives.",
+                "/".join(absolute),
+                "/".join(other),
+            )
 
     def _add(self, record: Record, metadata: PhotoMetadata, is_new: bool) -> None:
         path = record["filepath"]
@@ -196,8 +222,14 @@ class Whereabouts:
             given.setdefault("deploymentEnd", self._taken(period[1]))
         elif "deploymentStart" not in given or "deploymentEnd" not in given:
             raise InputError(
-                f"The deployment {deployment.deployment_id} has no photographs; add its deploymentStart "
-                "and deploymentEnd, or take it out of the table."
+                f"The deployment {deployment.deployment_id} has no photographs with a date; add its "
+                "deploymentStart and deploymentEnd, or take it out of the table."
+            )
+        start, end = given["deploymentStart"], given["deploymentEnd"]
+        if datetime.fromisoformat(end) < datetime.fromisoformat(start):
+            raise InputError(
+                f"The deployment {deployment.deployment_id} ends at {end}, before it starts at {start}; "
+                "correct its deploymentStart or deploymentEnd."
             )
         if models:
             given.setdefault("cameraModel", models.most_common(1)[0][0])

@@ -20,9 +20,8 @@ from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.photographs import Photographs
 from speciesnet.export.safe_paths import common_folder, path_below
-from speciesnet.export.sorting import category_of
-from speciesnet.records import Record, answer_of, named
-from speciesnet.taxonomy import split_label
+from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.taxonomy import category_of, split_label
 
 Naming = Literal["full", "base"]
 
@@ -121,9 +120,9 @@ def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Tas
 def _keywords_of(
     record: Mapping[str, Any], min_score: float, known: dict[str, Keywords]
 ) -> Keywords | None:
-    if record.get("failures"):
-        return None
     with named(record):
+        if is_failed(record):
+            return None
         label, score, _ = answer_of(record)
         if label is None:
             return None

@@ -1,15 +1,19 @@
-"""What every command line shares: flags, help, log, errors, interruption."""
+"""What every command line shares: flags, help, log, errors, interruption, closed pipes."""
 
 from __future__ import annotations
 
 import io
 import logging as standard_logging
+import os
+import select
 import shutil
 import signal
 import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from absl import flags, logging
@@ -21,6 +25,7 @@ from speciesnet.errors import SpeciesNetError
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+EXIT_BROKEN_PIPE = 141
 
 _LOG_LEVEL = flags.DEFINE_enum(
     "log_level",
@@ -46,6 +51,18 @@ def run(
         help_text: From a topic ("" for none) to what ``--help`` prints.
         files: How many arguments may belong to no flag.
     """
+    code = EXIT_BROKEN_PIPE
+    try:
+        code = _run(main, argv, help_text, files)
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads what is left
+        _drop_output()
+    return code
+
+
+def _run(
+    main: Callable[..., None], argv: Sequence[str], help_text: Callable[[str], str], files: int
+) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names hold what consoles cannot show
             stream.reconfigure(errors="backslashreplace")
@@ -55,9 +72,7 @@ def run(
     try:
         rest = flags.FLAGS(list(argv))[1:]
         if len(rest) > files:
-            raise flags.Error(
-                f"{rest[files]!r} belongs to no flag; flags look like --folders IMAGES"
-            )
+            raise flags.Error(f"{rest[files]!r} belongs to no flag; flags look like --NAME VALUE")
     except flags.Error as error:
         _say(f"{str(error).rstrip('.')}. See --help.")
         return EXIT_ERROR
@@ -74,12 +89,17 @@ def run(
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
+    hangup = getattr(signal, "SIGHUP", None)  # a terminal that is closed; nohup ignores it
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        signal.signal(hangup, terminate)
     try:
         main(*rest)
     except SpeciesNetError as error:
         _say(str(error))
         return EXIT_ERROR
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            raise
         what = f"{error.filename!r} cannot be used" if error.filename else "The system refused"
         _say(f"{what} ({error.strerror or error}); mend that and give the same command again.")
         return EXIT_ERROR
@@ -99,6 +119,25 @@ def run(
     return 0
 
 
+def _reader_is_gone() -> bool:
+    """Whether the program that standard output is piped into has ended, as ``head`` does."""
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False
+    return bool(poll.poll(0))
+
+
+def _drop_output() -> None:
+    """Leaves nothing for the interpreter to complain of when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def _help_topic(argv: Sequence[str]) -> str | None:
     """The topic asked for, "" for none in particular, or None where no help is asked for."""
     for position, argument in enumerate(argv[1:], start=1):
@@ -110,6 +149,12 @@ def _help_topic(argv: Sequence[str]) -> str | None:
         if argument == "--":
             break
     return None
+
+
+def report_on(target: str, line: str) -> None:
+    """Says what was written; not into a pipe or device that was written to itself."""
+    with suppress(BrokenPipeError):  # it is written all the same
+        print(line, file=sys.stdout if Path(target).is_file() else sys.stderr)
 
 
 def describe_flags(names: Sequence[str]) -> str:

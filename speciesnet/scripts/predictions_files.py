@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from speciesnet.sequences import DEFAULT_GAP
 
@@ -23,4 +24,24 @@ SEQUENCE_GAP = flags.DEFINE_float(
     "sequence_gap", DEFAULT_GAP, "Longest pause within a sequence of a camera, in seconds.",
     lower_bound=0, upper_bound=1e9,
 )  # fmt: skip
-flags.register_validator("sequence_gap", math.isfinite, "it must be a number of seconds")
+
+
+def must_be_finite(flag: str) -> None:
+    """Refuses ``nan``, which no bound does."""
+    flags.register_validator(flag, math.isfinite, "it must be a number")
+
+
+must_be_finite("sequence_gap")
+
+
+def warn_of_empty(predictions: str) -> None:
+    """Says so where a file ends before its first record: it is valid, or cut off, but holds nothing."""
+    from speciesnet.predictions import HEADER
+
+    with Path(predictions).open("rb") as file:
+        is_empty = HEADER.startswith(file.read(len(HEADER) + 1))
+    if is_empty:
+        logging.warning(
+            "%s ends before its first record; give the command of its run again to go on with it.",
+            predictions,
+        )

@@ -14,7 +14,12 @@ from absl import flags
 from speciesnet.errors import InputError, OutputError
 from speciesnet.scripts import console
 from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
-from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, SEQUENCE_GAP
+from speciesnet.scripts.predictions_files import (
+    CORRECTIONS,
+    IMAGE_ROOT,
+    SEQUENCE_GAP,
+    warn_of_empty,
+)
 
 if TYPE_CHECKING:
     from speciesnet.export.sorting import Answer, Place, SortedPhotographs
@@ -88,12 +93,17 @@ def _sort(predictions: str, out: str) -> None:
 def _places(predictions: str, photographs: SortedPhotographs) -> list[Place]:
     from speciesnet.corrections import read_corrected
     from speciesnet.export.sorting import places_by_answer, places_by_sequence
+    from speciesnet.records import read_from
 
-    records = read_corrected(predictions, CORRECTIONS.value)
-    if _BY.value == "sequence":
-        return places_by_sequence(records, photographs, SEQUENCE_GAP.value)
-    by = cast("Answer", _BY.value)
-    return places_by_answer(records, by, MIN_SCORE.value)
+    with read_from(predictions):
+        records = read_corrected(predictions, CORRECTIONS.value)
+        if _BY.value == "sequence":
+            found = places_by_sequence(records, photographs, SEQUENCE_GAP.value)
+        else:
+            found = places_by_answer(records, cast("Answer", _BY.value), MIN_SCORE.value)
+    if not found:
+        warn_of_empty(predictions)
+    return found
 
 
 def _take_back(out: str) -> None:

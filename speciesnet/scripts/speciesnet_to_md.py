@@ -11,7 +11,7 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import CORRECTIONS
+from speciesnet.scripts.predictions_files import CORRECTIONS, warn_of_empty
 
 _BASE_FOLDER = flags.DEFINE_string(
     "base_folder", None, "Folder of the images: paths under it become relative to it."
@@ -28,9 +28,10 @@ FLAGS = ["base_folder", "corrections"]
 
 def main(*files: str) -> None:
     """Reads one record at a time, and writes it."""
-    from speciesnet.corrections import read_corrected
+    from speciesnet.corrections import corrections_path, read_corrected
     from speciesnet.export.files import check_not_same
     from speciesnet.export.megadetector import write_megadetector
+    from speciesnet.records import read_from
 
     if len(files) != 2:
         raise InputError(
@@ -39,10 +40,13 @@ def main(*files: str) -> None:
         )
     source, target = files
     check_not_same(source, target)
-    count = write_megadetector(
-        read_corrected(source, CORRECTIONS.value), target, _BASE_FOLDER.value
-    )
-    sys.stdout.write(f"{count} images: {target}\n")
+    check_not_same(corrections_path(source), target, "corrections")
+    with read_from(source):
+        records = read_corrected(source, CORRECTIONS.value)
+        count = write_megadetector(records, target, _BASE_FOLDER.value)
+    if not count:
+        warn_of_empty(source)
+    console.report_on(target, f"{count} images: {target}")
 
 
 def cli() -> None:

@@ -13,7 +13,12 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
+from speciesnet.scripts.predictions_files import (
+    CORRECTIONS,
+    IMAGE_ROOT,
+    must_be_finite,
+    warn_of_empty,
+)
 from speciesnet.scripts.survey_flags import load
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ _ROWS = flags.DEFINE_enum(
 _MIN_CONFIDENCE = flags.DEFINE_float(
     "min_confidence", 0.0, "Leave out boxes below it.", lower_bound=0, upper_bound=1
 )
+must_be_finite("min_confidence")
 _EXIF = flags.DEFINE_bool(
     "exif", True, "Read dates and positions from the photographs where the predictions lack them."
 )
@@ -61,6 +67,7 @@ def main(*files: str) -> None:
     from speciesnet.export.files import check_not_same
     from speciesnet.export.photographs import Photographs
     from speciesnet.export.tables import write_table
+    from speciesnet.records import read_from
 
     if len(files) != 2:
         raise InputError("Give two files, such as predictions.json table.csv.")
@@ -69,11 +76,14 @@ def main(*files: str) -> None:
     if len(_DELIMITER.value) != 1 or _DELIMITER.value in '"\r\n':
         raise InputError(f"--delimiter {_DELIMITER.value!r} is not one character; give , or ;")
     photographs = Photographs(IMAGE_ROOT.value) if _EXIF.value else None
-    rows, types = _table(source, photographs)
-    count = write_table(rows, target, types, bom=_BOM.value, delimiter=_DELIMITER.value)
+    with read_from(source):
+        rows, types = _table(source, photographs)
+        count = write_table(rows, target, types, bom=_BOM.value, delimiter=_DELIMITER.value)
+    if not count:
+        warn_of_empty(source)
     if photographs:
         photographs.warn_of_missing("their dates and positions are left empty")
-    sys.stdout.write(f"{count} rows: {target}\n")
+    console.report_on(target, f"{count} rows: {target}")
 
 
 def _table(source: str, photographs: Photographs | None) -> tuple[Iterable[Row], dict[str, type]]:

@@ -14,7 +14,7 @@ from absl import flags
 from speciesnet.errors import InputError, OutputError
 from speciesnet.scripts import console
 from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
-from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
+from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, warn_of_empty
 
 if TYPE_CHECKING:
     from speciesnet.export.xmp import Keywords, Naming
@@ -48,6 +48,7 @@ def main(*files: str) -> None:
     from speciesnet.corrections import read_corrected
     from speciesnet.export.photographs import Photographs
     from speciesnet.export.xmp import keyword_tasks, write_keywords
+    from speciesnet.records import read_from
 
     def tell(file: Path, keywords: Keywords) -> None:
         sys.stdout.write(f"{file}: {', '.join(keywords.flat) or 'none'}\n")
@@ -61,7 +62,10 @@ def main(*files: str) -> None:
         raise InputError(f"--out {out} is no folder; give another name.")
     photographs = Photographs(IMAGE_ROOT.value)
     dry_run: bool = DRY_RUN.value
-    tasks = keyword_tasks(read_corrected(files[0], CORRECTIONS.value), MIN_SCORE.value)
+    with read_from(files[0]):
+        tasks = keyword_tasks(read_corrected(files[0], CORRECTIONS.value), MIN_SCORE.value)
+    if not tasks:
+        warn_of_empty(files[0])
     result = write_keywords(
         tasks,
         photographs,

@@ -223,8 +223,15 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({}, {"table": "deploymentID,colour\nx,red\n"}, 'a column "colour"'),
         ({}, {"table": TABLE + "x,1,2\n"}, "/survey/cam belong to no deployment"),
         ({}, {"table": TABLE + "cam,95,2\n"}, "Line 2 .* has '95' as latitude"),
+        ({}, {"table": "deploymentID,baitUse\ncam,perhaps\n"}, "'perhaps' as baitUse; .* true or"),
+        ({}, {"table": "deploymentID,featureType\ncam,lake\n"}, "'lake' as featureType; .* burrow"),
+        ({}, {"table": "deploymentID,cameraTilt\ncam,9.5\n"}, "cameraTilt; .* a whole number, betw"),
+        ({}, {"table": "deploymentID,cameraHeight\ncam,-1\n"}, "cameraHeight; .* of at least 0"),
+        ({}, {"table": "deploymentID,latitude\n,1\n"}, "Line 2 .* has no deploymentID"),
+        ({}, {"table": "deploymentID,deploymentStart,deploymentEnd\n"
+                       "cam,2024-05-02T00:00:00,2024-05-01T00:00:00\n"}, "cam ends at .*before"),
         ({}, {"table": TABLE + "cam,1,2\ncam,1,2\n"}, "Line 3 .* deploymentID cam again"),
-        ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x has no photographs"),
+        ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x has no photographs with a date"),
         ({}, {"table": "deploymentID,deploymentStart\ncam,May\n"}, "'May' as deploymentStart"),
     ],
 )  # fmt: skip
@@ -238,6 +245,76 @@ def test_what_is_missing_is_named_and_nothing_is_left(
     with pytest.raises(InputError, match=message):
         package(tmp_path, record("cam/a.jpg", **change), **options)
     assert not list(tmp_path.glob("dp/*"))
+
+
+def test_a_file_without_records_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There is no record in the predictions"):
+        package(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["media.csv", "datapackage.json"])
+def test_inputs_are_not_overwritten(tmp_path: Path, name: str) -> None:
+    source = predictions(tmp_path, record("cam/a.jpg"))
+    folder = tmp_path / "dp"
+    folder.mkdir()
+    before = source.rename(folder / name).read_bytes()
+    with pytest.raises(InputError, match=f"{name} would overwrite the predictions"):
+        write_camtrap_dp(folder / name, folder, PROJECT, timezone_name="+03:00")
+    assert (folder / name).read_bytes() == before
+    table = folder / "deployments.csv"
+    table.write_text(TABLE + "cam,1,2\n")
+    with pytest.raises(InputError, match=r"deployments.csv would overwrite the table of"):
+        package(tmp_path, record("cam/a.jpg"), deployments_csv=str(table))
+    assert table.read_text() == TABLE + "cam,1,2\n"
+
+
+def test_names_that_are_no_unicode_are_shown(tmp_path: Path, schemas: Path) -> None:
+    package(tmp_path, record("cam1/a.jpg"), record("cam\udcff/\udce9.jpg"))
+    assert_valid(tmp_path / "dp", schemas)
+    assert [row["filePath"] for row in table(tmp_path, "media")] == [
+        "cam1/a.jpg", "cam\\udcff/\\udce9.jpg",
+    ]  # fmt: skip
+
+
+def test_other_labels_of_people_and_vehicles_are_observed_as_such(tmp_path: Path) -> None:
+    package(
+        tmp_path,
+        record("a.jpg", prediction="u;mammalia;primates;hominidae;homo;;homo species"),
+        record("b.jpg", prediction="v;;;;;;Vehicle"),
+    )
+    assert [row["observationType"] for row in table(tmp_path, "observations")] == [
+        "human", "vehicle",
+    ]  # fmt: skip
+
+
+def test_failed_image_is_unclassified_whatever_part_of_it_is_there(tmp_path: Path) -> None:
+    classes = {"classes": [DEER], "scores": [0.9]}
+    package(tmp_path, record("x.jpg"), failed("a.jpg", "2024-05-01T06:30:00") | {
+        "classifications": classes,
+    })  # fmt: skip
+    assert table(tmp_path, "observations")[1]["observationType"] == "unclassified"
+
+
+def test_images_on_the_web_leave_other_paths_relative(tmp_path: Path, schemas: Path) -> None:
+    web = record("x") | {"filepath": "https://host/cam1/b.jpg"}
+    package(tmp_path, record("cam1/a.jpg"), record("cam2/a.jpg"), web)
+    assert_valid(tmp_path / "dp", schemas)
+    assert [(row["deploymentID"], row["filePath"]) for row in table(tmp_path, "media")] == [
+        ("cam1", "cam1/a.jpg"),
+        ("cam2", "cam2/a.jpg"),
+        ("https://host/cam1", "https://host/cam1/b.jpg"),
+    ]
+
+
+def test_folders_that_share_nothing_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stray = record("x") | {"filepath": "/other/b.jpg"}
+    package(tmp_path, record("cam1/a.jpg"), record("cam2/a.jpg"), stray)
+    assert "/survey/cam1 and /other have no folder in common" in caplog.text
+    caplog.clear()
+    package(tmp_path, record("cam1/a.jpg"), record("cam2/a.jpg"))
+    assert not caplog.text
 
 
 def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:

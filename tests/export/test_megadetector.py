@@ -61,6 +61,16 @@ def test_failures_are_kept(tmp_path: Path) -> None:
     ]
 
 
+def test_image_without_a_place_keeps_answer_and_boxes(tmp_path: Path) -> None:
+    with_place, without = written(tmp_path, record(), record(failures=["GEOLOCATION"]))["images"]
+    assert without == with_place
+
+
+def test_label_without_a_common_name_has_its_scientific_one(tmp_path: Path) -> None:
+    found = written(tmp_path, record(prediction="u;aves;;;pica;pica;"))
+    assert found["classification_categories"] == {"0": "Pica pica"}
+
+
 def test_runs_of_one_component_are_converted_too(tmp_path: Path) -> None:
     boxes = {"filepath": "/survey/a.jpg", "detections": [BOX]}
     classes = {"classes": [DEER, "x"], "scores": [0.6, 0.1]}

@@ -71,3 +71,18 @@ def test_records_keep_their_order_and_their_own_metadata(tmp_path: Path) -> None
     assert [record for record, _ in found] == records
     latitudes = [metadata.latitude for _, metadata in found]
     assert latitudes == [7.0 if i == 5 else -1.29 if i % 2 else None for i in range(200)]
+
+
+@pytest.mark.parametrize("first", ["/old/s/cam2/a.jpg", "/old/s/cam9/a.jpg"])
+def test_longest_end_counts_whatever_was_asked_before(moved: Path, first: str) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        photograph(moved / name)
+    photographs = Photographs(str(moved))
+    assert photographs.find(first) is not None
+    assert photographs.find("/old/s/cam2/b.jpg") == moved / "cam2" / "b.jpg"
+    assert photographs.find("/old/s/b.jpg") == moved / "b.jpg"
+
+
+def test_shorter_end_is_taken_where_a_folder_lacks_the_file(moved: Path) -> None:
+    photograph(moved / "c.jpg")
+    assert Photographs(str(moved)).find("/survey/cam1/c.jpg") == moved / "c.jpg"

@@ -87,6 +87,7 @@ SORTED = {
         (record(label="u;;;;;;a/b: c"), "a_b_ c", "animal"),
         (record(score=0.3), "unsure", "unsure"),
         ({"filepath": "a", "failures": ["CLASSIFIER"]}, "failed", "failed"),
+        (record() | {"failures": ["GEOLOCATION"]}, "red fox (Vulpes vulpes)", "animal"),
         ({"filepath": "a", "detections": [BOX | {"conf": 0.6, "label": "human"}, BOX]},
          "unknown", "animal"),
         ({"filepath": "a", "detections": [BOX | {"conf": 0.4}]}, "unsure", "unsure"),
@@ -198,6 +199,19 @@ def test_out_may_lie_among_the_photographs(records: Any, survey: Path) -> None:
     assert sort(records, out, how="move").already == 3
     undo(out)
     assert tree(survey) == before
+
+
+@pytest.mark.parametrize("out", [".", "..", "cam1"])
+def test_photographs_do_not_move_within_their_own_folder(
+    records: Any, survey: Path, out: str
+) -> None:
+    before = tree(survey)
+    result = sort(records, (survey / out).resolve(), how="move")
+    inside = 2 if out == "cam1" else 3
+    assert len(result.left_alone) == inside
+    assert "give a folder beside that, or a new one in it" in result.left_alone[0][1]
+    kept = {name: content for name, content in tree(survey).items() if name in before}
+    assert len(kept) == inside
 
 
 def test_photographs_that_moved_are_found(records: Any, survey: Path, tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from photographs import NAIROBI, photograph
 from PIL import ExifTags
 
 from speciesnet.constants import Classification
+from speciesnet.corrections import Correction, corrected
 from speciesnet.errors import InputError
 from speciesnet.export.photographs import Photographs
 from speciesnet.export.tables import Rows, columns, table_rows, to_dataframe, write_table
 from speciesnet.predictions import read_records
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
+FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
 PERSON = {"category": "2", "label": "human", "conf": 0.5, "bbox": [0.5, 0.5, 0.2, 0.2]}
 KEPT = {"datetime": "2024-05-01T06:30:00", "latitude": 1.5, "longitude": 2.5, "make": "A"}
@@ -70,6 +72,16 @@ def test_failures_and_single_steps_have_rows_too() -> None:
     )
     assert (second["boxes"], second["common_name"]) == (0, None)
     assert (third["common_name"], third["species"]) == ("no cv result", None)
+
+
+def test_what_people_said_stands_beside_what_was_predicted() -> None:
+    said = Correction("a.jpg", FOX, DEER, "2024-05-02T08:00:00+00:00", "Jane")
+    reviewed, other = table_rows(corrected([record(), record("b.jpg")], {"a.jpg": said}))
+    assert reviewed.items() >= {
+        "common_name": "red fox", "source": "review", "predicted": DEER, "reviewer": "Jane",
+        "reviewed_at": "2024-05-02T08:00:00+00:00",
+    }.items()  # fmt: skip
+    assert {other[name] for name in ("predicted", "reviewer", "reviewed_at")} == {None}
 
 
 def test_dates_are_read_from_the_photographs(tmp_path: Path) -> None:

@@ -190,7 +190,9 @@ def test_what_has_no_answer_gets_no_keywords(picture: Path) -> None:
     assert write(records).without_answer == 3
     assert len(list(picture.parent.iterdir())) == 1
     whole_image = {"filepath": "a", "classifications": {"classes": [FOX], "scores": [0.9]}}
-    assert [task.keywords for task in keyword_tasks([whole_image])] == [keywords_of_label(FOX)]
+    without_place = record(picture, FOX) | {"failures": ["GEOLOCATION"]}
+    found = keyword_tasks([whole_image, without_place])
+    assert [task.keywords for task in found] == [keywords_of_label(FOX)] * 2
     with pytest.raises(InputError, match=r"record of a.jpg is malformed"):
         keyword_tasks([{"filepath": "a.jpg", "prediction": FOX}])
 

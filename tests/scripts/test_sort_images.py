@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,19 @@ def test_places_that_are_taken_end_in_one_sentence(predictions: Path, tmp_path: 
     assert taken.read_text() == "somebody's"
 
 
+def test_dry_run_ends_quietly_where_the_reader_ends(predictions: Path, tmp_path: Path) -> None:
+    many = json.loads(predictions.read_text())["predictions"][:1] * 2000  # more than a pipe holds
+    predictions.write_text(json.dumps({"predictions": many}))
+    command = f'"{sys.executable}" -m speciesnet.scripts.sort_images predictions.json --out out'
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --dry_run | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (141, b"")
+    assert done.stdout.count(b"\n") == 1
+
+
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "such as --out sorted" in sort(predictions).sentence
@@ -105,6 +120,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "nothing to take back" in sort("--undo", "--out", out).sentence
     assert "is no folder; give another" in sort(predictions, "--out", predictions).sentence
     assert "is no folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
+    assert "must be a number" in sort(predictions, "--out", out, "--min_score", "nan").sentence
     assert "See --help" in sort(predictions, "--out", out, "--how", "burn").sentence
     assert "is no folder); mend" in sort(predictions, "--out", predictions / "out").sentence
     assert not out.exists()

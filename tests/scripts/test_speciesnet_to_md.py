@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_file_is_converted(predictions: Path, tmp_path: Path) -> None:
     assert found["images"] == [{"file": "a.jpg", "detections": []}]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="/dev/stdout")
+def test_standard_output_holds_the_file_alone(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    out.symlink_to(
+        "/dev/stdout"
+    )  # never the device's own name: a mistake may cost the system its own
+    outcome = convert(predictions, out)
+    assert json.loads(outcome.out)["images"] == [{"file": "/survey/a.jpg", "detections": []}]
+    assert outcome.err == f"1 images: {out}\n"
+
+
 def test_help_fits_a_screen() -> None:
     outcome = convert("--help")
     assert outcome.code == 0
@@ -41,6 +53,9 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "Give two files" in convert(predictions).sentence
     assert "'more' belongs to no flag" in convert(predictions, out, "more").sentence
     assert "would overwrite the predictions" in convert(predictions, predictions).sentence
+    said = predictions.with_name("predictions.json.corrections.jsonl")
+    said.write_text("")
+    assert "would overwrite the corrections" in convert(predictions, said).sentence
     assert "cannot be read" in convert(tmp_path / "missing.json", out).sentence
     (tmp_path / "rubbish.json").write_text("{}")
     assert "is no predictions file" in convert(tmp_path / "rubbish.json", out).sentence

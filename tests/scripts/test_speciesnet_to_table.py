@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,11 +45,49 @@ def test_moved_photographs_give_their_positions(predictions: Path, tmp_path: Pat
     assert rows(out)[0]["latitude"] == "-1.29"
 
 
+def test_nothing_is_said_where_nobody_reads(predictions: Path, tmp_path: Path) -> None:
+    reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
+    reader.wait()
+    out = tmp_path / "out.csv"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "speciesnet.scripts.speciesnet_to_table",
+            predictions,
+            out,
+            "--noexif",
+        ],
+        stdout=reader.stdin,
+        stderr=subprocess.PIPE,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(rows(out)) == 1
+
+
+@pytest.mark.parametrize("content", ["", '{"predictions": [\n'])
+def test_file_without_a_record_is_told_of(predictions: Path, tmp_path: Path, content: str) -> None:
+    predictions.write_text(content)
+    outcome = convert(predictions, tmp_path / "out.csv")
+    assert (outcome.code, outcome.err.count("\n")) == (0, 1)
+    assert "predictions.json ends before its first record" in outcome.err
+    predictions.write_text('{"predictions": [\n\n]}\n')
+    assert convert(predictions, tmp_path / "out.csv").err == ""
+
+
+def test_malformed_record_is_named_with_its_file(predictions: Path, tmp_path: Path) -> None:
+    predictions.write_text('{"predictions": [{"filepath": "a.jpg", "detections": [{}]}]}')
+    sentence = convert(predictions, tmp_path / "out.csv").sentence
+    assert f"{predictions}: The record of a.jpg is malformed" in sentence
+    assert "(detection 1: conf must be a number)" in sentence
+
+
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     assert "Give two files" in convert(predictions).sentence
     assert "must end with .csv or .parquet" in convert(predictions, tmp_path / "a.xls").sentence
     assert "is not one character" in convert(predictions, out, "--delimiter", ";;").sentence
+    assert "must be a number" in convert(predictions, out, "--min_confidence", "nan").sentence
     assert "is no folder" in convert(predictions, out, "--image_root", "gone").sentence
     assert "would overwrite" in convert(predictions, predictions).sentence
     assert "cannot be written" in convert(predictions, tmp_path / "gone" / "a.csv").sentence
