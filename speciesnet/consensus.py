@@ -2,9 +2,11 @@
 
 The rule, in order:
 
-1. Images that failed, or have no answer, do not count. If a person reviewed any, only those count.
-2. Images that are answered blank do not count, unless all are: the animal was out of sight there.
-3. The scores of each class are added over the images that count, and divided by their number. The
+1. Images that failed, or have no answer, do not count.
+2. Images that are answered blank, also by a person, do not count, unless all are: the animal was out
+   of sight there.
+3. If a person reviewed any that count, the answer given most often is that of the sequence.
+4. The scores of each class are added over the images that count, and divided by their number. The
    five best go into the decision table together with the most confident box of these images.
 
 So five frames at 0.5 for one species outweigh one at 0.6 for another, and a group that all
@@ -56,25 +58,23 @@ def consensus(records: Sequence[Record], rules: Rules) -> Answer | None:
     Raises:
         ValueError: A label is malformed.
     """
-    reviewed = [
-        record["prediction"] for record in records if record.get("prediction_source") == SOURCE
-    ]
-    if reviewed:
-        seen = [label for label in reviewed if label != Classification.BLANK] or reviewed
-        return Counter(seen).most_common(1)[0][0], 1.0, SOURCE
-
     answered = [
         record
         for record in records
-        if "prediction" in record and record.get("classifications", {}).get("classes")
+        if record.get("prediction_source") == SOURCE
+        or ("prediction" in record and record.get("classifications", {}).get("classes"))
     ]
-    seen = [record for record in answered if record["prediction"] != Classification.BLANK]
-    counted = seen or answered
+    counted = [r for r in answered if r["prediction"] != Classification.BLANK] or answered
+    reviewed = [r["prediction"] for r in counted if r.get("prediction_source") == SOURCE]
+    others = [r for r in counted if r.get("prediction_source") != SOURCE]
     if not counted:
         return None
-    classes, scores = mean_classes([record["classifications"] for record in counted])
-    boxes = [record["detections"][0] for record in counted if record.get("detections")]
-    place = counted[0]
+    # That one image is blank says little of the others, until a person has seen them all.
+    if reviewed and (not others or counted[0]["prediction"] != Classification.BLANK):
+        return Counter(reviewed).most_common(1)[0][0], 1.0, SOURCE
+    classes, scores = mean_classes([record["classifications"] for record in others])
+    boxes = [record["detections"][0] for record in others if record.get("detections")]
+    place = others[0]
     return combine_predictions_for_single_item(
         classifications={"classes": classes, "scores": scores},
         detections=sorted(boxes, key=lambda box: -box["conf"])[:1],

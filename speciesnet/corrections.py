@@ -29,6 +29,8 @@ from speciesnet.taxonomy import LABEL_PARTS
 SOURCE = "review"  # the prediction_source of a corrected record
 REVIEW = "review"  # the key that holds who said it, and what was predicted; never in a file
 
+_START = b'{"filepath"'  # of every line
+
 
 @dataclass(frozen=True, slots=True)
 class Correction:
@@ -49,11 +51,6 @@ class Correction:
     at: str
     reviewer: str = ""
 
-    @property
-    def confirms(self) -> bool:
-        """Whether it says what the predictions say."""
-        return self.label == self.predicted
-
 
 def now() -> str:
     """The time of a correction."""
@@ -72,7 +69,7 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
     Lines that cannot be read, such as one that a crash cut off, are passed over with a warning.
 
     Raises:
-        InputError: The file cannot be opened.
+        InputError: The file cannot be opened, or is another one.
     """
     found: dict[str, Correction] = {}
     path = Path(path)
@@ -85,6 +82,8 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
             f"The corrections {path} cannot be read ({error.strerror}); mend that, or give "
             "--corrections none to go without."
         ) from error
+    if lines and not lines[0].startswith(_START) and not _START.startswith(lines[0]):
+        raise InputError(f"{path} holds no corrections; give the file that review wrote.")
     for number, line in enumerate(lines, start=1):
         try:
             correction = _decode(json.loads(line))

@@ -21,10 +21,11 @@ from speciesnet.export.photographs import Photographs, with_metadata
 from speciesnet.geofence import Answer
 from speciesnet.model_info import ModelInfo
 from speciesnet.predictions import is_geofenced, model_of_run, read_records
-from speciesnet.records import Record, answer_of, make_record, named
+from speciesnet.records import Record, answer_of, is_failed, make_record, named, read_from
 from speciesnet.sequences import DEFAULT_GAP, sequence_numbers
 from speciesnet.taxonomy import build_taxonomy_map
 
+COUNTS = 0.2  # the decision table's own bound: it takes no box below it into account
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
 
@@ -49,7 +50,7 @@ class Picture:
         label: The predicted answer, or the best class of a run without ensemble; or None.
         score: Of the predicted answer, in [0, 1].
         source: The rule that gave it, or None.
-        failures: Components that failed.
+        failures: Components that failed, so that there is no answer.
         boxes: Detections of at least ``MIN_CONFIDENCE``, best first; None where there was no detector.
         classes: The best classes and their scores, best first.
         taken: By the camera's clock, ISO 8601, or None.
@@ -79,6 +80,12 @@ class Picture:
         if self.correction is not None:
             return self.correction.label
         return None if self.failures else self.label
+
+    @property
+    def shown_path(self) -> str:
+        """Its path as pages show it: with slashes, below its camera."""
+        file = self.filepath.replace("\\", "/").rpartition("/")[2]
+        return f"{self.camera}/{file}" if self.camera else file
 
     def as_record(self) -> Record:
         """What a sequence's consensus needs of it, with its correction."""
@@ -196,11 +203,12 @@ def load_survey(
     version = None
     pictures = []
     interned: dict[str, str] = {}  # labels and folders are in memory once
-    for record, metadata in with_metadata(read_records(predictions), photographs):
-        picture = _picture(record, metadata.as_dict(), interned)
-        picture.correction = corrections.get(picture.filepath)
-        pictures.append(picture)
-        version = version or record.get("model_version")
+    with read_from(predictions):
+        for record, metadata in with_metadata(read_records(predictions), photographs):
+            picture = _picture(record, metadata.as_dict(), interned)
+            picture.correction = corrections.get(picture.filepath)
+            pictures.append(picture)
+            version = version or record.get("model_version")
     if not pictures:
         raise InputError(f"{predictions} holds no record yet; give a file with predictions in it.")
     labels = {label for picture in pictures for label, _ in picture.classes}
@@ -237,7 +245,7 @@ def _picture(record: Record, metadata: Mapping[str, Any], interned: dict[str, st
             label=None if label is None else once(label),
             score=score,
             source=None if source is None else once(source),
-            failures=tuple(map(once, record.get("failures", ()))),
+            failures=tuple(map(once, record["failures"])) if is_failed(record) else (),
             boxes=None if boxes is None else tuple(_boxes(boxes)),
             classes=tuple(
                 (once(label), float(score))

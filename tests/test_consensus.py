@@ -77,7 +77,11 @@ def test_geofence_applies_where_the_images_were_taken(rules: Rules) -> None:
 def test_reviewed_frames_decide(rules: Rules) -> None:
     frames = [record(f"{i}.jpg", FOX, 0.99) for i in range(4)]
     assert consensus([*frames, reviewed(BOAR)], rules) == (BOAR, 1.0, "review")
-    assert consensus([reviewed(BLANK), *frames], rules) == (BLANK, 1.0, "review")
+    # The animal was out of sight there: the others still show it.
+    assert consensus([reviewed(BLANK), *frames], rules) == (FOX, pytest.approx(0.99), "classifier")
+    blanks = [record(f"{i}.jpg", BLANK, 0.9, boxes=[]) for i in range(2)]
+    assert consensus([reviewed(BLANK), *blanks], rules) == (BLANK, pytest.approx(0.9), "classifier")
+    assert consensus([reviewed(BLANK), reviewed(BLANK)], rules) == (BLANK, 1.0, "review")
     several = [reviewed(BLANK), reviewed(BLANK), reviewed(DEER), reviewed(BOAR), reviewed(BOAR)]
     assert consensus(several, rules) == (BOAR, 1.0, "review")
     assert consensus([FAILED, reviewed(BEAR)], rules) == (BEAR, 1.0, "review")

@@ -45,7 +45,6 @@ def test_the_last_thing_said_counts(path: Path) -> None:
     add(path, correction("a.jpg", DEER), correction("b.jpg", FOX))
     add(path, correction("a.jpg", FOX), correction("b.jpg", None))
     assert labels(path) == {"a.jpg": FOX}
-    assert read_corrections(path)["a.jpg"].confirms
     assert len(path.read_text().splitlines()) == 4
     add(path, correction("b.jpg", DEER))
     assert labels(path) == {"a.jpg": FOX, "b.jpg": DEER}
@@ -251,3 +250,11 @@ def test_corrections_that_are_not_there_end_in_one_sentence(
     done = run_module(module, survey, tmp_path / out, *more, "--corrections", "gone.jsonl")
     assert "There is no file gone.jsonl; give the corrections that review wrote" in done.sentence
     assert not (tmp_path / out).exists()
+
+
+def test_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
+    path = write_predictions(tmp_path / "p.json", record("a.jpg"), record("b.jpg"))
+    with pytest.raises(
+        InputError, match=r"p\.json holds no corrections; give the file that review"
+    ):
+        read_corrections(path)

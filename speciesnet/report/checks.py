@@ -6,7 +6,7 @@ from speciesnet.constants import Classification, Detection
 from speciesnet.survey import Picture, Survey
 
 LOW_SCORE = 0.75  # answers below it; a roll-up needs 0.65, a species with a box 0.65
-SEEN = 0.5  # a box of this confidence shows something, whatever the classifier says
+SURE = 0.5  # a box of this confidence shows something, whatever the classifier says
 
 # What is said of a picture, by the name of the check; the pages list them in this order.
 CHECKS = {
@@ -48,7 +48,7 @@ def _disagree(picture: Picture) -> bool:
     if picture.boxes is None or picture.label == Classification.UNKNOWN:
         return False
     best = picture.boxes[0] if picture.boxes else None
-    is_seen = best is not None and best.conf >= SEEN
+    is_seen = best is not None and best.conf >= SURE
     if picture.label == Classification.BLANK:
         return is_seen
     if picture.label in _NO_ANIMAL:

@@ -10,16 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from speciesnet.export.sorting import category_of
 from speciesnet.report.checks import CHECKS, checks_of_prediction
 from speciesnet.report.plots import COLOURS
-from speciesnet.survey import Picture, Survey
-from speciesnet.taxonomy import split_label
+from speciesnet.survey import COUNTS, Picture, Survey
+from speciesnet.taxonomy import category_of, split_label
 
 Mode = Literal["report", "review"]
 
 CHUNK = 5000  # pictures in one script; the first one is all that a page waits for
-SEEN = 0.2  # the ensemble's own bound: below it a box counts for nothing
 CATEGORIES = tuple(COLOURS)
 # The columns of a picture's row, as ``static/survey.js`` names them.
 FIELDS = (
@@ -79,7 +77,7 @@ def predicted_category(picture: Picture) -> str:
     if picture.boxes is None:
         return "unknown"
     best = picture.boxes[0] if picture.boxes else None
-    return best.kind if best is not None and best.conf >= SEEN else "blank"
+    return best.kind if best is not None and best.conf >= COUNTS else "blank"
 
 
 class Payload:
@@ -116,11 +114,16 @@ class Payload:
         """How many scripts the pictures take."""
         return -(-len(self._survey.pictures) // CHUNK)
 
-    def header(self) -> str:
-        """The script that all others need."""
+    def header(self, news: Mapping[str, Any] | None = None) -> str:
+        """The script that all others need.
+
+        Args:
+            news: From where on a review must ask for what people say; see ``Review.news``.
+        """
         return "const SURVEY = " + _json(
             {
                 "mode": self._mode,
+                "news": news,
                 "name": self._survey.name,
                 "total": len(self._survey.pictures),
                 "chunks": self.chunks,
@@ -181,6 +184,11 @@ class Payload:
         ]
 
 
+def label_key(label: str) -> str:
+    """What stands for a label in the address of a page: its identifier, if it has one."""
+    return label.partition(";")[0] or label
+
+
 def _label(label: str) -> dict[str, str]:
     parts = split_label(label)
     common = parts.common_name or parts.scientific_name
@@ -188,6 +196,7 @@ def _label(label: str) -> dict[str, str]:
     taxa = [part for part in (parts.class_, parts.order, parts.family) if part]
     return {
         "text": label,
+        "key": label_key(label),
         "name": common,
         "scientific": scientific,
         "taxa": ", ".join(part.capitalize() for part in taxa),

@@ -123,17 +123,15 @@ def score_histogram(scores: Sequence[float], threshold: float) -> str:
 
 
 def hours_of_day(hours: Sequence[int]) -> str:
-    """Images by the hour at which they were taken, 0 to 23; night is shaded."""
+    """Sequences by the hour at which they began, 0 to 23."""
     counts = Counter(hours)
 
     def draw(axes: Axes, _: Figure) -> None:
-        for start, end in ((-0.5, 5.5), (18.5, 23.5)):
-            axes.axvspan(start, end, color=_INK, alpha=0.07, linewidth=0)
         axes.bar(range(24), [counts[hour] for hour in range(24)], color=COLOURS["animal"])
         axes.set_xlim(-0.5, 23.5)
         axes.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
         axes.set_xlabel("hour of the day, by the camera's clock")
-        axes.set_ylabel("images")
+        axes.set_ylabel("sequences")
         axes.grid(axis="x", visible=False)
         _whole_numbers(axes)
 
@@ -186,6 +184,8 @@ def position_map(points: Sequence[tuple[float, float, int, str]]) -> str:
     Args:
         points: Latitude and longitude in degrees, images, and the name of each; at least one.
     """
+    if max(p[1] for p in points) - min(p[1] for p in points) > 180:  # across the date line
+        points = [(p[0], p[1] % 360, *p[2:]) for p in points]
     latitudes, longitudes = [p[0] for p in points], [p[1] for p in points]
     south, north, west, east = min(latitudes), max(latitudes), min(longitudes), max(longitudes)
     squeeze = max(math.cos(math.radians((south + north) / 2)), 0.01)  # of a degree of longitude
@@ -209,6 +209,7 @@ def position_map(points: Sequence[tuple[float, float, int, str]]) -> str:
                     textcoords="offset points", fontsize=8, parse_math=False,
                 )  # fmt: skip
         axes.ticklabel_format(useOffset=False)
+        axes.xaxis.set_major_formatter(lambda x, _: f"{(x + 180) % 360 - 180:g}")
         axes.set_xlabel("longitude (degrees)")
         axes.set_ylabel("latitude (degrees)")
         _scale_bar(axes, squeeze)

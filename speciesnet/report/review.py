@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 PHOTO_SIZE = 1600  # pixels of the longer side of the picture in the viewer
+WHOLE_SIZE = 100_000  # of one that is zoomed into: more than any has
 MAX_BODY = 2**20  # bytes of one request
 MAX_ITEMS = 1000  # corrections in one request
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
@@ -67,8 +68,8 @@ class Review:
         """Saves what a person said.
 
         Args:
-            items: ``{"position", "file", "label"}`` each: which picture, the name of its file, and
-                a label of the model, or None to take back.
+            items: ``{"position", "path", "label"}`` each: which picture, its path as pages show it,
+                and a label of the model, or None to take back.
 
         Raises:
             RefusedError: One of them is malformed; none is saved.
@@ -90,12 +91,17 @@ class Review:
         if type(position) is not int or not 0 <= position < len(self.survey.pictures):
             raise RefusedError("there is no such image; load the page again")
         picture = self.survey.pictures[position]
-        if picture.filepath.replace("\\", "/").rpartition("/")[2] != item.get("file"):
+        if picture.shown_path != item.get("path"):
             raise RefusedError("the predictions have changed; load the page again")
         label = item.get("label")
         if label is not None and not (isinstance(label, str) and label in self._labels):
             raise RefusedError("the model knows no such label; load the page again")
         return Correction(picture.filepath, label, picture.label, now(), self._reviewer)
+
+    @property
+    def news_so_far(self) -> dict[str, Any]:
+        """From where on a page that loads now must ask for news."""
+        return {"epoch": self.epoch, "count": len(self._news)}
 
     def news(self, after: int) -> dict[str, Any]:
         """What has been said since another call, whoever said it.
@@ -187,7 +193,7 @@ def make_app(
         return text(static_file(name), "text/css" if name.endswith(".css") else "text/javascript")
 
     def header(_: Request) -> Response:
-        return text(payload.header(), "text/javascript")
+        return text(payload.header(review.news_so_far), "text/javascript")
 
     def chunk(request: Request) -> Response:
         number = request.path_params["number"]
@@ -216,7 +222,8 @@ def make_app(
         try:
             with busy:
                 people = people_of(picture) if blur_humans else ()
-                thumbnail(path, PHOTO_SIZE, people).save(buffer, "JPEG", quality=QUALITY)
+                size = WHOLE_SIZE if "whole" in request.query_params else PHOTO_SIZE
+                thumbnail(path, size, people).save(buffer, "JPEG", quality=QUALITY)
         except ImageError as error:
             raise HTTPException(404) from error
         return Response(buffer.getvalue(), media_type="image/jpeg")

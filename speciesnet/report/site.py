@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from speciesnet.constants import Classification
 from speciesnet.errors import ImageError, OutputError
@@ -23,13 +23,13 @@ from speciesnet.progress import ProgressBars
 from speciesnet.report import plots
 from speciesnet.report.checks import LOW_SCORE, checks_of
 from speciesnet.report.pages import STATIC, Link, counted, render, static_file
-from speciesnet.report.payload import Payload, Shown, category_of_picture
+from speciesnet.report.payload import Payload, Shown, category_of_picture, label_key
 from speciesnet.report.thumbnails import Thumbnails, people_of
 from speciesnet.survey import Picture, Survey
 from speciesnet.taxonomy import split_label
 
 MARKER = "report.json"  # by which a folder is known as an earlier report
-_MARK = b'{"made_by": "speciesnet.scripts.report"}\n'  # other programs may write such a name
+_MADE_BY = "speciesnet.scripts.report"  # other programs may write a file of that name
 MAX_FAILURES = 2000  # rows of the page of failures; the gallery has all
 _TILES = (
     ("animal", "animals"), ("blank", "blank"), ("human", "people"), ("vehicle", "vehicles"),
@@ -52,14 +52,12 @@ class Species:
 
     Attributes:
         label: Seven parts.
-        number: Of the label in the payload.
         url: Its page.
         pictures: Those pictures.
         cover: The thumbnail that stands for it, or "".
     """
 
     label: str
-    number: int
     url: str
     pictures: list[Picture]
     cover: str
@@ -109,17 +107,22 @@ def check_report_folder(out: str | os.PathLike[str]) -> None:
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputError(f"--out {out} is no folder; give another name.")
-    if out.is_dir() and any(out.iterdir()) and not _is_report(out):
+    if out.is_dir() and any(out.iterdir()) and _files_of(out) is None:
         raise OutputError(
             f"The folder {out} holds other files; give an empty or a new folder to --out."
         )
 
 
-def _is_report(folder: Path) -> bool:
+def _files_of(folder: Path) -> list[str] | None:
+    """The files that an earlier report wrote there; None where there is none."""
     try:
-        return (folder / MARKER).read_bytes() == _MARK
-    except OSError:
-        return False
+        mark = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if mark["made_by"] != _MADE_BY:
+            return None
+        names = [str(name) for name in mark["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return [name for name in names if path_parts(name) == tuple(name.split("/"))]  # none leads out
 
 
 def write_report(
@@ -176,18 +179,19 @@ class _Site:
         self._thumbnails = Thumbnails(out / "thumbs", photographs, blur_humans=blur_humans)
         self._shown: list[Shown] = []
         self._pages: list[Link] = []
+        self._written: list[str] = []
 
     def write(self, threads: int, progress_bars: bool) -> Path:
         self._out.mkdir(parents=True, exist_ok=True)
-        self._put(MARKER, _MARK)
+        earlier = _files_of(self._out) or []
+        self._mark(earlier)
         pictures = self._survey.pictures
         with ProgressBars(["Pictures"], len(pictures), progress_bars) as bars:
             made = self._thumbnails.make_all(pictures, threads, partial(bars.update, "Pictures"))
         self._shown = self._show(made)
         self._thumbnails.keep_only({shown.thumb for shown in self._shown})
-        for old in (*self._out.glob("*.html"), *self._out.glob("data/*.js")):
-            old.unlink()
-        shutil.rmtree(self._out / "plots", ignore_errors=True)
+        for name in earlier:
+            (self._out / name).unlink(missing_ok=True)
         for name in STATIC:
             if name != "review.js":
                 self._put(f"static/{name}", static_file(name))
@@ -196,13 +200,20 @@ class _Site:
         for number in range(payload.chunks):
             chunk = payload.chunk(number, self._shown.__getitem__)
             self._put(f"data/pictures-{number}.js", chunk.encode())
-        self._write_pages(payload)
+        self._write_pages()
+        self._mark(self._written)
         return self._out / "index.html"
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        self._written.append(name)
+
+    def _mark(self, files: Sequence[str]) -> None:
+        """Notes which files are the report's, so that nothing else is ever removed."""
+        mark = json.dumps({"made_by": _MADE_BY, "files": files}, indent=0)
+        (self._out / MARKER).write_text(mark, encoding="utf-8")
 
     def _show(self, made: Iterable[tuple[str, float] | ImageError]) -> list[Shown]:
         return [
@@ -219,9 +230,9 @@ class _Site:
             for camera, folder in self._thumbnails.sources.items()
         }
 
-    def _write_pages(self, payload: Payload) -> None:
+    def _write_pages(self) -> None:
         pictures = self._survey.pictures
-        species = self._species(payload)
+        species = self._species()
         checks = sum(bool(checks_of(picture, self._survey)) for picture in pictures)
         failed = [p for p in pictures if category_of_picture(p) == "failed"]
         self._pages = [
@@ -240,7 +251,7 @@ class _Site:
         for one in species:
             values = {
                 "one": one,
-                "fixed": f"label={one.number}",
+                "fixed": urlencode({"label": label_key(one.label)}),
                 "plots": self._plots_of_species(one),
             }
             self._page("one_species.html", one.name.capitalize(), "species.html", values, one.url)
@@ -255,7 +266,7 @@ class _Site:
         )  # fmt: skip
         self._put(url or current, page.encode())
 
-    def _species(self, payload: Payload) -> list[Species]:
+    def _species(self) -> list[Species]:
         """All answers, the most frequent first."""
         by_label: dict[str, list[int]] = defaultdict(list)
         for position, picture in enumerate(self._survey.pictures):
@@ -266,11 +277,11 @@ class _Site:
         for label, positions in sorted(by_label.items(), key=lambda item: -len(item[1])):
             pictures = [self._survey.pictures[position] for position in positions]
             cover = self._cover(label, positions)
-            one = Species(label, payload.labels.of(label), "", pictures, cover)
+            one = Species(label, "", pictures, cover)
             slug = re.sub(r"[^a-z0-9]+", "-", one.name.lower()).strip("-")[:60] or "answer"
             url = next(u for u in _names(f"species-{slug}") if u not in taken)
             taken.add(url)
-            found.append(Species(label, one.number, url, pictures, cover))
+            found.append(replace(one, url=url))
         return found
 
     def _cover(self, label: str, positions: list[int]) -> str:
@@ -352,14 +363,18 @@ class _Site:
         return found
 
     def _when(self, pictures: Sequence[Picture], title: str) -> list[Plot]:
-        hours = [int(picture.taken[11:13]) for picture in pictures if picture.taken]
+        # One visit counts once, however many images a camera takes of it.
+        began: dict[int, str] = {}
+        for picture in pictures:
+            if picture.taken:
+                first = began.get(picture.sequence, picture.taken)
+                began[picture.sequence] = min(first, picture.taken)
+        hours = [int(taken[11:13]) for taken in began.values()]
         return [self._plot(title, plots.hours_of_day(hours))] if hours else []
 
     def _plot(self, title: str, svg: str) -> Plot:
         slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80]
-        file = next(
-            name for name in _names(f"plots/{slug}", ".svg") if not (self._out / name).exists()
-        )
+        file = next(name for name in _names(f"plots/{slug}", ".svg") if name not in self._written)
         self._put(file, plots.for_print(svg).encode())
         return Plot(title, plots.for_page(svg, Path(file).stem, title), file)
 

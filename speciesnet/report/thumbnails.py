@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,13 @@ from speciesnet.constants import Classification, Detection
 from speciesnet.errors import ImageError
 from speciesnet.export.photographs import Photographs
 from speciesnet.images import opened, upright
-from speciesnet.survey import Picture
+from speciesnet.survey import COUNTS, Picture
 
 SIZE = 480  # pixels of the longer side
 QUALITY = 72
+_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{18}\.jpg")
 _COARSE = 12  # pixels that are left of the longer side of a blurred person
 _AROUND = 0.08  # of the sides of a person's box that are blurred with it
-_SURE = 0.2  # the ensemble's own bound: a fainter box need not be where the person is
 
 
 def people_of(picture: Picture) -> tuple[tuple[float, float, float, float], ...]:
@@ -33,7 +34,8 @@ def people_of(picture: Picture) -> tuple[tuple[float, float, float, float], ...]
         (xmin, ymin, xmax, ymax) each, relative to the image.
     """
     people = [box for box in picture.boxes or () if box.kind == Detection.HUMAN]
-    is_sure = any(box.conf >= _SURE for box in people)
+    is_sure = any(box.conf >= COUNTS for box in people)
+    # A fainter box need not be where the person is.
     named = {picture.label, picture.answer, *(label for label, _ in picture.classes[:1])}
     if not is_sure and Classification.HUMAN in named:
         return ((0.0, 0.0, 1.0, 1.0),)
@@ -169,6 +171,7 @@ class Thumbnails:
 
     def keep_only(self, names: set[str]) -> None:
         """Removes thumbnails that no picture has any more."""
-        for path in self.folder.glob("??/*"):
-            if path.relative_to(self.folder).as_posix() not in names:
+        for path in self.folder.glob("*/*.jpg"):
+            name = path.relative_to(self.folder).as_posix()
+            if _NAME.fullmatch(name) and name not in names:
                 path.unlink()

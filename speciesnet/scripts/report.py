@@ -12,8 +12,9 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
+from speciesnet.scripts.page_flags import BLUR_HUMANS, PAGE_FLAGS, threads
 from speciesnet.scripts.predictions_files import IMAGE_ROOT
-from speciesnet.scripts.survey_flags import BLUR_HUMANS, SURVEY_FLAGS, load, threads
+from speciesnet.scripts.survey_flags import load
 
 OUT = flags.DEFINE_string("out", None, "Folder for the pages: a new one, or an earlier report.")
 
@@ -59,7 +60,7 @@ def cli() -> None:
         console.run(
             main,
             sys.argv,
-            lambda topic: USAGE + console.describe_flags(["out", *SURVEY_FLAGS]),
+            lambda topic: USAGE + console.describe_flags(["out", *PAGE_FLAGS]),
             files=1,
         )
     )

@@ -12,8 +12,9 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
+from speciesnet.scripts.page_flags import BLUR_HUMANS, PAGE_FLAGS, threads
 from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
-from speciesnet.scripts.survey_flags import BLUR_HUMANS, SURVEY_FLAGS, load, threads
+from speciesnet.scripts.survey_flags import load
 
 _PORT = flags.DEFINE_integer(
     "port", 8765, "Port of this computer to serve on.", lower_bound=1, upper_bound=65535
@@ -73,7 +74,7 @@ def cli() -> None:
         console.run(
             main,
             sys.argv,
-            lambda topic: USAGE + console.describe_flags(["port", "reviewer", *SURVEY_FLAGS]),
+            lambda topic: USAGE + console.describe_flags(["port", "reviewer", *PAGE_FLAGS]),
             files=1,
         )
     )

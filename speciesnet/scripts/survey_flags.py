@@ -1,8 +1,7 @@
-"""Flags of the commands that show a survey, and how they load it."""
+"""The flag of the commands that load a whole survey, and how they do."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,19 +17,6 @@ if TYPE_CHECKING:
 MODEL = flags.DEFINE_string(
     "model", None, "The model that made the predictions. By default the one that the run noted."
 )
-BLUR_HUMANS = flags.DEFINE_bool("blur_humans", False, "Blur people in every picture.")
-THREADS = flags.DEFINE_integer(
-    "threads",
-    None,
-    "Pictures made small at once. By default as many as there are cores, at most 8.",
-    lower_bound=1,
-)
-SURVEY_FLAGS = ["image_root", "blur_humans", "sequence_gap", "corrections", "model", "threads"]
-
-
-def threads() -> int:
-    """How many pictures to make small at once."""
-    return THREADS.value or min(os.cpu_count() or 1, 8)
 
 
 def load(

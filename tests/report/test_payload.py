@@ -72,7 +72,7 @@ def test_picture_with_all_its_columns(tmp_path: Path) -> None:
     assert known["cameras"] == [{"name": "s/cam", "url": "../s/cam/"}, {"name": "s", "url": None}]
     assert known["sources"] == ["classifier"]
     assert known["labels"][names.index("red fox")] == {
-        "text": FOX, "name": "red fox", "scientific": "Vulpes vulpes",
+        "text": FOX, "key": FOX.partition(";")[0], "name": "red fox", "scientific": "Vulpes vulpes",
         "taxa": "Mammalia, Carnivora, Canidae", "category": "animal",
     }  # fmt: skip
 

@@ -60,8 +60,17 @@ class Server:
         assert status == 200, path
         return body
 
+    def body(self, *items: Any) -> str:
+        paths = {
+            p.shown_path.rpartition("/")[2]: p.shown_path for p in self.review.survey.pictures[:4]
+        }
+        for one in items:
+            if isinstance(one, dict) and isinstance(one["path"], str):
+                one["path"] = paths.get(one["path"], one["path"])
+        return json.dumps({"items": items})
+
     def say(self, *items: Any) -> tuple[int, Any]:
-        status, body = self.ask(f"/{TOKEN}/corrections", json.dumps({"items": items}))
+        status, body = self.ask(f"/{TOKEN}/corrections", self.body(*items))
         return status, json.loads(body)
 
     def news(self, after: object = 0) -> dict[str, Any]:
@@ -73,7 +82,8 @@ class Server:
 
 
 def item(position: object, file: object, label: object) -> dict[str, object]:
-    return {"position": position, "file": file, "label": label}
+    """What a page says of a picture; ``Server.body`` gives its path in place of its name."""
+    return {"position": position, "path": file, "label": label}
 
 
 def survey_records(tmp_path: Path) -> list[dict[str, Any]]:
@@ -158,7 +168,7 @@ def test_nothing_else_is_served(untouched: Server, path: str) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example:80", "192.168.0.1", "127.0.0.1.evil.example"])
 def test_other_hosts_are_refused(untouched: Server, host: str) -> None:
-    body = json.dumps({"items": [item(0, "a.jpg", FOX)]})
+    body = untouched.body(item(0, "a.jpg", FOX))
     assert untouched.ask(f"/{TOKEN}/gallery.html", host=host)[0] == 400
     assert untouched.ask(f"/{TOKEN}/corrections", body, host=host)[0] == 400
     assert untouched.ask(f"/{TOKEN}/gallery.html", host="localhost:1")[0] == 200
@@ -170,7 +180,7 @@ def test_other_hosts_are_refused(untouched: Server, host: str) -> None:
     [
         [item(6, "a.jpg", FOX)], [item(-1, "a.jpg", FOX)], [item("0", "a.jpg", FOX)],
         [item(True, "b.jpg", FOX)], [item(0.0, "a.jpg", FOX)], [item(None, "a.jpg", FOX)],
-        [item(0, "b.jpg", FOX)], [item(0, None, FOX)], [item(0, ["a.jpg"], FOX)],
+        [item(0, "b.jpg", FOX)], [item(0, "other/a.jpg", FOX)], [item(0, None, FOX)], [item(0, ["a.jpg"], FOX)],
         [item(0, "a.jpg", "red fox")], [item(0, "a.jpg", "u;;;;;;unicorn")], [item(0, "a.jpg", "")],
         [item(0, "a.jpg", [FOX])], [item(0, "a.jpg", {})], [item(0, "a.jpg", 1)], ["a.jpg"], [None],
         [item(0, "a.jpg", FOX), item(99, "b.jpg", FOX)],
@@ -200,7 +210,7 @@ def test_what_is_no_correction_is_refused_and_nothing_is_saved(
 def test_what_is_no_list_of_corrections_is_refused(
     untouched: Server, body: bytes, kind: str | None
 ) -> None:
-    good = json.dumps({"items": [item(0, "a.jpg", FOX)]}).encode()
+    good = untouched.body(item(0, "a.jpg", FOX)).encode()
     status, answer = untouched.ask(f"/{TOKEN}/corrections", good if body == b"good" else body, kind)
     assert status == 400
     assert json.loads(answer)["error"]

@@ -153,14 +153,18 @@ def test_second_report_uses_thumbnails_again_and_removes_what_is_stale(
     out = report(tmp_path, *survey)
     before = thumbs(out)
     assert len(before) == 6
-    (out / "data" / "pictures-7.js").write_text("stale")
-    (out / "plots" / "stale.svg").write_text("stale")
+    own = [
+        out / name for name in ("notes.html", "data/notes.js", "plots/my.svg", "thumbs/my/a.txt")
+    ]
+    for path in own:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
     again = report(tmp_path, *survey[:3])
     assert thumbs(again) == {name: before[name] for name in thumbs(again)}
     assert len(thumbs(again)) == 3
     assert "species-white-tailed-deer.html" not in pages(again)
-    assert not (out / "data" / "pictures-7.js").exists()
-    assert not (out / "plots" / "stale.svg").exists()
+    assert not (out / "plots" / "white-tailed-deer-by-the-hour.svg").exists()
+    assert all(path.read_text() == "mine" for path in own)
     assert not list(out.rglob("*.part"))
 
 

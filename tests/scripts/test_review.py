@@ -53,8 +53,9 @@ def start() -> Iterator[Start]:
         review.communicate()
 
 
-def say(address: str, label: str | None, file: str = "a.jpg") -> dict[str, Any]:
-    body = json.dumps({"items": [{"position": 0, "file": file, "label": label}]}).encode()
+def say(address: str, label: str | None, path: Path) -> dict[str, Any]:
+    item = {"position": 0, "path": path.as_posix(), "label": label}
+    body = json.dumps({"items": [item]}).encode()
     request = urllib.request.Request(
         f"{address}corrections", body, {"Content-Type": "application/json"}
     )
@@ -76,7 +77,7 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
     port = free_port()
     review, address = start(predictions, "--port", str(port), "--reviewer", "Jane")
     assert address.startswith(f"http://127.0.0.1:{port}/")
-    assert say(address, DEER) == {"saved": 1}
+    assert say(address, DEER, predictions.parent / "s" / "a.jpg") == {"saved": 1}
     second = run_module("review", predictions, "--port", str(free_port()))
     assert "is being written by another review; use that one, or stop it first" in second.sentence
     review.send_signal(signal.SIGINT)
@@ -91,12 +92,12 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
 def test_review_that_is_killed_goes_on_at_the_same_address(predictions: Path, start: Start) -> None:
     port = str(free_port())
     review, address = start(predictions, "--port", port)
-    say(address, DEER)
+    say(address, DEER, predictions.parent / "s" / "a.jpg")
     review.kill()
     review.communicate()
     _, again = start(predictions, "--port", port)
     assert again == address
-    say(address, FOX)
+    say(address, FOX, predictions.parent / "s" / "a.jpg")
     assert said_in(predictions) == [("a.jpg", DEER), ("a.jpg", FOX)]
 
 
@@ -105,7 +106,7 @@ def test_corrections_go_where_they_are_told(
 ) -> None:
     other = tmp_path / "mine.jsonl"
     _, address = start(predictions, "--port", str(free_port()), "--corrections", other)
-    say(address, DEER)
+    say(address, DEER, predictions.parent / "s" / "a.jpg")
     assert json.loads(other.read_text())["label"] == DEER
     assert not corrections_path(predictions).exists()
 

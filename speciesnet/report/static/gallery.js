@@ -8,6 +8,7 @@ const fixed = new URLSearchParams(gallery.dataset.fixed); // what this page is a
 const cardList = document.getElementById("cards");
 const form = document.getElementById("filters");
 const viewer = document.getElementById("viewer");
+const stage = document.getElementById("view");
 
 let found = []; // what the filters leave: pictures, or lists of the pictures of a sequence
 let open = -1; // position of the viewer's picture in `shown`
@@ -34,14 +35,14 @@ function matcher(asked) {
   const get = (name) => fixed.get(name) ?? asked.get(name);
   const tests = [];
   const number = (name) => (get(name) === null ? null : Number(get(name)));
-  const label = number("label");
-  if (label !== null) tests.push((p) => answerOf(p) === label);
+  const label = get("label");
+  if (label) tests.push((p) => keyOf(answerOf(p)) === label);
   const category = get("category");
   if (category) tests.push((p) => categoryOf(p) === category);
-  const source = number("source");
-  if (source !== null) tests.push((p) => p.source === source);
-  const camera = number("camera");
-  if (camera !== null) tests.push((p) => p.camera === camera);
+  const source = get("source");
+  if (source) tests.push((p) => SURVEY.sources[p.source] === source);
+  const camera = get("camera");
+  if (camera) tests.push((p) => SURVEY.cameras[p.camera].name === camera);
   const check = get("check");
   if (check === "any") tests.push((p) => checksOf(p).length > 0);
   else if (check) tests.push((p) => checksOf(p).includes(check));
@@ -62,7 +63,7 @@ function matcher(asked) {
 
 const ORDERS = {
   file: null,
-  time: (a, b) => (a.taken ?? "~").localeCompare(b.taken ?? "~") || a.position - b.position,
+  time: byTime,
   sure: (a, b) => b.score - a.score || a.position - b.position,
   unsure: (a, b) => a.score - b.score || a.position - b.position,
 };
@@ -74,7 +75,7 @@ function bySequence(list) {
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(picture);
   }
-  for (const group of groups.values()) group.sort(ORDERS.time);
+  for (const group of groups.values()) group.sort(byTime);
   return [...groups.values()];
 }
 
@@ -87,13 +88,15 @@ function update() {
   if (order) list.sort(order);
   const grouped = asked.get("group") === "1";
   found = grouped ? bySequence(list) : list.map((picture) => [picture]);
-  shown = found.flat();
+  if (!viewer.open) shown = found.flat(); // or pictures would be skipped under the reader's eyes
   const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
   const page = Math.min(Math.max(1, Number(asked.get("page")) || 1), pages);
   for (const field of form.elements) if (field.name) fillField(field, asked);
+  const focused = document.activeElement.closest?.(".card")?.dataset.position;
   cardList.replaceChildren(
     ...found.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE).map(makeCard),
   );
+  if (focused !== undefined) focusCard(focused);
   cardList.classList.toggle("without-boxes", asked.get("boxes") === "0");
   const loading = pictures.length < SURVEY.total ? ` (loading, ${pictures.length} so far)` : "";
   const images = `${list.length.toLocaleString("en")} of ${SURVEY.total.toLocaleString("en")} images`;
@@ -103,6 +106,10 @@ function update() {
   for (const pager of document.querySelectorAll(".pager")) fillPager(pager, page, pages);
   const active = [...asked.keys()].filter((name) => form.elements[name]?.closest(".more"));
   document.getElementById("filters-active").textContent = active.length ? `(${active.length})` : "";
+}
+
+function focusCard(position) {
+  cardList.querySelector(`[data-position="${position}"]`)?.focus();
 }
 
 function fillField(field, asked) {
@@ -119,6 +126,7 @@ function fillPager(pager, page, pages) {
         onclick: () => turnTo(to) },
       text,
     );
+  const focused = pager.contains(document.activeElement) && document.activeElement.ariaLabel;
   pager.hidden = pages === 1;
   pager.replaceChildren(
     turn("«", 1, "First page"),
@@ -127,6 +135,7 @@ function fillPager(pager, page, pages) {
     turn("›", page + 1, "Next page"),
     turn("»", pages, "Last page"),
   );
+  if (focused) pager.querySelector(`[aria-label="${focused}"]`).focus();
 }
 
 function turnTo(page) {
@@ -150,8 +159,8 @@ function makeCard(group) {
     make(
       "button",
       { type: "button", class: `card${group.length > 1 ? " stack" : ""}`, title: pathOf(picture),
-        onclick: () => show(shown.indexOf(picture)) },
-      frame(picture),
+        "data-position": picture.position, onclick: () => show(shown.indexOf(picture)) },
+      frame(picture, ""),
       make(
         "span",
         { class: "caption" },
@@ -164,11 +173,11 @@ function makeCard(group) {
   );
 }
 
-/** The picture with its boxes over it. */
-function frame(picture) {
+/** The picture with its boxes over it; `alt` is for those who do not see it. */
+function frame(picture, alt) {
   const box = make("span", { class: "frame", style: `--aspect:${picture.aspect}` });
   if (picture.thumb) {
-    const image = make("img", { src: `thumbs/${picture.thumb}`, alt: answerText(picture), loading: "lazy" });
+    const image = make("img", { src: `thumbs/${picture.thumb}`, alt, loading: "lazy" });
     image.addEventListener("load", () => {
       picture.aspect = image.naturalWidth / image.naturalHeight;
       box.style.setProperty("--aspect", picture.aspect);
@@ -202,17 +211,19 @@ function show(position) {
   open = position;
   const picture = shown[position];
   const address = photographOf(picture);
-  const view = frame(picture);
+  const view = frame(picture, `${answerText(picture)}, ${picture.file}`);
   const image = view.querySelector("img");
   if (image && address) {
     const large = new Image();
     large.onload = () => { if (image.isConnected) image.src = large.src; };
     large.src = address;
   }
-  document.getElementById("view").replaceChildren(view);
+  stage.classList.remove("zoomed");
+  stage.replaceChildren(view);
   document.getElementById("facts").replaceChildren(...factsOf(picture, address));
   document.getElementById("strip").replaceChildren(...stripOf(picture));
   document.getElementById("place").textContent = `${position + 1} of ${shown.length}`;
+  document.getElementById("spoken").textContent = answerText(picture); // for those who only hear
   viewer.classList.toggle("without-boxes", question().get("boxes") === "0");
   if (!viewer.open) viewer.showModal();
   document.dispatchEvent(new CustomEvent("picture-shown", { detail: picture }));
@@ -239,13 +250,9 @@ function factsOf(picture, address) {
   }
   if (picture.taken) row("Taken", picture.taken.replace("T", " "));
   const path = pathOf(picture);
-  row("File", address ? make("a", { href: address, target: "_blank", rel: "noopener" }, path) : path);
+  const whole = address && SURVEY.mode === "review" ? `${address}?whole` : address;
+  row("File", whole ? make("a", { href: whole, target: "_blank", rel: "noopener" }, path) : path);
   return rows;
-}
-
-function membersOf(picture) {
-  if (picture.sequence < 0) return [picture];
-  return pictures.filter((other) => other.sequence === picture.sequence).sort(ORDERS.time);
 }
 
 function stripOf(picture) {
@@ -272,17 +279,42 @@ function showAlone(picture) {
 }
 
 viewer.addEventListener("close", () => {
+  const last = shown[open];
   open = -1;
   offerAll(); // a review may have changed the answers
   update();
+  if (last) focusCard(last.position);
 });
 document.getElementById("close").addEventListener("click", () => viewer.close());
 document.getElementById("previous").addEventListener("click", () => show(open - 1));
 document.getElementById("next").addEventListener("click", () => show(open + 1));
 
+/** Shows the photograph at its full size, around the point that was clicked; or all of it again. */
+function zoom(event) {
+  const view = stage.querySelector(".frame");
+  const image = stage.querySelector("img");
+  if (!view || !image) return;
+  const before = view.getBoundingClientRect();
+  const isZoomed = stage.classList.toggle("zoomed");
+  const address = photographOf(shown[open]);
+  if (isZoomed && address && SURVEY.mode === "review") image.src = `${address}?whole`;
+  const x = event ? (event.clientX - before.left) / before.width : 0.5;
+  const y = event ? (event.clientY - before.top) / before.height : 0.5;
+  stage.scrollTo(x * view.offsetWidth - stage.clientWidth / 2, y * view.offsetHeight - stage.clientHeight / 2);
+}
+
+stage.addEventListener("click", zoom);
+
 let touchedAt = null;
-viewer.addEventListener("touchstart", (event) => (touchedAt = event.touches[0]), { passive: true });
-viewer.addEventListener("touchend", (event) => {
+stage.addEventListener(
+  "touchstart",
+  (event) => {
+    const isPlain = event.touches.length === 1 && (visualViewport?.scale ?? 1) === 1;
+    touchedAt = isPlain && !stage.classList.contains("zoomed") ? event.touches[0] : null;
+  },
+  { passive: true },
+);
+stage.addEventListener("touchend", (event) => {
   if (touchedAt === null) return;
   const dx = event.changedTouches[0].clientX - touchedAt.clientX;
   const dy = event.changedTouches[0].clientY - touchedAt.clientY;
@@ -302,6 +334,7 @@ document.addEventListener("keydown", (event) => {
   if (key === "?") help.open ? help.close() : help.showModal();
   else if (help.open) return;
   else if (key === "x") switchBoxes();
+  else if (viewer.open && key === "z") zoom();
   else if (viewer.open && key === "ArrowRight") show(open + 1);
   else if (viewer.open && key === "ArrowLeft") show(open - 1);
   else if (viewer.open) return;
@@ -343,14 +376,17 @@ function offerAll() {
       .filter(([value]) => value !== -1)
       .sort((a, b) => b[1] - a[1])
       .map(([value, count]) => [value, `${name(value)} (${count.toLocaleString("en")})`]);
-  if (!fixed.has("label")) offer("label", counted(countBy(answerOf), nameOf));
+  const keyed = (counts, key) => counts.map(([value, text]) => [key(value), text]);
+  if (!fixed.has("label")) offer("label", keyed(counted(countBy(answerOf), nameOf), keyOf));
   offer("category", counted(countBy(categoryOf), (name) => name));
-  offer("source", counted(countBy((p) => p.source), (number) => SURVEY.sources[number]));
+  const rule = (number) => SURVEY.sources[number];
+  offer("source", keyed(counted(countBy((p) => p.source), rule), rule));
   const folder = (number) => SURVEY.cameras[number].name || "(no folder)";
   const shared = commonStart(SURVEY.cameras.map((camera) => camera.name));
   const short = (number) => folder(number).slice(shared) || folder(number);
   const cameras = counted(countBy((p) => p.camera), short);
-  offer("camera", cameras.sort((a, b) => a[1].localeCompare(b[1], "en", { numeric: true })));
+  cameras.sort((a, b) => a[1].localeCompare(b[1], "en", { numeric: true }));
+  offer("camera", keyed(cameras, (number) => SURVEY.cameras[number].name));
   const checks = countBy(checksOf);
   const named = CHECK_NAMES.filter((name) => checks.has(name));
   offer("check", [

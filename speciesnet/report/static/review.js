@@ -18,14 +18,15 @@ const confirmButton = document.getElementById("confirm");
 let waiting = load(); // what the server does not have yet, in order
 let most = MAX_BATCH; // of them in one request
 let isSending = false;
+let canKeep = false; // whether this browser keeps what waits
 let saves = 0; // requests that the server has carried out
 let problem = "";
 let refused = false; // whether the problem is of an answer that no longer waits
-let heard = 0; // how many of the server's news this tab has
-let epoch = null; // of the server; another one has its news from the start
+let heard = SURVEY.news.count; // how many of the server's news this tab has
+let epoch = SURVEY.news.epoch; // of the server; another one has its news from the start
 let recent = []; // labels, the last one first
 let current = null; // the picture in the viewer
-let last = []; // the pictures that something was said of last
+const undone = []; // what each thing that was said replaced: pairs of picture and label
 let chosen = 0; // of the choices
 
 const NUMBERS = new Map(SURVEY.labels.map((label, number) => [label.text, number]));
@@ -46,21 +47,22 @@ function keep(done = []) {
   try {
     const others = load().filter((item) => !own.has(item.id));
     localStorage.setItem(WAITING, JSON.stringify([...others, ...waiting]));
+    canKeep = true;
   } catch {
-    // it is still in this tab
+    canKeep = false; // it is still in this tab
   }
   const count = waiting.length;
   saved.textContent = problem || (count ? `Not saved yet: ${count}` : "All saved");
   saved.className = problem ? "problem" : count ? "waiting" : "";
 }
 
-/** Says that pictures show a label; null takes back. */
-function say(members, label) {
-  const text = label === null ? null : SURVEY.labels[label].text;
-  for (const picture of members) {
-    picture.said = label ?? -1;
+/** Says what pictures show, by pairs of picture and label; -1 takes back. */
+function say(changes) {
+  for (const [picture, label] of changes) {
+    picture.said = label;
+    const text = label < 0 ? null : SURVEY.labels[label].text;
     const id = `${Date.now()}-${Math.random()}`;
-    waiting.push({ position: picture.position, file: picture.file, label: text, id });
+    waiting.push({ position: picture.position, path: pathOf(picture), label: text, id });
   }
   problem = "";
   refused = false;
@@ -69,7 +71,15 @@ function say(members, label) {
 }
 
 async function send() {
-  if (isSending || !waiting.length) return;
+  if (isSending) return;
+  // What another tab has saved meanwhile is not said once more: something later may have been.
+  const unsaved = new Set(load().map((item) => item.id));
+  if (canKeep) waiting = waiting.filter((item) => unsaved.has(item.id));
+  if (!waiting.length) {
+    if (!refused) problem = "";
+    keep();
+    return;
+  }
   isSending = true;
   const batch = waiting.slice(0, most);
   let done = [];
@@ -92,6 +102,7 @@ async function send() {
       else if (answer.status === 400) {
         done = batch;
         refused = true;
+        heard = 0; // what the server holds instead
       } else isSoon = false;
     }
   } catch {
@@ -112,7 +123,7 @@ async function hearNews() {
     if (!answer.ok) return;
     const news = await answer.json();
     if (saves !== before) return; // they may be older than what was saved meanwhile
-    if (epoch !== null && news.epoch !== epoch) heard = 0; // the server began anew: hear all again
+    if (news.epoch !== epoch) heard = 0; // the server began anew: hear all again
     else take(news);
     epoch = news.epoch;
   } catch {
@@ -133,7 +144,7 @@ function take(news) {
   for (const { position, label, sequence, together, score } of news.items) {
     const picture = pictures[position];
     if (!unsent.has(position)) picture.said = label === null ? -1 : (NUMBERS.get(label) ?? -1);
-    for (const member of membersIn(sequence)) {
+    for (const member of sequences.get(sequence) ?? []) {
       member.together = NUMBERS.get(together) ?? -1;
       member.togetherScore = score;
     }
@@ -142,10 +153,6 @@ function take(news) {
   if (!isNew) return;
   if (viewer.open) refresh();
   else update();
-}
-
-function membersIn(sequence) {
-  return sequence < 0 ? [] : pictures.filter((picture) => picture.sequence === sequence);
 }
 
 // --- The panel beside the picture ------------------------------------------------------------
@@ -162,26 +169,41 @@ function refresh() {
   if (!current) return;
   document.getElementById("facts").replaceChildren(...factsOf(current, photographOf(current)));
   const label = answerToConfirm();
-  const count = targets().length;
   confirmButton.disabled = label < 0;
-  const many = count > 1 ? `all ${count}: ` : "";
-  confirmButton.textContent = label < 0 ? "Nothing to confirm" : `✓ ${many}${nameOf(label)}`;
-  const isSaid = (picture) => picture.said >= 0;
-  document.getElementById("take-back").disabled = ![...targets(), ...last].some(isSaid);
+  confirmButton.textContent = label < 0 ? "Nothing to confirm" : `✓ ${confirmText(confirmations())}`;
+  document.getElementById("take-back").disabled = targets().every((picture) => picture.said < 0);
   whole.closest("label").hidden = membersOf(current).length < 2;
   document.getElementById("recent").replaceChildren(
     ...recent.map((number, i) =>
-      make("li", {}, make("button", { type: "button", onclick: () => decide(number) }, make("kbd", {}, i + 1), ` ${nameOf(number)}`)),
+      make("li", {}, make("button", { type: "button", onclick: () => correct(number) }, make("kbd", {}, i + 1), ` ${nameOf(number)}`)),
     ),
   );
 }
 
-function decide(label) {
+/** What confirming says: in a sequence, images that are answered blank stay so. */
+function confirmations() {
+  const label = answerToConfirm();
+  const isBlank = (picture) => categoryOf(picture) === "blank" && answerOf(picture) >= 0;
+  return targets().map((picture) => [picture, isBlank(picture) ? answerOf(picture) : label]);
+}
+
+function confirmText(changes) {
+  if (changes.length === 1) return nameOf(changes[0][1]);
+  const counts = new Map();
+  for (const [, label] of changes) counts.set(label, (counts.get(label) ?? 0) + 1);
+  if (counts.size === 1) return `all ${changes.length}: ${nameOf(changes[0][1])}`;
+  return [...counts].map(([label, count]) => `${count} ${nameOf(label)}`).join(", ");
+}
+
+function decide(changes, label) {
   recent = [label, ...recent.filter((other) => other !== label)].slice(0, 9);
-  const members = targets();
-  say(members, label);
-  last = members;
-  goOn(members);
+  undone.push(changes.map(([picture]) => [picture, picture.said]));
+  say(changes);
+  goOn(changes.map(([picture]) => picture));
+}
+
+function correct(label) {
+  decide(targets().map((picture) => [picture, label]), label);
 }
 
 function goOn(members) {
@@ -192,21 +214,31 @@ function goOn(members) {
   else refresh();
 }
 
-/** Takes back what is said of this picture, or else what was said last, and goes there. */
+/** Takes back what is said of these pictures. */
 function takeBack() {
-  let members = targets().filter((picture) => picture.said >= 0);
-  if (!members.length) members = last.filter((picture) => picture.said >= 0);
-  if (!members.length) return;
-  say(members, null);
-  last = [];
-  if (members.includes(current)) refresh();
-  else show(shown.indexOf(members[0]));
+  const changes = targets().filter((picture) => picture.said >= 0).map((picture) => [picture, -1]);
+  undone.push(changes.map(([picture]) => [picture, picture.said]));
+  say(changes);
+  refresh();
+}
+
+/** Undoes what was said last, and goes there. */
+function undo() {
+  const changes = undone.pop();
+  if (!changes) return;
+  say(changes);
+  const position = shown.indexOf(changes[0][0]);
+  if (position >= 0) show(position);
+  else refresh();
 }
 
 document.addEventListener("picture-shown", (event) => {
   current = event.detail;
   closeChoices();
-  if (membersOf(current).length < 2) whole.checked = false;
+  refresh();
+});
+cardList.addEventListener("click", () => {
+  if (question().get("group") === "1") whole.checked = true; // what was opened is a sequence
   refresh();
 });
 document.addEventListener("pictures-loaded", () => {
@@ -215,7 +247,7 @@ document.addEventListener("pictures-loaded", () => {
     if (picture) picture.said = item.label === null ? -1 : (NUMBERS.get(item.label) ?? -1);
   }
 });
-confirmButton.addEventListener("click", () => decide(answerToConfirm()));
+confirmButton.addEventListener("click", () => decide(confirmations(), answerToConfirm()));
 document.getElementById("take-back").addEventListener("click", takeBack);
 whole.addEventListener("change", refresh);
 
@@ -289,7 +321,7 @@ function choose(i) {
   const option = document.getElementById(`choice-${i}`);
   if (!option || choices.hidden) return;
   species.blur();
-  decide(Number(option.dataset.label));
+  correct(Number(option.dataset.label));
 }
 
 species.addEventListener("input", openChoices);
@@ -309,11 +341,11 @@ species.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (!viewer.open || isTyping(event) || help.open) return;
   const key = event.key;
-  if (key === "Enter" && !event.target.closest("button, a, summary")) confirmButton.click();
+  if (key === "Enter" && !event.target.closest("#review button, #close, a")) confirmButton.click();
   else if (key === "c") species.focus();
-  else if (key === "u") takeBack();
+  else if (key === "u") undo();
   else if (key === "s" && !whole.closest("label").hidden) whole.click();
-  else if (/^[1-9]$/.test(key) && recent[key - 1] !== undefined) decide(recent[key - 1]);
+  else if (/^[1-9]$/.test(key) && recent[key - 1] !== undefined) correct(recent[key - 1]);
   else return;
   event.preventDefault();
 });

@@ -3,7 +3,7 @@
 // The pictures of the survey, which arrive in pieces; SURVEY is in data/survey.js.
 
 const pictures = [];
-const arrivals = [];
+const sequences = new Map(); // the pictures of each that has more than one
 const FIELD = Object.fromEntries(SURVEY.fields.map((name, number) => [name, number]));
 const CHECK_NAMES = Object.keys(SURVEY.checks);
 
@@ -14,6 +14,9 @@ function addPictures(piece, rows) {
     const picture = { position: start + i };
     for (const name of SURVEY.fields) picture[name] = row[FIELD[name]];
     pictures[start + i] = picture;
+    if (picture.sequence < 0) return;
+    if (!sequences.has(picture.sequence)) sequences.set(picture.sequence, []);
+    sequences.get(picture.sequence).push(picture);
   });
 }
 
@@ -42,6 +45,11 @@ function categoryOf(picture) {
   return SURVEY.categories[picture.category];
 }
 
+/** What stands for a label in an address: its number may be another one in the next report. */
+function keyOf(label) {
+  return label < 0 ? "" : SURVEY.labels[label].key;
+}
+
 function nameOf(label) {
   return label < 0 ? "no answer" : SURVEY.labels[label].name;
 }
@@ -60,6 +68,15 @@ function checksOf(picture) {
 function pathOf(picture) {
   const folder = SURVEY.cameras[picture.camera].name;
   return folder ? `${folder}/${picture.file}` : picture.file;
+}
+
+/** The pictures of the same sequence, in the order of time. */
+function membersOf(picture) {
+  return picture.sequence < 0 ? [picture] : sequences.get(picture.sequence).toSorted(byTime);
+}
+
+function byTime(a, b) {
+  return (a.taken ?? "~").localeCompare(b.taken ?? "~") || a.position - b.position;
 }
 
 /** The address of the photograph itself, or null where the page cannot show it. */
