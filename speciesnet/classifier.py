@@ -23,6 +23,7 @@ from speciesnet.errors import InputError, ModelError
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.model_info import ModelInfo
 from speciesnet.records import Record, make_record
+from speciesnet.storage import read_text
 from speciesnet.taxonomy import LABEL_PARTS
 
 IMAGE_SIZE = 480  # pixels, both sides of the network's input
@@ -221,13 +222,13 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
     if target_species_txt is None:
         return None
     try:
-        with Path(target_species_txt).open(encoding="utf-8-sig") as file:
-            lines = [line.strip() for line in file if line.strip()]
+        text = read_text(target_species_txt)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"The target species file {target_species_txt} cannot be read ({error}); "
             "it must be a UTF-8 text file with one label a line."
         ) from error
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     indices = {label: index for index, label in enumerate(labels)}
     if unknown := [line for line in lines if line not in indices]:
         logging.warning(

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import io
+import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
+from speciesnet.clouds import CredentialsError
 from speciesnet.errors import ImageError
 from speciesnet.metadata import PhotoMetadata, metadata_of
+from speciesnet.storage import is_cloud, is_object, open_image, scheme_of
 
 # Cameras leave cut-off files behind; what there is of them is worth looking at.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 # Formats that Pillow decodes itself: others would be handed to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
-CLOUD_EXTRAS = {"az": "azure", "gs": "gs", "s3": "s3"}  # of cloudpathlib, by the scheme
-WEB_SCHEMES = ("http", "https")
-WEB_TIMEOUT = 30  # seconds to connect, and between two bytes
-MAX_WEB_BYTES = 256 * 2**20
+
+_decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -49,20 +48,16 @@ def to_array(img: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(img)
 
 
-def scheme_of(filepath: str) -> str | None:
-    """``s3`` for ``s3://...`` and so on for clouds and the web; None for a local path."""
-    scheme = urlsplit(filepath).scheme.lower() if "://" in filepath else ""
-    return scheme if scheme in CLOUD_EXTRAS or scheme in WEB_SCHEMES else None
-
-
 def file_exists(filepath: str) -> bool:
     """Whether a local path or URL names a file that can be opened."""
     if scheme_of(filepath) is None:
         return Path(filepath).is_file()
     try:
-        with _open(filepath):
+        if is_cloud(filepath):
+            return is_object(filepath)
+        with open_image(filepath):
             return True
-    except (OSError, ImageError):
+    except (OSError, CredentialsError):
         return False
 
 
@@ -74,6 +69,7 @@ def read_image(filepath: str) -> Image.Image:
 
     Raises:
         ImageError: It cannot be opened or decoded; the message says why, without the path.
+        CredentialsError: Those for its bucket have expired or are refused.
     """
     return read_photograph(filepath)[0]
 
@@ -93,11 +89,16 @@ def read_metadata(filepath: str) -> PhotoMetadata:
 
 @contextmanager
 def opened(filepath: str) -> Iterator[Image.Image]:
-    """An image that is not decoded yet; what goes wrong, now or then, becomes ``ImageError``."""
+    """An image that is not decoded yet; what goes wrong, now or then, becomes ``ImageError``.
+
+    But for credentials that are refused: all other images of the bucket would fail for them too.
+    """
     try:
-        with _open(filepath) as file, Image.open(file, formats=FORMATS) as image:
+        # Many threads wait for a network; no more than there are cores decode what has come.
+        turn = nullcontext() if scheme_of(filepath) is None else _decoding
+        with open_image(filepath) as file, turn, Image.open(file, formats=FORMATS) as image:
             yield image
-    except ImageError:
+    except (ImageError, CredentialsError):
         raise
     except Image.DecompressionBombError as error:
         raise ImageError("it has too many pixels (more than 179 million)") from error
@@ -111,8 +112,8 @@ def load_rgb_image(filepath: str) -> Image.Image | None:
     """As ``read_image``, but a file that cannot be read is logged and gives None."""
     try:
         return read_image(filepath)
-    except ImageError as error:
-        logging.warning("Cannot read image %s: %s.", filepath, error)
+    except (ImageError, CredentialsError) as error:
+        logging.warning("Cannot read image %s: %s.", filepath, str(error).rstrip("."))
         return None
 
 
@@ -132,50 +133,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror  # without the path, which the caller knows
     return str(error).strip().rstrip(".") or type(error).__name__
-
-
-def _open(filepath: str) -> IO[bytes]:
-    scheme = scheme_of(filepath)
-    if scheme in WEB_SCHEMES:
-        return io.BytesIO(_download(filepath))
-    if scheme in CLOUD_EXTRAS:
-        return _open_in_cloud(filepath, scheme)
-    path = Path(filepath)
-    if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
-        raise ImageError("it is no file")
-    return path.open("rb")
-
-
-def _download(url: str) -> bytes:
-    import requests
-
-    try:
-        with requests.get(url, timeout=WEB_TIMEOUT, stream=True) as response:
-            response.raise_for_status()
-            content = bytearray()
-            for chunk in response.iter_content(2**16):
-                content += chunk
-                if len(content) > MAX_WEB_BYTES:
-                    raise ImageError(f"it is larger than {MAX_WEB_BYTES // 2**20} MiB")
-    except requests.RequestException as error:
-        raise ImageError(f"download failed: {error}") from error
-    return bytes(content)
-
-
-def _open_in_cloud(url: str, extra: str) -> IO[bytes]:
-    try:
-        from cloudpathlib import AnyPath
-        from cloudpathlib.enums import FileCacheMode
-        from cloudpathlib.exceptions import MissingDependenciesError
-    except ImportError as error:
-        raise ImageError(
-            f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'"
-        ) from error
-    try:
-        path: Any = AnyPath(url)
-        path.client.file_cache_mode = FileCacheMode.close_file  # or a survey fills the disk
-    except MissingDependenciesError as error:
-        raise ImageError(
-            f"reading {extra}:// needs: pip install 'cloudpathlib[{CLOUD_EXTRAS[extra]}]'"
-        ) from error
-    return path.open("rb")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from absl import logging
 
-from speciesnet import geolocation
+from speciesnet import geolocation, storage
 from speciesnet.errors import InputError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
@@ -67,7 +67,8 @@ def prepare_instances_dict(
         instances_json: A file that holds one.
         filepaths: Images.
         filepaths_txt: A file with one image a line.
-        folders: Folders, searched for images at any depth; ``demo`` is the package's own samples.
+        folders: Folders, on a disk or in a bucket, searched for images at any depth; ``demo`` is the
+            package's own samples.
         folders_txt: A file with one folder a line.
         country: For every instance, ISO 3166-1 alpha-3.
         admin1_region: For every instance; needs a country.
@@ -126,6 +127,9 @@ def find_images(folders: Iterable[str]) -> list[str]:
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     found: dict[str, str] = {}  # by the name that the file system goes by
     for folder in folders:
+        if storage.scheme_of(folder) is not None:
+            found.update((url, url) for url in _images_in_bucket(folder))
+            continue
         if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
             kind = "is a file, not a folder" if _exists(folder) else "does not exist"
             raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
@@ -141,6 +145,27 @@ def find_images(folders: Iterable[str]) -> list[str]:
             f"{' '.join(sorted(IMAGE_EXTENSIONS))}."
         )
     return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
+
+
+def _images_in_bucket(folder: str) -> Iterator[str]:
+    if not storage.is_cloud(folder):
+        raise InputError(
+            f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
+            "--filepaths_txt."
+        )
+    is_empty = True
+    try:
+        for url in storage.list_folder(folder):
+            is_empty = False
+            if PurePosixPath(url).suffix.lower() in IMAGE_EXTENSIONS:
+                yield url
+        if is_empty:
+            kind = "is a file, not a folder" if storage.is_object(folder) else "does not exist"
+            raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be listed ({error.strerror}); mend that, or give another one."
+        ) from error
 
 
 def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
@@ -316,7 +341,7 @@ def split_paths(text: str) -> list[str]:
 
 def _read_json(path: str) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return json.loads(storage.read_text(path))
     except OSError as error:
         raise InputError(
             f"The instances file {path} cannot be read ({error.strerror}); give one that can."
@@ -329,7 +354,7 @@ def _read_json(path: str) -> Any:
 
 def _read_lines(path: str, what: str) -> list[str]:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = storage.read_text(path)
     except OSError as error:
         raise InputError(
             f"The list of {what}s {path} cannot be read ({error.strerror}); give one that can."

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from absl import logging
@@ -46,6 +44,8 @@ from speciesnet.predictions import PredictionsFile, PredictionsList, RunSettings
 from speciesnet.profile import Profile
 from speciesnet.progress import ProgressBars
 from speciesnet.records import Record, make_record
+from speciesnet.remote_predictions import open_predictions
+from speciesnet.storage import sha256
 
 Predictions = dict[str, list[Record]]
 PastRecords = Mapping[str, Record]
@@ -72,10 +72,12 @@ class RunOptions(TypedDict, total=False):
         admin1_region: State or province of all images; needs a country.
         run_mode: ``multi_thread`` (default), ``multi_process`` or ``single_thread``.
         batch_size: Images that a network takes at once (default 8).
-        readers: Threads or processes that read images; None is as many as there are cores, at most 8.
+        readers: Threads or processes that read images; None is as many as there are cores, at most 8,
+            or more where images come over a network.
         progress_bars: Whether to show them (default False).
         profile: Where the seconds of each stage are added up.
-        predictions_json: File to write, which a later run goes on with; the default answers a dict.
+        predictions_json: File to write, on a disk or in a bucket, which a later run goes on with; the
+            default answers a dict.
         ignore_existing: Begins that file anew and keeps the old one as ``*.bak`` (default False).
         country_from_coordinates: Looks missing countries up, and corrects wrong ones (default False).
         exif_gps: Takes the position of images that have none from their EXIF (default False).
@@ -258,7 +260,7 @@ class SpeciesNet:
             self.fill(output, settings, detections, classifications, **run_options)
             return {"predictions": output.records}
         settings = self.run_settings(components, **choices)
-        with PredictionsFile(
+        with open_predictions(
             predictions_json, instances, settings, ignore_existing=ignore_existing
         ) as file:
             self.fill(file, settings, detections, classifications, **run_options)
@@ -482,16 +484,12 @@ class SpeciesNet:
 
 def _digest(path: str) -> str:
     """SHA-256 of a file; raises ``InputError``."""
-    digest = hashlib.sha256()
     try:
-        with Path(path).open("rb") as file:
-            while chunk := file.read(2**20):
-                digest.update(chunk)
+        return sha256(path)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); mend that, or give another file."
         ) from error
-    return digest.hexdigest()
 
 
 def _past_photos(

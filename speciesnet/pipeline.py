@@ -36,12 +36,15 @@ from speciesnet.images import PreprocessedImage, read_photograph, to_array
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.profile import Profile
 from speciesnet.records import Record
+from speciesnet.storage import scheme_of
 
 MAX_READERS = 8
+REMOTE_READERS = 32  # they wait for the network, and do not compute
 READ_AHEAD = 2  # images for each reader that are being read, or decoded and waiting ...
 READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but for a single one
 SHAPES_AHEAD = 2  # batches of images among which those of one shape are looked for
-ASSUMED_BYTES = 2**26  # of the first images, whose size is not known yet
+ASSUMED_BYTES = 2**26  # of the first images, whose size is not known yet ...
+ENOUGH_SEEN = 4  # ... until there are so many that it is
 
 Turn = AbstractContextManager[Any]  # entered by a network while it computes
 Progress = Callable[[str], None]  # called with the name of a stage for each image that leaves it
@@ -102,7 +105,8 @@ def run(
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
         batch_size: Images that a network takes at once, where batches pay.
-        readers: Threads or processes that read images; None is as many as there are cores, at most 8.
+        readers: Threads or processes that read images; None is as many as there are cores, at most 8,
+            but ``REMOTE_READERS`` threads where images come over a network.
         progress: Told of each image that leaves a stage.
         profile: Where the seconds of each stage are added up.
 
@@ -169,23 +173,28 @@ def _read(
             yield photo
             del photo  # or this frame holds the image until the next one is asked for
         return
-    workers = readers or min(_cores(), MAX_READERS)
+    if readers is None:
+        # Other iterables may be endless, or come slowly.
+        known = filepaths if isinstance(filepaths, Sequence) else ()
+        is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
+        readers = REMOTE_READERS if is_remote else min(_cores(), MAX_READERS)
     if run_mode == "multi_process":
         # Not a fork: the frameworks' threads do not survive one.
         executor: Executor = ProcessPoolExecutor(
-            workers,
+            readers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_end_with_parent,
         )
     else:
-        executor = ThreadPoolExecutor(workers, thread_name_prefix="read")
+        executor = ThreadPoolExecutor(readers, thread_name_prefix="read")
     paths = iter(filepaths)
     reading: deque[Future[Photo]] = deque()
     photo: Photo | None = None
     try:
-        ahead = workers * READ_AHEAD
+        ahead = readers * READ_AHEAD
         # How large images are is known once they are read; the largest of the last ones counts.
         sizes = deque([ASSUMED_BYTES], maxlen=ahead)
+        seen = 0
         while True:
             room = min(max(READ_AHEAD_BYTES // max(sizes), 1), ahead) - len(reading)
             for path in itertools.islice(paths, max(room, 0)):
@@ -198,6 +207,9 @@ def _read(
             photo = reading.popleft().result()
             if photo.nbytes:
                 sizes.append(photo.nbytes)
+                seen += 1
+                if seen == ENOUGH_SEEN and len(sizes) > seen:
+                    sizes.popleft()  # what was assumed
             profile.add("reading and decoding", photo.seconds)
     except BrokenProcessPool as error:
         raise InputError(

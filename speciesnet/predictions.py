@@ -27,7 +27,7 @@ import orjson
 from absl import logging
 from filelock import FileLock, Timeout
 
-from speciesnet import megadetector
+from speciesnet import megadetector, storage
 from speciesnet.constants import Components
 from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
@@ -40,9 +40,8 @@ FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
 LINES_LOOKED_AT = 3  # to tell whose layout a file has: the first one may be damaged
 
-_T = TypeVar("_T")
-
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
+_T = TypeVar("_T")
 
 
 def encode_record(record: Mapping[str, Any]) -> bytes:
@@ -115,7 +114,8 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
             yield from _read_foreign(path)
     except OSError as error:
         raise OutputError(
-            f"The predictions file {path} cannot be read: {error.strerror}."
+            f"The predictions file {path} cannot be read ({error.strerror}); mend that, or give another "
+            "file."
         ) from error
 
 
@@ -204,7 +204,7 @@ class RecordsByFile(Mapping[str, Record]):
     """The records of a predictions file by filepath, kept on disk: only offsets are in memory.
 
     Args:
-        path: A predictions file of any layout, or detections in the MegaDetector format.
+        path: A predictions file of any layout, or detections in the MegaDetector format; a path or URL.
         filepaths: Images that the file may name.
 
     Raises:
@@ -212,18 +212,21 @@ class RecordsByFile(Mapping[str, Record]):
     """
 
     def __init__(self, path: str | os.PathLike[str], filepaths: Iterable[str]) -> None:
-        path = Path(path)
+        path = os.fspath(path)
         known = dict.fromkeys(filepaths)
-        if not path.is_file():
-            raise OutputError(f"There is no file {path}; give one that an earlier step wrote.")
         try:
-            self._read(path, known)
+            with storage.local_file(path) as local:
+                if not local.is_file():
+                    raise OutputError(
+                        f"There is no file {path}; give one that an earlier step wrote."
+                    )
+                self._read(local, known, is_copy=storage.scheme_of(path) is not None)
         except OSError as error:
             raise OutputError(
                 f"{path} cannot be read ({error.strerror or error}); mend that, or give another file."
             ) from error
 
-    def _read(self, path: Path, known: Collection[str]) -> None:
+    def _read(self, path: Path, known: Collection[str], is_copy: bool) -> None:
         if not _has_own_layout(path):
             # Another program's layout has no lines to seek to: a copy of ours has.
             is_foreign = megadetector.is_megadetector_file(path)
@@ -232,6 +235,11 @@ class RecordsByFile(Mapping[str, Record]):
             )
             self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
             _write_lines(self._file, map(encode_record, records))
+            self._file.seek(0)
+        elif is_copy:  # which is about to go
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, self._file)
             self._file.seek(0)
         else:
             self._file = path.open("rb")
@@ -543,6 +551,21 @@ class PredictionsFile:
                 self._flush()
             if self._error:
                 raise _cannot_write(self.path, self._error)
+
+    def snapshot(self, target: Path) -> None:
+        """Copies the file as it is now, whole and valid.
+
+        Raises:
+            OSError: The copy cannot be written.
+        """
+        with self._mutex:
+            self._flush()
+            end = self._end
+        with self.path.open("rb") as file, target.open("wb") as copy:
+            while end and (piece := file.read(min(end, BUFFER_BYTES))):  # what is there stays so
+                copy.write(piece)
+                end -= len(piece)
+            copy.write(FOOTER)
 
     def _flush_now_and_then(self) -> None:
         while not self._closing.wait(FLUSH_SECONDS):

@@ -180,7 +180,8 @@ def test_other_hosts_are_refused(untouched: Server, host: str) -> None:
     [
         [item(6, "a.jpg", FOX)], [item(-1, "a.jpg", FOX)], [item("0", "a.jpg", FOX)],
         [item(True, "b.jpg", FOX)], [item(0.0, "a.jpg", FOX)], [item(None, "a.jpg", FOX)],
-        [item(0, "b.jpg", FOX)], [item(0, "other/a.jpg", FOX)], [item(0, None, FOX)], [item(0, ["a.jpg"], FOX)],
+        [item(0, "b.jpg", FOX)], [item(0, "other/a.jpg", FOX)], [item(0, None, FOX)],
+        [item(0, ["a.jpg"], FOX)],
         [item(0, "a.jpg", "red fox")], [item(0, "a.jpg", "u;;;;;;unicorn")], [item(0, "a.jpg", "")],
         [item(0, "a.jpg", [FOX])], [item(0, "a.jpg", {})], [item(0, "a.jpg", 1)], ["a.jpg"], [None],
         [item(0, "a.jpg", FOX), item(99, "b.jpg", FOX)],

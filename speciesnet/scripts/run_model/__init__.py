@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from absl import flags, logging
@@ -43,7 +42,8 @@ _TARGET_SPECIES_TXT = flags.DEFINE_string(
 _FOLDERS = flags.DEFINE_string(
     "folders",
     None,
-    "Folders, comma-separated, searched for images at any depth; demo is the package's own samples.",
+    "Folders, comma-separated, on a disk or in a bucket, searched for images at any depth; demo is the "
+    "package's own samples.",
 )
 _FOLDERS_TXT = flags.DEFINE_string("folders_txt", None, "Text file with one folder a line.")
 _FILEPATHS = flags.DEFINE_string("filepaths", None, "Images, comma-separated: paths or URLs.")
@@ -73,7 +73,8 @@ _EXIF_GPS = flags.DEFINE_bool(
 _PREDICTIONS_JSON = flags.DEFINE_string(
     "predictions_json",
     None,
-    "File to write. If it exists, its finished images are kept and the rest is done.",
+    "File to write, on a disk or in a bucket. If it exists, its finished images are kept and the rest is "
+    "done.",
 )
 _IGNORE_EXISTING = flags.DEFINE_bool(
     "ignore_existing", False, "Begin anew; an existing file is kept as *.bak."
@@ -126,7 +127,7 @@ _THREADS = flags.DEFINE_integer(
 _READERS = flags.DEFINE_integer(
     "readers",
     None,
-    "Threads or processes that read images; one a core without it, at most 8.",
+    "Threads or processes that read images; without it one a core, at most 8, or 32 threads for URLs.",
     lower_bound=1,
 )
 _PROFILE = flags.DEFINE_bool("profile", False, "Say in the end where the time went.")
@@ -200,13 +201,13 @@ def main() -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
     from speciesnet.instances import prepare_instances, resolve_locations
     from speciesnet.model import SpeciesNet
-    from speciesnet.predictions import PredictionsFile, check_output_path
     from speciesnet.profile import Profile
+    from speciesnet.remote_predictions import check_output, open_predictions
 
     components = _components()
     _check_flags(components)
-    path = Path(_PREDICTIONS_JSON.value or "")
-    check_output_path(path)
+    path = _PREDICTIONS_JSON.value or ""
+    check_output(path)
     instances = prepare_instances(
         instances_json=_INSTANCES_JSON.value,
         filepaths=_split(_FILEPATHS.value),
@@ -248,7 +249,7 @@ def main() -> None:
     )
     started = time.monotonic()
     profile = Profile()
-    output = PredictionsFile(path, instances, settings, ignore_existing=_IGNORE_EXISTING.value)
+    output = open_predictions(path, instances, settings, ignore_existing=_IGNORE_EXISTING.value)
     try:
         with output:
             earlier = output.tally.images
@@ -340,7 +341,7 @@ def _confirm_without_detections(model: SpeciesNet) -> None:
         raise InputError("Nothing was done; run --detector_only first and give --detections_json.")
 
 
-def _print_summary(tally: Tally, earlier: int, seconds: float, path: Path) -> None:
+def _print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None:
     done = tally.images - earlier
     lines = [f"{tally.images} images, {tally.failed} of them failed."]
     for label, count in tally.answers.most_common(TOP_ANSWERS):
