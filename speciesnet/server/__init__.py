@@ -1,0 +1,1 @@
+"""The model as a service: requests in, records out, over the stages of the command line."""

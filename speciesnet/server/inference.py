@@ -1,0 +1,171 @@
+"""A worker process: loads the model once, then answers batches of images."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Literal
+
+from absl import logging
+
+from speciesnet.engines import Precision
+from speciesnet.errors import SpeciesNetError
+from speciesnet.instances import Instance
+from speciesnet.pipeline import Photo
+from speciesnet.records import Record
+
+MAX_PIXELS = 65_000_000  # of an image: the largest of cameras and phones
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which model a worker runs, and how; see ``SpeciesNet``.
+
+    Attributes:
+        model: Its name.
+        geofence: Whether the geofence rules apply.
+        engine: What runs the networks.
+        precision: Of their numbers; ``auto`` is a lower one where a run has found it to be alike.
+        device: Where they run, or None for the best there is.
+        threads: Of the processor, or None for all cores.
+        batch_size: Images that a network takes at once.
+    """
+
+    model: str
+    geofence: bool = True
+    engine: str = "auto"
+    precision: Precision | Literal["auto"] = "auto"
+    device: str | None = None
+    threads: int | None = None
+    batch_size: int = 8
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The model is loaded.
+
+    Attributes:
+        engines: What runs it, in words.
+    """
+
+    engines: str
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """The model cannot be loaded.
+
+    Attributes:
+        sentence: Why.
+    """
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image to answer.
+
+    Attributes:
+        instance: As it was asked for.
+        path: Where to read it, or None for one that could not be had.
+    """
+
+    instance: Instance
+    path: str | None
+
+
+def work(connection: Connection, settings: ModelSettings) -> None:
+    """What a worker process does, until it is told to end or the other side is gone."""
+    # Both go to every process of a terminal or a service; the server says when a worker ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.WARNING)
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        networks = Networks(settings)
+    except SpeciesNetError as error:
+        connection.send(Unfit(str(error)))
+        return
+    except Exception as error:
+        logging.exception("The model cannot be loaded")
+        connection.send(Unfit(f"The model cannot be loaded ({type(error).__name__}: {error})."))
+        return
+    connection.send(Ready(networks.engines))
+    while True:
+        try:
+            tasks = connection.recv()
+        except (EOFError, OSError):  # the server is gone
+            return
+        if tasks is None:
+            return
+        connection.send(networks.predict(tasks))
+
+
+class Networks:
+    """A model that is loaded and warm.
+
+    Attributes:
+        engines: What runs it, in words.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        from PIL import Image
+
+        from speciesnet.instances import SAMPLE_IMAGES
+        from speciesnet.model import SpeciesNet
+
+        # Pillow refuses what has more than twice as many; the server's images are anyone's.
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+        model = SpeciesNet(
+            settings.model,
+            geofence=settings.geofence,
+            engine=settings.engine,
+            precision=settings.precision,
+            device=settings.device,
+            threads=settings.threads,
+        )
+        # One image settles the precision, and makes the first request as quick as the others.
+        model.predict(filepaths=[str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
+        self._detector, self._classifier = model.detector, model.classifier
+        self._ensemble = model.ensemble
+        self._batch_size = settings.batch_size
+        self.engines = (
+            f"detector: {self._detector.engine.name}; classifier: {self._classifier.engine.name}"
+        )
+
+    def predict(self, tasks: Sequence[Task]) -> list[Record]:
+        """A record for each task, in order; one that cannot be read has failures."""
+        from speciesnet.instances import resolve_locations
+
+        photos = self._photos(list(dict.fromkeys(t.path for t in tasks if t.path is not None)))
+        instances = resolve_locations([task.instance for task in tasks])
+        records = []
+        for task, instance in zip(tasks, instances, strict=True):
+            photo = photos.get(task.path) or Photo(instance.filepath)
+            records.append(
+                self._ensemble.combine_one(
+                    instance.filepath, photo.classifications, photo.detections, instance.location
+                )
+            )
+        return records
+
+    def _photos(self, paths: list[str]) -> dict[Any, Photo]:
+        from speciesnet import pipeline
+
+        options: dict[str, Any] = {
+            "detector": self._detector,
+            "classifier": self._classifier,
+            "batch_size": self._batch_size,
+        }
+        try:
+            return {photo.filepath: photo for photo in pipeline.run(paths, **options)}
+        except Exception:  # whatever it is, it must not take the images beside it along
+            if len(paths) == 1:
+                logging.exception("An image cannot be predicted")
+                return {}
+            return {key: photo for path in paths for key, photo in self._photos([path]).items()}

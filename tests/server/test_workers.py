@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import stand_in_workers
+
+from speciesnet.instances import Instance
+from speciesnet.records import Record
+from speciesnet.server.inference import Task
+from speciesnet.server.metrics import Meters
+from speciesnet.server.refusals import RefusedError
+from speciesnet.server.workers import Pool, Worker
+
+Test = Callable[[], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def pool_of(
+    *workers: Callable[..., None], timeout: float = 60, seconds: float = 0.0
+) -> AsyncIterator[Pool]:
+    arguments = [seconds] if seconds else []
+    starts = [functools.partial(Worker, worker, *arguments) for worker in workers]
+    pool = Pool(starts, batch_size=4, timeout=timeout, meters=Meters())
+    pool.start()
+    try:
+        await until(lambda: pool.failure is not None or pool.ready == len(workers))
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if holds():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("It did not come.")
+
+
+def tasks(*names: str) -> list[Task]:
+    return [Task(Instance(name), None) for name in names]
+
+
+async def ask(pool: Pool, *names: str) -> list[Record]:
+    return await pool.predict(tasks(*names))
+
+
+def test_what_waits_goes_together_and_comes_back_in_order() -> None:
+    async def run() -> None:
+        async with pool_of(stand_in_workers.echo, seconds=0.2) as pool:
+            names = [str(number) for number in range(9)]
+            records = await ask(pool, *names)
+            assert [record["filepath"] for record in records] == names
+            assert [record["batch"] for record in records] == [4] * 8 + [1]
+            answers = await asyncio.gather(*(ask(pool, name) for name in names))
+            assert [answer[0]["filepath"] for answer in answers] == names
+            assert max(answer[0]["batch"] for answer in answers) == 4
+
+    asyncio.run(run())
+
+
+def test_all_workers_work() -> None:
+    async def run() -> None:
+        async with pool_of(stand_in_workers.echo, stand_in_workers.echo, seconds=0.2) as pool:
+            records = await ask(pool, *"abcdefgh")
+            assert len({record["pid"] for record in records}) == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("fault", ["die", "hang"])
+def test_lost_worker_is_replaced_and_only_its_batch_is_refused(fault: str) -> None:
+    async def run() -> None:
+        async with pool_of(stand_in_workers.echo, timeout=2) as pool:
+            (before,) = await ask(pool, "a")
+            bad, good = await asyncio.gather(
+                ask(pool, "a", "b", fault, "c"), ask(pool, "d", "e"), return_exceptions=True
+            )
+            assert isinstance(bad, RefusedError)
+            assert (bad.status, bad.headers) == (503, {"Retry-After": "5"})
+            assert isinstance(good, list)
+            assert good[0]["pid"] != before["pid"]
+            assert pool.ready == 1
+
+    asyncio.run(run())
+
+
+def test_worker_that_dies_idle_costs_nobody_an_answer() -> None:
+    async def run() -> None:
+        async with pool_of(stand_in_workers.echo) as pool:
+            (before,) = await ask(pool, "a")
+            os.kill(before["pid"], getattr(signal, "SIGKILL", signal.SIGTERM))
+            await until(lambda: pool.ready == 0)
+            (after,) = await ask(pool, "b")
+            assert after["pid"] != before["pid"]
+
+    asyncio.run(run())
+
+
+def test_what_nobody_waits_for_any_more_is_not_done() -> None:
+    async def run() -> None:
+        async with pool_of(stand_in_workers.echo, seconds=0.3) as pool:
+            first = asyncio.ensure_future(ask(pool, "a"))
+            await asyncio.sleep(0.1)
+            second = asyncio.ensure_future(ask(pool, "hang"))
+            await asyncio.sleep(0.05)
+            second.cancel()
+            assert (await first)[0]["batch"] == 1
+            assert (await ask(pool, "b"))[0]["batch"] == 1
+            assert pool.waiting == 0
+
+    asyncio.run(run())
+
+
+def test_wait_is_expected_by_the_last_batches() -> None:
+    async def run() -> None:
+        async with pool_of(stand_in_workers.echo, seconds=0.4) as pool:
+            assert pool.expected_wait == 0
+            await ask(pool, "a")
+            asking = [asyncio.ensure_future(ask(pool, str(number))) for number in range(24)]
+            await asyncio.sleep(0.2)
+            assert pool.expected_wait > 4
+            await asyncio.gather(*asking)
+            assert pool.expected_wait == 0
+
+    asyncio.run(run())
+
+
+def test_model_that_cannot_be_loaded_is_told() -> None:
+    async def run() -> None:
+        async with pool_of(stand_in_workers.unfit) as pool:
+            assert pool.failure == "The model is broken."
+            assert not pool.has_been_ready
+        async with pool_of(stand_in_workers.stillborn, stand_in_workers.echo) as pool:
+            assert pool.failure is not None
+            assert "died" in pool.failure
+
+    asyncio.run(run())

@@ -1,0 +1,39 @@
+"""Worker processes without a model, for tests of what keeps workers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+from speciesnet.server.inference import Ready, Task, Unfit
+
+
+def echo(connection: Connection, seconds: float = 0.0) -> None:
+    """Answers with the size of the batch; a file called die or hang makes it do so."""
+    connection.send(Ready("stand-in"))
+    while True:
+        try:
+            tasks: Sequence[Task] | None = connection.recv()
+        except EOFError:
+            return
+        if tasks is None:
+            return
+        names = [task.instance.filepath for task in tasks]
+        if "die" in names:
+            os._exit(1)
+        if "hang" in names:
+            time.sleep(1000)
+        time.sleep(seconds)
+        connection.send(
+            [{"filepath": name, "batch": len(names), "pid": os.getpid()} for name in names]
+        )
+
+
+def unfit(connection: Connection) -> None:
+    connection.send(Unfit("The model is broken."))
+
+
+def stillborn(connection: Connection) -> None:
+    os._exit(1)
