@@ -215,7 +215,10 @@ function show(position) {
   const image = view.querySelector("img");
   if (image && address) {
     const large = new Image();
-    large.onload = () => { if (image.isConnected) image.src = large.src; };
+    large.onload = () => {
+      const isWanted = image.isConnected && !stage.classList.contains("zoomed"); // or it is larger by now
+      if (isWanted) image.src = large.src;
+    };
     large.src = address;
   }
   stage.classList.remove("zoomed");
