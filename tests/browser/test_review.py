@@ -316,7 +316,7 @@ def test_what_is_said_to_a_killed_server_is_kept_and_saved(
     press(other, "ArrowRight", "ArrowRight", "ArrowRight", "Enter")
     saved = page.locator("#saved")
     expect(saved).to_have_text("No connection; not saved yet: 2. Trying again…")
-    assert page.evaluate("JSON.parse(localStorage.getItem(WAITING)).length") == 3
+    assert len(page.evaluate("load()")) == 3
     server.start()
     for tab in (page, other):
         expect(tab.locator("#saved")).to_have_text("All saved")
@@ -327,7 +327,7 @@ def test_what_is_said_to_a_killed_server_is_kept_and_saved(
         ("c.jpg", BLANK),
         ("d.jpg", DEER),
     ]
-    assert page.evaluate("localStorage.getItem(WAITING)") == "[]"
+    assert page.evaluate("load()") == []
     page.reload()
     expect(page.locator(".mark.said")).to_have_count(4)
 
@@ -373,13 +373,13 @@ def test_one_answer_that_is_refused_takes_no_other_with_it(
     page = new_page(server.address, expected=("400",))
     page.evaluate(
         "waiting = [0, 1, 2].map((i) => ({ position: i, path: i === 1 ? 'x' : pathOf(pictures[i]), "
-        "label: SURVEY.labels[pictures[i].label].text, id: `${i}` })); keep(); send()"
+        "label: SURVEY.labels[pictures[i].label].text, id: `${i}` })); keep(waiting); send()"
     )
     server.wait_for(("a.jpg", FOX), ("c.jpg", BLANK))
     open_first(page)
     saved = page.locator("#saved")
     expect(saved).to_have_text("Not saved: the predictions have changed; load the page again")
-    assert page.evaluate("localStorage.getItem(WAITING)") == "[]"
+    assert page.evaluate("load()") == []
 
 
 def test_check_page_gets_shorter(server: Server, new_page: NewPage) -> None:

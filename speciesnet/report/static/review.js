@@ -18,7 +18,7 @@ const confirmButton = document.getElementById("confirm");
 let waiting = load(); // what the server does not have yet, in order
 let most = MAX_BATCH; // of them in one request
 let isSending = false;
-let canKeep = false; // whether this browser keeps what waits
+let canKeep = true; // whether this browser keeps what waits
 let saves = 0; // requests that the server has carried out
 let problem = "";
 let refused = false; // whether the problem is of an answer that no longer waits
@@ -33,24 +33,37 @@ const NUMBERS = new Map(SURVEY.labels.map((label, number) => [label.text, number
 
 // --- What was said, kept until it is saved ---------------------------------------------------
 
+// Each answer has an entry of its own: other tabs write at the same time.
+function entryOf(item) {
+  return `${WAITING} ${item.id}`;
+}
+
+/** What waits in this browser, of all tabs, in the order in which it was said. */
 function load() {
   try {
-    return JSON.parse(localStorage.getItem(WAITING)) ?? [];
+    const entries = Object.keys(localStorage).filter((key) => key.startsWith(`${WAITING} `));
+    const items = entries.map((key) => JSON.parse(localStorage.getItem(key))).filter(Boolean);
+    return items.sort((a, b) => a.at - b.at || a.count - b.count);
   } catch {
     return [];
   }
 }
 
-/** Writes down what waits, beside what waits in other tabs; `done` waits no longer. */
-function keep(done = []) {
-  const own = new Set([...waiting, ...done].map((item) => item.id));
+/** Writes down what is said; false where this browser keeps nothing, and it is in this tab only. */
+function keep(items) {
   try {
-    const others = load().filter((item) => !own.has(item.id));
-    localStorage.setItem(WAITING, JSON.stringify([...others, ...waiting]));
-    canKeep = true;
+    for (const item of items) localStorage.setItem(entryOf(item), JSON.stringify(item));
+    return true;
   } catch {
-    canKeep = false; // it is still in this tab
+    return false;
   }
+}
+
+function forget(items) {
+  for (const item of items) localStorage.removeItem(entryOf(item));
+}
+
+function tell() {
   const count = waiting.length;
   saved.textContent = problem || (count ? `Not saved yet: ${count}` : "All saved");
   saved.className = problem ? "problem" : count ? "waiting" : "";
@@ -58,26 +71,28 @@ function keep(done = []) {
 
 /** Says what pictures show, by pairs of picture and label; -1 takes back. */
 function say(changes) {
-  for (const [picture, label] of changes) {
+  const at = Date.now();
+  const items = changes.map(([picture, label], count) => {
     picture.said = label;
     const text = label < 0 ? null : SURVEY.labels[label].text;
-    const id = `${Date.now()}-${Math.random()}`;
-    waiting.push({ position: picture.position, path: pathOf(picture), label: text, id });
-  }
+    const id = `${at}-${Math.random()}`;
+    return { position: picture.position, path: pathOf(picture), label: text, id, at, count };
+  });
+  canKeep = keep(items);
+  waiting.push(...items);
   problem = "";
   refused = false;
-  keep();
+  tell();
   send();
 }
 
 async function send() {
   if (isSending) return;
   // What another tab has saved meanwhile is not said once more: something later may have been.
-  const unsaved = new Set(load().map((item) => item.id));
-  if (canKeep) waiting = waiting.filter((item) => unsaved.has(item.id));
+  if (canKeep) waiting = waiting.filter((item) => localStorage.getItem(entryOf(item)) !== null);
   if (!waiting.length) {
     if (!refused) problem = "";
-    keep();
+    tell();
     return;
   }
   isSending = true;
@@ -112,7 +127,8 @@ async function send() {
   isSending = false;
   waiting = waiting.slice(done.length);
   if (!waiting.length) most = MAX_BATCH;
-  keep(done);
+  if (canKeep) forget(done);
+  tell();
   if (waiting.length) setTimeout(send, isSoon ? 0 : RETRY_MS);
 }
 
@@ -353,7 +369,7 @@ addEventListener("beforeunload", (event) => {
   if (waiting.length) event.preventDefault();
 });
 
-keep();
+tell();
 send();
 hearNews();
 setInterval(hearNews, NEWS_MS);
