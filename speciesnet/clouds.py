@@ -257,10 +257,15 @@ class _S3:
             except ClientError as error:
                 if _status_and_code(error)[0] == 404:
                     return None
-                # An answer to HEAD has no body that tells why: this one has.
+            # An answer to HEAD has no body that tells why: this one has.
+            try:
                 answer = self._client.get_object(Bucket=bucket, Key=key)
-                answer["Body"].close()
-                return self._version(answer)
+            except ClientError as error:
+                if _status_and_code(error)[1] == "NoSuchKey":  # the cloud is in order again
+                    return None
+                raise
+            answer["Body"].close()
+            return self._version(answer)
 
     def write(
         self, bucket: str, key: str, source: BinaryIO, size: int, replaces: str | None, note: str

@@ -16,7 +16,7 @@ import pytest
 from buckets import EXPIRED, FORBIDDEN, Bucket
 from faults import Answer, Drop
 
-from speciesnet import clouds, remote_predictions
+from speciesnet import clouds, remote_predictions, storage
 from speciesnet.clouds import CredentialsError
 from speciesnet.downloads import cache_folder
 from speciesnet.errors import OutputError
@@ -305,6 +305,13 @@ def test_the_last_upload_waits_for_a_bucket_that_fails(bucket: Bucket) -> None:
         failing_until[0] = time.monotonic() + 2.0
         bucket.proxy.plan = lambda *_: Answer(503) if time.monotonic() < failing_until[0] else None
     assert len(names_in(bucket)) == 20
+
+
+def test_a_bucket_that_recovers_between_two_questions_holds_nothing(bucket: Bucket) -> None:
+    if bucket.scheme != "s3":
+        pytest.skip("only S3 is asked twice")
+    bucket.proxy.always(Answer(503), "HEAD")
+    assert storage.version_of(bucket.url(KEY)) is None
 
 
 def test_a_bucket_that_stays_away_costs_no_records(
