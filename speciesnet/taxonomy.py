@@ -42,6 +42,11 @@ class Label(NamedTuple):
         return next((name.capitalize() for name in ranks if name), "")
 
     @property
+    def name(self) -> str:
+        """What people call it: the common name, or else the scientific one."""
+        return self.common_name or self.scientific_name
+
+    @property
     def rank(self) -> str:
         """The level of that name, or "" where there is none."""
         if self.genus and self.species:

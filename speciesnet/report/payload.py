@@ -19,6 +19,7 @@ Mode = Literal["report", "review"]
 
 CHUNK = 5000  # pictures in one script; the first one is all that a page waits for
 CATEGORIES = tuple(COLOURS)
+_KINDS = {kind: number for number, kind in enumerate(CATEGORIES)}
 # The columns of a picture's row, as ``static/survey.js`` names them.
 FIELDS = (
     "file", "camera", "category", "label", "score", "source", "taken", "sequence", "together",
@@ -155,11 +156,10 @@ class Payload:
     def _row(self, picture: Picture, shown: Shown) -> list[Any]:
         sequence = self._survey.sequences[picture.sequence]
         together, together_score, _ = sequence.answer or (None, 0.0, None)
-        kinds = {kind: number for number, kind in enumerate(CATEGORIES)}
         return [
             picture.filepath.replace("\\", "/").rpartition("/")[2],
             self._cameras.of(picture.camera),
-            kinds[predicted_category(picture)],
+            _KINDS[predicted_category(picture)],
             self.labels.of(picture.label),
             round(picture.score, 4),
             self._sources.of(picture.source),
@@ -172,7 +172,7 @@ class Payload:
                 for name in checks_of_prediction(picture, self._survey)
             ),
             [
-                [kinds[box.kind], *(round(value, 4) for value in box[1:])]
+                [_KINDS[box.kind], *(round(value, 4) for value in box[1:])]
                 for box in picture.boxes or ()
             ],
             [[self.labels.of(label), round(score, 4)] for label, score in picture.classes],
@@ -191,14 +191,13 @@ def label_key(label: str) -> str:
 
 def _label(label: str) -> dict[str, str]:
     parts = split_label(label)
-    common = parts.common_name or parts.scientific_name
-    scientific = parts.scientific_name if parts.scientific_name != common.capitalize() else ""
+    scientific = parts.scientific_name
     taxa = [part for part in (parts.class_, parts.order, parts.family) if part]
     return {
         "text": label,
         "key": label_key(label),
-        "name": common,
-        "scientific": scientific,
+        "name": parts.name,
+        "scientific": scientific if scientific != parts.name.capitalize() else "",
         "taxa": ", ".join(part.capitalize() for part in taxa),
         "category": category_of(label),
     }

@@ -65,8 +65,7 @@ class Species:
     @property
     def name(self) -> str:
         """The common name, or the scientific one."""
-        parts = split_label(self.label)
-        return parts.common_name or parts.scientific_name or self.label
+        return split_label(self.label).name or self.label
 
     @property
     def scientific(self) -> str:
@@ -447,22 +446,17 @@ def _agreement(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
             by_label[picture.label].append(picture.correction.label)
     return [
         {
-            "name": _name(label),
+            "name": split_label(label).name,
             "reviewed": len(said),
             "confirmed": said.count(label),
             "instead": ", ".join(
-                f"{_name(other)} {count:,}"
+                f"{split_label(other).name} {count:,}"
                 for other, count in Counter(said).most_common(6)
                 if other != label
             ),
         }
         for label, said in sorted(by_label.items(), key=lambda item: -len(item[1]))
     ]
-
-
-def _name(label: str) -> str:
-    parts = split_label(label)
-    return parts.common_name or parts.scientific_name
 
 
 def _url_of_folder(folder: Path, out: Path) -> str:
