@@ -78,7 +78,8 @@ _KOSOVO = {"XKX": "XK"}
 
 
 @cache
-def _alpha2_by_alpha3() -> dict[str, str]:
+def country_codes() -> dict[str, str]:
+    """The ISO 3166-1 codes of all countries, alpha-2 by alpha-3, and Kosovo's."""
     import pycountry
 
     return {c.alpha_3: c.alpha_2 for c in pycountry.countries} | _KOSOVO
@@ -91,7 +92,7 @@ def check_country(country: str, where: str) -> None:
         country: The code.
         where: What the message calls it, such as "--country".
     """
-    if country not in _alpha2_by_alpha3():
+    if country not in country_codes():
         raise InputError(
             f"{where} {country!r} is no ISO 3166-1 alpha-3 country code{_country_hint(country)}."
         )
@@ -106,7 +107,7 @@ def _country_hint(text: str) -> str:
         return f"; did you mean {pycountry.countries.lookup(text).alpha_3}?".rstrip("?")
     except LookupError:
         pass
-    close = difflib.get_close_matches(text.upper(), _alpha2_by_alpha3(), n=1)
+    close = difflib.get_close_matches(text.upper(), country_codes(), n=1)
     return f"; did you mean {close[0]}" if close else "; codes look like USA, KEN or GBR"
 
 
@@ -133,7 +134,7 @@ def nearest_places(coordinates: Sequence[Coordinates]) -> list[tuple[str, str | 
     """The country (ISO alpha-3) and the US region (or None) of the place nearest to each point."""
     if not coordinates:
         return []
-    alpha3 = {two: three for three, two in _alpha2_by_alpha3().items()}
+    alpha3 = {two: three for three, two in country_codes().items()}
     places = []
     for place in _geocoder().query(list(coordinates)):
         code = place["cc"]

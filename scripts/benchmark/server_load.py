@@ -1,16 +1,12 @@
 """Steady load on a server: throughput, how long answers take, their codes, and memory before and after.
 
-python scripts/benchmark/server_load.py --model PACKAGE --images FOLDER --connections 200 --seconds 60
+PYTHONPATH=scripts python scripts/benchmark/server_load.py --images FOLDER --connections 200 --seconds 60
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
 import multiprocessing
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,43 +15,29 @@ from typing import Any
 
 import numpy as np
 
-BOUNDARY = "----load"
+from benchmark.server_client import Client, form_of, served
+
 WARM_UP = 10  # seconds, before memory is looked at the first time
-
-
-def body_of(path: Path) -> bytes:
-    """A form with one photograph."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"'
-    return f"{head}\r\n\r\n".encode() + path.read_bytes() + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def ask_on_and_on(port: int, bodies: list[bytes], until: float, answers: list[Any]) -> None:
     """One connection, one request after the other."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    number, retry = 0, 0.0
+    client, number = Client(port), 0
     while time.monotonic() < until:
         started = time.perf_counter()
-        try:
-            connection.request("POST", "/predict", bodies[number % len(bodies)], headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            status: Any = answer.status
-            retry = float(answer.getheader("Retry-After", "0"))
-            if status == 200 and "prediction" not in json.loads(content)["predictions"][0]:
-                status = "200 with failures"
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            status = type(error).__name__
+        answer = client.upload(bodies[number % len(bodies)])
+        status: Any = answer.status or answer.error
+        if status == 200 and "prediction" not in answer.records[0]:
+            status = "200 with failures"
         answers.append((status, time.perf_counter() - started))
         if status == 503:
-            time.sleep(retry)
+            time.sleep(answer.retry)
         number += 1
 
 
 def client(port: int, paths: list[Path], connections: int, seconds: float, results: Any) -> None:
     """Many connections, in a process of its own."""
-    bodies = [body_of(path) for path in paths]
+    bodies = [form_of((path.name, path.read_bytes())) for path in paths]
     answers: list[Any] = []
     until = time.monotonic() + seconds
     threads = [
@@ -82,20 +64,6 @@ def run_client(*arguments: Any) -> list[Any]:
     return answers
 
 
-def memory(root: int) -> dict[str, float]:
-    """MiB of the server and of its workers, by process."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            status = (folder / "status").read_text()
-        except OSError:
-            continue
-        if (int(folder.name) == root or parent == root) and "VmRSS" in status:
-            found[folder.name] = int(status.split("VmRSS:")[1].split()[0]) / 1024
-    return found
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -106,21 +74,13 @@ def main() -> None:
     parser.add_argument("flags", nargs="*", help="of run_server, after --")
     options = parser.parse_args()
     paths = sorted(options.images.glob("*.jpg"))
-    command = [sys.executable, "-m", "speciesnet.scripts.run_server", "--port", "0"]
-    command += ["--model", options.model, *options.flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline().split("/, ")[0].rpartition(":")[2])
-        while {status for status, _ in run_client(port, paths, 1, 0.1)} != {200}:
-            time.sleep(1)
-        run_client(port, paths, options.connections, WARM_UP)
-        before = memory(server.pid)
+    with served(options.model, options.flags) as server:
+        run_client(server.port, paths, options.connections, WARM_UP)
+        before = server.memory
         started = time.perf_counter()
-        answers = run_client(port, paths, options.connections, options.seconds)
+        answers = run_client(server.port, paths, options.connections, options.seconds)
         seconds = time.perf_counter() - started
-        after = memory(server.pid)
-        server.terminate()
-        server.wait()
+        after = server.memory
     took = np.array([s for status, s in answers if status == 200])
     print(f"{options.connections} connections, {seconds:.0f} s, {len(paths)} photographs in turn")
     print(f"answers: {dict(Counter(status for status, _ in answers))}")
@@ -132,7 +92,7 @@ def main() -> None:
     )
     for pid, mib in before.items():
         print(f"process {pid}: {mib:.0f} MiB before, {after.get(pid, 0):.0f} MiB after")
-    print(f"exit code {server.returncode}")
+    print(f"exit code {server.process.returncode}")
 
 
 if __name__ == "__main__":

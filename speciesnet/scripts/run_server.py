@@ -175,7 +175,7 @@ def main() -> None:
         )
         api_path = _API_PATH.value
         gate = Gate(
-            make_app(service, api_path),
+            make_app(service, api_path, wants_key=keys is not None),
             meters,
             (*PATHS, api_path),
             keys=keys,

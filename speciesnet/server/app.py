@@ -33,13 +33,15 @@ _SENTENCES = {
 }
 
 
-def make_app(service: Service, api_path: str) -> FastAPI:
+def make_app(service: Service, api_path: str, *, wants_key: bool = False) -> FastAPI:
     """The application of a server.
 
     Args:
         service: What it does.
         api_path: Where predictions are asked for.
+        wants_key: Whether its document says that requests must bring a key.
     """
+    keys = openapi.KEYS if wants_key else ()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -67,7 +69,10 @@ def make_app(service: Service, api_path: str) -> FastAPI:
     async def unknown(_: Request, error: HTTPException) -> Response:
         sentence = _SENTENCES.get(error.status_code, HTTPStatus(error.status_code).phrase)
         content = {"error": sentence.format(path=api_path)}
-        return JSONResponse(content, error.status_code, error.headers)
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"  # by the gate
+        return JSONResponse(content, error.status_code, headers)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, error: ClientDisconnect) -> Response:
@@ -77,7 +82,9 @@ def make_app(service: Service, api_path: str) -> FastAPI:
     async def failed(_: Request, error: Exception) -> Response:
         return JSONResponse({"error": "Something is wrong in this server; see its log."}, 500)
 
-    @app.post(api_path, **openapi.predict(service.extra_fields))
+    @app.post(
+        api_path, **openapi.predict(service.extra_fields, service.limits.images), dependencies=keys
+    )
     async def predict(request: Request) -> Response:
         records = await service.predict(request)
         return Response(orjson.dumps({"predictions": records}), media_type="application/json")
@@ -93,7 +100,7 @@ def make_app(service: Service, api_path: str) -> FastAPI:
             raise RefusedError(503, "A worker is being replaced; come back later.")
         return JSONResponse({"status": "ready"})
 
-    @app.get("/metrics", **openapi.METRICS)
+    @app.get("/metrics", **openapi.METRICS, dependencies=keys)
     async def metrics() -> Response:
         return Response(service.meters.text(), media_type="text/plain; version=0.0.4")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -12,12 +12,14 @@ from typing import Any, Literal
 from absl import logging
 
 from speciesnet.engines import Precision
-from speciesnet.errors import SpeciesNetError
+from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.instances import Instance
 from speciesnet.pipeline import Photo
 from speciesnet.records import Record
+from speciesnet.server.memory import return_large_blocks
 
 MAX_PIXELS = 65_000_000  # of an image: the largest of cameras and phones
+TOGETHER_PIXELS = 100_000_000  # of images in memory at once, if more than one: eight of 12 million
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def work(connection: Connection, settings: ModelSettings) -> None:
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)
     warnings.filterwarnings("ignore", module="PIL")
+    return_large_blocks()
     try:
         networks = Networks(settings)
     except SpeciesNetError as error:
@@ -142,7 +145,9 @@ class Networks:
         """A record for each task, in order; one that cannot be read has failures."""
         from speciesnet.instances import resolve_locations
 
-        photos = self._photos(list(dict.fromkeys(t.path for t in tasks if t.path is not None)))
+        photos: dict[Any, Photo] = {}
+        for paths in together(list(dict.fromkeys(t.path for t in tasks if t.path is not None))):
+            photos |= self._photos(paths)
         instances = resolve_locations([task.instance for task in tasks])
         records = []
         for task, instance in zip(tasks, instances, strict=True):
@@ -169,3 +174,31 @@ class Networks:
                 logging.exception("An image cannot be predicted")
                 return {}
             return {key: photo for path in paths for key, photo in self._photos([path]).items()}
+
+
+def together(paths: Sequence[str]) -> Iterator[list[str]]:
+    """Images in groups that may be in memory at the same time, in order; see ``TOGETHER_PIXELS``."""
+    group: list[str] = []
+    pixels = 0
+    for path in paths:
+        more = _pixels(path)
+        if group and pixels + more > TOGETHER_PIXELS:
+            yield group
+            group, pixels = [], 0
+        group.append(path)
+        pixels += more
+    if group:
+        yield group
+
+
+def _pixels(path: str) -> int:
+    from speciesnet.images import opened
+    from speciesnet.storage import scheme_of
+
+    if scheme_of(path) is not None:  # in a bucket of our own: to look would be to download it
+        return TOGETHER_PIXELS // 8
+    try:
+        with opened(path) as image:
+            return image.width * image.height
+    except ImageError:  # which is found again when it is read
+        return 0

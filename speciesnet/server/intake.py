@@ -166,7 +166,7 @@ class Intake:
         where = f'The "image" of instance {number}'
         if not isinstance(text, str):
             raise RefusedError(400, f"{where} is no text; it must be the file in base64.")
-        if text.startswith("data:"):
+        if text.startswith("data:") and "," in text:
             text = text.partition(",")[2]
         self._limits.check_image(len(text) * 3 // 4 - 2, where)
         try:

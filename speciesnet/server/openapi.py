@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fastapi import Security
+from fastapi.responses import PlainTextResponse
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from speciesnet import geolocation
+from speciesnet.server.intake import MAX_TEXT
+
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -22,20 +29,14 @@ _REASONS = {
     504: "There was no answer in time.",
 }
 _FOX = "4b4a2d93-6d2b-4b4f-9b5e-6a6a2c0b8a11;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-_PLACE = {
-    "country": {
-        "type": "string",
-        "description": "ISO 3166-1 alpha-3 code.",
-        "examples": ["KEN"],
-    },
-    "admin1_region": {
-        "type": "string",
-        "description": "State, for the USA its two letters.",
-        "examples": ["CA"],
-    },
+_LOCATION = {  # in a record
+    "country": {"type": "string", "description": "ISO 3166-1 alpha-3 code."},
+    "admin1_region": {"type": "string", "description": "State, for the USA its two letters."},
     "latitude": {"type": "number", "minimum": -90, "maximum": 90, "description": "Degrees."},
     "longitude": {"type": "number", "minimum": -180, "maximum": 180, "description": "Degrees."},
 }
+# As a file in base64, or the address that browsers make of it.
+_BASE64 = "^(data:[^,]*,)?([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _RECORD = {
     "type": "object",
     "required": ["filepath", "model_version"],
@@ -45,7 +46,7 @@ _RECORD = {
             "type": "array",
             "items": {"enum": ["CLASSIFIER", "DETECTOR", "GEOLOCATION"]},
         },
-        **_PLACE,
+        **_LOCATION,
         "classifications": {
             "type": "object",
             "properties": {
@@ -100,11 +101,34 @@ def _error(status: int) -> dict[str, Any]:
     return {"description": _REASONS[status], "content": {"application/json": content}}
 
 
-def predict(extra_fields: Sequence[str]) -> dict[str, Any]:
+def _place(*, or_null: bool) -> dict[str, Any]:
+    """Where an image was taken, in a request; what is empty is as if it were not there."""
+    countries = sorted(geolocation.country_codes())
+    nothing = [None] if or_null else []
+    kinds = {kind: [kind, "null"] if or_null else kind for kind in ("string", "number")}
+    return {
+        "country": _LOCATION["country"]
+        | {"type": kinds["string"], "enum": [*countries, "", *nothing], "examples": ["KEN"]},
+        "admin1_region": _LOCATION["admin1_region"]
+        | {"maxLength": MAX_TEXT, "type": kinds["string"], "examples": ["CA"]},
+        **{name: _LOCATION[name] | {"type": kinds["number"]} for name in ("latitude", "longitude")},
+    }
+
+
+_STATES = {  # the USA's are known, and others' are taken as they are
+    "if": {"required": ["country"], "properties": {"country": {"const": geolocation.USA}}},
+    "then": {
+        "properties": {"admin1_region": {"enum": [*sorted(geolocation.US_REGIONS), "", None]}}
+    },
+}
+
+
+def predict(extra_fields: Sequence[str], max_images: int) -> dict[str, Any]:
     """Of the path where predictions are asked for.
 
     Args:
         extra_fields: Fields of an instance that are carried over.
+        max_images: In one request.
     """
     extras = {name: {"description": "Carried over into the record."} for name in extra_fields}
     instance = {
@@ -114,18 +138,22 @@ def predict(extra_fields: Sequence[str]) -> dict[str, Any]:
             "filepath": {
                 "type": "string",
                 "minLength": 1,
+                "maxLength": MAX_TEXT,
                 "description": "A path or address that the server may read, or the name of image.",
             },
-            "image": {"type": "string", "description": "The file itself, in base64."},
-            **_PLACE,
+            "image": {
+                "type": ["string", "null"],
+                "pattern": _BASE64,
+                "description": "The file itself, in base64.",
+            },
+            **_place(or_null=True),
             **extras,
         },
+        **_STATES,
     }
     examples = {
         "an image in the request": {
-            "value": {
-                "instances": [{"filepath": "fox.jpg", "country": "GBR", "image": "/9j/4A..."}]
-            }
+            "value": {"instances": [{"filepath": "fox.jpg", "country": "GBR", "image": "/9j/4AAQ"}]}
         },
         "files on the server": {
             "value": {"instances": [{"filepath": "/photographs/1.jpg", "country": "KEN"}]}
@@ -135,16 +163,28 @@ def predict(extra_fields: Sequence[str]) -> dict[str, Any]:
         "schema": {
             "type": "object",
             "required": ["instances"],
-            "properties": {"instances": {"type": "array", "minItems": 1, "items": instance}},
+            "properties": {
+                "instances": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": max_images,
+                    "items": instance,
+                }
+            },
         },
         "examples": examples,
     }
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    files = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": max_images,
+        "items": {"type": "string", "format": "binary"},
+    }
     form = {
         "schema": {
             "type": "object",
             "required": ["files"],
-            "properties": {"files": files, **_PLACE, **extras},
+            "properties": {"files": files, **_place(or_null=False), **extras},
         }
     }
     schema = {
@@ -167,12 +207,26 @@ def predict(extra_fields: Sequence[str]) -> dict[str, Any]:
     }
 
 
-HEALTH: dict[str, Any] = {"summary": "Whether the server is alive."}
+def _status(word: str) -> dict[str, Any]:
+    schema = {"type": "object", "required": ["status"], "properties": {"status": {"const": word}}}
+    return {"description": "It is.", "content": {"application/json": {"schema": schema}}}
+
+
+HEALTH: dict[str, Any] = {
+    "summary": "Whether the server is alive.",
+    "responses": {200: _status("alive"), 403: _error(403)},
+}
 READY: dict[str, Any] = {
     "summary": "Whether the model is loaded and requests are taken.",
-    "responses": {503: _error(503)},
+    "responses": {200: _status("ready"), 403: _error(403), 503: _error(503)},
 }
 METRICS: dict[str, Any] = {
     "summary": "Counts for Prometheus.",
-    "responses": {200: {"description": "Text.", "content": {"text/plain": {}}}, 401: _error(401)},
+    "response_class": PlainTextResponse,
+    "responses": {200: {"description": "Text."}, 401: _error(401), 403: _error(403)},
 }
+# These only say what the gate wants.
+KEYS = (
+    Security(HTTPBearer(scheme_name="bearer", auto_error=False)),
+    Security(APIKeyHeader(name="X-API-Key", scheme_name="key", auto_error=False)),
+)

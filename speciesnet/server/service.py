@@ -45,6 +45,7 @@ class Service:
     Attributes:
         draining: Whether it only finishes what it has.
         extra_fields: As given.
+        limits: As given.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Service:
         self.pool = pool
         self.meters = meters
         self.timeout = timeout
-        self._limits = limits
+        self.limits = limits
         self._backlog = backlog
         self._folders = folders or Folders()
         self._hosts = hosts or Hosts()
@@ -171,7 +172,7 @@ class Service:
             return await loop.run_in_executor(self._fetching, self._local, path)
         if self._hosts.is_cloud(path):
             return path
-        to, limit = files.new(), self._limits.image_bytes
+        to, limit = files.new(), self.limits.image_bytes
         try:
             await loop.run_in_executor(
                 self._fetching, self._fetcher.fetch, path, to, limit, deadline
@@ -183,7 +184,7 @@ class Service:
     def _local(self, path: str) -> str | None:
         found: Path = self._folders.find(path)
         try:
-            small = found.is_file() and found.stat().st_size <= self._limits.image_bytes
+            small = found.is_file() and found.stat().st_size <= self.limits.image_bytes
         except OSError:
             return None
         return str(found) if small else None

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from speciesnet.errors import InputError
 from speciesnet.server.gate import Gate
+from speciesnet.server.memory import return_large_blocks
 from speciesnet.server.refusals import RETRY_SECONDS
 from speciesnet.server.service import Service
 
@@ -172,4 +173,5 @@ def serve(gate: Gate, service: Service, listener: socket.socket) -> None:
         "h11_max_incomplete_event_size": HEADER_BYTES,
         "timeout_graceful_shutdown": LAST_SECONDS,
     }
+    return_large_blocks()
     Server(uvicorn.Config(gate, **options), gate, service).run(sockets=[listener])

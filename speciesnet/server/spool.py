@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock
+
 from speciesnet.server.refusals import busy
+
+PREFIX = "speciesnet-server-"
+LOCK = "in-use"  # in each folder, held by its process as long as that lives
+TOO_YOUNG = 60  # seconds, in which the process that made a folder may not have locked it yet
 
 
 class Spool:
@@ -21,16 +30,15 @@ class Spool:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="speciesnet-server-", ignore_cleanup_errors=True
-        )
+        remove_leftovers()
+        self._folder, self._held = _locked_folder()
         self.used = 0
         self._lock = threading.Lock()
 
     @contextmanager
     def request(self) -> Iterator[RequestFiles]:
         """A place for the files of one request, which are gone after it."""
-        files = RequestFiles(self, Path(tempfile.mkdtemp(dir=self._folder.name)))
+        files = RequestFiles(self, self._new_folder())
         try:
             yield files
         finally:
@@ -45,9 +53,51 @@ class Spool:
                 raise busy("Too much is being sent to this server at once; come back later.")
             self.used += size
 
+    def _new_folder(self) -> Path:
+        try:
+            return Path(tempfile.mkdtemp(dir=self._folder))
+        except FileNotFoundError:  # systems tidy up folders of temporary files that rest for days
+            with self._lock:
+                if not self._folder.is_dir():
+                    self._held.release()
+                    self._folder, self._held = _locked_folder()
+            return Path(tempfile.mkdtemp(dir=self._folder))
+
     def close(self) -> None:
         """Takes the folder away."""
-        self._folder.cleanup()
+        self._held.release()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _locked_folder() -> tuple[Path, FileLock]:
+    """A folder that only this user can look into, and the lock that tells others it is in use."""
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
+    with suppress(OSError, NotImplementedError):  # no disk has to know locks
+        lock.acquire()
+    return folder, lock
+
+
+def remove_leftovers() -> None:
+    """Takes away what servers left behind that were killed.
+
+    Only folders of this user that no process holds the lock of, which ends with the process however
+    that ends; a folder without one is left alone.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            if _is_own(folder) and time.time() - (folder / LOCK).lstat().st_mtime > TOO_YOUNG:
+                with FileLock(folder / LOCK, timeout=0):
+                    pass  # nobody holds it
+                shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, NotImplementedError):  # in use, or without a lock
+            continue
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether it is a real folder of this user: in a shared place, anyone can put a link."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
 
 
 class RequestFiles:

@@ -132,6 +132,19 @@ def test_probes_and_numbers(server: Server) -> None:
     assert server.metric("speciesnet_spool_bytes") == 0
 
 
+def test_head_is_answered_as_get_without_a_body(server: Server) -> None:
+    for path in ("/", "/health", "/ready", "/metrics", "/openapi.json", "/static/site.css"):
+        head, get = server.ask(path, method="HEAD"), server.ask(path)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
+        if path != "/metrics":  # its numbers have moved on
+            assert int(head.headers["content-length"]) == len(get.body)
+    for path, status in (("/nothing", 404), ("/predict", 405)):
+        answer = server.ask(path, method="HEAD")
+        assert (answer.status, answer.body) == (status, b"")
+    assert server.ask("/health", method="PUT").headers["allow"] == "GET, HEAD"
+
+
 def test_answers_and_requests_are_as_the_openapi_document_says(server: Server) -> None:
     document = server.ask("/openapi.json").json
     path = document["paths"]["/predict"]["post"]

@@ -9,6 +9,8 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from PIL import Image
 from servers import BOUNDARY, FORM, SAMPLES, Server, form_of, in_base64, picture
 
+LENGTH = b"Content-Length: 1000000\r\n\r\n"
 BODY = json.dumps({"instances": [{"filepath": "a", "image": in_base64(picture())}]})
 
 
@@ -234,14 +237,28 @@ def test_what_is_no_http(server: Server) -> None:
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
 
 
+def drip(connection: socket.socket) -> bytes:
+    """What comes for one byte after the other, until the other side has had enough."""
+    connection.settimeout(0.5)
+    for _ in range(200):
+        with suppress(TimeoutError):
+            if answer := connection.recv(2**16):
+                connection.close()
+                return answer
+        connection.sendall(b"x")
+    raise AssertionError("It has patience without end.")
+
+
 def test_slow_requests_are_given_up(server: Server) -> None:
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n".encode()
     silent = raw(server)
     slow_head = raw(server, head[:40])
-    slow_body = raw(server, head + b"Content-Length: 1000000\r\n\r\n", f"--{BOUNDARY}\r\n".encode())
-    refused = raw(
-        server, head.replace(b"/predict", b"/other") + b"Content-Length: 1000000\r\n\r\n", b"x"
-    )
+    slow_body = raw(server, head + LENGTH, f"--{BOUNDARY}\r\n".encode())
+    refused = raw(server, head.replace(b"/predict", b"/other") + LENGTH, b"x")
+    slowly = (raw(server, head[:40]), raw(server, head + LENGTH, f"--{BOUNDARY}\r\n".encode()))
+    with ThreadPoolExecutor(2) as executor:  # these send a byte now and then
+        dripping = list(executor.map(drip, slowly))
+    assert [answer[:13] for answer in dripping] == [b"HTTP/1.1 408 "] * 2
     assert all_of(silent) == b""
     assert all_of(slow_head).startswith(b"HTTP/1.1 408 ")
     assert all_of(slow_body).startswith(b"HTTP/1.1 408 ")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from servers import Answer, Server, in_base64, picture, served, wait_until
+
+from speciesnet.server.spool import LOCK, TOO_YOUNG
 
 KEY = "a key that is long enough"
 LIMITS = [
@@ -161,9 +164,27 @@ def test_server_that_is_told_twice_ends_at_once(tmp_path: Path) -> None:
         assert not spools(tmp_path)
 
 
-def test_workers_end_with_a_server_that_is_killed(tmp_path: Path) -> None:
-    with served(tmp_path) as server:
+def test_server_that_is_killed_leaves_no_workers_and_the_next_one_tidies_up(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path) as started:
+        server = Keyed(started.process, started.port, started.log)
         (worker,) = server.workers
-        server.process.kill()
-        server.process.wait()
+        signalled(server, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as executor:
+            asked = executor.submit(server.send)
+            wait_until(lambda: server.metric("speciesnet_images_accepted") == 1)
+            server.process.kill()
+            server.process.wait()
+            assert asked.exception()
+        os.kill(worker, signal.SIGCONT)
         wait_until(lambda: not Path(f"/proc/{worker}").exists())
+    (left,) = spools(tmp_path)
+    assert list(left.glob("*/image1"))
+    moment = time.time() - TOO_YOUNG - 1
+    os.utime(left / LOCK, (moment, moment))
+    with served(tmp_path) as server:
+        assert len(spools(tmp_path)) == 1
+        assert not left.exists()
+        assert server.stop() == 0
+    assert not spools(tmp_path)

@@ -70,7 +70,7 @@ def test_without_folders_nothing_is_found(allowed: Path) -> None:
 
 
 @given(parts=st.lists(PARTS | st.text(max_size=5), max_size=8), inside=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_found_is_in_the_folder(allowed: Path, parts: list[str], inside: bool) -> None:
     path = "/".join([str(allowed), *parts] if inside else parts)
     try:

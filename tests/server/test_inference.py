@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from servers import Server
+
+from speciesnet.server.inference import together
+
+MEBIBYTE = 2**20
+
+
+def images(folder: Path, *sides: int) -> list[str]:
+    """Pictures of so many pixels in each direction, in few bytes."""
+    paths = [folder / f"{number}.png" for number in range(len(sides))]
+    for path, side in zip(paths, sides, strict=True):
+        Image.new("1", (side, side)).save(path)
+    return [str(path) for path in paths]
+
+
+def test_small_images_stay_together_and_large_ones_are_apart(tmp_path: Path) -> None:
+    a, b, c, d, e = paths = images(tmp_path, 3400, 7900, 6000, 5000, 10)
+    assert list(together(paths)) == [[a, b], [c, d, e]]
+    assert [len(group) for group in together([b] * 3)] == [1, 1, 1]
+    assert list(together([])) == []
+    usual = images(tmp_path, 3464)  # 12 million pixels
+    assert [len(group) for group in together(usual * 8)] == [8]
+
+
+def test_what_cannot_be_read_and_what_lies_in_buckets_is_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no photograph")
+    paths = [str(tmp_path / "broken.jpg"), str(tmp_path / "gone.jpg"), "s3://survey/a.jpg"]
+    assert list(together(paths)) == [paths]
+    buckets = [f"s3://survey/{number}.jpg" for number in range(9)]
+    assert [len(group) for group in together(buckets)] == [8, 1]
+
+
+def _peak(pid: int) -> int:
+    """The most memory of a process since ``clear_refs``, in bytes."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("VmHWM:")[1].split()[0]) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc")
+def test_memory_for_large_images_is_that_for_one(server: Server, tmp_path: Path) -> None:
+    content = [Path(path).read_bytes() for path in images(tmp_path, *[8000] * 6)]
+    (worker,) = server.workers
+
+    def growth(count: int) -> int:
+        Path(f"/proc/{worker}/clear_refs").write_text("5")
+        before = _peak(worker)
+        records = server.upload(*((str(i), content[i]) for i in range(count))).records
+        assert all("prediction" in record for record in records)
+        return _peak(worker) - before
+
+    one = growth(1)
+    assert one > 200 * MEBIBYTE
+    assert growth(6) < 1.5 * one
