@@ -97,6 +97,29 @@ def _interpolation(
     return first, second, position - floor
 
 
+def fit(
+    img: Image.Image | NDArray[np.uint8] | None,
+    bboxes: Sequence[BBox] | None = None,
+    *,
+    always_crop: bool,
+    resize: bool = True,
+) -> PreprocessedImage | None:
+    """Crops and resizes an RGB image; None stays None.
+
+    Args:
+        img: The image in its full resolution.
+        bboxes: Detections, most confident first.
+        always_crop: Whether the model wants a crop to the first of them, or the image without strips.
+        resize: False leaves the crop in its own size.
+    """
+    if img is None:
+        return None
+    array = to_array(img)
+    height, width = array.shape[:2]
+    part = crop_to_box(array, bboxes or []) if always_crop else crop_rows(array)
+    return PreprocessedImage(resize_bilinear(part) if resize else part, width, height)
+
+
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities along the last axis."""
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -152,26 +175,17 @@ class SpeciesNetClassifier:
         bboxes: Sequence[BBox] | None = None,
         resize: bool = True,
     ) -> PreprocessedImage | None:
-        """Crops and resizes an RGB image; None stays None.
-
-        Args:
-            img: The image in its full resolution.
-            bboxes: Detections, most confident first; an always-crop model crops to the first one.
-            resize: False leaves the crop in its own size.
-        """
-        if img is None:
-            return None
-        array = to_array(img)
-        height, width = array.shape[:2]
-        crop = (
-            crop_to_box(array, bboxes or [])
-            if self.model_info.type_ == "always_crop"
-            else crop_rows(array)
-        )
-        return PreprocessedImage(resize_bilinear(crop) if resize else crop, width, height)
+        """As the function ``fit``, in the way of this model."""
+        return fit(img, bboxes, always_crop=self.model_info.always_crops, resize=resize)
 
     def predict(self, filepath: str, img: PreprocessedImage | None) -> Record:
-        """``{"filepath", "classifications"}``, or ``{"filepath", "failures"}`` for None."""
+        """What one image shows.
+
+        Returns:
+            ``{"filepath", "classifications", "classifications_list"}``, or ``{"filepath", "failures"}``
+            for None. The list holds the classifications alone: it is what programs read that were
+            written for the published package since 5.0.6.
+        """
         return self.batch_predict([filepath], [img])[0]
 
     def batch_predict(
@@ -183,7 +197,7 @@ class SpeciesNetClassifier:
         return [
             make_record(filepath, [Failure.CLASSIFIER])
             if img is None
-            else make_record(filepath, classifications=next(classifications))
+            else _record_of_one(filepath, next(classifications))
             for filepath, img in zip(filepaths, imgs, strict=True)
         ]
 
@@ -206,6 +220,11 @@ class SpeciesNetClassifier:
                 float(logits[index]) for index in self.target_labels.values()
             ]
         return classifications
+
+
+def _record_of_one(filepath: str, classifications: Record) -> Record:
+    record = make_record(filepath, classifications=classifications)
+    return record | {"classifications_list": [classifications]}
 
 
 def _check_labels(labels: Sequence[str], path: Path) -> None:

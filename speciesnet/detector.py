@@ -193,6 +193,7 @@ class SpeciesNetDetector:
     Args:
         model_name: See ``ModelInfo``.
         device: "cpu", "cuda", "mps" or None for the best there is.
+        force_model_download: Downloads the package again.
         engine: What runs the network; see ``EngineOptions``.
         precision: Of the network's numbers; see ``EngineOptions``.
         threads: Of the processor; see ``EngineOptions``.
@@ -205,12 +206,13 @@ class SpeciesNetDetector:
         self,
         model_name: str | ModelInfo,
         device: str | None = None,
+        force_model_download: bool = False,
         *,
         engine: Engine = "auto",
         precision: Precision = "fp32",
         threads: int | None = None,
     ) -> None:
-        self.model_info = ModelInfo.of(model_name)
+        self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.engine: DetectorEngine = load_detector_engine(
             self.model_info.detector_path(), EngineOptions(engine, precision, device, threads)
         )

@@ -1,12 +1,14 @@
-"""Files that a model package names by URL."""
+"""Files of a model that come over a network: detectors named by URL, and what tells whole ones."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urldefrag, urlsplit
 
 import platformdirs
 import requests
@@ -19,6 +21,101 @@ from speciesnet.errors import ModelError
 TIMEOUT = 30  # seconds to connect, and between two bytes
 CHUNK_BYTES = 2**20
 
+# The MD5 of MegaDetector's files, as its makers publish them: table ``known_models`` in
+# megadetector/detection/run_detector.py of their package megadetector 10.0.28 (MIT), which has no
+# SHA-256. An MD5 tells a broken file, and any other that nobody made to have the same one.
+_MEGADETECTOR = "https://github.com/agentmorris/MegaDetector/releases/download/v5.0"
+KNOWN_MD5 = {
+    f"{_MEGADETECTOR}/md_v5a.0.0.pt": "ec1d7603ec8cf642d6e0cd008ba2be8c",
+    f"{_MEGADETECTOR}/md_v5b.0.0.pt": "bc235e73f53c5c95e66ea0d1b2cbf542",
+    f"{_MEGADETECTOR}/md_v5a.0.1.pt": "60f8e7ec1308554df258ed1f4040bc4f",
+    f"{_MEGADETECTOR}/md_v5b.0.1.pt": "f17ed6fedfac2e403606a08c89984905",
+}
+_DIGITS = {"md5": 32, "sha256": 64}  # hexadecimal
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What the content of a file must come to.
+
+    Attributes:
+        algorithm: ``md5`` or ``sha256``.
+        value: Hexadecimal, in small letters.
+        source: Who says so, for messages.
+    """
+
+    algorithm: str
+    value: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The algorithm as people write it."""
+        return {"md5": "MD5", "sha256": "SHA-256"}[self.algorithm]
+
+    def of(self, path: Path) -> str:
+        """What the content of a file comes to; raises ``OSError``."""
+        digest = hashlib.new(self.algorithm, usedforsecurity=False)
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def check(self, path: Path) -> None:
+        """Reads a file through, unless this very file was found right before.
+
+        Raises:
+            ModelError: The file is damaged, or another one.
+        """
+        mark = self._mark(path)
+        if mark.exists():
+            return
+        try:
+            found = self.of(path)
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read ({error.strerror}); mend that.") from error
+        if found != self.value:
+            raise ModelError(
+                f"{path} is damaged, or another file than its name says: its {self.name} is {found}, "
+                f"not {self.value} as {self.source} has it; delete it, and it is downloaded again."
+            )
+        self.remember(path)
+
+    def remember(self, path: Path) -> None:
+        """Keeps that a file was found right, where the cache can be written."""
+        mark = self._mark(path)
+        try:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        except OSError as error:
+            logging.info("That %s is whole cannot be kept: %s.", path, error)
+
+    def _mark(self, path: Path) -> Path:
+        """An empty file, whose name stands for this digest and this file as it is now."""
+        facts = path.stat()
+        text = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns} {self.algorithm} {self.value}"
+        return cache_folder() / "checked" / hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
+
+
+def published_digest(url: str) -> Digest | None:
+    """What a detector must come to: as its URL says (``#sha256=...``), or as its makers do.
+
+    Raises:
+        ModelError: What the URL says is no digest.
+    """
+    address, fragment = urldefrag(url)
+    if found := re.fullmatch(r"(sha256|md5)=(.*)", fragment):
+        algorithm, value = found[1], found[2].lower()
+        if not re.fullmatch(rf"[0-9a-f]{{{_DIGITS[algorithm]}}}", value):
+            raise ModelError(
+                f"The detector's address {url} ends in {fragment!r}; after {algorithm}= there must be "
+                f"{_DIGITS[algorithm]} hexadecimal digits, as {algorithm}sum prints them."
+            )
+        return Digest(algorithm, value, "the model package")
+    if value := KNOWN_MD5.get(address):
+        return Digest("md5", value, "MegaDetector's own package")
+    return None
+
 
 def cache_folder() -> Path:
     """Where downloads are kept for all environments of a user: ``SPECIESNET_CACHE``, if set."""
@@ -29,26 +126,30 @@ def cache_folder() -> Path:
 def download_detector(url: str, folder: Path) -> Path:
     """The detector behind a URL: found in the package or in the cache, else downloaded into it.
 
-    A file put into either place by hand, under the name that the URL ends with, is taken as it is.
+    A file put into either place by hand, under the name that the URL ends with, is taken, too. Where
+    it is known what the file must come to, it is checked once.
 
     Args:
-        url: http or https.
+        url: http or https; it may end in ``#sha256=`` and 64 hexadecimal digits.
         folder: The model package.
 
     Raises:
-        ModelError: The download failed, or what came is not a checkpoint.
+        ModelError: The download failed, or what came, or lies there, is not the detector.
     """
+    digest = published_digest(url)
     name = Path(unquote(urlsplit(url).path)).name or "detector.pt"
     site = hashlib.sha256(url.encode()).hexdigest()[:12]  # other sites use the same names
     cached = cache_folder() / "detectors" / site / name
     for place in (folder / name, cached):
         if place.is_file():
+            if digest:
+                digest.check(place)
             return place
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{cached}.lock"):
             if not cached.is_file():  # another process may have been first
-                _download(url, cached)
+                _download(url, cached, digest)
     except (OSError, NotImplementedError, requests.RequestException) as error:
         raise ModelError(
             f"The detector cannot be downloaded from {url} ({error}); check the network, or download "
@@ -57,7 +158,7 @@ def download_detector(url: str, folder: Path) -> Path:
     return cached
 
 
-def _download(url: str, target: Path) -> None:
+def _download(url: str, target: Path, digest: Digest | None) -> None:
     """Downloads to a temporary name first, so that a broken download is never taken for a model."""
     logging.info("Downloading %s to %s.", url, target)
     part = target.with_name(f"{target.name}.part")
@@ -87,6 +188,13 @@ def _download(url: str, target: Path) -> None:
             raise OSError(f"{received} of {expected} bytes came")
         if not zipfile.is_zipfile(part):
             raise OSError("what came is not a PyTorch checkpoint")
+        if digest and (found := digest.of(part)) != digest.value:
+            raise OSError(
+                f"what came is damaged, or another file: its {digest.name} is {found}, "
+                f"not {digest.value} as {digest.source} has it"
+            )
         part.replace(target)
+        if digest:
+            digest.remember(target)
     finally:
         part.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ MODEL_TYPES = ("always_crop", "full_image")
 _INFO = "info.json"
 _FILES = ("classifier", "classifier_labels", "detector", "taxonomy", "geofence")
 _KAGGLE_NAME = re.compile(r"[\w.-]+/[\w.-]+/[\w.-]+/[\w.-]+(/\d+)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HF_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _DEMO_FOLDER = Path(__file__).parent / "demo" / "model"
 
@@ -116,6 +117,11 @@ class ModelInfo:
         return [line.strip() for line in lines]
 
     @property
+    def always_crops(self) -> bool:
+        """Whether the classifier wants a crop to the best detection, and not the whole image."""
+        return self.type_ == "always_crop"
+
+    @property
     def lasting_name(self) -> str:
         """A name that finds this package from any folder: that of a hub, or a whole path."""
         is_local = self.model_name != "demo" and Path(self.model_name) == self.folder
@@ -159,7 +165,7 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
     os.environ.setdefault("KAGGLEHUB_VERBOSITY", "warning")
     import kagglehub
 
-    try:
+    try:  # the hub compares what comes with the MD5 that the server names, and tests its archive
         return Path(kagglehub.model_download(handle, force_download=force_download))
     except Exception as error:  # the hub, its network layer and its cache each raise their own
         if not force_download and (cached := _newest_in_kaggles_cache(handle)):
@@ -186,13 +192,37 @@ def _find_on_hugging_face(handle: str, force_download: bool) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(handle, force_download=force_download))
+        folder = Path(huggingface_hub.snapshot_download(handle, force_download=force_download))
     except Exception as error:  # as above
         raise _no_download(f"hf:{handle}", f"https://huggingface.co/{handle}", error) from error
+    _check_large_files(folder)
+    return folder
+
+
+def _check_large_files(snapshot: Path) -> None:
+    """Reads the large files of a package from Hugging Face through, once.
+
+    The hub itself compares their sizes only. Its cache keeps each under the SHA-256 that the site
+    publishes for it, and links to that; where a system has no links, there is nothing to compare with.
+
+    Raises:
+        ModelError: A file is damaged.
+    """
+    from speciesnet.downloads import Digest
+
+    for path in sorted(snapshot.rglob("*")):
+        if not path.is_symlink():
+            continue
+        blob = path.parent / path.readlink()
+        if _SHA256.fullmatch(blob.name) and blob.is_file():
+            Digest("sha256", blob.name, "Hugging Face").check(Path(os.path.normpath(blob)))
 
 
 def _no_download(model_name: str, page: str, error: Exception) -> ModelError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if type(error).__name__ == "DataCorruptionError":  # of kagglehub, whose message is a paragraph
+        reason = "what came is damaged: it has another MD5 than the server named"
+    else:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return ModelError(
         f"The model {model_name} cannot be downloaded ({reason}); check the network, or download the "
         f"package by hand from {page} and give its folder to --model."
@@ -208,7 +238,7 @@ def _read_info(folder: Path) -> dict[str, str]:
         )
     try:
         info = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); get the package again.") from error
     if not isinstance(info, dict):
         raise ModelError(f"{path} must hold a JSON object; get the package again.")

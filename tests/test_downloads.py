@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from speciesnet.downloads import download_detector
+from speciesnet.downloads import download_detector, published_digest
 from speciesnet.errors import ModelError
 from speciesnet.model_info import ModelInfo
 
@@ -103,7 +105,8 @@ def name_detector(package: Path, url: str) -> None:
 
 def models_in(folder: Path) -> list[str]:
     """Files that could be taken for a model."""
-    return [path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    files = (path for path in (folder / "detectors").rglob("*") if path.is_file())
+    return [path.name for path in files if path.suffix != ".lock"]
 
 
 def test_is_downloaded_once(server: Server, cache: Path, package: Path, checkpoint: bytes) -> None:
@@ -271,3 +274,103 @@ def test_failed_download_ends_a_run_with_a_sentence(
     )
     assert outcome.code == 1
     assert server.url("/md.pt") in outcome.sentence and "by hand" in outcome.sentence
+
+
+# What a detector must come to
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_detector_that_is_what_its_address_says_is_taken(
+    server: Server, cache: Path, package: Path, checkpoint: bytes, algorithm: str
+) -> None:
+    server.answers["/md.pt"] = sends(checkpoint)
+    digest = hashlib.new(algorithm, checkpoint).hexdigest().upper()
+    name_detector(package, server.url(f"/md.pt#{algorithm}={digest}"))
+    for _ in range(2):
+        assert ModelInfo(str(package)).detector_path().read_bytes() == checkpoint
+    assert server.asked == ["/md.pt"]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_detector_that_is_another_than_its_address_says_is_not_kept(
+    server: Server, cache: Path, package: Path, checkpoint: bytes, algorithm: str
+) -> None:
+    server.answers["/md.pt"] = sends(checkpoint)
+    wanted = hashlib.new(algorithm, b"another").hexdigest()
+    found = hashlib.new(algorithm, checkpoint).hexdigest()
+    url = server.url(f"/md.pt#{algorithm}={wanted}")
+    with pytest.raises(ModelError, match=f"{found}, not {wanted} as the model package") as mistake:
+        download_detector(url, package)
+    assert url in str(mistake.value) and "\n" not in str(mistake.value)
+    assert models_in(cache) == []
+
+
+@pytest.mark.parametrize("place", ["package", "cache"])
+def test_damaged_file_that_lies_there_is_refused_until_it_is_deleted(
+    server: Server, cache: Path, package: Path, checkpoint: bytes, place: str
+) -> None:
+    server.answers["/md.pt"] = sends(checkpoint)
+    url = server.url(f"/md.pt#sha256={hashlib.sha256(checkpoint).hexdigest()}")
+    file = download_detector(url, package)
+    if place == "package":
+        file = package / "md.pt"
+    file.write_bytes(checkpoint[:-1] + b"x")
+    for _ in range(2):
+        with pytest.raises(ModelError, match=re.escape(f"{file} is damaged")) as mistake:
+            download_detector(url, package)
+        assert "delete it" in str(mistake.value)
+    file.unlink()
+    assert download_detector(url, package).read_bytes() == checkpoint
+
+
+def test_file_that_was_found_right_is_not_read_through_again(
+    server: Server, cache: Path, package: Path, checkpoint: bytes
+) -> None:
+    url = server.url(f"/md.pt#sha256={hashlib.sha256(checkpoint).hexdigest()}")
+    file = package / "md.pt"
+    file.write_bytes(checkpoint)
+    download_detector(url, package)
+    facts = file.stat()
+    file.write_bytes(checkpoint[:-1] + b"x")
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert download_detector(url, package) == file  # nothing tells that it has changed
+    file.touch()
+    with pytest.raises(ModelError, match="is damaged"):
+        download_detector(url, package)
+
+
+def test_file_is_checked_where_nothing_can_be_kept(
+    cache: Path, package: Path, checkpoint: bytes
+) -> None:
+    cache.write_text("a file", encoding="utf-8")
+    (package / "md.pt").write_bytes(checkpoint)
+    digest = hashlib.sha256(checkpoint).hexdigest()
+    found = download_detector(f"https://host.invalid/md.pt#sha256={digest}", package)
+    assert found == package / "md.pt"
+
+
+@pytest.mark.parametrize(
+    "fragment", ["sha256=", "sha256=abc", f"md5={'0' * 64}", f"sha256={'g' * 64}"]
+)
+def test_digest_that_is_none(package: Path, fragment: str) -> None:
+    with pytest.raises(ModelError, match=r"hexadecimal digits, as (sha256|md5)sum prints"):
+        download_detector(f"https://host.invalid/md.pt#{fragment}", package)
+
+
+@pytest.mark.parametrize(
+    "name", ["md_v5a.0.0.pt", "md_v5b.0.0.pt", "md_v5a.0.1.pt", "md_v5b.0.1.pt"]
+)
+def test_megadetectors_own_files_are_known(
+    cache: Path, package: Path, checkpoint: bytes, name: str
+) -> None:
+    name_detector(
+        package, f"https://github.com/agentmorris/MegaDetector/releases/download/v5.0/{name}"
+    )
+    (package / name).write_bytes(checkpoint)
+    with pytest.raises(ModelError, match=r"its MD5 is .* as MegaDetector's own package has it"):
+        ModelInfo(str(package)).detector_path()
+
+
+def test_files_of_other_places_are_not_known() -> None:
+    assert published_digest("https://host.invalid/md_v5a.0.0.pt") is None
+    assert published_digest("https://host.invalid/md_v5a.0.0.pt#download") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kagglehub
 import pytest
+from kagglehub.exceptions import DataCorruptionError
 
 from speciesnet.errors import ModelError
 from speciesnet.model_info import DEFAULT_MODEL, SUPPORTED_MODELS, ModelInfo, find_model_folder
@@ -139,7 +142,9 @@ def test_type_must_be_known(package: Path, kind: str) -> None:
         ModelInfo(str(package))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"3", b"null", b"\xff\xfe{"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'"x"', b"3", b"null", b"\xff\xfe{", b"[" * 100_000], ids=len
+)
 def test_description_must_be_a_json_object(package: Path, content: bytes) -> None:
     (package / "info.json").write_bytes(content)
     with pytest.raises(ModelError, match=r"info\.json .*; get the package again"):
@@ -206,7 +211,7 @@ def test_fingerprint_tells_packages_apart(package: Path, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def decide(command: Callable[..., Any], small_package: Path, tmp_path: Path) -> Callable[..., Any]:
+def run(command: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     """Runs the ensemble alone, with a model by its name and no network."""
     for name, key, value in (
         ("detections", "detections", []),
@@ -217,18 +222,28 @@ def decide(command: Callable[..., Any], small_package: Path, tmp_path: Path) -> 
 
     def run(model: str, **environment: str) -> Any:
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-        outcome = command(
+        return command(
             *("--ensemble_only", "--model", model, "--filepaths", "a.jpg"),
             *("--detections_json", tmp_path / "detections.json"),
             *("--classifications_json", tmp_path / "classifications.json"),
             *("--predictions_json", tmp_path / "out.json"),
             env={**os.environ, **proxies, **environment},
         )
+
+    return run
+
+
+@pytest.fixture
+def decide(run: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """The version of the model that such a run used."""
+
+    def decide(model: str, **environment: str) -> Any:
+        outcome = run(model, **environment)
         assert outcome.code == 0, outcome.err
         [record] = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["predictions"]
         return record["model_version"]
 
-    return run
+    return decide
 
 
 @pytest.mark.parametrize("suffix", ["/1", ""])
@@ -255,3 +270,38 @@ def test_hugging_face_package_that_is_here_needs_no_network(
     (repository / "refs" / "main").write_text(commit, encoding="utf-8")
     version = decide("hf:owner/small", HF_HOME=str(tmp_path / "hf"), HF_HUB_OFFLINE=offline)
     assert version == ModelInfo(str(small_package)).version
+
+
+def test_large_files_of_hugging_face_are_held_against_their_sha256(
+    run: Callable[..., Any], small_package: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "hf" / "hub" / "models--owner--small"
+    snapshot = repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(small_package, snapshot)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(snapshot.name, encoding="utf-8")
+    (repository / "blobs").mkdir()
+    detector = snapshot / "detector.pt"
+    blob = repository / "blobs" / hashlib.sha256(detector.read_bytes()).hexdigest()
+    detector.rename(blob)
+    try:
+        detector.symlink_to(Path("..") / ".." / "blobs" / blob.name)
+    except OSError:
+        pytest.skip("this user cannot make links")
+    environment = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    assert run("hf:owner/small", **environment).code == 0
+    blob.chmod(0o600)
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    outcome = run("hf:owner/small", **environment)
+    assert outcome.code == 1
+    assert f"{blob} is damaged" in outcome.sentence
+    assert "SHA-256" in outcome.sentence and "delete it" in outcome.sentence
+
+
+def test_damaged_download_from_kaggle_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise DataCorruptionError("The X-Goog-Hash header indicated a MD5 checksum of:\n\n  abc\n")
+
+    monkeypatch.setattr(kagglehub, "model_download", fail)
+    with pytest.raises(ModelError, match=r"cannot be downloaded \(what came is damaged: .* MD5"):
+        find_model_folder("kaggle:owner/model/keras/none")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from megadetector_package import module_of_megadetector
 
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
@@ -134,8 +135,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["output_ensemble.json", "small_random_predictions.json"])
 def test_megadetectors_own_tools_take_it(shared: Path, tmp_path: Path, name: str) -> None:
-    validate = pytest.importorskip("megadetector.postprocessing.validate_batch_results")
-    loading = pytest.importorskip("megadetector.postprocessing.load_api_results")
+    validate = module_of_megadetector("postprocessing.validate_batch_results")
+    loading = module_of_megadetector("postprocessing.load_api_results")
     records = list(read_records(shared / "golden" / name))
     write_megadetector(records, tmp_path / "md.json")
     options = validate.ValidateBatchResultsOptions()
