@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from speciesnet.errors import InputError
@@ -21,6 +22,11 @@ READ_SECONDS = 30  # between two pieces of an answer
 ATTEMPTS = 5  # of one request, with growing pauses between them
 CONNECTIONS = 64  # that are kept open; at least as many as there are readers
 PIECE_BYTES = 2**14
+# By which browsers show pages and tables; not mimetypes, whose answers are of the computer it runs on.
+CONTENT_TYPES = {
+    ".css": "text/css", ".csv": "text/csv", ".html": "text/html", ".jpg": "image/jpeg",
+    ".js": "text/javascript", ".json": "application/json", ".svg": "image/svg+xml",
+}  # fmt: skip
 NOTE = "speciesnet"  # the name of the metadata that tells who wrote an object
 
 _LIBRARIES = ("azure", "boto3", "botocore", "google", "requests", "urllib3")
@@ -211,6 +217,10 @@ def _status_and_code(error: Exception) -> tuple[int, str]:
     return status if isinstance(status, int) else 0, str(getattr(code, "value", code) or name)
 
 
+def _content_type(key: str) -> str:
+    return CONTENT_TYPES.get(PurePosixPath(key).suffix, "application/octet-stream")
+
+
 def _copy(pieces: Iterator[bytes], sink: Sink) -> None:
     for piece in pieces:
         sink.write(piece)
@@ -279,7 +289,7 @@ class _S3:
                 Key=key,
                 Body=source,
                 ContentLength=size,
-                ContentType="application/json",
+                ContentType=_content_type(key),
                 Metadata={NOTE: note},
                 **condition,
             )
@@ -356,7 +366,7 @@ class _Google:
             blob.upload_from_file(
                 source,
                 size=size,
-                content_type="application/json",
+                content_type=_content_type(key),
                 if_generation_match=int(replaces or 0),
                 **self._options(),
             )
@@ -447,7 +457,7 @@ class _Azure:
                 source,
                 length=size,
                 metadata={NOTE: note},
-                content_settings=ContentSettings(content_type="application/json"),
+                content_settings=ContentSettings(content_type=_content_type(key)),
                 **condition,
             )
             return Version(answer["etag"], note)

@@ -24,8 +24,10 @@ from filelock import FileLock, Timeout
 from speciesnet.errors import InputError, OutputError
 from speciesnet.predictions import read_records
 from speciesnet.records import Record
+from speciesnet.storage import local_file, scheme_of
 from speciesnet.taxonomy import LABEL_PARTS
 
+ENDING = ".corrections.jsonl"  # of their file, after the name of the predictions
 SOURCE = "review"  # the prediction_source of a corrected record
 REVIEW = "review"  # the key that holds who said it, and what was predicted; never in a file
 
@@ -60,7 +62,7 @@ def now() -> str:
 def corrections_path(predictions: str | os.PathLike[str]) -> Path:
     """Where the corrections of a predictions file are."""
     path = Path(predictions)
-    return path.with_name(f"{path.name}.corrections.jsonl")
+    return path.with_name(f"{path.name}{ENDING}")
 
 
 def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
@@ -139,8 +141,8 @@ def read_corrected(
 
     Args:
         predictions: The file.
-        corrections: Their file; "auto" takes the one beside the predictions if there is one, and
-            "none" or None leaves records as they are.
+        corrections: Path or URL of their file; "auto" takes the one beside the predictions if there is
+            one, and "none" or None leaves records as they are.
 
     Raises:
         InputError: The corrections were named, but are not there, or cannot be read.
@@ -157,6 +159,15 @@ def find_corrections(
         return {}
     if corrections == "auto":
         return read_corrections(corrections_path(predictions))
+    if scheme_of(corrections) is not None:
+        try:
+            with local_file(corrections) as copy:
+                return read_corrections(copy)
+        except OSError as error:
+            raise InputError(
+                f"The corrections {corrections} cannot be read ({error.strerror or error}); give the "
+                "file that review wrote, or auto or none."
+            ) from error
     if not Path(corrections).is_file():
         raise InputError(
             f"There is no file {corrections}; give the corrections that review wrote, or auto or none."

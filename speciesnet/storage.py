@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging as standard_logging
 import os
 import random
 import tempfile
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import urlsplit
+
+from absl import logging
 
 from speciesnet.clouds import EXTRAS, BrokenBodyError, Cloud, RemoteError, Version, cloud
 from speciesnet.errors import SpeciesNetError
@@ -84,10 +87,27 @@ def local_file(path: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / "file"
         fetch(path, copy)
-        try:
+        with said_of(path, copy):
             yield copy
-        except SpeciesNetError as error:
-            raise type(error)(str(error).replace(str(copy), path)) from error
+
+
+@contextmanager
+def said_of(path: str, copy: Path) -> Iterator[None]:
+    """What errors and the log say of a copy in the meantime is said of the path or URL."""
+
+    def rename(record: standard_logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage().replace(str(copy), path), None
+        return True
+
+    logger = logging.get_absl_logger()
+    logger.addFilter(rename)
+    try:
+        yield
+    except SpeciesNetError as error:
+        error.args = (str(error).replace(str(copy), path),)
+        raise
+    finally:
+        logger.removeFilter(rename)
 
 
 def sha256(path: str) -> str:

@@ -37,6 +37,7 @@ SAMPLING_DESIGNS = (
 CAPTURE_METHODS = ("activityDetection", "timeLapse")
 DESCRIPTOR = "datapackage.json"
 TABLES = ("deployments", "media", "observations")
+FILES = (*(f"{name}.csv" for name in TABLES), DESCRIPTOR)
 
 MAX_EXAMPLES = 3  # of photographs that are left out
 DAY = len("2024-05-01")
@@ -116,7 +117,8 @@ def write_camtrap_dp(
         folder: Made if it does not exist; its parent must.
         project: What the file does not tell.
         photographs: Where to read the dates and positions that records do not keep.
-        deployments_csv: A table of deployments; without it each folder is one. See ``from_table``.
+        deployments_csv: Path or URL of a table of deployments; without it each folder is one. See
+            ``from_table``.
         timezone_name: Of the cameras' clocks, "Africa/Nairobi" or "+03:00"; needed where the cameras
             did not write it.
         sequence_gap: Seconds between two photographs of one event, at most.
@@ -128,7 +130,7 @@ def write_camtrap_dp(
         OutputError: A file cannot be written.
     """
     folder = Path(folder)
-    for name in (DESCRIPTOR, *(f"{table}.csv" for table in TABLES)):
+    for name in FILES:
         check_not_same(predictions, folder / name)
         if deployments_csv is not None:
             check_not_same(deployments_csv, folder / name, "table of deployments")

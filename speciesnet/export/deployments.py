@@ -8,11 +8,11 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from speciesnet.errors import InputError
 from speciesnet.images import scheme_of
 from speciesnet.metadata import parse_datetime
+from speciesnet.storage import read_text
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
 COLUMNS = (
@@ -115,8 +115,8 @@ def from_table(
     of several rows that fit, the deepest counts.
 
     Args:
-        path: A CSV file with the columns of ``COLUMNS`` and ``FOLDER``, of which only ``deploymentID``
-            must be there; commas or semicolons.
+        path: Path or URL of a CSV file with the columns of ``COLUMNS`` and ``FOLDER``, of which only
+            ``deploymentID`` must be there; commas or semicolons.
         folders: As ``camera_folder`` gives them.
 
     Raises:
@@ -146,7 +146,7 @@ def _end_of(wanted: Parts, parts: Parts) -> tuple[int, int]:
 
 def _read(path: str) -> list[tuple[Parts, Deployment]]:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise InputError(
             f"The deployments {path} cannot be read ({error.strerror}); give a CSV file."

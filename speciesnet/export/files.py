@@ -55,5 +55,7 @@ def check_not_same(
         target: The output.
         what: The input's name in the sentence.
     """
-    if Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
+    same_url = "://" in os.fspath(target) and os.fspath(target) == os.fspath(source)
+    both_exist = Path(target).exists() and Path(source).exists()
+    if same_url or (both_exist and Path(target).samefile(source)):
         raise InputError(f"{target} would overwrite the {what}; give another name.")

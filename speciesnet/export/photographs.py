@@ -5,19 +5,24 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import logging
 
+from speciesnet.clouds import RemoteError
 from speciesnet.errors import ImageError, InputError
 from speciesnet.images import read_metadata, scheme_of
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
+from speciesnet.storage import is_cloud
+
+_Found = TypeVar("_Found", bound=Path | str | None)
 
 READERS = 4  # files of a network drive or a spinning disk that are waited for at once
+REMOTE_READERS = 32  # photographs in buckets that are waited for at once
 READ_AHEAD = 64
 
 
@@ -32,10 +37,15 @@ class Photographs:
         missing: How many have not.
 
     Raises:
-        InputError: The folder does not exist.
+        InputError: The folder does not exist, or is not on this computer.
     """
 
     def __init__(self, image_root: str | None = None) -> None:
+        if image_root is not None and scheme_of(image_root) is not None:
+            raise InputError(
+                f"--image_root {image_root} is not on this computer, where photographs are looked for; "
+                "download that folder, and give the copy."
+            )
         if image_root is not None and not Path(image_root).is_dir():
             raise InputError(
                 f"--image_root {image_root} is no folder; give the one that holds the photographs now."
@@ -46,23 +56,37 @@ class Photographs:
         self.found = self.missing = 0
 
     def find(self, filepath: str) -> Path | None:
-        """The file of a path in a record, or None where there is none (or it is on the web).
+        """The file of a path or URL in a record on this computer, or None where there is none.
 
         Under ``image_root`` that is the longest end of the path that is there.
         """
-        path = self._find(filepath)
+        return self._counted(self._find(filepath))
+
+    def source(self, filepath: str) -> Path | str | None:
+        """As ``find``; and a photograph in a bucket is its URL, unless there is an ``image_root``.
+
+        Whether it is there turns out when it is opened: see ``not_there``.
+        """
+        is_url = self._root is None and is_cloud(filepath)
+        return self._counted(filepath if is_url else self._find(filepath))
+
+    def _counted(self, found: _Found) -> _Found:
         with self._lock:
-            if path is None:
+            if found is None:
                 self.missing += 1
             else:
                 self.found += 1
-        return path
+        return found
+
+    def not_there(self) -> None:
+        """Counts a photograph that ``source`` gave, and that cannot be fetched, as missing."""
+        with self._lock:
+            self.found -= 1
+            self.missing += 1
 
     def _find(self, filepath: str) -> Path | None:
-        if scheme_of(filepath) is not None:
-            return None
         if self._root is None:
-            return _existing(Path(filepath))
+            return None if scheme_of(filepath) is not None else _existing(Path(filepath))
         *parts, name = PurePosixPath(filepath.replace("\\", "/")).parts or ("",)
         if name in ("", "..", "/") or name.endswith(":"):
             return None
@@ -99,6 +123,19 @@ class Photographs:
             )
 
 
+def none_found(filepaths: Sequence[str]) -> InputError:
+    """That no photograph is found by a program that works on files."""
+    if scheme_of(filepaths[0]) is not None:
+        return InputError(
+            f"The photographs are not on this computer, such as {filepaths[0]}; download them, and give "
+            "the folder that holds them with --image_root."
+        )
+    return InputError(
+        f"None of the {len(filepaths)} photographs is where the predictions say, such as "
+        f"{filepaths[0]}; give the folder that holds them now with --image_root."
+    )
+
+
 def _existing(path: Path) -> Path | None:
     try:
         return path if path.is_file() else None
@@ -120,22 +157,32 @@ def with_metadata(
 
     A record that keeps ``metadata`` is taken at its word; for others the photograph is opened, a few
     beside each other, without decoding it; or none is, where ``photographs`` is None.
+
+    Raises:
+        CredentialsError: Those for the bucket of a photograph have expired or are refused.
     """
 
-    def read(path: Path) -> PhotoMetadata:
+    def read(path: Path | str) -> PhotoMetadata:
         try:
             return read_metadata(str(path))
-        except ImageError:  # the run has told of it
+        except ImageError as error:  # of a file, the run has told of it
+            if photographs and isinstance(error.__cause__, RemoteError | FileNotFoundError):
+                photographs.not_there()
             return PhotoMetadata()
 
     def start(record: Record) -> tuple[Record, Future[PhotoMetadata] | PhotoMetadata]:
         kept: Any = record.get("metadata")
         if isinstance(kept, Mapping):
             return record, PhotoMetadata.from_dict(kept)
-        path = photographs.find(record["filepath"]) if photographs else None
-        return record, executor.submit(read, path) if path else PhotoMetadata()
+        path = photographs.source(record["filepath"]) if photographs else None
+        if path is None:
+            return record, PhotoMetadata()
+        return record, (here if isinstance(path, Path) else elsewhere).submit(read, path)
 
-    with ThreadPoolExecutor(READERS, thread_name_prefix="exif") as executor:
+    with (
+        ThreadPoolExecutor(READERS, thread_name_prefix="exif") as here,
+        ThreadPoolExecutor(REMOTE_READERS, thread_name_prefix="exif") as elsewhere,
+    ):
         started = map(start, records)
         waiting = deque(itertools.islice(started, READ_AHEAD))
         while waiting:

@@ -29,8 +29,10 @@ def safe_name(text: str) -> str:
 
 
 def path_parts(filepath: str) -> Parts:
-    """The folders and the name of a path of any system, without what leads up or to a root."""
+    """The folders and the name of a path of any system or URL, without what leads up or to a root."""
     parts: list[str] = []
+    if scheme_of(filepath) is not None:
+        filepath = filepath.partition("://")[2]
     for part in filepath.replace("\\", "/").split("/"):
         if part == "..":
             del parts[-1:]
@@ -62,8 +64,8 @@ def path_below(filepath: str, common: Parts, *, windows: bool = os.name == "nt")
 
     Args:
         filepath: Of a record.
-        common: See ``common_folder``; the path lies in it.
+        common: See ``common_folder``; the path lies in it, unless it is on the web.
         windows: Whether names must be such as Windows takes.
     """
-    parts = path_parts(filepath)[len(common) :]
+    parts = path_parts(filepath)[0 if scheme_of(filepath) else len(common) :]
     return tuple(safe_name(part) for part in parts) if windows else parts

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Literal
 
 from absl import logging
 
-from speciesnet.errors import InputError, OutputError
-from speciesnet.export.photographs import Photographs, with_metadata
+from speciesnet.errors import OutputError
+from speciesnet.export.photographs import Photographs, none_found, with_metadata
 from speciesnet.export.safe_paths import Parts, common_folder, path_below, path_parts, safe_name
 from speciesnet.export.undo import (
     PART_FILE,
@@ -157,6 +157,10 @@ class SortedPhotographs(Photographs):
                 return source if source.is_file() else target  # both: the move was cut off
         return super()._find(filepath)
 
+    def source(self, filepath: str) -> Path | None:
+        """As ``find``: there is nothing to sort in a bucket."""
+        return self.find(filepath)
+
     def has_sorted(self, filepath: str, file: Path) -> bool:
         """Whether a file is where an earlier sort has moved it to."""
         return any(self.out / entry.target == file for entry in self._moves.get(filepath, []))
@@ -220,10 +224,7 @@ def sort_photographs(
             if tell is not None:
                 tell(source, photographs.out.joinpath(*below))
     if result.missing and result.missing == len(places):
-        raise InputError(
-            f"None of the {result.missing} photographs is where the predictions say, such as "
-            f"{places[0].filepath}; give the folder that holds them now with --image_root."
-        )
+        raise none_found([place.filepath for place in places])
     return result
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
-from speciesnet.export.photographs import Photographs
+from speciesnet.export.photographs import Photographs, none_found
 from speciesnet.export.safe_paths import common_folder, path_below
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.taxonomy import category_of, split_label
@@ -220,10 +220,7 @@ def write_keywords(
         if tell is not None:
             tell(file, task.keywords)
     if result.missing and result.missing == len(tasks):
-        raise InputError(
-            f"None of the {result.missing} photographs is where the predictions say, such as "
-            f"{tasks[0].filepath}; give the folder that holds them now with --image_root."
-        )
+        raise none_found([task.filepath for task in tasks])
     return result
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speciesnet.clouds import CredentialsError
 from speciesnet.corrections import Correction, CorrectionsFile, now
 from speciesnet.downloads import cache_folder
 from speciesnet.errors import ImageError, InputError, OutputError
@@ -22,6 +23,7 @@ from speciesnet.export.photographs import Photographs
 from speciesnet.report.pages import STATIC, Link, render, static_file
 from speciesnet.report.payload import Payload, Shown
 from speciesnet.report.thumbnails import QUALITY, Thumbnails, people_of, thumbnail
+from speciesnet.storage import scheme_of
 from speciesnet.survey import Survey
 
 if TYPE_CHECKING:
@@ -208,23 +210,23 @@ def make_app(
         try:
             with busy:
                 name, _ = thumbnails.make(survey.pictures[position])
-        except ImageError as error:
+        except (ImageError, CredentialsError) as error:
             raise HTTPException(404) from error
         return Response((thumbnails.folder / name).read_bytes(), media_type="image/jpeg")
 
     def photo(request: Request) -> Response:
         position = request.path_params["position"]
         picture = survey.pictures[position] if position < len(survey.pictures) else None
-        path = photographs.find(picture.filepath) if picture else None
-        if picture is None or path is None:
+        source = photographs.source(picture.filepath) if picture else None
+        if picture is None or source is None:
             raise HTTPException(404)
         buffer = io.BytesIO()
         try:
             with busy:
                 people = people_of(picture) if blur_humans else ()
                 size = WHOLE_SIZE if "whole" in request.query_params else PHOTO_SIZE
-                thumbnail(path, size, people).save(buffer, "JPEG", quality=QUALITY)
-        except ImageError as error:
+                thumbnail(source, size, people).save(buffer, "JPEG", quality=QUALITY)
+        except (ImageError, CredentialsError) as error:
             raise HTTPException(404) from error
         return Response(buffer.getvalue(), media_type="image/jpeg")
 
@@ -285,7 +287,9 @@ def token_of(predictions: str | os.PathLike[str]) -> str:
 
     It is kept in the user's cache, where only the user can read it.
     """
-    name = hashlib.sha256(os.fsencode(Path(predictions).resolve())).hexdigest()[:16]
+    is_url = scheme_of(os.fspath(predictions)) is not None
+    place = predictions if is_url else Path(predictions).resolve()
+    name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
     path = cache_folder() / "review" / name
     try:
         if token := path.read_text(encoding="ascii").strip():

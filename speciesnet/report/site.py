@@ -25,9 +25,12 @@ from speciesnet.report.checks import LOW_SCORE, checks_of
 from speciesnet.report.pages import STATIC, Link, counted, render, static_file
 from speciesnet.report.payload import Payload, Shown, category_of_picture, label_key
 from speciesnet.report.thumbnails import Thumbnails, people_of
+from speciesnet.storage import scheme_of
 from speciesnet.survey import Picture, Survey
 from speciesnet.taxonomy import split_label
 
+FIRST_PAGE = "index.html"
+THUMBS = "thumbs"
 MARKER = "report.json"  # by which a folder is known as an earlier report
 _MADE_BY = "speciesnet.scripts.report"  # other programs may write a file of that name
 MAX_FAILURES = 2000  # rows of the page of failures; the gallery has all
@@ -103,6 +106,8 @@ class Species:
 
 def check_report_folder(out: str | os.PathLike[str]) -> None:
     """Raises ``OutputError`` for a folder that holds something else than a report."""
+    if scheme_of(os.fspath(out)) is not None:
+        raise OutputError(f"--out {out} is not on this computer; give a folder on a disk.")
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputError(f"--out {out} is no folder; give another name.")
@@ -133,6 +138,7 @@ def write_report(
     threads: int = 2,
     made: date | None = None,
     progress_bars: bool = False,
+    links: bool = True,
 ) -> Path:
     """Writes the pages. A report that is there is replaced; its thumbnails are used again.
 
@@ -144,17 +150,20 @@ def write_report(
         threads: How many thumbnails are made at once.
         made: The day that the pages tell; None leaves it out.
         progress_bars: Whether to show how far it is with the thumbnails, which take the time.
+        links: Whether pages lead to the photographs, where these are on this computer.
 
     Returns:
         The first page.
 
     Raises:
         OutputError: The folder cannot be written, or holds something else.
+        CredentialsError: Those for the bucket of a photograph have expired or are refused.
     """
-    out = Path(out)
     check_report_folder(out)
+    out = Path(out)
     try:
-        return _Site(survey, out, photographs, blur_humans, made).write(threads, progress_bars)
+        site = _Site(survey, out, photographs, blur_humans, made, links)
+        return site.write(threads, progress_bars)
     except OSError as error:
         raise OutputError(
             f"The report {out} cannot be written ({error.strerror or error}); mend that, or give "
@@ -170,12 +179,14 @@ class _Site:
         photographs: Photographs,
         blur_humans: bool,
         made: date | None,
+        links: bool,
     ) -> None:
         self._survey = survey
         self._out = out
         self._blur_humans = blur_humans
+        self._links = links
         self._made = None if made is None else made.isoformat()
-        self._thumbnails = Thumbnails(out / "thumbs", photographs, blur_humans=blur_humans)
+        self._thumbnails = Thumbnails(out / THUMBS, photographs, blur_humans=blur_humans)
         self._shown: list[Shown] = []
         self._pages: list[Link] = []
         self._written: list[str] = []
@@ -201,7 +212,7 @@ class _Site:
             self._put(f"data/pictures-{number}.js", chunk.encode())
         self._write_pages()
         self._mark(self._written)
-        return self._out / "index.html"
+        return self._out / FIRST_PAGE
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._out / name
@@ -224,6 +235,8 @@ class _Site:
 
     def _camera_urls(self) -> dict[str, str]:
         """Where the photographs of each camera are, as seen from the pages."""
+        if not self._links:
+            return {}
         return {
             camera: _url_of_folder(folder, self._out)
             for camera, folder in self._thumbnails.sources.items()
@@ -235,13 +248,13 @@ class _Site:
         checks = sum(bool(checks_of(picture, self._survey)) for picture in pictures)
         failed = [p for p in pictures if category_of_picture(p) == "failed"]
         self._pages = [
-            Link("index.html", "Overview"),
+            Link(FIRST_PAGE, "Overview"),
             Link("gallery.html", "Gallery", len(pictures)),
             Link("species.html", "Species", len(species)),
             Link("check.html", "Please check", checks),
             Link("failures.html", "Failures", len(failed)),
         ]
-        self._page("overview.html", "Overview", "index.html", self._overview(species))
+        self._page("overview.html", "Overview", FIRST_PAGE, self._overview(species))
         self._page("gallery.html", "Gallery", "gallery.html",
                    {"fixed": "", "sort": "file", "intro": ""})  # fmt: skip
         self._page("gallery.html", "Please check", "check.html",

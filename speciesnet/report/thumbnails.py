@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -16,6 +17,7 @@ from speciesnet.constants import Classification, Detection
 from speciesnet.errors import ImageError
 from speciesnet.export.photographs import Photographs
 from speciesnet.images import opened, upright
+from speciesnet.storage import version_of
 from speciesnet.survey import COUNTS, Picture
 
 SIZE = 480  # pixels of the longer side
@@ -50,7 +52,7 @@ def thumbnail(
     """An upright RGB picture whose longer side has at most ``size`` pixels.
 
     Args:
-        path: The photograph.
+        path: The photograph, or its URL in a bucket.
         size: Pixels.
         blurred: Boxes of which nothing may be recognized, relative to the image.
 
@@ -95,7 +97,8 @@ class Thumbnails:
         size: Pixels of the longer side.
 
     Attributes:
-        sources: Where the photographs of each camera are that have a thumbnail, by its name.
+        sources: Where the photographs of each camera are that have a thumbnail, by its name; but
+            for those in a bucket.
     """
 
     def __init__(
@@ -120,33 +123,39 @@ class Thumbnails:
 
         Raises:
             ImageError: The photograph cannot be read; the message says why.
+            CredentialsError: Those for its bucket have expired or are refused.
         """
-        path = self._photographs.find(picture.filepath)
-        if path is None:
+        source = self._photographs.source(picture.filepath)
+        if source is None:
             raise ImageError("it is not where the predictions say")
         people = people_of(picture) if self._blur_humans else ()
         try:
-            facts = path.stat()
-            key = f"{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}\0{self._size}\0{people}"
+            key = f"{_state_of(source)}\0{self._size}\0{people}"
         except OSError as error:
+            if isinstance(source, str):
+                self._photographs.not_there()
             raise ImageError(error.strerror or str(error)) from error
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
         name = f"{digest[:2]}/{digest[2:]}.jpg"
         target = self.folder / name
         try:
             with Image.open(target) as made:
-                self.sources.setdefault(picture.camera, path.parent)
+                self._note(picture, source)
                 return name, made.width / made.height
         except OSError:
             pass
-        small = thumbnail(path, self._size, people)
-        self.sources.setdefault(picture.camera, path.parent)
+        small = thumbnail(source, self._size, people)
+        self._note(picture, source)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Two records may have one photograph, and be at it at once.
         part = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.part")
         small.save(part, "JPEG", quality=QUALITY)
         part.replace(target)
         return name, small.width / small.height
+
+    def _note(self, picture: Picture, source: Path | str) -> None:
+        if isinstance(source, Path):
+            self.sources.setdefault(picture.camera, source.parent)
 
     def make_all(
         self,
@@ -175,3 +184,14 @@ class Thumbnails:
             name = path.relative_to(self.folder).as_posix()
             if _NAME.fullmatch(name) and name not in names:
                 path.unlink()
+
+
+def _state_of(source: Path | str) -> str:
+    """What changes when a photograph does; raises ``OSError``."""
+    if isinstance(source, Path):
+        facts = source.stat()
+        return f"{source.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}"
+    version = version_of(source)
+    if version is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no such file")
+    return f"{source}\0{version.tag}"

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
 from speciesnet.scripts.page_flags import BLUR_HUMANS, PAGE_FLAGS, threads
-from speciesnet.scripts.predictions_files import IMAGE_ROOT
+from speciesnet.scripts.predictions_files import IMAGE_ROOT, local_predictions
+from speciesnet.scripts.remote_files import sent_folder
 from speciesnet.scripts.survey_flags import load
 
-OUT = flags.DEFINE_string("out", None, "Folder for the pages: a new one, or an earlier report.")
+OUT = flags.DEFINE_string(
+    "out", None, "Folder for the pages: a new one, or an earlier report; a path or URL."
+)
 
 USAGE = """\
 Makes a report: pages with the pictures of a survey, which open from disk.
@@ -32,25 +36,42 @@ small pictures that are there are used again.
 def main(*files: str) -> None:
     """Loads the survey, and writes the pages."""
     from speciesnet.export.photographs import Photographs
-    from speciesnet.report.site import check_report_folder, write_report
+    from speciesnet.report.site import (
+        FIRST_PAGE,
+        MARKER,
+        THUMBS,
+        check_report_folder,
+        write_report,
+    )
 
     if len(files) != 1:
         raise InputError("Give one predictions file, such as predictions.json.")
     if OUT.value is None:
         raise InputError("Give the folder for the pages, such as --out report.")
-    check_report_folder(OUT.value)
-    survey = load(files[0], Photographs(IMAGE_ROOT.value))
-    photographs = Photographs(IMAGE_ROOT.value)  # which counts those that are shown
-    page = write_report(
-        survey,
-        OUT.value,
-        photographs,
-        blur_humans=BLUR_HUMANS.value,
-        threads=threads(),
-        made=datetime.now().astimezone().date(),
-        progress_bars=True,
-    )
+    with sent_folder(OUT.value, last=FIRST_PAGE, mark=MARKER, unchanging=THUMBS) as out:
+        check_report_folder(out)
+        if out != OUT.value and BLUR_HUMANS.value and Path(out, MARKER).exists():
+            logging.warning(
+                "Pictures of the earlier report stay in %s, also such with people on them; give a new "
+                "folder to --out if nobody is to be recognized there.",
+                OUT.value,
+            )
+        with local_predictions(files[0]) as predictions:
+            survey = load(predictions, Photographs(IMAGE_ROOT.value))
+        photographs = Photographs(IMAGE_ROOT.value)  # which counts those that are shown
+        write_report(
+            survey,
+            out,
+            photographs,
+            blur_humans=BLUR_HUMANS.value,
+            threads=threads(),
+            made=datetime.now().astimezone().date(),
+            progress_bars=True,
+            links=out == OUT.value,
+        )
     photographs.warn_of_missing("the report shows no picture of them")
+    is_url = "://" in OUT.value
+    page = f"{OUT.value.rstrip('/')}/{FIRST_PAGE}" if is_url else Path(OUT.value) / FIRST_PAGE
     sys.stdout.write(f"Report of {len(survey.pictures)} images: {page}\n")
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from pathlib import Path
 
 from absl import flags
 
+from speciesnet import storage
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
 from speciesnet.scripts.page_flags import BLUR_HUMANS, PAGE_FLAGS, threads
-from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT
+from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, local_predictions
+from speciesnet.scripts.remote_files import must_be_here
 from speciesnet.scripts.survey_flags import load
 
 _PORT = flags.DEFINE_integer(
@@ -35,7 +38,7 @@ report and all exports take it in. Ctrl-C ends it.
 
 def main(*files: str) -> None:
     """Loads the survey, and serves it."""
-    from speciesnet.corrections import CorrectionsFile, corrections_path, read_corrections
+    from speciesnet.corrections import ENDING, CorrectionsFile, corrections_path, read_corrections
     from speciesnet.export.photographs import Photographs
     from speciesnet.report.review import Review, listen, make_app, serve, token_of
 
@@ -43,14 +46,29 @@ def main(*files: str) -> None:
         raise InputError("Give one predictions file, such as predictions.json.")
     if CORRECTIONS.value == "none":
         raise InputError("A review needs a file of corrections; leave --corrections out.")
-    path = corrections_path(files[0]) if CORRECTIONS.value == "auto" else CORRECTIONS.value
+    if storage.scheme_of(files[0]) is not None and CORRECTIONS.value == "auto":
+        raise InputError(
+            f"{files[0]} is not on this computer, where what you say is written at once; give a file for "
+            "that, such as --corrections corrections.jsonl, or download the predictions first."
+        )
+    must_be_here(
+        "--corrections", CORRECTIONS.value, "give a file on a disk, and upload it after the review"
+    )
+    path = corrections_path(files[0]) if CORRECTIONS.value == "auto" else Path(CORRECTIONS.value)
+    there = f"{files[0]}{ENDING}"
+    if storage.is_cloud(files[0]) and not path.exists() and storage.is_object(there):
+        raise InputError(
+            f"{there} holds what people have said already; download it, and give the copy to "
+            "--corrections."
+        )
     photographs = Photographs(IMAGE_ROOT.value)
     with (
         CorrectionsFile(path) as corrections,
         listen(_PORT.value) as listener,
         tempfile.TemporaryDirectory() as folder,
     ):
-        survey = load(files[0], photographs, read_corrections(path))
+        with local_predictions(files[0]) as predictions:
+            survey = load(predictions, photographs, read_corrections(path))
         token = token_of(files[0])
         app = make_app(
             Review(survey, corrections, _REVIEWER.value),

@@ -18,8 +18,10 @@ from speciesnet.scripts.predictions_files import (
     CORRECTIONS,
     IMAGE_ROOT,
     SEQUENCE_GAP,
+    local_predictions,
     warn_of_empty,
 )
+from speciesnet.scripts.remote_files import must_be_here
 
 if TYPE_CHECKING:
     from speciesnet.export.sorting import Answer, Place, SortedPhotographs
@@ -53,6 +55,7 @@ def main(*files: str) -> None:
     """Reads all records, then sorts one photograph at a time."""
     if OUT.value is None:
         raise InputError("Give the folder to sort into, such as --out sorted.")
+    must_be_here("--out", OUT.value, "give a folder on a disk, and upload it afterwards")
     if _UNDO.value:
         if files:
             raise InputError("--undo takes no predictions file; give only --out FOLDER.")
@@ -72,7 +75,8 @@ def _sort(predictions: str, out: str) -> None:
     how = cast("How", _HOW.value)
     if Path(out).exists() and not Path(out).is_dir():
         raise InputError(f"--out {out} is no folder; give another name.")
-    places = _places(predictions, SortedPhotographs(out, IMAGE_ROOT.value))
+    with local_predictions(predictions) as copy:
+        places = _places(copy, SortedPhotographs(out, IMAGE_ROOT.value))
     photographs = SortedPhotographs(out, IMAGE_ROOT.value)
     dry_run: bool = DRY_RUN.value
     result = sort_photographs(

@@ -11,7 +11,13 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, SEQUENCE_GAP
+from speciesnet.scripts.predictions_files import (
+    CORRECTIONS,
+    IMAGE_ROOT,
+    SEQUENCE_GAP,
+    local_predictions,
+)
+from speciesnet.scripts.remote_files import sent_folder
 
 _TITLE = flags.DEFINE_string("title", None, "Of the project.")
 _CONTRIBUTOR = flags.DEFINE_string("contributor", None, "You, or your organisation.")
@@ -21,8 +27,8 @@ _TIMEZONE = flags.DEFINE_string(
 _DEPLOYMENTS = flags.DEFINE_string(
     "deployments",
     None,
-    "CSV file with deploymentID, latitude, longitude and more; without it each folder is a deployment, "
-    "where its photographs say.",
+    "Path or URL of a CSV file with deploymentID, latitude, longitude and more; without it each folder "
+    "is a deployment, where its photographs say.",
 )
 _SAMPLING_DESIGN = flags.DEFINE_string(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."
@@ -48,6 +54,7 @@ def main(*files: str) -> None:
     """Checks the flags, and writes the package."""
     from speciesnet.corrections import find_corrections
     from speciesnet.export import camtrap_dp
+    from speciesnet.export.files import check_not_same
     from speciesnet.export.photographs import Photographs
 
     if len(files) != 2:
@@ -64,21 +71,30 @@ def main(*files: str) -> None:
                 f"--{name} {flags.FLAGS[name].value} is none; give {', '.join(allowed)}."
             )
     source, folder = files
-    found = camtrap_dp.write_camtrap_dp(
-        source,
-        folder,
-        camtrap_dp.Project(
-            _TITLE.value or "",
-            _CONTRIBUTOR.value or "",
-            _SAMPLING_DESIGN.value,
-            _CAPTURE_METHOD.value,
-        ),
-        photographs=Photographs(IMAGE_ROOT.value),
-        deployments_csv=_DEPLOYMENTS.value,
-        timezone_name=_TIMEZONE.value,
-        sequence_gap=SEQUENCE_GAP.value,
-        corrections=find_corrections(source, CORRECTIONS.value),
-    )
+    for name in camtrap_dp.FILES:
+        place = f"{folder.rstrip('/')}/{name}"  # also of a URL
+        check_not_same(source, place)
+        if _DEPLOYMENTS.value is not None:
+            check_not_same(_DEPLOYMENTS.value, place, "table of deployments")
+    with (
+        local_predictions(source) as predictions,
+        sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
+    ):
+        found = camtrap_dp.write_camtrap_dp(
+            predictions,
+            out,
+            camtrap_dp.Project(
+                _TITLE.value or "",
+                _CONTRIBUTOR.value or "",
+                _SAMPLING_DESIGN.value,
+                _CAPTURE_METHOD.value,
+            ),
+            photographs=Photographs(IMAGE_ROOT.value),
+            deployments_csv=_DEPLOYMENTS.value,
+            timezone_name=_TIMEZONE.value,
+            sequence_gap=SEQUENCE_GAP.value,
+            corrections=find_corrections(predictions, CORRECTIONS.value),
+        )
     sys.stdout.write(
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
         f"{folder}\n"

@@ -11,7 +11,8 @@ from absl import flags
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import CORRECTIONS, warn_of_empty
+from speciesnet.scripts.predictions_files import CORRECTIONS, local_predictions, warn_of_empty
+from speciesnet.scripts.remote_files import sent_file
 
 _BASE_FOLDER = flags.DEFINE_string(
     "base_folder", None, "Folder of the images: paths under it become relative to it."
@@ -28,7 +29,7 @@ FLAGS = ["base_folder", "corrections"]
 
 def main(*files: str) -> None:
     """Reads one record at a time, and writes it."""
-    from speciesnet.corrections import corrections_path, read_corrected
+    from speciesnet.corrections import ENDING, read_corrected
     from speciesnet.export.files import check_not_same
     from speciesnet.export.megadetector import write_megadetector
     from speciesnet.records import read_from
@@ -40,12 +41,13 @@ def main(*files: str) -> None:
         )
     source, target = files
     check_not_same(source, target)
-    check_not_same(corrections_path(source), target, "corrections")
-    with read_from(source):
-        records = read_corrected(source, CORRECTIONS.value)
-        count = write_megadetector(records, target, _BASE_FOLDER.value)
-    if not count:
-        warn_of_empty(source)
+    check_not_same(f"{source}{ENDING}", target, "corrections")
+    with local_predictions(source) as predictions, sent_file(target) as out:
+        with read_from(predictions):
+            records = read_corrected(predictions, CORRECTIONS.value)
+            count = write_megadetector(records, out, _BASE_FOLDER.value)
+        if not count:
+            warn_of_empty(predictions)
     console.report_on(target, f"{count} images: {target}")
 
 

@@ -16,9 +16,11 @@ from speciesnet.scripts import console
 from speciesnet.scripts.predictions_files import (
     CORRECTIONS,
     IMAGE_ROOT,
+    local_predictions,
     must_be_finite,
     warn_of_empty,
 )
+from speciesnet.scripts.remote_files import sent_file
 from speciesnet.scripts.survey_flags import load
 
 if TYPE_CHECKING:
@@ -76,11 +78,12 @@ def main(*files: str) -> None:
     if len(_DELIMITER.value) != 1 or _DELIMITER.value in '"\r\n':
         raise InputError(f"--delimiter {_DELIMITER.value!r} is not one character; give , or ;")
     photographs = Photographs(IMAGE_ROOT.value) if _EXIF.value else None
-    with read_from(source):
-        rows, types = _table(source, photographs)
-        count = write_table(rows, target, types, bom=_BOM.value, delimiter=_DELIMITER.value)
-    if not count:
-        warn_of_empty(source)
+    with local_predictions(source) as predictions, sent_file(target) as table:
+        with read_from(predictions):
+            rows, types = _table(predictions, photographs)
+            count = write_table(rows, table, types, bom=_BOM.value, delimiter=_DELIMITER.value)
+        if not count:
+            warn_of_empty(predictions)
     if photographs:
         photographs.warn_of_missing("their dates and positions are left empty")
     console.report_on(target, f"{count} rows: {target}")

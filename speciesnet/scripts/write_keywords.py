@@ -14,7 +14,13 @@ from absl import flags
 from speciesnet.errors import InputError, OutputError
 from speciesnet.scripts import console
 from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
-from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, warn_of_empty
+from speciesnet.scripts.predictions_files import (
+    CORRECTIONS,
+    IMAGE_ROOT,
+    local_predictions,
+    warn_of_empty,
+)
+from speciesnet.scripts.remote_files import must_be_here
 
 if TYPE_CHECKING:
     from speciesnet.export.xmp import Keywords, Naming
@@ -58,14 +64,17 @@ def main(*files: str) -> None:
     out: str | None = OUT.value
     if out is not None and _EMBED.value:
         raise InputError("--embed writes into the photographs; leave out --embed or --out.")
+    must_be_here("--out", out, "give a folder on a disk, and upload it afterwards")
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise InputError(f"--out {out} is no folder; give another name.")
     photographs = Photographs(IMAGE_ROOT.value)
     dry_run: bool = DRY_RUN.value
-    with read_from(files[0]):
-        tasks = keyword_tasks(read_corrected(files[0], CORRECTIONS.value), MIN_SCORE.value)
-    if not tasks:
-        warn_of_empty(files[0])
+    with local_predictions(files[0]) as predictions:
+        with read_from(predictions):
+            records = read_corrected(predictions, CORRECTIONS.value)
+            tasks = keyword_tasks(records, MIN_SCORE.value)
+        if not tasks:
+            warn_of_empty(predictions)
     result = write_keywords(
         tasks,
         photographs,
