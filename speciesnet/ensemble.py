@@ -222,6 +222,7 @@ class SpeciesNetEnsemble:
         model_name: See ``ModelInfo``.
         geofence: False ignores the geofence rules.
         prediction_combiner: What decides on one image.
+        force_model_download: Downloads the package again.
 
     Raises:
         ModelError: The package, its taxonomy or its geofence cannot be read.
@@ -232,8 +233,9 @@ class SpeciesNetEnsemble:
         model_name: str | ModelInfo,
         geofence: bool = True,
         prediction_combiner: PredictionCombiner = combine_predictions_for_single_item,
+        force_model_download: bool = False,
     ) -> None:
-        self.model_info = ModelInfo.of(model_name)
+        self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.enable_geofence = geofence
         self.prediction_combiner = prediction_combiner
         self.taxonomy_map = load_taxonomy(self.model_info)
@@ -335,7 +337,7 @@ def load_geofence(model_info: ModelInfo) -> dict[str, dict[str, dict[str, list[s
     path = model_info.geofence
     try:
         geofence = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"The geofence {path} cannot be read: {error}.") from error
     mend = f'; {path} must map "class;order;family;genus;species" to allow and block rules.'
     if not isinstance(geofence, dict):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
@@ -114,7 +116,7 @@ def prepare_instances(
         instances = [Instance(path) for path in paths]
     if not instances:
         raise InputError("There are no images to predict: the list is empty; put images into it.")
-    return _set_place(instances, country, admin1_region)
+    return set_place(instances, country, admin1_region)
 
 
 def find_images(folders: Iterable[str]) -> list[str]:
@@ -123,28 +125,40 @@ def find_images(folders: Iterable[str]) -> list[str]:
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
     """
+    found: dict[str, str] = {}  # by the name that the file system goes by
+    for path in walk_images(folders):
+        found[path if storage.scheme_of(path) else os.path.normcase(path)] = path
+    return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
+
+
+def walk_images(folders: Iterable[str]) -> Iterator[str]:
+    """As ``find_images``, one at a time: in no order, and more than once where folders overlap."""
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
-    found: dict[str, str] = {}  # by the name that the file system goes by
+    is_empty = True
     for folder in folders:
-        if storage.scheme_of(folder) is not None:
-            found.update((url, url) for url in _images_in_bucket(folder))
-            continue
-        if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
-            kind = "is a file, not a folder" if _exists(folder) else "does not exist"
-            raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
-        for parent, _, names in os.walk(folder, onerror=_warn_unreadable):
-            images = [name for name in names if Path(name).suffix.lower() in IMAGE_EXTENSIONS]
-            if images:
-                base = Path(parent)
-                paths = [(base / name).as_posix() for name in images]
-                found.update((os.path.normcase(path), path) for path in paths)
-    if not found:
+        for path in _images_in(folder):
+            is_empty = False
+            yield path
+    if is_empty:
         raise InputError(
             f"There are no images in {', '.join(folders)}: no file name ends with "
             f"{' '.join(sorted(IMAGE_EXTENSIONS))}."
         )
-    return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
+
+
+def _images_in(folder: str) -> Iterator[str]:
+    if storage.scheme_of(folder) is not None:
+        yield from _images_in_bucket(folder)
+        return
+    if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
+        kind = "is a file, not a folder" if _exists(folder) else "does not exist"
+        raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
+    for parent, _, names in os.walk(folder, onerror=_warn_unreadable):
+        base = Path(parent)
+        for name in names:
+            if Path(name).suffix.lower() in IMAGE_EXTENSIONS:
+                yield (base / name).as_posix()
 
 
 def _images_in_bucket(folder: str) -> Iterator[str]:
@@ -202,10 +216,11 @@ def parse_instances(document: Any, source: str) -> list[Instance]:
             f'{source} has no list "instances"; it must look like '
             '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
         )
-    return [_parse_instance(raw, source, i) for i, raw in enumerate(document["instances"], start=1)]
+    return [parse_instance(raw, source, i) for i, raw in enumerate(document["instances"], start=1)]
 
 
-def _parse_instance(raw: Any, source: str, number: int) -> Instance:
+def parse_instance(raw: Any, source: str, number: int) -> Instance:
+    """One item of ``parse_instances``, the ``number``-th; raises ``InputError``."""
     where = f"Instance {number} of {source}"
     if not isinstance(raw, Mapping):
         raise InputError(
@@ -238,7 +253,7 @@ def _parse_instance(raw: Any, source: str, number: int) -> Instance:
     return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
 
 
-def _set_place(
+def set_place(
     instances: list[Instance], country: str | None, admin1_region: str | None
 ) -> list[Instance]:
     """``country`` and ``admin1_region`` apply to every instance; the former alone leaves regions."""
@@ -257,6 +272,30 @@ def _set_place(
             where = f'Instance {number} ({i.filepath}) has an "admin1_region" that is wrong:'
             geolocation.check_admin1_region(i.admin1_region, country, where)
     return [replace(i, country=country) for i in instances]
+
+
+def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
+    """The instances of one of several parts, which together are all of them.
+
+    An image falls into a part by its path alone: it stays there when others are added.
+
+    Args:
+        instances: The whole list.
+        shard: ``I/N``, such as ``3/8`` for the third of eight parts.
+
+    Raises:
+        InputError: It is written otherwise.
+    """
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
+    number, parts = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= number <= parts:
+        raise InputError(f"--shard is {shard!r}; it must be I/N with I from 1 to N, such as 3/8.")
+
+    def part_of(filepath: str) -> int:
+        digest = hashlib.blake2b(filepath.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % parts + 1
+
+    return [instance for instance in instances if part_of(instance.filepath) == number]
 
 
 def resolve_locations(
@@ -346,7 +385,7 @@ def _read_json(path: str) -> Any:
         raise InputError(
             f"The instances file {path} cannot be read ({error.strerror}); give one that can."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"The instances file {path} is not valid JSON ({error}); correct it there."
         ) from error

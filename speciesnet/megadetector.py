@@ -8,7 +8,8 @@ from __future__ import annotations
 import codecs
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,7 @@ import ijson
 from speciesnet.constants import Detection, Failure
 from speciesnet.detector import SCORE_THRESHOLD
 from speciesnet.errors import InputError
-from speciesnet.records import Record, make_record
+from speciesnet.records import Record, first_list, is_too_deep, make_record
 
 _NAMES = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detection.HUMAN,
           "vehicle": Detection.VEHICLE}  # fmt: skip
@@ -25,11 +26,8 @@ _NAMES = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detect
 
 def is_megadetector_file(path: Path) -> bool:
     """Whether a JSON file has "images" where a predictions file has "predictions"."""
-    with _opened(path) as file, suppress(ijson.JSONError, UnicodeDecodeError):
-        for prefix, event, _ in ijson.parse(file):
-            if event == "start_array" and prefix in ("images", "predictions"):
-                return prefix == "images"
-    return False
+    with _opened(path) as file:
+        return first_list(file, ("images", "predictions")) == "images"
 
 
 def read_detections(path: Path, filepaths: Iterable[str]) -> Iterator[Record]:
@@ -46,13 +44,16 @@ def read_detections(path: Path, filepaths: Iterable[str]) -> Iterator[Record]:
         InputError: The file is damaged, or names an image that is none of the run or several.
     """
     paths = _Paths(path, filepaths)
+    with _opened(path) as file:
+        if is_too_deep(file):
+            raise InputError(f"{path} is nested too deeply; make it again with MegaDetector.")
     try:
         kinds = _categories(path)
         for number, image in enumerate(_items(path, "images.item"), start=1):
             if not isinstance(image, Mapping) or not isinstance(image.get("file"), str):
                 raise InputError(f'Image {number} of {path} lacks "file"; make the file again.')
             yield _record(image, paths.of(image["file"]), kinds, path)
-    except ijson.JSONError as error:
+    except (ijson.JSONError, UnicodeDecodeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"{path} is cut off or damaged ({reason}); make it again with MegaDetector."
@@ -61,6 +62,10 @@ def read_detections(path: Path, filepaths: Iterable[str]) -> Iterator[Record]:
 
 def _categories(path: Path) -> dict[str, Detection]:
     for names in _items(path, "detection_categories"):
+        if not isinstance(names, Mapping) or not all(isinstance(n, str) for n in names.values()):
+            raise InputError(
+                f'"detection_categories" of {path} must map numbers to names; make the file again.'
+            )
         return {number: _NAMES[name] for number, name in names.items() if name in _NAMES}
     return {kind.category: kind for kind in Detection}
 
@@ -90,17 +95,26 @@ def _record(
                 "category": kinds[box["category"]].category,
                 "label": kinds[box["category"]].value,
                 "conf": float(box["conf"]),
-                "bbox": [float(side) for side in box["bbox"]],
+                "bbox": _four_numbers(box["bbox"]),
             }
             for box in sorted(boxes, key=lambda box: -box["conf"])
             if box["category"] in kinds and box["conf"] > SCORE_THRESHOLD
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"The detections of {image['file']} in {path} are malformed ({type(error).__name__}: "
             f"{error}); make the file again."
         ) from error
     return make_record(filepath, detections=detections)
+
+
+def _four_numbers(box: Any) -> list[float]:
+    if not isinstance(box, list) or len(box) != 4:
+        raise ValueError("a bbox is four numbers")
+    sides = [float(side) for side in box]
+    if not all(map(isfinite, sides)):
+        raise ValueError("a side of a bbox is no number")
+    return sides
 
 
 class _Paths:

@@ -8,6 +8,7 @@ are, and after a crash every whole line is kept.
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import os
 import re
@@ -16,8 +17,8 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
@@ -31,14 +32,22 @@ from speciesnet import megadetector, storage
 from speciesnet.constants import Components
 from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
-from speciesnet.records import Record, Tally, components_of
+from speciesnet.records import (
+    Record,
+    Tally,
+    components_of,
+    first_list,
+    is_too_deep,
+    named,
+    read_from,
+)
 
 HEADER = b'{"predictions": [\n'
 SEPARATOR = b",\n"
 FOOTER = b"\n]}\n"
 FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
-LINES_LOOKED_AT = 3  # to tell whose layout a file has: the first one may be damaged
+LINES_LOOKED_AT = 1000  # to tell whose layout a file has: the first ones may be damaged
 
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 _T = TypeVar("_T")
@@ -52,20 +61,28 @@ def encode_record(record: Mapping[str, Any]) -> bytes:
         return json.dumps(record).encode("ascii")
 
 
-def _decode_line(line: bytes) -> Record | None:
+def decode_line(line: bytes) -> Record | None:
     """The record of a line; None for one that is not whole."""
-    text = line.strip().removesuffix(b",")
+    return _split_line(line)[0]
+
+
+def _split_line(line: bytes) -> tuple[Record | None, bytes]:
+    """The record of a line, and its own bytes without what stands around it."""
+    own = line.strip().removesuffix(b",")
     try:
-        record = orjson.loads(text)
+        record = orjson.loads(own)
     except orjson.JSONDecodeError:
         try:
             # Takes the lone surrogates that orjson refuses, and brackets behind the last record.
-            record, end = json.JSONDecoder().raw_decode(text.decode())
-        except ValueError:
-            return None
-        if text.decode()[end:].strip() not in ("", "]}"):
-            return None
-    return record if isinstance(record, dict) and isinstance(record.get("filepath"), str) else None
+            text = line.strip().decode()
+            record, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            return None, own
+        if text[end:].strip() not in ("", ",", "]}"):
+            return None, own
+        own = text[:end].encode()
+    is_record = isinstance(record, dict) and isinstance(record.get("filepath"), str)
+    return (record if is_record else None), own
 
 
 def _has_own_layout(path: Path) -> bool:
@@ -74,11 +91,13 @@ def _has_own_layout(path: Path) -> bool:
         start = file.read(len(HEADER))
         if start != HEADER:
             return HEADER.startswith(start)
-        lines = [line for line in (file.readline() for _ in range(LINES_LOOKED_AT)) if line.strip()]
-    if not lines or lines[0].strip() == b"]}" or any(map(_decode_line, lines)):
-        return True
+        damaged: list[bytes] = []
+        for line in filter(bytes.strip, islice(file, LINES_LOOKED_AT)):
+            if decode_line(line) or (line.strip() == b"]}" and not damaged):
+                return True
+            damaged.append(line[-2:])
     # What is left is the layout of others, or one record of ours that is cut off.
-    return len(lines) == 1 and not lines[0].endswith((b"\n", b"]}"))
+    return not damaged or (len(damaged) == 1 and not damaged[0].endswith((b"\n", b"]}")))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -104,7 +123,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[Record]:
             damaged = 0
             with path.open("rb") as file:
                 for _, line in _lines(file):
-                    if (record := _decode_line(line)) is None:
+                    if (record := decode_line(line)) is None:
                         damaged += 1
                     else:
                         yield record
@@ -128,45 +147,48 @@ def _read_foreign(path: Path) -> Iterator[Record]:
 
 def _items(path: Path) -> Iterator[Any]:
     """The items of the list "predictions" of a JSON file, one at a time."""
-    found = False
     with path.open("rb") as file:
         start = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
         file.seek(start)
-        with suppress(ijson.JSONError, UnicodeDecodeError):
-            for prefix, event, _ in ijson.parse(file, use_float=True):
-                found = prefix == "predictions" and event == "start_array"
-                if found:
-                    break
-        if not found:
+        if not first_list(file, ("predictions",)):
             raise OutputError(
                 f'{path} is no predictions file: it has no list "predictions"; give another file.'
             )
+        file.seek(start)
+        if is_too_deep(file):
+            raise OutputError(f"{path} is nested too deeply; mend it, or give another file.")
         file.seek(start)
         given = 0
         try:
             for item in ijson.items(file, "predictions.item", use_float=True):
                 given += 1
                 yield item
-        except ijson.IncompleteJSONError:
-            logging.warning("%s is cut off: its whole records are used.", path)
-        except UnicodeDecodeError as error:  # a file name that is no valid Unicode, or no UTF-8
-            try:
-                document = json.loads(path.read_text(encoding="utf-8-sig"))
-            except ValueError:
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            if _is_cut_off(file, error):
+                logging.warning("%s is cut off: its whole records are used.", path)
+                return
+            try:  # Python's reader takes file names that are no valid Unicode, and any number
+                rest = json.loads(path.read_text(encoding="utf-8-sig"))["predictions"][given:]
+            except (ValueError, TypeError, RecursionError):
+                reason = str(error).strip().splitlines()[0]
                 raise OutputError(
-                    f"{path} is no JSON in UTF-8 ({error}); save it as that."
+                    f"{path} is damaged or not in UTF-8 ({reason}); mend it, or give another file."
                 ) from error
-            yield from document["predictions"][given:]
-        except ijson.JSONError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise OutputError(
-                f"{path} is damaged ({reason}); mend it, or give another file."
-            ) from error
+            yield from rest
+
+
+def _is_cut_off(file: BinaryIO, error: Exception) -> bool:
+    """Whether a JSON file ends before its end; ijson's readers in C call any damage incomplete."""
+    if not isinstance(error, ijson.IncompleteJSONError):
+        return False
+    file.seek(max(file.seek(0, os.SEEK_END) - BUFFER_BYTES, 0))
+    is_closed = file.read().rstrip().endswith(b"}")
+    return not is_closed or "EOF" in str(error) or "ncomplete" in str(error)
 
 
 def save_predictions(predictions_dict: Mapping[str, Any], filepath: str) -> None:
     """Writes ``{"predictions": [...]}``, at once or not at all; raises ``OutputError``."""
-    _rewrite(Path(filepath), map(encode_record, predictions_dict["predictions"]))
+    rewrite(Path(filepath), map(encode_record, predictions_dict["predictions"]))
 
 
 def load_partial_predictions(
@@ -198,6 +220,18 @@ def _names_other_images(path: Path, filepath: str) -> OutputError:
         f"{path} has a record of {filepath}, which is not among the images of this run; give the file "
         "that belongs to these images, or the images that belong to the file."
     )
+
+
+def _filepath_of(line: bytes) -> str | None:
+    """The image of a line, which need not be decoded for that; None where it is not whole."""
+    match = _FILEPATH.match(line) if line.endswith(b"\n") else None  # or it may be cut off
+    if match:
+        try:
+            return json.loads(match[1])
+        except ValueError:
+            return None
+    record = decode_line(line)
+    return None if record is None else record["filepath"]
 
 
 class RecordsByFile(Mapping[str, Record]):
@@ -245,18 +279,16 @@ class RecordsByFile(Mapping[str, Record]):
             self._file = path.open("rb")
         self._offsets: dict[str, int] = {}
         for offset, line in _lines(self._file):
-            match = _FILEPATH.match(line) if line.endswith(b"\n") else None  # or it may be cut off
-            record = None if match else _decode_line(line)
-            if not match and record is None:
+            filepath = _filepath_of(line)
+            if filepath is None:
                 continue
-            filepath: str = json.loads(match[1]) if match else record["filepath"]  # type: ignore[index]
             if filepath not in known:
                 raise _names_other_images(path, filepath)
             self._offsets[filepath] = offset
 
     def __getitem__(self, filepath: str) -> Record:
         self._file.seek(self._offsets[filepath])
-        record = _decode_line(self._file.readline())
+        record = decode_line(self._file.readline())
         if record is None:
             raise KeyError(filepath)
         return record
@@ -337,6 +369,7 @@ class PredictionsFile:
 
     Raises:
         OutputError: The file cannot be written, is in use, or belongs to another run.
+        MalformedRecord: It has a record that is none.
     """
 
     def __init__(
@@ -399,12 +432,14 @@ class PredictionsFile:
     def _open(self) -> None:
         if self._ignore_existing and self.path.exists():
             if self.path.stat().st_size > len(HEADER + FOOTER):
-                _keep_copy(self.path)
+                keep_copy(self.path)
             self.path.unlink()
         if self.path.exists() and self.path.stat().st_size and any(read_records(self.path)):
             self._check_settings()
             self._resume()
         else:
+            if self.path.exists() and not _has_own_layout(self.path):
+                keep_copy(self.path)  # not one whole record, but perhaps of use to somebody
             self._file = self.path.open("w+b", buffering=0)
             _write_all(self._file, HEADER + FOOTER)
         self._write_settings()
@@ -416,7 +451,7 @@ class PredictionsFile:
             differences = self._settings.differences(earlier)
         except FileNotFoundError:
             return
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             logging.warning("%s is damaged and passed over.", self._settings_path)
             return
         if differences:
@@ -425,15 +460,18 @@ class PredictionsFile:
     def _write_settings(self) -> None:
         text = json.dumps(asdict(self._settings), indent=1) + "\n"
         part = self._settings_path.with_name(f"{self._settings_path.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(self._settings_path)
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(self._settings_path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def _resume(self) -> None:
         if not _has_own_layout(self.path):
             for record in read_records(self.path):  # all of them, before the file is touched
                 self._check_record(record, self._position_of(record["filepath"], 0))
-            _keep_copy(self.path)
-            _rewrite(self.path, map(encode_record, read_records(self.path)))
+            keep_copy(self.path)
+            rewrite(self.path, map(encode_record, read_records(self.path)))
         counts, failed, damaged = self._scan()
         incomplete = {
             path for path, count in counts.items() if count != len(self._positions[path])
@@ -441,7 +479,7 @@ class PredictionsFile:
         if incomplete or damaged:
             # Lines that will be written again, or are not whole, are taken out first, so that no
             # image ever has two records.
-            _rewrite(self.path, self._raw_records_without(incomplete))
+            rewrite(self.path, self._raw_records_without(incomplete))
             self._forget()
             self._scan()
         self._file = self.path.open("r+b", buffering=0)
@@ -466,7 +504,7 @@ class PredictionsFile:
         damaged = False
         with self.path.open("rb") as file:
             for offset, line in _lines(file):
-                record = _decode_line(line)
+                record, own = _split_line(line)
                 if record is None:
                     # Only the last line of a file that was cut off is not whole: the next one
                     # overwrites it. Any other is taken out.
@@ -479,7 +517,8 @@ class PredictionsFile:
                 if record.get("failures"):
                     failed.add(filepath)
                 self._note(record, position, offset)
-                self._end = offset + len(line.rstrip().removesuffix(b","))
+                self._end = offset + line.index(own) + len(own)
+                damaged = damaged or line.strip() not in (own, own + b",")
         return counts, failed, damaged
 
     def _position_of(self, filepath: str, count: int) -> int:
@@ -496,6 +535,8 @@ class PredictionsFile:
 
     def _check_record(self, record: Record, position: int) -> None:
         """Refuses a record that this run would not have written."""
+        with read_from(self.path), named(record):
+            Tally().count(record)
         wanted = "all" if self._settings.components == "ensemble" else self._settings.components
         found = components_of(record)
         if found not in (None, wanted):
@@ -524,9 +565,9 @@ class PredictionsFile:
     def _raw_records_without(self, left_out: set[str]) -> Iterator[bytes]:
         with self.path.open("rb") as file:
             for _, line in _lines(file):
-                record = _decode_line(line)
+                record, own = _split_line(line)
                 if record is not None and record["filepath"] not in left_out:
-                    yield line.strip().removesuffix(b",")
+                    yield own
 
     def instances_of(self, filepath: str) -> list[Instance]:
         """The instances that a path stands for: more than one if it was given more than once."""
@@ -574,9 +615,13 @@ class PredictionsFile:
 
     def _flush(self) -> None:
         """Writes the buffer over the closing brackets, and the brackets again, in one write."""
-        if not self._buffer or self._error:
+        if self._error:
             return
         try:
+            if not self.path.exists():  # Unix would let us write on, into nowhere
+                raise FileNotFoundError(errno.ENOENT, "it, or its folder, was moved or deleted")
+            if not self._buffer:
+                return
             self._file.seek(self._end)
             _write_all(self._file, b"".join(self._buffer) + FOOTER)
             os.fsync(self._file.fileno())
@@ -603,11 +648,11 @@ class PredictionsFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closing.set()
-        self._flusher.join()
         try:
-            with self._mutex:
+            with self._mutex:  # first of all: who is in a hurry presses Ctrl-C again
                 self._flush()
+            self._closing.set()
+            self._flusher.join()
             self._file.close()
             if self._error:
                 problem = _cannot_write(self.path, self._error)
@@ -616,9 +661,9 @@ class PredictionsFile:
                 if kind is not OutputError:  # which has said so already
                     logging.error("%s", problem)
             elif not self.tally.images:  # nothing came of it: leave nothing behind
-                self.path.unlink()
+                self.path.unlink(missing_ok=True)
                 self._settings_path.unlink(missing_ok=True)
-            elif self.tally.images == len(self._instances) and not self._in_order:
+            elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
                 self._put_in_order()
         finally:
             self._unlock()
@@ -630,7 +675,7 @@ class PredictionsFile:
                     file.seek(offset)
                     yield file.readline().strip().removesuffix(b",")
 
-        _rewrite(self.path, records())
+        rewrite(self.path, records())
 
     def _unlock(self) -> None:
         if os.name != "nt":  # where a file in use cannot be removed
@@ -699,27 +744,28 @@ def _noted_setting(predictions: str | os.PathLike[str], name: str, kind: type[_T
     try:
         settings = json.loads(settings_path(Path(predictions)).read_text(encoding="utf-8"))
         value = settings.get(name)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return value if isinstance(value, kind) else None
 
 
-def check_output_path(path: Path) -> None:
-    """Raises ``OutputError`` for a path that cannot become a predictions file."""
+def check_output_path(path: Path, what: str = "--predictions_json") -> None:
+    """Raises ``OutputError`` for a path that cannot become a predictions file, of which it says what."""
     if path.is_dir():
         raise OutputError(
-            f"--predictions_json {path} is a folder; give a file in it, such as "
-            f"{path / 'predictions.json'}."
+            f"{what} {path} is a folder; give a file in it, such as {path / 'predictions.json'}."
+        )
+    if path.exists() and not path.is_file():
+        raise OutputError(
+            f"{what} {path} is a device or pipe, which no run can go on with; give a file."
         )
     if not path.parent.is_dir():
         raise OutputError(
-            f"--predictions_json {path} lies in a folder that does not exist; create {path.parent} first."
+            f"{what} {path} lies in a folder that does not exist; create {path.parent} first."
         )
     target = path if path.exists() else path.parent
     if not os.access(path.parent, os.W_OK) or not os.access(target, os.W_OK):
-        raise OutputError(
-            f"--predictions_json {path} cannot be written: no permission to write to {target}."
-        )
+        raise OutputError(f"{what} {path} cannot be written: no permission to write to {target}.")
 
 
 def _other_run(path: Path, difference: str) -> OutputError:
@@ -736,7 +782,7 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
     )
 
 
-def _keep_copy(path: Path) -> None:
+def keep_copy(path: Path) -> None:
     """Copies a file to the first free name of ``*.bak``, ``*.bak2`` and so on."""
     names = (path.with_name(f"{path.name}.bak{number or ''}") for number in (0, *range(2, 10_000)))
     backup = next(name for name in names if not name.exists())
@@ -744,7 +790,7 @@ def _keep_copy(path: Path) -> None:
     logging.info("%s is kept as %s.", path, backup)
 
 
-def _rewrite(path: Path, records: Iterable[bytes]) -> None:
+def rewrite(path: Path, records: Iterable[bytes]) -> None:
     """Replaces a predictions file at once; raises ``OutputError`` and leaves it if that fails."""
     target = Path(os.path.realpath(path))  # a link stays a link
     part = target.with_name(f"{target.name}.part")

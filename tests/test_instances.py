@@ -19,6 +19,7 @@ from speciesnet.instances import (
     prepare_instances,
     prepare_instances_dict,
     split_paths,
+    take_shard,
 )
 
 
@@ -272,7 +273,7 @@ def test_a_list_that_is_not_utf8_is_named(kind: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b'{"instances": [}', '{"a": "ñ"}'.encode("latin-1")]
+    "content", [b"", b"{", b'{"instances": [}', '{"a": "ñ"}'.encode("latin-1"), b"[" * 100_000]
 )
 def test_an_instances_file_that_is_no_json_is_named(content: bytes, folder: Path) -> None:
     Path("i.json").write_bytes(content)
@@ -482,3 +483,32 @@ def test_a_location_has_what_is_known(instance: Instance, location: dict[str, An
     assert instance.location == location
     order: Callable[[str], int] = ["country", "admin1_region", "latitude", "longitude"].index
     assert list(instance.location) == sorted(instance.location, key=order)
+
+
+# Parts of a list.
+
+
+def test_parts_are_disjoint_and_complete() -> None:
+    whole = [Instance(f"/images/{i}.jpg") for i in range(500)]
+    parts = [take_shard(whole, f"{number}/7") for number in range(1, 8)]
+    assert sorted(path for part in parts for path in paths(part)) == sorted(paths(whole))
+    assert min(map(len, parts)) > 40
+    assert take_shard(whole, "1/1") == whole
+
+
+def test_image_stays_in_its_part_when_others_are_added() -> None:
+    whole = [Instance(f"/{i}") for i in range(100)]
+    assert take_shard(whole[::3], "2/4") == [i for i in whole[::3] if i in take_shard(whole, "2/4")]
+
+
+def test_image_that_is_given_twice_is_in_one_part() -> None:
+    twice = [Instance("/\udcff.jpg"), Instance("/\udcff.jpg", "KEN")]
+    assert [part for number in "123" if (part := take_shard(twice, f"{number}/3"))] == [twice]
+
+
+@pytest.mark.parametrize(
+    "shard", ["", "0/3", "4/3", "1/0", "1", "1/", "/1", "-1/3", "1/3/3", "a/b"]
+)
+def test_part_that_is_none(shard: str) -> None:
+    with pytest.raises(InputError, match=r"--shard is .*I/N"):
+        take_shard([Instance("/1")], shard)

@@ -80,6 +80,36 @@ def test_file_cut_off_is_refused(tmp_path: Path) -> None:
         RecordsByFile(path, ["a.jpg"])
 
 
+@pytest.mark.parametrize("names", [3, ["animal"], {"1": None}, {"1": ["animal"]}])
+def test_categories_that_are_no_names_are_refused(tmp_path: Path, names: Any) -> None:
+    path = detections(tmp_path, image("a.jpg", ANIMAL), detection_categories=names)
+    with pytest.raises(InputError, match="must map numbers to names"):
+        RecordsByFile(path, ["a.jpg"])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        {"bbox": [0.1, 0.2, 0.3]},
+        {"bbox": [0.1, 0.2, 0.3, 0.4, 0.5]},
+        {"bbox": [0, 0, 1, "Infinity"]},
+        {"bbox": "1234"},
+        {"bbox": None},
+        {"conf": "0.9"},
+    ],
+)
+def test_boxes_that_are_none_are_refused(tmp_path: Path, box: dict[str, Any]) -> None:
+    path = detections(tmp_path, image("a.jpg", ANIMAL | box))
+    with pytest.raises(InputError, match=r"detections of a\.jpg in .* are malformed"):
+        RecordsByFile(path, ["a.jpg"])
+
+
+def test_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    path = detections(tmp_path, image("\udcff.jpg", ANIMAL))
+    with pytest.raises(InputError, match="cut off or damaged"):
+        RecordsByFile(path, ["a.jpg"])
+
+
 def test_detections_survive_the_way_there_and_back(shared: Path, tmp_path: Path) -> None:
     records = list(read_records(shared / "golden" / "small_random_predictions.json"))
     write_megadetector(records, tmp_path / "md.json")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from speciesnet import predictions
-from speciesnet.errors import OutputError
+from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 from speciesnet.predictions import (
     FOOTER,
@@ -367,6 +367,65 @@ def test_damaged_line_in_the_middle_is_done_again(path: Path) -> None:
     assert path.read_bytes() == whole
 
 
+def test_records_after_damage_at_the_beginning_are_kept(path: Path) -> None:
+    write(path, numbered(30))
+    whole = path.read_bytes()
+    start, end = len(HEADER) + 5, whole.index(b"020.jpg")
+    path.write_bytes(
+        whole[:start] + b"[" + whole[start + 1 : end].replace(b'"', b"'") + whole[end:-9]
+    )
+    redone = write(path, numbered(30))
+    assert redone == [*(f"{number:03}.jpg" for number in range(21)), "029.jpg"]
+    assert path.read_bytes() == whole
+
+
+def test_published_layout_without_a_whole_record_is_kept_beside(path: Path) -> None:
+    write_published(path, [detected("000.jpg")])
+    path.write_bytes(path.read_bytes()[:60])
+    before = path.read_bytes()
+    write(path, numbered(2))
+    assert path.with_name("out.json.bak").read_bytes() == before
+    assert len(read_predictions(path)) == 2
+
+
+@pytest.mark.parametrize("comma", [b"", b","])
+def test_brackets_in_the_middle_leave_valid_json(path: Path, comma: bytes) -> None:
+    write(path, numbered(4))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"}]},\n", b"}]}]}" + comma + b"\n", 1))
+    write(path, numbered(4))
+    assert path.read_bytes() == whole
+
+
+def test_brackets_behind_the_last_record_may_stand_in_its_line(path: Path) -> None:
+    write(path, numbered(2))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(FOOTER, b"]}"))
+    assert write(path, numbered(3)) == ["002.jpg"]
+    assert read_predictions(path) == [detected(f"{number:03}.jpg") for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"filepath": "000.jpg", "classifications": {"classes": []}},
+        {"filepath": "000.jpg", "classifications": 3},
+        {"filepath": "000.jpg", "detections": [{}]},
+        {"filepath": "000.jpg", "detections": [{"label": []}]},
+        {"filepath": "000.jpg", "prediction": {}},
+    ],
+)
+@pytest.mark.parametrize("layout", ["own", "published"])
+def test_malformed_record_is_named_and_the_file_left_alone(
+    path: Path, record: Record, layout: str
+) -> None:
+    path.write_bytes(own_layout([record]))
+    if layout == "published":
+        write_published(path, [record])
+    with untouched(path.parent), pytest.raises(InputError, match=r"out\.json: .*000\.jpg is malf"):
+        write(path, numbered(2))
+
+
 def test_empty_file_is_begun(path: Path) -> None:
     path.touch()
     assert len(write(path, numbered(3))) == 3
@@ -509,7 +568,9 @@ def test_other_files_are_refused(path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '{"model": null}', '{"country": []}', "\0"]
+    "text",
+    ["", "{", "[]", "null", '{"model": null}', '{"country": []}', "\0", "[" * 100_000],
+    ids=len,
 )
 def test_damaged_settings_are_passed_over(path: Path, text: str) -> None:
     write(path, numbered(3), order=lambda names: names[:1])
@@ -604,9 +665,13 @@ def test_published_layout_is_gone_on_with(path: Path, indent: int | None) -> Non
     assert path.read_bytes() == own_layout(map(detected, NAMES))
 
 
-def test_published_layout_that_is_cut_off_is_gone_on_with(path: Path, quick: None) -> None:
-    write_published(path, [detected(name) for name in NAMES])
-    whole = path.read_bytes()
+@pytest.mark.parametrize("escaped", [True, False])
+def test_published_layout_that_is_cut_off_is_gone_on_with(
+    path: Path, escaped: bool, quick: None
+) -> None:
+    records = [detected(name) for name in NAMES]
+    text = json.dumps({"predictions": records}, indent=1, ensure_ascii=escaped)
+    whole = text.encode()
     start = whole.index(b"[") + 1
     for length in range(start, len(whole), 7):
         path.write_bytes(whole[:length])
@@ -635,6 +700,33 @@ def test_published_names_that_are_no_unicode_are_read(path: Path) -> None:
     write_published(path, [detected(name) for name in names])
     assert [record["filepath"] for record in read_records(path)] == names
     assert write(path, images(names)) == []
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "1e999", "NaN"])
+def test_published_file_with_a_number_too_large_is_read_to_its_end(path: Path, number: str) -> None:
+    path.write_text(f'{{"predictions": [{{"filepath": "a", "x": {number}}}, {{"filepath": "b"}}]}}')
+    assert [record["filepath"] for record in read_records(path)] == ["a", "b"]
+
+
+def test_published_layout_that_is_damaged_in_the_middle_is_refused(path: Path) -> None:
+    write_published(path, [detected(name) for name in NAMES])
+    path.write_bytes(path.read_bytes().replace(b'"d/', b'"d\0', 1))
+    with untouched(path.parent), pytest.raises(OutputError, match=r"out\.json is damaged"):
+        write(path, images(NAMES))
+
+
+@pytest.mark.parametrize(
+    "start", ["", '{"images": [', '{"predictions": [{"filepath": "000.jpg", "x": ']
+)
+def test_file_nested_too_deeply_is_refused_in_little_memory(path: Path, start: str) -> None:
+    path.write_text(start + "[" * 100_000)
+    with (
+        untouched(path.parent),
+        pytest.raises(OutputError, match=r"nested too deeply|no predictions"),
+    ):
+        write(path, numbered(2))
+    with pytest.raises((InputError, OutputError), match=r"nested too deeply|no predictions"):
+        RecordsByFile(path, ["000.jpg"])
 
 
 def test_byte_order_mark_is_passed_over(path: Path) -> None:
@@ -677,6 +769,12 @@ def test_records_by_file_in_both_layouts(path: Path, layout: str, end: int | Non
     assert list(by_file) == whole and len(by_file) == len(whole)
     assert "other" not in by_file and by_file.get("other") is None
     assert by_file[NAMES[2]] == detected(NAMES[2])
+
+
+@pytest.mark.parametrize("name", [b"00\xff.jpg", b"00\\q.jpg", b"00\n.jpg"])
+def test_records_by_file_pass_over_a_line_whose_name_is_damaged(path: Path, name: bytes) -> None:
+    path.write_bytes(own_layout(map(detected, NAMES)).replace(NAMES[0].encode(), name))
+    assert list(RecordsByFile(path, NAMES)) == NAMES[1:]
 
 
 @pytest.mark.parametrize("layout", ["own", "published"])

@@ -76,14 +76,15 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
     """Every JSON object of a configuration that describes something to be made."""
-    if isinstance(config, dict):
-        if "class_name" in config or "module" in config:
-            yield config
-        for value in config.values():
-            yield from _objects(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _objects(value)
+    parts = [config]
+    while parts:  # a stack of our own, for Python's ends sooner than JSON's depth
+        part = parts.pop()
+        if isinstance(part, dict):
+            if "class_name" in part or "module" in part:
+                yield part
+            parts += reversed(part.values())
+        elif isinstance(part, list):
+            parts += reversed(part)
 
 
 @contextmanager

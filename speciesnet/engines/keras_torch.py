@@ -45,6 +45,7 @@ def read_keras_network(path: Path) -> GraphNetwork:
         with open_weights(path) as file:
             content = io.BytesIO(file.read())
         weights = h5py.File(content)
+        _check_sizes(weights)
     except Exception as error:  # archives can be damaged in many ways
         raise unreadable(path, error) from error
     try:
@@ -110,6 +111,16 @@ def _snake_case(name: str) -> str:
     """Keras' name of a class among the saved weights."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _check_sizes(file: h5py.File) -> None:
+    """Raises ``ValueError`` for weights larger than their file, which would fill the memory."""
+
+    def check(name: str, part: Any) -> None:
+        if isinstance(part, h5py.Dataset) and part.nbytes > file.id.get_filesize():
+            raise ValueError(f"{name} claims more numbers than the file has")
+
+    file.visititems(check)
 
 
 def _weights_of(file: h5py.File, group: str) -> Weights:

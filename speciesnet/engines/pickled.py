@@ -54,11 +54,17 @@ class Record:
         return list(self.__dict__["_modules"].values())
 
     def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """Parameters and buffers by their dotted names, as in a state dict."""
+        """Parameters and buffers by their dotted names, as in a state dict.
+
+        Raises:
+            ValueError: One claims more numbers than it has; copying it would fill the memory.
+        """
         found: dict[str, Tensor] = {}
         for table in ("_parameters", "_buffers"):
             for name, tensor in self.__dict__.get(table, {}).items():
                 if tensor is not None:
+                    if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():
+                        raise ValueError(f"{prefix}{name} claims more numbers than it has")
                     found[prefix + name] = tensor.detach()
         for name, module in self.__dict__.get("_modules", {}).items():
             if module is not None:
@@ -125,8 +131,8 @@ def read_records(path: Path, is_known: Callable[[str], bool], what: str) -> Any:
             f"The {what} {path} asks to run {', '.join(foreign)}, which no such file needs; it is "
             "refused: get the file again from a source that you trust."
         )
-    stand_ins: list[Any] = [(type(name.rpartition(".")[2], (Record,), {}), name) for name in names]
     try:
+        stand_ins = [(type(name.rpartition(".")[2], (Record,), {}), name) for name in names]
         with _safe_globals(stand_ins):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickles can be damaged in many ways

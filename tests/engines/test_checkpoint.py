@@ -83,6 +83,16 @@ def test_pickle_that_runs_code_is_refused_and_named(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+def test_weights_that_claim_more_numbers_than_they_have_are_refused(tmp_path: Path) -> None:
+    network = small_network()
+    first: Any = network.model[0]
+    shape = (10**6, *first.conv.weight.shape[1:])
+    first.conv.weight = torch.nn.Parameter(torch.zeros(1, 1, 1, 1).half().expand(shape))
+    save_yolov5_checkpoint(network, NAMES, tmp_path / "huge.pt")
+    with pytest.raises(ModelError, match=r"huge.pt .* claims more numbers than it has"):
+        read_yolov5_checkpoint(tmp_path / "huge.pt")
+
+
 def test_layer_of_another_architecture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     torch.save({"model": torch.nn.LSTM(2, 2)}, path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fuzz import files
 
 from speciesnet import SpeciesNet
 from speciesnet.engines import EngineOptions, load_classifier_engine
@@ -144,6 +145,22 @@ def test_source_of_the_graph_is_never_run(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ModelError, match=r"has the step .*os.mkdir"):
         load_classifier_engine(tmp_path / "trap.pt")
     assert not Path("trapped").exists()
+
+
+def test_name_that_can_be_no_class_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.pt"
+    path.write_bytes(files.archive_of(b"\x80\x02connx2torch\na\0b\n)R."))
+    with pytest.raises(ModelError, match=r"odd.pt cannot be read"):
+        load_classifier_engine(path)
+
+
+def test_weights_that_claim_more_numbers_than_they_have_are_refused(tmp_path: Path) -> None:
+    module: Any = efficientnet(tmp_path / "classifier.pt")
+    last = next(part for part in module.modules() if isinstance(part, torch.nn.Linear))
+    last.weight = torch.nn.Parameter(torch.zeros(1, 1).expand(10**6, 10**6))  # 4 TB
+    torch.save(module, tmp_path / "huge.pt")
+    with pytest.raises(ModelError, match=r"huge.pt .* claims more numbers than it has"):
+        load_classifier_engine(tmp_path / "huge.pt")
 
 
 def test_other_pytorch_files_are_refused(tmp_path: Path) -> None:

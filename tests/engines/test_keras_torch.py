@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
+from fuzz import files
 
 from speciesnet.engines import EngineOptions, UnsupportedNetworkError, load_classifier_engine
 from speciesnet.engines.keras_torch import read_keras_network
@@ -118,3 +121,23 @@ def test_weights_of_another_shape_are_refused(small_package: Path, tmp_path: Pat
             new.writestr(name, content)
     with pytest.raises(ModelError, match=r"odd.keras cannot be read"):
         load_classifier_engine(path)
+
+
+def test_weights_larger_than_their_file_are_refused(tmp_path: Path) -> None:
+    weights = io.BytesIO(files.member(files.keras_file(), "model.weights.h5"))
+    with h5py.File(weights, "a") as file:
+        del file["layers/dense/vars/0"]
+        file.create_dataset("layers/dense/vars/0", (10**6, 10**6), "f4")  # 4 TB, none of them there
+    path = tmp_path / "huge.keras"
+    path.write_bytes(files.replaced(files.keras_file(), "model.weights.h5", weights.getvalue()))
+    with pytest.raises(ModelError, match=r"huge.keras .* claims more numbers than the file has"):
+        load_classifier_engine(path)
+
+
+@pytest.mark.parametrize("depth", [900, 1500, 100_000])
+def test_configuration_nested_deeply_is_read_or_refused(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "deep.keras"
+    config = b'{"a":' * depth + b"1" + b"}" * depth
+    path.write_bytes(files.replaced(files.keras_file(), "config.json", config))
+    with pytest.raises((ModelError, UnsupportedNetworkError)):
+        read_keras_network(path)
