@@ -25,6 +25,8 @@ ImageFile.LOAD_TRUNCATED_IMAGES = True
 # Formats that Pillow decodes itself: others would be handed to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
+NO_MEMORY = "there is not enough memory for it"
+
 _decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
@@ -78,7 +80,10 @@ def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
     """As ``read_image``, with what the camera wrote beside the picture."""
     with opened(filepath) as image:
         image.load()
-        return upright(image).convert("RGB"), metadata_of(image)
+        picture = upright(image)
+        if picture.mode != "RGB":  # else it would be copied, which costs huge ones their memory
+            picture = picture.convert("RGB")
+        return picture, metadata_of(image)
 
 
 def read_metadata(filepath: str) -> PhotoMetadata:
@@ -127,6 +132,8 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
     # ultralytics, once imported, makes Pillow look for a reader of HEIF instead of saying no.
     if isinstance(error, (Image.UnidentifiedImageError, ModuleNotFoundError)):
         return "it is empty, damaged or not an image"

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import RunMode
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
-from speciesnet.images import PreprocessedImage, read_photograph, to_array
+from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_array
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.profile import Profile
 from speciesnet.records import Record
@@ -45,9 +45,14 @@ READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but 
 SHAPES_AHEAD = 2  # batches of images among which those of one shape are looked for
 ASSUMED_BYTES = 2**26  # of the first images, whose size is not known yet ...
 ENOUGH_SEEN = 4  # ... until there are so many that it is
+END_SECONDS = 2.0  # given to readers when a run is given up; a server may let them wait for minutes
 
 Turn = AbstractContextManager[Any]  # entered by a network while it computes
 Progress = Callable[[str], None]  # called with the name of a stage for each image that leaves it
+
+
+def _untold(stage: str) -> None:
+    pass
 
 
 @dataclass
@@ -92,7 +97,7 @@ def run(
     run_mode: RunMode = "multi_thread",
     batch_size: int = 8,
     readers: int | None = None,
-    progress: Progress = lambda stage: None,
+    progress: Progress = _untold,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
     """Takes images through the stages whose model is given.
@@ -111,9 +116,13 @@ def run(
         profile: Where the seconds of each stage are added up.
 
     Yields:
-        One photo for each path, in order. Closing the generator stops every thread.
+        One photo for each path, in order. Closing the generator stops every thread, but for readers
+        that wait for a network: they end with their image.
     """
-    in_background = _in_background if run_mode != "single_thread" else _in_foreground
+    given_up = threading.Event()
+    in_background = partial(_in_background, given_up=given_up)
+    if run_mode == "single_thread":
+        in_background = _in_foreground
     read = read_photo
     if detector is not None:
         read = partial(
@@ -122,15 +131,17 @@ def run(
     profile = profile or Profile()
     # Two networks at once on one processor take longer than one after the other.
     shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
-    turn: Turn = threading.Lock() if shared else nullcontext()
-    photos: Generator[Photo, None, None] = _read(filepaths, read, run_mode, readers, profile)
+    turn: Turn | None = threading.Lock() if shared else None
+    photos: Generator[Photo, None, None] = read_photos(
+        filepaths, read, run_mode, readers, profile, given_up
+    )
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
-        photos = _detect(photos, detector, batch_size, progress, profile, turn)
+        photos = detect(photos, detector, batch_size, progress, profile, turn)
     if classifier is not None:
-        photos = _crop(photos, classifier, known_detections or {}, profile)
+        photos = crop(photos, classifier.preprocess, known_detections, profile)
         photos = profile.waiting("classifier: waiting", in_background(photos, batch_size))
-        photos = _classify(photos, classifier, batch_size, progress, profile, turn)
+        photos = classify(photos, classifier, batch_size, progress, profile, turn)
     return in_background(photos, batch_size)
 
 
@@ -148,9 +159,11 @@ def read_photo(
     try:
         picture, metadata = read_photograph(filepath)
         image = to_array(picture)
+        letterboxed = input_shape.fit(image) if input_shape else None
     except ImageError as error:
         return Photo(filepath, error=str(error), seconds=time.perf_counter() - start)
-    letterboxed = input_shape.fit(image) if input_shape else None
+    except MemoryError:  # of a huge one; the next ones may fit
+        return Photo(filepath, error=NO_MEMORY, seconds=time.perf_counter() - start)
     return Photo(
         filepath,
         seconds=time.perf_counter() - start,
@@ -160,13 +173,19 @@ def read_photo(
     )
 
 
-def _read(
+def read_photos(
     filepaths: Iterable[str],
     read: Callable[[str], Photo],
-    run_mode: RunMode,
-    readers: int | None,
-    profile: Profile,
+    run_mode: RunMode = "multi_thread",
+    readers: int | None = None,
+    profile: Profile | None = None,
+    given_up: threading.Event | None = None,
 ) -> Generator[Photo, None, None]:
+    """The first stage: images that are read ahead, in order; arguments as those of ``run``.
+
+    ``given_up`` ends it where its consumer cannot: while that waits for an image.
+    """
+    profile, given_up = profile or Profile(), given_up or threading.Event()
     if run_mode == "single_thread":
         for photo in map(read, filepaths):
             profile.add("reading and decoding", photo.seconds)
@@ -204,6 +223,9 @@ def _read(
                 photo = None  # as above
             if not reading:
                 return
+            while not wait([reading[0]], timeout=0.2).done:
+                if given_up.is_set():
+                    return
             photo = reading.popleft().result()
             if photo.nbytes:
                 sizes.append(photo.nbytes)
@@ -216,7 +238,8 @@ def _read(
             "A process that reads images died, perhaps for lack of memory; add --run_mode multi_thread."
         ) from error
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        running = [future for future in reading if not future.cancel()]
+        executor.shutdown(wait=not wait(running, timeout=END_SECONDS).not_done)
 
 
 def _cores() -> int:
@@ -232,22 +255,23 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def wait() -> None:
+    def follow() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
 
 
-def _detect(
+def detect(
     photos: Iterable[Photo],
     detector: SpeciesNetDetector,
-    batch_size: int,
-    progress: Progress,
-    profile: Profile,
-    turn: Turn,
+    batch_size: int = 8,
+    progress: Progress = _untold,
+    profile: Profile | None = None,
+    turn: Turn | None = None,
 ) -> Generator[Photo, None, None]:
-    """Images of one letterboxed shape go through the network together."""
+    """The second stage: images of one letterboxed shape go through the network together."""
+    profile = profile or Profile()
     size = min(detector.engine.batch_size, batch_size)
     # Portraits and landscapes alternate: from a few images ahead, each shape fills batches of its own.
     for window in _batches(photos, size * SHAPES_AHEAD if size > 1 else 1):
@@ -256,7 +280,7 @@ def _detect(
             if photo.letterboxed:
                 shapes[photo.letterboxed.arr.shape].append(photo)
         for batch in itertools.chain.from_iterable(_batches(s, size) for s in shapes.values()):
-            with turn, profile.timing("detector"):
+            with turn or nullcontext(), profile.timing("detector"):
                 boxes = detector.detect([p.letterboxed for p in batch if p.letterboxed])
             for photo, found in zip(batch, boxes, strict=True):
                 photo.detections, photo.letterboxed = found, None
@@ -265,12 +289,14 @@ def _detect(
         yield from window
 
 
-def _crop(
+def crop(
     photos: Iterable[Photo],
-    classifier: SpeciesNetClassifier,
-    known_detections: Mapping[str, Record],
-    profile: Profile,
+    preprocess: Callable[[NDArray[np.uint8] | None, list[BBox]], PreprocessedImage | None],
+    known_detections: Mapping[str, Record] | None = None,
+    profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
+    """The third stage: from whole images to what the classifier looks at, as ``preprocess`` says."""
+    known_detections, profile = known_detections or {}, profile or Profile()
     for photo in photos:
         detections = photo.detections
         if detections is None:
@@ -283,21 +309,23 @@ def _crop(
                 "make them again."
             ) from error
         with profile.timing("cropping"):
-            photo.crop = classifier.preprocess(photo.image, bboxes)
+            photo.crop = preprocess(photo.image, bboxes)
         photo.image = None
         yield photo
 
 
-def _classify(
+def classify(
     photos: Iterable[Photo],
     classifier: SpeciesNetClassifier,
-    batch_size: int,
-    progress: Progress,
-    profile: Profile,
-    turn: Turn,
+    batch_size: int = 8,
+    progress: Progress = _untold,
+    profile: Profile | None = None,
+    turn: Turn | None = None,
 ) -> Generator[Photo, None, None]:
+    """The last stage: batches fill across images."""
+    profile = profile or Profile()
     for batch in _batches(photos, batch_size):
-        with turn, profile.timing("classifier"):
+        with turn or nullcontext(), profile.timing("classifier"):
             answers = iter(classifier.classify([p.crop for p in batch if p.crop]))
         for photo in batch:
             if photo.crop:
@@ -322,8 +350,13 @@ def _in_foreground(items: Generator[Photo, None, None], ahead: int) -> Generator
     return items
 
 
-def _in_background(items: Generator[Photo, None, None], ahead: int) -> Generator[Photo, None, None]:
-    """Runs a generator in a thread of its own, at most ``ahead`` items before its consumer."""
+def _in_background(
+    items: Generator[Photo, None, None], ahead: int, given_up: threading.Event
+) -> Generator[Photo, None, None]:
+    """Runs a generator in a thread of its own, at most ``ahead`` items before its consumer.
+
+    ``given_up`` is set once that wants no more, or something goes wrong.
+    """
     waiting: queue.Queue[Photo | BaseException | None] = queue.Queue(max(ahead, 1))
     stopped = threading.Event()
 
@@ -360,6 +393,9 @@ def _in_background(items: Generator[Photo, None, None], ahead: int) -> Generator
             if isinstance(item, BaseException):
                 raise item
             yield item
+    except BaseException:  # also when it is closed
+        given_up.set()
+        raise
     finally:
         stopped.set()
         thread.join()

@@ -38,14 +38,18 @@ class ProgressBars:
             )
             for position, stage in enumerate(stages)
         }
-        self._done = 0
+        self._done = self._failed = 0
         self._started = self._logged = time.monotonic()
 
-    def update(self, stage: str) -> None:
-        """One more image has left a stage."""
-        self._bars[stage].update()
+    def update(self, stage: str, images: int = 1, failed: int = 0) -> None:
+        """More images have left a stage, some of them without an answer."""
+        bar = self._bars[stage]
+        if failed:
+            self._failed += failed
+            bar.set_postfix_str(f"{self._failed} failed", refresh=False)
+        bar.update(images)
         if self._in_log and stage == self._last_stage:
-            self._done += 1
+            self._done += images
             self._log_now_and_then()
 
     def _log_now_and_then(self) -> None:
@@ -56,9 +60,10 @@ class ProgressBars:
         rate = self._done / max(now - self._started, 1e-9)
         left = (self._total - self._done) / rate
         logging.info(
-            "%d of %d images done, %.2f images/s, %s left.",
+            "%d of %d images done%s, %.2f images/s, %s left.",
             self._done,
             self._total,
+            f" ({self._failed} failed)" if self._failed else "",
             rate,
             tqdm.format_interval(left),
         )

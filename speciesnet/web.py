@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TimedOutError
 from urllib3.util import Retry
@@ -15,7 +19,7 @@ from urllib3.util import Retry
 from speciesnet.clouds import BrokenBodyError, BrokenConnectionError, RemoteError, Sink
 
 CONNECT_SECONDS = 10
-READ_SECONDS = 30  # between two pieces of an answer
+READ_SECONDS = 30  # for the head of an answer, and between two pieces of the rest
 ATTEMPTS = 5  # of one request
 RETRY_AFTER_SECONDS = 30.0  # a server that asks for more is asked earlier
 BUSY = (429, 500, 502, 503, 504)
@@ -46,6 +50,46 @@ class _Patience(Retry):
     def get_retry_after(self, response: Any) -> float | None:
         seconds = super().get_retry_after(response)
         return None if seconds is None else min(seconds, RETRY_AFTER_SECONDS)
+
+
+class _Connection(HTTPConnection):
+    """Hangs up where the head of an answer takes too long, though some of it comes all the time."""
+
+    def getresponse(self) -> Any:
+        is_late = threading.Event()
+        timer = threading.Timer(READ_SECONDS, _hang_up, (self.sock, is_late))
+        timer.start()
+        try:
+            return super().getresponse()
+        finally:
+            timer.cancel()
+            if is_late.is_set():
+                raise TimeoutError  # which urllib3 takes for one of the socket's
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls: Any = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls: Any = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+def _hang_up(connected: socket.socket | None, is_late: threading.Event) -> None:
+    is_late.set()
+    if connected is not None:
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
 
 
 def read(url: str, sink: Sink, until: float | None = None) -> None:
@@ -83,7 +127,7 @@ def read(url: str, sink: Sink, until: float | None = None) -> None:
 
 def _session(until: float | None) -> requests.Session:
     if not hasattr(_local, "session"):
-        _local.session, _local.adapter = requests.Session(), HTTPAdapter()
+        _local.session, _local.adapter = requests.Session(), _Adapter()
         for scheme in ("http://", "https://"):
             _local.session.mount(scheme, _local.adapter)
     patience = _Patience(

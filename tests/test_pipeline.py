@@ -109,7 +109,7 @@ def test_large_images_are_read_one_at_a_time(
             yield path
 
     monkeypatch.setattr(pipeline, "READ_AHEAD_BYTES", 3000)  # an image has 2400
-    photos = pipeline._read(paths(), pipeline.read_photo, "multi_thread", None, Profile())
+    photos = pipeline.read_photos(paths(), pipeline.read_photo, "multi_thread", None, Profile())
     counts = [len(asked) for _ in photos]
     assert counts == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12]
 

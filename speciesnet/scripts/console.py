@@ -10,6 +10,8 @@ import shutil
 import signal
 import sys
 import textwrap
+import threading
+import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -51,13 +53,34 @@ def run(
         help_text: From a topic ("" for none) to what ``--help`` prints.
         files: How many arguments may belong to no flag.
     """
+    _open_missing_streams()
     code = EXIT_BROKEN_PIPE
     try:
         code = _run(main, argv, help_text, files)
         sys.stdout.flush()
     except BrokenPipeError:  # nobody reads what is left
         _drop_output()
+    except OSError as error:  # into a file on a full disk
+        _drop_output()
+        _say(f"Standard output cannot be written ({error.strerror}).")
+        code = EXIT_ERROR
+    if code and threading.active_count() > 1:
+        # What was given up may still wait for a network, or compute: nothing of it is needed.
+        with suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
     return code
+
+
+def _open_missing_streams() -> None:
+    """Else the next file that is opened would take their place, and what libraries say."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _run(
@@ -84,14 +107,18 @@ def _run(
     warnings.filterwarnings("ignore", module="PIL")
     exit_code = [EXIT_INTERRUPTED]
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        exit_code[0] = EXIT_TERMINATED
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            threading.Timer(0.1, signal.raise_signal, (number,)).start()
+            return
+        exit_code[0] = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, terminate)
-    hangup = getattr(signal, "SIGHUP", None)  # a terminal that is closed; nohup ignores it
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-        signal.signal(hangup, terminate)
+    # HUP comes when a terminal is closed; nohup ignores it, and Windows has none.
+    signals = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    heard = [number for number in signals if number and signal.getsignal(number) != signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, interrupt)
     try:
         main(*rest)
     except SpeciesNetError as error:
@@ -105,18 +132,40 @@ def _run(
         return EXIT_ERROR
     except Exception as error:
         # What PyTorch and TensorFlow raise when a graphics card is full; each has its own.
-        if type(error).__name__ not in (
-            "MemoryError",
-            "OutOfMemoryError",
-            "ResourceExhaustedError",
-        ):
-            raise
-        _say("Memory ran out; give a smaller --batch_size, such as 1, and the same command again.")
+        if type(error).__name__ in ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError"):
+            _say(
+                "Memory ran out; give a smaller --batch_size, such as 1, and the same command again."
+            )
+        else:
+            logging.debug("%s", traceback.format_exc())
+            _say(
+                f"Something failed that should not ({_summary(error)}); give the same command again, "
+                "and if it fails again, report it with what --log_level debug shows."
+            )
         return EXIT_ERROR
-    except KeyboardInterrupt as interrupt:
-        _say(f"Interrupted. {interrupt}".strip())
+    except KeyboardInterrupt as told_so:
+        for number in heard:  # all is done: once more would only break off the last words
+            signal.signal(number, signal.SIG_IGN)
+        _say(f"Interrupted. {told_so}".strip())
         return exit_code[0]
     return 0
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: some turn an interruption into an ``ImportError``."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _summary(error: Exception) -> str:
+    """What an error is, its first line, and the file and line of code that it comes from."""
+    first_line = str(error).strip().partition("\n")[0].rstrip(".")
+    *_, origin = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(origin.filename).name}:{origin.lineno}"
+    return f"{type(error).__name__}{f': {first_line}' if first_line else ''}, {where}"
 
 
 def _reader_is_gone() -> bool:
@@ -154,7 +203,8 @@ def _help_topic(argv: Sequence[str]) -> str | None:
 def report_on(target: str, line: str) -> None:
     """Says what was written; not into a pipe or device that was written to itself."""
     with suppress(BrokenPipeError):  # it is written all the same
-        print(line, file=sys.stdout if Path(target).is_file() else sys.stderr)
+        is_file = "://" in target or Path(target).is_file()
+        print(line, file=sys.stdout if is_file else sys.stderr)
 
 
 def describe_flags(names: Sequence[str]) -> str:
@@ -206,6 +256,8 @@ def _set_up_log() -> None:
     logging.use_absl_handler()
     logging.set_verbosity(_LOG_LEVEL.value)
     standard_logging.getLogger().setLevel(standard_logging.WARNING)  # of other packages
+    # It tells the addresses that it tries again, which may hold signatures.
+    standard_logging.getLogger("urllib3").setLevel(standard_logging.ERROR)
     handler, logger = logging.get_absl_handler(), logging.get_absl_logger()
     logger.setLevel(_LOG_LEVEL.value.upper())
     # OpenVINO, once imported, takes the handler off the root.
