@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +14,8 @@ from speciesnet.server.metrics import Meters
 from speciesnet.server.refusals import RefusedError, forbidden
 
 OPEN = ("/", "/health", "/ready", "/openapi.json")  # to those without a key
+DRAIN_BYTES = 8 * 2**20  # of a request that is refused before all of it has come ...
+DRAIN_SECONDS = 5.0  # ... are taken, or else who sends it never sees the answer
 _SECURITY = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -61,8 +66,12 @@ class Gate:
         if scope["method"] == "HEAD":  # answered as GET is; uvicorn leaves the body out
             scope = {**scope, "method": "GET"}
 
+        incoming = _Incoming(scope, receive)
+
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if message["status"] >= 400:
+                    await incoming.drain()
                 MutableHeaders(scope=message).update(_SECURITY)
                 self._meters.requests.labels(path, message["status"]).inc()
             await send(message)
@@ -70,9 +79,9 @@ class Gate:
         self.active += 1
         try:
             self._check(scope)
-            await self._app(scope, receive, answer)
+            await self._app(scope, incoming.receive, answer)
         except RefusedError as error:
-            await refuse(error)(scope, receive, answer)
+            await refuse(error)(scope, incoming.receive, answer)
         finally:
             self.active -= 1
 
@@ -88,6 +97,33 @@ class Gate:
             raise RefusedError(
                 401, "This server wants an API key, and this request has no valid one."
             )
+
+
+class _Incoming:
+    """The body of a request, as far as it has come."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self._waits = "expect" in Headers(scope=scope)  # for a word before it sends its body
+        self._is_whole = False
+
+    async def receive(self) -> Message:
+        """The next piece."""
+        message = await self._receive()
+        self._waits = False
+        self._is_whole = not message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Takes the rest, if it is not too much."""
+        if not self._waits:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._drain(), DRAIN_SECONDS)
+
+    async def _drain(self) -> None:
+        taken = 0
+        while not self._is_whole and taken < DRAIN_BYTES:
+            taken += len((await self.receive()).get("body", b""))
 
 
 def refuse(error: RefusedError) -> JSONResponse:

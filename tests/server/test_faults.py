@@ -79,6 +79,11 @@ def test_only_who_has_a_key_is_answered(keyed: Keyed) -> None:
         assert keyed.ask(path, X_API_Key="").status == 200
 
 
+def test_large_request_that_is_refused_sees_why(keyed: Keyed) -> None:
+    for _ in range(3):  # more than a connection holds while nobody reads it
+        assert keyed.ask(body=b" " * 6_000_000, X_API_Key="x" * 19).status == 401
+
+
 def test_worker_killed_under_load_is_replaced_and_others_go_on(keyed: Keyed) -> None:
     workers = set(keyed.workers)
     assert len(workers) == 2
