@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import cached_property
 from typing import Any, Literal, TypedDict
 
+import numpy as np
 from absl import logging
 from typing_extensions import Unpack
 
@@ -40,16 +41,17 @@ from speciesnet.precision import (
     Verdict,
     first_difference,
 )
-from speciesnet.predictions import PredictionsFile, PredictionsList, RunSettings
+from speciesnet.predictions import PredictionsFile, PredictionsList, RunSettings, encode_record
 from speciesnet.profile import Profile
 from speciesnet.progress import ProgressBars
-from speciesnet.records import Record, make_record
+from speciesnet.records import Record, answer_of, make_record
 from speciesnet.remote_predictions import open_predictions
 from speciesnet.storage import sha256
 
 Predictions = dict[str, list[Record]]
 PastRecords = Mapping[str, Record]
 
+_COLUMNS = ("filepath", "country", "admin1_region", "latitude", "longitude")  # of a table of images
 _STAGES: dict[Components, tuple[str, ...]] = {
     "all": ("Detector", "Classifier", "Ensemble"),
     "detector": ("Detector",),
@@ -229,6 +231,38 @@ class SpeciesNet:
             "ensemble", options, detections=detections_dict, classifications=classifications_dict
         )
 
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Predicts a table of images, as ``map_batches`` of Ray Data and others ask for it.
+
+        Args:
+            batch: Columns of one length: ``filepath``, and those of ``country``, ``admin1_region``,
+                ``latitude`` and ``longitude`` that there are. What is None or NaN is not known.
+
+        Returns:
+            These columns and four more: ``prediction``, ``prediction_score`` and ``prediction_source``,
+            as ``answer_of`` has them, and ``record``, the whole record as JSON.
+
+        Raises:
+            InputError: A column is missing, or one of its values is wrong.
+        """
+        if "filepath" not in batch:
+            raise InputError("The table has no column filepath; add one with the images' paths.")
+        columns = [batch[name] for name in _COLUMNS if name in batch]
+        names = [name for name in _COLUMNS if name in batch]
+        instances = [
+            dict(zip(names, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)
+        ]
+        predictions = self.predict(instances_dict={"instances": instances}) if instances else None
+        records = (predictions or {"predictions": []})["predictions"]
+        answers = [answer_of(record) for record in records]
+        return {
+            **batch,
+            "prediction": np.array([label for label, _, _ in answers], dtype=object),
+            "prediction_score": np.array([score for _, score, _ in answers]),
+            "prediction_source": np.array([source for _, _, source in answers], dtype=object),
+            "record": np.array([encode_record(r).decode() for r in records], dtype=object),
+        }
+
     def _run(
         self,
         components: Components,
@@ -332,7 +366,7 @@ class SpeciesNet:
                         logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
                     instances = output.instances_of(photo.filepath)
                     with profile.timing("deciding"):
-                        records = [self._record(photo, settings, i) for i in instances]
+                        records = [self.record_of(photo, settings, i) for i in instances]
                     with profile.timing("writing"):
                         output.add(records)
                     if components in ("all", "ensemble"):
@@ -394,7 +428,7 @@ class SpeciesNet:
             self._load(settings.components)
             with closing(self._photos(sample, settings.components, **pipeline_options)) as photos:
                 return [
-                    self._record(p, settings, output.instances_of(p.filepath)[0]) for p in photos
+                    self.record_of(p, settings, output.instances_of(p.filepath)[0]) for p in photos
                 ]
 
         reference = records()
@@ -449,7 +483,17 @@ class SpeciesNet:
         if readers is not None and readers < 1:
             raise InputError(f"readers is {readers}; it must be at least 1.")
 
-    def _record(self, photo: Photo, settings: RunSettings, instance: Instance) -> Record:
+    def record_of(self, photo: Photo, settings: RunSettings, instance: Instance) -> Record:
+        """The record of an image that has left the last stage.
+
+        Args:
+            photo: With what its stages have found.
+            settings: Of the run.
+            instance: Where it was taken, after ``resolve_locations``.
+
+        Raises:
+            InputError: Past detections or classifications are malformed.
+        """
         if settings.exif_gps and photo.metadata:
             instance = at_position(
                 instance,
@@ -480,6 +524,15 @@ class SpeciesNet:
                 f"The detections or classifications of {photo.filepath} are malformed "
                 f"({type(error).__name__}: {error}); make them again."
             ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as Python has it; None for what says that there is none."""
+    value = value.item() if isinstance(value, np.generic) else value
+    try:
+        return value if value == value else None
+    except TypeError:  # pandas' NA is neither
+        return None
 
 
 def _digest(path: str) -> str:

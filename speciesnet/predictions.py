@@ -186,6 +186,28 @@ def _is_cut_off(file: BinaryIO, error: Exception) -> bool:
     return not is_closed or "EOF" in str(error) or "ncomplete" in str(error)
 
 
+def finished_images(path: str) -> set[str]:
+    """Images of a predictions file that need not be done again; none if there is no such file.
+
+    Args:
+        path: Path or URL.
+
+    Raises:
+        OutputError: It cannot be read, or is no predictions file.
+    """
+    try:
+        with storage.local_file(path) as local:
+            if not local.exists() or not local.stat().st_size:
+                return set()
+            return {r["filepath"] for r in read_records(local) if not r.get("failures")}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be read ({error.strerror or error}); mend that, or give another file."
+        ) from error
+
+
 def save_predictions(predictions_dict: Mapping[str, Any], filepath: str) -> None:
     """Writes ``{"predictions": [...]}``, at once or not at all; raises ``OutputError``."""
     rewrite(Path(filepath), map(encode_record, predictions_dict["predictions"]))

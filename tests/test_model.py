@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import golden
+import numpy as np
 import pytest
 from photographs import NAIROBI, photograph
 from PIL import ExifTags
@@ -13,6 +14,7 @@ from PIL import ExifTags
 import speciesnet
 from speciesnet import SpeciesNet
 from speciesnet.errors import InputError, OutputError
+from speciesnet.instances import find_images
 
 
 @pytest.fixture
@@ -269,3 +271,77 @@ def test_public_names_are_there() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         speciesnet.nothing  # noqa: B018
+
+
+# Tables, as Ray Data and others hand them over.
+
+
+@pytest.fixture(scope="module")
+def demo() -> SpeciesNet:
+    return SpeciesNet("demo", precision="fp32")
+
+
+SAMPLES = find_images(["demo"])[:3]
+
+
+def test_table_of_images_gets_columns_of_answers(demo: SpeciesNet) -> None:
+    table = {
+        "filepath": np.array([SAMPLES[1], SAMPLES[0], SAMPLES[1]], dtype=object),
+        "country": np.array(["KEN", None, "USA"], dtype=object),
+        "latitude": np.array([-1.5, np.nan, 40.0]),
+        "longitude": np.array([36.8, np.nan, -100.0]),
+        "camera": np.array([1, 2, 3]),
+    }
+    answer = demo(table)
+    wanted = records(
+        demo.predict(
+            instances_dict={
+                "instances": [
+                    {"filepath": SAMPLES[1], "country": "KEN", "latitude": -1.5, "longitude": 36.8},
+                    {"filepath": SAMPLES[0]},
+                    {
+                        **{"filepath": SAMPLES[1], "country": "USA"},
+                        **{"latitude": 40.0, "longitude": -100.0},
+                    },
+                ]
+            }
+        )
+    )
+    assert [json.loads(text) for text in answer["record"]] == wanted
+    for name in ("prediction", "prediction_score", "prediction_source"):
+        assert answer[name].tolist() == [record[name] for record in wanted]
+    assert all(answer[name] is column for name, column in table.items())
+
+
+def test_table_of_pandas_with_values_that_are_missing(demo: SpeciesNet) -> None:
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(
+        {
+            "filepath": pd.array(SAMPLES[:2], dtype="string"),
+            "country": pd.array(["KEN", None], dtype="string"),
+            "latitude": pd.array([None, None], dtype="Float64"),
+        }
+    )
+    countries = [json.loads(text).get("country") for text in demo(table)["record"]]
+    assert countries == ["KEN", None]
+
+
+def test_image_that_cannot_be_read_has_no_answer(demo: SpeciesNet) -> None:
+    answer = demo({"filepath": ["/nowhere.jpg"]})
+    assert answer["prediction"].tolist() == [None] and answer["prediction_score"].tolist() == [0.0]
+    assert json.loads(answer["record"][0])["failures"]
+
+
+def test_empty_table(demo: SpeciesNet) -> None:
+    assert {name: len(column) for name, column in demo({"filepath": []}).items()} == {
+        "filepath": 0, "prediction": 0, "prediction_score": 0, "prediction_source": 0, "record": 0
+    }  # fmt: skip
+
+
+def test_table_that_is_wrong(demo: SpeciesNet) -> None:
+    with pytest.raises(InputError, match="no column filepath"):
+        demo({"file": ["a"]})
+    with pytest.raises(InputError, match='"latitude"'):
+        demo({"filepath": ["a"], "latitude": np.array([91.0])})
+    with pytest.raises(InputError, match='"country"'):
+        demo({"filepath": ["a"], "country": np.array([3])})

@@ -105,6 +105,21 @@ def test_a_file_is_the_same_in_a_bucket_as_on_a_disk(
     assert s3_bucket.get(output) == (tmp_path / output).read_bytes()
 
 
+def test_parts_are_merged_from_a_bucket_into_it(
+    s3_bucket: Bucket, survey: str, tmp_path: Path
+) -> None:
+    target = s3_bucket.url("all/merged.json")
+    outcome = run_module("merge", target, survey)
+    assert outcome.out == f"3 images, 0 of them failed: {target}\n", outcome.err
+    assert run_module("merge", "merged.json", "p.json").code == 0
+    assert s3_bucket.get("all/merged.json") == (tmp_path / "merged.json").read_bytes()
+    assert json.loads(s3_bucket.get("all/merged.json.run.json")) == json.loads(
+        (tmp_path / "p.json.run.json").read_text()
+    )
+    again = run_module("merge", target, survey)
+    assert (again.code, "is there already" in again.sentence) == (1, True)
+
+
 def test_a_bucket_of_each_cloud_is_read_and_written(bucket: Bucket, tmp_path: Path) -> None:
     predictions = put_survey(bucket, tmp_path)
     bucket.put("t.csv", b"old")

@@ -15,14 +15,14 @@ from absl import flags, logging
 from speciesnet.constants import RUN_MODES
 from speciesnet.errors import InputError
 from speciesnet.model_info import DEFAULT_MODEL
-from speciesnet.scripts import console
+from speciesnet.scripts import console, plan_flags
+from speciesnet.scripts.summary import print_summary
 
 if TYPE_CHECKING:
     from speciesnet.constants import Components, RunMode
     from speciesnet.instances import Instance
     from speciesnet.model import SpeciesNet
     from speciesnet.profile import Profile
-    from speciesnet.records import Tally
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -50,6 +50,13 @@ _FILEPATHS = flags.DEFINE_string("filepaths", None, "Images, comma-separated: pa
 _FILEPATHS_TXT = flags.DEFINE_string("filepaths_txt", None, "Text file with one image a line.")
 _INSTANCES_JSON = flags.DEFINE_string(
     "instances_json", None, "JSON file with images and the place of each; see docs/input_format.md."
+)
+
+_SHARD = flags.DEFINE_string(
+    "shard",
+    None,
+    "I/N, such as 3/8: only the third of eight parts of the images, for jobs beside each other; merge "
+    "joins what they write.",
 )
 
 _COUNTRY = flags.DEFINE_string(
@@ -155,7 +162,7 @@ download, on the sample images that come with it:
 TOPICS = {
     "input": (
         "which images, exactly one of these",
-        ("folders", "folders_txt", "filepaths", "filepaths_txt", "instances_json"),
+        ("folders", "folders_txt", "filepaths", "filepaths_txt", "instances_json", "shard"),
     ),
     "place": (
         "where they were taken",
@@ -189,17 +196,17 @@ TOPICS = {
             "profile",
         ),
     ),
+    "planning": ("how long it will take", plan_flags.FLAGS),
     "running": (
         "progress, prompts, log",
         ("progress_bars", "bypass_prompts", "log_level", "version"),
     ),
 }
-TOP_ANSWERS = 10
 
 
 def main() -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
-    from speciesnet.instances import prepare_instances, resolve_locations
+    from speciesnet.instances import prepare_instances, resolve_locations, take_shard
     from speciesnet.model import SpeciesNet
     from speciesnet.profile import Profile
     from speciesnet.remote_predictions import check_output, open_predictions
@@ -207,7 +214,8 @@ def main() -> None:
     components = _components()
     _check_flags(components)
     path = _PREDICTIONS_JSON.value or ""
-    check_output(path)
+    if path:
+        check_output(path)
     instances = prepare_instances(
         instances_json=_INSTANCES_JSON.value,
         filepaths=_split(_FILEPATHS.value),
@@ -217,6 +225,11 @@ def main() -> None:
         country=_COUNTRY.value,
         admin1_region=_ADMIN1_REGION.value,
     )
+    if _SHARD.value is not None:
+        instances = take_shard(instances, _SHARD.value)
+        if not instances:
+            sys.stdout.write(f"No image falls into part {_SHARD.value}; nothing is written.\n")
+            return
     model = SpeciesNet(
         _MODEL.value,
         components=components,
@@ -232,6 +245,9 @@ def main() -> None:
     instances = resolve_locations(
         instances, country_from_coordinates=_COUNTRY_FROM_COORDINATES.value
     )
+    if plan_flags.DRY_RUN.value:
+        _print_plan(model, instances, path)
+        return
     past_detections = _past_records(_DETECTIONS_JSON.value, instances)
     past_classifications = _past_records(_CLASSIFICATIONS_JSON.value, instances)
 
@@ -272,9 +288,28 @@ def main() -> None:
             f"again{', without --ignore_existing,' if _IGNORE_EXISTING.value else ''} to go on."
         ) from None
     seconds = time.monotonic() - started
-    _print_summary(output.tally, earlier, seconds, path)
+    print_summary(output.tally, earlier, seconds, path)
     if _PROFILE.value:
         _print_profile(profile, seconds)
+
+
+def _print_plan(model: SpeciesNet, instances: Sequence[Instance], path: str) -> None:
+    from speciesnet import planning
+    from speciesnet.predictions import finished_images
+
+    paths = dict.fromkeys(instance.filepath for instance in instances)
+    finished = finished_images(path) & paths.keys() if path else set()
+    left = [filepath for filepath in paths if filepath not in finished]
+    rate = None
+    if left and plan_flags.IMAGES_PER_SECOND.value is None:
+        rate = planning.measure(
+            model,
+            left,
+            run_mode=_RUN_MODE.value,
+            batch_size=_BATCH_SIZE.value,
+            readers=_READERS.value,
+        )
+    plan_flags.print_estimate(len(paths), len(finished), rate)
 
 
 def _components() -> Components:
@@ -292,8 +327,12 @@ def _components() -> Components:
 
 
 def _check_flags(components: Components) -> None:
-    if not _PREDICTIONS_JSON.value:
+    if not _PREDICTIONS_JSON.value and not plan_flags.DRY_RUN.value:
         raise InputError("No output is given; add --predictions_json OUT.json.")
+    if plan_flags.DRY_RUN.value and components != "all":
+        raise InputError(
+            f"--dry_run is for whole runs; leave --{components}_only out, or give the run itself."
+        )
     wants = {
         "detections_json": components in ("classifier", "ensemble"),
         "classifications_json": components == "ensemble",
@@ -325,7 +364,7 @@ def _past_records(path: str | None, instances: Sequence[Instance]) -> Any:
 
 def _confirm_without_detections(model: SpeciesNet) -> None:
     """A model trained on crops sees whole images badly: that should be no accident."""
-    if model.model_info.type_ != "always_crop" or _BYPASS_PROMPTS.value:
+    if not model.model_info.always_crops or _BYPASS_PROMPTS.value:
         return
     warning = (
         f"The model {model.model_info.model_name} was trained on animals cut out of their images, and "
@@ -341,33 +380,11 @@ def _confirm_without_detections(model: SpeciesNet) -> None:
         raise InputError("Nothing was done; run --detector_only first and give --detections_json.")
 
 
-def _print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None:
-    done = tally.images - earlier
-    lines = [f"{tally.images} images, {tally.failed} of them failed."]
-    for label, count in tally.answers.most_common(TOP_ANSWERS):
-        lines.append(f"{count:>8}  {_name(label)}")
-    if len(tally.answers) > TOP_ANSWERS:
-        rest = tally.answers.total() - sum(n for _, n in tally.answers.most_common(TOP_ANSWERS))
-        lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
-    if tally.failed:
-        lines.append("Failed images are tried again when the same command is given again.")
-    speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
-    lines.append(f"Predictions: {path}{speed}")
-    sys.stdout.write("\n".join(lines) + "\n")
-
-
 def _print_profile(profile: Profile, seconds: float) -> None:
     lines = [f"Of {seconds:.1f} s (what runs side by side is counted apart):"]
     for what, spent in profile.seconds.items():
         lines.append(f"{spent:>10.1f} s  {what}")
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _name(label: str) -> str:
-    """``common name (genus species)`` of a label, or what a detector calls it."""
-    parts = label.split(";")
-    scientific = " ".join(parts[4:6]).strip() if len(parts) > 5 else ""
-    return f"{parts[-1]} ({scientific})" if scientific and parts[5] != parts[-1] else parts[-1]
 
 
 def cli() -> None:

@@ -1,0 +1,138 @@
+"""What a run on a Ray cluster costs beside the local pipeline, and how its driver's memory grows.
+
+    PYTHONPATH=scripts python -m benchmark.cluster overhead --model PACKAGE --images FOLDER
+    PYTHONPATH=scripts python -m benchmark.cluster memory --instances 10000 100000 1000000
+
+``overhead`` runs the same images on one machine with ``run_model`` and with ``run_on_ray``, one after the
+other. Start-up is taken out by the difference of a short and a long run. ``memory`` has no networks and
+no photographs, but constants in their place: what is measured is the driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from speciesnet.instances import find_images
+from speciesnet.scripts.gpu_test import machine
+
+_DRIVER = """
+import json, pathlib, resource, sys, time
+from benchmark import constant_stages
+from speciesnet import SpeciesNet
+from speciesnet.distributed import instance_lists, runner
+from speciesnet.distributed.connection import connected
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.resources import resources_for
+source, output = sys.argv[1:]
+options = runner.ModelOptions("demo")
+settings = options.load().run_settings("all")
+networks = runner.Networks(constant_stages.input_shape_of, constant_stages.read,
+    constant_stages.Detect, constant_stages.Classify)
+with connected(None):
+    import ray
+    start = time.monotonic()
+    summary = runner.run(instance_lists.read_instances(source), Folder.of(output), options, settings,
+        resources_for(ray.nodes()), runner.Plan(batch_size=64), networks=networks)
+    seconds = time.monotonic() - start
+print(json.dumps({"images": summary.tally.images, "seconds": seconds,
+    "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
+
+def seconds_of(module: str, *arguments: str) -> float:
+    """How long a command takes."""
+    start = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", f"speciesnet.scripts.{module}", *arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return time.monotonic() - start
+
+
+def overhead(model: str, images: Path, short: int, long: int, precision: str) -> None:
+    """Prints the images/s of both, without start-up."""
+    originals = find_images([str(images)])
+    speeds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        lists = []
+        for number in (short, long):
+            paths = []
+            for i in range(number):  # each a photograph of its own to both programs
+                link = Path(folder) / f"{number}-{i:05d}-{Path(originals[i % len(originals)]).name}"
+                link.symlink_to(os.path.realpath(originals[i % len(originals)]))
+                paths.append(str(link))
+            lists.append(Path(folder) / f"{number}.txt")
+            lists[-1].write_text("\n".join(paths) + "\n", encoding="utf-8")
+        common = ("--model", model, "--precision", precision)
+        for module, source, target in (
+            ("run_model", "--filepaths_txt", "--predictions_json"),
+            ("run_on_ray", "--instances", "--output"),
+        ):
+            seconds = [
+                seconds_of(module, *common, source, str(path), target, f"{path}-{module}")
+                for path in lists
+            ]
+            speeds[module] = (long - short) / (seconds[1] - seconds[0])
+            start_up = seconds[0] - short / speeds[module]
+            print(
+                f"{module:<12} {speeds[module]:8.3f} images/s   start-up {start_up:6.1f} s   "
+                f"{short}: {seconds[0]:.1f} s, {long}: {seconds[1]:.1f} s",
+                flush=True,
+            )
+    print(f"overhead: {speeds['run_model'] / speeds['run_on_ray'] - 1:+.1%}")
+
+
+def memory(numbers: Sequence[int]) -> None:
+    """Prints the peak memory of a driver by the number of instances; constants instead of networks."""
+    print("instances      driver, peak MiB    seconds   (constants in the place of the networks)")
+    for number in numbers:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "list.txt"
+            with source.open("w", encoding="utf-8") as file:
+                for i in range(number):
+                    file.write(f"/survey/camera{i // 1000:05d}/IMG_{i:08d}.JPG\n")
+            done = subprocess.run(
+                [sys.executable, "-c", _DRIVER, str(source), f"{folder}/out"],
+                check=True,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            )
+            outcome = json.loads(done.stdout.splitlines()[-1])
+            assert outcome["images"] == number, outcome
+            print(
+                f"{number:>9,} {outcome['memory']:>22.0f} {outcome['seconds']:>10.1f}", flush=True
+            )
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = parser.add_subparsers(dest="command", required=True)
+    first = commands.add_parser("overhead")
+    first.add_argument("--model", required=True)
+    first.add_argument("--images", type=Path, required=True)
+    first.add_argument("--short", type=int, default=16, help="images of the short run")
+    first.add_argument("--long", type=int, default=80, help="images of the long run")
+    first.add_argument("--precision", default="fp32")
+    second = commands.add_parser("memory")
+    second.add_argument("--instances", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    options = parser.parse_args()
+    print(machine())
+    if options.command == "memory":
+        memory(options.instances)
+    else:
+        overhead(options.model, options.images, options.short, options.long, options.precision)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""A folder that many machines write into: on a disk that they share, or in a bucket."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from absl import logging
+
+from speciesnet import storage
+from speciesnet.clouds import BrokenConnectionError, ObjectChangedError
+from speciesnet.errors import InputError, OutputError
+
+PATIENCE_SECONDS = 300.0  # how long a bucket that does not answer is asked again
+PAUSE_SECONDS = 2.0  # between these attempts
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder whose files appear whole or not at all.
+
+    Attributes:
+        path: Path or URL, without a slash at its end.
+    """
+
+    path: str
+
+    @classmethod
+    def of(cls, path: str) -> Folder:
+        """Checks a path; raises ``OutputError`` for one that cannot become a folder."""
+        if storage.scheme_of(path) is None:
+            path = os.path.realpath(path)  # the machines may start in other folders
+            if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
+                raise OutputError(f"--output {path} is a file; give a folder, which is made anew.")
+        elif not storage.is_cloud(path):
+            raise OutputError(
+                f"--output {path} is on the web, where nothing can be written; give a folder on a disk "
+                "or in a bucket."
+            )
+        return cls(path.rstrip("/"))
+
+    def at(self, name: str) -> str:
+        """Path or URL of a file."""
+        return f"{self.path}/{name}"
+
+    def names(self) -> list[str]:
+        """Names of the files directly in it, in order; none where it does not exist.
+
+        Raises:
+            InputError: It cannot be listed.
+        """
+        try:
+            return sorted(_patiently(self.path, self._names))
+        except OSError as error:
+            raise InputError(
+                f"The folder {self.path} cannot be listed ({error.strerror or error}); mend that, or "
+                "give another one."
+            ) from error
+
+    def _names(self) -> list[str]:
+        if storage.is_cloud(self.path):
+            start = len(self.path) + 1
+            names = (url[start:] for url in storage.list_folder(self.path))
+            return [name for name in names if "/" not in name]
+        if not Path(self.path).is_dir():
+            return []
+        with os.scandir(self.path) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """A file of it on this machine; see ``storage.local_file``.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        url = self.at(name)
+        try:
+            with ExitStack() as stack:
+                yield _patiently(url, lambda: stack.enter_context(storage.local_file(url)))
+        except OSError as error:
+            raise InputError(
+                f"{url} cannot be read ({error.strerror or error}); all machines of a run must be "
+                "able to read and write this folder."
+            ) from error
+
+    def read(self, name: str) -> bytes | None:
+        """What a file holds, or None where there is none; raises ``InputError``."""
+        try:
+            with self.local(name) as path:
+                return path.read_bytes()
+        except InputError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+
+    def write(self, name: str, content: bytes) -> None:
+        """Makes or replaces a file, at once or not at all.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            if storage.is_cloud(self.path):
+                self._upload(name, content)
+            else:
+                self._write(Path(self.at(name)), content)
+        except OSError as error:
+            raise OutputError(
+                f"{self.at(name)} cannot be written ({error.strerror or error}); mend that and give the "
+                "same command again: what is in the folder is kept."
+            ) from error
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _upload(self, name: str, content: bytes) -> None:
+        url = self.at(name)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            source = Path(folder) / "file"
+            source.write_bytes(content)
+
+            def upload() -> None:
+                there = storage.version_of(url)
+                try:
+                    storage.upload(source, url, there.tag if there else None)
+                except ObjectChangedError as error:  # or the answer to the first attempt was lost
+                    if self.read(name) != content:
+                        raise BrokenConnectionError(error.reason) from error
+
+            _patiently(url, upload)
+
+
+def _patiently(url: str, action: Callable[[], _T]) -> _T:
+    """Does what a bucket may be too busy for, again and again for a while."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return action()
+        except BrokenConnectionError as error:
+            if time.monotonic() > deadline:
+                raise
+            logging.warning("%s: %s; it is tried again.", url, error.strerror)
+            time.sleep(PAUSE_SECONDS)

@@ -1,0 +1,223 @@
+"""The stages of the pipeline as Ray Data runs them: each takes a table and gives tables.
+
+What an image carries from one to the next is pickled in the table's only column. The full resolution
+goes no further than the detector's stage, which cuts out what the classifier looks at.
+"""
+
+from __future__ import annotations
+
+import pickle
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow as pa
+
+from speciesnet import classifier, pipeline
+from speciesnet.constants import Components
+from speciesnet.detector import InputShape
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.shards import write_shard
+from speciesnet.distributed.work_list import read_work
+from speciesnet.engines import Precision
+from speciesnet.errors import InputError, OutputError
+from speciesnet.instances import Instance
+from speciesnet.model import SpeciesNet
+from speciesnet.pipeline import Photo
+from speciesnet.predictions import RunSettings, decode_line, encode_record
+from speciesnet.records import Tally
+from speciesnet.storage import scheme_of
+
+if TYPE_CHECKING:
+    from speciesnet.distributed.watch import Watch
+
+BLOCK_BYTES = 2**26  # of the pictures that are handed on together, but for a single one
+REMOTE_READERS = 8  # threads of a task whose photographs come over a network
+RUN_FILE = "run.json"  # beside the shards: whose folder it is
+
+Item = tuple[Instance, Photo]
+
+
+def pack(items: Iterable[Any]) -> pa.Table:
+    """A table with one column of pickles."""
+    pickles = [pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL) for item in items]
+    return pa.table({"item": pa.array(pickles, pa.large_binary())})
+
+
+def unpack(table: pa.Table) -> Iterator[Any]:
+    """What ``pack`` was given."""
+    for scalar in table["item"]:
+        yield pickle.loads(scalar.as_buffer())  # noqa: S301 (of another process of this run)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which networks every machine loads, and how they run; see ``SpeciesNet``."""
+
+    name: str
+    geofence: bool = True
+    target_species_txt: str | None = None
+    engine: str = "auto"
+    precision: Precision = "fp32"
+    threads: int | None = None
+    device: str | None = None
+
+    def load(self, components: Components = "all") -> SpeciesNet:
+        """The model; its networks are loaded when they are first needed."""
+        return SpeciesNet(
+            self.name,
+            components=components,
+            geofence=self.geofence,
+            target_species_txt=self.target_species_txt,
+            engine=self.engine,
+            precision=self.precision,
+            threads=self.threads,
+            device=self.device,
+        )
+
+
+def input_shape_of(model: ModelOptions) -> InputShape:
+    """How images are fitted into the detector's input, from the network itself."""
+    return model.load().detector.input_shape
+
+
+def list_instances(table: pa.Table, folder: Folder) -> Iterator[pa.Table]:
+    """From numbers of files of the work list to the instances in them."""
+    for number in table["number"].to_pylist():
+        yield pack(read_work(folder, number))
+
+
+def read(
+    table: pa.Table, input_shape: InputShape, readers: int | None, watch: Watch
+) -> Iterator[pa.Table]:
+    """From instances to photographs, decoded and letterboxed."""
+    instances: list[Instance] = list(unpack(table))
+    group: list[Item] = []
+    paths = [instance.filepath for instance in instances]
+    photos = pipeline.read_photos(
+        paths,
+        partial(pipeline.read_photo, input_shape=input_shape),
+        # A task is one of many: other cores are others' business, but waiting costs none.
+        readers=readers or (REMOTE_READERS if any(map(scheme_of, paths)) else 1),
+    )
+    for instance, photo in zip(instances, photos, strict=True):
+        if group and sum(p.nbytes for _, p in group) + photo.nbytes > BLOCK_BYTES:
+            yield pack(group)
+            group = []
+        group.append((instance, photo))
+        watch.count("Reading", 1)
+    yield pack(group)
+
+
+def _loaded(model: ModelOptions, *networks: str) -> Future[SpeciesNet]:
+    """The model with some of its networks, or what went wrong.
+
+    Of what an actor's constructor raises Ray hands on no more than a text: so ``result`` raises it later.
+    """
+    loading: Future[SpeciesNet] = Future()
+    try:
+        loaded = model.load()
+        for network in networks:
+            getattr(loaded, network)
+        loading.set_result(loaded)
+    except Exception as error:
+        loading.set_exception(error)
+    return loading
+
+
+class Detect:
+    """From photographs to detections, and to what the classifier looks at."""
+
+    def __init__(self, model: ModelOptions, batch_size: int, watch: Watch) -> None:
+        self._loaded = _loaded(model, "detector")
+        self._batch_size = batch_size
+        self._watch = watch
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Items of photographs to items without them."""
+        model = self._loaded.result()
+        items: list[Item] = list(unpack(table))
+        photos = (photo for _, photo in items)
+        found = pipeline.detect(photos, model.detector, self._batch_size)
+        fit = partial(classifier.fit, always_crop=model.model_info.always_crops)
+        done = [
+            (instance, photo)
+            for (instance, _), photo in zip(items, pipeline.crop(found, fit), strict=True)
+        ]
+        self._watch.count("Detector", len(done))
+        return pack(done)
+
+
+class Classify:
+    """From detections to finished records."""
+
+    def __init__(
+        self, model: ModelOptions, settings: RunSettings, batch_size: int, watch: Watch
+    ) -> None:
+        self._loaded = _loaded(model, "classifier", "ensemble")
+        self._settings = settings
+        self._batch_size = batch_size
+        self._watch = watch
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Items to records, a line of JSON each."""
+        model = self._loaded.result()
+        items: list[Item] = list(unpack(table))
+        photos = pipeline.classify((p for _, p in items), model.classifier, self._batch_size)
+        records = [
+            model.record_of(photo, self._settings, instance)
+            for (instance, _), photo in zip(items, photos, strict=True)
+        ]
+        failed = sum(photo.error is not None for _, photo in items)
+        self._watch.count("Classifier", len(records), failed)
+        return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})
+
+
+def write(table: pa.Table, folder: Folder, shard_format: str, run: str) -> pa.Table:
+    """From records to a shard, and to its counts.
+
+    Raises:
+        OutputError: The folder cannot be written, or another run writes into it by now.
+    """
+    records = [decode_line(line) for line in table["record"].to_pylist()]
+    assert None not in records
+    check_run(folder, run)
+    write_shard(folder, records, shard_format)  # type: ignore[arg-type]
+    tally = Tally()
+    for record in records:
+        tally.count(record or {})
+    return pa.table(
+        {
+            "images": [tally.images],
+            "failed": [tally.failed],
+            "answers": [orjson.dumps(tally.answers).decode()],
+        }
+    )
+
+
+def check_run(folder: Folder, run: str) -> None:
+    """Tasks of a run whose driver is gone must not write into what a later run has begun with.
+
+    Raises:
+        InputError: The folder cannot be read, or this machine has it not.
+        OutputError: It is another run's.
+    """
+    document = folder.read(RUN_FILE)
+    if document is None:
+        raise InputError(
+            f"There is no {folder.at(RUN_FILE)} on {platform.node()}; give a folder to --output that is "
+            "in a bucket or on a disk that all machines share."
+        )
+    try:
+        owner: Mapping[str, Any] = orjson.loads(document)
+        is_own = owner.get("run") == run
+    except (orjson.JSONDecodeError, AttributeError):
+        is_own = False
+    if not is_own:
+        raise OutputError(
+            f"{folder.path} is being written by another run, which was started later; wait for it."
+        )

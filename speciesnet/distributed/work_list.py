@@ -1,0 +1,102 @@
+"""Which instances still lack a record: an anti-join on the output, whose memory does not grow."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.shards import DIGEST_BYTES, digest
+from speciesnet.errors import InputError
+from speciesnet.instances import Instance
+from speciesnet.predictions import decode_line, encode_record
+
+FILE_INSTANCES = 5_000  # of a file of the work list
+CACHE_KIB = 64 * 1024  # of the index that lies on the disk
+
+
+class Seen:
+    """Images that need not be done, or not again: an index on the disk of this machine."""
+
+    def __enter__(self) -> Seen:
+        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._index = sqlite3.connect(Path(self._folder.name) / "seen.sqlite")
+        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
+            self._index.execute(f"PRAGMA {setting}")
+        self._index.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        return self
+
+    def add(self, digests: bytes) -> None:
+        """Takes images as seen: their digests, one after the other."""
+        ends = range(DIGEST_BYTES, len(digests) + 1, DIGEST_BYTES)
+        rows = ((digests[end - DIGEST_BYTES : end],) for end in ends)
+        self._index.executemany("INSERT OR IGNORE INTO seen VALUES (?)", rows)
+
+    def is_new(self, filepath: str) -> bool:
+        """Whether an image is seen for the first time, which it is not any more then."""
+        row = (digest(filepath),)
+        return self._index.execute("INSERT OR IGNORE INTO seen VALUES (?)", row).rowcount == 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._index.close()
+        self._folder.cleanup()
+
+
+@dataclass
+class Counts:
+    """What came of a list of instances.
+
+    Attributes:
+        given: Instances in it.
+        new: Those without a finished record, each once.
+    """
+
+    given: int = 0
+    new: int = 0
+
+
+def unfinished(instances: Iterable[Instance], seen: Seen, counts: Counts) -> Iterator[Instance]:
+    """Instances that are new, each once, while they are counted."""
+    for instance in instances:
+        counts.given += 1
+        if seen.is_new(instance.filepath):
+            counts.new += 1
+            yield instance
+
+
+def write_work(instances: Iterable[Instance], folder: Folder) -> int:
+    """Writes a list for the machines to read, and answers of how many files it is.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    files = 0
+    instances = iter(instances)
+    while chunk := list(itertools.islice(instances, FILE_INSTANCES)):
+        lines = b"".join(encode_record(asdict(instance)) + b"\n" for instance in chunk)
+        folder.write(_name(files), lines)
+        files += 1
+    return files
+
+
+def read_work(folder: Folder, number: int) -> list[Instance]:
+    """The instances of one of its files; raises ``InputError``."""
+    with folder.local(_name(number)) as path:
+        fields = [decode_line(line) for line in path.read_bytes().splitlines()]
+    if None in fields:
+        raise InputError(f"{folder.at(_name(number))} is damaged; give the same command again.")
+    return [Instance(**instance) for instance in fields if instance]
+
+
+def _name(number: int) -> str:
+    return f"instances-{number:06}.jsonl"

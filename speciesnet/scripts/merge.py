@@ -1,0 +1,63 @@
+"""Joins what the jobs of a run have written into one predictions file.
+
+python -m speciesnet.scripts.merge OUT.json PART [PART ...]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from speciesnet.errors import InputError
+from speciesnet.scripts import console
+
+USAGE = """\
+Joins what the jobs of a run have written into one predictions file.
+
+  python -m speciesnet.scripts.merge OUT.json PART [PART ...]
+
+PART is a folder of shards, as run_on_ray writes them, or a predictions file of
+run_model --shard I/N; on a disk or in a bucket. Each image comes once, in the
+order of the paths.
+"""
+FILES = 100_000  # how many parts may be given
+BESIDE = (".run.json", ".corrections.jsonl", ".lock")  # what lies beside predictions files
+
+
+def main(*files: str) -> None:
+    """Reads part by part, and writes record by record."""
+    if len(files) < 2:
+        raise InputError(
+            "Give the file to write and then its parts, such as out.json out-1.json out-2.json."
+        )
+    from pathlib import Path
+
+    from speciesnet import storage
+    from speciesnet.distributed.merging import merge
+    from speciesnet.export.files import check_not_same
+    from speciesnet.predictions import check_output_path, settings_path
+    from speciesnet.scripts.remote_files import sent_file
+
+    target, *parts = files
+    parts = [part for part in parts if not part.endswith(BESIDE)]  # which patterns take in
+    if storage.scheme_of(target) is None:
+        check_output_path(Path(target), "The output")
+    for part in parts:
+        check_not_same(part, target, "part")
+    with sent_file(target) as local:
+        if storage.is_cloud(target) and storage.version_of(target):
+            raise InputError(f"{target} is there already; give another name.")
+        tally = merge(parts, Path(local))
+        noted = settings_path(Path(local))
+        if storage.is_cloud(target) and noted.exists():
+            with sent_file(f"{target}.run.json") as copy:
+                Path(copy).write_bytes(noted.read_bytes())
+    console.report_on(target, f"{tally.images} images, {tally.failed} of them failed: {target}")
+
+
+def cli() -> None:
+    """The console command."""
+    sys.exit(console.run(main, sys.argv, lambda topic: USAGE, files=FILES))
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,7 @@
+"""Buckets on this machine, as the tests of clouds have them."""
+
+from __future__ import annotations
+
+from cloud.conftest import make_bucket, s3_bucket, s3_port, s3_proxy
+
+__all__ = ["make_bucket", "s3_bucket", "s3_port", "s3_proxy"]

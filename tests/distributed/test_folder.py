@@ -1,0 +1,114 @@
+"""Folders that many machines write into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from buckets import FORBIDDEN, Bucket
+from faults import Answer, Drop
+
+from speciesnet import clouds
+from speciesnet.distributed import folder as folder_module
+from speciesnet.distributed.folder import Folder
+from speciesnet.errors import InputError, OutputError
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    if request.param == "disk":
+        return Folder.of(str(tmp_path / "new" / "out"))
+    bucket: Bucket = request.getfixturevalue("s3_bucket")
+    return Folder.of(bucket.url("new/out/"))
+
+
+def test_files_come_and_are_replaced(folder: Folder) -> None:
+    assert folder.names() == [] and folder.read("b") is None
+    folder.write("b", b"1")
+    folder.write("a", b"2")
+    folder.write("b", b"3")
+    Folder(folder.at("deeper")).write("c", b"4")
+    assert folder.names() == ["a", "b"]
+    assert folder.read("b") == b"3"
+    with folder.local("a") as path:
+        assert path.read_bytes() == b"2"
+
+
+def test_nothing_else_is_left_beside_them(tmp_path: Path) -> None:
+    Folder(str(tmp_path)).write("a", b"1")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_relative_path_and_link_become_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert Folder.of("link/out/").path == str(tmp_path.resolve() / "real" / "out")
+
+
+def test_what_cannot_be_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (str(tmp_path / "file"), "https://site.org/out"):
+        with pytest.raises(OutputError, match="--output"):
+            Folder.of(path)
+
+
+def test_file_that_is_not_there(folder: Folder) -> None:
+    with pytest.raises(InputError, match="all machines"), folder.local("a") as path:
+        path.read_bytes()
+
+
+def test_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = Folder(str(tmp_path / "file" / "out"))
+    with pytest.raises(OutputError, match="out/a cannot be written"):
+        folder.write("a", b"1")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that gives up at once, so that what is tested is the patience above it."""
+    monkeypatch.setattr(clouds, "ATTEMPTS", 1)
+    monkeypatch.setattr(clouds, "_clients", {})
+    monkeypatch.setattr(folder_module, "PAUSE_SECONDS", 0.01)
+
+
+@pytest.mark.parametrize("fault", [Answer(503), Drop()])
+def test_bucket_that_is_busy_is_asked_again(
+    quick: None, s3_bucket: Bucket, fault: Answer | Drop
+) -> None:
+    folder = Folder.of(s3_bucket.url("out"))
+    s3_bucket.proxy.first(3, fault, "PUT")
+    folder.write("a", b"1")
+    s3_bucket.proxy.first(3, fault)
+    assert folder.read("a") == b"1"
+    s3_bucket.proxy.first(3, fault)
+    assert folder.names() == ["a"]
+
+
+def test_answer_to_an_upload_that_is_lost(quick: None, s3_bucket: Bucket) -> None:
+    folder = Folder.of(s3_bucket.url("out"))
+    s3_bucket.proxy.first(1, Drop(afterwards=True), "PUT")
+    folder.write("a", b"1")
+    assert s3_bucket.get("out/a") == b"1"
+
+
+def test_bucket_that_stays_out_of_order(
+    quick: None, s3_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "PATIENCE_SECONDS", 0.05)
+    folder = Folder.of(s3_bucket.url("out"))
+    s3_bucket.proxy.always(Answer(503))
+    with pytest.raises(OutputError, match="busy or out of order"):
+        folder.write("a", b"1")
+    with pytest.raises(InputError, match="cannot be listed"):
+        folder.names()
+
+
+def test_bucket_that_forbids_is_not_asked_again(quick: None, s3_bucket: Bucket) -> None:
+    s3_bucket.proxy.always(FORBIDDEN["s3"], "PUT")
+    with pytest.raises(OutputError, match="no permission"):
+        Folder.of(s3_bucket.url("out")).write("a", b"1")
+    assert [method for method, _ in s3_bucket.proxy.requests].count("PUT") == 1

@@ -1,0 +1,159 @@
+"""Lists of images of every form, one instance at a time."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from buckets import Bucket
+
+from speciesnet.distributed import instance_lists
+from speciesnet.distributed.instance_lists import read_instances
+from speciesnet.errors import InputError
+from speciesnet.instances import Instance
+
+KENYA: dict[str, Any] = {"country": "KEN", "latitude": -1.5, "longitude": 36.8}
+ROWS: list[dict[str, Any]] = [{"filepath": "/a/1.jpg", **KENYA}, {"filepath": "s3://b/2.jpg"}]
+WANTED = [Instance("/a/1.jpg", "KEN", None, -1.5, 36.8), Instance("s3://b/2.jpg")]
+
+
+def read(path: Path, content: str | bytes, **options: Any) -> list[Instance]:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return list(read_instances(str(path), **options))
+
+
+def test_json_wherever_its_instances_stand(tmp_path: Path) -> None:
+    document = {"info": {"instances": [1]}, "instances": ROWS, "more": [2]}
+    assert read(tmp_path / "list.json", json.dumps(document)) == WANTED
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    lines = "\n\n".join(map(json.dumps, ROWS))
+    assert read(tmp_path / "list.jsonl", lines) == WANTED
+
+
+def test_table(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.Table.from_pylist([{"extra": 1, **row} for row in ROWS]), path)
+    assert list(read_instances(str(path))) == WANTED
+
+
+def test_paths(tmp_path: Path) -> None:
+    found = read(tmp_path / "list.txt", "/a/1.jpg\r\n\n /b/2.jpg \n", country="KEN")
+    assert found == [Instance("/a/1.jpg", "KEN"), Instance("/b/2.jpg", "KEN")]
+
+
+def test_folders(photographs: Path) -> None:
+    source = f"{photographs / 'a'},{photographs / 'b'}"
+    names = sorted(Path(i.filepath).name for i in read_instances(source))
+    assert names == ["1.jpg", "2.JPG", "3.png"]
+
+
+def test_bucket_and_a_list_in_it(s3_bucket: Bucket) -> None:
+    s3_bucket.put("images/1.jpg", b"x")
+    s3_bucket.put("images/notes.txt", b"x")
+    s3_bucket.put("list.jsonl", json.dumps(ROWS[0]).encode())
+    assert list(read_instances(s3_bucket.url("images"))) == [
+        Instance(s3_bucket.url("images/1.jpg"))
+    ]
+    assert list(read_instances(s3_bucket.url("list.jsonl"))) == WANTED[:1]
+
+
+def test_names_that_are_no_valid_unicode(tmp_path: Path) -> None:
+    rows = [{"filepath": "/a.jpg"}, {"filepath": "/\udcff.jpg"}, {"filepath": "/c.jpg"}]
+    wanted = [Instance(row["filepath"]) for row in rows]
+    assert read(tmp_path / "list.json", json.dumps({"instances": rows})) == wanted
+    assert read(tmp_path / "list.jsonl", "\n".join(map(json.dumps, rows))) == wanted
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl", "txt"])
+def test_byte_order_mark(tmp_path: Path, ending: str) -> None:
+    content = {"json": '{"instances": [{"filepath": "/a"}]}', "jsonl": '{"filepath": "/a"}'}
+    text = content.get(ending, "/a")
+    assert read(tmp_path / f"list.{ending}", b"\xef\xbb\xbf" + text.encode()) == [Instance("/a")]
+
+
+def test_relative_paths_become_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "a.jpg\n/b//../c.jpg\ns3://b/d.jpg"
+    found = [i.filepath for i in read(tmp_path / "list.txt", text)]
+    assert found == [f"{tmp_path}/a.jpg", "/b//../c.jpg", "s3://b/d.jpg"]
+
+
+def test_places_are_looked_up_in_every_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instance_lists, "CHUNK", 2)
+    rows = [{"filepath": f"/{i}", "latitude": -1.5, "longitude": 36.8} for i in range(5)]
+    lines = "\n".join(map(json.dumps, rows))
+    found = read(tmp_path / "list.jsonl", lines, country_from_coordinates=True)
+    assert [i.country for i in found] == ["KEN"] * 5
+
+
+def test_a_list_is_read_only_as_far_as_it_is_asked_for(tmp_path: Path) -> None:
+    lines = [json.dumps({"filepath": f"/{i}"}) for i in range(instance_lists.CHUNK)]
+    path = tmp_path / "list.jsonl"
+    path.write_text("\n".join([*lines, "damaged"]), encoding="utf-8")
+    instances = read_instances(str(path))
+    assert len(list(itertools.islice(instances, instance_lists.CHUNK))) == instance_lists.CHUNK
+    with pytest.raises(InputError, match=f"Line {len(lines) + 1}"):
+        next(instances)
+
+
+DEEP = "[" * 50_000 + "]" * 50_000
+MISTAKES = {
+    "empty.json": ("", 'no list "instances"'),
+    "none.json": ('{"instances": {}}', 'no list "instances"'),
+    "no-images.json": ('{"instances": []}', "empty"),
+    "cut.json": ('{"instances": [{"filepath": "a"}, {"fi', "not valid JSON"),
+    "more.json": ('{"instances": [{"filepath": "a"}]} x', "Extra data"),
+    "bytes.json": (b'{"instances": [{"filepath": "\xff"}]}', "utf-8"),
+    "deep.json": (f'{{"instances": [{{"filepath": "a", "x": {DEEP}}}]}}', "too deeply"),
+    "range.json": ('{"instances": [{"filepath": "a", "latitude": 91}]}', '"latitude"'),
+    "cut.jsonl": ('{"filepath": "a"}\n{"fi', "Line 2"),
+    "deep.jsonl": (DEEP, "Line 1"),
+    "number.jsonl": ("3", "Instance 1"),
+    "nothing.jsonl": ("\n\n", "empty"),
+    "country.jsonl": ('{"filepath": "a", "country": "KE"}', '"country"'),
+    "bytes.txt": (b"\xff", "UTF-8"),
+    "nothing.txt": ("\n", "empty"),
+    "none.parquet": (b"", "Parquet"),
+    "junk.parquet": (b"PAR1" + bytes(100) + b"PAR1", "Parquet"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_damaged_list(tmp_path: Path, name: str) -> None:
+    content, words = MISTAKES[name]
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name, content)
+    sentence = str(caught.value)
+    assert words in sentence and name in sentence
+    assert sentence.endswith(".") and "\n" not in sentence
+
+
+@pytest.mark.parametrize("cut", [lambda b: b[:-9], lambda b: b[:8] + b"\xff" * 40 + b[48:]])
+def test_damaged_table(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table({"filepath": ["/a.jpg"] * 100}), path)
+    with pytest.raises(InputError, match="Parquet"):
+        read(path, cut(path.read_bytes()))
+
+
+def test_table_without_paths(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table({"file": ["/a.jpg"]}), path)
+    with pytest.raises(InputError, match="no column filepath"):
+        list(read_instances(str(path)))
+
+
+@pytest.mark.parametrize("source", ["/nowhere", "/nowhere.json", "https://site.org/images"])
+def test_nothing_there(source: str) -> None:
+    with pytest.raises(InputError, match=source):
+        list(read_instances(source))

@@ -1,0 +1,193 @@
+"""One predictions file from the parts of a run."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from buckets import Bucket
+from commands import read_predictions
+
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.merging import merge
+from speciesnet.distributed.shards import write_shard
+from speciesnet.errors import InputError, OutputError
+from speciesnet.instances import find_images
+from speciesnet.predictions import RunSettings, save_predictions
+
+Record = dict[str, Any]
+SETTINGS = RunSettings("all", {"version": "demo-1"}, country="KEN", model_name="demo")
+
+
+def record(path: str, **values: Any) -> Record:
+    return {"filepath": path, "prediction": "a;;;;;;animal", "prediction_score": 0.5, **values}
+
+
+def failed(path: str) -> Record:
+    return {"filepath": path, "failures": ["CLASSIFIER"]}
+
+
+def shards(path: Path, *parts: list[Record], shard_format: str = "jsonl") -> str:
+    for part in parts:
+        write_shard(Folder(str(path)), part, shard_format)
+    return str(path)
+
+
+def with_settings(part: str, settings: RunSettings) -> str:
+    path = Path(part)
+    document: Any = asdict(settings)
+    if path.is_dir():
+        Folder(part).write("run.json", json.dumps({"run": "1", "settings": document}).encode())
+    else:
+        path.with_name(f"{path.name}.run.json").write_text(json.dumps(document))
+    return part
+
+
+def test_parts_of_every_kind_in_the_order_of_a_whole_run(tmp_path: Path, s3_bucket: Bucket) -> None:
+    names = ["b.jpg", "a b/1.jpg", "a/2.jpg", "a/10.jpg", "a-1.jpg", "é.jpg", "🦌.jpg", "a/b/c.jpg"]
+    images = tmp_path / "images"
+    for name in names:
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        (images / name).touch()
+    records = [record(path) for path in find_images([str(images)])]
+    shuffled = random.Random(1).sample(records, len(records))
+    file = tmp_path / "part.json"
+    save_predictions({"predictions": shuffled[:2]}, str(file))
+    write_shard(Folder(s3_bucket.url("out")), shuffled[6:], "parquet")
+    target = tmp_path / "out.json"
+    tally = merge(
+        [
+            str(file),
+            shards(tmp_path / "1", shuffled[2:4], shuffled[4:5]),
+            shards(tmp_path / "2/", shuffled[5:6], shard_format="parquet"),
+            s3_bucket.url("out/"),
+        ],
+        target,
+    )
+    assert (tally.images, tally.failed) == (8, 0)
+    whole = tmp_path / "whole.json"
+    save_predictions({"predictions": records}, str(whole))
+    assert target.read_bytes() == whole.read_bytes()
+
+
+def test_of_two_records_the_one_that_has_not_failed_counts_or_the_later_one(
+    tmp_path: Path,
+) -> None:
+    first = shards(tmp_path / "1", [record("a", model_version="1"), failed("b"), failed("c")])
+    second = shards(tmp_path / "2", [failed("a"), record("b"), failed("c")])
+    third = shards(tmp_path / "3", [record("a", model_version="3"), failed("c")])
+    tally = merge([first, second, third], tmp_path / "out.json")
+    assert read_predictions(tmp_path / "out.json") == [
+        record("a", model_version="3"), record("b"), failed("c"),
+    ]  # fmt: skip
+    assert (tally.images, tally.failed) == (3, 1)
+
+
+def test_names_that_are_no_valid_unicode(tmp_path: Path) -> None:
+    paths = ["/\ud800.jpg", "/\udcff.jpg", "/\ue000.jpg", "/🦌.jpg"]
+    part = shards(tmp_path / "1", [record(path) for path in reversed(paths)])
+    merge([part], tmp_path / "out.json")
+    assert [r["filepath"] for r in read_predictions(tmp_path / "out.json")] == paths
+
+
+def test_settings_go_with_the_records_and_an_older_file_is_kept(tmp_path: Path) -> None:
+    part = with_settings(shards(tmp_path / "1", [record("a")]), SETTINGS)
+    target = tmp_path / "out.json"
+    target.write_text("older")
+    merge([part, shards(tmp_path / "2", [record("b")])], target)
+    assert json.loads((tmp_path / "out.json.run.json").read_text()) == asdict(SETTINGS)
+    assert (tmp_path / "out.json.bak").read_text() == "older"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "1", "2", "out.json", "out.json.bak", "out.json.run.json"
+    }  # fmt: skip
+
+
+def test_parts_of_different_runs(tmp_path: Path) -> None:
+    folder = with_settings(shards(tmp_path / "1", [record("a")]), SETTINGS)
+    file = tmp_path / "part.json"
+    save_predictions({"predictions": [record("b")]}, str(file))
+    with_settings(str(file), replace(SETTINGS, country="UGA", model_name="elsewhere"))
+    with pytest.raises(InputError, match=r"different runs .*country"):
+        merge([folder, str(file)], tmp_path / "out.json")
+    with_settings(str(file), replace(SETTINGS, model_name="elsewhere"))
+    assert merge([folder, str(file)], tmp_path / "out.json").images == 2
+
+
+@pytest.mark.parametrize("shard_format", ["jsonl", "parquet"])
+def test_damaged_shard_is_told_and_nothing_is_written(tmp_path: Path, shard_format: str) -> None:
+    part = shards(tmp_path / "1", [record("a"), record("b")], shard_format=shard_format)
+    (shard,) = Path(part).iterdir()
+    shard.write_bytes(shard.read_bytes()[:-5])
+    with pytest.raises(OutputError, match=f"{shard.name} is damaged"):
+        merge([part], tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_nothing_to_merge(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    save_predictions({"predictions": []}, str(tmp_path / "none.json"))
+    for part, words in {
+        "empty": "no shards",
+        "nowhere": "nowhere",
+        "none.json": "no records",
+    }.items():
+        with pytest.raises((InputError, OutputError), match=words):
+            merge([str(tmp_path / part)], tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"settings": 3}', '{"settings": {"model": 1}}', "{"]
+)
+def test_damaged_settings(tmp_path: Path, content: str) -> None:
+    first = with_settings(shards(tmp_path / "1", [record("a")]), SETTINGS)
+    second = shards(tmp_path / "2", [record("b")])
+    Folder(second).write("run.json", content.encode())
+    for parts in ([first, second], [second, first]):
+        with pytest.raises(InputError, match=r"run\.json|different runs"):
+            merge(parts, tmp_path / "out.json")
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.merging import merge
+from speciesnet.distributed.shards import write_shard
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def make(number, name):
+    for start in range(0, number, 10_000):
+        write_shard(Folder(f"{sys.argv[1]}/{name}"), [
+            {"filepath": f"/surveys/camera-{i % 977:04}/IMG_{i:09}.JPG", "prediction": "animal"}
+            for i in range(start, start + 10_000)
+        ], "jsonl")
+    tally = merge([f"{sys.argv[1]}/{name}"], Path(f"{sys.argv[1]}/{name}.json"))
+    assert tally.images == number, tally
+
+make(20_000, "few")
+before = peak()
+make(200_000, "many")
+print((peak() - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how much memory was in use is in other units")
+def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    # MiB; the cache of the index takes up to 64, the records of a list in Python 80 more than these.
+    assert int(done.stdout) < 70

@@ -1,0 +1,133 @@
+"""Shards of records, whole and damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.shards import (
+    DIGEST_BYTES,
+    FORMATS,
+    digest,
+    finished_in,
+    read_shard,
+    shard_name,
+    shard_names,
+    write_shard,
+)
+
+DEER = "u1;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
+GOOD: list[dict[str, Any]] = [
+    {
+        "filepath": f"/images/{name}",
+        "country": "USA",
+        "detections": [{"category": "1", "label": "animal", "conf": 0.1 + 0.2, "bbox": [0.0] * 4}],
+        "prediction": DEER,
+        "prediction_score": 1e-07,
+        "prediction_source": "classifier",
+        "model_version": "demo-1",
+    }
+    for name in ("a.jpg", "é 🦌.jpg", "\udcff.jpg")
+]
+FAILED: dict[str, Any] = {"filepath": "/images/f.jpg", "failures": ["DETECTOR", "CLASSIFIER"]}
+
+
+@pytest.fixture(params=FORMATS)
+def shard_format(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(str(tmp_path))
+
+
+def written(folder: Folder, records: list[dict[str, Any]], shard_format: str) -> Path:
+    write_shard(folder, records, shard_format)
+    (name,) = shard_names(folder)
+    return Path(folder.at(name))
+
+
+def test_records_come_back_as_they_were(folder: Folder, shard_format: str) -> None:
+    records = [*GOOD, FAILED]
+    path = written(folder, records, shard_format)
+    assert list(read_shard(path, shard_format)) == records
+
+
+def test_table_can_be_asked(folder: Folder) -> None:
+    table = pq.read_table(written(folder, [*GOOD, FAILED], "parquet"))
+    assert table["filepath"].to_pylist() == ["/images/a.jpg", "/images/é 🦌.jpg", "/images/?.jpg", FAILED["filepath"]]  # fmt: skip  # noqa: E501
+    assert table["prediction"].to_pylist() == [DEER, DEER, DEER, None]
+    assert table["prediction_score"].to_pylist() == [1e-07, 1e-07, 1e-07, 0.0]
+    assert table["failures"].to_pylist() == [[], [], [], ["DETECTOR", "CLASSIFIER"]]
+
+
+def test_name_is_that_of_the_images(folder: Folder, shard_format: str) -> None:
+    paths = [record["filepath"] for record in GOOD]
+    name = shard_name(paths, shard_format)
+    assert name == shard_name(reversed(paths), shard_format)
+    assert name != shard_name(paths[1:], shard_format)
+    assert written(folder, GOOD, shard_format).name == name
+    assert written(folder, GOOD[::-1], shard_format).name == name  # takes the place of the other
+
+
+def test_other_files_are_no_shards(folder: Folder) -> None:
+    for name in ("run.json", ".part-1.jsonl.0.part", "part-1.jsonl.part", "part-1.parquet"):
+        folder.write(name, b"")
+    (Path(folder.path) / "part-folder.jsonl").mkdir()
+    assert list(shard_names(folder)) == ["part-1.parquet"]
+
+
+def test_failed_images_are_taken_out(folder: Folder, shard_format: str) -> None:
+    path = written(folder, [GOOD[0], FAILED, GOOD[1]], shard_format)
+    before = path.read_bytes()
+    finished = finished_in(folder, path.name, mend=False)
+    assert path.read_bytes() == before
+    assert finished.digests == digest(GOOD[0]["filepath"]) + digest(GOOD[1]["filepath"])
+    assert finished == finished_in(folder, path.name, mend=True)
+    assert (finished.tally.images, finished.tally.failed) == (2, 0)
+    assert list(read_shard(path, shard_format)) == GOOD[:2]
+
+
+def test_shard_of_failed_images_alone(folder: Folder, shard_format: str) -> None:
+    path = written(folder, [FAILED], shard_format)
+    assert finished_in(folder, path.name, mend=True).digests == b""
+    assert list(read_shard(path, shard_format)) == []
+
+
+def test_whole_shard_is_left_alone(folder: Folder, shard_format: str) -> None:
+    path = written(folder, GOOD, shard_format)
+    before = path.stat().st_ino
+    assert len(finished_in(folder, path.name, mend=True).digests) == 3 * DIGEST_BYTES
+    assert path.stat().st_ino == before
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, -1, -9])
+def test_cut_off(folder: Folder, shard_format: str, size: int) -> None:
+    path = written(folder, GOOD, shard_format)
+    path.write_bytes(path.read_bytes()[:size])
+    left = finished_in(folder, path.name, mend=True).tally.images
+    kept = list(read_shard(path, shard_format))
+    assert None not in kept and len(kept) == left < 3
+    assert left == (2 if size < 0 and shard_format == "jsonl" else 0)
+
+
+def test_every_damaged_byte_of_a_table(folder: Folder) -> None:
+    """Whole records or none, but never an end with an error of a library."""
+    path = written(folder, GOOD, "parquet")
+    content = path.read_bytes()
+    for position in range(0, len(content), 7):
+        path.write_bytes(content[:position] + b"\xff\xff\xff" + content[position + 3 :])
+        assert len(list(read_shard(path, "parquet"))) in (1, 3)
+
+
+def test_table_of_others(folder: Folder) -> None:
+    path = Path(folder.path) / "part-others.parquet"
+    for column in ({"x": [1]}, {"record": [1]}, {"record": ["text"]}, {"record": [b"[]", None]}):
+        pq.write_table(pa.table(column), path)
+        assert set(read_shard(path, "parquet")) == {None}

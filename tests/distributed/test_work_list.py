@@ -1,0 +1,96 @@
+"""Which images are left to do, in memory that does not grow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from speciesnet.distributed import work_list
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.shards import digest
+from speciesnet.distributed.work_list import Counts, Seen, read_work, unfinished, write_work
+from speciesnet.errors import InputError
+from speciesnet.instances import Instance
+
+INSTANCES = [Instance(f"/{i}.jpg", "USA", "CA", 37.5, -122.0) for i in range(7)]
+
+
+def test_finished_and_repeated_images_are_left_out() -> None:
+    given = [*INSTANCES, INSTANCES[3], Instance("/\udcff"), Instance("/\udcff")]
+    counts = Counts()
+    with Seen() as seen:
+        seen.add(digest("/0.jpg") + digest("/5.jpg"))
+        seen.add(b"")
+        left = list(unfinished(given, seen, counts))
+    assert left == [*INSTANCES[1:5], INSTANCES[6], Instance("/\udcff")]
+    assert counts == Counts(given=10, new=6)
+
+
+def test_list_goes_into_files_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_list, "FILE_INSTANCES", 3)
+    odd = [Instance("/\udcff\u2028\n\r.jpg"), Instance("s3://b/é?#.jpg", "KEN")]
+    folder = Folder(str(tmp_path))
+    assert write_work(iter([*INSTANCES, *odd]), folder) == 3
+    found = [read_work(folder, number) for number in range(3)]
+    assert [len(file) for file in found] == [3, 3, 3]
+    assert [*found[0], *found[1], *found[2]] == [*INSTANCES, *odd]
+    assert write_work([], folder) == 0
+
+
+def test_damaged_and_missing_file(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    write_work(INSTANCES, folder)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(InputError, match="damaged"):
+        read_work(folder, 0)
+    with pytest.raises(InputError, match="all machines"):
+        read_work(folder, 1)
+
+
+MEASURE = """
+import resource, sys
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.shards import digest
+from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
+from speciesnet.instances import Instance
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def names(number):
+    return (f"/surveys/camera-{i % 977:04}/IMG_{i:09}.JPG" for i in range(number))
+
+def join(number):
+    counts = Counts()
+    with Seen() as seen:
+        for path in names(number // 2):
+            seen.add(digest(path))
+        write_work(unfinished(map(Instance, names(number)), seen, counts), Folder(sys.argv[1]))
+    assert counts == Counts(number, number - number // 2), counts
+
+join(20_000)
+before = peak()
+join(200_000)
+print((peak() - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how much memory was in use is in other units")
+def test_memory_does_not_grow_with_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    # MiB; the cache of the index takes up to 64 of them, a list of the instances would take 60 more.
+    assert int(done.stdout) < 40

@@ -1,0 +1,125 @@
+"""What a run would take, without running it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import Outcome, run_module
+
+from speciesnet.instances import find_images
+from speciesnet.predictions import save_predictions
+
+Command = Callable[..., Outcome]
+
+SAMPLES = find_images(["demo"])
+DEMO = ("--model", "demo", "--folders", "demo", "--dry_run", "--log_level", "warning")
+GIVEN = ("--images_per_second", "2", "--machines", "3", "--price_per_hour", "0.5")
+
+
+def check_mistake(outcome: Outcome, *words: str) -> None:
+    assert outcome.code == 1 and outcome.out == ""
+    assert outcome.err == f"{outcome.sentence}\n"
+    for word in words:
+        assert word in outcome.sentence
+
+
+def test_speed_that_is_given(command: Command, tmp_path: Path) -> None:
+    outcome = command(*DEMO, *GIVEN, cwd=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    first, speed, hours, cost = outcome.out.splitlines()
+    left = len(SAMPLES)
+    assert first == f"{left} images, 0 of them done before: {left} to do."
+    assert speed == "2 images/s on a machine, as given."
+    assert hours == "3 machines: 0.00 hours (00:03), start-up not counted."
+    assert cost == "0.00 at 0.50 an hour and machine."
+    assert not list(tmp_path.iterdir())
+
+
+def test_finished_images_count_once_and_nothing_is_written(
+    command: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    records = [
+        {"filepath": SAMPLES[0], "prediction": "blank"},
+        {"filepath": SAMPLES[1], "failures": ["DETECTOR"]},
+        {"filepath": "/another.jpg", "prediction": "blank"},
+    ]
+    save_predictions({"predictions": records}, str(out))
+    before = out.read_bytes()
+    outcome = command(*DEMO, *GIVEN, "--predictions_json", out)
+    assert f"{len(SAMPLES)} images, 1 of them done before" in outcome.out
+    assert out.read_bytes() == before and [*tmp_path.iterdir()] == [out]
+
+
+def test_all_is_done(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    records = [{"filepath": path, "prediction": "blank"} for path in SAMPLES]
+    save_predictions({"predictions": records}, str(out))
+    outcome = command(*DEMO, "--predictions_json", out)
+    assert outcome.out == f"{len(SAMPLES)} images, all of them done before.\n"
+
+
+def test_speed_that_is_measured(command: Command, tmp_path: Path) -> None:
+    few = tmp_path / "few.txt"
+    few.write_text("\n".join(SAMPLES[:5]))
+    outcome = command("--model", "demo", "--filepaths_txt", few, "--dry_run")
+    assert outcome.code == 0, outcome.err
+    assert "images/s on a machine, measured here on some of the images." in outcome.out
+    assert [*tmp_path.iterdir()] == [few]
+
+
+@pytest.mark.parametrize(
+    "flag", ["images_per_second=0", "images_per_second=nan", "machines=0", "price_per_hour=-1",
+             "price_per_hour=inf", "images_per_second=fast"]
+)  # fmt: skip
+def test_values_that_are_none(command: Command, flag: str) -> None:
+    check_mistake(command(*DEMO, f"--{flag}"), f"--{flag.partition('=')[0]}")
+
+
+def test_only_of_whole_runs(command: Command) -> None:
+    check_mistake(command(*DEMO, "--detector_only"), "--dry_run", "--detector_only")
+
+
+def test_file_that_is_no_predictions_file(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    out.write_text("[]")
+    check_mistake(command(*DEMO, "--predictions_json", out), str(out))
+    assert out.read_text() == "[]"
+
+
+# On a cluster, before any is asked for.
+
+
+def on_ray(*arguments: str | Path) -> Outcome:
+    return run_module("run_on_ray", "--model", "demo", *arguments)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs speciesnet[ray]")
+def test_mistakes_in_a_run_on_a_cluster(tmp_path: Path) -> None:
+    out = ("--output", tmp_path / "out")
+    images = ("--instances", "demo")
+    file = tmp_path / "file"
+    file.touch()
+    check_mistake(on_ray(*out), "--instances is missing")
+    check_mistake(on_ray(*images), "--output is missing")
+    check_mistake(on_ray(*images, "--output", file), "--output", "is a file")
+    check_mistake(on_ray(*images, "--output", "https://site.org/out"), "on the web")
+    check_mistake(on_ray(*images, *out, "--model", tmp_path / "none"), "none")
+    check_mistake(on_ray(*images, *out, "--format", "csv"), "--format")
+    for flag in ("shard_size=0", "batch_size=0", "threads=0", "readers=0", "detector_cpus=-1",
+                 "classifier_gpus=nan", "precision=auto"):  # fmt: skip
+        check_mistake(on_ray(*images, *out, f"--{flag}"), f"--{flag.partition('=')[0]}")
+    check_mistake(on_ray(*images, *out, "--address", "ray://h:1"), "ray job submit")
+    check_mistake(
+        on_ray(*images, *out, "--address", "127.0.0.1:1"), "no Ray cluster at 127.0.0.1:1"
+    )
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_help_of_the_cluster_command() -> None:
+    outcome = run_module("run_on_ray", "--help")
+    assert outcome.code == 0 and "run_on_ray --instances" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
