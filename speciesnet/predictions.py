@@ -49,6 +49,7 @@ FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
 LINES_LOOKED_AT = 1000  # to tell whose layout a file has: the first ones may be damaged
 
+_CLASSES_OF_A_BOX = "raw_classifications"  # in the layout of the published program since 5.0.6
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 _T = TypeVar("_T")
 
@@ -142,6 +143,14 @@ def _read_foreign(path: Path) -> Iterator[Record]:
     for number, record in enumerate(_items(path), start=1):
         if not isinstance(record, dict) or not isinstance(record.get("filepath"), str):
             raise OutputError(f'Record {number} of {path} lacks "filepath"; correct it.')
+        boxes = record.get("detections")
+        if isinstance(boxes, list) and any(
+            isinstance(box, dict) and _CLASSES_OF_A_BOX in box for box in boxes
+        ):
+            raise OutputError(
+                f"{path} was written by SpeciesNet 5.0.6 or a later one, with classes for each "
+                "detection, which would be lost here; make the predictions again with this program."
+            )
         yield record
 
 
