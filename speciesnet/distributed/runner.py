@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SCANS_AT_ONCE = 64  # shards of an earlier run that are looked through at the same time
 LISTS_AT_MOST = 500  # pieces that the list of images begins in
 TASK_IMAGES = 64  # that a task reads
+READING_BYTES = 2**29  # that Ray reserves for it: pictures ahead, a block, Python
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def _dataset(
         )
         .map_batches(
             cast("Any", stages.list_instances),
-            batch_size=TASK_IMAGES,
+            batch_size=1,
             fn_kwargs={"folder": work},
             **table,
         )
@@ -256,6 +257,8 @@ def _dataset(
             networks.read,
             batch_size=None,
             fn_kwargs={"input_shape": shape, "readers": plan.readers, "watch": watch},
+            # Also keeps Ray from taking reading and listing for one step, of thousands of images a task.
+            memory=READING_BYTES,
             **table,
         )
         .map_batches(
