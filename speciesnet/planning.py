@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from speciesnet.errors import InputError
+from speciesnet.records import is_failed
+
 if TYPE_CHECKING:
     from speciesnet.model import SpeciesNet
 
@@ -71,12 +74,19 @@ def measure(model: SpeciesNet, filepaths: Sequence[str], **options: Any) -> floa
         **options: Of the run, as for ``SpeciesNet.predict``.
 
     Raises:
-        InputError: As ``SpeciesNet.predict``.
+        InputError: As ``SpeciesNet.predict``; or none of the images can be read.
     """
     step = max(len(filepaths) // (WARM_UP_IMAGES + SAMPLE_IMAGES), 1)
     spread = list(dict.fromkeys(filepaths))[::step][: WARM_UP_IMAGES + SAMPLE_IMAGES]
     model.predict(filepaths=spread[:WARM_UP_IMAGES], **options)
     sample = spread[WARM_UP_IMAGES:] or spread
-    start = time.monotonic()
-    model.predict(filepaths=sample, **options)
-    return len(sample) / (time.monotonic() - start)
+    start = time.perf_counter()
+    predictions = model.predict(filepaths=sample, **options) or {"predictions": []}
+    seconds = time.perf_counter() - start
+    answered = sum(not is_failed(record) for record in predictions["predictions"])
+    if not answered:
+        raise InputError(
+            f"None of {len(sample)} images can be read here, {sample[0]} for one, so their speed cannot "
+            "be measured; give it with --images_per_second."
+        )
+    return answered / seconds

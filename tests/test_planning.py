@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from speciesnet import SpeciesNet
+from speciesnet.errors import InputError
 from speciesnet.instances import find_images
 from speciesnet.planning import SAMPLE_IMAGES, WARM_UP_IMAGES, Estimate, measure
 
@@ -32,8 +37,9 @@ class Spy:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
 
-    def predict(self, filepaths: list[str]) -> None:
+    def predict(self, filepaths: list[str]) -> dict[str, Any]:
         self.asked.append(filepaths)
+        return {"predictions": [{"filepath": path, "prediction": "deer"} for path in filepaths]}
 
 
 def asked(paths: list[str]) -> list[list[str]]:
@@ -55,3 +61,8 @@ def test_sample_of_a_short_list_takes_each_image_once() -> None:
 
 def test_speed_of_the_real_networks() -> None:
     assert measure(SpeciesNet("demo"), find_images(["demo"])[:6]) > 0
+
+
+def test_speed_of_images_that_cannot_be_read_is_none() -> None:
+    with pytest.raises(InputError, match="--images_per_second"):
+        measure(SpeciesNet("demo"), ["no.jpg", "nor.jpg"])

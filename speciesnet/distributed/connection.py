@@ -52,8 +52,14 @@ def connected(address: str | None) -> Iterator[None]:
             "RAY_AUTH_TOKEN or ~/.ray/auth_token to that of the cluster."
         ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if address == "local":
+            raise InputError(
+                f"Ray cannot be started on this machine ({reason}); mend that, or take run_model, which "
+                "needs no cluster."
+            ) from error
         raise InputError(
-            f"There is no Ray cluster at {address} ({str(error).splitlines()[0]}); check that it runs "
+            f"There is no Ray cluster at {address} ({reason}); check that it runs "
             "and that this machine has its token, or leave --address out."
         ) from error
     signal.signal(signal.SIGTERM, handler)  # ray.init puts its own there, which just ends

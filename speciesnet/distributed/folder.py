@@ -37,6 +37,10 @@ class Folder:
     @classmethod
     def of(cls, path: str) -> Folder:
         """Checks a path; raises ``OutputError`` for one that cannot become a folder."""
+        if "://" in path and storage.scheme_of(path) is None:
+            raise OutputError(
+                f"--output {path} begins with none of s3://, gs://, az://; give one of these, or a path."
+            )
         if storage.scheme_of(path) is None:
             path = os.path.realpath(path)  # the machines may start in other folders
             if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112

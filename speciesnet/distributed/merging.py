@@ -35,7 +35,7 @@ CACHE_KIB = 64 * 1024  # of the index that lies on the disk
 def merge(parts: Sequence[str], target: Path) -> Tally:
     """Writes the records of all parts, once for each image, in the order of their paths.
 
-    Of two records of one image the one that has not failed counts, or else the later one. Only an index
+    Of two records of one image the one that has not failed counts, or else any. Only an index
     on the disk knows of all of them: memory does not grow. What the target held before is kept as
     ``*.bak``.
 
@@ -70,11 +70,14 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
                 if target.exists():
                     keep_copy(target)
                 rewrite(target, lines.in_order(tally))
-            if settings is not None:
+            if settings is None:
+                settings_path(target).unlink(missing_ok=True)  # of what was there before
+            else:
                 settings_path(target).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"{target} cannot be written ({error.strerror or error}); mend that, or give another file."
+            f"{target} cannot be written ({reason}); mend that, or give another file."
         ) from error
     return tally
 

@@ -92,7 +92,8 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
     document = folder.read(RUN_FILE)
     try:
         earlier = json.loads(document) if document else None
-        differences = settings.differences(earlier["settings"]) if earlier else []
+        is_begun = next(shard_names(folder), None) is not None
+        differences = settings.differences(earlier["settings"]) if earlier and is_begun else []
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise OutputError(
             f"{folder.at(RUN_FILE)} is damaged ({type(error).__name__}: {error}); remove it, if all of "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from speciesnet.records import Record, Tally, answer_of, is_failed
 PREFIX = "part-"
 FORMATS = ("jsonl", "parquet")
 DIGEST_BYTES = 16
+_SHARD = re.compile(r"part-[0-9a-f]{24}\.(jsonl|parquet)")  # other programs have a part-0 and so on
 
 
 def digest(filepath: str) -> bytes:
@@ -38,7 +40,7 @@ def shard_name(filepaths: Iterable[str], shard_format: str) -> str:
 def shard_names(folder: Folder) -> Iterator[str]:
     """The shards in a folder."""
     for name in folder.names():
-        if name.startswith(PREFIX) and name.endswith(FORMATS):
+        if _SHARD.fullmatch(name):
             yield name
 
 

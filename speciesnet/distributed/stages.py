@@ -172,8 +172,12 @@ class Classify:
             model.record_of(photo, self._settings, instance)
             for (instance, _), photo in zip(items, photos, strict=True)
         ]
-        failed = sum(photo.error is not None for _, photo in items)
-        self._watch.count("Classifier", len(records), failed)
+        failures = [
+            f"Cannot read image {photo.filepath}: {photo.error}."
+            for _, photo in items
+            if photo.error is not None
+        ]
+        self._watch.count("Classifier", len(records), failures)
         return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})
 
 

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
+from absl import logging
 from ray.exceptions import RayError
 
 from speciesnet.progress import ProgressBars
 
 STAGES = ("Reading", "Detector", "Classifier")
 POLL_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
+WARNINGS_AT_MOST = 1_000  # that are told one by one; the records have all failures
+
+
+class Counted(NamedTuple):
+    """Images by stage, how many of them failed, and what is new to say of these."""
+
+    images: dict[str, int]
+    failed: int
+    warnings: list[str]
 
 
 @ray.remote(num_cpus=0)
@@ -25,13 +37,15 @@ class _Board:
     def __init__(self) -> None:
         self._images: Counter[str] = Counter()
         self._failed = 0
+        self._warnings: list[str] = []
 
-    def count(self, stage: str, images: int, failed: int) -> None:
+    def count(self, stage: str, images: int, failures: list[str]) -> None:
         self._images[stage] += images
-        self._failed += failed
+        self._failed += len(failures)
+        self._warnings += failures[: WARNINGS_AT_MOST - len(self._warnings)]
 
-    def counts(self) -> tuple[dict[str, int], int]:
-        return dict(self._images), self._failed
+    def counts(self, told: int) -> Counted:
+        return Counted(dict(self._images), self._failed, self._warnings[told:])
 
 
 @dataclass(frozen=True)
@@ -52,15 +66,15 @@ class Watch:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         return cls(_Board.options(scheduling_strategy=here, max_restarts=-1).remote())
 
-    def count(self, stage: str, images: int, failed: int = 0) -> None:
-        """Adds to a stage; nobody waits for it."""
-        self.board.count.remote(stage, images, failed)
+    def count(self, stage: str, images: int, failures: Sequence[str] = ()) -> None:
+        """Adds to a stage, some of them with a sentence of why they failed; nobody waits for it."""
+        self.board.count.remote(stage, images, list(failures))
 
-    def counts(self) -> tuple[dict[str, int], int]:
-        """Images by stage, and how many of them failed."""
+    def counts(self, told: int) -> Counted:
+        """What there is, with the warnings after so many."""
         with suppress(RayError):
-            return ray.get(self.board.counts.remote(), timeout=10)
-        return {}, 0
+            return ray.get(self.board.counts.remote(told), timeout=ANSWER_SECONDS)
+        return Counted({}, 0, [])
 
 
 class Display:
@@ -77,7 +91,7 @@ class Display:
         self._total = total
         self._bars = ProgressBars(STAGES, total, enabled)
         self._shown: Counter[str] = Counter()
-        self._failed = 0
+        self._failed = self._told = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
 
@@ -90,7 +104,10 @@ class Display:
             self._show()
 
     def _show(self) -> None:
-        images, failed = self._watch.counts()
+        images, failed, warnings = self._watch.counts(self._told)
+        for warning in warnings:
+            logging.warning("%s", warning)
+        self._told += len(warnings)
         for stage, count in images.items():
             more = min(count, self._total) - self._shown[stage]
             if more > 0:

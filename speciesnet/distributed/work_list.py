@@ -12,7 +12,7 @@ from types import TracebackType
 
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 from speciesnet.predictions import decode_line, encode_record
 
@@ -50,6 +50,11 @@ class Seen:
     ) -> None:
         self._index.close()
         self._folder.cleanup()
+        if isinstance(error, sqlite3.Error):
+            raise OutputError(
+                f"There is no room in {tempfile.gettempdir()} for the index of images ({error}); mend "
+                "that, or set TMPDIR to another folder."
+            ) from error
 
 
 @dataclass

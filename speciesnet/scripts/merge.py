@@ -39,7 +39,11 @@ def main(*files: str) -> None:
 
     target, *parts = files
     parts = [part for part in parts if not part.endswith(BESIDE)]  # which patterns take in
-    if storage.scheme_of(target) is None:
+    if not parts:
+        raise InputError(
+            "None of the parts is a predictions file or a folder; give the files themselves."
+        )
+    if "://" not in target:
         check_output_path(Path(target), "The output")
     for part in parts:
         check_not_same(part, target, "part")

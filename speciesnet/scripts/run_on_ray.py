@@ -264,16 +264,18 @@ def _print_plan(folder: Any, model: Any) -> None:
     from speciesnet import planning
     from speciesnet.distributed import runner
     from speciesnet.distributed.work_list import Counts
+    from speciesnet.records import Tally
 
     counts = Counts()
-    left = runner.unfinished_of(_instances(), folder, counts)
+    done = Tally()
+    left = runner.unfinished_of(_instances(), folder, counts, done)
     sample = [instance.filepath for instance in itertools.islice(left, DRY_RUN_SAMPLE)]
     for _ in left:  # they are counted
         pass
     rate = None
     if sample and plan_flags.IMAGES_PER_SECOND.value is None:
         rate = planning.measure(model, sample, batch_size=_BATCH_SIZE.value)
-    plan_flags.print_estimate(counts.given, counts.given - counts.new, rate)
+    plan_flags.print_estimate(done.images + counts.new, done.images, rate)
 
 
 def cli() -> None:

@@ -89,7 +89,7 @@ class Gate:
         headers = Headers(scope=scope)
         if self._only_local and not is_local_name(headers.get("host", "")):
             raise forbidden("This server is known as 127.0.0.1 or localhost only.")
-        is_link = scope["method"] in ("GET", "HEAD")
+        is_link = scope["method"] == "GET"
         if headers.get("sec-fetch-site") == "cross-site" and not is_link:
             raise forbidden("Pages of other sites may not ask this server.")
         is_open = scope["path"] in OPEN or scope["path"].startswith("/static/")

@@ -77,10 +77,12 @@ def test_name_is_that_of_the_images(folder: Folder, shard_format: str) -> None:
 
 
 def test_other_files_are_no_shards(folder: Folder) -> None:
-    for name in ("run.json", ".part-1.jsonl.0.part", "part-1.jsonl.part", "part-1.parquet"):
+    own = shard_name(["1.jpg"], "parquet")
+    others = ("part-1.parquet", "part-00000-c000.jsonl")  # as other programs name theirs
+    for name in ("run.json", f".{own}.0.part", f"{own}.part", *others, own):
         folder.write(name, b"")
-    (Path(folder.path) / "part-folder.jsonl").mkdir()
-    assert list(shard_names(folder)) == ["part-1.parquet"]
+    (Path(folder.path) / shard_name(["2.jpg"], "jsonl")).mkdir()
+    assert list(shard_names(folder)) == [own]
 
 
 def test_failed_images_are_taken_out(folder: Folder, shard_format: str) -> None:

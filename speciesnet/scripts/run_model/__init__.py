@@ -298,7 +298,8 @@ def _print_plan(model: SpeciesNet, instances: Sequence[Instance], path: str) -> 
     from speciesnet.predictions import finished_images
 
     paths = dict.fromkeys(instance.filepath for instance in instances)
-    finished = finished_images(path) & paths.keys() if path else set()
+    goes_on = path and not _IGNORE_EXISTING.value
+    finished = finished_images(path) & paths.keys() if goes_on else set()
     left = [filepath for filepath in paths if filepath not in finished]
     rate = None
     if left and plan_flags.IMAGES_PER_SECOND.value is None:
