@@ -7,11 +7,12 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from absl import logging
+from filelock import FileLock, Timeout
 
 from speciesnet import storage
 from speciesnet.distributed.folder import Folder
@@ -53,9 +54,12 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
     settings = _settings_of(parts)
     tally = Tally()
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
-        ) as folder:
+        with (
+            _held(target),
+            tempfile.TemporaryDirectory(
+                prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
+            ) as folder,
+        ):
             with _Lines(Path(folder)) as lines:
                 for part in parts:
                     count = 0
@@ -80,6 +84,28 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
             f"{target} cannot be written ({reason}); mend that, or give another file."
         ) from error
     return tally
+
+
+@contextmanager
+def _held(target: Path) -> Iterator[None]:
+    """Keeps runs from writing into a file meanwhile, which would be lost; see ``PredictionsFile``."""
+    path = target.with_name(f"{target.name}.lock")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"{target} is being written by a run; wait for it, or give another file."
+        ) from error
+    except NotImplementedError:  # some network drives
+        yield
+        return
+    try:
+        yield
+    finally:
+        if os.name != "nt":  # where a file in use cannot be removed
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _settings_of(parts: Sequence[str]) -> dict[str, Any] | None:

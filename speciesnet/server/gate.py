@@ -72,6 +72,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 if message["status"] >= 400:
                     await incoming.drain()
+                if message["status"] == 503:  # who asks again does so after a connection has ended
+                    MutableHeaders(scope=message)["Connection"] = "close"
                 MutableHeaders(scope=message).update(_SECURITY)
                 self._meters.requests.labels(path, message["status"]).inc()
             await send(message)

@@ -20,7 +20,8 @@ from speciesnet.survey import Survey
 NewPage = Callable[..., Page]
 
 IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
-LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET")
+# What a page says of a server that is killed, also in the midst of a picture.
+LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET", "ERR_CONTENT_LENGTH")
 
 
 @dataclass

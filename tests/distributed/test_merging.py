@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from buckets import Bucket
 from commands import read_predictions
+from filelock import FileLock
 
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.merging import merge
@@ -191,3 +192,15 @@ def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
     )
     # MiB; the cache of the index takes up to 64, the records of a list in Python 80 more than these.
     assert int(done.stdout) < 70
+
+
+def test_file_that_a_run_is_writing_is_left_alone(tmp_path: Path) -> None:
+    part, target = tmp_path / "part.json", tmp_path / "out.json"
+    save_predictions({"predictions": [record("a")]}, str(part))
+    target.write_text("{}")
+    with FileLock(f"{target}.lock"), pytest.raises(OutputError, match="being written by a run"):
+        merge([str(part)], target)
+    assert target.read_text() == "{}"
+    merge([str(part)], target)
+    assert len(read_predictions(target)) == 1
+    assert not Path(f"{target}.lock").exists()

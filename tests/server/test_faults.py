@@ -119,6 +119,7 @@ def test_what_is_too_much_is_sent_away(keyed: Keyed) -> None:
         signalled(keyed, signal.SIGCONT)
         assert first.result().status == 200
     assert (second.status, second.headers["retry-after"]) == (503, "5")
+    assert second.headers["connection"] == "close"  # or it ends just when it is asked again
     assert "Too many images wait" in second.error
     assert keyed.send().status == 200
 
