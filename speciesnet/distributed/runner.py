@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import ray.data
 
 SCANS_AT_ONCE = 64  # shards of an earlier run that are looked through at the same time
-LISTS_AT_MOST = 500  # pieces that the list of images begins in
+FILES_AT_ONCE = 20  # of the list, 100,000 images: what goes through the stages in one go
 TASK_IMAGES = 64  # that a task reads
 READING_BYTES = 2**29  # that Ray reserves for it: pictures ahead, a block, Python
 
@@ -158,14 +158,27 @@ def run(
             .remote(model)
         )
         watch = Watch.start()
-        dataset = _dataset(
-            files, work, folder, model, settings, resources, plan, networks, shape, watch, name
-        )
         with Display(watch, counts.new, progress_bars):
-            for row in dataset.iter_rows():
-                tally = Tally(row["images"], row["failed"])
-                tally.answers.update(json.loads(row["answers"]))
-                _add(summary.tally, tally)
+            # Ray Data keeps something of every task until a dataset is done.
+            for start in range(0, files, FILES_AT_ONCE):
+                numbers = range(start, min(start + FILES_AT_ONCE, files))
+                dataset = _dataset(
+                    numbers,
+                    work,
+                    folder,
+                    model,
+                    settings,
+                    resources,
+                    plan,
+                    networks,
+                    shape,
+                    watch,
+                    name,
+                )
+                for row in dataset.iter_rows():
+                    tally = Tally(row["images"], row["failed"])
+                    tally.answers.update(json.loads(row["answers"]))
+                    _add(summary.tally, tally)
     return summary
 
 
@@ -214,7 +227,7 @@ def _finished(folder: Folder, mend: bool) -> Iterator[Finished]:
 
 
 def _dataset(
-    files: int,
+    files: range,
     work: Folder,
     folder: Folder,
     model: ModelOptions,
@@ -244,8 +257,8 @@ def _dataset(
     # and a strict one, to the size of their batch, also how many come into it.
     return (
         ray.data.from_items(
-            [{"number": number} for number in range(files)],
-            override_num_blocks=min(files, LISTS_AT_MOST),
+            [{"number": number} for number in files],
+            override_num_blocks=len(files),
         )
         .map_batches(
             cast("Any", stages.list_instances),
