@@ -9,6 +9,10 @@ Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")
 
+# Of the files that lie beside a predictions file, after its name.
+RUN_ENDING = ".run.json"  # the settings of its run
+CORRECTIONS_ENDING = ".corrections.jsonl"  # what people said
+
 
 class Classification(str, Enum):
     """Labels that the ensemble treats by name: ``uuid;class;order;family;genus;species;common name``."""

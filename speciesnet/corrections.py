@@ -21,13 +21,13 @@ from typing import Any
 from absl import logging
 from filelock import FileLock, Timeout
 
+from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.errors import InputError, OutputError
 from speciesnet.predictions import read_records
 from speciesnet.records import Record
 from speciesnet.storage import local_file, scheme_of
 from speciesnet.taxonomy import LABEL_PARTS
 
-ENDING = ".corrections.jsonl"  # of their file, after the name of the predictions
 SOURCE = "review"  # the prediction_source of a corrected record
 REVIEW = "review"  # the key that holds who said it, and what was predicted; never in a file
 
@@ -62,7 +62,7 @@ def now() -> str:
 def corrections_path(predictions: str | os.PathLike[str]) -> Path:
     """Where the corrections of a predictions file are."""
     path = Path(predictions)
-    return path.with_name(f"{path.name}{ENDING}")
+    return path.with_name(f"{path.name}{CORRECTIONS_ENDING}")
 
 
 def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:

@@ -21,6 +21,13 @@ IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
 
+COLUMNS = (
+    "filepath",
+    "country",
+    "admin1_region",
+    "latitude",
+    "longitude",
+)  # of tables of instances
 _TEXT_FIELDS = ("country", "admin1_region")
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
 
@@ -212,11 +219,16 @@ def parse_instances(document: Any, source: str) -> list[Instance]:
         InputError: A field is missing or wrong; the message names it.
     """
     if not isinstance(document, Mapping) or not isinstance(document.get("instances"), list):
-        raise InputError(
-            f'{source} has no list "instances"; it must look like '
-            '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
-        )
+        raise InputError(no_instances(source))
     return [parse_instance(raw, source, i) for i, raw in enumerate(document["instances"], start=1)]
+
+
+def no_instances(source: str) -> str:
+    """The sentence on a document without instances."""
+    return (
+        f'{source} has no list "instances"; it must look like '
+        '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
+    )
 
 
 def parse_instance(raw: Any, source: str, number: int) -> Instance:
@@ -274,6 +286,11 @@ def set_place(
     return [replace(i, country=country) for i in instances]
 
 
+def path_digest(filepath: str, size: int) -> bytes:
+    """Stands for an image where its path would be too long, in so many bytes."""
+    return hashlib.blake2b(filepath.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+
+
 def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
     """The instances of one of several parts, which together are all of them.
 
@@ -292,8 +309,7 @@ def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
         raise InputError(f"--shard is {shard!r}; it must be I/N with I from 1 to N, such as 3/8.")
 
     def part_of(filepath: str) -> int:
-        digest = hashlib.blake2b(filepath.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % parts + 1
+        return int.from_bytes(path_digest(filepath, 8), "big") % parts + 1
 
     return [instance for instance in instances if part_of(instance.filepath) == number]
 

@@ -18,7 +18,8 @@ import ijson
 from speciesnet.constants import Detection, Failure
 from speciesnet.detector import SCORE_THRESHOLD
 from speciesnet.errors import InputError
-from speciesnet.records import Record, first_list, is_too_deep, make_record
+from speciesnet.json_lists import first_list, is_too_deep
+from speciesnet.records import Record, make_record
 
 _NAMES = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detection.HUMAN,
           "vehicle": Detection.VEHICLE}  # fmt: skip

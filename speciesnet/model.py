@@ -29,7 +29,13 @@ from speciesnet.ensemble import (
     combine_predictions_for_single_item,
 )
 from speciesnet.errors import InputError
-from speciesnet.instances import Instance, at_position, prepare_instances, resolve_locations
+from speciesnet.instances import (
+    COLUMNS,
+    Instance,
+    at_position,
+    prepare_instances,
+    resolve_locations,
+)
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.model_info import ModelInfo
 from speciesnet.pipeline import Photo
@@ -51,7 +57,6 @@ from speciesnet.storage import sha256
 Predictions = dict[str, list[Record]]
 PastRecords = Mapping[str, Record]
 
-_COLUMNS = ("filepath", "country", "admin1_region", "latitude", "longitude")  # of a table of images
 _STAGES: dict[Components, tuple[str, ...]] = {
     "all": ("Detector", "Classifier", "Ensemble"),
     "detector": ("Detector",),
@@ -247,10 +252,10 @@ class SpeciesNet:
         """
         if "filepath" not in batch:
             raise InputError("The table has no column filepath; add one with the images' paths.")
-        columns = [batch[name] for name in _COLUMNS if name in batch]
-        names = [name for name in _COLUMNS if name in batch]
+        names = [name for name in COLUMNS if name in batch]
         instances = [
-            dict(zip(names, map(_plain, row), strict=True)) for row in zip(*columns, strict=True)
+            dict(zip(names, map(_plain, row), strict=True))
+            for row in zip(*(batch[name] for name in names), strict=True)
         ]
         predictions = self.predict(instances_dict={"instances": instances}) if instances else None
         records = (predictions or {"predictions": []})["predictions"]

@@ -7,7 +7,6 @@ are, and after a crash every whole line is kept.
 
 from __future__ import annotations
 
-import codecs
 import errno
 import json
 import os
@@ -28,16 +27,14 @@ import orjson
 from absl import logging
 from filelock import FileLock, Timeout
 
-from speciesnet import megadetector, storage
-from speciesnet.constants import Components
+from speciesnet import json_lists, megadetector, storage
+from speciesnet.constants import RUN_ENDING, Components
 from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
 from speciesnet.records import (
     Record,
     Tally,
     components_of,
-    first_list,
-    is_too_deep,
     named,
     read_from,
 )
@@ -156,34 +153,24 @@ def _read_foreign(path: Path) -> Iterator[Record]:
 
 def _items(path: Path) -> Iterator[Any]:
     """The items of the list "predictions" of a JSON file, one at a time."""
-    with path.open("rb") as file:
-        start = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
-        file.seek(start)
-        if not first_list(file, ("predictions",)):
-            raise OutputError(
-                f'{path} is no predictions file: it has no list "predictions"; give another file.'
-            )
-        file.seek(start)
-        if is_too_deep(file):
-            raise OutputError(f"{path} is nested too deeply; mend it, or give another file.")
-        file.seek(start)
-        given = 0
-        try:
-            for item in ijson.items(file, "predictions.item", use_float=True):
-                given += 1
-                yield item
-        except (ijson.JSONError, UnicodeDecodeError) as error:
-            if _is_cut_off(file, error):
-                logging.warning("%s is cut off: its whole records are used.", path)
-                return
-            try:  # Python's reader takes file names that are no valid Unicode, and any number
-                rest = json.loads(path.read_text(encoding="utf-8-sig"))["predictions"][given:]
-            except (ValueError, TypeError, RecursionError):
-                reason = str(error).strip().splitlines()[0]
-                raise OutputError(
-                    f"{path} is damaged or not in UTF-8 ({reason}); mend it, or give another file."
-                ) from error
-            yield from rest
+
+    def ends(file: BinaryIO, error: Exception) -> bool:
+        if is_cut_off := _is_cut_off(file, error):
+            logging.warning("%s is cut off: its whole records are used.", path)
+        return is_cut_off
+
+    try:
+        yield from json_lists.read_items(path, "predictions", ends)
+    except json_lists.NoListError as error:
+        raise OutputError(
+            f'{path} is no predictions file: it has no list "predictions"; give another file.'
+        ) from error
+    except json_lists.TooDeepError as error:
+        raise OutputError(f"{path} is nested too deeply; mend it, or give another file.") from error
+    except json_lists.DamagedError as error:
+        raise OutputError(
+            f"{path} is damaged or not in UTF-8 ({error}); mend it, or give another file."
+        ) from error
 
 
 def _is_cut_off(file: BinaryIO, error: Exception) -> bool:
@@ -382,6 +369,45 @@ def _in_words(value: Any) -> str:
     return {None: "none", True: "on", False: "off"}.get(value) or str(value)
 
 
+class Held:
+    """Keeps others from writing into a predictions file; use it as a context manager.
+
+    Args:
+        path: The file.
+        writer: Who else it is that may write it, in words.
+        mend: What to do instead of waiting, in words.
+
+    Raises:
+        OutputError: Somebody is writing it.
+    """
+
+    def __init__(self, path: Path, writer: str, mend: str) -> None:
+        self._path, self._writer, self._mend = path, writer, mend
+        self._lock_path = path.with_name(f"{path.name}.lock")
+        self._lock = FileLock(self._lock_path, timeout=0)
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise OutputError(
+                f"{self._path} is being written by {self._writer}; wait for it, or {self._mend}."
+            ) from error
+        except NotImplementedError:  # some network drives
+            logging.warning("%s cannot be locked: start no second run on it.", self._path)
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Lets others write it."""
+        if os.name != "nt":  # where a file in use cannot be removed
+            self._lock_path.unlink(missing_ok=True)
+        self._lock.release()
+
+
 class PredictionsFile:
     """A predictions file while one run writes it; use it as a context manager.
 
@@ -416,7 +442,6 @@ class PredictionsFile:
         self._settings = settings
         self._ignore_existing = ignore_existing
         self._settings_path = settings_path(self.path)
-        self._lock_path = self.path.with_name(f"{self.path.name}.lock")
 
         # A path given twice is predicted once and recorded twice, in a row.
         self._positions = _positions_by_path(instances)
@@ -436,25 +461,15 @@ class PredictionsFile:
 
     def __enter__(self) -> PredictionsFile:
         check_output_path(self.path)
-        self._lock = FileLock(self._lock_path, timeout=0)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise OutputError(
-                f"{self.path} is being written by another run; wait for it, or give another file to "
-                "--predictions_json."
-            ) from error
-        except NotImplementedError:  # some network drives
-            logging.warning("%s cannot be locked: start no second run on it.", self.path)
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
+        self._held = Held(self.path, "another run", "give another file to --predictions_json")
+        self._held.__enter__()
         try:
             self._open()
         except OSError as error:
-            self._unlock()
+            self._held.release()
             raise _cannot_write(self.path, error) from error
         except BaseException:
-            self._unlock()
+            self._held.release()
             raise
         self._flusher = threading.Thread(target=self._flush_now_and_then, daemon=True)
         self._flusher.start()
@@ -473,7 +488,7 @@ class PredictionsFile:
                 keep_copy(self.path)  # not one whole record, but perhaps of use to somebody
             self._file = self.path.open("w+b", buffering=0)
             _write_all(self._file, HEADER + FOOTER)
-        self._write_settings()
+        write_settings(self.path, asdict(self._settings))
 
     def _check_settings(self) -> None:
         """Refuses the file of another run by the settings kept beside it, if they are still there."""
@@ -487,15 +502,6 @@ class PredictionsFile:
             return
         if differences:
             raise _other_run(self.path, "; ".join(differences))
-
-    def _write_settings(self) -> None:
-        text = json.dumps(asdict(self._settings), indent=1) + "\n"
-        part = self._settings_path.with_name(f"{self._settings_path.name}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(self._settings_path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _resume(self) -> None:
         if not _has_own_layout(self.path):
@@ -697,7 +703,7 @@ class PredictionsFile:
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
                 self._put_in_order()
         finally:
-            self._unlock()
+            self._held.release()
 
     def _put_in_order(self) -> None:
         def records() -> Iterator[bytes]:
@@ -707,11 +713,6 @@ class PredictionsFile:
                     yield file.readline().strip().removesuffix(b",")
 
         rewrite(self.path, records())
-
-    def _unlock(self) -> None:
-        if os.name != "nt":  # where a file in use cannot be removed
-            self._lock_path.unlink(missing_ok=True)
-        self._lock.release()
 
 
 class PredictionsList:
@@ -756,7 +757,22 @@ def _positions_by_path(instances: Sequence[Instance]) -> dict[str, list[int]]:
 
 def settings_path(path: Path) -> Path:
     """Where the settings of the run that writes a predictions file are kept."""
-    return path.with_name(f"{path.name}.run.json")
+    return path.with_name(f"{path.name}{RUN_ENDING}")
+
+
+def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Keeps the settings of a run beside its predictions file, at once or not at all.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    target = settings_path(path)
+    part = target.with_name(f"{target.name}.part")
+    try:
+        part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def model_of_run(predictions: str | os.PathLike[str]) -> str | None:

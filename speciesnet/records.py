@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
-
-import ijson
+from typing import Any
 
 from speciesnet.constants import Failure
 from speciesnet.errors import InputError
@@ -186,36 +184,6 @@ def _is_object(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-MAX_DEPTH = 100  # of a file of records; what reads them needs memory as the square of it
-
-
-def first_list(file: BinaryIO, names: Collection[str]) -> str | None:
-    """Which of these is the first that a JSON object has as a list; None without any."""
-    depth, name = 0, None
-    with suppress(ijson.JSONError, UnicodeDecodeError):
-        for event, value in ijson.basic_parse(file, use_float=True):
-            if event == "map_key" and depth == 1:
-                name = value
-            elif event == "start_array" and depth == 1 and name in names:
-                return name
-            depth += _DEEPER.get(event, 0)
-    return None
-
-
-def is_too_deep(file: BinaryIO) -> bool:
-    """Whether lists and objects of a JSON file lie in one another more than ``MAX_DEPTH`` times."""
-    depth = 0
-    with suppress(ijson.JSONError, UnicodeDecodeError):
-        for event, _ in ijson.basic_parse(file, use_float=True):
-            depth += _DEEPER.get(event, 0)
-            if depth > MAX_DEPTH:
-                return True
-    return False
-
-
-_DEEPER = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 
 
 @dataclass

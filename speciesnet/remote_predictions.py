@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from speciesnet import storage
 from speciesnet.clouds import BrokenConnectionError, CredentialsError, ObjectChangedError
+from speciesnet.constants import RUN_ENDING
 from speciesnet.downloads import cache_folder
 from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
@@ -301,7 +302,7 @@ class RemotePredictionsFile(PredictionsFile):
 
     @property
     def _settings_url(self) -> str:
-        return f"{self.url}.run.json"
+        return f"{self.url}{RUN_ENDING}"
 
     def _beside(self, ending: str) -> Path:
         return self.path.with_name(f"{self.path.name}{ending}")

@@ -14,6 +14,7 @@ import os
 import random
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,15 @@ from urllib.parse import urlsplit
 
 from absl import logging
 
-from speciesnet.clouds import EXTRAS, BrokenBodyError, Cloud, RemoteError, Version, cloud
+from speciesnet.clouds import (
+    EXTRAS,
+    BrokenBodyError,
+    Cloud,
+    ObjectChangedError,
+    RemoteError,
+    Version,
+    cloud,
+)
 from speciesnet.errors import SpeciesNetError
 
 CLOUD_SCHEMES = EXTRAS
@@ -171,6 +180,19 @@ def upload(source: Path, url: str, replaces: str | None, note: str = "") -> Vers
     with source.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         return client.write(bucket, key, file, size, replaces, note)
+
+
+def replace(source: Path, url: str) -> None:
+    """Makes or replaces an object in a bucket, at once or not at all; raises ``OSError``."""
+    note = uuid.uuid4().hex
+    there = version_of(url)
+    try:
+        upload(source, url, there.tag if there else None, note)
+    except ObjectChangedError:
+        # Or the answer to the first attempt was lost, and it is this one.
+        there = version_of(url)
+        if there is None or there.note != note:
+            raise
 
 
 def _place(url: str) -> tuple[Cloud, str, str]:

@@ -144,10 +144,9 @@ class Folder:
             source.write_bytes(content)
 
             def upload() -> None:
-                there = storage.version_of(url)
                 try:
-                    storage.upload(source, url, there.tag if there else None)
-                except ObjectChangedError as error:  # or the answer to the first attempt was lost
+                    storage.replace(source, url)
+                except ObjectChangedError as error:  # by a task that runs again, or was given up
                     if self.read(name) != content:
                         raise BrokenConnectionError(error.reason) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import itertools
 import json
 import os
@@ -11,22 +10,20 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import ijson
-
-from speciesnet import storage
+from speciesnet import json_lists, storage
 from speciesnet.errors import InputError
 from speciesnet.instances import (
+    COLUMNS,
     Instance,
+    no_instances,
     parse_instance,
     resolve_locations,
     set_place,
     split_paths,
     walk_images,
 )
-from speciesnet.records import first_list, is_too_deep
 
 CHUNK = 5_000  # instances that are looked at together
-_COLUMNS = ("filepath", "country", "admin1_region", "latitude", "longitude")
 
 
 def read_instances(
@@ -94,32 +91,16 @@ def _read_file(source: str, reader: Any) -> Iterator[Instance]:
 
 
 def _read_json(path: Path, source: str) -> Iterator[Any]:
-    with path.open("rb") as file:
-        start = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
-        file.seek(start)
-        if not first_list(file, ("instances",)):
-            raise InputError(
-                f'{source} has no list "instances"; it must look like '
-                '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
-            )
-        file.seek(start)
-        if is_too_deep(file):
-            raise InputError(f"{source} is nested too deeply; correct it there.")
-        file.seek(start)
-        given = 0
-        try:
-            for item in ijson.items(file, "instances.item", use_float=True):
-                given += 1
-                yield item
-        except (ijson.JSONError, UnicodeDecodeError):
-            # Python's reader takes file names that are no valid Unicode, and says better what is wrong.
-            try:
-                rest = json.loads(path.read_text(encoding="utf-8-sig"))["instances"][given:]
-            except (ValueError, TypeError, RecursionError) as error:
-                raise InputError(
-                    f"The list of instances {source} is not valid JSON ({error}); correct it there."
-                ) from error
-            yield from rest
+    try:
+        yield from json_lists.read_items(path, "instances")
+    except json_lists.NoListError as error:
+        raise InputError(no_instances(source)) from error
+    except json_lists.TooDeepError as error:
+        raise InputError(f"{source} is nested too deeply; correct it there.") from error
+    except json_lists.DamagedError as error:
+        raise InputError(
+            f"The list of instances {source} is not valid JSON ({error.__cause__}); correct it there."
+        ) from error
 
 
 def _read_json_lines(path: Path, source: str) -> Iterator[Any]:
@@ -151,7 +132,7 @@ def _read_parquet(path: Path, source: str) -> Iterator[Any]:
                 raise InputError(
                     f"{source} has no column filepath; add one with the images' paths."
                 )
-            columns = [name for name in _COLUMNS if name in table.schema_arrow.names]
+            columns = [name for name in COLUMNS if name in table.schema_arrow.names]
             for batch in table.iter_batches(CHUNK, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:

@@ -7,19 +7,21 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from absl import logging
-from filelock import FileLock, Timeout
 
 from speciesnet import storage
+from speciesnet.constants import RUN_ENDING
+from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import FORMATS, read_shard, shard_names
 from speciesnet.distributed.stages import RUN_FILE
 from speciesnet.errors import InputError, OutputError
 from speciesnet.predictions import (
+    Held,
     RunSettings,
     decode_line,
     encode_record,
@@ -27,10 +29,9 @@ from speciesnet.predictions import (
     read_records,
     rewrite,
     settings_path,
+    write_settings,
 )
 from speciesnet.records import Record, Tally, is_failed
-
-CACHE_KIB = 64 * 1024  # of the index that lies on the disk
 
 
 def merge(parts: Sequence[str], target: Path) -> Tally:
@@ -55,7 +56,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
     tally = Tally()
     try:
         with (
-            _held(target),
+            Held(target, "a run", "give another file"),
             tempfile.TemporaryDirectory(
                 prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
             ) as folder,
@@ -77,35 +78,13 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
             if settings is None:
                 settings_path(target).unlink(missing_ok=True)  # of what was there before
             else:
-                settings_path(target).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+                write_settings(target, settings)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
             f"{target} cannot be written ({reason}); mend that, or give another file."
         ) from error
     return tally
-
-
-@contextmanager
-def _held(target: Path) -> Iterator[None]:
-    """Keeps runs from writing into a file meanwhile, which would be lost; see ``PredictionsFile``."""
-    path = target.with_name(f"{target.name}.lock")
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(
-            f"{target} is being written by a run; wait for it, or give another file."
-        ) from error
-    except NotImplementedError:  # some network drives
-        yield
-        return
-    try:
-        yield
-    finally:
-        if os.name != "nt":  # where a file in use cannot be removed
-            path.unlink(missing_ok=True)
-        lock.release()
 
 
 def _settings_of(parts: Sequence[str]) -> dict[str, Any] | None:
@@ -132,7 +111,7 @@ def _settings_of(parts: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _read_settings(part: str) -> dict[str, Any] | None:
-    url = Folder(part.rstrip("/")).at(RUN_FILE) if _is_folder(part) else f"{part}.run.json"
+    url = Folder(part.rstrip("/")).at(RUN_FILE) if _is_folder(part) else f"{part}{RUN_ENDING}"
     try:
         with storage.local_file(url) as path:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -187,11 +166,8 @@ class _Lines:
 
     def __init__(self, folder: Path) -> None:
         self._file: BinaryIO = (folder / "records").open("w+b")
-        self._index = sqlite3.connect(folder / "index.sqlite")
-        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
-            self._index.execute(f"PRAGMA {setting}")
-        self._index.execute(
-            "CREATE TABLE lines (image BLOB PRIMARY KEY, failed INT, start INT, length INT) WITHOUT ROWID"
+        self._index = new_index(
+            folder, "lines (image BLOB PRIMARY KEY, failed INT, start INT, length INT)"
         )
         self._end = 0
 

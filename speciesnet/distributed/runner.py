@@ -72,12 +72,10 @@ class Summary:
     """How a run ended.
 
     Attributes:
-        given: Instances of the list.
         earlier: Records that were there before.
         tally: Counts of all records, also of those.
     """
 
-    given: int = 0
     earlier: int = 0
     tally: Tally = field(default_factory=Tally)
 
@@ -145,7 +143,7 @@ def run(
         summary, counts = Summary(), Counts()
         left = unfinished_of(instances, folder, counts, summary.tally, mend=True)
         files = write_work(left, work)
-        summary.given, summary.earlier = counts.given, summary.tally.images
+        summary.earlier = summary.tally.images
         if summary.earlier:
             logging.info("%d images were done before, %d are left.", summary.earlier, counts.new)
         if not counts.new:

@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import logging
 
 from speciesnet.distributed.folder import Folder
+from speciesnet.instances import path_digest
 from speciesnet.predictions import decode_line, encode_record
 from speciesnet.records import Record, Tally, answer_of, is_failed
 
@@ -27,8 +28,7 @@ _SHARD = re.compile(r"part-[0-9a-f]{24}\.(jsonl|parquet)")  # other programs hav
 
 def digest(filepath: str) -> bytes:
     """Stands for an image where a list of all paths would be too long."""
-    text = filepath.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()
+    return path_digest(filepath, DIGEST_BYTES)
 
 
 def shard_name(filepaths: Iterable[str], shard_format: str) -> str:

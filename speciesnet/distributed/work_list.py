@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
+from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
 from speciesnet.errors import InputError, OutputError
@@ -17,7 +18,6 @@ from speciesnet.instances import Instance
 from speciesnet.predictions import decode_line, encode_record
 
 FILE_INSTANCES = 5_000  # of a file of the work list
-CACHE_KIB = 64 * 1024  # of the index that lies on the disk
 
 
 class Seen:
@@ -25,10 +25,7 @@ class Seen:
 
     def __enter__(self) -> Seen:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._index = sqlite3.connect(Path(self._folder.name) / "seen.sqlite")
-        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
-            self._index.execute(f"PRAGMA {setting}")
-        self._index.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._index = new_index(Path(self._folder.name), "seen (digest BLOB PRIMARY KEY)")
         return self
 
     def add(self, digests: bytes) -> None:

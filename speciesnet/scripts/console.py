@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging as standard_logging
+import math
 import os
 import select
 import shutil
@@ -207,6 +208,14 @@ def report_on(target: str, line: str) -> None:
     with suppress(BrokenPipeError):  # it is written all the same
         is_file = "://" in target or Path(target).is_file()
         print(line, file=sys.stdout if is_file else sys.stderr)
+
+
+def must_be_finite(*names: str) -> None:
+    """Refuses ``nan`` as the value of flags, which no bound does."""
+    for name in names:
+        flags.register_validator(
+            name, lambda value: value is None or math.isfinite(value), "it must be a number"
+        )
 
 
 def describe_flags(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
 
@@ -20,7 +21,7 @@ run_model --shard I/N; on a disk or in a bucket. Each image comes once, in the
 order of the paths.
 """
 FILES = 100_000  # how many parts may be given
-BESIDE = (".run.json", ".corrections.jsonl", ".lock")  # what lies beside predictions files
+BESIDE = (RUN_ENDING, CORRECTIONS_ENDING, ".lock")  # what lies beside predictions files
 
 
 def main(*files: str) -> None:
@@ -53,7 +54,7 @@ def main(*files: str) -> None:
         tally = merge(parts, Path(local))
         noted = settings_path(Path(local))
         if storage.is_cloud(target) and noted.exists():
-            with sent_file(f"{target}.run.json") as copy:
+            with sent_file(f"{target}{RUN_ENDING}") as copy:
                 Path(copy).write_bytes(noted.read_bytes())
     console.report_on(target, f"{tally.images} images, {tally.failed} of them failed: {target}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from speciesnet.scripts.predictions_files import must_be_finite
+from speciesnet.scripts.console import must_be_finite
 
 OUT = flags.DEFINE_string("out", None, "The folder to write to.")
 MIN_SCORE = flags.DEFINE_float(

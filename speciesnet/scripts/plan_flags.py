@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import sys
 
 from absl import flags
+
+from speciesnet.scripts import console
 
 DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Only count the images and estimate hours and cost; writes nothing."
@@ -27,10 +28,7 @@ PRICE_PER_HOUR = flags.DEFINE_float(
     lower_bound=0,
     upper_bound=1e9,
 )
-for _name in ("images_per_second", "price_per_hour"):  # nan passes every bound
-    flags.register_validator(
-        _name, lambda value: value is None or math.isfinite(value), "it must be a number"
-    )
+console.must_be_finite("images_per_second", "price_per_hour")
 FLAGS = ("dry_run", "images_per_second", "machines", "price_per_hour")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,9 @@ from absl import flags, logging
 
 from speciesnet import storage
 from speciesnet.clouds import BrokenConnectionError, RemoteError
+from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
 from speciesnet.errors import InputError, OutputError
+from speciesnet.scripts import console
 from speciesnet.sequences import DEFAULT_GAP
 
 IMAGE_ROOT = flags.DEFINE_string(
@@ -31,16 +32,9 @@ SEQUENCE_GAP = flags.DEFINE_float(
     "sequence_gap", DEFAULT_GAP, "Longest pause within a sequence of a camera, in seconds.",
     lower_bound=0, upper_bound=1e9,
 )  # fmt: skip
-_RUN = ".run.json"  # see ``predictions.settings_path``
-_CORRECTIONS = ".corrections.jsonl"  # see ``corrections.ENDING``
 
 
-def must_be_finite(flag: str) -> None:
-    """Refuses ``nan``, which no bound does."""
-    flags.register_validator(flag, math.isfinite, "it must be a number")
-
-
-must_be_finite("sequence_gap")
+console.must_be_finite("sequence_gap")
 
 
 @contextmanager
@@ -69,7 +63,9 @@ def local_predictions(path: str) -> Iterator[str]:
                 f"The predictions file {path} cannot be read ({error.strerror or error}); mend that, or "
                 "give another file."
             ) from error
-        for ending in (_RUN, _CORRECTIONS) if CORRECTIONS.value == "auto" else (_RUN,):
+        for ending in (
+            (RUN_ENDING, CORRECTIONS_ENDING) if CORRECTIONS.value == "auto" else (RUN_ENDING,)
+        ):
             _fetch_beside(path, ending, copy)
         with storage.said_of(path, copy):
             yield str(copy)
@@ -87,10 +83,12 @@ def _fetch_beside(path: str, ending: str, copy: Path) -> None:
     except OSError as error:
         # Sites, and buckets that may not be listed, do not tell "forbidden" from "not there".
         is_answer = isinstance(error, RemoteError) and not isinstance(error, BrokenConnectionError)
-        if is_answer and (ending == _RUN or not storage.is_cloud(path)):
+        if is_answer and (ending == RUN_ENDING or not storage.is_cloud(path)):
             logging.info("%s is passed over (%s).", url, error.strerror)
             return
-        without = ", or give --corrections none to go without" if ending == _CORRECTIONS else ""
+        without = (
+            ", or give --corrections none to go without" if ending == CORRECTIONS_ENDING else ""
+        )
         raise InputError(
             f"{url} cannot be read ({error.strerror or error}); mend that{without}."
         ) from error

@@ -6,7 +6,6 @@ So nothing half written ever stands in a bucket.
 from __future__ import annotations
 
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
@@ -15,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from absl import logging
 
 from speciesnet import storage
-from speciesnet.clouds import ObjectChangedError
 from speciesnet.errors import InputError, OutputError
 
 SENDERS = 16  # files that are sent at once: each waits for the line more than it uses it
@@ -40,7 +38,7 @@ def sent_file(target: str) -> Iterator[str]:
         with storage.said_of(target, made):
             yield str(made)
         try:
-            _send(made, target)
+            storage.replace(made, target)
         except OSError as error:
             raise OutputError(
                 f"{target} cannot be written ({error.strerror or error}), and is as it was; mend that "
@@ -136,19 +134,6 @@ def _check_bucket(url: str, target: str) -> None:
                 pass
 
 
-def _send(source: Path, url: str) -> None:
-    """Makes or replaces an object at once; raises ``OSError``, and leaves it as it was."""
-    note = uuid.uuid4().hex
-    there = storage.version_of(url)
-    try:
-        storage.upload(source, url, there.tag if there else None, note)
-    except ObjectChangedError:
-        # Or the answer to the first attempt was lost, and it is this one.
-        there = storage.version_of(url)
-        if there is None or there.note != note:
-            raise
-
-
 def _send_all(folder: Path, url: str, groups: Sequence[Sequence[str]]) -> None:
     """Sends files, each group after the one before; raises ``OutputError``."""
     count, total = 0, sum(map(len, groups))
@@ -156,7 +141,10 @@ def _send_all(folder: Path, url: str, groups: Sequence[Sequence[str]]) -> None:
     with ThreadPoolExecutor(SENDERS, thread_name_prefix="senders") as executor:
         try:
             for names in groups:
-                sent = [executor.submit(_send, folder / name, f"{url}/{name}") for name in names]
+                sent = [
+                    executor.submit(storage.replace, folder / name, f"{url}/{name}")
+                    for name in names
+                ]
                 for one in as_completed(sent):
                     one.result()
                     count += 1

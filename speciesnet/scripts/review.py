@@ -38,7 +38,8 @@ report and all exports take it in. Ctrl-C ends it.
 
 def main(*files: str) -> None:
     """Loads the survey, and serves it."""
-    from speciesnet.corrections import ENDING, CorrectionsFile, corrections_path, read_corrections
+    from speciesnet.constants import CORRECTIONS_ENDING
+    from speciesnet.corrections import CorrectionsFile, corrections_path, read_corrections
     from speciesnet.export.photographs import Photographs
     from speciesnet.report.review import Review, listen, make_app, serve, token_of
 
@@ -55,7 +56,7 @@ def main(*files: str) -> None:
         "--corrections", CORRECTIONS.value, "give a file on a disk, and upload it after the review"
     )
     path = corrections_path(files[0]) if CORRECTIONS.value == "auto" else Path(CORRECTIONS.value)
-    there = f"{files[0]}{ENDING}"
+    there = f"{files[0]}{CORRECTIONS_ENDING}"
     if storage.is_cloud(files[0]) and not path.exists() and storage.is_object(there):
         raise InputError(
             f"{there} holds what people have said already; download it, and give the copy to "

@@ -6,7 +6,6 @@ python -m speciesnet.scripts.run_on_ray --instances s3://BUCKET/IMAGES --output 
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 import time
 from dataclasses import replace
@@ -16,7 +15,7 @@ from absl import flags, logging
 
 from speciesnet.errors import InputError
 from speciesnet.model_info import DEFAULT_MODEL
-from speciesnet.scripts import console, plan_flags
+from speciesnet.scripts import console, plan_flags, run_flags
 from speciesnet.scripts.summary import print_summary
 
 if TYPE_CHECKING:
@@ -43,20 +42,6 @@ _MODEL = flags.DEFINE_string(
     "Model package: kaggle:OWNER/MODEL/FRAMEWORK/VARIATION[/N], hf:OWNER/REPO, a folder that all "
     "machines share, or demo.",
 )
-_GEOFENCE = flags.DEFINE_bool(
-    "geofence", True, "Roll species that do not live in the country up to a taxon that does."
-)
-_TARGET_SPECIES_TXT = flags.DEFINE_string(
-    "target_species_txt",
-    None,
-    "File with a label of the model a line: their raw scores (logits) are added to every record.",
-)
-_COUNTRY = flags.DEFINE_string(
-    "country", None, "Country of all images, ISO 3166-1 alpha-3, such as KEN."
-)
-_ADMIN1_REGION = flags.DEFINE_string(
-    "admin1_region", None, "State of all images, for the USA its two letters, such as CA."
-)
 _COUNTRY_FROM_COORDINATES = flags.DEFINE_bool(
     "country_from_coordinates",
     False,
@@ -64,9 +49,6 @@ _COUNTRY_FROM_COORDINATES = flags.DEFINE_bool(
 )
 _EXIF_GPS = flags.DEFINE_bool(
     "exif_gps", False, "Take the position of images that have none from the photographs."
-)
-_METADATA = flags.DEFINE_bool(
-    "metadata", False, "Add to every record the date, position and camera from the photograph."
 )
 
 _ADDRESS = flags.DEFINE_string(
@@ -86,9 +68,6 @@ _PRECISION = flags.DEFINE_enum(
     "fp32",
     ["fp32", "bf16", "fp16"],
     "Of the networks' numbers, the same on all machines.",
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 8, "Images that a network takes at once.", lower_bound=1
 )
 _THREADS = flags.DEFINE_integer(
     "threads", None, "Processor threads of a network; a machine's cores without it.", lower_bound=1
@@ -120,11 +99,7 @@ _GPUS = {
     )
     for stage in ("detector", "classifier")
 }
-for _flag in (*_CPUS.values(), *_GPUS.values()):  # nan passes every bound
-    flags.register_validator(
-        _flag.name, lambda value: value is None or math.isfinite(value), "it must be a number"
-    )
-_PROGRESS_BARS = flags.DEFINE_bool("progress_bars", True, "Show progress bars.")
+console.must_be_finite(*(flag.name for flag in (*_CPUS.values(), *_GPUS.values())))
 
 USAGE = """\
 Finds and names the animals in camera-trap images on a Ray cluster.
@@ -183,11 +158,11 @@ def main() -> None:
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.instance_lists import whole_path
 
-    target_species = _TARGET_SPECIES_TXT.value
+    target_species = run_flags.TARGET_SPECIES_TXT.value
     folder = Folder.of(_OUTPUT.value or "")
     model = runner.ModelOptions(
         _MODEL.value,
-        geofence=_GEOFENCE.value,
+        geofence=run_flags.GEOFENCE.value,
         target_species_txt=target_species and whole_path(target_species),
         engine=_ENGINE.value,
         precision=cast("Any", _PRECISION.value),
@@ -196,11 +171,11 @@ def main() -> None:
     model = replace(model, name=loaded.model_info.lasting_name)
     settings = loaded.run_settings(
         "all",
-        country=_COUNTRY.value,
-        admin1_region=_ADMIN1_REGION.value,
+        country=run_flags.COUNTRY.value,
+        admin1_region=run_flags.ADMIN1_REGION.value,
         country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
         exif_gps=_EXIF_GPS.value,
-        metadata=_METADATA.value,
+        metadata=run_flags.METADATA.value,
     )
     started = time.monotonic()
     with connected(_ADDRESS.value):
@@ -212,11 +187,13 @@ def main() -> None:
         model = replace(
             model, threads=resources.threads, device="cpu" if cpu_only else model.device
         )
-        plan = runner.Plan(_BATCH_SIZE.value, _SHARD_SIZE.value, _FORMAT.value, _READERS.value)
+        plan = runner.Plan(
+            run_flags.BATCH_SIZE.value, _SHARD_SIZE.value, _FORMAT.value, _READERS.value
+        )
         try:
             summary = runner.run(
                 _instances(), folder, model, settings, resources, plan,
-                progress_bars=_PROGRESS_BARS.value,
+                progress_bars=run_flags.PROGRESS_BARS.value,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
@@ -231,8 +208,8 @@ def _instances() -> Iterator[Instance]:
     source = _INSTANCES.value or ""
     return read_instances(
         source,
-        country=_COUNTRY.value,
-        admin1_region=_ADMIN1_REGION.value,
+        country=run_flags.COUNTRY.value,
+        admin1_region=run_flags.ADMIN1_REGION.value,
         country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
     )
 
@@ -274,7 +251,7 @@ def _print_plan(folder: Any, model: Any) -> None:
         pass
     rate = None
     if sample and plan_flags.IMAGES_PER_SECOND.value is None:
-        rate = planning.measure(model, sample, batch_size=_BATCH_SIZE.value)
+        rate = planning.measure(model, sample, batch_size=run_flags.BATCH_SIZE.value)
     plan_flags.print_estimate(done.images + counts.new, done.images, rate)
 
 

@@ -29,7 +29,8 @@ FLAGS = ["base_folder", "corrections"]
 
 def main(*files: str) -> None:
     """Reads one record at a time, and writes it."""
-    from speciesnet.corrections import ENDING, read_corrected
+    from speciesnet.constants import CORRECTIONS_ENDING
+    from speciesnet.corrections import read_corrected
     from speciesnet.export.files import check_not_same
     from speciesnet.export.megadetector import write_megadetector
     from speciesnet.records import read_from
@@ -41,7 +42,7 @@ def main(*files: str) -> None:
         )
     source, target = files
     check_not_same(source, target)
-    check_not_same(f"{source}{ENDING}", target, "corrections")
+    check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     with local_predictions(source) as predictions, sent_file(target) as out:
         with read_from(predictions):
             records = read_corrected(predictions, CORRECTIONS.value)

@@ -17,7 +17,6 @@ from speciesnet.scripts.predictions_files import (
     CORRECTIONS,
     IMAGE_ROOT,
     local_predictions,
-    must_be_finite,
     warn_of_empty,
 )
 from speciesnet.scripts.remote_files import sent_file
@@ -36,7 +35,7 @@ _ROWS = flags.DEFINE_enum(
 _MIN_CONFIDENCE = flags.DEFINE_float(
     "min_confidence", 0.0, "Leave out boxes below it.", lower_bound=0, upper_bound=1
 )
-must_be_finite("min_confidence")
+console.must_be_finite("min_confidence")
 _EXIF = flags.DEFINE_bool(
     "exif", True, "Read dates and positions from the photographs where the predictions lack them."
 )

@@ -15,7 +15,7 @@ from absl import flags, logging
 from speciesnet.constants import RUN_MODES
 from speciesnet.errors import InputError
 from speciesnet.model_info import DEFAULT_MODEL
-from speciesnet.scripts import console, plan_flags
+from speciesnet.scripts import console, plan_flags, run_flags
 from speciesnet.scripts.summary import print_summary
 
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ _MODEL = flags.DEFINE_string(
     DEFAULT_MODEL,
     "Model package: kaggle:OWNER/MODEL/FRAMEWORK/VARIATION[/N], hf:OWNER/REPO, a folder, or demo "
     "(embedded, knows rendered scenes only).",
-)
-_GEOFENCE = flags.DEFINE_bool(
-    "geofence", True, "Roll species that do not live in the country up to a taxon that does."
-)
-_TARGET_SPECIES_TXT = flags.DEFINE_string(
-    "target_species_txt",
-    None,
-    "File with a label of the model a line: their raw scores (logits) are added to every record.",
 )
 
 _FOLDERS = flags.DEFINE_string(
@@ -59,12 +51,6 @@ _SHARD = flags.DEFINE_string(
     "joins what they write.",
 )
 
-_COUNTRY = flags.DEFINE_string(
-    "country", None, "Country of all images, ISO 3166-1 alpha-3, such as KEN."
-)
-_ADMIN1_REGION = flags.DEFINE_string(
-    "admin1_region", None, "State of all images, for the USA its two letters, such as CA."
-)
 _COUNTRY_FROM_COORDINATES = flags.DEFINE_bool(
     "country_from_coordinates",
     False,
@@ -87,9 +73,6 @@ _IGNORE_EXISTING = flags.DEFINE_bool(
     "ignore_existing", False, "Begin anew; an existing file is kept as *.bak."
 )
 flags.DEFINE_alias("ignore_existing_predictions", "ignore_existing")
-_METADATA = flags.DEFINE_bool(
-    "metadata", False, "Add to every record the date, position and camera from the photograph."
-)
 
 _DETECTOR_ONLY = flags.DEFINE_bool("detector_only", False, "Only find animals, humans, vehicles.")
 _CLASSIFIER_ONLY = flags.DEFINE_bool(
@@ -109,9 +92,6 @@ _CLASSIFICATIONS_JSON = flags.DEFINE_string(
     "classifications_json", None, "What a run with --classifier_only wrote."
 )
 
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 8, "Images that a network takes at once.", lower_bound=1
-)
 _ENGINE = flags.DEFINE_string(
     "engine",
     "auto",
@@ -144,7 +124,6 @@ _RUN_MODE = flags.DEFINE_enum(
     list(RUN_MODES),
     "How images are read: beside the networks in threads or processes, or one after the other.",
 )
-_PROGRESS_BARS = flags.DEFINE_bool("progress_bars", True, "Show progress bars.")
 _BYPASS_PROMPTS = flags.DEFINE_bool(
     "bypass_prompts", False, "Ask nothing and go on, as with yes to every question."
 )
@@ -222,8 +201,8 @@ def main() -> None:
         filepaths_txt=_FILEPATHS_TXT.value,
         folders=_split(_FOLDERS.value),
         folders_txt=_FOLDERS_TXT.value,
-        country=_COUNTRY.value,
-        admin1_region=_ADMIN1_REGION.value,
+        country=run_flags.COUNTRY.value,
+        admin1_region=run_flags.ADMIN1_REGION.value,
     )
     if _SHARD.value is not None:
         instances = take_shard(instances, _SHARD.value)
@@ -233,8 +212,8 @@ def main() -> None:
     model = SpeciesNet(
         _MODEL.value,
         components=components,
-        geofence=_GEOFENCE.value,
-        target_species_txt=_TARGET_SPECIES_TXT.value,
+        geofence=run_flags.GEOFENCE.value,
+        target_species_txt=run_flags.TARGET_SPECIES_TXT.value,
         engine=_ENGINE.value,
         precision=cast("Any", _PRECISION.value),
         device=_DEVICE.value,
@@ -257,11 +236,11 @@ def main() -> None:
             "detections_json": _DETECTIONS_JSON.value,
             "classifications_json": _CLASSIFICATIONS_JSON.value,
         },
-        country=_COUNTRY.value,
-        admin1_region=_ADMIN1_REGION.value,
+        country=run_flags.COUNTRY.value,
+        admin1_region=run_flags.ADMIN1_REGION.value,
         country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
         exif_gps=_EXIF_GPS.value,
-        metadata=_METADATA.value,
+        metadata=run_flags.METADATA.value,
     )
     started = time.monotonic()
     profile = Profile()
@@ -277,9 +256,9 @@ def main() -> None:
                 past_detections,
                 past_classifications,
                 run_mode=cast("RunMode", _RUN_MODE.value),
-                batch_size=_BATCH_SIZE.value,
+                batch_size=run_flags.BATCH_SIZE.value,
                 readers=_READERS.value,
-                progress_bars=_PROGRESS_BARS.value,
+                progress_bars=run_flags.PROGRESS_BARS.value,
                 profile=profile,
             )
     except KeyboardInterrupt:
@@ -307,7 +286,7 @@ def _print_plan(model: SpeciesNet, instances: Sequence[Instance], path: str) -> 
             model,
             left,
             run_mode=_RUN_MODE.value,
-            batch_size=_BATCH_SIZE.value,
+            batch_size=run_flags.BATCH_SIZE.value,
             readers=_READERS.value,
         )
     plan_flags.print_estimate(len(paths), len(finished), rate)
