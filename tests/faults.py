@@ -200,3 +200,17 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
             """Quiet."""
 
     return Handler
+
+
+@contextmanager
+def before_web_server(
+    handler: Callable[..., http.server.BaseHTTPRequestHandler],
+) -> Iterator[Proxy]:
+    """A proxy before a web server of this process, which answers as the handler does."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        with Proxy(server.server_address[1]).running() as proxy:
+            yield proxy
+        server.shutdown()
+        thread.join()

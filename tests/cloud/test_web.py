@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faults import Answer, Cut, Drip, Drop, Proxy
+from faults import Answer, Cut, Drip, Drop, Proxy, before_web_server
 from PIL import Image
 
 from speciesnet import storage, web
@@ -34,13 +33,8 @@ def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     Image.fromarray(noise).save(tmp_path / "1.png")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     handler = functools.partial(_Files, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        with Proxy(server.server_address[1]).running() as proxy:
-            yield proxy
-        server.shutdown()
-        thread.join()
+    with before_web_server(handler) as proxy:
+        yield proxy
 
 
 def reason(proxy: Proxy) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from commands import Outcome, read_predictions
-from faults import Proxy
+from faults import Proxy, before_web_server
 
 from speciesnet.instances import SAMPLE_IMAGES
 
@@ -122,13 +122,8 @@ class _Samples(http.server.SimpleHTTPRequestHandler):
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """Before a web server that has every photograph there is."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Samples) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        with Proxy(server.server_address[1]).running() as proxy:
-            yield proxy
-        server.shutdown()
-        thread.join()
+    with before_web_server(_Samples) as proxy:
+        yield proxy
 
 
 @pytest.fixture
