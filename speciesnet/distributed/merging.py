@@ -17,8 +17,7 @@ from speciesnet import storage
 from speciesnet.constants import RUN_ENDING
 from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.folder import Folder
-from speciesnet.distributed.shards import FORMATS, read_shard, shard_names
-from speciesnet.distributed.stages import RUN_FILE
+from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
 from speciesnet.errors import InputError, OutputError
 from speciesnet.predictions import (
     Held,

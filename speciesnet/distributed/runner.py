@@ -22,8 +22,8 @@ from ray.exceptions import RayError
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.resources import Pool, Resources
-from speciesnet.distributed.shards import Finished, finished_in, shard_names
-from speciesnet.distributed.stages import RUN_FILE, ModelOptions
+from speciesnet.distributed.shards import RUN_FILE, Finished, finished_in, shard_names
+from speciesnet.distributed.stages import ModelOptions
 from speciesnet.distributed.watch import Display, Watch
 from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
 from speciesnet.errors import OutputError, SpeciesNetError

@@ -23,6 +23,7 @@ from speciesnet.records import Record, Tally, answer_of, is_failed
 PREFIX = "part-"
 FORMATS = ("jsonl", "parquet")
 DIGEST_BYTES = 16
+RUN_FILE = "run.json"  # beside the shards: whose folder it is
 _SHARD = re.compile(r"part-[0-9a-f]{24}\.(jsonl|parquet)")  # other programs have a part-0 and so on
 
 

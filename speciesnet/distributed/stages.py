@@ -21,7 +21,7 @@ from speciesnet import classifier, pipeline
 from speciesnet.constants import Components
 from speciesnet.detector import InputShape
 from speciesnet.distributed.folder import Folder
-from speciesnet.distributed.shards import write_shard
+from speciesnet.distributed.shards import RUN_FILE, write_shard
 from speciesnet.distributed.work_list import read_work
 from speciesnet.engines import Precision
 from speciesnet.errors import InputError, OutputError
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2**26  # of the pictures that are handed on together, but for a single one
 REMOTE_READERS = 8  # threads of a task whose photographs come over a network
-RUN_FILE = "run.json"  # beside the shards: whose folder it is
 
 Item = tuple[Instance, Photo]
 

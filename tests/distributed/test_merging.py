@@ -204,3 +204,15 @@ def test_file_that_a_run_is_writing_is_left_alone(tmp_path: Path) -> None:
     merge([str(part)], target)
     assert len(read_predictions(target)) == 1
     assert not Path(f"{target}.lock").exists()
+
+
+def test_parts_of_array_jobs_need_no_package_of_clusters(tmp_path: Path) -> None:
+    part, target = tmp_path / "part.json", tmp_path / "out.json"
+    save_predictions({"predictions": [record("a")]}, str(part))
+    program = "import sys; sys.modules.update(ray=None, pyarrow=None, pandas=None)\n"
+    program += "from speciesnet.scripts import merge; merge.cli()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(target), str(part)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, f"{part}: 1 records.\n")
+    assert read_predictions(target) == read_predictions(part)
