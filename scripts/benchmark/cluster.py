@@ -27,23 +27,33 @@ _DRIVER = """
 import json, pathlib, resource, sys, time
 from benchmark import constant_stages
 from speciesnet import SpeciesNet
-from speciesnet.distributed import instance_lists, runner
+from speciesnet.distributed import instance_lists, rounds, runner
+from speciesnet.distributed.stages import ModelOptions
 from speciesnet.distributed.connection import connected
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.resources import resources_for
 source, output = sys.argv[1:]
-options = runner.ModelOptions("demo")
+peaks = pathlib.Path(output + ".peaks")
+options = ModelOptions("demo")
 settings = options.load().run_settings("all")
-networks = runner.Networks(constant_stages.input_shape_of, constant_stages.read,
+networks = rounds.Networks(constant_stages.input_shape_of, constant_stages.read,
     constant_stages.Detect, constant_stages.Classify)
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def do_round(files, job):
+    tally = rounds.do_round(files, job)
+    with peaks.open("a") as file:
+        file.write(f"{peak()}\\n")
+    return tally
+runner.do_round = do_round
 with connected(None):
     import ray
     start = time.monotonic()
     summary = runner.run(instance_lists.read_instances(source), Folder.of(output), options, settings,
-        resources_for(ray.nodes()), runner.Plan(batch_size=64), networks=networks)
+        resources_for(ray.nodes()), rounds.Plan(batch_size=64), networks=networks)
     seconds = time.monotonic() - start
-print(json.dumps({"images": summary.tally.images, "seconds": seconds,
-    "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+print(json.dumps({"images": summary.tally.images, "seconds": seconds, "driver": peak(),
+    "round": max(map(float, peaks.read_text().split()))}))
 """
 
 
@@ -93,8 +103,8 @@ def overhead(model: str, images: Path, short: int, long: int, precision: str) ->
 
 
 def memory(numbers: Sequence[int]) -> None:
-    """Prints the peak memory of a driver by the number of instances; constants instead of networks."""
-    print("instances      driver, peak MiB    seconds   (constants in the place of the networks)")
+    """Prints peaks of memory by the number of instances; constants instead of networks."""
+    print("instances   driver (MiB)   largest round (MiB)   seconds   (constants, no networks)")
     for number in numbers:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "list.txt"
@@ -110,7 +120,9 @@ def memory(numbers: Sequence[int]) -> None:
             outcome = json.loads(done.stdout.splitlines()[-1])
             assert outcome["images"] == number, outcome
             print(
-                f"{number:>9,} {outcome['memory']:>22.0f} {outcome['seconds']:>10.1f}", flush=True
+                f"{number:>9,} {outcome['driver']:>14.0f} {outcome['round']:>21.0f} "
+                f"{outcome['seconds']:>9.1f}",
+                flush=True,
             )
 
 

@@ -25,15 +25,19 @@ RECORD = {
 }
 
 
+BLOCK_IMAGES = 5  # as many of 2048x1536 pixels have room in a block of ``stages.BLOCK_BYTES``
+
+
 def input_shape_of(model: Any) -> None:
     """No network, no shape."""
 
 
 def read(table: pa.Table, input_shape: None, readers: int | None, watch: Any) -> Iterator[pa.Table]:
-    """Hands the instances on."""
+    """Hands the instances on, in blocks as photographs would be."""
     instances = list(unpack(table))
     watch.count("Reading", len(instances))
-    yield pack(instances)
+    for start in range(0, len(instances), BLOCK_IMAGES):
+        yield pack(instances[start : start + BLOCK_IMAGES])
 
 
 class Detect:

@@ -7,29 +7,22 @@ goes no further than the detector's stage, which cuts out what the classifier lo
 from __future__ import annotations
 
 import pickle
-import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pyarrow as pa
 
 from speciesnet import classifier, pipeline
 from speciesnet.constants import Components
 from speciesnet.detector import InputShape
-from speciesnet.distributed.folder import Folder
-from speciesnet.distributed.shards import RUN_FILE, write_shard
-from speciesnet.distributed.work_list import read_work
 from speciesnet.engines import Precision
-from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 from speciesnet.model import SpeciesNet
 from speciesnet.pipeline import Photo
-from speciesnet.predictions import RunSettings, decode_line, encode_record
-from speciesnet.records import Tally
+from speciesnet.predictions import RunSettings, encode_record
 from speciesnet.storage import scheme_of
 
 if TYPE_CHECKING:
@@ -82,12 +75,6 @@ class ModelOptions:
 def input_shape_of(model: ModelOptions) -> InputShape:
     """How images are fitted into the detector's input, from the network itself."""
     return model.load().detector.input_shape
-
-
-def list_instances(table: pa.Table, folder: Folder) -> Iterator[pa.Table]:
-    """From numbers of files of the work list to the instances in them."""
-    for number in table["number"].to_pylist():
-        yield pack(read_work(folder, number))
 
 
 def read(
@@ -178,49 +165,3 @@ class Classify:
         ]
         self._watch.count("Classifier", len(records), failures)
         return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})
-
-
-def write(table: pa.Table, folder: Folder, shard_format: str, run: str) -> pa.Table:
-    """From records to a shard, and to its counts.
-
-    Raises:
-        OutputError: The folder cannot be written, or another run writes into it by now.
-    """
-    records = [decode_line(line) for line in table["record"].to_pylist()]
-    assert None not in records
-    check_run(folder, run)
-    write_shard(folder, records, shard_format)  # type: ignore[arg-type]
-    tally = Tally()
-    for record in records:
-        tally.count(record or {})
-    return pa.table(
-        {
-            "images": [tally.images],
-            "failed": [tally.failed],
-            "answers": [orjson.dumps(tally.answers).decode()],
-        }
-    )
-
-
-def check_run(folder: Folder, run: str) -> None:
-    """Tasks of a run whose driver is gone must not write into what a later run has begun with.
-
-    Raises:
-        InputError: The folder cannot be read, or this machine has it not.
-        OutputError: It is another run's.
-    """
-    document = folder.read(RUN_FILE)
-    if document is None:
-        raise InputError(
-            f"There is no {folder.at(RUN_FILE)} on {platform.node()}; give a folder to --output that is "
-            "in a bucket or on a disk that all machines share."
-        )
-    try:
-        owner: Mapping[str, Any] = orjson.loads(document)
-        is_own = owner.get("run") == run
-    except (orjson.JSONDecodeError, AttributeError):
-        is_own = False
-    if not is_own:
-        raise OutputError(
-            f"{folder.path} is being written by another run, which was started later; wait for it."
-        )

@@ -9,15 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 from speciesnet.distributed.disk_index import new_index
-from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
 from speciesnet.predictions import decode_line, encode_record
+from speciesnet.records import Record
 
-FILE_INSTANCES = 5_000  # of a file of the work list
+FILE_INSTANCES = 5_000  # of a file of the list
 
 
 class Seen:
@@ -48,10 +49,7 @@ class Seen:
         self._index.close()
         self._folder.cleanup()
         if isinstance(error, sqlite3.Error):
-            raise OutputError(
-                f"There is no room in {tempfile.gettempdir()} for the index of images ({error}); mend "
-                "that, or set TMPDIR to another folder."
-            ) from error
+            raise _no_room("index", error) from error
 
 
 @dataclass
@@ -76,29 +74,34 @@ def unfinished(instances: Iterable[Instance], seen: Seen, counts: Counts) -> Ite
             yield instance
 
 
-def write_work(instances: Iterable[Instance], folder: Folder) -> int:
-    """Writes a list for the machines to read, and answers of how many files it is.
+def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
+    """Writes a list into files of ``FILE_INSTANCES``, a JSON object a line, and answers these.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: The disk is full.
     """
-    files = 0
+    files: list[Path] = []
     instances = iter(instances)
     while chunk := list(itertools.islice(instances, FILE_INSTANCES)):
+        files.append(folder / f"{len(files)}.jsonl")
         lines = b"".join(encode_record(asdict(instance)) + b"\n" for instance in chunk)
-        folder.write(_name(files), lines)
-        files += 1
+        try:
+            files[-1].write_bytes(lines)
+        except OSError as error:
+            raise _no_room("list", error) from error
     return files
 
 
-def read_work(folder: Folder, number: int) -> list[Instance]:
-    """The instances of one of its files; raises ``InputError``."""
-    with folder.local(_name(number)) as path:
-        fields = [decode_line(line) for line in path.read_bytes().splitlines()]
-    if None in fields:
-        raise InputError(f"{folder.at(_name(number))} is damaged; give the same command again.")
-    return [Instance(**instance) for instance in fields if instance]
+def read_work(files: Iterable[Path], size: int) -> Iterator[list[Instance]]:
+    """The instances of such files, so many at once; the last ones of a file may be fewer."""
+    for file in files:
+        with file.open("rb") as lines:
+            while chunk := list(itertools.islice(lines, size)):
+                yield [Instance(**cast("Record", decode_line(line))) for line in chunk]
 
 
-def _name(number: int) -> str:
-    return f"instances-{number:06}.jsonl"
+def _no_room(what: str, error: Exception) -> OutputError:
+    return OutputError(
+        f"There is no room in {tempfile.gettempdir()} for the {what} of images ({error}); mend that, or "
+        "set TMPDIR to another folder."
+    )

@@ -157,10 +157,12 @@ def main() -> None:
     from speciesnet.distributed.connection import connected
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.instance_lists import whole_path
+    from speciesnet.distributed.rounds import Plan
+    from speciesnet.distributed.stages import ModelOptions
 
     target_species = run_flags.TARGET_SPECIES_TXT.value
     folder = Folder.of(_OUTPUT.value or "")
-    model = runner.ModelOptions(
+    model = ModelOptions(
         _MODEL.value,
         geofence=run_flags.GEOFENCE.value,
         target_species_txt=target_species and whole_path(target_species),
@@ -187,9 +189,7 @@ def main() -> None:
         model = replace(
             model, threads=resources.threads, device="cpu" if cpu_only else model.device
         )
-        plan = runner.Plan(
-            run_flags.BATCH_SIZE.value, _SHARD_SIZE.value, _FORMAT.value, _READERS.value
-        )
+        plan = Plan(run_flags.BATCH_SIZE.value, _SHARD_SIZE.value, _FORMAT.value, _READERS.value)
         try:
             summary = runner.run(
                 _instances(), folder, model, settings, resources, plan,

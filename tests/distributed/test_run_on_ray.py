@@ -225,7 +225,6 @@ def test_workers_are_killed_and_the_bucket_fails(cluster: Cluster) -> None:
 
     cluster.bucket.proxy.plan = plan
     driver = cluster.start(output, "--detectors", "1", "--classifiers", "1")
-    # A task of its own: of one step with the list, it would read thousands of images.
     wait_for(lambda: cluster.kill_worker("ray::MapBatches(read)"), driver)
     wait_for(lambda: cluster.kill_worker("MapWorker(MapBatches(Detect)).submit"), driver)
     outcome = driver.wait()
@@ -258,6 +257,20 @@ def test_killed_drivers_damaged_shards_and_another_driver(cluster: Cluster) -> N
     outcome = last.wait()
     assert outcome.code == 0, outcome.err
     assert f"{IMAGES} images, 0 of them failed." in outcome.out
+    cluster.check(output)
+
+
+def test_killed_round(cluster: Cluster) -> None:
+    output = cluster.folder / "round"
+    driver = cluster.start(output, "--detectors", "1", "--classifiers", "1")
+    wait_for(lambda: shards(output), driver)
+    assert cluster.kill_worker("ray::do_round")
+    check_mistake(driver.wait(), "ended from outside", "same command again")
+    before = len(shards(output))
+    wait_for(lambda: not cluster.workers("MapWorker"))
+    assert len(shards(output)) == before  # Ray has not given the round again by itself
+    outcome = cluster.run(output)
+    assert outcome.code == 0, outcome.err
     cluster.check(output)
 
 

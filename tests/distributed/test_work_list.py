@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from speciesnet.distributed import work_list
-from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import digest
 from speciesnet.distributed.work_list import Counts, Seen, read_work, unfinished, write_work
-from speciesnet.errors import InputError
+from speciesnet.errors import OutputError
 from speciesnet.instances import Instance
 
 INSTANCES = [Instance(f"/{i}.jpg", "USA", "CA", 37.5, -122.0) for i in range(7)]
@@ -34,28 +33,24 @@ def test_list_goes_into_files_and_comes_back(
 ) -> None:
     monkeypatch.setattr(work_list, "FILE_INSTANCES", 3)
     odd = [Instance("/\udcff\u2028\n\r.jpg"), Instance("s3://b/é?#.jpg", "KEN")]
-    folder = Folder(str(tmp_path))
-    assert write_work(iter([*INSTANCES, *odd]), folder) == 3
-    found = [read_work(folder, number) for number in range(3)]
-    assert [len(file) for file in found] == [3, 3, 3]
-    assert [*found[0], *found[1], *found[2]] == [*INSTANCES, *odd]
-    assert write_work([], folder) == 0
+    files = write_work(iter([*INSTANCES, *odd]), tmp_path)
+    assert len(files) == 3
+    found = list(read_work(files, 2))
+    assert [len(part) for part in found] == [2, 1, 2, 1, 2, 1]
+    assert [instance for part in found for instance in part] == [*INSTANCES, *odd]
+    assert write_work([], tmp_path) == []
 
 
-def test_damaged_and_missing_file(tmp_path: Path) -> None:
-    folder = Folder(str(tmp_path))
-    write_work(INSTANCES, folder)
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(InputError, match="damaged"):
-        read_work(folder, 0)
-    with pytest.raises(InputError, match="all machines"):
-        read_work(folder, 1)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "0.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"no room .* TMPDIR"):
+        write_work(INSTANCES, tmp_path)
 
 
 MEASURE = """
 import resource, sys
-from speciesnet.distributed.folder import Folder
+from pathlib import Path
 from speciesnet.distributed.shards import digest
 from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
 from speciesnet.instances import Instance
@@ -71,7 +66,7 @@ def join(number):
     with Seen() as seen:
         for path in names(number // 2):
             seen.add(digest(path))
-        write_work(unfinished(map(Instance, names(number)), seen, counts), Folder(sys.argv[1]))
+        write_work(unfinished(map(Instance, names(number)), seen, counts), Path(sys.argv[1]))
     assert counts == Counts(number, number - number // 2), counts
 
 join(20_000)

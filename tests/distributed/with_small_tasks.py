@@ -1,11 +1,15 @@
-"""``run_on_ray`` with tasks of a few images, so that a short run has many of them."""
+"""``run_on_ray`` with rounds and tasks of a few images, so that a short run has many of them."""
 
 from __future__ import annotations
 
-from speciesnet.distributed import runner
+from functools import partial
+
+from speciesnet.distributed import rounds, runner, work_list
 from speciesnet.scripts import run_on_ray
 
-runner.TASK_IMAGES = 6
+work_list.FILE_INSTANCES = 9
+runner.LEAST_FILES = runner.DETECTOR_FILES = 2  # 24 images: two rounds
+rounds.Plan = partial(rounds.Plan, task_images=6)  # type: ignore[assignment,misc]
 
 if __name__ == "__main__":
     run_on_ray.cli()
