@@ -214,7 +214,7 @@ class SpeciesNetDetector:
     ) -> None:
         self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.engine: DetectorEngine = load_detector_engine(
-            self.model_info.detector_path(), EngineOptions(engine, precision, device, threads)
+            self.model_info.detector, EngineOptions(engine, precision, device, threads)
         )
 
     @property

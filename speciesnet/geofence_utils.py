@@ -5,13 +5,12 @@ from speciesnet.geofence import (
     roll_up_labels_to_first_matching_level,
     should_geofence_animal_classification,
 )
-from speciesnet.taxonomy import get_ancestor_at_level
-from speciesnet.taxonomy import taxonomy_key as get_full_class_name
+from speciesnet.taxonomy_utils import get_ancestor_at_level, get_full_class_string
 
 __all__ = [
     "geofence_animal_classification",
     "get_ancestor_at_level",
-    "get_full_class_name",
+    "get_full_class_string",
     "roll_up_labels_to_first_matching_level",
     "should_geofence_animal_classification",
 ]

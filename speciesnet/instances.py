@@ -266,9 +266,19 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
 
 
 def set_place(
-    instances: list[Instance], country: str | None, admin1_region: str | None
+    instances: list[Instance], country: str | None, admin1_region: str | None, first: int = 1
 ) -> list[Instance]:
-    """``country`` and ``admin1_region`` apply to every instance; the former alone leaves regions."""
+    """``country`` and ``admin1_region`` apply to every instance; the former alone leaves regions.
+
+    Args:
+        instances: Some of a list.
+        country: ISO 3166-1 alpha-3, or None to leave all as they are.
+        admin1_region: Or None.
+        first: Which number the first one of them has in the list.
+
+    Raises:
+        InputError: The country or a region in it is none.
+    """
     if admin1_region and not country:
         raise InputError(
             f"--admin1_region {admin1_region} needs a country to lie in; add, for example, --country USA."
@@ -279,7 +289,7 @@ def set_place(
     if admin1_region:
         geolocation.check_admin1_region(admin1_region, country, "--admin1_region")
         return [replace(i, country=country, admin1_region=admin1_region) for i in instances]
-    for number, i in enumerate(instances, start=1):
+    for number, i in enumerate(instances, start=first):
         if i.admin1_region:
             where = f'Instance {number} ({i.filepath}) has an "admin1_region" that is wrong:'
             geolocation.check_admin1_region(i.admin1_region, country, where)
@@ -377,7 +387,9 @@ def _at_place(
                 country,
                 instance.country,
             )
-        instance = replace(instance, country=country, admin1_region=None)
+        if instance.country or country != geolocation.USA:
+            instance = replace(instance, admin1_region=None)
+        instance = replace(instance, country=country)
     if instance.country == geolocation.USA and not instance.admin1_region:
         return replace(instance, admin1_region=region)
     return instance

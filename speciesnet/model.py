@@ -461,7 +461,7 @@ class SpeciesNet:
         """Loads what a run needs, all at once: frameworks take seconds each to import."""
         needed = [stage.lower() for stage in _STAGES[components]]
         if "detector" in needed:  # a download shows its progress, and can be interrupted
-            self.model_info.detector_path()
+            _ = self.model_info.detector
         with ThreadPoolExecutor(len(needed)) as executor:
             for loading in [executor.submit(getattr, self, name) for name in needed]:
                 loading.result()

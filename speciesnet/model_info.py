@@ -44,7 +44,7 @@ class ModelInfo:
         classifier_labels: The labels of its classes, one a line.
         taxonomy: Labels of every taxon that a roll-up may return, one a line.
         geofence: The geofence rules, JSON.
-        detector: The detector's file, or the URL of it; see ``detector_path``.
+        detector_source: The detector's file, or the URL of it.
 
     Raises:
         ModelError: The name is unknown, the download failed, or the package is broken.
@@ -60,7 +60,7 @@ class ModelInfo:
         self.classifier_labels = self._file(info, "classifier_labels")
         self.taxonomy = self._file(info, "taxonomy")
         self.geofence = self._file(info, "geofence")
-        self.detector: Path | str = (
+        self.detector_source: Path | str = (
             info["detector"] if _is_url(info["detector"]) else self._file(info, "detector")
         )
 
@@ -84,17 +84,18 @@ class ModelInfo:
             )
         return path
 
-    def detector_path(self) -> Path:
+    @property
+    def detector(self) -> Path:
         """The detector's file; one that the package names by URL is downloaded once.
 
         Raises:
             ModelError: The download failed.
         """
-        if isinstance(self.detector, Path):
-            return self.detector
+        if isinstance(self.detector_source, Path):
+            return self.detector_source
         from speciesnet.downloads import download_detector
 
-        return download_detector(self.detector, self.folder)
+        return download_detector(self.detector_source, self.folder)
 
     def read_lines(self, key: str) -> list[str]:
         """Lines of one of the package's text files, without empty ones at the end.
@@ -130,9 +131,12 @@ class ModelInfo:
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What tells this package from another one in a run's settings."""
+        parts = {
+            key: getattr(self, "detector_source" if key == "detector" else key) for key in _FILES
+        }
         files = {
-            key: part.stat().st_size if isinstance(part := getattr(self, key), Path) else part
-            for key in _FILES
+            key: part.stat().st_size if isinstance(part, Path) else part
+            for key, part in parts.items()
         }
         return {"version": self.version, "type": self.type_, "files": files}
 

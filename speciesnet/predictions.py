@@ -215,13 +215,13 @@ def load_partial_predictions(
     """Finished records by filepath, and the instances that have none.
 
     Args:
-        predictions_json: A predictions file; None, or one that does not exist, holds nothing.
+        predictions_json: A predictions file; no name, or one that does not exist, holds nothing.
         instances: ``[{"filepath": ...}, ...]``.
 
     Raises:
         OutputError: The file is no predictions file, or names images that are not in ``instances``.
     """
-    if predictions_json is None or not Path(predictions_json).exists():
+    if not predictions_json or not Path(predictions_json).exists():
         return {}, list(instances)
     known = {instance["filepath"] for instance in instances}
     finished = {}

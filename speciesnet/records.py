@@ -51,9 +51,9 @@ def make_record(filepath: str, failures: Sequence[Failure] = (), **values: Any) 
 
 def components_of(record: Mapping[str, Any]) -> str | None:
     """Which run wrote a record: "all" (an ensemble), "detector", "classifier", or None if unclear."""
-    if "model_version" in record:
-        return "all"
     has_classes, has_boxes = "classifications" in record, "detections" in record
+    if "model_version" in record or "prediction" in record or (has_classes and has_boxes):
+        return "all"
     if has_classes != has_boxes:
         return "classifier" if has_classes else "detector"
     failures = record.get("failures", [])

@@ -41,8 +41,9 @@ IMAGE_SECONDS = 120.0  # for an image, with all attempts
 MAX_IMAGE_BYTES = 256 * 2**20  # of an image that is not on this machine
 
 
-def scheme_of(path: str) -> str | None:
+def scheme_of(path: str | os.PathLike[str]) -> str | None:
     """``s3`` for ``s3://...`` and so on for clouds and the web; None for a local path."""
+    path = os.fspath(path)
     scheme = urlsplit(path).scheme.lower() if "://" in path else ""
     return scheme if scheme in CLOUD_SCHEMES or scheme in WEB_SCHEMES else None
 

@@ -114,7 +114,7 @@ def test_is_downloaded_once(server: Server, cache: Path, package: Path, checkpoi
     name_detector(package, server.url("/releases/md.pt"))
     before = sorted(package.iterdir())
     for _ in range(2):
-        path = ModelInfo(str(package)).detector_path()
+        path = ModelInfo(str(package)).detector
         assert path.read_bytes() == checkpoint
         assert cache in path.parents
     assert server.asked == ["/releases/md.pt"]
@@ -124,7 +124,7 @@ def test_is_downloaded_once(server: Server, cache: Path, package: Path, checkpoi
 
 def test_nothing_is_downloaded_before_it_is_needed(server: Server, package: Path) -> None:
     name_detector(package, server.url("/md.pt"))
-    assert ModelInfo(str(package)).detector == server.url("/md.pt")
+    assert ModelInfo(str(package)).detector_source == server.url("/md.pt")
     assert server.asked == []
 
 
@@ -287,7 +287,7 @@ def test_detector_that_is_what_its_address_says_is_taken(
     digest = hashlib.new(algorithm, checkpoint).hexdigest().upper()
     name_detector(package, server.url(f"/md.pt#{algorithm}={digest}"))
     for _ in range(2):
-        assert ModelInfo(str(package)).detector_path().read_bytes() == checkpoint
+        assert ModelInfo(str(package)).detector.read_bytes() == checkpoint
     assert server.asked == ["/md.pt"]
 
 
@@ -368,7 +368,7 @@ def test_megadetectors_own_files_are_known(
     )
     (package / name).write_bytes(checkpoint)
     with pytest.raises(ModelError, match=r"its MD5 is .* as MegaDetector's own package has it"):
-        ModelInfo(str(package)).detector_path()
+        _ = ModelInfo(str(package)).detector
 
 
 def test_files_of_other_places_are_not_known() -> None:

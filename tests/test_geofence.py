@@ -285,7 +285,7 @@ def test_other_programs_find_the_functions_in_geofence_utils(name: str) -> None:
 
 def test_other_programs_find_the_taxonomy_in_geofence_utils() -> None:
     assert geofence_utils.get_ancestor_at_level is taxonomy.get_ancestor_at_level
-    assert geofence_utils.get_full_class_name is taxonomy.taxonomy_key
+    assert geofence_utils.get_full_class_string is taxonomy.taxonomy_key
 
 
 @pytest.mark.parametrize(

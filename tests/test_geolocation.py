@@ -197,6 +197,8 @@ def test_the_country_is_echoed_and_the_state_looked_up(
         (None, None, NEW_YORK, ("USA", "NY")),
         (None, None, SAN_JUAN, ("USA", "PR")),
         (None, None, (None, None), (None, None)),
+        (None, "CA", NEW_YORK, ("USA", "CA")),
+        (None, "CA", NAIROBI, ("KEN", None)),
         ("USA", None, NEW_YORK, ("USA", "NY")),
         ("USA", "CA", NEW_YORK, ("USA", "CA")),
         # Contradictions.

@@ -65,6 +65,19 @@ def test_filepaths_stay_verbatim_in_their_order() -> None:
     assert prepare_instances_dict(filepaths=given) == expected
 
 
+def test_inputs_may_be_paths(folder: Path) -> None:
+    touch("in/a.jpg")
+    document = {"instances": [{"filepath": "in/a.jpg"}]}
+    for given in (
+        {"instances_json": Path(write("i.json", document))},
+        {"filepaths_txt": Path(write("i.txt", "in/a.jpg\n"))},
+        {"folders_txt": Path(write("f.txt", "in\n"))},
+        {"folders": [Path("in")]},
+        {"filepaths": [Path("in/a.jpg")]},
+    ):
+        assert prepare_instances_dict(**given) == document  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "name",
     ["a,b.jpg", "'quoted'.jpg", '"quoted".jpg', "ñandú é š 猫.jpg", "a\tb.jpg", "100%;#&.jpg"],

@@ -244,13 +244,18 @@ def test_malformed_past_records_are_named(model: SpeciesNet) -> None:
 def test_public_names_are_there() -> None:
     for name in speciesnet.__all__:
         assert getattr(speciesnet, name) is not None
+    from speciesnet.display import draw_bboxes
+    from speciesnet.ensemble_prediction_combiner import combine_predictions_for_single_item
     from speciesnet.geofence_utils import (
         geofence_animal_classification,
         roll_up_labels_to_first_matching_level,
         should_geofence_animal_classification,
     )
+    from speciesnet.multiprocessing import SpeciesNet as SameSpeciesNet
+    from speciesnet.taxonomy_utils import get_ancestor_at_level, get_full_class_string
     from speciesnet.utils import BBox, ModelInfo, load_partial_predictions, save_predictions
 
+    assert SameSpeciesNet is SpeciesNet and draw_bboxes is speciesnet.draw_bboxes
     assert speciesnet.BBox is BBox
     assert "speciesnet.utils" in sys.modules
     assert all(
@@ -260,6 +265,9 @@ def test_public_names_are_there() -> None:
                 geofence_animal_classification,
                 roll_up_labels_to_first_matching_level,
                 should_geofence_animal_classification,
+                combine_predictions_for_single_item,
+                get_ancestor_at_level,
+                get_full_class_string,
                 ModelInfo,
                 load_partial_predictions,
                 save_predictions,

@@ -43,12 +43,12 @@ def test_folder_is_taken_as_it_is(package: Path) -> None:
     assert (info.version, info.type_) == ("1.2", "full_image")
     for key in KEYS:
         assert getattr(info, key) == package / "files" / key
-    assert info.detector_path() == package / "files" / "detector"
+    assert info.detector == package / "files" / "detector"
 
 
 def test_relative_folder_is_taken(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(package.parent)
-    assert ModelInfo("package").detector_path().read_text(encoding="utf-8") == "detector"
+    assert ModelInfo("package").detector.read_text(encoding="utf-8") == "detector"
     assert ModelInfo("./package/").version == "1.2"
 
 
@@ -68,19 +68,19 @@ def test_files_may_be_links(package: Path) -> None:
         (package / "files" / "detector").symlink_to(package.parent / "blob")
     except OSError:
         pytest.skip("this user cannot make links")
-    assert ModelInfo(str(package)).detector_path().read_text(encoding="utf-8") == "detector"
+    assert ModelInfo(str(package)).detector.read_text(encoding="utf-8") == "detector"
 
 
 @pytest.mark.parametrize("url", ["http://host/md.pt", "https://host/md.pt"])
 def test_detector_may_be_an_address(package: Path, url: str) -> None:
     alter_info(package, detector=url)
-    assert ModelInfo(str(package)).detector == url
+    assert ModelInfo(str(package)).detector_source == url
 
 
 def test_detector_of_an_address_is_taken_from_the_package(package: Path) -> None:
     alter_info(package, detector="https://host.invalid/releases/md.pt?x=1")
     (package / "md.pt").write_text("by hand", encoding="utf-8")
-    assert ModelInfo(str(package)).detector_path() == package / "md.pt"
+    assert ModelInfo(str(package)).detector == package / "md.pt"
 
 
 @pytest.mark.parametrize("key", ["version", "type", *KEYS])

@@ -512,6 +512,11 @@ def test_records_of_other_components_are_refused_without_settings(
         write(path, numbered(2), settings)
 
 
+@pytest.mark.parametrize("what", [{"prediction": "x"}, {"classifications": {}, "detections": []}])
+def test_record_of_a_whole_run_need_not_name_the_model(what: Record) -> None:
+    assert components_of({"filepath": "a", "detections": [], **what}) == "all"
+
+
 @pytest.mark.parametrize("part", ["DETECTOR", "CLASSIFIER"])
 def test_failed_records_of_other_components_are_refused_without_settings(
     path: Path, part: str
@@ -859,6 +864,7 @@ def test_saved_predictions_are_loaded(path: Path) -> None:
 def test_without_a_file_nothing_is_loaded(path: Path) -> None:
     instances = [{"filepath": "a"}]
     assert load_partial_predictions(None, instances) == ({}, instances)
+    assert load_partial_predictions("", instances) == ({}, instances)
     assert load_partial_predictions(str(path), instances) == ({}, instances)
 
 

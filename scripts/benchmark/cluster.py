@@ -5,7 +5,7 @@
 
 ``overhead`` runs the same images on one machine with ``run_model`` and with ``run_on_ray``, one after the
 other. Start-up is taken out by the difference of a short and a long run. ``memory`` has no networks and
-no photographs, but constants in their place: what is measured is the driver.
+no photographs, but constants in their place: what is measured are the driver and its rounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A folder that many machines write into: on a disk that they share, or in a bucket."""
+"""A folder that a run writes into: on the disk of its driver, or in a bucket."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Folder:
                 yield _patiently(url, lambda: stack.enter_context(storage.local_file(url)))
         except OSError as error:
             raise InputError(
-                f"{url} cannot be read ({error.strerror or error}); all machines of a run must be "
-                "able to read and write this folder."
+                f"{url} cannot be read ({error.strerror or error}); mend that, and give the same "
+                "command again: what is in the folder is kept."
             ) from error
 
     def read(self, name: str) -> bytes | None:
@@ -146,7 +146,7 @@ class Folder:
             def upload() -> None:
                 try:
                     storage.replace(source, url)
-                except ObjectChangedError as error:  # by a task that runs again, or was given up
+                except ObjectChangedError as error:  # by an attempt that was given up
                     if self.read(name) != content:
                         raise BrokenConnectionError(error.reason) from error
 

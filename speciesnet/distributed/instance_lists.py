@@ -47,13 +47,13 @@ def read_instances(
         InputError: The list cannot be read, is empty, or one of its instances is wrong.
     """
     instances = iter(_read(source))
-    is_empty = True
+    number = 0
     while chunk := list(itertools.islice(instances, CHUNK)):
-        is_empty = False
-        placed = set_place(chunk, country, admin1_region)
+        placed = set_place(chunk, country, admin1_region, first=number + 1)
+        number += len(chunk)
         whole = [replace(i, filepath=whole_path(i.filepath)) for i in placed]
         yield from resolve_locations(whole, country_from_coordinates=country_from_coordinates)
-    if is_empty:
+    if not number:
         raise InputError(f"There are no images in {source}: it is empty; put images into it.")
 
 

@@ -32,6 +32,8 @@ from speciesnet.predictions import (
 )
 from speciesnet.records import Record, Tally, is_failed
 
+EARLIER_STEPS = ("detections_json", "classifications_json")
+
 
 def merge(parts: Sequence[str], target: Path) -> Tally:
     """Writes the records of all parts, once for each image, in the order of their paths.
@@ -98,6 +100,7 @@ def _settings_of(parts: Sequence[str]) -> dict[str, Any] | None:
             first, origin = found, part
             continue
         try:
+            _forget_parts_of_earlier_steps(first, found)
             differences = RunSettings(**first).differences(found)
         except (TypeError, AttributeError):  # of another version
             differences = [] if first == found else ["their settings differ"]
@@ -107,6 +110,17 @@ def _settings_of(parts: Sequence[str]) -> dict[str, Any] | None:
                 "what was made with the same settings."
             )
     return first
+
+
+def _forget_parts_of_earlier_steps(*settings: dict[str, Any]) -> None:
+    """Array jobs of a later step have their own part of an earlier one's results as input."""
+    inputs = [dict(one.get("inputs", {})) for one in settings]
+    for name in EARLIER_STEPS:
+        if len({one.get(name) for one in inputs}) > 1:
+            for one in inputs:
+                one.pop(name, None)
+    for one, left in zip(settings, inputs, strict=True):
+        one["inputs"] = left
 
 
 def _read_settings(part: str) -> dict[str, Any] | None:

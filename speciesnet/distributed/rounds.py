@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.resources import Pool, Resources
-from speciesnet.distributed.shards import RUN_FILE, shard_names, write_shard
+from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_shard
 from speciesnet.distributed.stages import ModelOptions
 from speciesnet.distributed.watch import Watch
 from speciesnet.distributed.work_list import read_work
@@ -127,25 +127,53 @@ def do_round(files: Sequence[Path], job: Job) -> Tally:
     """Predicts the instances of some files of the work list, and answers what their records say.
 
     Raises:
+        InputError: The work list is gone.
         ModelError: A network cannot be loaded.
         OutputError: The folder cannot be written, or another run writes into it by now.
     """
     tally = Tally()
-    size = job.plan.shard_size
+    given, recorded = Checksum(), Checksum()
+    blocks = []
+    for part in read_work(files, job.plan.task_images):
+        given.add(instance.filepath for instance in part)
+        blocks.append(stages.pack(part))
     with plainly():
+        batches = _dataset(blocks, job).iter_batches(
+            batch_size=job.plan.shard_size, batch_format="pyarrow"
+        )
         # No task of Ray's writes: it would wait for a free CPU behind all that read.
-        for table in _dataset(files, job).iter_batches(batch_size=size, batch_format="pyarrow"):
+        for table in batches:
             lines = cast("pa.Table", table)["record"].to_pylist()
             records = [cast("Record", decode_line(line)) for line in lines]
             _check_owner(job)
             write_shard(job.folder, records, job.plan.shard_format)
+            recorded.add(record["filepath"] for record in records)
             for record in records:
                 tally.count(record)
+    if given != recorded:  # what a lost machine had is read again, perhaps in other pieces
+        raise SpeciesNetError(
+            f"{given.images} images were given to the cluster, and {recorded.images} records came back, "
+            "which do not match; give the same command again, and merge the shards."
+        )
     return tally
 
 
-def _dataset(files: Sequence[Path], job: Job) -> ray.data.Dataset:
-    """Records, a line of JSON each, of the instances of some files of the work list."""
+@dataclass
+class Checksum:
+    """Of images in any order: of two lists it is the same only if they have the same images."""
+
+    images: int = 0
+    total: int = 0
+
+    def add(self, filepaths: Iterable[str]) -> None:
+        """Counts images in."""
+        for filepath in filepaths:
+            self.images += 1
+            self.total += int.from_bytes(digest(filepath), "big")
+
+
+def _dataset(blocks: list[pa.Table], job: Job) -> ray.data.Dataset:
+    """From instances, packed as a task takes them, to records, a line of JSON each."""
     import ray.data
 
     context = ray.data.DataContext.get_current()
@@ -162,7 +190,7 @@ def _dataset(files: Sequence[Path], job: Job) -> ray.data.Dataset:
     network: dict[str, Any] = {"batch_size": plan.batch_size, **table}
     options = {"model": job.model, "batch_size": plan.batch_size, "watch": job.watch}
     return (
-        ray.data.from_arrow([stages.pack(part) for part in read_work(files, plan.task_images)])
+        ray.data.from_blocks(cast("Any", blocks))
         .map_batches(
             networks.read,
             batch_size=None,
@@ -220,6 +248,8 @@ def plainly() -> Iterator[None]:
         if isinstance(cause, SpeciesNetError):
             sentence = str(cause).partition("\n")[0]  # without what Ray has added to it
             raise type(cause)(sentence) from error
+        if isinstance(cause, Exception):
+            raise cause from error
         if isinstance(error, OutOfMemoryError | WorkerCrashedError):
             raise SpeciesNetError(
                 f"A process of the run was ended from outside ({type(error).__name__}), as happens when "

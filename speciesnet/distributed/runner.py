@@ -6,6 +6,7 @@ after the loss of the driver itself the same command goes on from the shards.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from speciesnet.records import Tally
 
 SCANS_AT_ONCE = 64  # shards of an earlier run that are looked through at the same time
 # Files of the work list, of 5,000 images, that make a round. Between two rounds the networks are loaded
-# again, so many detectors get more; the process of a round takes about 1 kB for each of its images.
+# again, so many detectors get more. The process of a round takes about 1 kB for each of its images.
 LEAST_FILES, MOST_FILES = 20, 200
 DETECTOR_FILES = 4
 
@@ -63,7 +64,7 @@ def run(
 
     Args:
         instances: In any number; they are read once.
-        folder: What all machines can write.
+        folder: For the shards, on this machine's disk or in a bucket.
         model: What all machines load.
         settings: Of the run; kept in the folder.
         resources: What each stage takes.
@@ -90,7 +91,7 @@ def run(
         # Loads the model once before anything depends on it.
         detectors = resources.detectors
         shape = ray.get(
-            ray.remote(networks.input_shape_of)
+            ray.remote(max_calls=1)(networks.input_shape_of)
             .options(num_cpus=detectors.cpus, num_gpus=detectors.gpus)
             .remote(model)
         )
@@ -99,7 +100,7 @@ def run(
         # A round that died Ray would give again from its start, which makes second records.
         a_round = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(do_round)
         a_round = a_round.options(scheduling_strategy=_here())
-        size = DETECTOR_FILES * (detectors.most or detectors.least)
+        size = DETECTOR_FILES * detectors.most if detectors.most else MOST_FILES
         size = max(LEAST_FILES, min(size, MOST_FILES))
         with Display(watch, counts.new, progress_bars):
             for start in range(0, len(files), size):
@@ -145,12 +146,15 @@ def _add(total: Tally, more: Tally) -> None:
 
 def _finished(folder: Folder, mend: bool) -> Iterator[Finished]:
     """Looks through the shards of earlier runs, on all machines where these can be reached."""
-    where: Any = "DEFAULT" if storage.is_cloud(folder.path) else _here()
-    look = ray.remote(finished_in).options(scheduling_strategy=where)
+    look = ray.remote(finished_in)
+    at_once = SCANS_AT_ONCE
+    if not storage.is_cloud(folder.path):  # perhaps a machine that Ray shall not run tasks on
+        look = look.options(num_cpus=0, scheduling_strategy=_here())
+        at_once = os.cpu_count() or 1
     waiting: list[Any] = []
     for name in shard_names(folder):
         waiting.append(look.remote(folder, name, mend))
-        if len(waiting) == SCANS_AT_ONCE:
+        if len(waiting) == at_once:
             done, waiting = ray.wait(waiting)
             yield from ray.get(done)
     for one in waiting:

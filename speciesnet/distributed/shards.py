@@ -1,7 +1,7 @@
 """Shards: files of a few hundred finished records each, which lie in one folder.
 
 A shard is JSON lines, or Parquet with a few columns to ask for and the whole record as JSON. Its name
-is made from the images in it, so that a task that runs again replaces its own shard.
+is made from the images in it: other images never replace it.
 """
 
 from __future__ import annotations

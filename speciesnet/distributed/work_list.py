@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import sqlite3
 import tempfile
@@ -13,7 +14,7 @@ from typing import cast
 
 from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
-from speciesnet.errors import OutputError
+from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 from speciesnet.predictions import decode_line, encode_record
 from speciesnet.records import Record
@@ -93,9 +94,20 @@ def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
 
 
 def read_work(files: Iterable[Path], size: int) -> Iterator[list[Instance]]:
-    """The instances of such files, so many at once; the last ones of a file may be fewer."""
+    """The instances of such files, so many at once; the last ones of a file may be fewer.
+
+    Raises:
+        InputError: A file is gone.
+    """
     for file in files:
-        with file.open("rb") as lines:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{file}, a part of the list of images, cannot be read ({error.strerror or error}); give "
+                "the same command again, with TMPDIR naming a folder that nobody tidies up meanwhile."
+            ) from error
+        with io.BytesIO(content) as lines:
             while chunk := list(itertools.islice(lines, size)):
                 yield [Instance(**cast("Record", decode_line(line))) for line in chunk]
 

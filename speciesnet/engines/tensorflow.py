@@ -51,7 +51,7 @@ class TensorFlowEngine:
         except ImportError as error:
             raise ModelError(
                 f"The classifier needs TensorFlow and tf_keras ({error}): "
-                "pip install --upgrade speciesnet."
+                "pip install tensorflow tf_keras."
             ) from error
         if options.threads:
             with suppress(RuntimeError):  # where it is in use already

@@ -6,6 +6,7 @@ https://github.com/agentmorris/MegaDetector/tree/main/megadetector/api/batch_pro
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
@@ -35,7 +36,7 @@ class MegaDetectorConverter:
     """
 
     def __init__(self, base_folder: str | None = None) -> None:
-        self._base = None if base_folder is None else _with_slashes(base_folder).rstrip("/") + "/"
+        self._base = None if base_folder is None else _plain(base_folder)
         self._classes: dict[str, str] = {}
         self._has_unknown = False
         self.outside = 0
@@ -76,10 +77,15 @@ class MegaDetectorConverter:
         path = _with_slashes(filepath)
         if self._base is None:
             return path
-        if not path.startswith(self._base):
+        plain, base = _plain(filepath), self._base
+        if os.path.isabs(plain) != os.path.isabs(base) and "://" not in path:  # noqa: PTH117
+            plain, base = (_plain(os.path.abspath(p)) for p in (plain, base))  # noqa: PTH100
+        start = "" if base == "." else base.rstrip("/") + "/"
+        is_inside = plain.startswith(start) if start else not plain.startswith("../")
+        if not is_inside:
             self.outside += 1
             return path
-        return path[len(self._base) :]
+        return plain[len(start) :]
 
     @property
     def categories(self) -> dict[str, Any]:
@@ -101,6 +107,11 @@ class MegaDetectorConverter:
 
 def _with_slashes(path: str) -> str:
     return path.replace("\\", "/")
+
+
+def _plain(path: str) -> str:
+    """A path in the spelling that can be compared: ``./survey/`` is ``survey``."""
+    return posixpath.normpath(_with_slashes(path))
 
 
 def write_megadetector(

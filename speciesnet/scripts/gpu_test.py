@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 
 import speciesnet
 from speciesnet.engines import EngineOptions
+from speciesnet.scripts import console
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 
@@ -99,10 +100,15 @@ def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
         yield "That TensorFlow sees no GPU does not matter: it is used only for unusual classifiers."
 
 
-def cli() -> None:
-    """The console command."""
+def main() -> None:
+    """Prints the report as it comes: importing both libraries takes a while."""
     for line in report():
         sys.stdout.write(f"{line}\n")
+
+
+def cli() -> None:
+    """The console command."""
+    sys.exit(console.run(main, sys.argv, lambda topic: f"{__doc__}"))
 
 
 if __name__ == "__main__":

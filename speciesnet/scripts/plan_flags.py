@@ -6,6 +6,7 @@ import sys
 
 from absl import flags
 
+from speciesnet.errors import InputError
 from speciesnet.scripts import console
 
 DRY_RUN = flags.DEFINE_bool(
@@ -30,6 +31,13 @@ PRICE_PER_HOUR = flags.DEFINE_float(
 )
 console.must_be_finite("images_per_second", "price_per_hour")
 FLAGS = ("dry_run", "images_per_second", "machines", "price_per_hour")
+
+
+def check() -> None:
+    """Refuses what would say nothing; raises ``InputError``."""
+    for name in FLAGS[1:]:
+        if flags.FLAGS[name].present and not DRY_RUN.value:
+            raise InputError(f"--{name} is only for --dry_run; add that, or leave --{name} out.")
 
 
 def print_estimate(images: int, finished: int, measured: float | None) -> None:

@@ -31,10 +31,12 @@ _INSTANCES = flags.DEFINE_string(
     "table (.parquet), a path a line (.txt). All machines must find the images under these paths.",
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for the shards, in a bucket or on a disk that all machines share."
+    "output", None, "Folder for the shards, on a disk of this machine or in a bucket."
 )
 _FORMAT = flags.DEFINE_enum("format", "jsonl", ["jsonl", "parquet"], "Of the shards.")
-_SHARD_SIZE = flags.DEFINE_integer("shard_size", 500, "Records of a shard.", lower_bound=1)
+_SHARD_SIZE = flags.DEFINE_integer(
+    "shard_size", 500, "Records of a shard, but for the last of a round.", lower_bound=1
+)
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -147,6 +149,7 @@ def main() -> None:
     for flag, given in (("instances", _INSTANCES.value), ("output", _OUTPUT.value)):
         if not given:
             raise InputError(f"--{flag} is missing; see --help.")
+    plan_flags.check()
     try:
         import ray  # noqa: F401
     except ImportError as error:

@@ -106,6 +106,14 @@ def test_a_list_is_read_only_as_far_as_it_is_asked_for(tmp_path: Path) -> None:
         next(instances)
 
 
+def test_mistake_far_down_has_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance_lists, "CHUNK", 2)
+    lines = [json.dumps({"filepath": f"/{i}", "country": "KEN"}) for i in range(5)]
+    lines[3] = json.dumps({"filepath": "/3", "country": "KEN", "admin1_region": "X3"})
+    with pytest.raises(InputError, match=r"Instance 4 .*admin1_region"):
+        read(tmp_path / "list.jsonl", "\n".join(lines), country="USA")
+
+
 DEEP = "[" * 50_000 + "]" * 50_000
 MISTAKES = {
     "empty.json": ("", 'no list "instances"'),

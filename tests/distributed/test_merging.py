@@ -120,6 +120,23 @@ def test_parts_of_different_runs(tmp_path: Path) -> None:
     assert merge([folder, str(file)], tmp_path / "out.json").images == 2
 
 
+def test_parts_that_were_made_of_parts_of_an_earlier_step(tmp_path: Path) -> None:
+    def part(name: str, **inputs: str) -> str:
+        save_predictions({"predictions": [record(name)]}, str(tmp_path / name))
+        return with_settings(str(tmp_path / name), replace(SETTINGS, inputs=inputs))
+
+    labels = {"target_species_txt": "0"}
+    first = part("1.json", detections_json="a", **labels)
+    second = part("2.json", detections_json="b", **labels)
+    merge([first, second], tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json.run.json").read_text())
+    assert found == asdict(replace(SETTINGS, inputs=labels))
+    merge([first, first], tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json.run.json").read_text())["inputs"]["detections_json"]
+    with pytest.raises(InputError, match=r"different runs .*--target_species_txt"):
+        merge([first, part("3.json", detections_json="a")], tmp_path / "out.json")
+
+
 @pytest.mark.parametrize("shard_format", ["jsonl", "parquet"])
 def test_damaged_shard_is_told_and_nothing_is_written(tmp_path: Path, shard_format: str) -> None:
     part = shards(tmp_path / "1", [record("a"), record("b")], shard_format=shard_format)

@@ -301,7 +301,7 @@ def test_network_that_workers_cannot_load(cluster: Cluster) -> None:
     check_mistake(outcome, str(package / "classifier.keras"))
 
 
-def test_folder_that_workers_cannot_write(cluster: Cluster) -> None:
+def test_bucket_that_takes_no_shards(cluster: Cluster) -> None:
     def plan(method: str, path: str) -> Fault:
         return FORBIDDEN["s3"] if method == "PUT" and "part-" in path else None
 

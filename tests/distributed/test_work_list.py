@@ -11,7 +11,7 @@ import pytest
 from speciesnet.distributed import work_list
 from speciesnet.distributed.shards import digest
 from speciesnet.distributed.work_list import Counts, Seen, read_work, unfinished, write_work
-from speciesnet.errors import OutputError
+from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 
 INSTANCES = [Instance(f"/{i}.jpg", "USA", "CA", 37.5, -122.0) for i in range(7)]
@@ -39,6 +39,13 @@ def test_list_goes_into_files_and_comes_back(
     assert [len(part) for part in found] == [2, 1, 2, 1, 2, 1]
     assert [instance for part in found for instance in part] == [*INSTANCES, *odd]
     assert write_work([], tmp_path) == []
+
+
+def test_list_that_was_tidied_up(tmp_path: Path) -> None:
+    files = write_work(INSTANCES, tmp_path)
+    files[0].unlink()
+    with pytest.raises(InputError, match=r"0\.jsonl.*TMPDIR"):
+        next(read_work(files, 3))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

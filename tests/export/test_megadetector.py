@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,14 @@ def test_runs_of_one_component_are_converted_too(tmp_path: Path) -> None:
         ("/survey2/a.jpg", "/survey", "/survey2/a.jpg"),
         ("/survey/a.jpg", None, "/survey/a.jpg"),
         ("https://host/a.jpg", "/survey", "https://host/a.jpg"),
+        ("https://host/survey/a.jpg", "https://host/survey/", "a.jpg"),
+        ("survey/cam/a.jpg", ".\\survey\\", "cam/a.jpg"),
+        (".\\survey\\cam\\a.jpg", "survey", "cam/a.jpg"),
+        ("./a.jpg", ".", "a.jpg"),
+        ("../a.jpg", ".", "../a.jpg"),
+        ("../survey/a.jpg", "../survey", "a.jpg"),
+        ("survey/a.jpg", os.path.abspath("survey"), "a.jpg"),  # noqa: PTH100
+        (os.path.abspath("survey/a.jpg"), "survey", "a.jpg"),  # noqa: PTH100
     ],
 )
 def test_paths_are_relative_to_the_folder(

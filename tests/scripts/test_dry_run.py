@@ -83,6 +83,14 @@ def test_only_of_whole_runs(command: Command) -> None:
     check_mistake(command(*DEMO, "--detector_only"), "--dry_run", "--detector_only")
 
 
+@pytest.mark.parametrize("flag", ["machines", "price_per_hour", "images_per_second"])
+def test_prices_of_a_run_that_is_no_dry_one(command: Command, tmp_path: Path, flag: str) -> None:
+    out = tmp_path / "out.json"
+    outcome = command(*DEMO, "--nodry_run", "--predictions_json", out, f"--{flag}", "2")
+    check_mistake(outcome, f"--{flag}", "--dry_run")
+    assert not out.exists()
+
+
 def test_file_that_is_no_predictions_file(command: Command, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     out.write_text("[]")

@@ -4,6 +4,16 @@ import subprocess
 import sys
 
 import torch
+from commands import run_module
+
+
+def test_help_and_flags_that_there_are_not() -> None:
+    outcome = run_module("gpu_test", "--help")
+    assert outcome.code == 0
+    assert outcome.out.startswith("Tells what PyTorch")
+    outcome = run_module("gpu_test", "--gpus", "2")
+    assert outcome.code == 1
+    assert "gpus" in outcome.sentence
 
 
 def test_report_names_what_is_there_and_what_to_do() -> None:

@@ -307,6 +307,7 @@ def _components() -> Components:
 
 
 def _check_flags(components: Components) -> None:
+    plan_flags.check()
     if not _PREDICTIONS_JSON.value and not plan_flags.DRY_RUN.value:
         raise InputError("No output is given; add --predictions_json OUT.json.")
     if plan_flags.DRY_RUN.value and components != "all":

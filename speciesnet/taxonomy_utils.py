@@ -1,0 +1,6 @@
+"""Names that other programs import from here; they live in ``taxonomy``."""
+
+from speciesnet.taxonomy import get_ancestor_at_level
+from speciesnet.taxonomy import taxonomy_key as get_full_class_string
+
+__all__ = ["get_ancestor_at_level", "get_full_class_string"]
