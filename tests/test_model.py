@@ -241,9 +241,22 @@ def test_malformed_past_records_are_named(model: SpeciesNet) -> None:
         )
 
 
+PUBLISHED = (
+    "BBox Classification DEFAULT_MODEL Detection ModelInfo PreprocessedImage SUPPORTED_MODELS SpeciesNet "
+    "SpeciesNetClassifier SpeciesNetDetector SpeciesNetEnsemble draw_bboxes file_exists "
+    "find_admin1_region load_rgb_image only_one_true"
+)
+
+
 def test_public_names_are_there() -> None:
+    assert set(PUBLISHED.split()) <= set(speciesnet.__all__)
     for name in speciesnet.__all__:
         assert getattr(speciesnet, name) is not None
+    keras = "kaggle:google/speciesnet/keras"
+    assert f"{keras}/v4.0.0a" == speciesnet.DEFAULT_MODEL
+    assert [f"{keras}/v4.0.0a", f"{keras}/v4.0.0b"] == speciesnet.SUPPORTED_MODELS
+    assert speciesnet.only_one_true(0, "a", None)
+    assert not speciesnet.only_one_true(1, "a") and not speciesnet.only_one_true()
     from speciesnet.display import draw_bboxes
     from speciesnet.ensemble_prediction_combiner import combine_predictions_for_single_item
     from speciesnet.geofence_utils import (
