@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,6 +15,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from speciesnet.clouds import CredentialsError
 from speciesnet.errors import ImageError
+from speciesnet.machine import cores
 from speciesnet.metadata import PhotoMetadata, metadata_of
 from speciesnet.storage import is_cloud, is_object, open_image, scheme_of
 
@@ -27,7 +27,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
 NO_MEMORY = "there is not enough memory for it"
 
-_decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
+_decoding = threading.BoundedSemaphore(cores())
 
 
 @dataclass(frozen=True)

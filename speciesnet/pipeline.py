@@ -33,6 +33,7 @@ from speciesnet.constants import RunMode
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_array
+from speciesnet.machine import cores
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.profile import Profile
 from speciesnet.records import Record
@@ -196,7 +197,7 @@ def read_photos(
         # Other iterables may be endless, or come slowly.
         known = filepaths if isinstance(filepaths, Sequence) else ()
         is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
-        readers = REMOTE_READERS if is_remote else min(_cores(), MAX_READERS)
+        readers = REMOTE_READERS if is_remote else min(cores(), MAX_READERS)
     if run_mode == "multi_process":
         # Not a fork: the frameworks' threads do not survive one.
         executor: Executor = ProcessPoolExecutor(
@@ -240,13 +241,6 @@ def read_photos(
     finally:
         running = [future for future in reading if not future.cancel()]
         executor.shutdown(wait=not wait(running, timeout=END_SECONDS).not_done)
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:

@@ -703,6 +703,7 @@ class PredictionsFile:
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
                 self._put_in_order()
         finally:
+            self._closing.set()  # or the flusher could write into what a later run has begun
             self._held.release()
 
     def _put_in_order(self) -> None:

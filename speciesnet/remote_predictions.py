@@ -216,10 +216,12 @@ class RemotePredictionsFile(PredictionsFile):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stopping.set()
-        self._uploader.join()
         try:
-            super().__exit__(kind, error, trace)
+            try:
+                self._stopping.set()
+                self._uploader.join()
+            finally:  # also for who is in a hurry
+                super().__exit__(kind, error, trace)
             if self._changed:
                 if kind is None:
                     raise self._changed

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 DEFAULT_GAP = 60.0  # seconds
 
+# Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, 100RECNX.
+_MADE_BY_CAMERA = re.compile(r"DCIM|[1-9]\d\d\w{5}", re.ASCII | re.IGNORECASE)
 _CLOCK = len("2024-05-01T06:30:00")
+
+
+def camera_folder(filepath: str) -> tuple[str, ...]:
+    """The parts of the folder that stands for a photograph's camera: without DCIM, 100RECNX."""
+    parts = filepath.replace("\\", "/").split("/")[:-1]
+    while parts and _MADE_BY_CAMERA.fullmatch(parts[-1]):
+        parts.pop()
+    return tuple(parts)
 
 
 def clock_time(taken: str) -> datetime:
@@ -31,12 +42,12 @@ def sequence_numbers(
     order given.
 
     Args:
-        photographs: The folder of each, which stands for its camera; and when it was taken, ISO 8601,
-            or None. In any order.
+        photographs: The camera of each, see ``camera_folder``; and when it was taken, ISO 8601, or
+            None. In any order.
         gap: Seconds, at least 0.
 
     Returns:
-        The number of each one's sequence within its folder, in the order given.
+        The number of each one's sequence of its camera, in the order given.
 
     Raises:
         ValueError: A date is none.

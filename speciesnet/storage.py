@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
-from urllib.parse import urlsplit
 
 from absl import logging
 
@@ -44,7 +43,8 @@ MAX_IMAGE_BYTES = 256 * 2**20  # of an image that is not on this machine
 def scheme_of(path: str | os.PathLike[str]) -> str | None:
     """``s3`` for ``s3://...`` and so on for clouds and the web; None for a local path."""
     path = os.fspath(path)
-    scheme = urlsplit(path).scheme.lower() if "://" in path else ""
+    scheme, is_address, _ = path.partition("://")
+    scheme = scheme.lower() if is_address else ""
     return scheme if scheme in CLOUD_SCHEMES or scheme in WEB_SCHEMES else None
 
 

@@ -22,7 +22,7 @@ from speciesnet.geofence import Answer
 from speciesnet.model_info import ModelInfo
 from speciesnet.predictions import is_geofenced, model_of_run, read_records
 from speciesnet.records import Record, answer_of, is_failed, make_record, named, read_from
-from speciesnet.sequences import DEFAULT_GAP, sequence_numbers
+from speciesnet.sequences import DEFAULT_GAP, camera_folder, sequence_numbers
 from speciesnet.taxonomy import build_taxonomy_map
 
 COUNTS = 0.2  # the decision table's own bound: it takes no box below it into account
@@ -162,10 +162,12 @@ class Survey:
 
     def find_sequences(self, gap: float) -> None:
         """Groups the pictures of each camera by time; ``gap`` is in seconds."""
-        numbers = sequence_numbers(((p.camera, p.taken) for p in self.pictures), gap)
+        folders = {picture.camera for picture in self.pictures}
+        cameras = {folder: "/".join(camera_folder(f"{folder}/")) for folder in folders}
+        numbers = sequence_numbers(((cameras[p.camera], p.taken) for p in self.pictures), gap)
         found: dict[tuple[str, int], PictureSequence] = {}
         for position, (picture, number) in enumerate(zip(self.pictures, numbers, strict=True)):
-            key = picture.camera, number
+            key = cameras[picture.camera], number
             found.setdefault(key, PictureSequence(*key, [])).pictures.append(position)
         self.sequences = [found[key] for key in sorted(found)]
         for index, sequence in enumerate(self.sequences):

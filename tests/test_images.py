@@ -324,6 +324,7 @@ def test_a_file_can_be_deleted_once_read(tmp_path: Path) -> None:
         ("file:///a/b.jpg", None),
         (r"C:\images\b.jpg", None),
         ("http:/a/b.jpg", None),
+        ("http://[/b.jpg", "http"),
         ("folder/s3/b.jpg", None),
         ("/folder/http://b.jpg", None),
         ("", None),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import ray.data
 
+CALLS_AT_ONCE = 2  # of a network's process: one computes, the other unpacks, crops and packs
 READING_BYTES = 2**29  # that Ray reserves for a task: pictures ahead, a block, Python
 
 
@@ -182,7 +183,12 @@ def _dataset(blocks: list[pa.Table], job: Job) -> ray.data.Dataset:
     context.issue_detectors_config.detectors = []  # they know the usual sizes of other work
 
     def pool(stage: Pool) -> dict[str, Any]:
-        strategy = ray.data.ActorPoolStrategy(min_size=stage.least, max_size=stage.most)
+        strategy = ray.data.ActorPoolStrategy(
+            min_size=stage.least,
+            max_size=stage.most,
+            max_concurrent_calls_per_actor=CALLS_AT_ONCE,
+            enable_true_multi_threading=True,
+        )
         return {"compute": strategy, "num_cpus": stage.cpus, "num_gpus": stage.gpus}
 
     plan, networks = job.plan, job.networks

@@ -6,7 +6,6 @@ after the loss of the driver itself the same command goes on from the shards.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from speciesnet.distributed.stages import ModelOptions
 from speciesnet.distributed.watch import Display, Watch
 from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
 from speciesnet.instances import Instance
+from speciesnet.machine import cores
 from speciesnet.predictions import RunSettings
 from speciesnet.records import Tally
 
@@ -150,7 +150,7 @@ def _finished(folder: Folder, mend: bool) -> Iterator[Finished]:
     at_once = SCANS_AT_ONCE
     if not storage.is_cloud(folder.path):  # perhaps a machine that Ray shall not run tasks on
         look = look.options(num_cpus=0, scheduling_strategy=_here())
-        at_once = os.cpu_count() or 1
+        at_once = cores()
     waiting: list[Any] = []
     for name in shard_names(folder):
         waiting.append(look.remote(folder, name, mend))

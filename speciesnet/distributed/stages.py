@@ -7,6 +7,7 @@ goes no further than the detector's stage, which cuts out what the classifier lo
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -120,6 +121,7 @@ class Detect:
 
     def __init__(self, model: ModelOptions, batch_size: int, watch: Watch) -> None:
         self._loaded = _loaded(model, "detector")
+        self._turn = threading.Lock()  # calls come from several threads
         self._batch_size = batch_size
         self._watch = watch
 
@@ -128,7 +130,7 @@ class Detect:
         model = self._loaded.result()
         items: list[Item] = list(unpack(table))
         photos = (photo for _, photo in items)
-        found = pipeline.detect(photos, model.detector, self._batch_size)
+        found = pipeline.detect(photos, model.detector, self._batch_size, turn=self._turn)
         fit = partial(classifier.fit, always_crop=model.model_info.always_crops)
         done = [
             (instance, photo)
@@ -145,6 +147,7 @@ class Classify:
         self, model: ModelOptions, settings: RunSettings, batch_size: int, watch: Watch
     ) -> None:
         self._loaded = _loaded(model, "classifier", "ensemble")
+        self._turn = threading.Lock()  # as above
         self._settings = settings
         self._batch_size = batch_size
         self._watch = watch
@@ -153,7 +156,9 @@ class Classify:
         """Items to records, a line of JSON each."""
         model = self._loaded.result()
         items: list[Item] = list(unpack(table))
-        photos = pipeline.classify((p for _, p in items), model.classifier, self._batch_size)
+        photos = pipeline.classify(
+            (photo for _, photo in items), model.classifier, self._batch_size, turn=self._turn
+        )
         records = [
             model.record_of(photo, self._settings, instance)
             for (instance, _), photo in zip(items, photos, strict=True)

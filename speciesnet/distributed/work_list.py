@@ -58,18 +58,15 @@ class Counts:
     """What came of a list of instances.
 
     Attributes:
-        given: Instances in it.
         new: Those without a finished record, each once.
     """
 
-    given: int = 0
     new: int = 0
 
 
 def unfinished(instances: Iterable[Instance], seen: Seen, counts: Counts) -> Iterator[Instance]:
     """Instances that are new, each once, while they are counted."""
     for instance in instances:
-        counts.given += 1
         if seen.is_new(instance.filepath):
             counts.new += 1
             yield instance

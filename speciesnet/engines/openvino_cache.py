@@ -91,7 +91,13 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
                 str(error).strip().splitlines()[0],
             )
             return load(ConvertedNetwork(network, facts))
-    return _load(folder, load)
+    try:
+        return _load(folder, load)
+    except FileNotFoundError as error:  # it is not the file: that was just written
+        raise ModelError(
+            f"OpenVINO cannot load what it made of {source} ({error.__cause__ or error}); free some "
+            "memory, or give --engine torch."
+        ) from error
 
 
 def _load(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:

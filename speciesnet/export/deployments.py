@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,9 +41,6 @@ _WORDS = {
 }  # fmt: skip
 _MISSING = ("", "NA", "NaN", "nan")  # cells that the schema takes for empty ones
 
-# Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, 100RECNX.
-_MADE_BY_CAMERA = re.compile(r"DCIM|[1-9]\d\d\w{5}", re.ASCII | re.IGNORECASE)
-
 Parts = tuple[str, ...]
 
 
@@ -62,14 +58,6 @@ class Deployment:
     def deployment_id(self) -> str:
         """Its name."""
         return self.given["deploymentID"]
-
-
-def camera_folder(filepath: str) -> Parts:
-    """The parts of the folder that a photograph's camera stands for: without DCIM, 100RECNX."""
-    parts = filepath.replace("\\", "/").split("/")[:-1]
-    while parts and _MADE_BY_CAMERA.fullmatch(parts[-1]):
-        parts.pop()
-    return tuple(parts)
 
 
 def common_folder(folders: Iterable[Parts]) -> Parts:
@@ -117,7 +105,7 @@ def from_table(
     Args:
         path: Path or URL of a CSV file with the columns of ``COLUMNS`` and ``FOLDER``, of which only
             ``deploymentID`` must be there; commas or semicolons.
-        folders: As ``camera_folder`` gives them.
+        folders: As ``sequences.camera_folder`` gives them.
 
     Raises:
         InputError: The table cannot be read or has a wrong cell, or a folder has no row.

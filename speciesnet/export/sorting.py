@@ -15,7 +15,7 @@ from absl import logging
 
 from speciesnet.errors import OutputError
 from speciesnet.export.photographs import Photographs, none_found, with_metadata
-from speciesnet.export.safe_paths import Parts, common_folder, path_below, path_parts, safe_name
+from speciesnet.export.safe_paths import Parts, common_folder, path_below, safe_name
 from speciesnet.export.undo import (
     PART_FILE,
     Entry,
@@ -29,7 +29,7 @@ from speciesnet.export.undo import (
     remove_source,
 )
 from speciesnet.records import Record, answer_of, is_failed, named
-from speciesnet.sequences import DEFAULT_GAP, clock_time, sequence_numbers
+from speciesnet.sequences import DEFAULT_GAP, camera_folder, clock_time, sequence_numbers
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 Answer = Literal["species", "category"]
@@ -97,7 +97,7 @@ def places_by_sequence(
     for record, metadata in with_metadata(records, photographs):
         files.append(record["filepath"])
         taken.append(metadata.datetime)
-    cameras = ["/".join(path_parts(file)[:-1]) for file in files]
+    cameras = ["/".join(camera_folder(file)) for file in files]
     numbers = sequence_numbers(zip(cameras, taken, strict=True), gap)
     starts: dict[tuple[str, int], str] = {}
     for camera, number, date in zip(cameras, numbers, taken, strict=True):

@@ -16,7 +16,6 @@ from speciesnet.errors import InputError
 from speciesnet.export.deployments import (
     Deployment,
     Parts,
-    camera_folder,
     common_folder,
     from_table,
     is_on_web,
@@ -26,7 +25,7 @@ from speciesnet.export.photographs import Photographs, with_metadata
 from speciesnet.images import scheme_of
 from speciesnet.metadata import PhotoMetadata, parse_datetime
 from speciesnet.records import Record
-from speciesnet.sequences import sequence_numbers
+from speciesnet.sequences import camera_folder, sequence_numbers
 
 Position = tuple[float, float]
 
@@ -120,7 +119,7 @@ class Whereabouts:
         self._base = common_folder(folders)
         absolute = next((f for f in folders if f and (not f[0] or f[0].endswith(":"))), None)
         if absolute is not None and not any(self._base) and len(folders) > 1:
-            other = next(f for f in folders if f[:2] != absolute[:2])
+            other = next((f for f in folders if f[:2] != absolute[:2]), folders[-1])
             logging.warning(
                 "The photographs in %s and %s have no folder in common: paths in the package begin with "
                 "the root of their drives.",

@@ -149,8 +149,11 @@ class Thumbnails:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Two records may have one photograph, and be at it at once.
         part = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.part")
-        small.save(part, "JPEG", quality=QUALITY)
-        part.replace(target)
+        try:
+            small.save(part, "JPEG", quality=QUALITY)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
         return name, small.width / small.height
 
     def _note(self, picture: Picture, source: Path | str) -> None:

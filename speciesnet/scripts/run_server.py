@@ -6,7 +6,6 @@ python -m speciesnet.scripts.run_server --model demo
 from __future__ import annotations
 
 import functools
-import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from absl import flags
 
 from speciesnet.errors import InputError, ModelError
+from speciesnet.machine import cores
 from speciesnet.model_info import DEFAULT_MODEL
 from speciesnet.scripts import console
 
@@ -73,6 +73,8 @@ _BACKLOG = flags.DEFINE_integer(
 _MAX_IMAGE_MB = flags.DEFINE_float("max_image_mb", 20.0, "Size of an image.", lower_bound=0.001)
 _MAX_BODY_MB = flags.DEFINE_float("max_body_mb", 64.0, "Size of a request.", lower_bound=0.001)
 _MAX_INSTANCES = flags.DEFINE_integer("max_instances", 100, "Images in a request.", lower_bound=1)
+
+console.must_be_finite("timeout", "max_image_mb", "max_body_mb")
 
 _ALLOW_PATH = flags.DEFINE_string(
     "allow_path",
@@ -138,7 +140,7 @@ def main() -> None:
         from speciesnet.server.app import PATHS, make_app
     except ImportError as error:
         raise InputError(
-            f"A server needs what is missing: pip install '.[server]' ({error})."
+            f"A server needs what is missing: pip install 'speciesnet[server]' ({error})."
         ) from error
     from speciesnet.server.access import ApiKeys, is_loopback
     from speciesnet.server.gate import Gate
@@ -235,8 +237,7 @@ def _pool(meters: Any) -> Pool:
     count = _WORKERS.value * len(devices)
     threads = _THREADS.value
     if threads is None and count > 1:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threads = max((cores or 1) // count, 1)
+        threads = max(cores() // count, 1)
     workers = [
         functools.partial(
             Worker,

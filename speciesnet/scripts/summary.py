@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from speciesnet.taxonomy import species_name
+
 if TYPE_CHECKING:
     from speciesnet.records import Tally
 
@@ -23,7 +25,7 @@ def print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None
     done = tally.images - earlier
     lines = [f"{tally.images} images, {tally.failed} of them failed."]
     for label, count in tally.answers.most_common(TOP_ANSWERS):
-        lines.append(f"{count:>8}  {_name(label)}")
+        lines.append(f"{count:>8}  {species_name(label)}")
     if len(tally.answers) > TOP_ANSWERS:
         rest = tally.answers.total() - sum(n for _, n in tally.answers.most_common(TOP_ANSWERS))
         lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
@@ -32,10 +34,3 @@ def print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _name(label: str) -> str:
-    """``common name (genus species)`` of a label, or what a detector calls it."""
-    parts = label.split(";")
-    scientific = " ".join(parts[4:6]).strip() if len(parts) > 5 else ""
-    return f"{parts[-1]} ({scientific})" if scientific and parts[5] != parts[-1] else parts[-1]

@@ -84,6 +84,13 @@ class _Job:
     answer: asyncio.Future[Record]
 
 
+def _started(start: Callable[[], Worker]) -> Worker:
+    try:
+        return start()
+    except OSError as error:
+        raise WorkerError(f"No process can be started for it ({error}).") from error
+
+
 class Pool:
     """Workers, one queue for all of them, and someone who replaces those that are lost.
 
@@ -169,8 +176,9 @@ class Pool:
             await self._loaded.wait()
         pause = 0.0
         while True:
-            worker, patience = start(), ENDING_SECONDS
+            worker, patience = None, ENDING_SECONDS
             try:
+                worker = _started(start)
                 await self._load(worker)
                 pause = 0.0
                 await self._serve(worker)
@@ -182,7 +190,8 @@ class Pool:
                 logging.warning("A worker is replaced: %s", error)
                 self._meters.lost.inc()
             finally:
-                await asyncio.shield(self._in_thread(worker.end, patience))
+                if worker is not None:
+                    await asyncio.shield(self._in_thread(worker.end, patience))
             await asyncio.sleep(pause)
             pause = min(2 * pause + 1, MAX_PAUSE)
 

@@ -317,6 +317,12 @@ def test_folders_that_share_nothing_are_told(
     assert not caplog.text
 
 
+def test_two_network_drives_share_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drives = [record("x") | {"filepath": f"//nas{i}/share/cam1/a.jpg"} for i in (1, 2)]
+    package(tmp_path, *drives)
+    assert "//nas1/share/cam1 and //nas2/share/cam1 have no folder in common" in caplog.text
+
+
 def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:
     demo = Path(__file__).parents[2] / "speciesnet" / "demo" / "images"
     records = [

@@ -53,6 +53,28 @@ def test_row_for_each_sequence(tmp_path: Path) -> None:
     assert set(found["common_name"]) == {"white-tailed deer"}
 
 
+def test_folders_that_a_camera_makes_share_a_sequence(tmp_path: Path) -> None:
+    records = [
+        {
+            "filepath": photograph(
+                tmp_path / f"a/DCIM/{folder}/1.jpg", details={ExifTags.Base.DateTimeOriginal: taken}
+            ),
+            "prediction": DEER,
+            "prediction_score": 0.9,
+            "prediction_source": "classifier",
+        }
+        for folder, taken in (
+            ("100RECNX", "2024:05:01 06:30:00"),
+            ("101RECNX", "2024:05:01 06:30:40"),
+        )
+    ]
+    path = tmp_path / "predictions.json"
+    save_predictions({"predictions": records}, str(path))
+    survey = load_survey(path, photographs=Photographs(), corrections={})
+    [row] = sequence_rows(survey)
+    assert (Path(row["folder"]).name, row["images"]) == ("a", 2)
+
+
 def test_people_decide_on_their_sequence(tmp_path: Path) -> None:
     first = (tmp_path / "a" / "1.jpg").as_posix()
     survey = survey_of(tmp_path, {first: Correction(first, FOX, DEER, "2024-06-01T00:00:00+00:00")})

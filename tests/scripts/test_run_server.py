@@ -32,6 +32,12 @@ def test_other_computers_need_a_key(host: str) -> None:
     )
 
 
+@pytest.mark.parametrize("flag", ["max_image_mb", "max_body_mb", "timeout"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_limits_are_numbers(flag: str, value: str) -> None:
+    assert flag in refused(f"--{flag}", value).sentence
+
+
 def test_mistakes_end_in_one_sentence(tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text("short\n")

@@ -75,6 +75,22 @@ def test_all_workers_work() -> None:
     asyncio.run(run())
 
 
+def test_process_that_cannot_be_started_is_told() -> None:
+    async def run() -> None:
+        def start() -> Worker:
+            raise OSError(11, "Resource temporarily unavailable")
+
+        pool = Pool([start], batch_size=4, timeout=60, meters=Meters())
+        pool.start()
+        try:
+            await until(lambda: pool.failure is not None)
+            assert "Resource temporarily unavailable" in (pool.failure or "")
+        finally:
+            await pool.close()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("fault", ["die", "hang"])
 def test_lost_worker_is_replaced_and_only_its_batch_is_refused(fault: str) -> None:
     async def run() -> None:
