@@ -22,10 +22,11 @@ from speciesnet.export.deployments import (
     one_for_each_folder,
 )
 from speciesnet.export.photographs import Photographs, with_metadata
-from speciesnet.images import scheme_of
+from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata, parse_datetime
 from speciesnet.records import Record
 from speciesnet.sequences import camera_folder, sequence_numbers
+from speciesnet.storage import scheme_of
 
 Position = tuple[float, float]
 
@@ -65,6 +66,7 @@ class Whereabouts:
         self._numbers: dict[Parts, int] = {}
         self._folders: list[_Folder] = []
         self._base: Parts = ()
+        self._digests = array("Q")  # of the path of each record
         # Of each record: the number of its folder, or -1 where it is left out; when it was taken, in
         # seconds since 1970; the offset of its clock in minutes; its event, after ``find_events``.
         self._folder = array("i")
@@ -144,6 +146,7 @@ class Whereabouts:
             if metadata.model:
                 folder.models["-".join(filter(None, (metadata.make, metadata.model)))] += 1
             self.kept += 1
+        self._digests.frombytes(_digest(path))
         self._folder.append(number)
         self._seconds.append(int(moment.timestamp()) if moment else 0)
         offset = moment.utcoffset() if moment else None
@@ -256,7 +259,15 @@ class Whereabouts:
         Args:
             position: Of its record in the file.
             filepath: Of its record.
+
+        Raises:
+            InputError: It was another record when the file was read first.
         """
+        if self._digests[position : position + 1].tobytes() != _digest(filepath):
+            raise InputError(
+                f"The predictions were changed while they were read (the record of {filepath}); give the "
+                "command again when the run has ended."
+            )
         number = self._folder[position]
         if number < 0:
             return None
@@ -306,3 +317,7 @@ def parse_timezone(name: str | None) -> tzinfo | None:
         raise InputError(
             f"--timezone {name} is none; give a name such as Africa/Nairobi, or an offset such as +03:00."
         ) from error
+
+
+def _digest(filepath: str) -> bytes:
+    return path_digest(filepath, 8)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from speciesnet.constants import Classification
 from speciesnet.corrections import Correction
 from speciesnet.errors import InputError
 from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
+from speciesnet.export.photographs import Photographs
+from speciesnet.export.whereabouts import Whereabouts
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
@@ -315,6 +318,17 @@ def test_folders_that_share_nothing_are_told(
     caplog.clear()
     package(tmp_path, record("cam1/a.jpg"), record("cam2/a.jpg"))
     assert not caplog.text
+
+
+def test_predictions_that_change_meanwhile_are_refused() -> None:
+    records = [record("cam1/a.jpg"), record("cam1/b.jpg")]
+    found = Whereabouts.read(records, Photographs(), timezone.utc)
+    found.deploy(None)
+    found.find_events(60.0)
+    assert found.photo(0, records[0]["filepath"]) is not None
+    for position, path in ((0, records[1]["filepath"]), (2, "/survey/cam1/c.jpg")):
+        with pytest.raises(InputError, match="changed while they were read"):
+            found.photo(position, path)
 
 
 def test_two_network_drives_share_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
