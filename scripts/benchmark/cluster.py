@@ -28,7 +28,7 @@ import json, pathlib, resource, sys, time
 from benchmark import constant_stages
 from speciesnet import SpeciesNet
 from speciesnet.distributed import instance_lists, rounds, runner
-from speciesnet.distributed.stages import ModelOptions
+from speciesnet.model_options import ModelOptions
 from speciesnet.distributed.connection import connected
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.resources import resources_for

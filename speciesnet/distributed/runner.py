@@ -21,11 +21,11 @@ from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.resources import Resources
 from speciesnet.distributed.rounds import Job, Networks, Plan, do_round, plainly, take_over
 from speciesnet.distributed.shards import Finished, finished_in, shard_names
-from speciesnet.distributed.stages import ModelOptions
 from speciesnet.distributed.watch import Display, Watch
 from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
 from speciesnet.instances import Instance
 from speciesnet.machine import cores
+from speciesnet.model_options import ModelOptions
 from speciesnet.predictions import RunSettings
 from speciesnet.records import Tally
 

@@ -10,18 +10,16 @@ import pickle
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from speciesnet import classifier, pipeline
-from speciesnet.constants import Components
 from speciesnet.detector import InputShape
-from speciesnet.engines import Precision
 from speciesnet.instances import Instance
 from speciesnet.model import SpeciesNet
+from speciesnet.model_options import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.predictions import RunSettings, encode_record
 from speciesnet.storage import scheme_of
@@ -45,32 +43,6 @@ def unpack(table: pa.Table) -> Iterator[Any]:
     """What ``pack`` was given."""
     for scalar in table["item"]:
         yield pickle.loads(scalar.as_buffer())  # noqa: S301 (of another process of this run)
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """Which networks every machine loads, and how they run; see ``SpeciesNet``."""
-
-    name: str
-    geofence: bool = True
-    target_species_txt: str | None = None
-    engine: str = "auto"
-    precision: Precision = "fp32"
-    threads: int | None = None
-    device: str | None = None
-
-    def load(self, components: Components = "all") -> SpeciesNet:
-        """The model; its networks are loaded when they are first needed."""
-        return SpeciesNet(
-            self.name,
-            components=components,
-            geofence=self.geofence,
-            target_species_txt=self.target_species_txt,
-            engine=self.engine,
-            precision=self.precision,
-            threads=self.threads,
-            device=self.device,
-        )
 
 
 def input_shape_of(model: ModelOptions) -> InputShape:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from speciesnet.errors import InputError
-from speciesnet.images import scheme_of
+from speciesnet.export.safe_paths import Parts, shared_start
 from speciesnet.metadata import parse_datetime
-from speciesnet.storage import read_text
+from speciesnet.storage import read_text, scheme_of
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
 COLUMNS = (
@@ -41,8 +41,6 @@ _WORDS = {
 }  # fmt: skip
 _MISSING = ("", "NA", "NaN", "nan")  # cells that the schema takes for empty ones
 
-Parts = tuple[str, ...]
-
 
 @dataclass
 class Deployment:
@@ -60,27 +58,12 @@ class Deployment:
         return self.given["deploymentID"]
 
 
-def common_folder(folders: Iterable[Parts]) -> Parts:
-    """The parts that all folders begin with."""
-    found: Parts | None = None
-    for parts in folders:
-        if found is None:
-            found = parts
-        shared = 0
-        for one, other in zip(found, parts, strict=False):
-            if one != other:
-                break
-            shared += 1
-        found = found[:shared]
-    return found or ()
-
-
 def one_for_each_folder(folders: Sequence[Parts]) -> dict[Parts, Deployment]:
     """Deployments named after their folders, below the folder that all share.
 
     Folders on the web are named in full where others are not.
     """
-    base = common_folder([f for f in folders if not is_on_web(f)] or folders)
+    base = shared_start([f for f in folders if not is_on_web(f)] or folders)
     found = {}
     for parts in folders:
         below = parts[len(base) :] if parts[: len(base)] == base else parts

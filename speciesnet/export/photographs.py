@@ -14,10 +14,10 @@ from absl import logging
 
 from speciesnet.clouds import RemoteError
 from speciesnet.errors import ImageError, InputError
-from speciesnet.images import read_metadata, scheme_of
+from speciesnet.images import read_metadata
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
-from speciesnet.storage import is_cloud
+from speciesnet.storage import is_cloud, scheme_of
 
 _Found = TypeVar("_Found", bound=Path | str | None)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable
 
-from speciesnet.images import scheme_of
+from speciesnet.storage import scheme_of
 
 MAX_NAME = 100  # characters
 _MAX_BYTES = 240  # what file systems take is 255
@@ -43,17 +44,17 @@ def path_parts(filepath: str) -> Parts:
 
 def common_folder(filepaths: Iterable[str]) -> Parts:
     """The innermost folder that all files lie in; those on the web do not count."""
-    common: Parts | None = None
-    for filepath in filepaths:
-        if scheme_of(filepath) is None:
-            folders = path_parts(filepath)[:-1]
-            common = folders if common is None else _shared_start(common, folders)
-    return common or ()
+    return shared_start(path_parts(path)[:-1] for path in filepaths if scheme_of(path) is None)
 
 
-def _shared_start(one: Parts, other: Parts) -> Parts:
-    if other[: len(one)] == one:
-        return one
+def shared_start(folders: Iterable[Parts]) -> Parts:
+    """The parts that all folders begin with; none of no folders."""
+    return functools.reduce(_shared_by_two, folders, None) or ()
+
+
+def _shared_by_two(one: Parts | None, other: Parts) -> Parts:
+    if one is None or other[: len(one)] == one:
+        return other if one is None else one
     pairs = zip(one, other, strict=False)
     length = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
     return one[:length]

@@ -15,13 +15,12 @@ from absl import logging
 from speciesnet.errors import InputError
 from speciesnet.export.deployments import (
     Deployment,
-    Parts,
-    common_folder,
     from_table,
     is_on_web,
     one_for_each_folder,
 )
 from speciesnet.export.photographs import Photographs, with_metadata
+from speciesnet.export.safe_paths import Parts, shared_start
 from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata, parse_datetime
 from speciesnet.records import Record
@@ -118,7 +117,7 @@ class Whereabouts:
     def _find_base(self) -> None:
         """Finds the folder that paths in the package begin below; the web has no part in it."""
         folders = [parts for parts in self._numbers if not is_on_web(parts)]
-        self._base = common_folder(folders)
+        self._base = shared_start(folders)
         absolute = next((f for f in folders if f and (not f[0] or f[0].endswith(":"))), None)
         if absolute is not None and not any(self._base) and len(folders) > 1:
             other = next((f for f in folders if f[:2] != absolute[:2]), folders[-1])

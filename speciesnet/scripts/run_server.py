@@ -230,7 +230,8 @@ def _allowed_folders() -> list[str]:
 
 
 def _pool(meters: Any) -> Pool:
-    from speciesnet.server.inference import ModelSettings, work
+    from speciesnet.model_options import ModelOptions
+    from speciesnet.server.inference import work
     from speciesnet.server.workers import Pool, Worker
 
     devices = _DEVICE.value or [None]
@@ -242,15 +243,15 @@ def _pool(meters: Any) -> Pool:
         functools.partial(
             Worker,
             work,
-            ModelSettings(
-                model=_MODEL.value,
+            ModelOptions(
+                _MODEL.value,
                 geofence=_GEOFENCE.value,
                 engine=_ENGINE.value,
                 precision=cast("Any", _PRECISION.value),
                 device=device,
                 threads=threads,
-                batch_size=_BATCH_SIZE.value,
             ),
+            _BATCH_SIZE.value,
         )
         for device in devices
         for _ in range(_WORKERS.value)

@@ -7,42 +7,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from typing import Any
 
 from absl import logging
 
-from speciesnet.engines import Precision
 from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.instances import Instance
+from speciesnet.model_options import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.records import Record
 from speciesnet.server.memory import return_large_blocks
 
 MAX_PIXELS = 65_000_000  # of an image: the largest of cameras and phones
 TOGETHER_PIXELS = 100_000_000  # of images in memory at once, if more than one: eight of 12 million
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """Which model a worker runs, and how; see ``SpeciesNet``.
-
-    Attributes:
-        model: Its name.
-        geofence: Whether the geofence rules apply.
-        engine: What runs the networks.
-        precision: Of their numbers; ``auto`` is a lower one where a run has found it to be alike.
-        device: Where they run, or None for the best there is.
-        threads: Of the processor, or None for all cores.
-        batch_size: Images that a network takes at once.
-    """
-
-    model: str
-    geofence: bool = True
-    engine: str = "auto"
-    precision: Precision | Literal["auto"] = "auto"
-    device: str | None = None
-    threads: int | None = None
-    batch_size: int = 8
 
 
 @dataclass(frozen=True)
@@ -80,7 +57,7 @@ class Task:
     path: str | None
 
 
-def work(connection: Connection, settings: ModelSettings) -> None:
+def work(connection: Connection, options: ModelOptions, batch_size: int) -> None:
     """What a worker process does, until it is told to end or the other side is gone."""
     # Both go to every process of a terminal or a service; the server says when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -90,7 +67,7 @@ def work(connection: Connection, settings: ModelSettings) -> None:
     warnings.filterwarnings("ignore", module="PIL")
     return_large_blocks()
     try:
-        networks = Networks(settings)
+        networks = Networks(options, batch_size)
     except SpeciesNetError as error:
         connection.send(Unfit(str(error)))
         return
@@ -112,31 +89,27 @@ def work(connection: Connection, settings: ModelSettings) -> None:
 class Networks:
     """A model that is loaded and warm.
 
+    Args:
+        options: Which one, and how it runs.
+        batch_size: Images that a network takes at once.
+
     Attributes:
         engines: What runs it, in words.
     """
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, options: ModelOptions, batch_size: int) -> None:
         from PIL import Image
 
         from speciesnet.instances import SAMPLE_IMAGES
-        from speciesnet.model import SpeciesNet
 
         # Pillow refuses what has more than twice as many; the server's images are anyone's.
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-        model = SpeciesNet(
-            settings.model,
-            geofence=settings.geofence,
-            engine=settings.engine,
-            precision=settings.precision,
-            device=settings.device,
-            threads=settings.threads,
-        )
+        model = options.load()
         # One image settles the precision, and makes the first request as quick as the others.
         model.predict(filepaths=[str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
         self._detector, self._classifier = model.detector, model.classifier
         self._ensemble = model.ensemble
-        self._batch_size = settings.batch_size
+        self._batch_size = batch_size
         self.engines = (
             f"detector: {self._detector.engine.name}; classifier: {self._classifier.engine.name}"
         )
