@@ -26,7 +26,6 @@ from speciesnet.scripts.gpu_test import machine
 _DRIVER = """
 import json, pathlib, resource, sys, time
 from benchmark import constant_stages
-from speciesnet import SpeciesNet
 from speciesnet.distributed import instance_lists, rounds, runner
 from speciesnet.model_options import ModelOptions
 from speciesnet.distributed.connection import connected
