@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from speciesnet.classifier import SpeciesNetClassifier
     from speciesnet.constants import Classification, Detection
     from speciesnet.detector import SpeciesNetDetector
-    from speciesnet.drawing import draw_bboxes
+    from speciesnet.display import draw_bboxes
     from speciesnet.ensemble import SpeciesNetEnsemble
     from speciesnet.errors import SpeciesNetError
     from speciesnet.geolocation import find_admin1_region
     from speciesnet.images import PreprocessedImage, file_exists, load_rgb_image
     from speciesnet.instances import prepare_instances_dict
     from speciesnet.model import SpeciesNet
-    from speciesnet.model_info import DEFAULT_MODEL, SUPPORTED_MODELS, ModelInfo
+    from speciesnet.packages.info import DEFAULT_MODEL, SUPPORTED_MODELS, ModelInfo
     from speciesnet.utils import only_one_true
 
 __version__ = "5.0.0"
@@ -26,17 +26,17 @@ __version__ = "5.0.0"
 _HOMES = {
     "BBox": "boxes",
     "Classification": "constants",
-    "DEFAULT_MODEL": "model_info",
+    "DEFAULT_MODEL": "packages.info",
     "Detection": "constants",
-    "ModelInfo": "model_info",
+    "ModelInfo": "packages.info",
     "PreprocessedImage": "images",
-    "SUPPORTED_MODELS": "model_info",
+    "SUPPORTED_MODELS": "packages.info",
     "SpeciesNet": "model",
     "SpeciesNetClassifier": "classifier",
     "SpeciesNetDetector": "detector",
     "SpeciesNetEnsemble": "ensemble",
     "SpeciesNetError": "errors",
-    "draw_bboxes": "drawing",
+    "draw_bboxes": "display",
     "file_exists": "images",
     "find_admin1_region": "geolocation",
     "load_rgb_image": "images",

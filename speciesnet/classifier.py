@@ -20,10 +20,10 @@ from speciesnet.engines import (
     load_classifier_engine,
 )
 from speciesnet.errors import InputError, ModelError
+from speciesnet.files.storage import read_text
 from speciesnet.images import PreprocessedImage, to_array
-from speciesnet.model_info import ModelInfo
+from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record, make_record
-from speciesnet.storage import read_text
 from speciesnet.taxonomy import LABEL_PARTS
 
 IMAGE_SIZE = 480  # pixels, both sides of the network's input

@@ -21,7 +21,7 @@ from speciesnet.engines import (
     load_detector_engine,
 )
 from speciesnet.images import PreprocessedImage, to_array
-from speciesnet.model_info import ModelInfo
+from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record, make_record
 
 # All of these are MegaDetector's own settings, as the published ensemble uses them.

@@ -1,5 +1,46 @@
-"""A name that other programs import from here; it lives in ``drawing``."""
+"""Boxes drawn over photographs."""
 
-from speciesnet.drawing import draw_bboxes
+from __future__ import annotations
 
-__all__ = ["draw_bboxes"]
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from speciesnet.boxes import BBox
+from speciesnet.constants import Detection
+
+COLOURS = {
+    Detection.ANIMAL.value: "#ff3b30",
+    Detection.HUMAN.value: "#0a60ff",
+    Detection.VEHICLE.value: "#c724b1",
+}
+RELATIVE_LINE_WIDTH = 1 / 300  # of the longest side
+RELATIVE_TEXT_SIZE = 1 / 60
+LEAST_TEXT_SIZE = 12  # pixels
+
+
+def draw_bboxes(img: Image.Image, detections: Sequence[BBox | Mapping[str, Any]]) -> Image.Image:
+    """A copy of an image with the outline of each box, the first one above the others.
+
+    Args:
+        img: An image of any mode in which colours can be drawn.
+        detections: Boxes relative to the image, or ``{"label", "conf", "bbox"}`` as records have them,
+            which are drawn in the colour of their label, and named.
+    """
+    drawn = img.copy()
+    draw = ImageDraw.Draw(drawn)
+    line = max(round(max(img.size) * RELATIVE_LINE_WIDTH), 2)
+    font = ImageFont.load_default(max(round(max(img.size) * RELATIVE_TEXT_SIZE), LEAST_TEXT_SIZE))
+    for detection in reversed(detections):
+        is_named = not isinstance(detection, BBox)
+        bbox = BBox(*detection["bbox"]) if is_named else detection
+        colour = COLOURS.get(detection["label"] if is_named else "", COLOURS["animal"])
+        left, top, width, height = bbox.crop(*img.size)
+        draw.rectangle((left, top, left + width - 1, top + height - 1), outline=colour, width=line)
+        if is_named:
+            text = f"{detection['label']} {detection['conf']:.2f}"
+            around = draw.textbbox((left + line, top + line), text, font=font)
+            draw.rectangle((left, top, around[2] + line, around[3] + line), fill=colour)
+            draw.text((left + line, top + line), text, fill="white", font=font)
+    return drawn

@@ -15,7 +15,7 @@ from speciesnet.geofence import (
     geofence_animal_classification,
     roll_up_labels_to_first_matching_level,
 )
-from speciesnet.model_info import ModelInfo
+from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record, make_record
 from speciesnet.taxonomy import build_taxonomy_map
 

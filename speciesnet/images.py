@@ -13,11 +13,11 @@ from absl import logging
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from speciesnet.clouds import CredentialsError
 from speciesnet.errors import ImageError
+from speciesnet.files.clouds import CredentialsError
+from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
 from speciesnet.machine import cores
 from speciesnet.metadata import PhotoMetadata, metadata_of
-from speciesnet.storage import is_cloud, is_object, open_image, scheme_of
 
 # Cameras leave cut-off files behind; what there is of them is worth looking at.
 ImageFile.LOAD_TRUNCATED_IMAGES = True

@@ -14,8 +14,9 @@ from typing import Any
 
 from absl import logging
 
-from speciesnet import geolocation, storage
+from speciesnet import geolocation
 from speciesnet.errors import InputError
+from speciesnet.files import storage
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 

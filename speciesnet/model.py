@@ -23,12 +23,21 @@ from speciesnet.engines import (
     engine_of_each_stage,
     reduced_precision,
 )
+from speciesnet.engines.precision import (
+    NEEDED_IMAGES,
+    TRIAL_IMAGES,
+    WORTH_A_TRIAL,
+    Difference,
+    Verdict,
+    first_difference,
+)
 from speciesnet.ensemble import (
     PredictionCombiner,
     SpeciesNetEnsemble,
     combine_predictions_for_single_item,
 )
 from speciesnet.errors import InputError
+from speciesnet.files.storage import sha256
 from speciesnet.instances import (
     COLUMNS,
     Instance,
@@ -37,22 +46,13 @@ from speciesnet.instances import (
     resolve_locations,
 )
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.model_info import ModelInfo
+from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import Photo
-from speciesnet.precision import (
-    NEEDED_IMAGES,
-    TRIAL_IMAGES,
-    WORTH_A_TRIAL,
-    Difference,
-    Verdict,
-    first_difference,
-)
-from speciesnet.predictions import PredictionsFile, PredictionsList, RunSettings, encode_record
+from speciesnet.predictions.bucket import open_predictions
+from speciesnet.predictions.file import PredictionsFile, PredictionsList, RunSettings, encode_record
 from speciesnet.profile import Profile
 from speciesnet.progress import ProgressBars
 from speciesnet.records import Record, answer_of, make_record
-from speciesnet.remote_predictions import open_predictions
-from speciesnet.storage import sha256
 
 Predictions = dict[str, list[Record]]
 PastRecords = Mapping[str, Record]

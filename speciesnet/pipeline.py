@@ -32,12 +32,12 @@ from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import RunMode
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
+from speciesnet.files.storage import scheme_of
 from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_array
 from speciesnet.machine import cores
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.profile import Profile
 from speciesnet.records import Record
-from speciesnet.storage import scheme_of
 
 MAX_READERS = 8
 REMOTE_READERS = 32  # they wait for the network, and do not compute

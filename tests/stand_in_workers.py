@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from speciesnet.server.inference import Ready, Task, Unfit
+from speciesnet.server.worker import Ready, Task, Unfit
 
 
 def echo(connection: Connection, seconds: float = 0.0) -> None:

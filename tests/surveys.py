@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speciesnet.corrections import Correction, corrections_path
-from speciesnet.export.photographs import Photographs
-from speciesnet.survey import Survey, load_survey
+from speciesnet.survey.corrections import Correction, corrections_path
+from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.survey import Survey, load_survey
 
 MODEL = Path(__file__).parents[1] / "speciesnet" / "demo" / "model"
 LABELS = {

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark import ENGINES
 from speciesnet import SpeciesNet
-from speciesnet.precision import first_difference
+from speciesnet.engines.precision import first_difference
 
 
 def records_of(model: str, folder: str, country: str | None, engine: str, precision: Any) -> Any:

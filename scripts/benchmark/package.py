@@ -22,7 +22,7 @@ from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
 from speciesnet.engines.tensorflow import import_tensorflow
 from speciesnet.images import read_image, to_array
-from speciesnet.model_info import ModelInfo
+from speciesnet.packages.info import ModelInfo
 
 NAMES = ("animal", "person", "vehicle")
 PICTURE = Path(__file__).resolve().parents[2] / "speciesnet" / "demo" / "images"

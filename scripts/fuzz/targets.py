@@ -141,7 +141,7 @@ def uninterrupted() -> bytes:
 def resume(path: Path) -> None:
     """Gives the command of a run again, and does what is left of it."""
     from speciesnet.instances import Instance
-    from speciesnet.predictions import PredictionsFile, RunSettings
+    from speciesnet.predictions.file import PredictionsFile, RunSettings
 
     with PredictionsFile(
         path, list(map(Instance, NAMES)), RunSettings("detector", {"version": "1"})
@@ -156,7 +156,7 @@ def predictions(data: bytes) -> None:
 
     Whole records of ours stay; a file that is not ours stays as it is or is kept beside.
     """
-    from speciesnet.predictions import RecordsByFile, read_records
+    from speciesnet.predictions.file import RecordsByFile, read_records
 
     with file_of(data, "out.json") as path:
         read: list[dict[str, Any]] = []
@@ -199,7 +199,7 @@ def _whole_records(data: bytes) -> Iterator[dict[str, Any]]:
 @target
 def run_settings(data: bytes) -> None:
     """Damaged settings beside the predictions are passed over, those of another run refused."""
-    from speciesnet.predictions import is_geofenced, model_of_run, settings_path
+    from speciesnet.predictions.file import is_geofenced, model_of_run, settings_path
 
     with file_of(uninterrupted(), "out.json") as path:
         settings_path(path).write_bytes(data)
@@ -213,7 +213,7 @@ def run_settings(data: bytes) -> None:
 @target
 def megadetector(data: bytes) -> None:
     """Records of MegaDetector's boxes that can be true, or ``InputError``."""
-    from speciesnet.megadetector import is_megadetector_file, read_detections
+    from speciesnet.predictions.megadetector import is_megadetector_file, read_detections
 
     with file_of(data, "md.json") as path:
         is_megadetector_file(path)
@@ -229,7 +229,7 @@ def megadetector(data: bytes) -> None:
 @target
 def corrections(data: bytes) -> None:
     """What can be read of a file of corrections; adding to it costs none, whatever the file holds."""
-    from speciesnet.corrections import Correction, CorrectionsFile, read_corrections
+    from speciesnet.survey.corrections import Correction, CorrectionsFile, read_corrections
 
     with file_of(data, "out.json.corrections.jsonl") as path:
         try:
@@ -267,7 +267,7 @@ def _package(**files: bytes) -> Iterator[Path]:
 @target
 def package_info(data: bytes) -> None:
     """A package whose files lie in its folder, or ``ModelError``."""
-    from speciesnet.model_info import ModelInfo
+    from speciesnet.packages.info import ModelInfo
 
     with _package(info=data) as folder, suppress(ModelError):
         info = ModelInfo(str(folder))
@@ -282,7 +282,7 @@ def labels(data: bytes) -> None:
     """Labels of seven parts, and a taxonomy that a roll-up can use, or ``ModelError``."""
     from speciesnet.classifier import _check_labels
     from speciesnet.ensemble import load_taxonomy
-    from speciesnet.model_info import ModelInfo
+    from speciesnet.packages.info import ModelInfo
     from speciesnet.taxonomy import LEVELS, category_of, get_ancestor_at_level, species_name
 
     with _package(classifier_labels=data, taxonomy=data) as folder:
@@ -304,7 +304,7 @@ def geofence(data: bytes) -> None:
     """Rules that answer for every place, or ``ModelError``."""
     from speciesnet.ensemble import load_geofence
     from speciesnet.geofence import should_geofence_animal_classification
-    from speciesnet.model_info import ModelInfo
+    from speciesnet.packages.info import ModelInfo
 
     with _package(geofence=data) as folder, suppress(ModelError):
         rules = load_geofence(ModelInfo(str(folder)))

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from absl import logging
 
-from speciesnet import storage
-from speciesnet.clouds import BrokenConnectionError, ObjectChangedError
 from speciesnet.errors import InputError, OutputError
+from speciesnet.files import storage
+from speciesnet.files.clouds import BrokenConnectionError, ObjectChangedError
 
 PATIENCE_SECONDS = 300.0  # how long a bucket that does not answer is asked again
 PAUSE_SECONDS = 2.0  # between these attempts

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from speciesnet import json_lists, storage
 from speciesnet.errors import InputError
+from speciesnet.files import json_lists, storage
 from speciesnet.instances import (
     COLUMNS,
     Instance,

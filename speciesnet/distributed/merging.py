@@ -13,13 +13,13 @@ from typing import Any, BinaryIO
 
 from absl import logging
 
-from speciesnet import storage
 from speciesnet.constants import RUN_ENDING
 from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
 from speciesnet.errors import InputError, OutputError
-from speciesnet.predictions import (
+from speciesnet.files import storage
+from speciesnet.predictions.file import (
     Held,
     RunSettings,
     decode_line,

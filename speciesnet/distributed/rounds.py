@@ -23,13 +23,13 @@ from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.progress import Watch
 from speciesnet.distributed.resources import Pool, Resources
 from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_shard
-from speciesnet.distributed.watch import Watch
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import OutputError, SpeciesNetError
 from speciesnet.model_options import ModelOptions
-from speciesnet.predictions import RunSettings, decode_line
+from speciesnet.predictions.file import RunSettings, decode_line
 from speciesnet.records import Record, Tally
 
 if TYPE_CHECKING:

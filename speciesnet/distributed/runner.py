@@ -16,17 +16,17 @@ import ray
 from absl import logging
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from speciesnet import storage
 from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.progress import Display, Watch
 from speciesnet.distributed.resources import Resources
 from speciesnet.distributed.rounds import Job, Networks, Plan, do_round, plainly, take_over
 from speciesnet.distributed.shards import Finished, finished_in, shard_names
-from speciesnet.distributed.watch import Display, Watch
 from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
+from speciesnet.files import storage
 from speciesnet.instances import Instance
 from speciesnet.machine import cores
 from speciesnet.model_options import ModelOptions
-from speciesnet.predictions import RunSettings
+from speciesnet.predictions.file import RunSettings
 from speciesnet.records import Tally
 
 SCANS_AT_ONCE = 64  # shards of an earlier run that are looked through at the same time

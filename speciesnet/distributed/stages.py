@@ -17,15 +17,15 @@ import pyarrow as pa
 
 from speciesnet import classifier, pipeline
 from speciesnet.detector import InputShape
+from speciesnet.files.storage import scheme_of
 from speciesnet.instances import Instance
 from speciesnet.model import SpeciesNet
 from speciesnet.model_options import ModelOptions
 from speciesnet.pipeline import Photo
-from speciesnet.predictions import RunSettings, encode_record
-from speciesnet.storage import scheme_of
+from speciesnet.predictions.file import RunSettings, encode_record
 
 if TYPE_CHECKING:
-    from speciesnet.distributed.watch import Watch
+    from speciesnet.distributed.progress import Watch
 
 BLOCK_BYTES = 2**26  # of the pictures that are handed on together, but for a single one
 REMOTE_READERS = 8  # threads of a task whose photographs come over a network

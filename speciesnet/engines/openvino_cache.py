@@ -23,9 +23,9 @@ from absl import logging
 from filelock import FileLock
 
 from speciesnet import __version__
-from speciesnet.downloads import cache_folder
 from speciesnet.engines import version_of
 from speciesnet.errors import ModelError
+from speciesnet.packages.downloads import cache_folder
 
 # OpenVINO reports its first import to its maker; without this package it does not.
 _earlier = sys.modules.get("openvino_telemetry")

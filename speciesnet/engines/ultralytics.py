@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from speciesnet.constants import Detection
-from speciesnet.downloads import cache_folder
 from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device
 from speciesnet.engines.pickled import LOADING, check_archive
 from speciesnet.errors import ModelError
+from speciesnet.packages.downloads import cache_folder
 
 
 class UltralyticsEngine(TorchEngine):

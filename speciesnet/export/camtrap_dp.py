@@ -18,15 +18,15 @@ from typing import Any, TextIO
 
 from absl import logging
 
-from speciesnet.corrections import REVIEW, Correction, corrected
 from speciesnet.errors import OutputError
 from speciesnet.export.deployments import COLUMNS as DEPLOYMENTS
 from speciesnet.export.deployments import Deployment
 from speciesnet.export.files import check_not_same, written_whole
-from speciesnet.export.photographs import Photographs
-from speciesnet.export.whereabouts import Whereabouts, parse_timezone
-from speciesnet.predictions import read_records
+from speciesnet.export.media_index import Whereabouts, parse_timezone
+from speciesnet.predictions.file import read_records
 from speciesnet.records import Record, answer_of, named, read_from
+from speciesnet.survey.corrections import REVIEW, Correction, corrected
+from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import Label, category_of, split_label
 
 VERSION = "1.0.2"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from speciesnet.errors import InputError
 from speciesnet.export.safe_paths import Parts, shared_start
+from speciesnet.files.storage import read_text, scheme_of
 from speciesnet.metadata import parse_datetime
-from speciesnet.storage import read_text, scheme_of
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
 COLUMNS = (

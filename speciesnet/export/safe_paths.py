@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from speciesnet.storage import scheme_of
+from speciesnet.files.storage import scheme_of
 
 MAX_NAME = 100  # characters
 _MAX_BYTES = 240  # what file systems take is 255

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from speciesnet.export.tables import Row
-from speciesnet.survey import Survey
+from speciesnet.survey.survey import Survey
 from speciesnet.taxonomy import Label, split_label
 
 SEQUENCE_COLUMNS: dict[str, type] = {

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, Literal
 from absl import logging
 
 from speciesnet.errors import OutputError
-from speciesnet.export.photographs import Photographs, none_found, with_metadata
 from speciesnet.export.safe_paths import Parts, common_folder, path_below, safe_name
 from speciesnet.export.undo import (
     PART_FILE,
@@ -29,7 +28,8 @@ from speciesnet.export.undo import (
     remove_source,
 )
 from speciesnet.records import Record, answer_of, is_failed, named
-from speciesnet.sequences import DEFAULT_GAP, camera_folder, clock_time, sequence_numbers
+from speciesnet.survey.photographs import Photographs, none_found, with_metadata
+from speciesnet.survey.sequences import DEFAULT_GAP, camera_folder, clock_time, sequence_numbers
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 Answer = Literal["species", "category"]

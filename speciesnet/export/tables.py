@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from speciesnet.corrections import REVIEW
 from speciesnet.errors import InputError
 from speciesnet.export.files import written_whole
-from speciesnet.export.photographs import Photographs, with_metadata
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record, answer_of, named
+from speciesnet.survey.corrections import REVIEW
+from speciesnet.survey.photographs import Photographs, with_metadata
 from speciesnet.taxonomy import Label, split_label
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from speciesnet.constants import Classification, Detection
-from speciesnet.survey import Picture, Survey
+from speciesnet.survey.survey import Picture, Survey
 
 LOW_SCORE = 0.75  # answers below it; a roll-up needs 0.65, a species with a box 0.65
 SURE = 0.5  # a box of this confidence shows something, whatever the classifier says

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import speciesnet
 from speciesnet.report.payload import Mode
-from speciesnet.survey import Survey
+from speciesnet.survey.survey import Survey
 
 if TYPE_CHECKING:
     from jinja2 import Environment

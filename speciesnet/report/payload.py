@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from speciesnet.report.checks import CHECKS, checks_of_prediction
 from speciesnet.report.plots import COLOURS
-from speciesnet.survey import COUNTS, Picture, Survey
+from speciesnet.survey.survey import COUNTS, Picture, Survey
 from speciesnet.taxonomy import category_of, split_label
 
 Mode = Literal["report", "review"]

@@ -15,16 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speciesnet.clouds import CredentialsError
-from speciesnet.corrections import Correction, CorrectionsFile, now
-from speciesnet.downloads import cache_folder
 from speciesnet.errors import ImageError, InputError, OutputError
-from speciesnet.export.photographs import Photographs
+from speciesnet.files.clouds import CredentialsError
+from speciesnet.files.storage import scheme_of
+from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, render, static_file
 from speciesnet.report.payload import Payload, Shown
 from speciesnet.report.thumbnails import QUALITY, Thumbnails, people_of, thumbnail
-from speciesnet.storage import scheme_of
-from speciesnet.survey import Survey
+from speciesnet.survey.corrections import Correction, CorrectionsFile, now
+from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.survey import Survey
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -17,16 +17,16 @@ from urllib.parse import quote, urlencode
 
 from speciesnet.constants import Classification
 from speciesnet.errors import ImageError, OutputError
-from speciesnet.export.photographs import Photographs
 from speciesnet.export.safe_paths import common_folder, path_parts
+from speciesnet.files.storage import scheme_of
 from speciesnet.progress import ProgressBars
 from speciesnet.report import plots
 from speciesnet.report.checks import LOW_SCORE, checks_of
 from speciesnet.report.pages import STATIC, Link, counted, render, static_file
 from speciesnet.report.payload import Payload, Shown, category_of_picture, label_key
 from speciesnet.report.thumbnails import Thumbnails, people_of
-from speciesnet.storage import scheme_of
-from speciesnet.survey import Picture, Survey
+from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.survey import Picture, Survey
 from speciesnet.taxonomy import split_label
 
 FIRST_PAGE = "index.html"

@@ -15,10 +15,10 @@ from PIL import Image, ImageFilter
 
 from speciesnet.constants import Classification, Detection
 from speciesnet.errors import ImageError
-from speciesnet.export.photographs import Photographs
+from speciesnet.files.storage import version_of
 from speciesnet.images import opened, upright
-from speciesnet.storage import version_of
-from speciesnet.survey import COUNTS, Picture
+from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.survey import COUNTS, Picture
 
 SIZE = 480  # pixels of the longer side
 QUALITY = 72

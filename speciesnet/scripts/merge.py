@@ -32,10 +32,10 @@ def main(*files: str) -> None:
         )
     from pathlib import Path
 
-    from speciesnet import storage
     from speciesnet.distributed.merging import merge
     from speciesnet.export.files import check_not_same
-    from speciesnet.predictions import check_output_path, settings_path
+    from speciesnet.files import storage
+    from speciesnet.predictions.file import check_output_path, settings_path
     from speciesnet.scripts.remote_files import sent_file
 
     target, *parts = files

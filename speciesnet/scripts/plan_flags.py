@@ -48,7 +48,7 @@ def print_estimate(images: int, finished: int, measured: float | None) -> None:
         finished: Done before.
         measured: Images/s of this machine, where no other are given.
     """
-    from speciesnet.planning import Estimate
+    from speciesnet.scripts.planning import Estimate
 
     given = IMAGES_PER_SECOND.value
     rate = given or measured

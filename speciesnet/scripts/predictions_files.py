@@ -10,12 +10,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from absl import flags, logging
 
-from speciesnet import storage
-from speciesnet.clouds import BrokenConnectionError, RemoteError
 from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
 from speciesnet.errors import InputError, OutputError
+from speciesnet.files import storage
+from speciesnet.files.clouds import BrokenConnectionError, RemoteError
 from speciesnet.scripts import console
-from speciesnet.sequences import DEFAULT_GAP
+from speciesnet.survey.sequences import DEFAULT_GAP
 
 IMAGE_ROOT = flags.DEFINE_string(
     "image_root",
@@ -96,7 +96,7 @@ def _fetch_beside(path: str, ending: str, copy: Path) -> None:
 
 def warn_of_empty(predictions: str) -> None:
     """Says so where a file ends before its first record: it is valid, or cut off, but holds nothing."""
-    from speciesnet.predictions import HEADER
+    from speciesnet.predictions.file import HEADER
 
     with Path(predictions).open("rb") as file:
         is_empty = HEADER.startswith(file.read(len(HEADER) + 1))

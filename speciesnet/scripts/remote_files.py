@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from absl import logging
 
-from speciesnet import storage
 from speciesnet.errors import InputError, OutputError
+from speciesnet.files import storage
 
 SENDERS = 16  # files that are sent at once: each waits for the line more than it uses it
 

@@ -35,7 +35,6 @@ small pictures that are there are used again.
 
 def main(*files: str) -> None:
     """Loads the survey, and writes the pages."""
-    from speciesnet.export.photographs import Photographs
     from speciesnet.report.site import (
         FIRST_PAGE,
         MARKER,
@@ -43,6 +42,7 @@ def main(*files: str) -> None:
         check_report_folder,
         write_report,
     )
+    from speciesnet.survey.photographs import Photographs
 
     if len(files) != 1:
         raise InputError("Give one predictions file, such as predictions.json.")

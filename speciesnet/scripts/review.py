@@ -11,8 +11,8 @@ from pathlib import Path
 
 from absl import flags
 
-from speciesnet import storage
 from speciesnet.errors import InputError
+from speciesnet.files import storage
 from speciesnet.scripts import console
 from speciesnet.scripts.page_flags import BLUR_HUMANS, PAGE_FLAGS, threads
 from speciesnet.scripts.predictions_files import CORRECTIONS, IMAGE_ROOT, local_predictions
@@ -39,9 +39,9 @@ report and all exports take it in. Ctrl-C ends it.
 def main(*files: str) -> None:
     """Loads the survey, and serves it."""
     from speciesnet.constants import CORRECTIONS_ENDING
-    from speciesnet.corrections import CorrectionsFile, corrections_path, read_corrections
-    from speciesnet.export.photographs import Photographs
     from speciesnet.report.review import Review, listen, make_app, serve, token_of
+    from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
+    from speciesnet.survey.photographs import Photographs
 
     if len(files) != 1:
         raise InputError("Give one predictions file, such as predictions.json.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from absl import flags, logging
 
 from speciesnet.errors import InputError
-from speciesnet.model_info import DEFAULT_MODEL
+from speciesnet.packages.info import DEFAULT_MODEL
 from speciesnet.scripts import console, plan_flags, run_flags
 from speciesnet.scripts.summary import print_summary
 
@@ -241,10 +241,10 @@ def _resources() -> Resources:
 
 
 def _print_plan(folder: Any, model: Any) -> None:
-    from speciesnet import planning
     from speciesnet.distributed import runner
     from speciesnet.distributed.work_list import Counts
     from speciesnet.records import Tally
+    from speciesnet.scripts import planning
 
     counts = Counts()
     done = Tally()

@@ -14,11 +14,11 @@ from absl import flags
 
 from speciesnet.errors import InputError, ModelError
 from speciesnet.machine import cores
-from speciesnet.model_info import DEFAULT_MODEL
+from speciesnet.packages.info import DEFAULT_MODEL
 from speciesnet.scripts import console
 
 if TYPE_CHECKING:
-    from speciesnet.server.workers import Pool
+    from speciesnet.server.pool import Pool
 
 _PORT = flags.DEFINE_integer(
     "port", 8000, "Port to serve on; 0 takes any that is free.", lower_bound=0, upper_bound=65535
@@ -143,12 +143,12 @@ def main() -> None:
             f"A server needs what is missing: pip install 'speciesnet[server]' ({error})."
         ) from error
     from speciesnet.server.access import ApiKeys, is_loopback
-    from speciesnet.server.gate import Gate
-    from speciesnet.server.guard import Folders, Hosts
+    from speciesnet.server.allowlist import Folders, Hosts
+    from speciesnet.server.auth import Gate
+    from speciesnet.server.http import listen, serve
     from speciesnet.server.limits import Limits
     from speciesnet.server.metrics import Meters
     from speciesnet.server.service import Service
-    from speciesnet.server.serving import listen, serve
 
     keys = ApiKeys(_API_KEY_FILE.value) if _API_KEY_FILE.value else None
     is_local = is_loopback(_HOST.value)
@@ -231,8 +231,8 @@ def _allowed_folders() -> list[str]:
 
 def _pool(meters: Any) -> Pool:
     from speciesnet.model_options import ModelOptions
-    from speciesnet.server.inference import work
-    from speciesnet.server.workers import Pool, Worker
+    from speciesnet.server.pool import Pool, Worker
+    from speciesnet.server.worker import work
 
     devices = _DEVICE.value or [None]
     count = _WORKERS.value * len(devices)

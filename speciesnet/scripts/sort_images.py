@@ -95,9 +95,9 @@ def _sort(predictions: str, out: str) -> None:
 
 
 def _places(predictions: str, photographs: SortedPhotographs) -> list[Place]:
-    from speciesnet.corrections import read_corrected
     from speciesnet.export.sorting import places_by_answer, places_by_sequence
     from speciesnet.records import read_from
+    from speciesnet.survey.corrections import read_corrected
 
     with read_from(predictions):
         records = read_corrected(predictions, CORRECTIONS.value)

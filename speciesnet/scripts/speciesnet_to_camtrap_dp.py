@@ -52,10 +52,10 @@ FLAGS = [
 
 def main(*files: str) -> None:
     """Checks the flags, and writes the package."""
-    from speciesnet.corrections import find_corrections
     from speciesnet.export import camtrap_dp
     from speciesnet.export.files import check_not_same
-    from speciesnet.export.photographs import Photographs
+    from speciesnet.survey.corrections import find_corrections
+    from speciesnet.survey.photographs import Photographs
 
     if len(files) != 2:
         raise InputError("Give a file and a folder, such as predictions.json my_survey.")

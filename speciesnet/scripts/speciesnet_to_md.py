@@ -30,10 +30,10 @@ FLAGS = ["base_folder", "corrections"]
 def main(*files: str) -> None:
     """Reads one record at a time, and writes it."""
     from speciesnet.constants import CORRECTIONS_ENDING
-    from speciesnet.corrections import read_corrected
     from speciesnet.export.files import check_not_same
     from speciesnet.export.megadetector import write_megadetector
     from speciesnet.records import read_from
+    from speciesnet.survey.corrections import read_corrected
 
     if len(files) != 2:
         raise InputError(

@@ -23,8 +23,8 @@ from speciesnet.scripts.remote_files import sent_file
 from speciesnet.scripts.survey_flags import load
 
 if TYPE_CHECKING:
-    from speciesnet.export.photographs import Photographs
     from speciesnet.export.tables import Row, Rows
+    from speciesnet.survey.photographs import Photographs
 
 _ROWS = flags.DEFINE_enum(
     "rows",
@@ -66,9 +66,9 @@ FLAGS = [
 def main(*files: str) -> None:
     """Reads one record at a time, and writes it; sequences need all of them."""
     from speciesnet.export.files import check_not_same
-    from speciesnet.export.photographs import Photographs
     from speciesnet.export.tables import write_table
     from speciesnet.records import read_from
+    from speciesnet.survey.photographs import Photographs
 
     if len(files) != 2:
         raise InputError("Give two files, such as predictions.json table.csv.")
@@ -89,9 +89,9 @@ def main(*files: str) -> None:
 
 
 def _table(source: str, photographs: Photographs | None) -> tuple[Iterable[Row], dict[str, type]]:
-    from speciesnet.corrections import read_corrected
     from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
     from speciesnet.export.tables import columns, table_rows
+    from speciesnet.survey.corrections import read_corrected
 
     if _ROWS.value == "sequence":
         return sequence_rows(load(source, photographs)), SEQUENCE_COLUMNS

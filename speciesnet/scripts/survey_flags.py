@@ -10,9 +10,9 @@ from absl import flags
 from speciesnet.scripts.predictions_files import CORRECTIONS, SEQUENCE_GAP
 
 if TYPE_CHECKING:
-    from speciesnet.corrections import Correction
-    from speciesnet.export.photographs import Photographs
-    from speciesnet.survey import Survey
+    from speciesnet.survey.corrections import Correction
+    from speciesnet.survey.photographs import Photographs
+    from speciesnet.survey.survey import Survey
 
 MODEL = flags.DEFINE_string(
     "model", None, "The model that made the predictions. By default the one that the run noted."
@@ -25,8 +25,8 @@ def load(
     corrections: Mapping[str, Correction] | None = None,
 ) -> Survey:
     """The survey of a predictions file, by the flags; see ``load_survey`` for what it raises."""
-    from speciesnet.corrections import find_corrections
-    from speciesnet.survey import load_survey
+    from speciesnet.survey.corrections import find_corrections
+    from speciesnet.survey.survey import load_survey
 
     return load_survey(
         predictions,

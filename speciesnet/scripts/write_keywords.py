@@ -51,10 +51,10 @@ Given again, it replaces its own keywords and keeps all others.
 
 def main(*files: str) -> None:
     """Reads all records, then writes one file at a time."""
-    from speciesnet.corrections import read_corrected
-    from speciesnet.export.photographs import Photographs
     from speciesnet.export.xmp import keyword_tasks, write_keywords
     from speciesnet.records import read_from
+    from speciesnet.survey.corrections import read_corrected
+    from speciesnet.survey.photographs import Photographs
 
     def tell(file: Path, keywords: Keywords) -> None:
         sys.stdout.write(f"{file}: {', '.join(keywords.flat) or 'none'}\n")

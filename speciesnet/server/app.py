@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 
 import speciesnet
 from speciesnet.server import openapi
-from speciesnet.server.gate import refuse
-from speciesnet.server.refusals import RefusedError
+from speciesnet.server.auth import refuse
+from speciesnet.server.errors import RefusedError
 from speciesnet.server.service import Service
 
 PATHS = ("/", "/health", "/ready", "/metrics", "/openapi.json")

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 import certifi
 
 from speciesnet.errors import ImageError
-from speciesnet.server.guard import Hosts, Resolve, Target, look_up, public_address
+from speciesnet.server.allowlist import Hosts, Resolve, Target, look_up, public_address
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 10  # between two bytes

@@ -7,8 +7,8 @@ from pathlib import Path
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser
 
+from speciesnet.server.errors import RefusedError
 from speciesnet.server.limits import Limits
-from speciesnet.server.refusals import RefusedError
 from speciesnet.server.spool import RequestFiles
 
 MAX_FIELDS = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from speciesnet.server.refusals import RefusedError
+from speciesnet.server.errors import RefusedError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from speciesnet import geolocation
-from speciesnet.server.intake import MAX_TEXT
+from speciesnet.server.requests import MAX_TEXT
 
 _ERROR = {
     "type": "object",

@@ -14,15 +14,15 @@ from starlette.requests import ClientDisconnect, Request
 
 from speciesnet.errors import ImageError
 from speciesnet.records import Record
+from speciesnet.server.allowlist import Folders, Hosts, names_address
+from speciesnet.server.errors import RefusedError, busy
 from speciesnet.server.fetch import Fetcher
-from speciesnet.server.guard import Folders, Hosts, names_address
-from speciesnet.server.inference import Task
-from speciesnet.server.intake import Asked, Intake
 from speciesnet.server.limits import Limits
 from speciesnet.server.metrics import Meters
-from speciesnet.server.refusals import RefusedError, busy
+from speciesnet.server.pool import Pool
+from speciesnet.server.requests import Asked, Intake
 from speciesnet.server.spool import RequestFiles, Spool
-from speciesnet.server.workers import Pool
+from speciesnet.server.worker import Task
 
 SPOOL_BYTES = 2**30  # of all requests together
 FETCHES = 16  # at once

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from speciesnet.server.refusals import busy
+from speciesnet.server.errors import busy
 
 PREFIX = "speciesnet-server-"
 LOCK = "in-use"  # in each folder, held by its process as long as that lives

@@ -25,8 +25,8 @@ from surveys import (
     survey_of,
 )
 
-from speciesnet.export.photographs import Photographs
 from speciesnet.report.site import write_report
+from speciesnet.survey.photographs import Photographs
 
 NewPage = Callable[..., Page]
 

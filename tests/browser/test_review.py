@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from surveys import BLANK, BOAR, DEER, FOX, LABELS, MODEL, record, said_in, write_predictions
 
 from speciesnet.report.payload import Payload
-from speciesnet.survey import Survey
+from speciesnet.survey.survey import Survey
 
 NewPage = Callable[..., Page]
 

@@ -20,7 +20,7 @@ from speciesnet.scripts.run_model import cli
 OPTIONS = ("--model", "demo", "--precision", "fp32", "--noprogress_bars")
 # The command, which sends its predictions twice a second.
 IMPATIENT = f"""
-from speciesnet import remote_predictions
+from speciesnet.predictions import bucket as remote_predictions
 from {cli.__module__} import cli
 remote_predictions.UPLOAD_SECONDS = 0.5
 cli()

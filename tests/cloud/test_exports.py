@@ -26,13 +26,13 @@ from photographs import NAIROBI, photograph
 from PIL import ExifTags, Image
 from surveys import BLANK, DEER, FOX, correction, record, survey_of, write_predictions
 
-from speciesnet.clouds import CredentialsError
-from speciesnet.corrections import find_corrections, read_corrections
 from speciesnet.errors import ImageError, InputError, OutputError
-from speciesnet.export.photographs import Photographs, with_metadata
+from speciesnet.files.clouds import CredentialsError
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.report.thumbnails import Thumbnails
 from speciesnet.scripts.remote_files import sent_file, sent_folder
+from speciesnet.survey.corrections import find_corrections, read_corrections
+from speciesnet.survey.photographs import Photographs, with_metadata
 
 PROJECT = ("--title", "Lions", "--contributor", "Jane", "--timezone", "+03:00")
 DEPLOYMENTS = "deploymentID,habitat\ncam1,forest\ncam2,hill\n"

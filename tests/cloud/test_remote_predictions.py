@@ -16,13 +16,14 @@ import pytest
 from buckets import EXPIRED, FORBIDDEN, Bucket
 from faults import Answer, Drop
 
-from speciesnet import clouds, remote_predictions, storage
-from speciesnet.clouds import CredentialsError
-from speciesnet.downloads import cache_folder
 from speciesnet.errors import OutputError
+from speciesnet.files import clouds, storage
+from speciesnet.files.clouds import CredentialsError
 from speciesnet.instances import Instance
-from speciesnet.predictions import PredictionsFile, RunSettings
-from speciesnet.remote_predictions import RemotePredictionsFile, check_output, open_predictions
+from speciesnet.packages.downloads import cache_folder
+from speciesnet.predictions import bucket as remote_predictions
+from speciesnet.predictions.bucket import RemotePredictionsFile, check_output, open_predictions
+from speciesnet.predictions.file import PredictionsFile, RunSettings
 
 IMAGES = [Instance(f"{number}.jpg") for number in range(20)]
 KEY = "results/out.json"
@@ -154,9 +155,9 @@ def test_a_run_that_came_to_nothing_leaves_no_predictions(bucket: Bucket) -> Non
 
 _RUN = """
 import sys, time
-from speciesnet import remote_predictions
+from speciesnet.predictions import bucket as remote_predictions
 from speciesnet.instances import Instance
-from speciesnet.predictions import RunSettings
+from speciesnet.predictions.file import RunSettings
 remote_predictions.UPLOAD_SECONDS, remote_predictions.UPLOAD_SHARE = float(sys.argv[2]), 10.0
 images = [Instance(f"{n}.jpg") for n in range(20)]
 settings = RunSettings("detector", {"version": "1"})

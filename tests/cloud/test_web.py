@@ -15,8 +15,8 @@ import pytest
 from faults import Answer, Cut, Drip, Drop, Proxy, before_web_server
 from PIL import Image
 
-from speciesnet import storage, web
 from speciesnet.errors import ImageError
+from speciesnet.files import storage, web
 from speciesnet.images import read_image
 from speciesnet.instances import prepare_instances
 

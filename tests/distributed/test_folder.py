@@ -8,10 +8,10 @@ import pytest
 from buckets import FORBIDDEN, Bucket
 from faults import Answer, Drop
 
-from speciesnet import clouds
 from speciesnet.distributed import folder as folder_module
 from speciesnet.distributed.folder import Folder
 from speciesnet.errors import InputError, OutputError
+from speciesnet.files import clouds
 
 
 @pytest.fixture(params=["disk", "bucket"])

@@ -20,7 +20,7 @@ from speciesnet.distributed.merging import merge
 from speciesnet.distributed.shards import write_shard
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import find_images
-from speciesnet.predictions import RunSettings, save_predictions
+from speciesnet.predictions.file import RunSettings, save_predictions
 
 Record = dict[str, Any]
 SETTINGS = RunSettings("all", {"version": "demo-1"}, country="KEN", model_name="demo")

@@ -13,11 +13,11 @@ from photographs import NAIROBI, photograph
 from PIL import ExifTags
 
 from speciesnet.constants import Classification
-from speciesnet.corrections import Correction
 from speciesnet.errors import InputError
 from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
-from speciesnet.export.photographs import Photographs
-from speciesnet.export.whereabouts import Whereabouts
+from speciesnet.export.media_index import Whereabouts
+from speciesnet.survey.corrections import Correction
+from speciesnet.survey.photographs import Photographs
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}

@@ -6,12 +6,12 @@ import pandas as pd
 from photographs import photograph
 from PIL import ExifTags
 
-from speciesnet.corrections import Correction
-from speciesnet.export.photographs import Photographs
 from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
 from speciesnet.export.tables import write_table
-from speciesnet.predictions import save_predictions
-from speciesnet.survey import Survey, load_survey
+from speciesnet.predictions.file import save_predictions
+from speciesnet.survey.corrections import Correction
+from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.survey import Survey, load_survey
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 FOX = "uuid2;mammalia;carnivora;canidae;vulpes;vulpes;red fox"

@@ -12,11 +12,11 @@ from photographs import NAIROBI, photograph
 from PIL import ExifTags
 
 from speciesnet.constants import Classification
-from speciesnet.corrections import Correction, corrected
 from speciesnet.errors import InputError
-from speciesnet.export.photographs import Photographs
 from speciesnet.export.tables import Rows, columns, table_rows, to_dataframe, write_table
-from speciesnet.predictions import read_records
+from speciesnet.predictions.file import read_records
+from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.photographs import Photographs
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"

@@ -15,7 +15,6 @@ from PIL import ExifTags, Image
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export import xmp
-from speciesnet.export.photographs import Photographs
 from speciesnet.export.xmp import (
     Keywords,
     keyword_tasks,
@@ -23,6 +22,7 @@ from speciesnet.export.xmp import (
     with_keywords,
     write_keywords,
 )
+from speciesnet.survey.photographs import Photographs
 
 try:
     import pyexiv2

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from speciesnet import pipeline, storage, web
+from speciesnet import pipeline
 from speciesnet.classifier import SpeciesNetClassifier
+from speciesnet.files import storage, web
 from speciesnet.scripts import run_model
 
 

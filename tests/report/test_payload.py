@@ -9,7 +9,7 @@ from surveys import BLANK, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, correction, r
 
 from speciesnet.report import payload as payload_module
 from speciesnet.report.payload import CATEGORIES, FIELDS, Mode, Payload, Shown, category_of_picture
-from speciesnet.survey import Survey
+from speciesnet.survey.survey import Survey
 
 
 def header(survey: Survey, mode: Mode = "report", **options: Any) -> dict[str, Any]:

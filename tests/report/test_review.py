@@ -19,10 +19,10 @@ from photographs import photograph
 from PIL import Image
 from surveys import BLANK, DEER, FOX, HUMAN, LABELS, box, correction, record, said_in, survey_of
 
-from speciesnet.corrections import CorrectionsFile, corrections_path, read_corrections
 from speciesnet.errors import InputError
-from speciesnet.export.photographs import Photographs
 from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, listen, make_app, token_of
+from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
+from speciesnet.survey.photographs import Photographs
 
 TOKEN = "secret"
 AT: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}

@@ -16,10 +16,10 @@ from photographs import NAIROBI, photograph
 from PIL import ExifTags, Image
 from surveys import BLANK, DEER, FOX, HUMAN, UNKNOWN, box, correction, record, survey_of
 
-from speciesnet.corrections import Correction
 from speciesnet.errors import OutputError
-from speciesnet.export.photographs import Photographs
 from speciesnet.report.site import check_report_folder, write_report
+from speciesnet.survey.corrections import Correction
+from speciesnet.survey.photographs import Photographs
 
 EVIL = "<evil-tag onerror=alert(1)>"
 HOSTILE = [

@@ -8,7 +8,7 @@ from commands import Outcome, run_module
 from photographs import photograph
 from surveys import BLANK, FOX, correction, record, write_predictions
 
-from speciesnet.corrections import CorrectionsFile, corrections_path
+from speciesnet.survey.corrections import CorrectionsFile, corrections_path
 
 
 def report(*arguments: str | Path) -> Outcome:

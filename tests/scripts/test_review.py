@@ -17,7 +17,7 @@ from commands import Outcome, run_module
 from photographs import photograph
 from surveys import DEER, FOX, record, said_in, write_predictions
 
-from speciesnet.corrections import CorrectionsFile, corrections_path
+from speciesnet.survey.corrections import CorrectionsFile, corrections_path
 
 Start = Callable[..., tuple["subprocess.Popen[str]", str]]
 

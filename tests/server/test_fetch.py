@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from speciesnet.errors import ImageError
+from speciesnet.server.allowlist import Hosts, Target
+from speciesnet.server.errors import RefusedError
 from speciesnet.server.fetch import MAX_REDIRECTS, Fetcher
-from speciesnet.server.guard import Hosts, Target
-from speciesnet.server.refusals import RefusedError
 
 HOST = "images.example.org"
 PUBLIC = "93.184.216.34"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from servers import Server
 
-from speciesnet.server.inference import together
+from speciesnet.server.worker import together
 
 MEBIBYTE = 2**20
 

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import BOUNDARY, form_of, in_base64, picture
 
+from speciesnet.server.errors import RefusedError
 from speciesnet.server.form import MAX_FIELDS, Form
-from speciesnet.server.intake import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Asked, Intake
 from speciesnet.server.limits import Limits
-from speciesnet.server.refusals import RefusedError
+from speciesnet.server.requests import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Asked, Intake
 from speciesnet.server.spool import RequestFiles, Spool
 
 LIMITS = Limits(body_bytes=2**20, image_bytes=10_000, images=3)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speciesnet.server.refusals import RefusedError
+from speciesnet.server.errors import RefusedError
 from speciesnet.server.spool import LOCK, PREFIX, TOO_YOUNG, Spool
 
 

@@ -13,10 +13,10 @@ import stand_in_workers
 
 from speciesnet.instances import Instance
 from speciesnet.records import Record
-from speciesnet.server.inference import Task
+from speciesnet.server.errors import RefusedError
 from speciesnet.server.metrics import Meters
-from speciesnet.server.refusals import RefusedError
-from speciesnet.server.workers import Pool, Worker
+from speciesnet.server.pool import Pool, Worker
+from speciesnet.server.worker import Task
 
 Test = Callable[[], Coroutine[Any, Any, None]]
 

@@ -14,7 +14,7 @@ from absl import flags, logging
 
 from speciesnet.constants import RUN_MODES
 from speciesnet.errors import InputError
-from speciesnet.model_info import DEFAULT_MODEL
+from speciesnet.packages.info import DEFAULT_MODEL
 from speciesnet.scripts import console, plan_flags, run_flags
 from speciesnet.scripts.summary import print_summary
 
@@ -187,8 +187,8 @@ def main() -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
     from speciesnet.instances import prepare_instances, resolve_locations, take_shard
     from speciesnet.model import SpeciesNet
+    from speciesnet.predictions.bucket import check_output, open_predictions
     from speciesnet.profile import Profile
-    from speciesnet.remote_predictions import check_output, open_predictions
 
     components = _components()
     _check_flags(components)
@@ -273,8 +273,8 @@ def main() -> None:
 
 
 def _print_plan(model: SpeciesNet, instances: Sequence[Instance], path: str) -> None:
-    from speciesnet import planning
-    from speciesnet.predictions import finished_images
+    from speciesnet.predictions.file import finished_images
+    from speciesnet.scripts import planning
 
     paths = dict.fromkeys(instance.filepath for instance in instances)
     goes_on = path and not _IGNORE_EXISTING.value
@@ -338,7 +338,7 @@ def _split(text: str | None) -> list[str] | None:
 
 
 def _past_records(path: str | None, instances: Sequence[Instance]) -> Any:
-    from speciesnet.predictions import RecordsByFile
+    from speciesnet.predictions.file import RecordsByFile
 
     return None if path is None else RecordsByFile(path, (i.filepath for i in instances))
 

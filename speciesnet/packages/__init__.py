@@ -1,0 +1,1 @@
+"""Model packages: names, downloads and the files in them."""

@@ -1,0 +1,1 @@
+"""A finished survey: sequences, corrections and the photographs on disk."""

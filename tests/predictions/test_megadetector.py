@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from speciesnet.errors import InputError
+from speciesnet.export.megadetector import write_megadetector
+from speciesnet.predictions.file import RecordsByFile, read_records
+
+ANIMAL = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
+
+
+def detections(tmp_path: Path, *images: Any, **more: Any) -> Path:
+    path = tmp_path / "md.json"
+    document = {"images": images, "detection_categories": CATEGORIES, "info": {}, **more}
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return path
+
+
+def image(file: str = "a.jpg", *boxes: Any) -> dict[str, Any]:
+    return {"file": file, "detections": list(boxes)}
+
+
+def test_boxes_become_the_detectors(tmp_path: Path) -> None:
+    person = ANIMAL | {"category": "2", "conf": 0.95}
+    faint = ANIMAL | {"conf": 0.01}
+    found = RecordsByFile(detections(tmp_path, image("a.jpg", ANIMAL, person, faint)), ["a.jpg"])
+    assert found["a.jpg"]["detections"] == [
+        {"category": "2", "label": "human", "conf": 0.95, "bbox": [0.1, 0.2, 0.3, 0.4]},
+        {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]},
+    ]
+
+
+def test_categories_go_by_name(tmp_path: Path) -> None:
+    boxes = [ANIMAL | {"category": number} for number in ("0", "1", "7")]
+    names = {"0": "vehicle", "1": "animal", "7": "unknown"}
+    path = detections(tmp_path, image("a.jpg", *boxes), detection_categories=names)
+    labels = [box["label"] for box in RecordsByFile(path, ["a.jpg"])["a.jpg"]["detections"]]
+    assert labels == ["vehicle", "animal"]
+
+
+def test_failures_are_kept(tmp_path: Path) -> None:
+    failed = {"file": "a.jpg", "failure": "image access failure", "detections": None}
+    found = RecordsByFile(detections(tmp_path, failed), ["a.jpg"])
+    assert found["a.jpg"] == {"filepath": "a.jpg", "failures": ["DETECTOR"]}
+
+
+@pytest.mark.parametrize("name", ["cam1/a.jpg", "cam1\\a.jpg", "./cam1/a.jpg", "/s/cam1/a.jpg"])
+def test_relative_names_are_found_in_the_run(tmp_path: Path, name: str) -> None:
+    paths = ["/s/cam1/a.jpg", "/s/cam2/a.jpg", "/s/xcam1/a.jpg"]
+    found = RecordsByFile(detections(tmp_path, image(name, ANIMAL)), paths)
+    assert list(found) == ["/s/cam1/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ([image("b.jpg")], "detections of b.jpg, which is not among the images"),
+        ([image("a.jpg")], "may be /s/1/a.jpg or /s/2/a.jpg"),
+        ([{"detections": []}], 'Image 1 of .* lacks "file"'),
+        (
+            [image("1/a.jpg", {"category": "1", "conf": "x"})],
+            "detections of 1/a.jpg in .* malformed",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, images: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        RecordsByFile(detections(tmp_path, *images), ["/s/1/a.jpg", "/s/2/a.jpg"])
+
+
+def test_file_cut_off_is_refused(tmp_path: Path) -> None:
+    path = detections(tmp_path, image("a.jpg", ANIMAL))
+    path.write_text(path.read_text()[:-200])
+    with pytest.raises(InputError, match="cut off or damaged"):
+        RecordsByFile(path, ["a.jpg"])
+
+
+@pytest.mark.parametrize("names", [3, ["animal"], {"1": None}, {"1": ["animal"]}])
+def test_categories_that_are_no_names_are_refused(tmp_path: Path, names: Any) -> None:
+    path = detections(tmp_path, image("a.jpg", ANIMAL), detection_categories=names)
+    with pytest.raises(InputError, match="must map numbers to names"):
+        RecordsByFile(path, ["a.jpg"])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        {"bbox": [0.1, 0.2, 0.3]},
+        {"bbox": [0.1, 0.2, 0.3, 0.4, 0.5]},
+        {"bbox": [0, 0, 1, "Infinity"]},
+        {"bbox": "1234"},
+        {"bbox": None},
+        {"conf": "0.9"},
+    ],
+)
+def test_boxes_that_are_none_are_refused(tmp_path: Path, box: dict[str, Any]) -> None:
+    path = detections(tmp_path, image("a.jpg", ANIMAL | box))
+    with pytest.raises(InputError, match=r"detections of a\.jpg in .* are malformed"):
+        RecordsByFile(path, ["a.jpg"])
+
+
+def test_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    path = detections(tmp_path, image("\udcff.jpg", ANIMAL))
+    with pytest.raises(InputError, match="cut off or damaged"):
+        RecordsByFile(path, ["a.jpg"])
+
+
+def test_detections_survive_the_way_there_and_back(shared: Path, tmp_path: Path) -> None:
+    records = list(read_records(shared / "golden" / "small_random_predictions.json"))
+    write_megadetector(records, tmp_path / "md.json")
+    found = RecordsByFile(tmp_path / "md.json", [r["filepath"] for r in records])
+    assert {path: r["detections"] for path, r in found.items()} == {
+        r["filepath"]: r["detections"] for r in records
+    }

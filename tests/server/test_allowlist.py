@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from urllib3.util import parse_url
+
+from speciesnet.errors import ImageError, InputError
+from speciesnet.server.allowlist import (
+    Folders,
+    Hosts,
+    Target,
+    is_public,
+    names_address,
+    public_address,
+)
+from speciesnet.server.errors import RefusedError
+
+TARGET = Target("https", "images.example.org", 443, "/a.jpg")
+PARTS = st.sampled_from(
+    [
+        "..",
+        ".",
+        "",
+        "a",
+        "cam1",
+        "link",
+        "%2e%2e",
+        "..%2f",
+        "%252e%252e",
+        "\\..\\",
+        "~",
+        "\0",
+        "0.jpg",
+    ]
+)
+
+
+def test_files_in_allowed_folders_are_found(allowed: Path) -> None:
+    folders = Folders([str(allowed)])
+    assert folders.find(f"{allowed}/cam1/0.jpg") == Path(os.path.realpath(allowed / "cam1/0.jpg"))
+    assert folders.find(f"{allowed}//cam1/./0.jpg").is_file()
+    assert not folders.find(f"{allowed}/cam1/nothing.jpg").exists()
+
+
+def test_allowed_folder_may_be_a_link(allowed: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(allowed)
+    for root in (link, Path(os.path.realpath(allowed))):
+        assert Folders([str(link)]).find(f"{root}/cam1/0.jpg").is_file()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd", "{}/../outside/secret.jpg", "{}/cam1/../../outside/secret.jpg",
+        "{}/cam1/../cam1/0.jpg", "{}/%2e%2e/outside/secret.jpg", "{}/%252e%252e/outside/secret.jpg",
+        "{}/..%2foutside/secret.jpg", "{}\\..\\outside\\secret.jpg", "{}/link.jpg",
+        "{}/link/secret.jpg", "{}/gone.jpg", "{}-not/0.jpg", "{}/cam1/0.jpg\0.png", "\0",
+        "file://{}/cam1/0.jpg", "cam1/0.jpg", "", "~/x.jpg", "\\\\host\\share\\a.jpg", "{}/..",
+    ],
+)  # fmt: skip
+def test_all_else_is_refused(allowed: Path, path: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        Folders([str(allowed)]).find(path.format(allowed))
+    assert refused.value.status == 403
+    assert str(allowed) not in str(refused.value)
+
+
+def test_without_folders_nothing_is_found(allowed: Path) -> None:
+    with pytest.raises(RefusedError):
+        Folders().find(str(allowed / "cam1" / "0.jpg"))
+
+
+@given(parts=st.lists(PARTS | st.text(max_size=5), max_size=8), inside=st.booleans())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_found_is_in_the_folder(allowed: Path, parts: list[str], inside: bool) -> None:
+    path = "/".join([str(allowed), *parts] if inside else parts)
+    try:
+        found = Folders([str(allowed)]).find(path)
+    except RefusedError:
+        return
+    assert found.resolve() == found
+    assert found.is_relative_to(allowed.resolve())
+
+
+def test_what_is_no_folder_cannot_be_allowed(allowed: Path) -> None:
+    with pytest.raises(InputError, match="is no folder"):
+        Folders([str(allowed / "cam1" / "0.jpg")])
+
+
+def test_allowed_hosts_are_taken_apart() -> None:
+    hosts = Hosts(["images.example.org", "other.example.org:8080"])
+    assert hosts.check("https://images.example.org/a.jpg") == TARGET
+    assert hosts.check("HTTP://Images.Example.ORG?x=1#y") == Target(
+        "http", "images.example.org", 80, "/?x=1"
+    )
+    assert hosts.check("http://other.example.org:8080/a").port == 8080
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://evil.example/a.jpg", "http://images.example.org.evil.example/a", "ftp://images.example.org/a",
+        "http://images.example.org:81/a", "http://images.example.org@evil.example/a",
+        "http://u:p@images.example.org/a", "http://evil.example#@images.example.org/a",
+        "http://evil.example\\@images.example.org/a", "http:\\\\images.example.org/a",
+        "http://images.example.org%2eevil.example/a", "http://images.example.org\t/a",
+        "http://images.example.org:99999/", "http://images.example.org:-1/", "http:///images.example.org",
+        "http://[::1]/a", "http://[images.example.org]/", "http://other.example.org/a",
+        "//images.example.org/a", "http://\u0456mages.example.org/a", "http://images.example.org/a b",
+        "http://images.example.org/\r\nX: y",
+        "file:///etc/passwd", "gopher://images.example.org/", "s3://bucket/a.jpg", "http://", "",
+    ],
+)  # fmt: skip
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        Hosts(["images.example.org", "other.example.org:8080"]).check(url)
+    assert refused.value.status == 403
+
+
+@given(
+    st.text(st.sampled_from("http:/\\@#?[].%0aA-é \t\n") | st.characters(), max_size=40),
+    st.text(st.sampled_from(":/\\@#?[].%01aA- "), max_size=20),
+)
+def test_clients_read_an_accepted_address_as_the_guard_does(before: str, after: str) -> None:
+    hosts = Hosts(["images.example.org"])
+    for url in (
+        f"http://{before}images.example.org{after}",
+        f"http://images.example.org{before}{after}",
+        before + after,
+    ):
+        try:
+            target = hosts.check(url)
+        except RefusedError:
+            continue
+        read = parse_url(url)
+        assert (read.scheme, read.host) == (target.scheme, target.host)
+        assert (read.auth, read.port or {"http": 80, "https": 443}[target.scheme]) == (
+            None,
+            target.port,
+        )
+
+
+def test_buckets_are_allowed_by_name() -> None:
+    hosts = Hosts(["s3://survey", "images.example.org"])
+    assert hosts.is_cloud("s3://survey/a.jpg")
+    assert not hosts.is_cloud("https://images.example.org/a.jpg")
+    for url in ("s3://other/a", "gs://survey/a", "s3://survey-2/a", "S3://surveY/a", "az://x/a"):
+        with pytest.raises(RefusedError):
+            hosts.is_cloud(url)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["https://images.example.org", "a b", "s3://", "s3://b/c", "x:0", "x:99999", "u@x", "*", "*.x"],
+)
+def test_what_is_no_host_cannot_be_allowed(entry: str) -> None:
+    with pytest.raises(InputError, match="is no host"):
+        Hosts([entry])
+
+
+@pytest.mark.parametrize("path", ["http://x/a", "S3://x", " file:///x", "x+y://", "http:\\\\x"])
+def test_addresses_are_told_from_paths(path: str) -> None:
+    assert names_address(path)
+    assert not names_address("C:\\x\\a.jpg")
+    assert not names_address("/a/b.jpg")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.255.255.254", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254",
+        "0.0.0.0", "224.0.0.1", "239.1.1.1", "255.255.255.255", "100.64.0.1", "192.0.2.1", "240.0.0.1",
+        "::", "::1", "::127.0.0.1", "::8.8.8.8", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "::ffff:0:8.8.8.8",
+        "64:ff9b::8.8.8.8", "64:ff9b:1::1", "2002:7f00:1::", "2001::1", "fe80::1", "fe80::1%eth0",
+        "fc00::1", "fd12::1", "fec0::1", "ff02::1", "2001:db8::1", "2606:4700::1111%1",
+        "localhost", "2130706433", "0x7f.1", "", "8.8.8.8.",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111"])
+def test_addresses_that_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+@given(st.ip_addresses(v=4), st.sampled_from(["::", "::ffff:", "64:ff9b::", "::ffff:0:"]))
+def test_no_address_of_ipv4_passes_as_one_of_ipv6(
+    address: ipaddress.IPv4Address, prefix: str
+) -> None:
+    assert not is_public(f"{prefix}{address}")
+
+
+def test_one_private_address_of_a_host_is_enough() -> None:
+    assert public_address(TARGET, lambda *_: ["8.8.8.8", "1.1.1.1"]) == "8.8.8.8"
+    with pytest.raises(RefusedError):
+        public_address(TARGET, lambda *_: ["8.8.8.8", "10.0.0.1"])
+    with pytest.raises(ImageError):
+        public_address(TARGET, lambda *_: [])
