@@ -7,13 +7,87 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
+
+from typing_extensions import NotRequired, Required
 
 from speciesnet.constants import Failure
 from speciesnet.errors import InputError
 
-# One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
-Record = dict[str, Any]
+
+class Box(TypedDict):
+    """One detection of a record.
+
+    Attributes:
+        category: "1" (animal), "2" (human) or "3" (vehicle).
+        label: The name of the category.
+        conf: Confidence in [0, 1].
+        bbox: Left, top, width and height relative to the image, in [0, 1].
+    """
+
+    category: str
+    label: str
+    conf: float
+    bbox: Sequence[float]
+
+
+class Classifications(TypedDict):
+    """The classifier's best classes for one image, best first.
+
+    Attributes:
+        classes: Labels.
+        scores: Their scores in [0, 1].
+        target_classes: Labels asked for with ``--target_species_txt``.
+        target_logits: Their raw scores.
+    """
+
+    classes: list[str]
+    scores: list[float]
+    target_classes: NotRequired[list[str]]
+    target_logits: NotRequired[list[float]]
+
+
+class Location(TypedDict, total=False):
+    """Where an image was taken, as a record has it.
+
+    Attributes:
+        country: ISO 3166-1 alpha-3 code.
+        admin1_region: State or province code.
+        latitude: Degrees in [-90, 90], with a longitude only.
+        longitude: Degrees in [-180, 180].
+    """
+
+    country: str
+    admin1_region: str
+    latitude: float
+    longitude: float
+
+
+class Record(Location, total=False):
+    """One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
+
+    Attributes:
+        filepath: The image.
+        failures: Names of the components that failed; absent if none did.
+        classifications: The classifier's answer.
+        detections: Boxes in decreasing order of confidence.
+        prediction: The label of the answer.
+        prediction_score: Its score in [0, 1].
+        prediction_source: Where it comes from, such as "classifier" or "detector".
+        model_version: The model that gave it.
+        metadata: Date, position and camera from EXIF, with ``--metadata``.
+    """
+
+    filepath: Required[str]
+    failures: list[str]
+    classifications: Classifications
+    detections: Sequence[Box]
+    prediction: str
+    prediction_score: float
+    prediction_source: str
+    model_version: str
+    metadata: dict[str, str | float]
+
 
 _KEYS = (
     "country",
