@@ -11,7 +11,9 @@ RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_proces
 
 # Of the files that lie beside a predictions file, after its name.
 RUN_ENDING = ".run.json"  # the settings of its run
-CORRECTIONS_ENDING = ".corrections.jsonl"  # what people said
+CORRECTIONS_ENDING = ".corrections.jsonl"  # the answers of a review
+
+DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, at most
 
 
 class Classification(str, Enum):

@@ -25,7 +25,7 @@ from speciesnet.export.files import check_not_same, written_whole
 from speciesnet.export.media_index import Whereabouts, parse_timezone
 from speciesnet.predictions.file import read_records
 from speciesnet.records import Record, answer_of, named, read_from
-from speciesnet.survey.corrections import REVIEW, Correction, corrected
+from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import Label, category_of, split_label
 
@@ -243,11 +243,11 @@ def _observation(record: Record) -> tuple[dict[str, Any], Label]:
                 "classifiedBy": f"SpeciesNet {version}" if version else "SpeciesNet",
                 "classificationProbability": str(score),
             }
-        if REVIEW in record:
+        if "review" in record:
             cells |= {
                 "classificationMethod": "human",
-                "classifiedBy": record[REVIEW]["reviewer"],
-                "classificationTimestamp": record[REVIEW]["at"],
+                "classifiedBy": record["review"]["reviewer"],
+                "classificationTimestamp": record["review"]["at"],
                 "classificationProbability": "",
             }
         return cells | (_box(boxes[0]["bbox"]) if boxes else {}), label

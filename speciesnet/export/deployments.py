@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from speciesnet.errors import InputError
-from speciesnet.export.safe_paths import Parts, shared_start
+from speciesnet.files.paths import Parts, shared_start
 from speciesnet.files.storage import read_text, scheme_of
 from speciesnet.metadata import parse_datetime
 

@@ -19,7 +19,7 @@ from speciesnet.export.deployments import (
     is_on_web,
     one_for_each_folder,
 )
-from speciesnet.export.safe_paths import Parts, shared_start
+from speciesnet.files.paths import Parts, shared_start
 from speciesnet.files.storage import scheme_of
 from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata, parse_datetime

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Literal
 
 from absl import logging
 
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP
 from speciesnet.errors import OutputError
-from speciesnet.export.safe_paths import Parts, common_folder, path_below, safe_name
 from speciesnet.export.undo import (
     PART_FILE,
     Entry,
@@ -27,9 +27,10 @@ from speciesnet.export.undo import (
     read_entries,
     remove_source,
 )
+from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
-from speciesnet.survey.sequences import DEFAULT_GAP, camera_folder, clock_time, sequence_numbers
+from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 Answer = Literal["species", "category"]
@@ -84,7 +85,7 @@ def places_by_answer(records: Iterable[Record], by: Answer, min_score: float = 0
 
 
 def places_by_sequence(
-    records: Iterable[Record], photographs: Photographs, gap: float = DEFAULT_GAP
+    records: Iterable[Record], photographs: Photographs, gap: float = DEFAULT_SEQUENCE_GAP
 ) -> list[Place]:
     """Places by when each camera took them: ``2024-05-01_063000_0001``, or ``undated_0002``.
 

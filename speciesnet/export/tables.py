@@ -13,7 +13,6 @@ from speciesnet.errors import InputError
 from speciesnet.export.files import written_whole
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record, answer_of, named
-from speciesnet.survey.corrections import REVIEW
 from speciesnet.survey.photographs import Photographs, with_metadata
 from speciesnet.taxonomy import Label, split_label
 
@@ -80,7 +79,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
     text, score, source = answer_of(record)
     label = split_label(text) if text is not None else Label()
     place = record if "latitude" in record else metadata.as_dict()
-    review = record.get(REVIEW, {})
+    review = record.get("review", {})
     row = {
         "file": record["filepath"],
         "datetime": metadata.datetime,

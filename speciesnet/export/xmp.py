@@ -18,7 +18,7 @@ from PIL import Image
 
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
-from speciesnet.export.safe_paths import common_folder, path_below
+from speciesnet.files.paths import common_folder, path_below
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from absl import logging
 from filelock import FileLock, Timeout
@@ -45,14 +46,25 @@ def write_atomically(path: str | os.PathLike[str], *, fsync: bool = True) -> Ite
     part = target.with_name(f".speciesnet-{uuid.uuid4().hex}.part")
     try:
         yield part
-        if target.exists():
-            shutil.copymode(target, part)
         if fsync:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, part)  # last: it may forbid writing
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Writes all bytes to an unbuffered file, which may take them in pieces.
+
+    Raises:
+        OSError: The file cannot be written; some of the bytes may have been.
+    """
+    view = memoryview(data)
+    while view:  # a disk that is nearly full takes the first part
+        view = view[file.write(view) or 0 :]
 
 
 def backup_name(path: Path) -> Path:

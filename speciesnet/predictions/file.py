@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from speciesnet.constants import RUN_ENDING, Components
 from speciesnet.errors import OutputError
 from speciesnet.files import json_lists, storage
+from speciesnet.files.atomic import write_all
 from speciesnet.instances import Instance
 from speciesnet.predictions import megadetector
 from speciesnet.records import Record, Tally, components_of, named, read_from
@@ -482,7 +483,7 @@ class PredictionsFile:
             if self.path.exists() and not _has_own_layout(self.path):
                 keep_copy(self.path)  # not one whole record, but perhaps of use to somebody
             self._file = self.path.open("w+b", buffering=0)
-            _write_all(self._file, HEADER + FOOTER)
+            write_all(self._file, HEADER + FOOTER)
         write_settings(self.path, asdict(self._settings))
 
     def _check_settings(self) -> None:
@@ -516,7 +517,7 @@ class PredictionsFile:
             self._scan()
         self._file = self.path.open("r+b", buffering=0)
         if not self.tally.images:  # all that there was has failed
-            _write_all(self._file, HEADER)
+            write_all(self._file, HEADER)
         self._restore_brackets()
 
     def _forget(self) -> None:
@@ -655,7 +656,7 @@ class PredictionsFile:
             if not self._buffer:
                 return
             self._file.seek(self._end)
-            _write_all(self._file, b"".join(self._buffer) + FOOTER)
+            write_all(self._file, b"".join(self._buffer) + FOOTER)
             os.fsync(self._file.fileno())
         except OSError as error:
             self._error = error
@@ -672,7 +673,7 @@ class PredictionsFile:
         """Ends the file after its last whole record."""
         self._file.truncate(self._end)
         self._file.seek(self._end)
-        _write_all(self._file, FOOTER)
+        write_all(self._file, FOOTER)
 
     def __exit__(
         self,
@@ -854,10 +855,3 @@ def _write_lines(file: BinaryIO, records: Iterable[bytes]) -> None:
     for number, record in enumerate(records):
         file.write(SEPARATOR + record if number else record)
     file.write(FOOTER)
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    """Unbuffered files may take only a part at a time, as when a disk is nearly full."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]

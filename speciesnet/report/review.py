@@ -86,7 +86,7 @@ class Review:
                 else:
                     self._said[correction.filepath] = correction
                 self._news += self._positions[correction.filepath]
-            self.survey.correct(self._said)
+            self.survey.apply_corrections(self._said)
 
     def _correction(self, item: Any) -> Correction:
         position = item.get("position") if isinstance(item, dict) else None

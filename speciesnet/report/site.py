@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from speciesnet.constants import Classification
 from speciesnet.errors import ImageError, OutputError
-from speciesnet.export.safe_paths import common_folder, path_parts
+from speciesnet.files.paths import common_folder, path_parts
 from speciesnet.files.storage import scheme_of
 from speciesnet.progress import ProgressBars
 from speciesnet.report import plots

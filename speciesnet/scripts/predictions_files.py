@@ -10,12 +10,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from absl import flags, logging
 
-from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
+from speciesnet.constants import CORRECTIONS_ENDING, DEFAULT_SEQUENCE_GAP, RUN_ENDING
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files import storage
 from speciesnet.files.clouds import BrokenConnectionError, RemoteError
 from speciesnet.scripts import console
-from speciesnet.survey.sequences import DEFAULT_GAP
 
 IMAGE_ROOT = flags.DEFINE_string(
     "image_root",
@@ -29,7 +28,7 @@ CORRECTIONS = flags.DEFINE_string(
     "predictions, none goes without.",
 )
 SEQUENCE_GAP = flags.DEFINE_float(
-    "sequence_gap", DEFAULT_GAP, "Longest pause within a sequence of a camera, in seconds.",
+    "sequence_gap", DEFAULT_SEQUENCE_GAP, "Longest pause within a sequence of a camera, in seconds.",
     lower_bound=0, upper_bound=1e9,
 )  # fmt: skip
 
@@ -51,7 +50,7 @@ def local_predictions(path: str) -> Iterator[str]:
     if storage.scheme_of(path) is None:
         yield path
         return
-    from speciesnet.export.safe_paths import safe_name
+    from speciesnet.files.paths import safe_name
 
     name = path.rpartition("/")[2] if storage.is_cloud(path) else unquote(urlsplit(path).path)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
