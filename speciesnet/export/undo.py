@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from speciesnet.errors import InputError, OutputError
-from speciesnet.export.files import written_whole
+from speciesnet.export.files import output_file
 
 UNDO_FILE = "undo.jsonl"
 PART_FILE = ".sorting.part"  # a copy on its way
@@ -299,7 +299,7 @@ def _clear_up(out: Path, entries: list[Entry], left: list[Entry]) -> None:
     for folder in {(out / entry.target).parent for entry in entries}:
         _remove_empty(folder, out)
     if left:
-        with written_whole(out / UNDO_FILE) as part:
+        with output_file(out / UNDO_FILE) as part:
             part.write_bytes(b"".join(entry.as_line() for entry in left))
         return
     try:

@@ -89,8 +89,7 @@ def main(*files: str) -> None:
 
 
 def _table(source: str, photographs: Photographs | None) -> tuple[Iterable[Row], dict[str, type]]:
-    from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
-    from speciesnet.export.tables import columns, table_rows
+    from speciesnet.export.tables import SEQUENCE_COLUMNS, columns, sequence_rows, table_rows
     from speciesnet.survey.corrections import read_corrected
 
     if _ROWS.value == "sequence":
