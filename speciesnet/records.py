@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from typing_extensions import NotRequired, Required
 
 from speciesnet.constants import Failure
-from speciesnet.errors import InputError
+from speciesnet.errors import MalformedRecordError
 
 
 class Box(TypedDict):
@@ -105,6 +105,8 @@ class Record(Location, total=False):
     review: Review
 
 
+MalformedRecord = MalformedRecordError  # its earlier name
+
 _KEYS = (
     "country",
     "admin1_region",
@@ -183,32 +185,18 @@ def is_failed(record: Mapping[str, Any]) -> bool:
     )
 
 
-class MalformedRecord(InputError):  # noqa: N818
-    """A record that is none.
-
-    Args:
-        what: Where it is and what is wrong with it.
-        predictions: The file that holds it, where that is known.
-    """
-
-    def __init__(self, what: str, predictions: str | os.PathLike[str] | None = None) -> None:
-        where = "" if predictions is None else f"{os.fspath(predictions)}: "
-        super().__init__(f"{where}{what}; correct it, or make the predictions again.")
-        self.what = what
-
-
 @contextmanager
 def named(record: Mapping[str, Any]) -> Iterator[None]:
     """Turns what a malformed record raises within into a sentence that names record and field.
 
     Raises:
-        MalformedRecord: Something within has raised what a malformed record raises.
+        MalformedRecordError: Something within has raised what a malformed record raises.
     """
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         reason = _wrong_field(record) or f"{type(error).__name__}: {error}"
-        raise MalformedRecord(
+        raise MalformedRecordError(
             f"The record of {record.get('filepath')} is malformed ({reason})"
         ) from error
 
@@ -218,12 +206,12 @@ def read_from(predictions: str | os.PathLike[str]) -> Iterator[None]:
     """Adds the name of a predictions file to what ``named`` says of its records.
 
     Raises:
-        MalformedRecord: Something within has raised one.
+        MalformedRecordError: Something within has raised one.
     """
     try:
         yield
-    except MalformedRecord as error:
-        raise MalformedRecord(error.what, predictions) from error
+    except MalformedRecordError as error:
+        raise MalformedRecordError(error.what, predictions) from error
 
 
 def _wrong_field(record: Mapping[str, Any]) -> str | None:

@@ -376,9 +376,9 @@ class Readers:
 @functools.cache
 def readers() -> Readers:
     """The readers, each of which has read a file already: error paths import too."""
-    from speciesnet.engines import UnsupportedNetworkError
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
     from speciesnet.engines.classifier_file import read_classifier_network
+    from speciesnet.errors import UnsupportedNetworkError
 
     found = Readers(
         is_ultralytics_checkpoint,

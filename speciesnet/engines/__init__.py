@@ -21,7 +21,7 @@ import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from speciesnet.errors import InputError, ModelError
+from speciesnet.errors import InputError, ModelError, UnsupportedNetworkError
 
 Engine = Literal["auto", "torch", "tensorflow", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -75,10 +75,6 @@ class ClassifierEngine(Protocol):
         ...
 
 
-class UnsupportedNetworkError(Exception):
-    """An engine that reads a network itself does not know a part of it, which the message names."""
-
-
 @dataclass(frozen=True)
 class EngineOptions:
     """How a network is run.
@@ -103,7 +99,7 @@ class EngineOptions:
             ("precision", self.precision, PRECISIONS),
         ):
             if value not in allowed:
-                raise ModelError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+                raise InputError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
 
     @property
     def takes_openvino(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions, UnsupportedNetworkError
+from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.keras_file import INPUT_SHAPE
 from speciesnet.engines.openvino_cache import (
     ConvertedNetwork,
@@ -23,7 +23,7 @@ from speciesnet.engines.openvino_cache import (
     load_converted,
     openvino,
 )
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, UnsupportedNetworkError
 
 if TYPE_CHECKING:
     import torch
