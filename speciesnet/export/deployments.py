@@ -86,8 +86,8 @@ def from_table(
     if several rows match, the deepest counts.
 
     Args:
-        path: Path or URL of a CSV file with columns of ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only
-            ``deploymentID`` is required; separated by commas or semicolons.
+        path: Path or URL of a CSV file, separated by commas or semicolons, with columns of
+            ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
         folders: The folders of the cameras, see ``sequences.camera_folder``.
 
     Returns:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from absl import flags
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError
 from speciesnet.scripts import console
 from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
 from speciesnet.scripts.predictions_files import (
@@ -24,7 +24,7 @@ from speciesnet.scripts.predictions_files import (
 from speciesnet.scripts.remote_files import must_be_here
 
 if TYPE_CHECKING:
-    from speciesnet.export.sorting import Answer, Place, SortedPhotographs
+    from speciesnet.export.sorting import By, Destination, SortedPhotographs
     from speciesnet.export.undo import How
 
 _BY = flags.DEFINE_enum("by", "species", ["species", "category", "sequence"], "What to sort by.")
@@ -80,31 +80,26 @@ def _sort(predictions: str, out: str) -> None:
     photographs = SortedPhotographs(out, IMAGE_ROOT.value)
     dry_run: bool = DRY_RUN.value
     result = sort_photographs(
-        places, photographs, how=how, dry_run=dry_run, tell=tell if dry_run else None
+        places, photographs, how=how, dry_run=dry_run, report=tell if dry_run else None
     )
     photographs.warn_of_missing("they are not sorted")
     would = " would be" if dry_run else ""
-    done = f"{result.already} were there already" if result.already else "none was there before"
-    sys.stdout.write(f"{result.sorted} photographs{would} sorted ({how}) into {out}; {done}.\n")
-    if result.left_alone:
-        name, reason = result.left_alone[0]
-        raise OutputError(
-            f"{len(result.left_alone)} of {len(places)} photographs are left alone, such as {name} "
-            f"({reason}); mend that and give the same command again."
-        )
+    done = f"{result.unchanged} were there already" if result.unchanged else "none was there before"
+    sys.stdout.write(f"{result.done} photographs{would} sorted ({how}) into {out}; {done}.\n")
+    result.raise_if_skipped(f"of {len(places)} photographs")
 
 
-def _places(predictions: str, photographs: SortedPhotographs) -> list[Place]:
-    from speciesnet.export.sorting import places_by_answer, places_by_sequence
+def _places(predictions: str, photographs: SortedPhotographs) -> list[Destination]:
+    from speciesnet.export.sorting import destinations_by_answer, destinations_by_sequence
     from speciesnet.records import read_from
     from speciesnet.survey.corrections import read_corrected
 
     with read_from(predictions):
         records = read_corrected(predictions, CORRECTIONS.value)
         if _BY.value == "sequence":
-            found = places_by_sequence(records, photographs, SEQUENCE_GAP.value)
+            found = destinations_by_sequence(records, photographs, SEQUENCE_GAP.value)
         else:
-            found = places_by_answer(records, cast("Answer", _BY.value), MIN_SCORE.value)
+            found = destinations_by_answer(records, cast("By", _BY.value), MIN_SCORE.value)
     if not found:
         warn_of_empty(predictions)
     return found
@@ -115,13 +110,8 @@ def _take_back(out: str) -> None:
 
     result = undo(out, dry_run=DRY_RUN.value)
     would = " would be" if DRY_RUN.value else ""
-    sys.stdout.write(f"{result.back} photographs{would} taken back.\n")
-    if result.kept:
-        name, reason = result.kept[0]
-        raise OutputError(
-            f"{len(result.kept)} photographs in {out} could not be taken back, such as {name} "
-            f"({reason}); they stay in undo.jsonl: mend that and give the same command again."
-        )
+    sys.stdout.write(f"{result.done} photographs{would} taken back.\n")
+    result.raise_if_skipped(f"photographs in {out}, which stay in undo.jsonl,")
 
 
 def cli() -> None:

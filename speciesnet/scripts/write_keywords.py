@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from absl import flags
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError
 from speciesnet.scripts import console
 from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
 from speciesnet.scripts.predictions_files import (
@@ -82,21 +82,16 @@ def main(*files: str) -> None:
         out=out,
         embed=_EMBED.value,
         dry_run=dry_run,
-        tell=tell if dry_run else None,
+        report=tell if dry_run else None,
     )
     photographs.warn_of_missing("they get no keywords")
     what = "photographs" if _EMBED.value else "sidecars"
     would = " would be" if dry_run else ""
     sys.stdout.write(
-        f"{result.written} {what}{would} written, {result.unchanged} unchanged; "
+        f"{result.done} {what}{would} written, {result.unchanged} unchanged; "
         f"{result.without_answer} photographs have no answer.\n"
     )
-    if result.left_alone:
-        name, reason = result.left_alone[0]
-        raise OutputError(
-            f"{len(result.left_alone)} {what} are left alone, such as {name} ({reason}); mend or "
-            "remove these and give the same command again."
-        )
+    result.raise_if_skipped(what, "Fix or remove them,")
 
 
 def cli() -> None:
