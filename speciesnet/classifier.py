@@ -12,13 +12,8 @@ from PIL import Image
 
 from speciesnet.boxes import BBox
 from speciesnet.constants import Failure
-from speciesnet.engines import (
-    ClassifierEngine,
-    Engine,
-    EngineOptions,
-    Precision,
-    load_classifier_engine,
-)
+from speciesnet.engines.base import ClassifierEngine, Engine, EngineOptions, Precision
+from speciesnet.engines.select import load_classifier_engine
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.storage import read_text
 from speciesnet.images import PreprocessedImage, to_array

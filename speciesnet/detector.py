@@ -13,13 +13,8 @@ from PIL import Image
 
 from speciesnet.boxes import Boxes, corners, non_maximum_suppression
 from speciesnet.constants import Detection, Failure
-from speciesnet.engines import (
-    DetectorEngine,
-    Engine,
-    EngineOptions,
-    Precision,
-    load_detector_engine,
-)
+from speciesnet.engines.base import DetectorEngine, Engine, EngineOptions, Precision
+from speciesnet.engines.select import load_detector_engine
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record, make_record

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, ImageOps
 from speciesnet.errors import ImageError
 from speciesnet.files.clouds import CredentialsError
 from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata, metadata_of
 
 # Cameras leave cut-off files behind; what there is of them is worth looking at.
@@ -27,7 +27,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
 NO_MEMORY = "there is not enough memory for it"
 
-_decoding = threading.BoundedSemaphore(cores())
+_decoding = threading.BoundedSemaphore(available_cpus())
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,7 @@ from speciesnet import pipeline
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import RUN_MODES, Components, Failure, RunMode
 from speciesnet.detector import SpeciesNetDetector
-from speciesnet.engines import (
-    PRECISIONS,
-    EngineOptions,
-    Precision,
-    engine_of_each_stage,
-    reduced_precision,
-)
+from speciesnet.engines.base import PRECISIONS, EngineOptions, Precision
 from speciesnet.engines.precision import (
     NEEDED_IMAGES,
     TRIAL_IMAGES,
@@ -31,6 +25,7 @@ from speciesnet.engines.precision import (
     Verdict,
     first_difference,
 )
+from speciesnet.engines.select import engine_of_each_stage, reduced_precision
 from speciesnet.ensemble import (
     PredictionCombiner,
     SpeciesNetEnsemble,
@@ -50,8 +45,7 @@ from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import Photo
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsFile, PredictionsList, RunSettings, encode_record
-from speciesnet.profile import Profile
-from speciesnet.progress import ProgressBars
+from speciesnet.progress import Profile, ProgressBars
 from speciesnet.records import Record, answer_of, make_record
 
 Predictions = dict[str, list[Record]]

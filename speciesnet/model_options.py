@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from speciesnet.engines import Precision
+from speciesnet.engines.base import Precision
 
 if TYPE_CHECKING:
     from speciesnet.model import SpeciesNet

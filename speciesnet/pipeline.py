@@ -34,9 +34,9 @@ from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.storage import scheme_of
 from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_array
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.profile import Profile
+from speciesnet.progress import Profile
 from speciesnet.records import Record
 
 MAX_READERS = 8
@@ -197,7 +197,7 @@ def read_photos(
         # Other iterables may be endless, or come slowly.
         known = filepaths if isinstance(filepaths, Sequence) else ()
         is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
-        readers = REMOTE_READERS if is_remote else min(cores(), MAX_READERS)
+        readers = REMOTE_READERS if is_remote else min(available_cpus(), MAX_READERS)
     if run_mode == "multi_process":
         # Not a fork: the frameworks' threads do not survive one.
         executor: Executor = ProcessPoolExecutor(

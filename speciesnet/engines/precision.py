@@ -14,7 +14,7 @@ from typing import Any
 from absl import logging
 
 from speciesnet import __version__
-from speciesnet.engines import version_of
+from speciesnet.engines.base import version_of
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.records import Record
 

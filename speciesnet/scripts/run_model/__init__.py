@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from speciesnet.constants import Components, RunMode
     from speciesnet.instances import Instance
     from speciesnet.model import SpeciesNet
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -188,7 +188,7 @@ def main() -> None:
     from speciesnet.instances import prepare_instances, resolve_locations, take_shard
     from speciesnet.model import SpeciesNet
     from speciesnet.predictions.bucket import check_output, open_predictions
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
 
     components = _components()
     _check_flags(components)
