@@ -33,20 +33,15 @@ from speciesnet.ensemble import (
 )
 from speciesnet.errors import InputError
 from speciesnet.files.storage import sha256
-from speciesnet.instances import (
-    COLUMNS,
-    Instance,
-    at_position,
-    prepare_instances,
-    resolve_locations,
-)
+from speciesnet.geolocation import resolve_locations, with_coordinates
+from speciesnet.instances import COLUMNS, prepare_instances
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import Photo
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsFile, PredictionsList, RunSettings, encode_record
 from speciesnet.progress import Profile, ProgressBars
-from speciesnet.records import Record, answer_of, make_record
+from speciesnet.records import Instance, Record, answer_of, make_record
 
 Predictions = dict[str, list[Record]]
 PastRecords = Mapping[str, Record]
@@ -494,7 +489,7 @@ class SpeciesNet:
             InputError: Past detections or classifications are malformed.
         """
         if settings.exif_gps and photo.metadata:
-            instance = at_position(
+            instance = with_coordinates(
                 instance,
                 photo.metadata.latitude,
                 photo.metadata.longitude,

@@ -63,6 +63,37 @@ class Location(TypedDict, total=False):
     longitude: float
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One image to predict.
+
+    Attributes:
+        filepath: Path or URL.
+        country: ISO 3166-1 alpha-3 code.
+        admin1_region: State or province code.
+        latitude: Degrees in [-90, 90].
+        longitude: Degrees in [-180, 180].
+    """
+
+    filepath: str
+    country: str | None = None
+    admin1_region: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+    @property
+    def location(self) -> Location:
+        """The location as a record has it; coordinates only as a pair."""
+        location: Location = {}
+        if self.country is not None:
+            location["country"] = self.country
+        if self.admin1_region is not None:
+            location["admin1_region"] = self.admin1_region
+        if self.latitude is not None and self.longitude is not None:
+            location["latitude"], location["longitude"] = self.latitude, self.longitude
+        return location
+
+
 class Record(Location, total=False):
     """One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
 

@@ -185,7 +185,8 @@ TOPICS = {
 
 def main() -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
-    from speciesnet.instances import prepare_instances, resolve_locations, take_shard
+    from speciesnet.geolocation import resolve_locations
+    from speciesnet.instances import prepare_instances, take_shard
     from speciesnet.model import SpeciesNet
     from speciesnet.predictions.bucket import check_output, open_predictions
     from speciesnet.progress import Profile
