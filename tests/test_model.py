@@ -1,6 +1,6 @@
-from __future__ import ast
-import annotations
+from __future__ import annotations
 
+import ast
 import json
 import sys
 from pathlib import Path
