@@ -21,12 +21,11 @@ from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
 from speciesnet.geolocation import with_coordinates
-from speciesnet.instances import Instance
 from speciesnet.pipeline import PastResults, Photo
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList, RunSettings
 from speciesnet.progress import Profile, ProgressBars
-from speciesnet.records import Record, Tally, make_record
+from speciesnet.records import Instance, Record, Tally, make_record
 
 STAGES: dict[Components, tuple[str, ...]] = {
     "all": ("Detector", "Classifier", "Ensemble"),
