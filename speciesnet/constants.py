@@ -9,6 +9,8 @@ Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")
 
+SCORE_THRESHOLD = 0.01  # of a detection: of objectness, and of objectness times class probability
+
 # Of the files that lie beside a predictions file, after its name.
 RUN_ENDING = ".run.json"  # the settings of its run
 CORRECTIONS_ENDING = ".corrections.jsonl"  # what people said

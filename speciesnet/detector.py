@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from speciesnet.boxes import Boxes, corners, non_maximum_suppression
-from speciesnet.constants import Detection, Failure
+from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
 from speciesnet.engines import (
     DetectorEngine,
     Engine,
@@ -25,7 +25,6 @@ from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record, make_record
 
 # All of these are MegaDetector's own settings, as the published ensemble uses them.
-SCORE_THRESHOLD = 0.01  # of objectness, and of objectness times class probability
 IOU_THRESHOLD = 0.45
 CLASS_OFFSET = 7680.0  # pixels by which each class is moved, so that classes never overlap
 MAX_CANDIDATES = 30_000  # boxes that go into non-maximum suppression

@@ -49,7 +49,9 @@ from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import Photo
 from speciesnet.predictions.bucket import open_predictions
-from speciesnet.predictions.file import PredictionsFile, PredictionsList, RunSettings, encode_record
+from speciesnet.predictions.file import PredictionsFile, PredictionsList
+from speciesnet.predictions.layout import encode_record
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.profile import Profile
 from speciesnet.progress import ProgressBars
 from speciesnet.records import Record, answer_of, make_record
@@ -344,7 +346,7 @@ class SpeciesNet:
         """Predicts the images that an output still lacks; arguments as those of the verbs."""
         components = settings.components
         self._check_options(components, run_mode, batch_size, readers)
-        paths = output.remaining
+        paths = output.pending
         if not paths:
             return
         pipeline_options: dict[str, Any] = {
@@ -373,7 +375,7 @@ class SpeciesNet:
                     with profile.timing("deciding"):
                         records = [self.record_of(photo, settings, i) for i in instances]
                     with profile.timing("writing"):
-                        output.add(records)
+                        output.write(records)
                     if components in ("all", "ensemble"):
                         bars.update("Ensemble")
 

@@ -17,7 +17,8 @@ from speciesnet.ensemble import load_geofence, load_taxonomy
 from speciesnet.errors import InputError, ModelError
 from speciesnet.geofence import Answer
 from speciesnet.packages.info import ModelInfo
-from speciesnet.predictions.file import is_geofenced, model_of_run, read_records
+from speciesnet.predictions.reading import read_records
+from speciesnet.predictions.settings import is_geofenced, model_of_run
 from speciesnet.records import Record, answer_of, is_failed, make_record, named, read_from
 from speciesnet.survey.consensus import TOP, Rules, consensus
 from speciesnet.survey.corrections import Correction, corrected
