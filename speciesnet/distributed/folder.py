@@ -13,7 +13,6 @@ from typing import TypeVar
 from speciesnet.errors import BrokenConnectionError, InputError, ObjectChangedError, OutputError
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
-from speciesnet.files.retries import pauses_for, retry
 
 PATIENCE_SECONDS = 300.0  # how long a bucket that does not answer is asked again
 PAUSE_SECONDS = 2.0  # between these attempts
@@ -136,4 +135,4 @@ class Folder:
 
 def _patiently(url: str, action: Callable[[], _T]) -> _T:
     """Calls a function again and again for a while if a bucket is too busy for it."""
-    return retry(action, pauses_for(PATIENCE_SECONDS, PAUSE_SECONDS), name=url)
+    return storage.retry(action, storage.pauses_for(PATIENCE_SECONDS, PAUSE_SECONDS), name=url)

@@ -41,32 +41,16 @@ _SIGN_IN = {
     "s3": "with aws sso login, or aws configure",
 }
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"})
-_CREDENTIALS = frozenset(
-    {
-        # Codes in responses of S3 and Azure.
-        "AuthenticationFailed",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidAccessKeyId",
-        "InvalidAuthenticationInfo",
-        "InvalidClientTokenId",
-        "InvalidToken",
-        "NoAuthenticationInformation",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-        # Exceptions that the libraries raise before they send a request.
-        "ClientAuthenticationError",
-        "CredentialUnavailableError",
-        "InvalidOperation",  # Google's library, without credentials
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "RefreshError",
-        "SSOTokenLoadError",
-        "TokenRetrievalError",
-        "UnauthorizedSSOTokenError",
-    }
-)
+_CREDENTIALS = frozenset({
+    # Codes in responses of S3 and Azure.
+    "AuthenticationFailed", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId",
+    "InvalidAuthenticationInfo", "InvalidClientTokenId", "InvalidToken", "NoAuthenticationInformation",
+    "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired",
+    # Exceptions that the libraries raise before they send a request; InvalidOperation is Google's.
+    "ClientAuthenticationError", "CredentialUnavailableError", "InvalidOperation",
+    "NoCredentialsError", "PartialCredentialsError", "RefreshError", "SSOTokenLoadError",
+    "TokenRetrievalError", "UnauthorizedSSOTokenError",
+})  # fmt: skip
 
 
 class Version(NamedTuple):

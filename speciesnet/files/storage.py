@@ -15,13 +15,16 @@ import random
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, TypeVar
+
+from absl import logging
 
 from speciesnet.errors import (
     BrokenBodyError,
+    BrokenConnectionError,
     ObjectChangedError,
     OutputError,
     RemoteError,
@@ -29,7 +32,6 @@ from speciesnet.errors import (
 )
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.clouds import MODULES, Cloud, Version, cloud
-from speciesnet.files.retries import retry
 
 CLOUD_SCHEMES = tuple(MODULES)
 WEB_SCHEMES = ("http", "https")
@@ -38,6 +40,9 @@ IMAGE_SECONDS = 120.0  # for an image, with all attempts
 MAX_IMAGE_BYTES = 256 * 2**20  # of an image that is not on this machine
 
 _display_names: dict[str, str] = {}  # of temporary copies
+
+
+_T = TypeVar("_T")
 
 
 def scheme_of(path: str | os.PathLike[str]) -> str | None:
@@ -225,6 +230,39 @@ def replace(source: Path, url: str) -> None:
     """Creates or replaces an object in a bucket, as a whole or not at all; raises ``OSError``."""
     found = version_of(url)
     upload(source, url, found.tag if found else None)
+
+
+def retry(
+    action: Callable[[], _T],
+    pauses: Iterable[float],
+    on: type[BrokenConnectionError] = BrokenConnectionError,
+    name: str | None = None,
+) -> _T:
+    """Calls a function until it succeeds, or no pause is left.
+
+    Args:
+        action: The function.
+        pauses: Seconds to wait after each failure; the last failure is raised.
+        on: Errors after which the function is called again; all others are raised.
+        name: The file that a warning about each failure names; None logs nothing.
+    """
+    remaining = iter(pauses)
+    while True:
+        try:
+            return action()
+        except on as error:
+            pause = next(remaining, None)
+            if pause is None:
+                raise
+            if name is not None:
+                logging.warning("%s: %s. Trying again.", name, error.reason)
+        time.sleep(pause)
+
+
+def pauses_for(seconds: float, pause: float) -> Iterator[float]:
+    """The same pause again and again, for some seconds from now."""
+    until = time.monotonic() + seconds
+    return itertools.takewhile(lambda _: time.monotonic() < until, itertools.repeat(pause))
 
 
 def _split(url: str) -> tuple[Cloud, str, str]:

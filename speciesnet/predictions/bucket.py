@@ -27,7 +27,6 @@ from speciesnet.errors import (
 )
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, write_atomically
-from speciesnet.files.retries import pauses_for, retry
 from speciesnet.instances import Instance
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.predictions.file import PredictionsFile, check_output_path
@@ -240,9 +239,9 @@ class BucketPredictions:
 
     def _send_the_rest(self, *, patiently: bool) -> None:
         if self._path.exists() and storage.sha256(str(self._path)) != self._fetched_digest:
-            pauses = pauses_for(LAST_UPLOAD_SECONDS, PAUSE_SECONDS) if patiently else ()
+            pauses = storage.pauses_for(LAST_UPLOAD_SECONDS, PAUSE_SECONDS) if patiently else ()
             try:
-                retry(lambda: self._send(self._path), pauses, name=self.url)
+                storage.retry(lambda: self._send(self._path), pauses, name=self.url)
             except (OSError, CredentialsError) as error:
                 problem = self._cannot_send(error)
                 if patiently:

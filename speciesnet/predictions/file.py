@@ -21,17 +21,8 @@ from absl import logging
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
 from speciesnet.instances import Instance
-from speciesnet.predictions.layout import (
-    FOOTER,
-    HEADER,
-    SEPARATOR,
-    cannot_write,
-    encode_record,
-    has_own_layout,
-    record_lines,
-    rewrite,
-    split_line,
-)
+from speciesnet.predictions import layout
+from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, cannot_write
 from speciesnet.predictions.reading import names_other_images, read_records
 from speciesnet.predictions.settings import (
     RunSettings,
@@ -118,7 +109,7 @@ class PredictionsFile:
             self._check_settings()
             self._resume()
         else:
-            if self.path.exists() and not has_own_layout(self.path):
+            if self.path.exists() and not layout.has_own_layout(self.path):
                 keep_backup(self.path)  # without a single whole record, but perhaps of use
             self.path.write_bytes(HEADER + FOOTER)
 
@@ -138,11 +129,11 @@ class PredictionsFile:
             raise self._other_run("; ".join(differences))
 
     def _resume(self) -> None:
-        if not has_own_layout(self.path):
+        if not layout.has_own_layout(self.path):
             for record in self._records():  # all of them, before the file is touched
                 self._check_record(record, self._position_of(record["filepath"], 0))
             keep_backup(self.path)
-            rewrite(self.path, map(encode_record, self._records()))
+            layout.rewrite(self.path, map(layout.encode_record, self._records()))
         counts, failed, is_damaged = self._scan()
         incomplete = {
             path for path, count in counts.items() if count != len(self._positions[path])
@@ -150,7 +141,7 @@ class PredictionsFile:
         if incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
-            rewrite(self.path, self._raw_records_without(incomplete))
+            layout.rewrite(self.path, self._raw_records_without(incomplete))
             self._forget()
             self._scan()
 
@@ -170,8 +161,8 @@ class PredictionsFile:
         failed: set[str] = set()
         is_damaged = False
         with self.path.open("rb") as file:
-            for offset, line in record_lines(file):
-                record, own = split_line(line)
+            for offset, line in layout.record_lines(file):
+                record, own = layout.split_line(line)
                 if record is None:
                     # Only the last line of a file that was cut off is not whole: the next record
                     # overwrites it. Any other is removed.
@@ -209,8 +200,8 @@ class PredictionsFile:
 
     def _raw_records_without(self, left_out: set[str]) -> Iterator[bytes]:
         with self.path.open("rb") as file:
-            for _, line in record_lines(file):
-                record, own = split_line(line)
+            for _, line in layout.record_lines(file):
+                record, own = layout.split_line(line)
                 if record is not None and record["filepath"] not in left_out:
                     yield own
 
@@ -232,7 +223,7 @@ class PredictionsFile:
             OutputError: The disk is full or gone; the records written before stay valid.
         """
         positions = self._positions[records[0]["filepath"]]
-        offsets = self._appender.append(map(encode_record, records))
+        offsets = self._appender.append(map(layout.encode_record, records))
         for record, position, offset in zip(records, positions, offsets, strict=True):
             self._note(record, position, offset)
 
@@ -271,7 +262,7 @@ class PredictionsFile:
                     file.seek(offset)
                     yield file.readline().strip().removesuffix(b",")
 
-        rewrite(self.path, records())
+        layout.rewrite(self.path, records())
 
 
 class _Appender:

@@ -11,20 +11,7 @@ from typing import BinaryIO
 
 from speciesnet.errors import OutputError
 from speciesnet.files import storage
-from speciesnet.predictions.layout import (
-    decode_line,
-    encode_record,
-    filepath_of,
-    has_own_layout,
-    record_lines,
-    write_lines,
-)
-from speciesnet.predictions.reading import (
-    is_megadetector_file,
-    names_other_images,
-    read_detections,
-    read_records,
-)
+from speciesnet.predictions import layout, reading
 from speciesnet.records import Record
 
 
@@ -60,17 +47,17 @@ class RecordsByFile(Mapping[str, Record]):
                 f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass another file."
             ) from error
         self._offsets: dict[str, int] = {}
-        for offset, line in record_lines(self._file):
-            filepath = filepath_of(line)
+        for offset, line in layout.record_lines(self._file):
+            filepath = layout.filepath_of(line)
             if filepath is None:
                 continue
             if filepath not in known:
-                raise names_other_images(path, filepath)
+                raise reading.names_other_images(path, filepath)
             self._offsets[filepath] = offset
 
     def __getitem__(self, filepath: str) -> Record:
         self._file.seek(self._offsets[filepath])
-        record = decode_line(self._file.readline())
+        record = layout.decode_line(self._file.readline())
         if record is None:
             raise KeyError(filepath)
         return record
@@ -84,15 +71,15 @@ class RecordsByFile(Mapping[str, Record]):
 
 def _open(path: Path, known: Collection[str], *, is_copy: bool) -> BinaryIO:
     """Opens a file in our own layout: the file itself, or a temporary one with its records."""
-    if has_own_layout(path) and not is_copy:
+    if layout.has_own_layout(path) and not is_copy:
         return path.open("rb")
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (it is open as long as the mapping)
-    if has_own_layout(path):  # of a copy that will be deleted
+    if layout.has_own_layout(path):  # of a copy that will be deleted
         with path.open("rb") as source:
             shutil.copyfileobj(source, file)
     else:  # the layouts of other programs have no lines to seek to
-        is_foreign = is_megadetector_file(path)
-        records = read_detections(path, known) if is_foreign else read_records(path)
-        write_lines(file, map(encode_record, records))
+        is_foreign = reading.is_megadetector_file(path)
+        records = reading.read_detections(path, known) if is_foreign else reading.read_records(path)
+        layout.write_lines(file, map(layout.encode_record, records))
     file.seek(0)
     return file

@@ -371,10 +371,10 @@ def test_a_bucket_that_does_not_exist_is_told_before_the_first_image(bucket: Buc
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("s3://bucket", "is a folder; give a file in it, such as s3://bucket/predictions.json"),
+        ("s3://bucket", "is a folder. Pass a file in it, such as s3://bucket/predictions.json"),
         (
             "gs://bucket/a/",
-            "is a folder; give a file in it, such as gs://bucket/a/predictions.json",
+            "is a folder. Pass a file in it, such as gs://bucket/a/predictions.json",
         ),
         ("https://host/out.json", "is on the web, where nothing can be written"),
     ],
