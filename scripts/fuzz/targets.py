@@ -240,7 +240,7 @@ def corrections(data: bytes) -> None:
             return
         said = Correction("new.jpg", "u;a;b;c;d;e;f", None, "2024-05-01T06:30:00+00:00")
         with CorrectionsFile(path) as file:
-            file.add([said])
+            file.write([said])
         assert path.read_bytes().startswith(data)
         assert read_corrections(path) == before | {"new.jpg": said}
 
@@ -283,9 +283,14 @@ def package_info(data: bytes) -> None:
 def labels(data: bytes) -> None:
     """Labels of seven parts, and a taxonomy that a roll-up can use, or ``ModelError``."""
     from speciesnet.classifier import _check_labels
-    from speciesnet.ensemble import load_taxonomy
     from speciesnet.packages.info import ModelInfo
-    from speciesnet.taxonomy import LEVELS, category_of, get_ancestor_at_level, species_name
+    from speciesnet.taxonomy import (
+        LEVELS,
+        category_of,
+        get_ancestor_at_level,
+        load_taxonomy,
+        species_name,
+    )
 
     with _package(classifier_labels=data, taxonomy=data) as folder:
         info = ModelInfo(str(folder))
@@ -304,8 +309,7 @@ def labels(data: bytes) -> None:
 @target
 def geofence(data: bytes) -> None:
     """Rules that answer for every place, or ``ModelError``."""
-    from speciesnet.ensemble import load_geofence
-    from speciesnet.geofence import should_geofence_animal_classification
+    from speciesnet.geofence import load_geofence, should_geofence_animal_classification
     from speciesnet.packages.info import ModelInfo
 
     with _package(geofence=data) as folder, suppress(ModelError):

@@ -27,11 +27,10 @@ from speciesnet.errors import (
 )
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, write_atomically
-from speciesnet.instances import Instance
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.predictions.file import PredictionsFile, check_output_path
 from speciesnet.predictions.settings import RunSettings, settings_path
-from speciesnet.records import Record, Tally
+from speciesnet.records import Instance, Record, Tally
 
 UPLOAD_SECONDS = 60.0  # between uploads: what the loss of this machine may cost
 UPLOAD_SHARE = 0.1  # of the time, at most, is spent on uploads of a large file over a slow line

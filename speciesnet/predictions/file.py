@@ -20,7 +20,6 @@ from absl import logging
 
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
-from speciesnet.instances import Instance
 from speciesnet.predictions import layout
 from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, cannot_write
 from speciesnet.predictions.reading import names_other_images, read_records
@@ -30,7 +29,7 @@ from speciesnet.predictions.settings import (
     settings_path,
     write_settings,
 )
-from speciesnet.records import Record, Tally, named, read_from
+from speciesnet.records import Instance, Record, Tally, named, read_from
 
 FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20

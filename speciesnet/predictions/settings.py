@@ -7,14 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from speciesnet.constants import RUN_ENDING, Components
 from speciesnet.files.atomic import write_atomically
-from speciesnet.records import Record, components_of
-
-if TYPE_CHECKING:
-    from speciesnet.instances import Instance
+from speciesnet.records import Instance, Record, components_of
 
 _T = TypeVar("_T")
 

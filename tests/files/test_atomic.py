@@ -74,7 +74,11 @@ def test_backups_are_numbered(tmp_path: Path) -> None:
         keep_backup(file)
     names = ["a.json.bak", "a.json.bak2", "a.json.bak3"]
     assert [(tmp_path / name).read_text() for name in names] == ["first", "second", "third"]
-    assert [name for name, _ in zip(numbered_names("x"), range(3), strict=False)] == ["x", "x2", "x3"]
+    assert [name for name, _ in zip(numbered_names("x"), range(3), strict=False)] == [
+        "x",
+        "x2",
+        "x3",
+    ]
 
 
 def test_lock_of_another_process_is_reported(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from speciesnet.files import storage
 def test_outputs_go_to_a_disk_or_a_bucket() -> None:
     assert storage.goes_to_bucket("s3://b/out.json")
     assert not storage.goes_to_bucket("folder/out.json")
-    with pytest.raises(OutputError, match="--output http://h/x is on the web, where nothing can be"):
+    with pytest.raises(
+        OutputError, match="--output http://h/x is on the web, where nothing can be"
+    ):
         storage.goes_to_bucket("http://h/x", "--output ")
     with pytest.raises(OutputError, match="ftp://h/x begins with none of s3://, gs://, az://"):
         storage.goes_to_bucket("ftp://h/x")
