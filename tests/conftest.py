@@ -1,4 +1,4 @@
-"""What tests share: real photographs and packages, stand-ins, and the real command."""
+"""Shared fixtures: real photographs and packages, stand-ins for them, and the command line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ import numpy as np
 import pytest
 from commands import Outcome
 from PIL import Image
+from slow import is_slow
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests as slow that start a process, a browser or an emulator."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
