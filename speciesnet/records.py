@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from typing_extensions import NotRequired, Required
 
 from speciesnet.constants import Failure
-from speciesnet.errors import InputError
+from speciesnet.errors import MalformedRecordError
 
 
 class Box(TypedDict):
@@ -63,6 +63,37 @@ class Location(TypedDict, total=False):
     longitude: float
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One image to predict.
+
+    Attributes:
+        filepath: Path or URL.
+        country: ISO 3166-1 alpha-3 code.
+        admin1_region: State or province code.
+        latitude: Degrees in [-90, 90].
+        longitude: Degrees in [-180, 180].
+    """
+
+    filepath: str
+    country: str | None = None
+    admin1_region: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+    @property
+    def location(self) -> Location:
+        """The location as a record has it; coordinates only as a pair."""
+        location: Location = {}
+        if self.country is not None:
+            location["country"] = self.country
+        if self.admin1_region is not None:
+            location["admin1_region"] = self.admin1_region
+        if self.latitude is not None and self.longitude is not None:
+            location["latitude"], location["longitude"] = self.latitude, self.longitude
+        return location
+
+
 class Record(Location, total=False):
     """One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
 
@@ -88,6 +119,8 @@ class Record(Location, total=False):
     model_version: str
     metadata: dict[str, str | float]
 
+
+MalformedRecord = MalformedRecordError  # its earlier name
 
 _KEYS = (
     "country",
@@ -167,32 +200,18 @@ def is_failed(record: Mapping[str, Any]) -> bool:
     )
 
 
-class MalformedRecord(InputError):  # noqa: N818
-    """A record that is none.
-
-    Args:
-        what: Where it is and what is wrong with it.
-        predictions: The file that holds it, where that is known.
-    """
-
-    def __init__(self, what: str, predictions: str | os.PathLike[str] | None = None) -> None:
-        where = "" if predictions is None else f"{os.fspath(predictions)}: "
-        super().__init__(f"{where}{what}; correct it, or make the predictions again.")
-        self.what = what
-
-
 @contextmanager
 def named(record: Mapping[str, Any]) -> Iterator[None]:
     """Turns what a malformed record raises within into a sentence that names record and field.
 
     Raises:
-        MalformedRecord: Something within has raised what a malformed record raises.
+        MalformedRecordError: Something within has raised what a malformed record raises.
     """
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         reason = _wrong_field(record) or f"{type(error).__name__}: {error}"
-        raise MalformedRecord(
+        raise MalformedRecordError(
             f"The record of {record.get('filepath')} is malformed ({reason})"
         ) from error
 
@@ -202,12 +221,12 @@ def read_from(predictions: str | os.PathLike[str]) -> Iterator[None]:
     """Adds the name of a predictions file to what ``named`` says of its records.
 
     Raises:
-        MalformedRecord: Something within has raised one.
+        MalformedRecordError: Something within has raised one.
     """
     try:
         yield
-    except MalformedRecord as error:
-        raise MalformedRecord(error.what, predictions) from error
+    except MalformedRecordError as error:
+        raise MalformedRecordError(error.what, predictions) from error
 
 
 def _wrong_field(record: Mapping[str, Any]) -> str | None:

@@ -146,8 +146,8 @@ def resume(path: Path) -> None:
     with PredictionsFile(
         path, list(map(Instance, NAMES)), RunSettings("detector", {"version": "1"})
     ) as file:
-        for name in file.remaining:
-            file.add([record_of(name)])
+        for name in file.pending:
+            file.write([record_of(name)])
 
 
 @target
@@ -238,7 +238,7 @@ def corrections(data: bytes) -> None:
             return
         said = Correction("new.jpg", "u;a;b;c;d;e;f", None, "2024-05-01T06:30:00+00:00")
         with CorrectionsFile(path) as file:
-            file.add([said])
+            file.write([said])
         assert path.read_bytes().startswith(data)
         assert read_corrections(path) == before | {"new.jpg": said}
 
@@ -281,9 +281,14 @@ def package_info(data: bytes) -> None:
 def labels(data: bytes) -> None:
     """Labels of seven parts, and a taxonomy that a roll-up can use, or ``ModelError``."""
     from speciesnet.classifier import _check_labels
-    from speciesnet.ensemble import load_taxonomy
     from speciesnet.packages.info import ModelInfo
-    from speciesnet.taxonomy import LEVELS, category_of, get_ancestor_at_level, species_name
+    from speciesnet.taxonomy import (
+        LEVELS,
+        category_of,
+        get_ancestor_at_level,
+        load_taxonomy,
+        species_name,
+    )
 
     with _package(classifier_labels=data, taxonomy=data) as folder:
         info = ModelInfo(str(folder))
@@ -302,8 +307,7 @@ def labels(data: bytes) -> None:
 @target
 def geofence(data: bytes) -> None:
     """Rules that answer for every place, or ``ModelError``."""
-    from speciesnet.ensemble import load_geofence
-    from speciesnet.geofence import should_geofence_animal_classification
+    from speciesnet.geofence import load_geofence, should_geofence_animal_classification
     from speciesnet.packages.info import ModelInfo
 
     with _package(geofence=data) as folder, suppress(ModelError):
@@ -376,9 +380,9 @@ class Readers:
 @functools.cache
 def readers() -> Readers:
     """The readers, each of which has read a file already: error paths import too."""
-    from speciesnet.engines import UnsupportedNetworkError
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
     from speciesnet.engines.classifier_file import read_classifier_network
+    from speciesnet.errors import UnsupportedNetworkError
 
     found = Readers(
         is_ultralytics_checkpoint,
