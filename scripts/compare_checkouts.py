@@ -320,9 +320,8 @@ def compare(before: Path, after: Path) -> Iterator[tuple[str, str, str]]:
         if left == right:
             continue
         texts = [data.decode(errors="replace") for data in (left, right)]
-        detail = "".join(
-            difflib.unified_diff(*(text.splitlines(keepends=True) for text in texts), n=0)
-        )
+        old_lines, new_lines = (text.splitlines(keepends=True) for text in texts)
+        detail = "".join(difflib.unified_diff(old_lines, new_lines, n=0))
         if not any(fnmatch.fnmatch(name, pattern) for pattern in WORDS):
             yield name, "bytes", detail
         elif name.startswith("help_"):

@@ -26,12 +26,12 @@ LONG_FUNCTION = 60  # lines
 REPEATED_LINES = 6  # as few lines as these are a repetition
 # A module may import from its own group and from those before it. A package stands for its modules.
 LAYERS = (
-    ("constants", "errors", "records", "boxes"),
+    ("constants", "errors", "records", "boxes", "machine"),
     ("files",),
     ("metadata", "images", "geolocation", "instances", "display", "progress"),
     ("packages", "engines"),
     ("taxonomy", "geofence", "detector", "classifier", "ensemble"),
-    ("pipeline",),
+    ("pipeline", "networks"),
     ("predictions",),
     ("run",),
     ("model",),
