@@ -4,7 +4,8 @@ from speciesnet.boxes import BBox
 from speciesnet.images import PreprocessedImage, file_exists, load_rgb_image
 from speciesnet.instances import prepare_instances_dict
 from speciesnet.packages.info import ModelInfo
-from speciesnet.predictions.file import load_partial_predictions, save_predictions
+from speciesnet.predictions.layout import save_predictions
+from speciesnet.predictions.reading import load_partial_predictions
 
 __all__ = [
     "BBox",

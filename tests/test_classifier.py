@@ -139,8 +139,8 @@ def cropping(small_package: Path, targets: Path) -> SpeciesNetClassifier:
 
 
 @pytest.fixture(scope="module")
-def full_image(shared: Path) -> SpeciesNetClassifier:
-    return SpeciesNetClassifier(str(shared / "packages" / "small_random_b"))
+def full_image(materials: Path) -> SpeciesNetClassifier:
+    return SpeciesNetClassifier(str(materials / "packages" / "small_random_b"))
 
 
 def test_a_cropping_model_crops_to_the_first_box(cropping: SpeciesNetClassifier) -> None:
