@@ -116,7 +116,7 @@ def test_pages_of_a_report_link_to_each_other(tmp_path: Path, survey: list[dict[
     overview = " ".join(found["index.html"].text.split())
     assert "7 images 3 animals 1 blank 1 people 0 vehicles 1 unknown 1 failed" in overview
     assert "3 folders, 4 sequences, from 2024-05-01 to 2024-05-02." in overview
-    assert "1 image without a date and 1 image without a position" in overview
+    assert "1 image without a date. Not on the map: 1 image without a position." in overview
     assert "on 2024-06-01" in overview
     assert "2 images in 1 sequence, from 1 folder; mean score 0.8" in " ".join(
         found["species-red-fox.html"].text.split()
