@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from speciesnet.server.worker import Ready, Task, Unfit
+from speciesnet.server.worker import ImageTask, LoadFailed, Ready
 
 
 def echo(connection: Connection, seconds: float = 0.0) -> None:
@@ -15,7 +15,7 @@ def echo(connection: Connection, seconds: float = 0.0) -> None:
     connection.send(Ready("stand-in"))
     while True:
         try:
-            tasks: Sequence[Task] | None = connection.recv()
+            tasks: Sequence[ImageTask] | None = connection.recv()
         except EOFError:
             return
         if tasks is None:
@@ -32,7 +32,7 @@ def echo(connection: Connection, seconds: float = 0.0) -> None:
 
 
 def unfit(connection: Connection) -> None:
-    connection.send(Unfit("The model is broken."))
+    connection.send(LoadFailed("The model is broken."))
 
 
 def stillborn(connection: Connection) -> None:

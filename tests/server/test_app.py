@@ -50,7 +50,7 @@ def expected() -> list[dict[str, Any]]:
     """What Python answers for the sample images."""
     predictions = SpeciesNet("demo").predict(instances_dict={"instances": instances_of(SAMPLES)})
     assert predictions is not None
-    return predictions["predictions"]
+    return [{**record} for record in predictions["predictions"]]
 
 
 def test_answers_are_those_of_the_package(server: Server, expected: list[dict[str, Any]]) -> None:

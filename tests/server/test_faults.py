@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from servers import Answer, Server, in_base64, picture, served, wait_until
 
-from speciesnet.server.spool import LOCK, TOO_YOUNG
+from speciesnet.server.spool import LOCK, MIN_AGE
 
 KEY = "a key that is long enough"
 LIMITS = [
@@ -187,7 +187,7 @@ def test_server_that_is_killed_leaves_no_workers_and_the_next_one_tidies_up(
         wait_until(lambda: not Path(f"/proc/{worker}").exists())
     (left,) = spools(tmp_path)
     assert list(left.glob("*/image1"))
-    moment = time.time() - TOO_YOUNG - 1
+    moment = time.time() - MIN_AGE - 1
     os.utime(left / LOCK, (moment, moment))
     with served(tmp_path) as server:
         assert len(spools(tmp_path)) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from speciesnet.errors import ImageError
 from speciesnet.server.allowlist import Hosts, Target
-from speciesnet.server.errors import RefusedError
+from speciesnet.server.errors import RejectedError
 from speciesnet.server.fetch import MAX_REDIRECTS, Fetcher
 
 HOST = "images.example.org"
@@ -106,7 +106,7 @@ def test_name_that_leads_elsewhere_the_next_time_changes_nothing(web: Web, tmp_p
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1"])
 def test_private_address_is_not_connected_to(web: Web, tmp_path: Path, address: str) -> None:
     fetcher = Routed(web, address)
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RejectedError) as refused:
         fetch(fetcher, "/a.jpg", tmp_path / "a")
     assert refused.value.status == 403
     assert fetcher.connected == web.asked == []
@@ -126,7 +126,7 @@ def test_redirect_to_what_is_not_allowed_is_refused(
     web: Web, tmp_path: Path, location: str
 ) -> None:
     web.redirects["/a.jpg"] = location
-    with pytest.raises(RefusedError):
+    with pytest.raises(RejectedError):
         fetch(Routed(web, PUBLIC, PUBLIC), "/a.jpg", tmp_path / "a")
     assert len(web.asked) == 1
 
@@ -135,7 +135,7 @@ def test_redirect_is_checked_anew_and_by_its_own_address(web: Web, tmp_path: Pat
     web.redirects["/a.jpg"] = "http://other.example.org/b.jpg"
     fetch(Routed(web, PUBLIC, "8.8.8.8"), "/a.jpg", tmp_path / "a")
     assert web.asked == [(HOST, "/a.jpg"), ("other.example.org", "/b.jpg")]
-    with pytest.raises(RefusedError):
+    with pytest.raises(RejectedError):
         fetch(Routed(web, PUBLIC, "10.0.0.1"), "/a.jpg", tmp_path / "b")
 
 
@@ -143,16 +143,16 @@ def test_what_cannot_be_had_fails(web: Web, tmp_path: Path) -> None:
     web.redirects["/round.jpg"] = "/round.jpg"
     for path, reason, size, seconds in (
         ("/gone.jpg", "404", 2000, 60),
-        ("/round.jpg", "redirected too often", 2000, 60),
+        ("/round.jpg", "too many redirects", 2000, 60),
         ("/a.jpg", "too large", 999, 60),
-        ("/cut.jpg", "cut off", 2000, 60),
+        ("/cut.jpg", "incomplete", 2000, 60),
         ("/slow.jpg", "too slow", 20_000, 0.2),
     ):
         fetcher = Routed(web, *[PUBLIC] * (MAX_REDIRECTS + 1))
         with pytest.raises(ImageError, match=reason):
             fetch(fetcher, path, tmp_path / "a", size, seconds)
     web.server_close()
-    with pytest.raises(ImageError, match="cannot be fetched"):
+    with pytest.raises(ImageError, match="the download failed"):
         fetch(Routed(web, PUBLIC), "/a.jpg", tmp_path / "a")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from speciesnet.server.errors import RefusedError
-from speciesnet.server.spool import LOCK, PREFIX, TOO_YOUNG, Spool
+from speciesnet.server.errors import RejectedError
+from speciesnet.server.spool import LOCK, MIN_AGE, PREFIX, Spool
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def spools(temporary: Path) -> list[Path]:
 
 
 def make_old(folder: Path) -> None:
-    moment = time.time() - TOO_YOUNG - 1
+    moment = time.time() - MIN_AGE - 1
     os.utime(folder / LOCK, (moment, moment))
 
 
@@ -46,18 +46,18 @@ def left_behind(temporary: Path) -> Path:
 
 def die_with_a_file() -> None:
     with Spool(100).request() as files:
-        files.new().write_bytes(b"x")
+        files.new_path().write_bytes(b"x")
         os._exit(1)
 
 
 def test_files_are_gone_after_the_request_and_counted_until_then() -> None:
     spool = Spool(100)
     with spool.request() as files:
-        files.take(60)
-        path = files.new()
+        files.reserve(60)
+        path = files.new_path()
         path.write_bytes(b"x")
-        with spool.request() as others, pytest.raises(RefusedError) as refused:
-            others.take(41)
+        with spool.request() as others, pytest.raises(RejectedError) as refused:
+            others.reserve(41)
         assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "5"})
     assert not path.exists()
     assert spool.used == 0
@@ -117,7 +117,7 @@ def test_folder_that_is_tidied_away_is_made_again(temporary: Path) -> None:
     (folder,) = spools(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     with spool.request() as files:
-        files.new().write_bytes(b"x")
+        files.new_path().write_bytes(b"x")
         assert len(spools(temporary)) == 1
     spool.close()
     assert not spools(temporary)

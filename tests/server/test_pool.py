@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,11 +12,10 @@ import pytest
 import stand_in_workers
 
 from speciesnet.instances import Instance
-from speciesnet.records import Record
-from speciesnet.server.errors import RefusedError
-from speciesnet.server.metrics import Meters
-from speciesnet.server.pool import Pool, Worker
-from speciesnet.server.worker import Task
+from speciesnet.server.errors import RejectedError
+from speciesnet.server.metrics import Metrics
+from speciesnet.server.pool import Worker, WorkerPool
+from speciesnet.server.worker import ImageTask
 
 Test = Callable[[], Coroutine[Any, Any, None]]
 
@@ -24,13 +23,13 @@ Test = Callable[[], Coroutine[Any, Any, None]]
 @asynccontextmanager
 async def pool_of(
     *workers: Callable[..., None], timeout: float = 60, seconds: float = 0.0
-) -> AsyncIterator[Pool]:
+) -> AsyncIterator[WorkerPool]:
     arguments = [seconds] if seconds else []
     starts = [functools.partial(Worker, worker, *arguments) for worker in workers]
-    pool = Pool(starts, batch_size=4, timeout=timeout, meters=Meters())
+    pool = WorkerPool(starts, batch_size=4, timeout=timeout, metrics=Metrics())
     pool.start()
     try:
-        await until(lambda: pool.failure is not None or pool.ready == len(workers))
+        await until(lambda: pool.load_error is not None or pool.ready == len(workers))
         yield pool
     finally:
         await pool.close()
@@ -44,12 +43,13 @@ async def until(holds: Callable[[], bool]) -> None:
     raise AssertionError("It did not come.")
 
 
-def tasks(*names: str) -> list[Task]:
-    return [Task(Instance(name), None) for name in names]
+def tasks(*names: str) -> list[ImageTask]:
+    return [ImageTask(Instance(name), None) for name in names]
 
 
-async def ask(pool: Pool, *names: str) -> list[Record]:
-    return await pool.predict(tasks(*names))
+async def ask(pool: WorkerPool, *names: str) -> list[dict[str, Any]]:
+    records: Sequence[Mapping[str, Any]] = await pool.submit(tasks(*names))
+    return [dict(record) for record in records]  # the stand-ins add keys of their own
 
 
 def test_what_waits_goes_together_and_comes_back_in_order() -> None:
@@ -80,11 +80,11 @@ def test_process_that_cannot_be_started_is_told() -> None:
         def start() -> Worker:
             raise OSError(11, "Resource temporarily unavailable")
 
-        pool = Pool([start], batch_size=4, timeout=60, meters=Meters())
+        pool = WorkerPool([start], batch_size=4, timeout=60, metrics=Metrics())
         pool.start()
         try:
-            await until(lambda: pool.failure is not None)
-            assert "Resource temporarily unavailable" in (pool.failure or "")
+            await until(lambda: pool.load_error is not None)
+            assert "Resource temporarily unavailable" in (pool.load_error or "")
         finally:
             await pool.close()
 
@@ -99,7 +99,7 @@ def test_lost_worker_is_replaced_and_only_its_batch_is_refused(fault: str) -> No
             bad, good = await asyncio.gather(
                 ask(pool, "a", "b", fault, "c"), ask(pool, "d", "e"), return_exceptions=True
             )
-            assert isinstance(bad, RefusedError)
+            assert isinstance(bad, RejectedError)
             assert (bad.status, bad.headers) == (503, {"Retry-After": "5"})
             assert isinstance(good, list)
             assert good[0]["pid"] != before["pid"]
@@ -130,7 +130,7 @@ def test_what_nobody_waits_for_any_more_is_not_done() -> None:
             second.cancel()
             assert (await first)[0]["batch"] == 1
             assert (await ask(pool, "b"))[0]["batch"] == 1
-            assert pool.waiting == 0
+            assert pool.queued == 0
 
     asyncio.run(run())
 
@@ -152,10 +152,10 @@ def test_wait_is_expected_by_the_last_batches() -> None:
 def test_model_that_cannot_be_loaded_is_told() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.unfit) as pool:
-            assert pool.failure == "The model is broken."
-            assert not pool.has_been_ready
+            assert pool.load_error == "The model is broken."
+            assert not pool.has_loaded
         async with pool_of(stand_in_workers.stillborn, stand_in_workers.echo) as pool:
-            assert pool.failure is not None
-            assert "died" in pool.failure
+            assert pool.load_error is not None
+            assert "died" in pool.load_error
 
     asyncio.run(run())

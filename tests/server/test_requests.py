@@ -10,14 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import BOUNDARY, form_of, in_base64, picture
 
-from speciesnet.server.errors import RefusedError
-from speciesnet.server.form import MAX_FIELDS, Form
-from speciesnet.server.limits import Limits
-from speciesnet.server.requests import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Asked, Intake
+from speciesnet.server.errors import RejectedError
+from speciesnet.server.requests import (
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_TEXT,
+    MAX_VALUES,
+    Limits,
+    MultipartForm,
+    ParsedImage,
+    RequestParser,
+)
 from speciesnet.server.spool import RequestFiles, Spool
 
 LIMITS = Limits(body_bytes=2**20, image_bytes=10_000, images=3)
-INTAKE = Intake(LIMITS, ["camera", "note"])
+PARSER = RequestParser(LIMITS, ["camera", "note"])
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -41,13 +48,13 @@ def files() -> Iterator[RequestFiles]:
     spool.close()
 
 
-def parse(files: RequestFiles, *instances: Any) -> list[Asked]:
-    return INTAKE.parse_json(json.dumps({"instances": instances}).encode(), files)
+def parse(files: RequestFiles, *instances: Any) -> list[ParsedImage]:
+    return PARSER.parse_json(json.dumps({"instances": instances}).encode(), files)
 
 
-def refusal(files: RequestFiles, body: bytes | str) -> RefusedError:
-    with pytest.raises(RefusedError) as refused:
-        INTAKE.parse_json(body.encode() if isinstance(body, str) else body, files)
+def refusal(files: RequestFiles, body: bytes | str) -> RejectedError:
+    with pytest.raises(RejectedError) as refused:
+        PARSER.parse_json(body.encode() if isinstance(body, str) else body, files)
     return refused.value
 
 
@@ -102,19 +109,21 @@ def test_what_is_malformed_or_too_large_is_refused(
 @with_files
 def test_any_document_is_read_or_refused(files: RequestFiles, body: bytes) -> None:
     try:
-        asked = INTAKE.parse_json(body, files)
-    except RefusedError as error:
+        asked = PARSER.parse_json(body, files)
+    except RejectedError as error:
         assert 400 <= error.status < 500
     else:
         assert 0 < len(asked) <= LIMITS.images
 
 
-def feed(files: RequestFiles, body: bytes, *cuts: int, boundary: str = BOUNDARY) -> list[Asked]:
-    form = Form(boundary, LIMITS, files)
+def feed(
+    files: RequestFiles, body: bytes, *cuts: int, boundary: str = BOUNDARY
+) -> list[ParsedImage]:
+    form = MultipartForm(boundary, LIMITS, files)
     places = [0, *sorted(cuts), len(body)]
     for start, end in itertools.pairwise(places):
         form.write(body[start:end])
-    return INTAKE.take_form(form)
+    return PARSER.parse_form(form)
 
 
 @given(st.lists(st.integers(0, 700), max_size=5), st.binary(max_size=300))
@@ -157,7 +166,7 @@ def test_names_of_uploads_are_no_paths(files: RequestFiles) -> None:
     ],
 )  # fmt: skip
 def test_malformed_forms_are_refused(files: RequestFiles, body: bytes, status: int) -> None:
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RejectedError) as refused:
         feed(files, body)
     assert refused.value.status == status
 
@@ -181,7 +190,7 @@ def test_any_form_is_read_or_refused(
 ) -> None:
     try:
         asked = feed(files, b"".join(parts), boundary=boundary)
-    except RefusedError as error:
+    except RejectedError as error:
         assert 400 <= error.status < 500
     else:
         assert asked

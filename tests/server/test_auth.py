@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.server.access import ApiKeys, is_local_name, is_loopback
+from speciesnet.server.auth import ApiKeys, is_local_name, is_loopback
 
 FIRST, SECOND = "a" * 16, "b" * 40
 
@@ -33,7 +33,7 @@ def keys(tmp_path: Path) -> ApiKeys:
     ],
 )
 def test_requests_are_known_by_a_key(keys: ApiKeys, headers: dict[str, str], known: bool) -> None:
-    assert keys.knows(headers) is known
+    assert keys.accepts(headers) is known
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"short", b"\xff" * 20, "é".encode() * 20])
