@@ -160,7 +160,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
             raise InputError(
-                f"--host {host} is not an address of this computer. Pass another one."
+                f"--host {host} cannot be used: it is not an address of this computer. Pass another one."
             ) from error
         reason = os.strerror(error.errno) if error.errno else error
         raise InputError(

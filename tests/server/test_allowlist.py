@@ -66,21 +66,23 @@ def test_allowed_folder_may_be_a_link(allowed: Path, tmp_path: Path) -> None:
         "file://{}/cam1/0.jpg", "cam1/0.jpg", "", "~/x.jpg", "\\\\host\\share\\a.jpg", "{}/..",
     ],
 )  # fmt: skip
-def test_all_else_is_refused(allowed: Path, path: str) -> None:
-    with pytest.raises(RejectedError) as refused:
+def test_other_paths_are_rejected(allowed: Path, path: str) -> None:
+    with pytest.raises(RejectedError) as rejected:
         Folders([str(allowed)]).resolve(path.format(allowed))
-    assert refused.value.status == 403
-    assert str(allowed) not in str(refused.value)
+    assert rejected.value.status == 403
+    assert str(allowed) not in str(rejected.value)
 
 
-def test_without_folders_nothing_is_found(allowed: Path) -> None:
+def test_without_folders_every_path_is_rejected(allowed: Path) -> None:
     with pytest.raises(RejectedError):
         Folders().resolve(str(allowed / "cam1" / "0.jpg"))
 
 
 @given(parts=st.lists(PARTS | st.text(max_size=5), max_size=8), inside=st.booleans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_found_is_in_the_folder(allowed: Path, parts: list[str], inside: bool) -> None:
+def test_resolved_path_is_always_in_the_folder(
+    allowed: Path, parts: list[str], inside: bool
+) -> None:
     path = "/".join([str(allowed), *parts] if inside else parts)
     try:
         found = Folders([str(allowed)]).resolve(path)
@@ -90,12 +92,12 @@ def test_what_is_found_is_in_the_folder(allowed: Path, parts: list[str], inside:
     assert found.is_relative_to(allowed.resolve())
 
 
-def test_what_is_no_folder_cannot_be_allowed(allowed: Path) -> None:
+def test_only_folders_can_be_allowed(allowed: Path) -> None:
     with pytest.raises(InputError, match="is not a folder"):
         Folders([str(allowed / "cam1" / "0.jpg")])
 
 
-def test_allowed_hosts_are_taken_apart() -> None:
+def test_urls_of_allowed_hosts_are_parsed() -> None:
     hosts = Hosts(["images.example.org", "other.example.org:8080"])
     assert hosts.parse("https://images.example.org/a.jpg") == TARGET
     assert hosts.parse("HTTP://Images.Example.ORG?x=1#y") == Target(
@@ -119,17 +121,17 @@ def test_allowed_hosts_are_taken_apart() -> None:
         "file:///etc/passwd", "gopher://images.example.org/", "s3://bucket/a.jpg", "http://", "",
     ],
 )  # fmt: skip
-def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(RejectedError) as refused:
+def test_other_urls_are_rejected(url: str) -> None:
+    with pytest.raises(RejectedError) as rejected:
         Hosts(["images.example.org", "other.example.org:8080"]).parse(url)
-    assert refused.value.status == 403
+    assert rejected.value.status == 403
 
 
 @given(
     st.text(st.sampled_from("http:/\\@#?[].%0aA-é \t\n") | st.characters(), max_size=40),
     st.text(st.sampled_from(":/\\@#?[].%01aA- "), max_size=20),
 )
-def test_clients_read_an_accepted_address_as_the_guard_does(before: str, after: str) -> None:
+def test_http_clients_parse_an_accepted_url_in_the_same_way(before: str, after: str) -> None:
     hosts = Hosts(["images.example.org"])
     for url in (
         f"http://{before}images.example.org{after}",
@@ -161,13 +163,13 @@ def test_buckets_are_allowed_by_name() -> None:
     "entry",
     ["https://images.example.org", "a b", "s3://", "s3://b/c", "x:0", "x:99999", "u@x", "*", "*.x"],
 )
-def test_what_is_no_host_cannot_be_allowed(entry: str) -> None:
+def test_only_hosts_and_buckets_can_be_allowed(entry: str) -> None:
     with pytest.raises(InputError, match="is not a host"):
         Hosts([entry])
 
 
 @pytest.mark.parametrize("path", ["http://x/a", "S3://x", " file:///x", "x+y://", "http:\\\\x"])
-def test_addresses_are_told_from_paths(path: str) -> None:
+def test_urls_are_distinguished_from_paths(path: str) -> None:
     assert is_url(path)
     assert not is_url("C:\\x\\a.jpg")
     assert not is_url("/a/b.jpg")
@@ -194,13 +196,13 @@ def test_addresses_that_are_public(address: str) -> None:
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(["::", "::ffff:", "64:ff9b::", "::ffff:0:"]))
-def test_no_address_of_ipv4_passes_as_one_of_ipv6(
+def test_ipv4_address_inside_an_ipv6_address_is_not_public(
     address: ipaddress.IPv4Address, prefix: str
 ) -> None:
     assert not is_public(f"{prefix}{address}")
 
 
-def test_one_private_address_of_a_host_is_enough() -> None:
+def test_host_with_one_private_address_is_rejected() -> None:
     assert public_address(TARGET, lambda *_: ["8.8.8.8", "1.1.1.1"]) == "8.8.8.8"
     with pytest.raises(RejectedError):
         public_address(TARGET, lambda *_: ["8.8.8.8", "10.0.0.1"])

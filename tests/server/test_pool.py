@@ -40,7 +40,7 @@ async def until(holds: Callable[[], bool]) -> None:
         if holds():
             return
         await asyncio.sleep(0.1)
-    raise AssertionError("It did not come.")
+    raise AssertionError("The condition did not become true.")
 
 
 def tasks(*names: str) -> list[ImageTask]:
@@ -52,7 +52,7 @@ async def ask(pool: WorkerPool, *names: str) -> list[dict[str, Any]]:
     return [dict(record) for record in records]  # the stand-ins add keys of their own
 
 
-def test_what_waits_goes_together_and_comes_back_in_order() -> None:
+def test_queued_images_are_batched_and_answered_in_order() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, seconds=0.2) as pool:
             names = [str(number) for number in range(9)]
@@ -66,7 +66,7 @@ def test_what_waits_goes_together_and_comes_back_in_order() -> None:
     asyncio.run(run())
 
 
-def test_all_workers_work() -> None:
+def test_batches_are_spread_over_all_workers() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, stand_in_workers.echo, seconds=0.2) as pool:
             records = await ask(pool, *"abcdefgh")
@@ -75,7 +75,7 @@ def test_all_workers_work() -> None:
     asyncio.run(run())
 
 
-def test_process_that_cannot_be_started_is_told() -> None:
+def test_process_that_cannot_be_started_is_reported() -> None:
     async def run() -> None:
         def start() -> Worker:
             raise OSError(11, "Resource temporarily unavailable")
@@ -92,7 +92,7 @@ def test_process_that_cannot_be_started_is_told() -> None:
 
 
 @pytest.mark.parametrize("fault", ["die", "hang"])
-def test_lost_worker_is_replaced_and_only_its_batch_is_refused(fault: str) -> None:
+def test_lost_worker_is_replaced_and_only_its_batch_is_rejected(fault: str) -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, timeout=2) as pool:
             (before,) = await ask(pool, "a")
@@ -108,7 +108,7 @@ def test_lost_worker_is_replaced_and_only_its_batch_is_refused(fault: str) -> No
     asyncio.run(run())
 
 
-def test_worker_that_dies_idle_costs_nobody_an_answer() -> None:
+def test_death_of_an_idle_worker_loses_no_request() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo) as pool:
             (before,) = await ask(pool, "a")
@@ -120,7 +120,7 @@ def test_worker_that_dies_idle_costs_nobody_an_answer() -> None:
     asyncio.run(run())
 
 
-def test_what_nobody_waits_for_any_more_is_not_done() -> None:
+def test_images_of_cancelled_requests_are_skipped() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, seconds=0.3) as pool:
             first = asyncio.ensure_future(ask(pool, "a"))
@@ -135,7 +135,7 @@ def test_what_nobody_waits_for_any_more_is_not_done() -> None:
     asyncio.run(run())
 
 
-def test_wait_is_expected_by_the_last_batches() -> None:
+def test_expected_wait_is_estimated_from_the_last_batches() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, seconds=0.4) as pool:
             assert pool.expected_wait == 0
@@ -149,12 +149,12 @@ def test_wait_is_expected_by_the_last_batches() -> None:
     asyncio.run(run())
 
 
-def test_model_that_cannot_be_loaded_is_told() -> None:
+def test_model_that_cannot_be_loaded_is_reported() -> None:
     async def run() -> None:
-        async with pool_of(stand_in_workers.unfit) as pool:
+        async with pool_of(stand_in_workers.load_failed) as pool:
             assert pool.load_error == "The model is broken."
             assert not pool.has_loaded
-        async with pool_of(stand_in_workers.stillborn, stand_in_workers.echo) as pool:
+        async with pool_of(stand_in_workers.dies_at_start, stand_in_workers.echo) as pool:
             assert pool.load_error is not None
             assert "died" in pool.load_error
 
