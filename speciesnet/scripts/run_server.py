@@ -224,7 +224,7 @@ def _allowed_folders() -> list[str]:
 
 
 def _pool(metrics: Metrics) -> WorkerPool:
-    from speciesnet.model_options import ModelOptions
+    from speciesnet.model import ModelOptions
     from speciesnet.server.pool import Worker, WorkerPool
     from speciesnet.server.worker import worker_main
 

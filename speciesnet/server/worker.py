@@ -7,7 +7,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 from absl import logging
@@ -18,9 +18,10 @@ from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.files.storage import scheme_of
 from speciesnet.images import opened
 from speciesnet.instances import SAMPLE_IMAGES, Instance, resolve_locations
-from speciesnet.model_options import ModelOptions
+from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.records import Record
+from speciesnet.run import Run, decide
 
 MAX_PIXELS = 65_000_000  # of an image: the largest cameras and phones have no more
 GROUP_PIXELS = 100_000_000  # of images in memory together: eight of 12 million pixels
@@ -127,12 +128,14 @@ class WorkerModel:
     """
 
     def __init__(self, options: ModelOptions, batch_size: int) -> None:
-        self._batch_size = batch_size
+        self._run = Run(batch_size=batch_size)
         self._model = options.load()
-        # One image settles the precision, and is slower than the others.
-        self._model.predict(filepaths=[str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
+        self._model.choose_precision(self._run.components, trial=None)
+        self._model.load(self._run.components)
         detector, classifier = self._model.detector.engine, self._model.classifier.engine
         self.engines = f"detector: {detector.name}; classifier: {classifier.name}"
+        # The first image is slower than the others, and should not be a client's.
+        self._photos([str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
 
     def records_of(self, tasks: Sequence[ImageTask]) -> list[Record]:
         """One record per task, in order; the record of an unreadable image has failures."""
@@ -144,10 +147,8 @@ class WorkerModel:
         records = []
         for task, instance in zip(tasks, instances, strict=True):
             photo = photos.get(task.path or "", Photo(instance.filepath))
-            record = self._model.ensemble.combine_one(
-                instance.filepath, photo.classifications, photo.detections, instance.location
-            )
-            records.append(record)
+            photo = replace(photo, filepath=instance.filepath)
+            records.append(decide(photo, instance, self._run, self._model.ensemble))
         return records
 
     def _photos_or_errors(self, paths: list[str]) -> dict[str, Photo]:
@@ -168,7 +169,7 @@ class WorkerModel:
             paths,
             detector=self._model.detector,
             classifier=self._model.classifier,
-            batch_size=self._batch_size,
+            batch_size=self._run.batch_size,
         )
         return {photo.filepath: photo for photo in photos}
 
