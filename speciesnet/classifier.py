@@ -11,14 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from speciesnet.boxes import BBox
-from speciesnet.constants import Failure
-from speciesnet.engines import (
-    ClassifierEngine,
-    Engine,
-    EngineOptions,
-    Precision,
-    load_classifier_engine,
-)
+from speciesnet.constants import TOP_CLASSES, Failure
+from speciesnet.engines.base import ClassifierEngine, Engine, EngineOptions, Precision
+from speciesnet.engines.select import load_classifier_engine
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.storage import read_text
 from speciesnet.images import PreprocessedImage, to_array
@@ -27,7 +22,6 @@ from speciesnet.records import Record, make_record
 from speciesnet.taxonomy import LABEL_PARTS
 
 IMAGE_SIZE = 480  # pixels, both sides of the network's input
-TOP_CLASSES = 5
 MAX_CROPPED_ROWS = 400  # the full-image model drops at most this many rows ...
 KEPT_TENTHS = 7  # ... and keeps at least this many tenths of them
 

@@ -12,20 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from speciesnet.boxes import Boxes, corners, non_maximum_suppression
-from speciesnet.constants import Detection, Failure
-from speciesnet.engines import (
-    DetectorEngine,
-    Engine,
-    EngineOptions,
-    Precision,
-    load_detector_engine,
-)
+from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
+from speciesnet.engines.base import DetectorEngine, Engine, EngineOptions, Precision
+from speciesnet.engines.select import load_detector_engine
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record, make_record
 
-# All of these are MegaDetector's own settings, as the published ensemble uses them.
-SCORE_THRESHOLD = 0.01  # of objectness, and of objectness times class probability
+# MegaDetector's own settings, as the published ensemble uses them.
 IOU_THRESHOLD = 0.45
 CLASS_OFFSET = 7680.0  # pixels by which each class is moved, so that classes never overlap
 MAX_CANDIDATES = 30_000  # boxes that go into non-maximum suppression

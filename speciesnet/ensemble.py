@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from speciesnet.constants import Classification, Detection, Failure
-from speciesnet.errors import ModelError
 from speciesnet.geofence import (
     Answer,
     GeofenceMap,
     geofence_animal_classification,
+    load_geofence,
     roll_up_labels_to_first_matching_level,
 )
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record, make_record
-from speciesnet.taxonomy import build_taxonomy_map
-
-ROLL_UP_LEVELS = ("genus", "family", "order", "class", "kingdom")
-ROLL_UP_THRESHOLD = 0.65
+from speciesnet.taxonomy import ROLL_UP_LEVELS, ROLL_UP_THRESHOLD, load_taxonomy
 
 _BLANK = frozenset({Classification.BLANK})
 _HUMAN = frozenset({Classification.HUMAN})
@@ -322,33 +318,3 @@ class SpeciesNetEnsemble:
             prediction_source=source,
             model_version=self.model_info.version,
         )
-
-
-def load_taxonomy(model_info: ModelInfo) -> dict[str, str]:
-    """From ``class;order;family;genus;species`` to label; raises ``ModelError``."""
-    try:
-        return build_taxonomy_map(model_info.read_lines("taxonomy"))
-    except ValueError as error:
-        raise ModelError(f"The taxonomy {model_info.taxonomy} is malformed: {error}") from error
-
-
-def load_geofence(model_info: ModelInfo) -> dict[str, dict[str, dict[str, list[str]]]]:
-    """The geofence rules by ``class;order;family;genus;species``; raises ``ModelError``."""
-    path = model_info.geofence
-    try:
-        geofence = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"The geofence {path} cannot be read: {error}.") from error
-    mend = f'; {path} must map "class;order;family;genus;species" to allow and block rules.'
-    if not isinstance(geofence, dict):
-        raise ModelError(f"The geofence is a JSON {type(geofence).__name__}{mend}")
-    for key, rules in geofence.items():
-        well_formed = isinstance(rules, dict) and all(
-            kind in ("allow", "block")
-            and isinstance(countries, dict)
-            and all(isinstance(regions, list) for regions in countries.values())
-            for kind, countries in rules.items()
-        )
-        if not well_formed:
-            raise ModelError(f"The geofence rules of {key!r} are malformed{mend}")
-    return geofence

@@ -281,9 +281,14 @@ def package_info(data: bytes) -> None:
 def labels(data: bytes) -> None:
     """Labels of seven parts, and a taxonomy that a roll-up can use, or ``ModelError``."""
     from speciesnet.classifier import _check_labels
-    from speciesnet.ensemble import load_taxonomy
     from speciesnet.packages.info import ModelInfo
-    from speciesnet.taxonomy import LEVELS, category_of, get_ancestor_at_level, species_name
+    from speciesnet.taxonomy import (
+        LEVELS,
+        category_of,
+        get_ancestor_at_level,
+        load_taxonomy,
+        species_name,
+    )
 
     with _package(classifier_labels=data, taxonomy=data) as folder:
         info = ModelInfo(str(folder))
@@ -302,8 +307,7 @@ def labels(data: bytes) -> None:
 @target
 def geofence(data: bytes) -> None:
     """Rules that answer for every place, or ``ModelError``."""
-    from speciesnet.ensemble import load_geofence
-    from speciesnet.geofence import should_geofence_animal_classification
+    from speciesnet.geofence import load_geofence, should_geofence_animal_classification
     from speciesnet.packages.info import ModelInfo
 
     with _package(geofence=data) as folder, suppress(ModelError):
@@ -376,9 +380,9 @@ class Readers:
 @functools.cache
 def readers() -> Readers:
     """The readers, each of which has read a file already: error paths import too."""
-    from speciesnet.engines import UnsupportedNetworkError
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
     from speciesnet.engines.classifier_file import read_classifier_network
+    from speciesnet.errors import UnsupportedNetworkError
 
     found = Readers(
         is_ultralytics_checkpoint,

@@ -14,7 +14,14 @@ from contextlib import closing, contextmanager
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from speciesnet.errors import InputError
+from speciesnet.errors import (
+    BrokenBodyError,
+    BrokenConnectionError,
+    CredentialsError,
+    InputError,
+    ObjectChangedError,
+    RemoteError,
+)
 
 EXTRAS = ("az", "gs", "s3")  # of the package, and schemes of URLs
 CONNECT_SECONDS = 10
@@ -62,33 +69,6 @@ _CREDENTIALS = frozenset(
         "UnauthorizedSSOTokenError",
     }
 )
-
-
-class RemoteError(OSError):
-    """What a cloud or the web answered instead; ``strerror`` says it in words."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(errno.EIO, reason)
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[RemoteError], tuple[str]]:
-        return type(self), (self.reason,)
-
-
-class BrokenConnectionError(RemoteError):
-    """The line broke, or the other side was busy: the same again may work."""
-
-
-class BrokenBodyError(BrokenConnectionError):
-    """The line broke in the middle of a file, where the libraries do not try again by themselves."""
-
-
-class ObjectChangedError(RemoteError):
-    """An object is not the version that was to be replaced."""
-
-
-class CredentialsError(InputError):
-    """Credentials have expired or are refused: of no image in the bucket can be hoped for more."""
 
 
 class Version(NamedTuple):

@@ -11,20 +11,10 @@ from typing import Any, BinaryIO
 
 import ijson
 
+from speciesnet.errors import DamagedError, NoListError, TooDeepError
+
 MAX_DEPTH = 100  # of a file; what reads it needs memory as the square of that
 _DEEPER = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
-
-
-class NoListError(Exception):
-    """A file that has no such list."""
-
-
-class TooDeepError(Exception):
-    """A file whose lists and objects lie in one another too often."""
-
-
-class DamagedError(Exception):
-    """A file that is no JSON in UTF-8 behind some item; says where, and its cause is what Python says."""
 
 
 def read_items(

@@ -421,7 +421,7 @@ class PredictionsFile:
 
     Raises:
         OutputError: The file cannot be written, is in use, or belongs to another run.
-        MalformedRecord: It has a record that is none.
+        MalformedRecordError: The file contains a malformed record.
     """
 
     def __init__(

@@ -15,8 +15,7 @@ from typing import Any, BinaryIO
 
 import ijson
 
-from speciesnet.constants import Detection, Failure
-from speciesnet.detector import SCORE_THRESHOLD
+from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
 from speciesnet.errors import InputError
 from speciesnet.files.json_lists import first_list, is_too_deep
 from speciesnet.records import Record, make_record

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from absl import logging
 
+from speciesnet.errors import WorkerError
 from speciesnet.records import Record
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.metrics import Metrics
@@ -27,10 +28,6 @@ LOADING_SECONDS = 3600  # includes downloading the model
 STOPPING_SECONDS = 5
 MAX_RESTART_SECONDS = 30  # between two attempts to replace a worker
 _SMOOTHING = 0.2  # weight of the last batch in the moving average of the seconds per image
-
-
-class WorkerError(Exception):
-    """A worker that cannot be used any more; the message gives the reason."""
 
 
 class Worker:

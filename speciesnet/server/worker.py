@@ -16,8 +16,9 @@ from PIL import Image
 from speciesnet import pipeline
 from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.files.storage import scheme_of
+from speciesnet.geolocation import resolve_locations
 from speciesnet.images import opened
-from speciesnet.instances import SAMPLE_IMAGES, Instance, resolve_locations
+from speciesnet.instances import SAMPLE_IMAGES, Instance
 from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.records import Record

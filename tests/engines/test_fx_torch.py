@@ -14,7 +14,8 @@ import torch
 from fuzz import files
 
 from speciesnet import SpeciesNet
-from speciesnet.engines import EngineOptions, load_classifier_engine
+from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.select import load_classifier_engine
 from speciesnet.errors import ModelError
 
 onnx: Any = pytest.importorskip("onnx")
@@ -103,7 +104,7 @@ def test_unknown_module_is_named(tmp_path: Path) -> None:
     f = Onnx()
     x = f("ReduceMean", f("Erf", "image"), axes=[1, 2], keepdims=0)
     f.save(tmp_path / "odd.pt", x, 3)
-    with pytest.raises(ModelError, match=r"odd.pt has a module OnnxErf, which is not known here"):
+    with pytest.raises(ModelError, match=r"odd.pt has a module OnnxErf, which is not supported"):
         load_classifier_engine(tmp_path / "odd.pt")
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from speciesnet import SpeciesNet
-from speciesnet.engines import EngineOptions, reduced_precision
+from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.precision import TrialCache, first_difference
+from speciesnet.engines.select import reduced_precision
 from speciesnet.networks import Networks
 
 RECORD: dict[str, Any] = {

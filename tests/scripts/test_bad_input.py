@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from speciesnet.engines import load_detector_engine
+from speciesnet.engines.select import load_detector_engine
 from speciesnet.engines.tensorflow import TensorFlowEngine
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import ModelError

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from speciesnet.constants import Components, RunMode
     from speciesnet.instances import Instance
     from speciesnet.model import SpeciesNet
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
     from speciesnet.records import Record
 
 _MODEL = flags.DEFINE_string(
@@ -186,11 +186,12 @@ TOPICS = {
 
 def main() -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
-    from speciesnet.instances import prepare_instances, resolve_locations, take_shard
+    from speciesnet.geolocation import resolve_locations
+    from speciesnet.instances import prepare_instances, take_shard
     from speciesnet.model import SpeciesNet
     from speciesnet.pipeline import PastResults
     from speciesnet.predictions.bucket import check_output
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
     from speciesnet.run import Run, execute
 
     components = _components()
