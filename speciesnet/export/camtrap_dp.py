@@ -22,7 +22,7 @@ from speciesnet.errors import OutputError
 from speciesnet.export.deployments import DEPLOYMENT_COLUMNS, Deployment
 from speciesnet.export.files import check_not_same, output_file
 from speciesnet.export.media_index import MediaIndex, Medium, parse_timezone
-from speciesnet.predictions.file import read_records
+from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, answer_of, named, read_from
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs

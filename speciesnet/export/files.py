@@ -10,6 +10,7 @@ from pathlib import Path
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files.atomic import write_atomically
+from speciesnet.files.storage import scheme_of
 
 
 @dataclass
@@ -69,7 +70,7 @@ def check_not_same(
         target: The output.
         what: The input's name in the message.
     """
-    same_url = "://" in os.fspath(target) and os.fspath(target) == os.fspath(source)
+    same_url = scheme_of(target) is not None and os.fspath(target) == os.fspath(source)
     both_exist = Path(target).exists() and Path(source).exists()
     if same_url or (both_exist and Path(target).samefile(source)):
-        raise InputError(f"{target} would overwrite the {what}; pass another name.")
+        raise InputError(f"{target} would overwrite the {what}. Pass another name.")

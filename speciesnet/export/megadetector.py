@@ -18,7 +18,7 @@ import speciesnet
 from speciesnet.constants import Classification, Detection
 from speciesnet.export.files import output_file
 from speciesnet.files.paths import with_slashes
-from speciesnet.predictions.file import encode_record
+from speciesnet.predictions.layout import encode_record
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.taxonomy import species_name, split_label
 

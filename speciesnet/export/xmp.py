@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -373,11 +372,5 @@ def _text(word: str) -> str:
 
 def _replace(file: Path, data: bytes, is_photograph: bool = False) -> None:
     """Replaces a file, whole or not at all; a photograph keeps its dates and is safe from a power cut."""
-    with write_atomically(file, fsync=False) as part:
-        with part.open("wb") as stream:
-            stream.write(data)
-            if is_photograph:
-                stream.flush()
-                os.fsync(stream.fileno())
-        if is_photograph:
-            shutil.copystat(file, part)
+    with write_atomically(file, fsync=is_photograph, keep_dates=is_photograph) as part:
+        part.write_bytes(data)

@@ -161,7 +161,7 @@ def main() -> None:
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.instance_lists import whole_path
     from speciesnet.distributed.rounds import Plan
-    from speciesnet.model_options import ModelOptions
+    from speciesnet.model import ModelOptions
 
     target_species = run_flags.TARGET_SPECIES_TXT.value
     folder = Folder.of(_OUTPUT.value or "")

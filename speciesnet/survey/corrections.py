@@ -20,8 +20,8 @@ from absl import logging
 from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files.atomic import ExclusiveLock, write_all
-from speciesnet.files.storage import local_file, scheme_of
-from speciesnet.predictions.file import read_records
+from speciesnet.files.storage import display_name, local_file, scheme_of
+from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record
 from speciesnet.taxonomy import LABEL_PARTS
 
@@ -86,7 +86,8 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
         try:
             correction = _decode(line)
         except (ValueError, TypeError, RecursionError) as error:
-            logging.warning("Line %d of %s is damaged and is skipped (%s).", number, path, error)
+            name = display_name(path)
+            logging.warning("Line %d of %s is damaged and is skipped (%s).", number, name, error)
             continue
         if correction.label is None:
             found.pop(correction.filepath, None)
@@ -189,7 +190,9 @@ class CorrectionsFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._lock = ExclusiveLock(self.path, "another review", "use the page of that review")
+        self._lock = ExclusiveLock(
+            self.path, "another review", "use the page of that review", required=True
+        )
 
     def __enter__(self) -> CorrectionsFile:
         if not self.path.parent.is_dir():  # the lock would create it

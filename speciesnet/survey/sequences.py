@@ -18,38 +18,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Classification
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification
 from speciesnet.ensemble import combine_predictions_for_single_item
 from speciesnet.files.paths import Parts, with_slashes
-from speciesnet.geofence import Answer, GeofenceMap
+from speciesnet.geofence import Answer, Rules
 from speciesnet.records import Classifications, Record
 from speciesnet.survey.corrections import SOURCE
-from speciesnet.taxonomy import build_taxonomy_map
-
-TOP = 5  # classes that the decision table looks at; as many as the classifier gives for an image
 
 # Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, 100RECNX.
 _MADE_BY_CAMERA = re.compile(r"DCIM|[1-9]\d\d\w{5}", re.ASCII | re.IGNORECASE)
 _CLOCK = len("2024-05-01T06:30:00")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the decision table of a model package needs.
-
-    Attributes:
-        taxonomy_map: From ``class;order;family;genus;species`` to labels.
-        geofence_map: The geofence rules.
-        enable_geofence: Whether they apply.
-    """
-
-    taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
-    geofence_map: GeofenceMap = field(default_factory=dict)
-    enable_geofence: bool = True
 
 
 def camera_folder(filepath: str) -> Parts:
@@ -181,5 +162,5 @@ def mean_classes(classifications: Sequence[Classifications]) -> tuple[list[str],
     for one in classifications:
         for label, score in zip(one["classes"], one["scores"], strict=True):
             sums[label] = sums.get(label, 0.0) + float(score)
-    best = sorted(sums, key=lambda label: -sums[label])[:TOP]
+    best = sorted(sums, key=lambda label: -sums[label])[:TOP_CLASSES]
     return best, [sums[label] / len(classifications) for label in best]

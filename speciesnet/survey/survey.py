@@ -12,27 +12,29 @@ from typing import NamedTuple
 
 from absl import logging
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Classification, Detection
-from speciesnet.ensemble import load_geofence, load_taxonomy
+from speciesnet.constants import (
+    DEFAULT_SEQUENCE_GAP,
+    TOP_CLASSES,
+    Classification,
+    Detection,
+)
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.paths import file_name, with_slashes
-from speciesnet.geofence import Answer
+from speciesnet.geofence import Answer, Rules, load_geofence
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
-from speciesnet.predictions.file import is_geofenced, model_of_run, read_records
+from speciesnet.predictions.reading import read_records
+from speciesnet.predictions.settings import is_geofenced, model_of_run
 from speciesnet.records import Box, Record, answer_of, is_failed, make_record, named, read_from
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import (
-    TOP,
-    Rules,
     camera_folder,
     sequence_answer,
     sequence_numbers,
 )
-from speciesnet.taxonomy import LABEL_PARTS, build_taxonomy_map
+from speciesnet.taxonomy import LABEL_PARTS, build_taxonomy_map, load_taxonomy
 
-COUNTS = 0.2  # the decision table's own bound: it takes no box below it into account
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
 
@@ -266,7 +268,7 @@ def _picture(record: Record, metadata: PhotoMetadata, interned: dict[str, str]) 
             classes=tuple(
                 (once(label), float(score))
                 for label, score in zip(
-                    classes["classes"][:TOP], classes["scores"][:TOP], strict=True
+                    classes["classes"][:TOP_CLASSES], classes["scores"][:TOP_CLASSES], strict=True
                 )
             ),
             taken=metadata.datetime,

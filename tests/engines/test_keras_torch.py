@@ -12,8 +12,9 @@ import pytest
 import torch
 from fuzz import files
 
-from speciesnet.engines import EngineOptions, load_classifier_engine
+from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.keras_torch import read_keras_network
+from speciesnet.engines.select import load_classifier_engine
 from speciesnet.engines.tensorflow import TensorFlowEngine, import_tensorflow
 from speciesnet.errors import ModelError, UnsupportedNetworkError
 

@@ -13,7 +13,7 @@ from megadetector_package import module_of_megadetector
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.megadetector import write_megadetector
-from speciesnet.predictions.file import read_records
+from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Classifications, Record
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"

@@ -22,7 +22,8 @@ from speciesnet.export.tables import (
     to_dataframe,
     write_table,
 )
-from speciesnet.predictions.file import read_records, save_predictions
+from speciesnet.predictions.layout import save_predictions
+from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs

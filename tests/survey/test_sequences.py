@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from surveys import BEAR, BLANK, BOAR, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, record
 
-from speciesnet.ensemble import load_geofence, load_taxonomy
+from speciesnet.geofence import Rules, load_geofence
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Classifications, Record
 from speciesnet.survey.sequences import (
-    Rules,
     camera_folder,
     mean_classes,
     sequence_answer,
     sequence_numbers,
 )
+from speciesnet.taxonomy import load_taxonomy
 
 FAILED: Record = {"filepath": "x.jpg", "failures": ["DETECTOR"]}
 
