@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from speciesnet.engines import Precision
 
 T = TypeVar("T")
-Text = TypeVar("Text", str, str | None)
 Integer = TypeVar("Integer", int, int | None)
 Number = TypeVar("Number", float, float | None)
 Choice = TypeVar("Choice", bound=str)
@@ -105,9 +104,9 @@ class Values:
         return bool(self._registered[flag.name].present)
 
 
-def text(name: str, default: Text, meaning: str) -> Flag[Text]:
-    """A flag whose value is a string."""
-    return Flag(name, default, meaning)
+def text(name: str, meaning: str) -> Flag[str | None]:
+    """A flag whose value is a string, None by default; with a default it is a ``Flag`` as such."""
+    return Flag(name, None, meaning)
 
 
 def integer(
@@ -126,14 +125,14 @@ def number(
     return Flag(name, default, meaning, absl_flags.DEFINE_float, bounds)
 
 
-def switch(name: str, default: bool, meaning: str) -> Flag[bool]:
+def switch(name: str, meaning: str, *, default: bool = False) -> Flag[bool]:
     """A flag that is on (``--NAME``) or off (``--noNAME``)."""
     return Flag(name, default, meaning, absl_flags.DEFINE_bool)
 
 
-def choice(name: str, default: Choice, choices: Sequence[Choice], meaning: str) -> Flag[Choice]:
-    """A flag that takes one of some values."""
-    return Flag(name, default, meaning, absl_flags.DEFINE_enum, {"enum_values": choices})
+def choice(name: str, choices: Sequence[Choice], meaning: str) -> Flag[Choice]:
+    """A flag that takes one of some values, by default the first."""
+    return Flag(name, choices[0], meaning, absl_flags.DEFINE_enum, {"enum_values": choices})
 
 
 def names(name: str, meaning: str) -> Flag[list[str]]:
@@ -144,130 +143,102 @@ def names(name: str, meaning: str) -> Flag[list[str]]:
 # The program.
 
 LOG_LEVEL = choice(
-    "log_level", "info", ["debug", "info", "warning", "error"],
-    "Least severe messages to show on standard error.",
-)  # fmt: skip
-VERSION = switch("version", False, "Print the version and exit.")
+    "log_level", ["debug", "info", "warning", "error"], "Least severe messages to print."
+).but(default="info")
+VERSION = switch("version", "Print the version and exit.")
 LOG = (LOG_LEVEL, VERSION)
 
 # Runs: on one machine, on a cluster, in a server.
 
-MODEL = text(
+MODEL = Flag(
     "model",
     DEFAULT_MODEL,
     "Model package: kaggle:OWNER/MODEL/FRAMEWORK/VARIATION[/N], hf:OWNER/REPO, a folder, or demo "
     "(included; recognizes rendered scenes only).",
 )
 TARGET_SPECIES_TXT = text(
-    "target_species_txt",
-    None,
-    "Text file with one of the model's labels per line; their raw scores (logits) are added to every "
-    "record.",
+    "target_species_txt", "Text file of labels, whose raw scores (logits) every record gets."
 )
-COUNTRY = text("country", None, "Country of all images, ISO 3166-1 alpha-3, such as KEN.")
+COUNTRY = text("country", "Country of all images, ISO 3166-1 alpha-3, such as KEN.")
 ADMIN1_REGION = text(
-    "admin1_region", None, "State of all images; for the USA, its two letters, such as CA."
+    "admin1_region", "State of all images; for the USA, its two letters, such as CA."
 )
 COUNTRY_FROM_COORDINATES = switch(
-    "country_from_coordinates",
-    False,
-    "Use the coordinates of the instances to fill in missing countries and to correct wrong ones.",
+    "country_from_coordinates", "Look up missing countries, and correct wrong ones, by coordinates."
 )
-EXIF_GPS = switch(
-    "exif_gps", False, "Use the GPS position in the photograph for images without coordinates."
-)
+EXIF_GPS = switch("exif_gps", "Take missing coordinates from the EXIF data of the photographs.")
 GEOFENCE = switch(
-    "geofence", True, "Roll species that do not live in the country up to a taxon that does."
+    "geofence",
+    "Roll species that do not live in the country up to a taxon that does.",
+    default=True,
 )
 PLACE = (COUNTRY, ADMIN1_REGION, COUNTRY_FROM_COORDINATES, EXIF_GPS, GEOFENCE)
+METADATA = switch("metadata", "Add date, position and camera from the EXIF data to every record.")
 
-METADATA = switch(
-    "metadata", False, "Add date, position and camera from the photograph to every record."
-)
-ENGINE = text(
+ENGINE = Flag(
     "engine",
     "auto",
-    "Engine that runs the networks: auto (the fastest on this machine), openvino, torch or tensorflow; "
-    "or two with a comma, for the detector and the classifier.",
+    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two "
+    "with a comma, for the detector and the classifier.",
 )
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
-    "auto",
     ["auto", "fp32", "bf16", "fp16"],
     "Numeric precision of the networks. auto: bf16 or fp16 if the hardware supports it and the first "
     "images get the same answers as in fp32.",
 )
-DEVICE = text(
-    "device", None, "Device of the networks: cpu, cuda, cuda:1 or mps. By default the fastest one."
-)
-THREADS = integer(
-    "threads", None, "CPU threads per network. By default the networks share all cores."
-)
+DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
+THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")
 BATCH_SIZE = integer("batch_size", 8, "Images per batch.")
 READERS = integer(
     "readers",
     None,
-    "Threads or processes that read images. By default one per core, at most 8; 32 threads for URLs.",
+    "Threads or processes that read images; by default one per core, at most 8, or 32 for URLs.",
 )
 SPEED = (ENGINE, PRECISION, DEVICE, THREADS, BATCH_SIZE, READERS)
-PROGRESS_BARS = switch("progress_bars", True, "Show progress bars.")
+PROGRESS_BARS = switch("progress_bars", "Show progress bars.", default=True)
 
 # Planning a run.
 
-DRY_RUN = switch(
-    "dry_run", False, "Only count the images and estimate hours and cost; write nothing."
-)
+DRY_RUN = switch("dry_run", "Only count the images and estimate hours and cost; write nothing.")
 IMAGES_PER_SECOND = number(
     "images_per_second",
     None,
-    "For --dry_run: speed of one machine, from an earlier run. By default some of the images are timed "
-    "on this machine.",
+    "For --dry_run: speed of one machine; by default some of the images are timed on this one.",
     at_least=1e-6,
     at_most=1e9,
 )
 MACHINES = integer("machines", 1, "For --dry_run: number of machines that share the work.")
 PRICE_PER_HOUR = number(
-    "price_per_hour",
-    None,
-    "For --dry_run: price of one machine per hour, in any currency.",
-    at_most=1e9,
+    "price_per_hour", None, "For --dry_run: price of one machine, in any currency.", at_most=1e9
 )
 PLANNING = (DRY_RUN, IMAGES_PER_SECOND, MACHINES, PRICE_PER_HOUR)
 
 # Predictions and their photographs.
 
 IMAGE_ROOT = text(
-    "image_root",
-    None,
-    "Folder that the photographs have moved to; their paths are matched from the end.",
+    "image_root", "Folder that the photographs moved to; their paths are matched from the end."
 )
-CORRECTIONS = text(
+CORRECTIONS = Flag(
     "corrections",
     "auto",
     "Corrections written by review (path or URL). auto: the file next to the predictions, if any; none: "
     "ignore corrections.",
 )
 SEQUENCE_GAP = number(
-    "sequence_gap",
-    DEFAULT_GAP,
-    "Longest pause within a sequence of one camera, in seconds.",
-    at_most=1e9,
+    "sequence_gap", DEFAULT_GAP, "Longest pause within a sequence, in seconds.", at_most=1e9
 )
-SURVEY_MODEL = text(
-    "model",
-    None,
-    "Model that made the predictions. By default the one recorded next to the predictions.",
-)
-BLUR_HUMANS = switch("blur_humans", False, "Blur people in all pictures.")
+SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
+BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(
-    "threads", None, "Thumbnails to make in parallel. By default one per core, at most 8."
+    "threads", None, "Thumbnails to make in parallel; by default one per core, at most 8."
 )
 PAGES = (IMAGE_ROOT, BLUR_HUMANS, SEQUENCE_GAP, CORRECTIONS, SURVEY_MODEL, THUMBNAIL_THREADS)
 
-OUT = text("out", None, "Folder to write to.")
+OUT = text("out", "Folder to write to.")
 MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_most=1)
 
 
-def thumbnail_threads(flags: Values) -> int:
+def thumbnail_threads(values: Values) -> int:
     """How many thumbnails to make in parallel."""
-    return flags[THUMBNAIL_THREADS] or min(cores(), 8)
+    return values[THUMBNAIL_THREADS] or min(cores(), 8)

@@ -99,7 +99,7 @@ def must_be_local(flag: str, path: str | None, fix: str) -> None:
         fix: What to do instead, as part of a sentence.
     """
     if path is not None and "://" in path:
-        raise InputError(f"{flag} {path} must be on this computer; {fix}.")
+        raise InputError(f"{flag} {path} is not on this computer; {fix}.")
 
 
 def _is_in_bucket(target: str) -> bool:

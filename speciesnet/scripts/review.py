@@ -14,7 +14,7 @@ from speciesnet.scripts.inputs import local_predictions, survey_of
 from speciesnet.scripts.outputs import must_be_local
 
 PORT = flags.integer("port", 8765, "Port of this computer to serve on.", at_most=65535)
-REVIEWER = flags.text("reviewer", "", "Your name, which is saved with your corrections.")
+REVIEWER = flags.Flag("reviewer", "", "Your name, which is saved with your corrections.")
 
 USAGE = """\
 Shows a survey in the browser, to confirm and correct its answers.

@@ -22,45 +22,36 @@ if TYPE_CHECKING:
 
 INSTANCES = flags.text(
     "instances",
-    None,
     "Comma-separated folders, or a list of images: an instances JSON (.json), JSON lines (.jsonl), a "
     "table (.parquet) or a path per line (.txt). All machines must find the images at these paths.",
 )
-OUTPUT = flags.text("output", None, "Folder for the shards, on a disk or in a bucket.")
+OUTPUT = flags.text("output", "Folder for the shards, on a disk or in a bucket.")
 FORMAT: flags.Flag[Literal["jsonl", "parquet"]] = flags.choice(
-    "format", "jsonl", ["jsonl", "parquet"], "File format of the shards."
+    "format", ["jsonl", "parquet"], "File format of the shards."
 )
 SHARD_SIZE = flags.integer("shard_size", 500, "Records per shard; the last may have fewer.")
-MODEL = flags.MODEL.but(help=f"{flags.MODEL.help} All machines must find a folder at its path.")
+MODEL = flags.MODEL.but(help=f"{flags.MODEL.help} A folder must be shared by all machines.")
 PRECISION = flags.PRECISION.but(
     default="fp32",
     options={"enum_values": ["fp32", "bf16", "fp16"]},
     help="Numeric precision of the networks, the same on all machines.",
 )
-READERS = flags.READERS.but(
-    help="Threads of a task that reads images. By default one, or 8 for URLs."
-)
+READERS = flags.READERS.but(help="Threads that read images in a task; by default 1, or 8 for URLs.")
 ADDRESS = flags.text(
     "address",
-    None,
-    "Address of the Ray cluster: auto on one of its machines, or HOST:PORT. By default RAY_ADDRESS, or "
-    "else this machine alone.",
+    "Address of the Ray cluster: auto on one of its machines, or HOST:PORT. By default that of "
+    "RAY_ADDRESS; without it, this machine is the cluster.",
 )
-DETECTORS = flags.text(
-    "detectors",
-    None,
-    "Number of detector processes, or a range such as 2-8 that Ray scales within.",
-)
-CLASSIFIERS = flags.text("classifiers", None, "Number of classifier processes, likewise.")
+DETECTORS = flags.text("detectors", "Number of detector processes, or a range such as 2-8.")
+CLASSIFIERS = flags.text("classifiers", "Number of classifier processes, or a range.")
+STAGES = ("detector", "classifier")
 CPUS = {
     stage: flags.number(f"{stage}_cpus", None, f"CPUs that Ray reserves per {stage}.")
-    for stage in ("detector", "classifier")
+    for stage in STAGES
 }
 GPUS = {
-    stage: flags.number(
-        f"{stage}_gpus", None, f"GPUs that Ray reserves per {stage}; with 0.5, two share one."
-    )
-    for stage in ("detector", "classifier")
+    stage: flags.number(f"{stage}_gpus", None, f"GPUs per {stage}; with 0.5, two share a GPU.")
+    for stage in STAGES
 }
 
 USAGE = """\

@@ -18,13 +18,9 @@ if TYPE_CHECKING:
     from speciesnet.server.pool import Pool
     from speciesnet.server.service import Service
 
-PORT = flags.integer(
-    "port", 8000, "Port to serve on; 0 takes any free one.", at_least=0, at_most=65535
-)
-HOST = flags.text(
-    "host", "127.0.0.1", "Address to serve on; by default only this computer can connect."
-)
-API_PATH = flags.text("api_path", "/predict", "URL path of predictions.")
+PORT = flags.integer("port", 8000, "Port; 0 takes any free one.", at_least=0, at_most=65535)
+HOST = flags.Flag("host", "127.0.0.1", "Address; by default only this computer can connect.")
+API_PATH = flags.Flag("api_path", "/predict", "URL path of predictions.")
 EXTRA_FIELDS = flags.names("extra_fields", "Fields of an instance to copy into its record.")
 
 PRECISION = flags.PRECISION.but(
@@ -34,14 +30,12 @@ PRECISION = flags.PRECISION.but(
 DEVICES = flags.names(
     "device", "cpu, cuda or mps; each of several, such as cuda:0,cuda:1, gets its own workers."
 )
-WORKERS = flags.integer(
-    "workers_per_device", 1, "Worker processes per device; each loads the model."
-)
+WORKERS = flags.integer("workers_per_device", 1, "Processes per device; each loads the model.")
 
 TIMEOUT = flags.number(
     "timeout",
     120.0,
-    "Seconds until a request must be answered. A worker that takes as long for a batch is replaced.",
+    "Seconds to answer a request. A worker that takes as long for a batch is replaced.",
     at_least=0.1,
 )
 BACKLOG = flags.integer("backlog", 256, "Images that may wait; more are refused.")
@@ -50,23 +44,17 @@ MAX_BODY_MB = flags.number("max_body_mb", 64.0, "Largest size of a request.", at
 MAX_INSTANCES = flags.integer("max_instances", 100, "Most images in a request.")
 
 ALLOW_PATH = flags.text(
-    "allow_path",
-    None,
-    "Comma-separated folders from which requests may name images; by default none.",
+    "allow_path", "Comma-separated folders whose images requests may name; by default none."
 )
 ALLOW_URL = flags.names(
     "allow_url",
-    "Hosts (images.example.org) and buckets (s3://survey) from which requests may name images; by "
-    "default none, and never hosts in private networks.",
+    "Hosts (images.example.org) and buckets (s3://survey) whose images requests may name; by default "
+    "none, and never hosts in private networks.",
 )
 API_KEY_FILE = flags.text(
-    "api_key_file",
-    None,
-    "Text file with one API key per line; every request must send one of them.",
+    "api_key_file", "Text file with one API key per line; every request must send one of them."
 )
-ALLOW_ANYONE = flags.switch(
-    "allow_anyone", False, "Serve other computers without requiring an API key."
-)
+ALLOW_ANYONE = flags.switch("allow_anyone", "Serve other computers without an API key.")
 
 USAGE = """\
 Serves predictions to other programs, and a page to drop photographs on.

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from speciesnet.export.undo import How
 
 BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
-    "by", "species", ["species", "category", "sequence"], "What to sort by."
+    "by", ["species", "category", "sequence"], "What to sort by."
 )
 HOW: flags.Flag[How] = flags.choice(
-    "how", "copy", ["hardlink", "symlink", "copy", "move"], "What to do with the photographs."
+    "how", ["copy", "hardlink", "symlink", "move"], "What to do with the photographs."
 )
-UNDO = flags.switch("undo", False, "Take everything back that FOLDER/undo.jsonl lists.")
+UNDO = flags.switch("undo", "Take everything back that FOLDER/undo.jsonl lists.")
 
 USAGE = """\
 Sorts photographs into FOLDER/NAME/path below their common folder. Overwrites

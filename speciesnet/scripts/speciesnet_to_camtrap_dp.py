@@ -9,21 +9,20 @@ from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions
 from speciesnet.scripts.outputs import sent_folder
 
-TITLE = flags.text("title", None, "Title of the project.")
-CONTRIBUTOR = flags.text("contributor", None, "Your name, or that of your organization.")
+TITLE = flags.text("title", "Title of the project.")
+CONTRIBUTOR = flags.text("contributor", "Your name, or that of your organization.")
 TIMEZONE = flags.text(
-    "timezone", None, "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
+    "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
 )
 DEPLOYMENTS = flags.text(
     "deployments",
-    None,
     "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every folder "
     "is a deployment, at the position of its photographs.",
 )
-SAMPLING_DESIGN = flags.text(
+SAMPLING_DESIGN = flags.Flag(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."
 )
-CAPTURE_METHOD = flags.text(
+CAPTURE_METHOD = flags.Flag(
     "capture_method", "activityDetection", "activityDetection or timeLapse."
 )
 

@@ -7,9 +7,7 @@ from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import sent_file
 
-BASE_FOLDER = flags.text(
-    "base_folder", None, "Folder of the images: paths in it become relative to it."
-)
+BASE_FOLDER = flags.text("base_folder", "Folder of the images: paths in it become relative to it.")
 
 USAGE = """\
 Converts a predictions file to the MegaDetector format, which Timelapse imports.

@@ -15,24 +15,15 @@ if TYPE_CHECKING:
     from speciesnet.survey.photographs import Photographs
 
 ROWS: flags.Flag[Literal["image", "detection", "sequence"]] = flags.choice(
-    "rows",
-    "image",
-    ["image", "detection", "sequence"],
-    "One row per image, per box of a detection, or per sequence of images.",
+    "rows", ["image", "detection", "sequence"], "One row per image, box or sequence of images."
 )
 MIN_CONFIDENCE = flags.number(
     "min_confidence", 0.0, "Leave out boxes of lower confidence.", at_most=1
 )
-EXIF = flags.switch(
-    "exif", True, "Read dates and positions that the predictions lack from the photographs."
-)
-BOM = flags.switch(
-    "bom", False, "Start a CSV file with a byte order mark, so that Excel reads UTF-8."
-)
-DELIMITER = flags.text(
-    "delimiter",
-    ",",
-    "Delimiter of a CSV file; Excel expects ; in locales with a decimal comma.",
+EXIF = flags.switch("exif", "Read missing dates and positions from the photographs.", default=True)
+BOM = flags.switch("bom", "Start a CSV file with a byte order mark, so that Excel reads UTF-8.")
+DELIMITER = flags.Flag(
+    "delimiter", ",", "Delimiter of a CSV file; Excel needs ; where numbers have a comma."
 )
 
 USAGE = """\

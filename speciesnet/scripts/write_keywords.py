@@ -16,14 +16,12 @@ if TYPE_CHECKING:
 
 NAMING: flags.Flag[Naming] = flags.choice(
     "naming",
-    "full",
     ["full", "base"],
     "Names of the sidecars. full: IMG_1.jpg.xmp, for digiKam and darktable; base: IMG_1.xmp, for "
     "Adobe's programs.",
 )
 EMBED = flags.switch(
     "embed",
-    False,
     "Write into the photographs instead, because Lightroom ignores sidecars of JPEG files. Pixels and "
     "dates stay unchanged.",
 )

@@ -30,7 +30,7 @@ from speciesnet.errors import ImageError, InputError, OutputError
 from speciesnet.files.clouds import CredentialsError
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.report.thumbnails import Thumbnails
-from speciesnet.scripts.remote_files import sent_file, sent_folder
+from speciesnet.scripts.outputs import sent_file, sent_folder
 from speciesnet.survey.corrections import find_corrections, read_corrections
 from speciesnet.survey.photographs import Photographs, with_metadata
 
@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_sent_leaves_the_old_one(s3_bucket: Bucket, survey
     done = run_module("speciesnet_to_table", survey, target)
     assert done.code == 1
     assert f"{target} cannot be written (no permission for the bucket" in done.sentence
-    assert "is as it was" in done.sentence
+    assert "is unchanged" in done.sentence
     assert (done.out, s3_bucket.get("t.csv")) == ("", b"old")
 
 
@@ -267,7 +267,7 @@ def test_a_folder_that_is_sent_in_part_says_so(s3_bucket: Bucket) -> None:
     s3_bucket.proxy.plan = lambda method, path: (
         denied if method == "PUT" and path.endswith("/z") else None
     )
-    with pytest.raises(OutputError, match=r"\(no permission .*\), 2 of 3 files are new there"):
+    with pytest.raises(OutputError, match=r"\(no permission .*\), 2 of 3 files are new, and"):
         send_folder(s3_bucket.url("out"), a="new")
     assert s3_bucket.get("out/z") == b"old"
 
@@ -282,8 +282,8 @@ def test_expired_credentials_are_told_before_the_work_begins(bucket: Bucket) -> 
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("http://h/x", "http://h/x is on the web, where nothing can be written"),
-        ("ftp://h/x", "ftp://h/x begins with none of s3://, gs://, az://"),
+        ("http://h/x", "http://h/x is on the web and cannot be written"),
+        ("ftp://h/x", "ftp://h/x starts with none of s3://, gs://, az://"),
         ("s3://b/x/", "s3://b/x/ is a folder; give the name of a file in it"),
         ("s3://b", "s3://b is a folder"),
         ("s3://gone-bucket/t.csv", "cannot be read .there is no bucket gone-bucket"),
@@ -352,7 +352,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
     done = run_module("speciesnet_to_table", f"{site}p.json?version=1", "t.csv")
     assert done.code == 0
     assert done.err == (
-        f"{site}{FILES[1]}?version=1 is passed over (there is no such file (404 File not found)).\n"
+        f"{site}{FILES[1]}?version=1 is ignored (there is no such file (404 File not found)).\n"
     )
     assert "white-tailed deer" in (tmp_path / "t.csv").read_text()
 
@@ -364,7 +364,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
         ("write_keywords", ("p.json", "--out", "gs://b/x"), "--out gs://b/x is not on this comp"),
         ("review", ("s3://b/p.json",), "such as --corrections corrections.jsonl, or download"),
         ("review", ("p.json", "--corrections", "az://b/c"), "--corrections az://b/c is not on"),
-        ("review", ("{bucket}p.json", "--corrections", "new"), "what people have said already; down"),
+        ("review", ("{bucket}p.json", "--corrections", "new"), "already contains corrections; download"),
         ("report", ("p.json", "--out", "x", "--image_root", "s3://b"), "--image_root s3://b is not"),
         ("speciesnet_to_table", ("s3://b/t.csv", "s3://b/t.csv"), "would overwrite the predictions"),
         ("speciesnet_to_table", ("{bucket}p.json", "{bucket}t.txt"), "t.txt must end with .csv"),

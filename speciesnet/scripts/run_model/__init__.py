@@ -20,66 +20,51 @@ if TYPE_CHECKING:
 
 FOLDERS = flags.text(
     "folders",
-    None,
-    "Comma-separated folders on a disk or in a bucket, searched for images at any depth; demo: the "
+    "Comma-separated folders, on a disk or in a bucket, searched for images at any depth; demo: the "
     "sample images of the package.",
 )
-FOLDERS_TXT = flags.text("folders_txt", None, "Text file with one folder per line.")
-FILEPATHS = flags.text("filepaths", None, "Comma-separated images: paths or URLs.")
-FILEPATHS_TXT = flags.text("filepaths_txt", None, "Text file with one image per line.")
+FOLDERS_TXT = flags.text("folders_txt", "Text file with one folder per line.")
+FILEPATHS = flags.text("filepaths", "Comma-separated images: paths or URLs.")
+FILEPATHS_TXT = flags.text("filepaths_txt", "Text file with one image per line.")
 INSTANCES_JSON = flags.text(
-    "instances_json",
-    None,
-    "JSON file with images and the place of each; see docs/input_format.md.",
+    "instances_json", "JSON file with images and their places; see docs/input_format.md."
 )
 SHARD = flags.text(
     "shard",
-    None,
-    "I/N, such as 3/8: only the third of eight parts of the images, for parallel jobs; merge joins their "
-    "outputs.",
+    "I/N, such as 3/8: only the third of eight parts of the images, for parallel jobs; merge joins "
+    "their outputs.",
 )
 INPUT = (FOLDERS, FOLDERS_TXT, FILEPATHS, FILEPATHS_TXT, INSTANCES_JSON, SHARD)
-
 EXIF_GPS = flags.EXIF_GPS.but(
-    help=f"{flags.EXIF_GPS.help} With --ensemble_only, the steps before must have run with --metadata."
+    help=f"{flags.EXIF_GPS.help} With --ensemble_only, the earlier steps must have used --metadata."
 )
-
 PREDICTIONS_JSON = flags.text(
     "predictions_json",
-    None,
-    "File to write, on a disk or in a bucket. If it exists, its finished images are kept and the others "
-    "are processed.",
+    "File to write, on a disk or in a bucket. If it exists, its finished images are kept and only the "
+    "others are processed.",
 )
 IGNORE_EXISTING = flags.switch(
-    "ignore_existing", False, "Start over; keep an existing file as *.bak."
+    "ignore_existing", "Start over; keep an existing file as *.bak."
 ).but(alias="ignore_existing_predictions")
 
-DETECTOR_ONLY = flags.switch("detector_only", False, "Only find animals, humans and vehicles.")
+DETECTOR_ONLY = flags.switch("detector_only", "Only find animals, humans and vehicles.")
 CLASSIFIER_ONLY = flags.switch(
-    "classifier_only", False, "Only name species; with --detections_json, inside those boxes."
+    "classifier_only", "Only name species; with --detections_json, inside those boxes."
 )
 ENSEMBLE_ONLY = flags.switch(
-    "ensemble_only",
-    False,
-    "Only decide, from --detections_json and --classifications_json; reads no image.",
+    "ensemble_only", "Only decide, from the files of the other two steps; reads no image."
 )
 DETECTIONS_JSON = flags.text(
-    "detections_json", None, "Output of --detector_only, or of MegaDetector's own tools."
+    "detections_json", "Output of --detector_only, or of MegaDetector's own tools."
 )
-CLASSIFICATIONS_JSON = flags.text("classifications_json", None, "Output of --classifier_only.")
+CLASSIFICATIONS_JSON = flags.text("classifications_json", "Output of --classifier_only.")
 STEPS = (DETECTOR_ONLY, CLASSIFIER_ONLY, ENSEMBLE_ONLY, DETECTIONS_JSON, CLASSIFICATIONS_JSON)
 
 RUN_MODE: flags.Flag[RunMode] = flags.choice(
-    "run_mode",
-    "multi_thread",
-    RUN_MODES,
-    "How images are read: in threads or processes next to the networks, or one after the other.",
-)
-PROFILE = flags.switch("profile", False, "Print at the end where the time went.")
-SPEED = (*flags.SPEED, RUN_MODE, PROFILE)
-BYPASS_PROMPTS = flags.switch(
-    "bypass_prompts", False, "Do not ask questions; answer yes to all of them."
-)
+    "run_mode", RUN_MODES, "How images are read: in threads or processes, or one after the other."
+).but(default="multi_thread")
+PROFILE = flags.switch("profile", "Print at the end where the time went.")
+BYPASS_PROMPTS = flags.switch("bypass_prompts", "Answer yes to all questions.")
 
 USAGE = """\
 Finds and names the animals in camera-trap images.
@@ -107,7 +92,7 @@ TOPICS: console.Topics = {
     ),
     "steps": ("detector, classifier and ensemble one at a time", STEPS),
     "model": ("which model", (flags.MODEL, flags.TARGET_SPECIES_TXT)),
-    "speed": ("what runs the networks, and how images are read", SPEED),
+    "speed": ("what runs the networks, and how images are read", (*flags.SPEED, RUN_MODE, PROFILE)),
     "planning": ("how long a run will take", flags.PLANNING),
     "running": ("progress, prompts, log", (flags.PROGRESS_BARS, BYPASS_PROMPTS, *flags.LOG)),
 }
