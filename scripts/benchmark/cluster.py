@@ -27,7 +27,7 @@ _DRIVER = """
 import json, pathlib, resource, sys, time
 from benchmark import constant_stages
 from speciesnet.distributed import instance_lists, rounds, runner
-from speciesnet.model_options import ModelOptions
+from speciesnet.model import ModelOptions
 from speciesnet.distributed.connection import connected
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.resources import resources_for

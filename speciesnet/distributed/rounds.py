@@ -28,7 +28,7 @@ from speciesnet.distributed.resources import Pool, Resources
 from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_shard
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import OutputError, SpeciesNetError
-from speciesnet.model_options import ModelOptions
+from speciesnet.model import ModelOptions
 from speciesnet.predictions.file import RunSettings, decode_line
 from speciesnet.records import Record, Tally
 

@@ -25,7 +25,7 @@ from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_wor
 from speciesnet.files import storage
 from speciesnet.instances import Instance
 from speciesnet.machine import cores
-from speciesnet.model_options import ModelOptions
+from speciesnet.model import ModelOptions
 from speciesnet.predictions.file import RunSettings
 from speciesnet.records import Tally
 

@@ -19,8 +19,7 @@ from speciesnet import classifier, pipeline
 from speciesnet.detector import InputShape
 from speciesnet.files.storage import scheme_of
 from speciesnet.instances import Instance
-from speciesnet.model import SpeciesNet
-from speciesnet.model_options import ModelOptions
+from speciesnet.model import ModelOptions, SpeciesNet
 from speciesnet.pipeline import Photo
 from speciesnet.predictions.file import RunSettings, encode_record
 
