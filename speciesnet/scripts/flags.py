@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from absl import flags as absl_flags
 
@@ -97,9 +97,9 @@ class Values:
         self._registered = registered
 
     def __getitem__(self, flag: Flag[T]) -> T:
-        return self._registered[flag.name].value
+        return getattr(self._registered, flag.name)
 
-    def is_given(self, flag: Flag[T]) -> bool:
+    def is_given(self, flag: Flag[Any]) -> bool:
         """Whether the command line contains the flag."""
         return bool(self._registered[flag.name].present)
 

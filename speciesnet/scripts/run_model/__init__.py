@@ -132,7 +132,7 @@ def _components(values: flags.Values) -> Components:
         "classifier": CLASSIFIER_ONLY,
         "ensemble": ENSEMBLE_ONLY,
     }
-    chosen = [name for name, flag in switches.items() if values[flag]]
+    chosen: list[Components] = [name for name, flag in switches.items() if values[flag]]
     if len(chosen) > 1:
         raise InputError(
             f"--{chosen[0]}_only and --{chosen[1]}_only exclude each other; give at most one of them."
