@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 
+from speciesnet.errors import InputError
 from speciesnet.scripts import console
 
 # The module of each sub-command, and a line about it.
@@ -34,21 +36,38 @@ def command_of(name: str) -> console.Command:
     return command
 
 
-def cli() -> None:
-    """Runs ``speciesnet [COMMAND] FLAGS``, or ``speciesnet help [COMMAND [TOPIC]]``."""
-    program, *words = sys.argv
+def resolve(words: Sequence[str]) -> tuple[console.Command, list[str]]:
+    """The command that a command line names, and the arguments of that command.
+
+    Args:
+        words: The command line without the program: ``[COMMAND] FLAGS`` or ``help [COMMAND [TOPIC]]``.
+
+    Raises:
+        InputError: There is no such command.
+    """
     if words[:1] == ["help"]:
         words = [*words[1:2], "--help", *words[2:]]
     if not words or words[0].startswith("-"):
         others = [
             f"  {name:<12} {line}\n" for name, (_, line) in COMMANDS.items() if name != DEFAULT
         ]
-        command = replace(command_of(DEFAULT), epilogue=f"\nspeciesnet COMMAND:\n{''.join(others)}")
-    elif (name := words.pop(0)) in COMMANDS:
-        command = command_of(name)
-    else:
-        console.fail(_unknown(name))
-    sys.argv = [program, *words]
+        epilogue = f"\nspeciesnet COMMAND:\n{''.join(others)}"
+        return replace(command_of(DEFAULT), epilogue=epilogue), [*words]
+    name, *arguments = words
+    if name not in COMMANDS:
+        raise InputError(_unknown(name))
+    return command_of(name), arguments
+
+
+def cli() -> None:
+    """Runs the program."""
+    program, *words = sys.argv
+    try:
+        command, arguments = resolve(words)
+    except InputError as error:
+        console.say(str(error))
+        sys.exit(console.EXIT_ERROR)
+    sys.argv = [program, *arguments]
     console.start(command)
 
 

@@ -167,12 +167,6 @@ def run(command: Command, argv: Sequence[str]) -> int:
     return 0
 
 
-def fail(sentence: str) -> NoReturn:
-    """Ends the program with an error."""
-    say(sentence)
-    sys.exit(EXIT_ERROR)
-
-
 def say(sentence: str) -> None:
     """Writes a sentence about this program to standard error."""
     sys.stderr.write(f"speciesnet: {sentence}\n")
@@ -296,9 +290,9 @@ def report_on(target: str, line: str) -> None:
         print(line, file=sys.stdout if is_file else sys.stderr)
 
 
-def describe(flags: Flags) -> str:
-    """Flags with their defaults and meanings, wrapped to the terminal."""
-    width = min(max(shutil.get_terminal_size().columns, 60), 100)
+def describe(flags: Flags, width: int | None = None) -> str:
+    """Flags with their defaults and meanings, wrapped to a width, by default that of the terminal."""
+    width = width or min(max(shutil.get_terminal_size().columns, 60), 100)
     lines = []
     for flag in flags:
         lines += textwrap.wrap(flag.syntax, width, initial_indent="  ")

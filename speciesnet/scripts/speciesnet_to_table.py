@@ -27,7 +27,7 @@ DELIMITER = flags.Flag(
 )
 
 USAGE = """\
-Converts a predictions file to a table, CSV or Parquet by the name of the output.
+Converts a predictions file to a table, CSV or Parquet as the output is named.
 
   speciesnet table PREDICTIONS.json OUT.csv
 """

@@ -121,9 +121,3 @@ def test_mistakes_in_a_run_on_a_cluster(tmp_path: Path) -> None:
     outcome = run_module("run_on_ray", *images, *out, "--model", "demo", "--address", "127.0.0.1:1")
     check_mistake(outcome, "no Ray cluster at 127.0.0.1:1")
     assert [*tmp_path.iterdir()] == [file]
-
-
-def test_help_of_the_cluster_command() -> None:
-    outcome = run_here("run_on_ray", "--help")
-    assert outcome.code == 0 and "speciesnet ray --instances" in outcome.out
-    assert max(map(len, outcome.out.splitlines())) <= 80

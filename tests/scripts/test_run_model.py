@@ -11,17 +11,8 @@ import pytest
 from commands import Outcome, read_predictions, run_here
 
 import speciesnet
-from speciesnet.scripts import run_model
 
 Command = Callable[..., Outcome]
-
-
-def test_help_fits_a_screen_for_every_topic() -> None:
-    for topic in ("", *run_model.TOPICS):
-        outcome = run_here("run_model", "--help", *filter(None, [topic]))
-        assert outcome.code == 0
-        assert len(outcome.out.splitlines()) <= 30
-        assert max(map(len, outcome.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
