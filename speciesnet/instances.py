@@ -1,4 +1,4 @@
-"""What a run is about: images, and where each was taken."""
+"""The images of a run and their locations, from flags, folders and JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from typing import Any
 
 from absl import logging
@@ -17,8 +16,7 @@ from absl import logging
 from speciesnet import geolocation
 from speciesnet.errors import InputError
 from speciesnet.files import storage
-
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
 
@@ -31,33 +29,6 @@ COLUMNS = (
 )  # of tables of instances
 _TEXT_FIELDS = ("country", "admin1_region")
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One image to predict.
-
-    Attributes:
-        filepath: Path or URL.
-        country: ISO 3166-1 alpha-3 code.
-        admin1_region: State or province code.
-        latitude: Degrees in [-90, 90].
-        longitude: Degrees in [-180, 180].
-    """
-
-    filepath: str
-    country: str | None = None
-    admin1_region: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-
-    @property
-    def location(self) -> dict[str, Any]:
-        """What a record says of the place; coordinates only as a pair."""
-        values = {"country": self.country, "admin1_region": self.admin1_region}
-        if self.latitude is not None and self.longitude is not None:
-            values |= {"latitude": self.latitude, "longitude": self.longitude}  # type: ignore[dict-item]
-        return {key: value for key, value in values.items() if value is not None}
 
 
 def prepare_instances_dict(
@@ -74,17 +45,21 @@ def prepare_instances_dict(
 
     Args:
         instances_dict: ``{"instances": [{"filepath": ...}, ...]}``.
-        instances_json: A file that holds one.
-        filepaths: Images.
-        filepaths_txt: A file with one image a line.
-        folders: Folders, on a disk or in a bucket, searched for images at any depth; ``demo`` is the
-            package's own samples.
-        folders_txt: A file with one folder a line.
-        country: For every instance, ISO 3166-1 alpha-3.
-        admin1_region: For every instance; needs a country.
+        instances_json: A JSON file with the same content.
+        filepaths: Paths or URLs of images.
+        filepaths_txt: A file with one image per line.
+        folders: Folders on a disk or in a bucket, searched for images at any depth; ``demo`` is the
+            package's sample images.
+        folders_txt: A file with one folder per line.
+        country: ISO 3166-1 alpha-3 code of every instance.
+        admin1_region: State or province code of every instance; needs a country.
 
     Raises:
         InputError: The input is missing, malformed or empty.
+
+    Example:
+        >>> prepare_instances_dict(filepaths=["a.jpg"], country="KEN")
+        {'instances': [{'filepath': 'a.jpg', 'country': 'KEN'}]}
     """
     instances = prepare_instances(
         instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt,
@@ -103,7 +78,7 @@ def prepare_instances(
     country: str | None = None,
     admin1_region: str | None = None,
 ) -> list[Instance]:
-    """As ``prepare_instances_dict``, as a list of instances."""
+    """Does the same as ``prepare_instances_dict`` and returns a list of instances."""
     inputs = (instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt)
     given = sum(value is not None for value in inputs)
     if given != 1:
@@ -124,28 +99,32 @@ def prepare_instances(
         instances = [Instance(path) for path in paths]
     if not instances:
         raise InputError("There are no images to predict: the list is empty; put images into it.")
-    return set_place(instances, country, admin1_region)
+    return geolocation.override_location(instances, country, admin1_region)
 
 
 def find_images(folders: Iterable[str]) -> list[str]:
-    """Images under folders at any depth, once each, in component-wise order, with forward slashes.
+    """Finds the images under folders at any depth, each once, sorted by path component.
+
+    Paths have forward slashes.
 
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
     """
-    found: dict[str, str] = {}  # by the name that the file system goes by
+    found: dict[str, str] = {}  # by the name that the file system compares
     for path in walk_images(folders):
         found[path if storage.scheme_of(path) else os.path.normcase(path)] = path
     return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
 
 
 def walk_images(folders: Iterable[str]) -> Iterator[str]:
-    """As ``find_images``, one at a time: in no order, and more than once where folders overlap."""
+    """Yields what ``find_images`` finds, unsorted, and twice where folders overlap."""
+    from speciesnet.images import IMAGE_EXTENSIONS, is_image_name  # Pillow takes time to import
+
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     is_empty = True
     for folder in folders:
-        for path in _images_in(folder):
+        for path in filter(is_image_name, _files_in(folder)):
             is_empty = False
             yield path
     if is_empty:
@@ -155,21 +134,19 @@ def walk_images(folders: Iterable[str]) -> Iterator[str]:
         )
 
 
-def _images_in(folder: str) -> Iterator[str]:
+def _files_in(folder: str) -> Iterator[str]:
     if storage.scheme_of(folder) is not None:
-        yield from _images_in_bucket(folder)
+        yield from _files_in_bucket(folder)
         return
     if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
         kind = "is a file, not a folder" if _exists(folder) else "does not exist"
         raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
     for parent, _, names in os.walk(folder, onerror=_warn_unreadable):
-        base = Path(parent)
         for name in names:
-            if Path(name).suffix.lower() in IMAGE_EXTENSIONS:
-                yield (base / name).as_posix()
+            yield Path(parent, name).as_posix()
 
 
-def _images_in_bucket(folder: str) -> Iterator[str]:
+def _files_in_bucket(folder: str) -> Iterator[str]:
     if not storage.is_cloud(folder):
         raise InputError(
             f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
@@ -179,14 +156,14 @@ def _images_in_bucket(folder: str) -> Iterator[str]:
     try:
         for url in storage.list_folder(folder):
             is_empty = False
-            if PurePosixPath(url).suffix.lower() in IMAGE_EXTENSIONS:
-                yield url
+            yield url
         if is_empty:
             kind = "is a file, not a folder" if storage.is_object(folder) else "does not exist"
             raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
     except OSError as error:
         raise InputError(
-            f"The folder {folder} cannot be listed ({error.strerror}); mend that, or give another one."
+            f"The folder {folder} cannot be listed ({error.strerror or error}). Fix the cause or "
+            "pass another folder."
         ) from error
 
 
@@ -197,7 +174,7 @@ def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
 
 
 def _means_samples(folder: str) -> bool:
-    """Whether ``demo`` means the sample images of the package: unless there is such a folder."""
+    """Whether a folder is the package's sample images: ``demo``, unless a folder has that name."""
     return folder == "demo" and not _exists(folder)
 
 
@@ -206,15 +183,15 @@ def _exists(path: str) -> bool:
 
 
 def _warn_unreadable(error: OSError) -> None:
-    logging.warning("Cannot look into %s: %s.", error.filename, error.strerror)
+    logging.warning("Cannot read the folder %s: %s.", error.filename, error.strerror or error)
 
 
 def parse_instances(document: Any, source: str) -> list[Instance]:
-    """Checks ``{"instances": [...]}`` and makes instances of it.
+    """Checks ``{"instances": [...]}`` and converts it to instances.
 
     Args:
         document: The parsed JSON.
-        source: What messages call it.
+        source: Name of the document in error messages.
 
     Raises:
         InputError: A field is missing or wrong; the message names it.
@@ -225,7 +202,7 @@ def parse_instances(document: Any, source: str) -> list[Instance]:
 
 
 def no_instances(source: str) -> str:
-    """The sentence on a document without instances."""
+    """The error message for a document without instances."""
     return (
         f'{source} has no list "instances"; it must look like '
         '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
@@ -233,7 +210,7 @@ def no_instances(source: str) -> str:
 
 
 def parse_instance(raw: Any, source: str, number: int) -> Instance:
-    """One item of ``parse_instances``, the ``number``-th; raises ``InputError``."""
+    """Checks one item of ``parse_instances``, the ``number``-th; raises ``InputError``."""
     where = f"Instance {number} of {source}"
     if not isinstance(raw, Mapping):
         raise InputError(
@@ -254,65 +231,32 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
             raise InputError(f'{where} has {value!r} as "{field}"; it must be a number in degrees.')
         if not -limit <= value <= limit:
             raise InputError(
-                f'{where} has {value!r} as "{field}"; it must lie between {-limit:g} and {limit:g}.'
+                f'{where} has {value!r} as "{field}"; it must be between {-limit:g} and {limit:g}.'
             )
     country, region = raw.get("country") or None, raw.get("admin1_region") or None
     if country is not None:
-        geolocation.check_country(country, f'{where} has a "country" that is wrong:')
+        geolocation.check_country(country, f'{where} has a wrong "country":')
     if region is not None:
-        geolocation.check_admin1_region(
-            region, country, f'{where} has an "admin1_region" that is wrong:'
-        )
+        geolocation.check_admin1_region(region, country, f'{where} has a wrong "admin1_region":')
     return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
 
 
-def set_place(
-    instances: list[Instance], country: str | None, admin1_region: str | None, first: int = 1
-) -> list[Instance]:
-    """``country`` and ``admin1_region`` apply to every instance; the former alone leaves regions.
-
-    Args:
-        instances: Some of a list.
-        country: ISO 3166-1 alpha-3, or None to leave all as they are.
-        admin1_region: Or None.
-        first: Which number the first one of them has in the list.
-
-    Raises:
-        InputError: The country or a region in it is none.
-    """
-    if admin1_region and not country:
-        raise InputError(
-            f"--admin1_region {admin1_region} needs a country to lie in; add, for example, --country USA."
-        )
-    if not country:
-        return instances
-    geolocation.check_country(country, "--country")
-    if admin1_region:
-        geolocation.check_admin1_region(admin1_region, country, "--admin1_region")
-        return [replace(i, country=country, admin1_region=admin1_region) for i in instances]
-    for number, i in enumerate(instances, start=first):
-        if i.admin1_region:
-            where = f'Instance {number} ({i.filepath}) has an "admin1_region" that is wrong:'
-            geolocation.check_admin1_region(i.admin1_region, country, where)
-    return [replace(i, country=country) for i in instances]
-
-
 def path_digest(filepath: str, size: int) -> bytes:
-    """Stands for an image where its path would be too long, in so many bytes."""
+    """A hash of a path with ``size`` bytes, for places where the path is too long."""
     return hashlib.blake2b(filepath.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
 def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
-    """The instances of one of several parts, which together are all of them.
+    """The instances in one of several disjoint parts.
 
-    An image falls into a part by its path alone: it stays there when others are added.
+    The part depends on an image's path alone: it stays the same when other images are added.
 
     Args:
         instances: The whole list.
         shard: ``I/N``, such as ``3/8`` for the third of eight parts.
 
     Raises:
-        InputError: It is written otherwise.
+        InputError: ``shard`` has another form.
     """
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
     number, parts = map(int, match.groups()) if match else (0, 0)
@@ -325,79 +269,8 @@ def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
     return [instance for instance in instances if part_of(instance.filepath) == number]
 
 
-def resolve_locations(
-    instances: Sequence[Instance], *, country_from_coordinates: bool = False
-) -> list[Instance]:
-    """Fills in what coordinates tell.
-
-    A region is looked up for instances of the USA that have none, and dropped where there is no
-    country.
-
-    Args:
-        instances: As they were given.
-        country_from_coordinates: A missing country is looked up too, and one that contradicts the
-            coordinates is overwritten.
-    """
-
-    def needs_lookup(i: Instance) -> bool:
-        if i.latitude is None or i.longitude is None:
-            return False
-        return country_from_coordinates or (i.country == geolocation.USA and not i.admin1_region)
-
-    points = sorted({(i.latitude, i.longitude) for i in instances if needs_lookup(i)})  # type: ignore[type-var]
-    places = dict(zip(points, geolocation.nearest_places(points), strict=True))  # type: ignore[arg-type]
-
-    resolved = []
-    for i in instances:
-        if (place := places.get((i.latitude, i.longitude))) is not None:
-            i = _at_place(i, *place, country_from_coordinates)
-        resolved.append(replace(i, admin1_region=None) if i.admin1_region and not i.country else i)
-    return resolved
-
-
-def at_position(
-    instance: Instance,
-    latitude: float | None,
-    longitude: float | None,
-    *,
-    country_from_coordinates: bool = False,
-) -> Instance:
-    """An instance with a photograph's position, and what that tells, where it has none of its own.
-
-    Args:
-        instance: After ``resolve_locations``.
-        latitude: Degrees, or None.
-        longitude: Degrees, or None.
-        country_from_coordinates: As for ``resolve_locations``.
-    """
-    if None in (latitude, longitude) or None not in (instance.latitude, instance.longitude):
-        return instance
-    located = replace(instance, latitude=latitude, longitude=longitude)
-    return resolve_locations([located], country_from_coordinates=country_from_coordinates)[0]
-
-
-def _at_place(
-    instance: Instance, country: str, region: str | None, country_from_coordinates: bool
-) -> Instance:
-    is_territory = region and geolocation.US_TERRITORIES.get(instance.country or "") == region
-    if country_from_coordinates and country and instance.country != country and not is_territory:
-        if instance.country:
-            logging.warning(
-                "%s lies in %s, not in %s: its country is overwritten.",
-                instance.filepath,
-                country,
-                instance.country,
-            )
-        if instance.country or country != geolocation.USA:
-            instance = replace(instance, admin1_region=None)
-        instance = replace(instance, country=country)
-    if instance.country == geolocation.USA and not instance.admin1_region:
-        return replace(instance, admin1_region=region)
-    return instance
-
-
 def split_paths(text: str) -> list[str]:
-    """The paths of a command-line list: one path with commas if that exists, else comma-separated."""
+    """Splits a comma-separated list of paths, unless the whole text is an existing path."""
     if text and _exists(text):
         return [text]
     try:
@@ -412,11 +285,12 @@ def _read_json(path: str) -> Any:
         return json.loads(storage.read_text(path))
     except OSError as error:
         raise InputError(
-            f"The instances file {path} cannot be read ({error.strerror}); give one that can."
+            f"The instances file {path} cannot be read ({error.strerror or error}). Fix the cause or "
+            "pass another file."
         ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"The instances file {path} is not valid JSON ({error}); correct it there."
+            f"The instances file {path} is not valid JSON ({error}). Correct the file."
         ) from error
 
 
@@ -425,7 +299,8 @@ def _read_lines(path: str, what: str) -> list[str]:
         text = storage.read_text(path)
     except OSError as error:
         raise InputError(
-            f"The list of {what}s {path} cannot be read ({error.strerror}); give one that can."
+            f"The list of {what}s {path} cannot be read ({error.strerror or error}). Fix the cause or "
+            "pass another file."
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(

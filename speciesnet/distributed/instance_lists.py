@@ -12,13 +12,12 @@ from typing import Any
 
 from speciesnet.errors import InputError
 from speciesnet.files import json_lists, storage
+from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
     COLUMNS,
     Instance,
     no_instances,
     parse_instance,
-    resolve_locations,
-    set_place,
     split_paths,
     walk_images,
 )
@@ -49,7 +48,7 @@ def read_instances(
     instances = iter(_read(source))
     number = 0
     while chunk := list(itertools.islice(instances, CHUNK)):
-        placed = set_place(chunk, country, admin1_region, first=number + 1)
+        placed = override_location(chunk, country, admin1_region, first=number + 1)
         number += len(chunk)
         whole = [replace(i, filepath=whole_path(i.filepath)) for i in placed]
         yield from resolve_locations(whole, country_from_coordinates=country_from_coordinates)

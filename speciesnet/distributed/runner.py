@@ -24,9 +24,9 @@ from speciesnet.distributed.shards import Finished, finished_in, shard_names
 from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
 from speciesnet.files import storage
 from speciesnet.instances import Instance
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.model import ModelOptions
-from speciesnet.predictions.file import RunSettings
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
 
 SCANS_AT_ONCE = 64  # shards of an earlier run that are looked through at the same time
@@ -150,7 +150,7 @@ def _finished(folder: Folder, mend: bool) -> Iterator[Finished]:
     at_once = SCANS_AT_ONCE
     if not storage.is_cloud(folder.path):  # perhaps a machine that Ray shall not run tasks on
         look = look.options(num_cpus=0, scheduling_strategy=_here())
-        at_once = cores()
+        at_once = available_cpus()
     waiting: list[Any] = []
     for name in shard_names(folder):
         waiting.append(look.remote(folder, name, mend))

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from absl import flags as absl_flags
 
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.packages.info import DEFAULT_MODEL
 from speciesnet.survey.sequences import DEFAULT_GAP
 
 if TYPE_CHECKING:
-    from speciesnet.engines import Precision
+    from speciesnet.engines.base import Precision
 
 T = TypeVar("T")
 Integer = TypeVar("Integer", int, int | None)
@@ -241,4 +241,4 @@ MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_mo
 
 def thumbnail_threads(values: Values) -> int:
     """How many thumbnails to make in parallel."""
-    return values[THUMBNAIL_THREADS] or min(cores(), 8)
+    return values[THUMBNAIL_THREADS] or min(available_cpus(), 8)

@@ -56,7 +56,7 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
         _fetch_companion(path, RUN_ENDING, copy)
         if corrections == "auto":
             _fetch_companion(path, CORRECTIONS_ENDING, copy)
-        with storage.said_of(path, copy):
+        with storage.displayed_as(path, copy):
             yield str(copy)
 
 
@@ -84,14 +84,14 @@ def _fetch_companion(path: str, ending: str, copy: Path) -> None:
 
 def warn_if_empty(predictions: str) -> None:
     """Warns of a file that ends before its first record: complete or cut off, it contains nothing."""
-    from speciesnet.predictions.file import HEADER
+    from speciesnet.predictions.layout import HEADER
 
     with Path(predictions).open("rb") as file:
         is_empty = HEADER.startswith(file.read(len(HEADER) + 1))
     if is_empty:
         logging.warning(
-            "%s ends before its first record; give the command of its run again to continue it.",
-            predictions,
+            "%s ends before its first record. Run the command that wrote it again to continue it.",
+            storage.display_name(predictions),
         )
 
 

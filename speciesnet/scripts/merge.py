@@ -31,7 +31,8 @@ def main(values: flags.Values, *files: str) -> None:
         )
     from speciesnet.distributed.merging import merge
     from speciesnet.export.files import check_not_same
-    from speciesnet.predictions.file import check_output_path, settings_path
+    from speciesnet.predictions.file import check_output_path
+    from speciesnet.predictions.settings import settings_path
 
     target, *parts = files
     parts = [part for part in parts if not part.endswith(COMPANIONS)]  # which patterns match

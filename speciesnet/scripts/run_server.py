@@ -8,14 +8,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from speciesnet.errors import InputError, ModelError
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.records import Record
 from speciesnet.scripts import console, flags
 
 if TYPE_CHECKING:
     from speciesnet.server.allowlist import Folders, Hosts
-    from speciesnet.server.metrics import Meters
-    from speciesnet.server.pool import Pool
+    from speciesnet.server.metrics import Metrics
+    from speciesnet.server.pool import WorkerPool
     from speciesnet.server.service import Service
 
 PORT = flags.integer("port", 8000, "Port; 0 takes any free one.", at_least=0, at_most=65535)
@@ -98,11 +98,10 @@ def main(values: flags.Values) -> None:
             f"The server needs extra packages: pip install 'speciesnet[server]' ({error})."
         ) from error
     from speciesnet.instances import split_paths
-    from speciesnet.server.access import ApiKeys, is_loopback
     from speciesnet.server.allowlist import Folders, Hosts
-    from speciesnet.server.auth import Gate
+    from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
     from speciesnet.server.http import listen, serve
-    from speciesnet.server.metrics import Meters
+    from speciesnet.server.metrics import Metrics
 
     host, api_path = values[HOST], values[API_PATH]
     key_file = values[API_KEY_FILE]
@@ -114,28 +113,28 @@ def main(values: flags.Values) -> None:
             "--allow_anyone."
         )
     folders, hosts = Folders(split_paths(values[ALLOW_PATH] or "")), Hosts(values[ALLOW_URL])
-    meters = Meters()
+    metrics = Metrics()
     with listen(host, values[PORT]) as listener:
-        service = _service(values, meters, folders, hosts)
-        gate = Gate(
-            make_app(service, api_path, wants_key=keys is not None),
-            meters,
+        service = _service(values, metrics, folders, hosts)
+        app = AuthMiddleware(
+            make_app(service, api_path, needs_key=keys is not None),
+            metrics,
             (*PATHS, api_path),
             keys=keys,
-            only_local=is_local,
+            local_only=is_local,
         )
         host, port = host.strip("[]"), listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"Serving at http://{shown}:{port}/, predictions at {api_path}.\n")
         sys.stdout.flush()
-        serve(gate, service, listener)
-    if service.pool.failure is not None:
-        raise ModelError(service.pool.failure)
+        serve(app, service, listener)
+    if service.pool.load_error is not None:
+        raise ModelError(service.pool.load_error)
 
 
 def _check(values: flags.Values) -> None:
     """Raises ``InputError`` for flags that are invalid or contradict each other."""
-    from speciesnet.engines import engine_of_each_stage
+    from speciesnet.engines.select import engine_of_each_stage
 
     engine_of_each_stage(values[flags.ENGINE])
     reserved = ("/health", "/ready", "/metrics", "/openapi.json", "/static")
@@ -156,8 +155,8 @@ def _is_reserved(field: str) -> bool:
     return field == "image" or (field in Record.__annotations__ and field != "metadata")
 
 
-def _service(values: flags.Values, meters: Meters, folders: Folders, hosts: Hosts) -> Service:
-    from speciesnet.server.limits import Limits
+def _service(values: flags.Values, metrics: Metrics, folders: Folders, hosts: Hosts) -> Service:
+    from speciesnet.server.requests import Limits
     from speciesnet.server.service import Service
 
     limits = Limits(
@@ -166,8 +165,8 @@ def _service(values: flags.Values, meters: Meters, folders: Folders, hosts: Host
         images=values[MAX_INSTANCES],
     )
     return Service(
-        _pool(values, meters),
-        meters,
+        _pool(values, metrics),
+        metrics,
         limits=limits,
         backlog=values[BACKLOG],
         timeout=values[TIMEOUT],
@@ -177,20 +176,20 @@ def _service(values: flags.Values, meters: Meters, folders: Folders, hosts: Host
     )
 
 
-def _pool(values: flags.Values, meters: Meters) -> Pool:
+def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     """The worker processes, which load the model when the server starts."""
     from speciesnet.model import ModelOptions
-    from speciesnet.server.pool import Pool, Worker
-    from speciesnet.server.worker import work
+    from speciesnet.server.pool import Worker, WorkerPool
+    from speciesnet.server.worker import worker_main
 
     devices = [device for device in values[DEVICES] or [None] for _ in range(values[WORKERS])]
     threads = values[flags.THREADS]
     if threads is None and len(devices) > 1:
-        threads = max(cores() // len(devices), 1)
-    workers = [
+        threads = max(available_cpus() // len(devices), 1)
+    starters = [
         functools.partial(
             Worker,
-            work,
+            worker_main,
             ModelOptions(
                 values[flags.MODEL],
                 geofence=values[flags.GEOFENCE],
@@ -203,8 +202,8 @@ def _pool(values: flags.Values, meters: Meters) -> Pool:
         )
         for device in devices
     ]
-    return Pool(
-        workers, batch_size=values[flags.BATCH_SIZE], timeout=values[TIMEOUT], meters=meters
+    return WorkerPool(
+        starters, batch_size=values[flags.BATCH_SIZE], timeout=values[TIMEOUT], metrics=metrics
     )
 
 

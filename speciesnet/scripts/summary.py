@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from speciesnet.taxonomy import species_name
 
 if TYPE_CHECKING:
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
     from speciesnet.records import Tally
 
 TOP_ANSWERS = 10

@@ -9,7 +9,7 @@ import pytest
 from commands import Outcome, run_here, run_module
 
 from speciesnet.instances import find_images
-from speciesnet.predictions.file import save_predictions
+from speciesnet.predictions.layout import save_predictions
 
 SAMPLES = find_images(["demo"])
 DEMO = ("--model", "demo", "--folders", "demo", "--dry_run", "--log_level", "warning")

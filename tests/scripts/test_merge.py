@@ -8,7 +8,7 @@ import pytest
 from commands import Outcome, run_here
 
 from speciesnet.instances import find_images
-from speciesnet.predictions.file import save_predictions
+from speciesnet.predictions.layout import save_predictions
 
 PARTS = 3  # into one of which none of the images falls
 DEMO = ("--model", "demo", "--precision", "fp32", "--noprogress_bars")

@@ -101,7 +101,7 @@ TOPICS: console.Topics = {
 def main(values: flags.Values) -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
     from speciesnet.predictions.bucket import check_output
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
     from speciesnet.run import execute
 
     components = _components(values)
@@ -221,9 +221,9 @@ def _confirm_whole_images(model_name: str) -> None:
 
 
 def _run(values: flags.Values, components: Components, instances: list[Instance]) -> Run:
-    from speciesnet.instances import resolve_locations
+    from speciesnet.geolocation import resolve_locations
     from speciesnet.pipeline import PastResults
-    from speciesnet.predictions.file import RecordsByFile
+    from speciesnet.predictions.lookup import RecordsByFile
     from speciesnet.run import Run
 
     def past(path: str | None) -> Mapping[str, Record]:
@@ -251,7 +251,7 @@ def _run(values: flags.Values, components: Components, instances: list[Instance]
 
 
 def _print_plan(values: flags.Values, run: Run, model: SpeciesNet) -> None:
-    from speciesnet.predictions.file import finished_images
+    from speciesnet.predictions.reading import finished_images
 
     def predict(filepaths: Sequence[str]) -> Predictions | None:
         return model.predict(
