@@ -87,7 +87,7 @@ def test_detector_of_an_address_is_taken_from_the_package(package: Path) -> None
 @pytest.mark.parametrize("value", [None, 4, "", ["x"], {}, True])
 def test_every_key_must_be_a_text(package: Path, key: str, value: object) -> None:
     alter_info(package, **{key: value})
-    with pytest.raises(ModelError, match=rf'info\.json lacks "{key}", or it is no text'):
+    with pytest.raises(ModelError, match=rf'info\.json lacks "{key}", or it is not a text'):
         ModelInfo(str(package))
 
 
