@@ -153,7 +153,7 @@ def test_description_must_be_a_json_object(package: Path, content: bytes) -> Non
 
 def test_folder_must_have_a_description(package: Path) -> None:
     (package / "info.json").rename(package / "info.txt")
-    with pytest.raises(ModelError, match=r"package is no model package: it has no info\.json"):
+    with pytest.raises(ModelError, match=r"package is not a model package: it has no info\.json"):
         ModelInfo(str(package))
 
 
