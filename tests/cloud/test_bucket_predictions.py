@@ -15,9 +15,8 @@ import pytest
 from buckets import EXPIRED, FORBIDDEN, Bucket
 from faults import Answer, Drop
 
-from speciesnet.errors import OutputError
+from speciesnet.errors import CredentialsError, OutputError
 from speciesnet.files import clouds, storage
-from speciesnet.files.clouds import CredentialsError
 from speciesnet.instances import Instance
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.predictions import bucket as bucket_module

@@ -73,8 +73,8 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "such as --out report" in report(predictions).sentence
     assert "Give one predictions file" in report("--out", out).sentence
     assert "cannot be read" in report(tmp_path / "gone.json", "--out", out).sentence
-    assert "holds other files" in report(predictions, "--out", mine).sentence
-    assert "is no folder" in report(predictions, "--out", predictions).sentence
+    assert "contains other files" in report(predictions, "--out", mine).sentence
+    assert "is not a folder" in report(predictions, "--out", predictions).sentence
     assert "is no folder" in report(predictions, "--out", out, "--image_root", "gone").sentence
     assert (
         "There is no file gone"
