@@ -19,15 +19,20 @@ from slow import is_slow
 from speciesnet.instances import find_images
 
 REPOSITORY = Path(__file__).parents[1]
+LONGEST_FILES = ("test_run_on_ray.py", "test_resume.py", "test_bad_input.py", "test_faults.py")
 MADE_IMAGES = ("ena24/352.jpg", "ena24/422.jpg", "ena24/423.jpg", "blank.jpg", "vehicle.jpg")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests as slow that start a process, a browser or an emulator."""
+    """Marks slow tests, and moves the longest files to the front.
+
+    Each file runs in one process: a long one at the end would leave the other processes idle.
+    """
     for item in items:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
 
 
 def shared_folder() -> Path | None:
