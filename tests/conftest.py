@@ -71,7 +71,7 @@ def command() -> Callable[..., Outcome]:
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """A folder of three small pictures in two subfolders."""
+    """A folder with three small images in two subfolders."""
     folder = tmp_path / "photographs"
     random = np.random.default_rng(7)
     for name in ("a/1.jpg", "a/2.JPG", "b/3.png"):
@@ -111,6 +111,6 @@ def small_package(materials: Path) -> Path:
 def _own_cache(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Tests leave the user's cache alone."""
+    """Keeps tests out of the user's cache."""
     monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     yield

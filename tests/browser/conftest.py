@@ -1,4 +1,4 @@
-"""A real browser; tests that open pages fail on what the browser complains of."""
+"""A real browser; tests fail if a page logs an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-expect.set_options(timeout=20_000)  # milliseconds; other programs may have the processor
+expect.set_options(timeout=20_000)  # milliseconds, on a busy machine
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -22,13 +22,13 @@ OWN = ("file://", "data:", "http://127.0.0.1:")
 NewPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")  # Playwright runs an event loop, which must be gone in other tests
+@pytest.fixture(scope="module")  # Playwright's event loop must not run in other tests
 def browser() -> Iterator[Browser]:
     path = os.environ.get("SPECIESNET_CHROMIUM") or next(
         filter(None, map(shutil.which, CHROMIUM)), None
     )
     if path is None:
-        pytest.skip("there is no Chromium here; name one in SPECIESNET_CHROMIUM")
+        pytest.skip("Chromium is not installed (SPECIESNET_CHROMIUM)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
@@ -37,10 +37,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def new_page(browser: Browser) -> Iterator[NewPage]:
-    """Opens an address in a new browser with a memory of its own, or in a tab of another page.
+    """Opens an address in a separate browser context, or in a tab next to another page.
 
-    The test fails where a page logs an error, unless a text of ``expected`` is in it, shows a dialog, or
-    asks for anything elsewhere.
+    The test fails if a page logs an error that contains no text of ``expected``, shows a dialog, or
+    requests anything from another server.
     """
     complaints: list[str] = []
     contexts = []

@@ -97,7 +97,7 @@ def files(page: Page) -> list[str]:
 
 
 def choose(page: Page, name: str, text: str) -> None:
-    """Chooses the option of a filter that begins with a text."""
+    """Chooses the option of a filter that starts with a text."""
     field = page.locator(f"select[name={name}]")
     option = field.locator("option", has_text=text).first
     field.select_option(value=option.get_attribute("value"))
@@ -340,7 +340,7 @@ def test_every_page_shows_its_pictures(report: Report, new_page: NewPage) -> Non
     assert files(page) == ["what", "deer", "fox2"]
 
 
-def test_help_tells_the_keys(report: Report, new_page: NewPage) -> None:
+def test_help_lists_the_keys(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html"))
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()

@@ -20,7 +20,7 @@ from speciesnet.survey.survey import Survey
 NewPage = Callable[..., Page]
 
 IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
-# What a page says of a server that is killed, also in the midst of a picture.
+# What a page logs if its server is killed, even in the middle of a picture.
 LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET", "ERR_CONTENT_LENGTH")
 
 

@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and what it tells people to type exists."""
+"""The documentation builds without a warning, and its commands exist."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Module and arguments of each command of ours that a page tells people to give."""
+    """Module and arguments of each of our commands on a page."""
     for language, text in blocks(page):
         if language not in SHELLS:
             continue

@@ -1,4 +1,4 @@
-"""Runs of the demo's classifier on a few photographs, some on a web server that may keep them."""
+"""Runs of the demo's classifier on a few photographs, some from a web server that can delay them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from faults import Proxy, before_web_server
 
 from speciesnet.instances import SAMPLE_IMAGES
 
-PATIENCE = 60.0  # seconds; what takes longer hangs
+PATIENCE = 60.0  # seconds; a longer step counts as hanging
 WITH_FAULT = Path(__file__).with_name("with_fault.py")
 SAMPLES = sorted(path.as_posix() for path in SAMPLE_IMAGES.rglob("*.jpg"))
-HELD = "held.jpg"  # an image whose answer does not come before it is released
+HELD = "held.jpg"  # an image whose response is held back until it is released
 
 
 @dataclass(frozen=True)
 class Run:
-    """A command line that can be given again and again.
+    """A command that can be run repeatedly.
 
     Attributes:
-        photographs: Paths and URLs; none where ``more`` names them.
+        photographs: Paths and URLs; empty if ``more`` contains them.
         path: The output.
-        fault: One of ``with_fault.py``.
+        fault: A fault from ``with_fault.py``, or None.
         more: Further arguments.
-        options: Of the process.
+        options: Arguments of ``Popen``.
     """
 
     photographs: Sequence[str]
@@ -67,24 +67,24 @@ class Run:
             process.communicate()
 
     def wait_for(self, records: int) -> None:
-        """Until so many are in the file."""
+        """Waits until the file has this number of records."""
         deadline = time.monotonic() + PATIENCE
         while not self.path.exists() or self.path.read_bytes().count(b'{"filepath":') < records:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
     def ended(self, process: subprocess.Popen[str]) -> Outcome:
-        """How it ends; fails where it does not."""
+        """Waits for its end; fails if it does not end."""
         out, err = process.communicate(timeout=PATIENCE)
         return Outcome(process.returncode, out or "", err or "")
 
     def finished(self) -> Outcome:
-        """The command from its start to its end."""
+        """Runs the command to its end."""
         with self.started() as process:
             return self.ended(process)
 
     def go_on(self) -> list[dict[str, Any]]:
-        """The same without the fault must finish; answers the records."""
+        """Runs the same without the fault, which must finish; returns the records."""
         outcome = replace(self, fault=None, options={}).finished()
         assert outcome.code == 0, outcome.err
         return read_predictions(self.path)
@@ -109,7 +109,7 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
 
 
 class _Samples(http.server.SimpleHTTPRequestHandler):
-    """Answers whatever is asked for with one photograph."""
+    """Answers every request with one photograph."""
 
     def translate_path(self, path: str) -> str:
         return SAMPLES[0]
@@ -120,7 +120,7 @@ class _Samples(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Before a web server that has every photograph there is."""
+    """A proxy before a web server that has a photograph at every path."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with before_web_server(_Samples) as proxy:
         yield proxy
@@ -128,7 +128,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 @pytest.fixture
 def release(web: Proxy) -> Iterator[threading.Event]:
-    """Lets the answer that is held go."""
+    """Releases the response that is held back."""
     event = threading.Event()
 
     def plan(method: str, path: str) -> None:
@@ -142,5 +142,5 @@ def release(web: Proxy) -> Iterator[threading.Event]:
 
 @pytest.fixture
 def held_run(make_run: Callable[..., Run], web: Proxy, release: threading.Event) -> Run:
-    """A run that stops in its midst: two batches, then an image that is held, then one more."""
+    """A run that waits in the middle: two batches, then an image that is held back, then one more."""
     return make_run([*SAMPLES[:16], f"{web.address}/{HELD}", SAMPLES[16]])
