@@ -28,9 +28,9 @@ def assert_same(
         records: The records to check.
         expected: The records of the published program.
         folder: The folder of the images.
-        other_rounding: Whether the detector adds float32 in another order than PyTorch. Then a box may round
-            to the next pixel, and these random networks score that crop differently: scores are
-            compared only for equal crops, answers always.
+        other_rounding: Whether the detector adds float32 in another order than PyTorch. A box may then
+            round to the next pixel, and these random networks score that crop differently: scores
+            are compared only for equal crops, answers always.
     """
     assert [r["filepath"] for r in records] == [e["filepath"] for e in expected]
     boxes = different = moved = 0

@@ -2,10 +2,10 @@
 
 PYTHONPATH=scripts python scripts/benchmark/soak.py --minutes 30 -- --engine openvino --threads 1
 
-Well-behaved clients send valid photographs all the time. Other requests are damaged images, bodies that are
-too large, decompression bombs, clients that vanish or are slow, malformed JSON and forms, more than the
-backlog holds, and workers that are killed. One line a minute says how it goes, and the last ones what
-was wrong: then the exit code is 1.
+Well-behaved clients send valid photographs all the time. Meanwhile there are damaged images, oversized
+bodies, decompression bombs, disappearing and slow clients, malformed JSON and forms, more requests than
+the backlog allows, and killed workers. A line per minute shows the state, and the last lines show any
+wrong answers: then the exit code is 1.
 """
 
 from __future__ import annotations

@@ -497,10 +497,10 @@ def train_detector(
 
 
 def calibrate_detector(network: DetectionModel, examples: Sequence[Example]) -> tuple[float, float]:
-    """Scales objectness so that confidences mean what the program takes them for.
+    """Scales objectness so that confidences suit the thresholds of the program.
 
-    The focal loss leaves them too cautious. The logit that best separates pictures with an object from empty
-    ones becomes a confidence of ``SEEN``, and the median one of pictures with an object ``SURE``.
+    The focal loss makes them too low. The logit that best separates images with an object from empty
+    ones becomes a confidence of ``SEEN``, and the median one of images with an object ``SURE``.
 
     Args:
         network: Is changed.

@@ -354,7 +354,7 @@ def _add_hook() -> None:
 
 @contextmanager
 def no_code_runs() -> Iterator[None]:
-    """Raises ``CodeRunError`` if code was run, a file written, a program started or a connection opened."""
+    """Raises ``CodeRunError`` if code ran, a file was written, a program started or a connection opened."""
     global _watching
     _add_hook()
     _seen.clear()

@@ -15,7 +15,7 @@ pytest.importorskip("fastapi", reason='the extra "server" is not installed')
 
 @pytest.fixture(scope="session")
 def allowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the server may read: two photographs, a file that is not an image, and links out of it."""
+    """The folder that the server may read: two photographs, a broken file, and links out of it."""
     if sys.platform == "win32":
         pytest.skip("links and signals are different on Windows")
     folder = tmp_path_factory.mktemp("allowed") / "photographs"
