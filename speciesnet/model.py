@@ -26,7 +26,8 @@ from speciesnet.instances import COLUMNS, prepare_instances
 from speciesnet.networks import Networks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
-from speciesnet.predictions.file import RunSettings, encode_record
+from speciesnet.predictions.layout import encode_record
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import Profile
 from speciesnet.records import Record, answer_of
 from speciesnet.run import STAGES, Run, execute

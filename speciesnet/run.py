@@ -23,7 +23,8 @@ from speciesnet.errors import InputError
 from speciesnet.geolocation import with_coordinates
 from speciesnet.pipeline import PastResults, Photo
 from speciesnet.predictions.bucket import open_predictions
-from speciesnet.predictions.file import PredictionsList, RunSettings
+from speciesnet.predictions.file import PredictionsList
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import Profile, ProgressBars
 from speciesnet.records import Instance, Record, Tally, make_record
 
@@ -125,13 +126,12 @@ class Model(Protocol):
 
 
 class Output(Protocol):
-    """Where the records of a run go: a file on a disk or in a bucket, or a list in memory.
+    """Where the records of a run go: a file on a disk or in a bucket, or a list in memory."""
 
-    Attributes:
-        tally: Counts of its records, those of earlier runs included.
-    """
-
-    tally: Tally
+    @property
+    def tally(self) -> Tally:
+        """Counts of its records, those of earlier runs included."""
+        ...
 
     @property
     def pending(self) -> list[str]:

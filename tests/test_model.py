@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -293,6 +294,15 @@ def test_public_names_are_there() -> None:
             ),
         )
     )
+
+
+def test_type_checkers_see_the_names_that_are_imported_lazily() -> None:
+    source = Path(speciesnet.__file__).read_text(encoding="utf-8")
+    [block] = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: f"{node.module}" for node in imports for alias in node.names}
+    assert homes == {name: f"speciesnet.{home}" for name, home in speciesnet._HOMES.items()}
+    assert set(homes) <= set(dir(speciesnet))
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

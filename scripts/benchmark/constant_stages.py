@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from speciesnet.distributed.stages import pack, unpack
-from speciesnet.predictions.file import encode_record
+from speciesnet.predictions.layout import encode_record
 
 RECORD = {
     "classifications": {

@@ -141,7 +141,8 @@ def uninterrupted() -> bytes:
 def resume(path: Path) -> None:
     """Gives the command of a run again, and does what is left of it."""
     from speciesnet.instances import Instance
-    from speciesnet.predictions.file import PredictionsFile, RunSettings
+    from speciesnet.predictions.file import PredictionsFile
+    from speciesnet.predictions.settings import RunSettings
 
     with PredictionsFile(
         path, list(map(Instance, NAMES)), RunSettings("detector", {"version": "1"})
@@ -156,7 +157,8 @@ def predictions(data: bytes) -> None:
 
     Whole records of ours stay; a file that is not ours stays as it is or is kept beside.
     """
-    from speciesnet.predictions.file import RecordsByFile, read_records
+    from speciesnet.predictions.lookup import RecordsByFile
+    from speciesnet.predictions.reading import read_records
 
     with file_of(data, "out.json") as path:
         read: list[dict[str, Any]] = []
@@ -199,7 +201,7 @@ def _whole_records(data: bytes) -> Iterator[dict[str, Any]]:
 @target
 def run_settings(data: bytes) -> None:
     """Damaged settings of the predictions are ignored, those of another run refused."""
-    from speciesnet.predictions.file import is_geofenced, model_of_run, settings_path
+    from speciesnet.predictions.settings import is_geofenced, model_of_run, settings_path
 
     with file_of(uninterrupted(), "out.json") as path:
         settings_path(path).write_bytes(data)
@@ -213,7 +215,7 @@ def run_settings(data: bytes) -> None:
 @target
 def megadetector(data: bytes) -> None:
     """Records of MegaDetector's boxes that can be true, or ``InputError``."""
-    from speciesnet.predictions.megadetector import is_megadetector_file, read_detections
+    from speciesnet.predictions.reading import is_megadetector_file, read_detections
 
     with file_of(data, "md.json") as path:
         is_megadetector_file(path)
@@ -354,7 +356,7 @@ def _add_hook() -> None:
 
 @contextmanager
 def no_code_runs() -> Iterator[None]:
-    """Raises ``CodeRunError`` if code ran, a file was written, a program started or a connection opened."""
+    """Raises ``CodeRunError`` if code ran, or a file, program or connection was opened."""
     global _watching
     _add_hook()
     _seen.clear()

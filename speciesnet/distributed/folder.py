@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from absl import logging
-
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import BrokenConnectionError, InputError, ObjectChangedError, OutputError
 from speciesnet.files import storage
-from speciesnet.files.clouds import BrokenConnectionError, ObjectChangedError
+from speciesnet.files.atomic import write_atomically
 
 PATIENCE_SECONDS = 300.0  # how long a bucket that does not answer is asked again
 PAUSE_SECONDS = 2.0  # between these attempts
@@ -37,19 +33,10 @@ class Folder:
     @classmethod
     def of(cls, path: str) -> Folder:
         """Checks a path; raises ``OutputError`` for one that cannot become a folder."""
-        if "://" in path and storage.scheme_of(path) is None:
-            raise OutputError(
-                f"--output {path} begins with none of s3://, gs://, az://; give one of these, or a path."
-            )
-        if storage.scheme_of(path) is None:
+        if not storage.goes_to_bucket(path, "--output "):
             path = os.path.realpath(path)  # the machines may start in other folders
             if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
                 raise OutputError(f"--output {path} is a file; give a folder, which is made anew.")
-        elif not storage.is_cloud(path):
-            raise OutputError(
-                f"--output {path} is on the web, where nothing can be written; give a folder on a disk "
-                "or in a bucket."
-            )
         return cls(path.rstrip("/"))
 
     def at(self, name: str) -> str:
@@ -127,15 +114,8 @@ class Folder:
     @staticmethod
     def _write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with write_atomically(path) as part:
+            part.write_bytes(content)
 
     def _upload(self, name: str, content: bytes) -> None:
         url = self.at(name)
@@ -154,13 +134,5 @@ class Folder:
 
 
 def _patiently(url: str, action: Callable[[], _T]) -> _T:
-    """Does what a bucket may be too busy for, again and again for a while."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return action()
-        except BrokenConnectionError as error:
-            if time.monotonic() > deadline:
-                raise
-            logging.warning("%s: %s; it is tried again.", url, error.strerror)
-            time.sleep(PAUSE_SECONDS)
+    """Calls a function again and again for a while if a bucket is too busy for it."""
+    return storage.retry(action, storage.pauses_for(PATIENCE_SECONDS, PAUSE_SECONDS), name=url)

@@ -19,17 +19,10 @@ from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files import storage
-from speciesnet.predictions.file import (
-    Held,
-    RunSettings,
-    decode_line,
-    encode_record,
-    keep_copy,
-    read_records,
-    rewrite,
-    settings_path,
-    write_settings,
-)
+from speciesnet.files.atomic import ExclusiveLock, keep_backup
+from speciesnet.predictions.layout import decode_line, encode_record, rewrite
+from speciesnet.predictions.reading import read_records
+from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
 from speciesnet.records import Record, Tally, is_failed
 
 EARLIER_STEPS = ("detections_json", "classifications_json")
@@ -57,7 +50,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
     tally = Tally()
     try:
         with (
-            Held(target, "a run", "give another file"),
+            ExclusiveLock(target, "a run", "pass another file"),
             tempfile.TemporaryDirectory(
                 prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
             ) as folder,
@@ -74,7 +67,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
                         f"There are no records in {', '.join(parts)}; nothing is written."
                     )
                 if target.exists():
-                    keep_copy(target)
+                    keep_backup(target)
                 rewrite(target, lines.in_order(tally))
             if settings is None:
                 settings_path(target).unlink(missing_ok=True)  # of what was there before
@@ -157,7 +150,7 @@ def _records_of(part: str) -> Iterator[Record]:
         return
     try:
         with storage.local_file(part) as path:
-            yield from read_records(path)
+            yield from read_records(path, display_name=part)
     except OSError as error:
         raise InputError(
             f"{part} cannot be read ({error.strerror or error}); mend that, or leave it out."

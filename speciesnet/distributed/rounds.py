@@ -29,7 +29,8 @@ from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_s
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import OutputError, SpeciesNetError
 from speciesnet.model import ModelOptions
-from speciesnet.predictions.file import RunSettings, decode_line
+from speciesnet.predictions.layout import decode_line
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Record, Tally
 
 if TYPE_CHECKING:

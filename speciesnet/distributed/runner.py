@@ -26,7 +26,7 @@ from speciesnet.files import storage
 from speciesnet.instances import Instance
 from speciesnet.machine import available_cpus
 from speciesnet.model import ModelOptions
-from speciesnet.predictions.file import RunSettings
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
 
 SCANS_AT_ONCE = 64  # shards of an earlier run that are looked through at the same time

@@ -21,7 +21,8 @@ from speciesnet.files.storage import scheme_of
 from speciesnet.instances import Instance
 from speciesnet.model import ModelOptions, SpeciesNet
 from speciesnet.pipeline import Photo
-from speciesnet.predictions.file import RunSettings, encode_record
+from speciesnet.predictions.layout import encode_record
+from speciesnet.predictions.settings import RunSettings
 
 if TYPE_CHECKING:
     from speciesnet.distributed.progress import Watch

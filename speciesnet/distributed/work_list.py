@@ -16,7 +16,7 @@ from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
-from speciesnet.predictions.file import decode_line, encode_record
+from speciesnet.predictions.layout import decode_line, encode_record
 from speciesnet.records import Record
 
 FILE_INSTANCES = 5_000  # of a file of the list

@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from PIL import Image
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.safe_paths import common_folder, path_below
+from speciesnet.files.atomic import write_atomically
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label
@@ -384,17 +384,5 @@ def _replace(file: Path, data: bytes, is_photograph: bool = False) -> None:
         data: Its content.
         is_photograph: Whether it keeps its dates, and must be safe from a power cut.
     """
-    part = file.with_name(f".speciesnet-{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            if is_photograph:
-                stream.flush()
-                os.fsync(stream.fileno())
-        if is_photograph:
-            shutil.copystat(file, part)
-        elif file.exists():
-            shutil.copymode(file, part)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(file, fsync=is_photograph, keep_dates=is_photograph) as part:
+        part.write_bytes(data)

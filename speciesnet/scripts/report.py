@@ -35,13 +35,8 @@ small pictures that are there are used again.
 
 def main(*files: str) -> None:
     """Loads the survey, and writes the pages."""
-    from speciesnet.report.site import (
-        FIRST_PAGE,
-        MARKER,
-        THUMBS,
-        check_report_folder,
-        write_report,
-    )
+    from speciesnet.report.folder import MARKER, check_report_folder
+    from speciesnet.report.site import FIRST_PAGE, THUMBS, write_report
     from speciesnet.survey.photographs import Photographs
 
     if len(files) != 1:

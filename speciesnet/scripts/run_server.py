@@ -18,7 +18,8 @@ from speciesnet.packages.info import DEFAULT_MODEL
 from speciesnet.scripts import console
 
 if TYPE_CHECKING:
-    from speciesnet.server.pool import Pool
+    from speciesnet.server.metrics import Metrics
+    from speciesnet.server.pool import WorkerPool
 
 _PORT = flags.DEFINE_integer(
     "port", 8000, "Port to serve on; 0 takes any that is free.", lower_bound=0, upper_bound=65535
@@ -142,12 +143,11 @@ def main() -> None:
         raise InputError(
             f"A server needs what is missing: pip install 'speciesnet[server]' ({error})."
         ) from error
-    from speciesnet.server.access import ApiKeys, is_loopback
     from speciesnet.server.allowlist import Folders, Hosts
-    from speciesnet.server.auth import Gate
+    from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
     from speciesnet.server.http import listen, serve
-    from speciesnet.server.limits import Limits
-    from speciesnet.server.metrics import Meters
+    from speciesnet.server.metrics import Metrics
+    from speciesnet.server.requests import Limits
     from speciesnet.server.service import Service
 
     keys = ApiKeys(_API_KEY_FILE.value) if _API_KEY_FILE.value else None
@@ -163,11 +163,11 @@ def main() -> None:
         images=_MAX_INSTANCES.value,
     )
     folders, hosts = Folders(_allowed_folders()), Hosts(_ALLOW_URL.value)
-    meters = Meters()
+    metrics = Metrics()
     with listen(_HOST.value, _PORT.value) as listener:
         service = Service(
-            _pool(meters),
-            meters,
+            _pool(metrics),
+            metrics,
             limits=limits,
             backlog=_BACKLOG.value,
             timeout=_TIMEOUT.value,
@@ -176,20 +176,20 @@ def main() -> None:
             extra_fields=_EXTRA_FIELDS.value,
         )
         api_path = _API_PATH.value
-        gate = Gate(
-            make_app(service, api_path, wants_key=keys is not None),
-            meters,
+        app = AuthMiddleware(
+            make_app(service, api_path, needs_key=keys is not None),
+            metrics,
             (*PATHS, api_path),
             keys=keys,
-            only_local=is_local,
+            local_only=is_local,
         )
         host, port = _HOST.value.strip("[]"), listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"Serving at http://{shown}:{port}/, predictions at {api_path}.\n")
         sys.stdout.flush()
-        serve(gate, service, listener)
-    if service.pool.failure is not None:
-        raise ModelError(service.pool.failure)
+        serve(app, service, listener)
+    if service.pool.load_error is not None:
+        raise ModelError(service.pool.load_error)
 
 
 def _check_flags() -> None:
@@ -210,17 +210,11 @@ def _check_flags() -> None:
 
 
 def _is_taken(field: str) -> bool:
-    """Whether records, or instances, have a field of that name."""
-    from speciesnet.records import make_record
+    """Whether the server itself reads or writes a field of that name."""
+    from speciesnet.records import Record
 
-    if field in ("filepath", "failures", "image"):
-        return True
-    values: dict[str, Any] = {field: None}
-    try:
-        make_record("", (), **values)
-    except TypeError:  # it knows no such field
-        return False
-    return True
+    # Its records have no EXIF metadata, so that name is free.
+    return field == "image" or (field in Record.__annotations__ and field != "metadata")
 
 
 def _allowed_folders() -> list[str]:
@@ -229,20 +223,20 @@ def _allowed_folders() -> list[str]:
     return split_paths(_ALLOW_PATH.value) if _ALLOW_PATH.value else []
 
 
-def _pool(meters: Any) -> Pool:
+def _pool(metrics: Metrics) -> WorkerPool:
     from speciesnet.model import ModelOptions
-    from speciesnet.server.pool import Pool, Worker
-    from speciesnet.server.worker import work
+    from speciesnet.server.pool import Worker, WorkerPool
+    from speciesnet.server.worker import worker_main
 
     devices = _DEVICE.value or [None]
     count = _WORKERS.value * len(devices)
     threads = _THREADS.value
     if threads is None and count > 1:
         threads = max(available_cpus() // count, 1)
-    workers = [
+    starters = [
         functools.partial(
             Worker,
-            work,
+            worker_main,
             ModelOptions(
                 _MODEL.value,
                 geofence=_GEOFENCE.value,
@@ -256,7 +250,9 @@ def _pool(meters: Any) -> Pool:
         for device in devices
         for _ in range(_WORKERS.value)
     ]
-    return Pool(workers, batch_size=_BATCH_SIZE.value, timeout=_TIMEOUT.value, meters=meters)
+    return WorkerPool(
+        starters, batch_size=_BATCH_SIZE.value, timeout=_TIMEOUT.value, metrics=metrics
+    )
 
 
 def cli() -> None:

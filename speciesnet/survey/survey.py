@@ -16,7 +16,8 @@ from speciesnet.constants import DETECTION_THRESHOLD, TOP_CLASSES, Classificatio
 from speciesnet.errors import InputError, ModelError
 from speciesnet.geofence import Answer, Rules, load_geofence
 from speciesnet.packages.info import ModelInfo
-from speciesnet.predictions.file import is_geofenced, model_of_run, read_records
+from speciesnet.predictions.reading import read_records
+from speciesnet.predictions.settings import is_geofenced, model_of_run
 from speciesnet.records import Record, answer_of, is_failed, make_record, named, read_from
 from speciesnet.survey.consensus import consensus
 from speciesnet.survey.corrections import Correction, corrected

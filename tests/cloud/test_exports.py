@@ -26,8 +26,7 @@ from photographs import NAIROBI, photograph
 from PIL import ExifTags, Image
 from surveys import BLANK, DEER, FOX, correction, record, survey_of, write_predictions
 
-from speciesnet.errors import ImageError, InputError, OutputError
-from speciesnet.files.clouds import CredentialsError
+from speciesnet.errors import CredentialsError, ImageError, InputError, OutputError
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.report.thumbnails import Thumbnails
 from speciesnet.scripts.remote_files import sent_file, sent_folder

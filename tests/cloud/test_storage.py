@@ -16,12 +16,11 @@ from buckets import EXPIRED, FORBIDDEN, Bucket
 from faults import Answer, Cut, Drip, Drop
 from PIL import Image
 
-from speciesnet.errors import ImageError, InputError
+from speciesnet.errors import CredentialsError, ImageError, InputError
 from speciesnet.files import clouds, storage
-from speciesnet.files.clouds import CredentialsError
 from speciesnet.images import file_exists, load_rgb_image, read_image
 from speciesnet.instances import find_images, prepare_instances
-from speciesnet.predictions.file import RecordsByFile
+from speciesnet.predictions.lookup import RecordsByFile
 
 
 def picture(size: int = 64) -> bytes:

@@ -73,8 +73,8 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "such as --out report" in report(predictions).sentence
     assert "Give one predictions file" in report("--out", out).sentence
     assert "cannot be read" in report(tmp_path / "gone.json", "--out", out).sentence
-    assert "holds other files" in report(predictions, "--out", mine).sentence
-    assert "is no folder" in report(predictions, "--out", predictions).sentence
+    assert "contains other files" in report(predictions, "--out", mine).sentence
+    assert "is not a folder" in report(predictions, "--out", predictions).sentence
     assert "is no folder" in report(predictions, "--out", out, "--image_root", "gone").sentence
     assert (
         "There is no file gone"
@@ -85,7 +85,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     empty = write_predictions(tmp_path / "empty.json")
     assert "holds no record yet" in report(empty, "--out", out).sentence
     empty.write_text(json.dumps([]), encoding="utf-8")
-    assert "is no predictions file" in report(empty, "--out", out).sentence
+    assert "is not a predictions file" in report(empty, "--out", out).sentence
     assert not out.exists()
     assert sorted(path.name for path in mine.iterdir()) == ["a.jpg", "b.jpg"]
 

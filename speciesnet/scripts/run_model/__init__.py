@@ -263,7 +263,7 @@ def main() -> None:
 
 
 def _print_plan(model: SpeciesNet, instances: Sequence[Instance], path: str) -> None:
-    from speciesnet.predictions.file import finished_images
+    from speciesnet.predictions.reading import finished_images
     from speciesnet.scripts import planning
 
     paths = dict.fromkeys(instance.filepath for instance in instances)
@@ -328,7 +328,7 @@ def _split(text: str | None) -> list[str] | None:
 
 
 def _past_records(path: str | None, instances: Sequence[Instance]) -> Mapping[str, Record]:
-    from speciesnet.predictions.file import RecordsByFile
+    from speciesnet.predictions.lookup import RecordsByFile
 
     return {} if path is None else RecordsByFile(path, (i.filepath for i in instances))
 
