@@ -151,6 +151,20 @@ def test_code_of_pages_is_python(page: Path) -> None:
             compile(text, page_id(page), "exec")
 
 
+def test_files_that_the_overview_of_the_code_names_exist() -> None:
+    rows = re.findall(
+        r"^\| (`.*?) \|", (REPOSITORY / "docs" / "development.md").read_text("utf-8"), re.M
+    )
+    names = [name for row in rows for name in re.findall(r"`([\w/.]+)`", row)]
+    files = [path.as_posix() for path in (REPOSITORY / "speciesnet").rglob("*")]
+    missing = [
+        name
+        for name in names
+        if not any(f"{file}/".endswith(f"/{name.rstrip('/')}/") for file in files)
+    ]
+    assert len(names) > 40 and not missing
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason='mkdocs is not installed: pip install -e ".[docs]"')
     pytest.importorskip("material", reason='mkdocs-material is not installed: the extra "docs"')
