@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Runs commands, in this process or in one of their own, and returns how they end and what they write."""
+=======
+"""Runs commands and reads what they write."""
+>>>>>>> tests
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """The one line of a user's mistake; fails where there is a stack trace or more to read."""
+        """The one-line error message; fails if there is a stack trace or more than one line."""
         assert "Traceback" not in self.err, self.err
         lines = [line for line in self.err.splitlines() if line.startswith("speciesnet: ")]
         assert len(lines) == 1, self.err
