@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Runs commands, in this process or in one of their own, and returns how they end and what they write."""
-=======
-"""Runs commands and reads what they write."""
->>>>>>> tests
 
 from __future__ import annotations
 

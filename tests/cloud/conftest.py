@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Servers on this machine with the protocols of the clouds, and a proxy in front of each."""
-=======
-"""Local emulators of the clouds, with a proxy before each."""
->>>>>>> tests
 
 from __future__ import annotations
 

@@ -43,11 +43,7 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
-<<<<<<< HEAD
     """Module and arguments of each command of ours that a page shows."""
-=======
-    """Module and arguments of each of our commands on a page."""
->>>>>>> tests
     for language, text in blocks(page):
         if language not in SHELLS:
             continue
