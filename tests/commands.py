@@ -33,7 +33,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """The one line of a user's mistake; fails where there is a stack trace or more to read."""
+        """The one-line error message; fails if there is a stack trace or more than one line."""
         assert "Traceback" not in self.err, self.err
         lines = [line for line in self.err.splitlines() if line.startswith("speciesnet: ")]
         assert len(lines) == 1, self.err

@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and what it tells people to type exists."""
+"""The documentation builds without a warning, and its commands exist."""
 
 from __future__ import annotations
 
@@ -137,6 +137,20 @@ def test_code_of_pages_is_python(page: Path) -> None:
     for language, text in blocks(page):
         if language == "python":
             compile(text, page_id(page), "exec")
+
+
+def test_files_that_the_overview_of_the_code_names_exist() -> None:
+    rows = re.findall(
+        r"^\| (`.*?) \|", (REPOSITORY / "docs" / "development.md").read_text("utf-8"), re.M
+    )
+    names = [name for row in rows for name in re.findall(r"`([\w/.]+)`", row)]
+    files = [path.as_posix() for path in (REPOSITORY / "speciesnet").rglob("*")]
+    missing = [
+        name
+        for name in names
+        if not any(f"{file}/".endswith(f"/{name.rstrip('/')}/") for file in files)
+    ]
+    assert len(names) > 40 and not missing
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

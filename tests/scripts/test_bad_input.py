@@ -690,7 +690,7 @@ def alter_info(package: Path, **changes: Any) -> None:
 
 
 def test_folder_that_is_no_package(try_: Command, tmp_path: Path) -> None:
-    check_mistake(try_("--model", tmp_path), f"{tmp_path} is no model package", "info.json")
+    check_mistake(try_("--model", tmp_path), f"{tmp_path} is not a model package", "info.json")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]"])
