@@ -18,7 +18,7 @@ from speciesnet.export.undo import How, undo
 from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
-from speciesnet.scripts.outputs import must_be_local
+from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 
 BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
@@ -43,7 +43,7 @@ def main(values: flags.Values, *files: str) -> None:
     out = values[flags.OUT]
     if out is None:
         raise InputError("Give the folder to sort into, such as --out sorted.")
-    must_be_local("--out", out, "give a folder on a disk, and upload it afterwards")
+    check_local_folder(out)
     if values[UNDO]:
         if files:
             raise InputError("--undo takes no predictions file; give only --out FOLDER.")
@@ -55,13 +55,10 @@ def main(values: flags.Values, *files: str) -> None:
 
 
 def _sort(values: flags.Values, source: str, out: str) -> None:
-
     def report(photograph: Path, target: Path) -> None:
         sys.stdout.write(f"{how} {photograph} -> {target}\n")
 
     how, dry_run = values[HOW], values[flags.DRY_RUN]
-    if Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out {out} is not a folder; give another name.")
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
         places = _places(values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]))
     photographs = SortedPhotographs(out, values[flags.IMAGE_ROOT])

@@ -10,7 +10,7 @@ from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keyword
 from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
-from speciesnet.scripts.outputs import must_be_local
+from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 from speciesnet.survey.photographs import Photographs
 
@@ -44,9 +44,7 @@ def main(values: flags.Values, source: str) -> None:
     out, embed, dry_run = values[flags.OUT], values[EMBED], values[flags.DRY_RUN]
     if out is not None and embed:
         raise InputError("--embed writes into the photographs; leave out --embed or --out.")
-    must_be_local("--out", out, "give a folder on a disk, and upload it afterwards")
-    if out is not None and Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out {out} is not a folder; give another name.")
+    check_local_folder(out)
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
         with read_from(predictions):

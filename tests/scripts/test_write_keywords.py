@@ -22,7 +22,7 @@ def write(*arguments: str | Path) -> Outcome:
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Two photographs of a survey, and what a run says of them."""
+    """Two photographs of a survey and their predictions."""
     records: list[dict[str, Any]] = [
         {
             "filepath": photograph(tmp_path / "survey" / "cam1" / "a.jpg"),
