@@ -1,4 +1,4 @@
-"""What a run on a Ray cluster costs beside the local pipeline, and how its driver's memory grows.
+"""Compares the cost of a run on a Ray cluster with the local pipeline, and measures its driver's memory.
 
     PYTHONPATH=scripts python -m benchmark.cluster overhead --model PACKAGE --images FOLDER
     PYTHONPATH=scripts python -m benchmark.cluster memory --instances 10000 100000 1000000

@@ -5,9 +5,9 @@
 #   job=$(sbatch --parsable --array=1-100%20 scripts/launch/slurm_array.sh survey --folders IMAGES --country KEN)
 #   sbatch --dependency=afterok:"$job" --wrap="python -m speciesnet.scripts.merge survey.json survey/part-*.json"
 #
-# 100 parts, 20 at the same time. The merge begins when all parts are there; it waits for ever if one has
-# failed. Then give the first line again: parts that are finished end at once, and the rest goes on where it
-# stopped. For some of them alone say how many parts there are: PARTS=100 sbatch --array=7,31 ...
+# 100 parts, 20 at the same time. The merge starts when all parts are finished; it waits forever if one has
+# failed. In that case submit the first line again: finished parts end immediately, and the others continue where
+# they stopped. For some of them alone say how many parts there are: PARTS=100 sbatch --array=7,31 ...
 #
 # Run the program once beforehand, so that 100 jobs need not download the model; see docs/scale.md.
 #SBATCH --job-name=speciesnet

@@ -1,4 +1,4 @@
-"""Buckets on this machine, as the tests of clouds have them."""
+"""Local buckets, as in the tests of clouds."""
 
 from __future__ import annotations
 
