@@ -291,9 +291,9 @@ def content(path: Path, name: str) -> bytes:
 
 
 def skeleton(text: str) -> dict[str, str]:
-    """The structure of a help text: from its flags, with placeholders, and topics to defaults."""
+    """The structure of a help text: from its flags and topics to their defaults."""
     text = re.sub(r"\n {3,}", " ", text)  # joins wrapped lines
-    entry = r"(?m)^ {2}(--help \S+|--\S+(?: (?:TEXT|N|X|\S+\|\S+)(?!\S))?)(?:.*Default: (\S+)\.)?"
+    entry = r"(?m)^ {2}(--help \S+|--[\w\[\]]+)(?:.*Default: (\S+)\.)?"
     return {name: default for name, default in re.findall(entry, text) if name}
 
 
