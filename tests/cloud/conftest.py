@@ -1,4 +1,4 @@
-"""Local emulators of the clouds, with a proxy before each."""
+"""Servers on this machine with the protocols of the clouds, and a proxy in front of each."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 from surveys import BLANK, FOX, correction, record, write_predictions
 
@@ -12,7 +12,7 @@ from speciesnet.survey.corrections import CorrectionsFile, corrections_path
 
 
 def report(*arguments: str | Path) -> Outcome:
-    return run_module("report", *arguments)
+    return run_here("report", *arguments)
 
 
 @pytest.fixture
