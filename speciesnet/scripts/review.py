@@ -39,7 +39,8 @@ report and all exports take it in. Ctrl-C ends it.
 def main(*files: str) -> None:
     """Loads the survey, and serves it."""
     from speciesnet.constants import CORRECTIONS_ENDING
-    from speciesnet.report.review import Review, listen, make_app, serve, token_of
+    from speciesnet.report.review import Review, make_app, serve, token_of
+    from speciesnet.server.http import listen
     from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
     from speciesnet.survey.photographs import Photographs
 
@@ -65,7 +66,7 @@ def main(*files: str) -> None:
     photographs = Photographs(IMAGE_ROOT.value)
     with (
         CorrectionsFile(path) as corrections,
-        listen(_PORT.value) as listener,
+        listen("127.0.0.1", _PORT.value) as listener,
         tempfile.TemporaryDirectory() as folder,
     ):
         with local_predictions(files[0]) as predictions:
