@@ -21,3 +21,7 @@ class OutputError(SpeciesNetError):
 
 class ImageError(SpeciesNetError):
     """One image that cannot be read; the run goes on without it."""
+
+
+class ClusterError(SpeciesNetError):
+    """A cluster lost images or processes of a run; the same command continues it."""

@@ -159,29 +159,33 @@ def main() -> None:
     from speciesnet.distributed import runner
     from speciesnet.distributed.connection import connected
     from speciesnet.distributed.folder import Folder
-    from speciesnet.distributed.instance_lists import whole_path
-    from speciesnet.distributed.rounds import Plan
-    from speciesnet.model_options import ModelOptions
+    from speciesnet.distributed.instance_lists import absolute_path
+    from speciesnet.distributed.job import Job
+    from speciesnet.model import ModelOptions
+    from speciesnet.run import Run
 
     target_species = run_flags.TARGET_SPECIES_TXT.value
     folder = Folder.of(_OUTPUT.value or "")
     model = ModelOptions(
         _MODEL.value,
         geofence=run_flags.GEOFENCE.value,
-        target_species_txt=target_species and whole_path(target_species),
+        target_species_txt=target_species and absolute_path(target_species),
         engine=_ENGINE.value,
         precision=cast("Any", _PRECISION.value),
     )
     loaded = model.load()
-    model = replace(model, name=loaded.model_info.lasting_name)
-    settings = loaded.run_settings(
-        "all",
+    model = replace(model, model_name=loaded.model_info.lasting_name)
+    run = Run(
         country=run_flags.COUNTRY.value,
         admin1_region=run_flags.ADMIN1_REGION.value,
         country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
         exif_gps=_EXIF_GPS.value,
         metadata=run_flags.METADATA.value,
+        batch_size=run_flags.BATCH_SIZE.value,
+        readers=_READERS.value,
+        progress_bars=run_flags.PROGRESS_BARS.value,
     )
+    settings = loaded.run_settings(run)
     started = time.monotonic()
     with connected(_ADDRESS.value):
         if plan_flags.DRY_RUN.value:
@@ -192,17 +196,21 @@ def main() -> None:
         model = replace(
             model, threads=resources.threads, device="cpu" if cpu_only else model.device
         )
-        plan = Plan(run_flags.BATCH_SIZE.value, _SHARD_SIZE.value, _FORMAT.value, _READERS.value)
+        job = Job(
+            folder=folder,
+            model=model,
+            run=run,
+            resources=resources,
+            shard_size=_SHARD_SIZE.value,
+            shard_format=_FORMAT.value,
+        )
         try:
-            summary = runner.run(
-                _instances(), folder, model, settings, resources, plan,
-                progress_bars=run_flags.PROGRESS_BARS.value,
-            )  # fmt: skip
+            outcome = runner.run(_instances(), job, settings)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Whole shards are in {folder.path}; give the same command again to go on."
             ) from None
-    print_summary(summary.tally, summary.earlier, time.monotonic() - started, folder.path)
+    print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path)
 
 
 def _instances() -> Iterator[Instance]:
@@ -223,12 +231,14 @@ def _resources() -> Resources:
     from speciesnet.distributed.resources import resources_for, shortage
 
     found = resources_for(ray.nodes(), with_gpus=any(flag.value for flag in _GPUS.values()))
-    detectors = found.detectors.between(_DETECTORS.value, "detectors")
-    classifiers = found.classifiers.between(_CLASSIFIERS.value, "classifiers")
+    detectors = found.detectors.with_size(_DETECTORS.value, "detectors")
+    classifiers = found.classifiers.with_size(_CLASSIFIERS.value, "classifiers")
     resources = replace(
         found,
-        detectors=detectors.reserving(_CPUS["detector"].value, _GPUS["detector"].value),
-        classifiers=classifiers.reserving(_CPUS["classifier"].value, _GPUS["classifier"].value),
+        detectors=detectors.with_reservations(_CPUS["detector"].value, _GPUS["detector"].value),
+        classifiers=classifiers.with_reservations(
+            _CPUS["classifier"].value, _GPUS["classifier"].value
+        ),
         threads=_THREADS.value or found.threads,
     )
     if lack := shortage(ray.nodes(), resources):  # which a cluster that grows may make up for
@@ -242,20 +252,19 @@ def _resources() -> Resources:
 
 def _print_plan(folder: Any, model: Any) -> None:
     from speciesnet.distributed import runner
-    from speciesnet.distributed.work_list import Counts
-    from speciesnet.records import Tally
+    from speciesnet.distributed.work_list import SeenImages
     from speciesnet.scripts import planning
 
-    counts = Counts()
-    done = Tally()
-    left = runner.unfinished_of(_instances(), folder, counts, done)
-    sample = [instance.filepath for instance in itertools.islice(left, DRY_RUN_SAMPLE)]
-    for _ in left:  # they are counted
-        pass
+    with SeenImages() as seen:
+        finished = runner.add_finished(seen, folder).images
+        left = seen.unseen(_instances())
+        sample = [instance.filepath for instance in itertools.islice(left, DRY_RUN_SAMPLE)]
+        for _ in left:  # counts them
+            pass
     rate = None
     if sample and plan_flags.IMAGES_PER_SECOND.value is None:
         rate = planning.measure(model, sample, batch_size=run_flags.BATCH_SIZE.value)
-    plan_flags.print_estimate(done.images + counts.new, done.images, rate)
+    plan_flags.print_estimate(finished + seen.new, finished, rate)
 
 
 def cli() -> None:
