@@ -1,9 +1,9 @@
-"""The stages of a run: images in, results out, in order, with bounded queues between them.
+"""The stages of a run, each a generator that knows only the one before it.
 
-    read and decode -> letterbox -> DETECTOR -> crop and resize -> CLASSIFIER
+    read_photos | past_photos -> detect -> crop -> classify
 
-A stage is a generator that knows only the stage before it. An image lives from its decoding to its
-last crop, so memory does not grow with the number of images.
+Threads with bounded queues connect them: readers, one for the detector and the crops, one for the
+classifier. So memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,23 +36,39 @@ from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_
 from speciesnet.machine import cores
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.profile import Profile
-from speciesnet.records import Record
+from speciesnet.records import Box, Classifications, Record
 
 MAX_READERS = 8
 REMOTE_READERS = 32  # they wait for the network, and do not compute
 READ_AHEAD = 2  # images for each reader that are being read, or decoded and waiting ...
 READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but for a single one
 SHAPES_AHEAD = 2  # batches of images among which those of one shape are looked for
-ASSUMED_BYTES = 2**26  # of the first images, whose size is not known yet ...
-ENOUGH_SEEN = 4  # ... until there are so many that it is
-END_SECONDS = 2.0  # given to readers when a run is given up; a server may let them wait for minutes
+ASSUMED_BYTES = 2**26  # size of the first images, until ...
+ENOUGH_SEEN = 4  # ... so many have been read
+END_SECONDS = (
+    2.0  # given to readers when a run ends early; a server may keep them waiting for minutes
+)
 
-Turn = AbstractContextManager[Any]  # entered by a network while it computes
+Lock = AbstractContextManager[object]  # held by a network while it computes
 Progress = Callable[[str], None]  # called with the name of a stage for each image that leaves it
+Preprocess = Callable[[NDArray[np.uint8] | None, list[BBox]], PreprocessedImage | None]
 
 
-def _untold(stage: str) -> None:
-    pass
+def no_progress(stage: str) -> None:
+    """Ignores progress."""
+
+
+@dataclass(frozen=True)
+class PastResults:
+    """Records of earlier steps, by filepath.
+
+    Attributes:
+        detections: Records of the detector, for the classifier or the ensemble alone.
+        classifications: Records of the classifier, for the ensemble alone.
+    """
+
+    detections: Mapping[str, Record] = field(default_factory=dict)
+    classifications: Mapping[str, Record] = field(default_factory=dict)
 
 
 @dataclass
@@ -64,12 +79,12 @@ class Photo:
         filepath: Path or URL.
         error: Why it cannot be read, or None.
         seconds: How long it took to read it and to fit it into the detector's input.
-        image: Shape (H, W, 3) in full resolution, until nobody needs it any more.
+        image: Shape (H, W, 3) in full resolution, as long as a stage still needs it.
         letterboxed: The detector's input, until it has been used.
         crop: The classifier's input, until it has been used.
-        detections: The detector's answer.
+        detections: The detector's answer, of this run or of an earlier one.
         classifications: The classifier's answer.
-        metadata: What the camera wrote.
+        metadata: EXIF of the photograph.
     """
 
     filepath: str
@@ -78,13 +93,13 @@ class Photo:
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
     letterboxed: PreprocessedImage | None = field(default=None, repr=False)
     crop: PreprocessedImage | None = field(default=None, repr=False)
-    detections: Sequence[Record] | None = None
-    classifications: Mapping[str, Any] | None = None
+    detections: Sequence[Box] | None = None
+    classifications: Classifications | None = None
     metadata: PhotoMetadata | None = None
 
     @property
     def nbytes(self) -> int:
-        """Memory that its pictures take, in bytes."""
+        """Memory that its pixels take, in bytes."""
         fitted = self.letterboxed.arr.nbytes if self.letterboxed else 0
         return fitted + (0 if self.image is None else self.image.nbytes)
 
@@ -94,67 +109,95 @@ def run(
     *,
     detector: SpeciesNetDetector | None = None,
     classifier: SpeciesNetClassifier | None = None,
-    known_detections: Mapping[str, Record] | None = None,
+    past: PastResults | None = None,
     run_mode: RunMode = "multi_thread",
     batch_size: int = 8,
     readers: int | None = None,
-    progress: Progress = _untold,
+    progress: Progress = no_progress,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
-    """Takes images through the stages whose model is given.
+    """Takes images through the stages whose network is given; without any, through past results.
 
     Args:
         filepaths: Images, each once.
         detector: Finds boxes, or None to leave the stage out.
         classifier: Names species, or None to leave the stage out.
-        known_detections: Detector records of an earlier run by filepath, for a classifier alone.
+        past: Results of earlier steps: the detections for a classifier alone, or all that is known of
+            the images where there is no network to run.
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
-        batch_size: Images that a network takes at once, where batches pay.
-        readers: Threads or processes that read images; None is as many as there are cores, at most 8,
-            but ``REMOTE_READERS`` threads where images come over a network.
-        progress: Told of each image that leaves a stage.
-        profile: Where the seconds of each stage are added up.
+        batch_size: Images that a network takes together, where batches pay.
+        readers: Threads or processes that read images; None is one for each core, at most 8, but
+            ``REMOTE_READERS`` threads for images that come over a network.
+        progress: Called for each image that leaves a stage.
+        profile: Collects the seconds of each stage.
 
     Yields:
-        One photo for each path, in order. Closing the generator stops every thread, but for readers
+        One photo for each path, in order. Closing the generator stops every thread, except readers
         that wait for a network: they end with their image.
     """
-    given_up = threading.Event()
-    in_background = partial(_in_background, given_up=given_up)
+    past, profile = past or PastResults(), profile or Profile()
+    if detector is None and classifier is None:
+        return past_photos(filepaths, past)
+    stop = threading.Event()
+    in_background = partial(_in_background, stop=stop)
     if run_mode == "single_thread":
         in_background = _in_foreground
     read = read_photo
     if detector is not None:
+        # Readers letterbox as well: so the full resolution need not wait for the detector's turn.
         read = partial(
             read_photo, input_shape=detector.input_shape, keep_image=classifier is not None
         )
-    profile = profile or Profile()
-    # Two networks at once on one processor take longer than one after the other.
+    # Two networks at the same time on one processor take longer than one after the other.
     shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
-    turn: Turn | None = threading.Lock() if shared else None
-    photos: Generator[Photo, None, None] = read_photos(
-        filepaths, read, run_mode, readers, profile, given_up
-    )
+    lock: Lock | None = threading.Lock() if shared else None
+    photos = read_photos(filepaths, read, run_mode, readers, profile, stop)
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
-        photos = detect(photos, detector, batch_size, progress, profile, turn)
+        photos = detect(photos, detector, batch_size, progress, profile, lock)
+    else:
+        photos = _with_past_detections(photos, past.detections)
     if classifier is not None:
-        photos = crop(photos, classifier.preprocess, known_detections, profile)
+        # Cropping is the last use of the full resolution: the classifier's queue holds only crops.
+        photos = crop(photos, classifier.preprocess, profile)
         photos = profile.waiting("classifier: waiting", in_background(photos, batch_size))
-        photos = classify(photos, classifier, batch_size, progress, profile, turn)
+        photos = classify(photos, classifier, batch_size, progress, profile, lock)
     return in_background(photos, batch_size)
+
+
+def past_photos(filepaths: Iterable[str], past: PastResults) -> Generator[Photo, None, None]:
+    """The first stage of a run without networks: what earlier steps found; reads no image."""
+    for path in filepaths:
+        detected = past.detections.get(path)
+        classified = past.classifications.get(path)
+        metadata = (detected or {}).get("metadata", (classified or {}).get("metadata"))
+        yield Photo(
+            path,
+            detections=detected.get("detections") if detected else None,
+            classifications=classified.get("classifications") if classified else None,
+            metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
+        )
+
+
+def _with_past_detections(
+    photos: Generator[Photo, None, None], detections: Mapping[str, Record]
+) -> Generator[Photo, None, None]:
+    for photo in photos:
+        if (record := detections.get(photo.filepath)) is not None:
+            photo.detections = record.get("detections")
+        yield photo
 
 
 def read_photo(
     filepath: str, input_shape: InputShape | None = None, keep_image: bool = True
 ) -> Photo:
-    """Reads an image; one that cannot be read says so in its ``error``.
+    """Reads an image; where that fails, its ``error`` is the reason.
 
     Args:
         filepath: Path or URL.
-        input_shape: Of the detector's input, if it is needed.
-        keep_image: Whether the full resolution is needed later.
+        input_shape: The detector's input, if it is needed.
+        keep_image: Whether a later stage needs the full resolution.
     """
     start = time.perf_counter()
     try:
@@ -174,50 +217,60 @@ def read_photo(
     )
 
 
+class _ReadAhead:
+    """How many images may be read ahead: their sizes are known only once they are read.
+
+    Args:
+        images: The limit for small ones.
+    """
+
+    def __init__(self, images: int) -> None:
+        self._images = images
+        self._sizes = deque([ASSUMED_BYTES], maxlen=images)
+        self._seen = 0
+
+    def room(self) -> int:
+        """The number of images, at least one, whose pixels fit into ``READ_AHEAD_BYTES``."""
+        return min(max(READ_AHEAD_BYTES // max(self._sizes), 1), self._images)
+
+    def note(self, nbytes: int) -> None:
+        """Takes the size of an image that was read, in bytes; the largest of the last ones counts."""
+        if not nbytes:
+            return
+        self._sizes.append(nbytes)
+        self._seen += 1
+        if self._seen == ENOUGH_SEEN and len(self._sizes) > self._seen:
+            self._sizes.popleft()  # the assumed one
+
+
 def read_photos(
     filepaths: Iterable[str],
     read: Callable[[str], Photo],
     run_mode: RunMode = "multi_thread",
     readers: int | None = None,
     profile: Profile | None = None,
-    given_up: threading.Event | None = None,
+    stop: threading.Event | None = None,
 ) -> Generator[Photo, None, None]:
-    """The first stage: images that are read ahead, in order; arguments as those of ``run``.
+    """The first stage: reads images ahead and yields them in order; arguments as those of ``run``.
 
-    ``given_up`` ends it where its consumer cannot: while that waits for an image.
+    ``stop`` ends it where its consumer cannot: while that waits for an image.
     """
-    profile, given_up = profile or Profile(), given_up or threading.Event()
+    profile, stop = profile or Profile(), stop or threading.Event()
     if run_mode == "single_thread":
         for photo in map(read, filepaths):
             profile.add("reading and decoding", photo.seconds)
             yield photo
             del photo  # or this frame holds the image until the next one is asked for
         return
-    if readers is None:
-        # Other iterables may be endless, or come slowly.
-        known = filepaths if isinstance(filepaths, Sequence) else ()
-        is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
-        readers = REMOTE_READERS if is_remote else min(cores(), MAX_READERS)
-    if run_mode == "multi_process":
-        # Not a fork: the frameworks' threads do not survive one.
-        executor: Executor = ProcessPoolExecutor(
-            readers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_end_with_parent,
-        )
-    else:
-        executor = ThreadPoolExecutor(readers, thread_name_prefix="read")
+    readers = readers or _readers_for(filepaths, run_mode)
     paths = iter(filepaths)
     reading: deque[Future[Photo]] = deque()
     photo: Photo | None = None
+    read_ahead = _ReadAhead(readers * READ_AHEAD)
+    executor = _executor(run_mode, readers)
     try:
-        ahead = readers * READ_AHEAD
-        # How large images are is known once they are read; the largest of the last ones counts.
-        sizes = deque([ASSUMED_BYTES], maxlen=ahead)
-        seen = 0
         while True:
-            room = min(max(READ_AHEAD_BYTES // max(sizes), 1), ahead) - len(reading)
-            for path in itertools.islice(paths, max(room, 0)):
+            for path in itertools.islice(paths, max(read_ahead.room() - len(reading), 0)):
                 reading.append(executor.submit(read, path))
             if photo is not None:
                 yield photo
@@ -225,26 +278,37 @@ def read_photos(
             if not reading:
                 return
             while not wait([reading[0]], timeout=0.2).done:
-                if given_up.is_set():
+                if stop.is_set():
                     return
             photo = reading.popleft().result()
-            if photo.nbytes:
-                sizes.append(photo.nbytes)
-                seen += 1
-                if seen == ENOUGH_SEEN and len(sizes) > seen:
-                    sizes.popleft()  # what was assumed
+            read_ahead.note(photo.nbytes)
             profile.add("reading and decoding", photo.seconds)
     except BrokenProcessPool as error:
         raise InputError(
-            "A process that reads images died, perhaps for lack of memory; add --run_mode multi_thread."
+            "A process that reads images died, perhaps for lack of memory. Add --run_mode multi_thread."
         ) from error
     finally:
         running = [future for future in reading if not future.cancel()]
         executor.shutdown(wait=not wait(running, timeout=END_SECONDS).not_done)
 
 
+def _readers_for(filepaths: Iterable[str], run_mode: RunMode) -> int:
+    # Only a list is looked through: other iterables may be endless, or slow.
+    known = filepaths if isinstance(filepaths, Sequence) else ()
+    is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
+    return REMOTE_READERS if is_remote else min(cores(), MAX_READERS)
+
+
+def _executor(run_mode: RunMode, readers: int) -> Executor:
+    if run_mode != "multi_process":
+        return ThreadPoolExecutor(readers, thread_name_prefix="read")
+    # Not a fork: the frameworks' threads do not survive one.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(readers, mp_context=context, initializer=_end_with_parent)
+
+
 def _end_with_parent() -> None:
-    """In a child process: Ctrl-C is the parent's business, and its death is the child's too."""
+    """In a child process: leaves Ctrl-C to the parent, and ends when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -260,9 +324,9 @@ def detect(
     photos: Iterable[Photo],
     detector: SpeciesNetDetector,
     batch_size: int = 8,
-    progress: Progress = _untold,
+    progress: Progress = no_progress,
     profile: Profile | None = None,
-    turn: Turn | None = None,
+    lock: Lock | None = None,
 ) -> Generator[Photo, None, None]:
     """The second stage: images of one letterboxed shape go through the network together."""
     profile = profile or Profile()
@@ -274,7 +338,7 @@ def detect(
             if photo.letterboxed:
                 shapes[photo.letterboxed.arr.shape].append(photo)
         for batch in itertools.chain.from_iterable(_batches(s, size) for s in shapes.values()):
-            with turn or nullcontext(), profile.timing("detector"):
+            with lock or nullcontext(), profile.timing("detector"):
                 boxes = detector.detect([p.letterboxed for p in batch if p.letterboxed])
             for photo, found in zip(batch, boxes, strict=True):
                 photo.detections, photo.letterboxed = found, None
@@ -284,23 +348,22 @@ def detect(
 
 
 def crop(
-    photos: Iterable[Photo],
-    preprocess: Callable[[NDArray[np.uint8] | None, list[BBox]], PreprocessedImage | None],
-    known_detections: Mapping[str, Record] | None = None,
-    profile: Profile | None = None,
+    photos: Iterable[Photo], preprocess: Preprocess, profile: Profile | None = None
 ) -> Generator[Photo, None, None]:
-    """The third stage: from whole images to what the classifier looks at, as ``preprocess`` says."""
-    known_detections, profile = known_detections or {}, profile or Profile()
+    """The third stage: cuts the classifier's input out of whole images, as ``preprocess`` does.
+
+    Raises:
+        InputError: The first detection of an image is malformed.
+    """
+    profile = profile or Profile()
     for photo in photos:
-        detections = photo.detections
-        if detections is None:
-            detections = known_detections.get(photo.filepath, {}).get("detections") or []
         try:
-            bboxes = [BBox(*map(float, detection["bbox"])) for detection in detections[:1]]
+            best = (photo.detections or [])[:1]
+            bboxes = [BBox(*map(float, detection["bbox"])) for detection in best]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"The detections of {photo.filepath} are malformed ({type(error).__name__}: {error}); "
-                "make them again."
+                f"The detections of {photo.filepath} are malformed ({type(error).__name__}: {error}). "
+                "Run the detector again."
             ) from error
         with profile.timing("cropping"):
             photo.crop = preprocess(photo.image, bboxes)
@@ -312,14 +375,14 @@ def classify(
     photos: Iterable[Photo],
     classifier: SpeciesNetClassifier,
     batch_size: int = 8,
-    progress: Progress = _untold,
+    progress: Progress = no_progress,
     profile: Profile | None = None,
-    turn: Turn | None = None,
+    lock: Lock | None = None,
 ) -> Generator[Photo, None, None]:
     """The last stage: batches fill across images."""
     profile = profile or Profile()
     for batch in _batches(photos, batch_size):
-        with turn or nullcontext(), profile.timing("classifier"):
+        with lock or nullcontext(), profile.timing("classifier"):
             answers = iter(classifier.classify([p.crop for p in batch if p.crop]))
         for photo in batch:
             if photo.crop:
@@ -329,7 +392,7 @@ def classify(
 
 
 def _batches(photos: Iterable[Photo], size: int) -> Iterator[list[Photo]]:
-    """Photos in a row, at most ``size`` together."""
+    """Consecutive photos in lists of at most ``size``."""
     batch: list[Photo] = []
     for photo in photos:
         batch.append(photo)
@@ -345,11 +408,11 @@ def _in_foreground(items: Generator[Photo, None, None], ahead: int) -> Generator
 
 
 def _in_background(
-    items: Generator[Photo, None, None], ahead: int, given_up: threading.Event
+    items: Generator[Photo, None, None], ahead: int, stop: threading.Event
 ) -> Generator[Photo, None, None]:
-    """Runs a generator in a thread of its own, at most ``ahead`` items before its consumer.
+    """Runs a generator in its own thread, at most ``ahead`` items before its consumer.
 
-    ``given_up`` is set once that wants no more, or something goes wrong.
+    ``stop`` is set once the consumer closes it, or something goes wrong.
     """
     waiting: queue.Queue[Photo | BaseException | None] = queue.Queue(max(ahead, 1))
     stopped = threading.Event()
@@ -369,7 +432,7 @@ def _in_background(
                 if stopped.is_set():
                     break
             put(None)
-        except BaseException as error:  # whatever it is, the consumer must not wait forever
+        except BaseException as error:  # or the consumer would wait forever
             put(error)
         finally:
             items.close()
@@ -379,7 +442,7 @@ def _in_background(
     try:
         while True:
             try:
-                item = waiting.get(timeout=1)  # with a time-out, or Windows holds back Ctrl-C
+                item = waiting.get(timeout=1)  # with a time-out, or Windows delays Ctrl-C
             except queue.Empty:
                 continue
             if item is None:
@@ -387,8 +450,8 @@ def _in_background(
             if isinstance(item, BaseException):
                 raise item
             yield item
-    except BaseException:  # also when it is closed
-        given_up.set()
+    except BaseException:  # including GeneratorExit
+        stop.set()
         raise
     finally:
         stopped.set()

@@ -74,8 +74,8 @@ settings = RunSettings("all", {"version": "v"}, True)
 start = time.perf_counter()
 with PredictionsFile(out, instances, settings) as file:
     opened = time.perf_counter() - start
-    for path in file.remaining:
-        file.add([{"filepath": path} | record])
+    for path in file.pending:
+        file.write([{"filepath": path} | record])
 print(json.dumps({"opened": opened, "seconds": time.perf_counter() - start,
     "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """

@@ -146,8 +146,8 @@ def resume(path: Path) -> None:
     with PredictionsFile(
         path, list(map(Instance, NAMES)), RunSettings("detector", {"version": "1"})
     ) as file:
-        for name in file.remaining:
-            file.add([record_of(name)])
+        for name in file.pending:
+            file.write([record_of(name)])
 
 
 @target
@@ -238,7 +238,7 @@ def corrections(data: bytes) -> None:
             return
         said = Correction("new.jpg", "u;a;b;c;d;e;f", None, "2024-05-01T06:30:00+00:00")
         with CorrectionsFile(path) as file:
-            file.add([said])
+            file.write([said])
         assert path.read_bytes().startswith(data)
         assert read_corrections(path) == before | {"new.jpg": said}
 

@@ -47,8 +47,8 @@ class Folder:
                 raise OutputError(f"--output {path} is a file. Pass a folder; it may be new.")
         elif not storage.is_cloud(path):
             raise OutputError(
-                f"--output {path} starts with none of s3://, gs://, az://. Pass one, or a path."
-                "in a bucket."
+                f"--output {path} is on the web, where nothing can be written. Pass a folder on a disk "
+                "or in a bucket."
             )
         return cls(path.rstrip("/"))
 

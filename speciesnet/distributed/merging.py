@@ -19,8 +19,8 @@ from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_n
 from speciesnet.distributed.work_list import new_index
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files import storage
+from speciesnet.files.atomic import ExclusiveLock
 from speciesnet.predictions.file import (
-    Held,
     RunSettings,
     decode_line,
     encode_record,
@@ -57,7 +57,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
     tally = Tally()
     try:
         with (
-            Held(target, "a run", "give another file"),
+            ExclusiveLock(target, "a run", "pass another file"),
             tempfile.TemporaryDirectory(
                 prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
             ) as folder,

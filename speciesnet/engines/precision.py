@@ -1,46 +1,62 @@
-"""Whether a lower precision decides as float32 does: tried out on the images of a run, and remembered."""
+"""Whether a lower precision decides as float32 does: a trial on the images of a run, and its cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from absl import logging
 
 from speciesnet import __version__
 from speciesnet.engines import version_of
+from speciesnet.files.atomic import write_atomically
 from speciesnet.packages.downloads import cache_folder
-from speciesnet.records import Record
+from speciesnet.records import Box, Record
 
-TRIAL_IMAGES = 16
-NEEDED_IMAGES = 8  # of these that can be read
-WORTH_A_TRIAL = 100  # images; for fewer, a trial takes more time than it saves
+NEEDED_IMAGES = 8  # readable images of a trial
 SCORE_TOLERANCE = 0.01
-BOX_TOLERANCE = 2 / 1280  # of an image's side: two pixels of what the detector sees
+BOX_TOLERANCE = 2 / 1280  # of an image's side: two pixels of the detector's input
 BOX_CONFIDENCE = 0.1  # boxes below it decide nothing
 
 
 @dataclass(frozen=True)
-class Difference:
+class Mismatch:
     """Why a lower precision is not used.
 
     Attributes:
-        what: In words.
-        for_good: Whether it will be so in later runs, too.
+        what: The first difference, in words.
+        is_lasting: Whether later runs would find it too.
     """
 
     what: str
-    for_good: bool = True
+    is_lasting: bool = True
+
+
+def compare(reference: Sequence[Record], predict: Callable[[], list[Record]]) -> Mismatch | None:
+    """Compares a trial in a lower precision with the same trial in float32.
+
+    Args:
+        reference: Records in float32.
+        predict: Predicts the same images, in the same order, in the lower precision.
+
+    Returns:
+        None if both decide the same.
+    """
+    if sum(not record.get("failures") for record in reference) < NEEDED_IMAGES:
+        return Mismatch("too few of the first images can be read", is_lasting=False)
+    try:
+        what = first_difference(reference, predict())
+    except Exception as error:  # whatever it is, float32 has just worked
+        return Mismatch(f"{type(error).__name__}: {error}", is_lasting=False)
+    return Mismatch(what) if what else None
 
 
 def first_difference(reference: Sequence[Record], other: Sequence[Record]) -> str | None:
-    """In words, the first thing that two runs over the same images see otherwise; None if nothing.
+    """The first difference between two runs over the same images, in words; None if there is none.
 
     Args:
         reference: Records of the run in float32.
@@ -61,7 +77,7 @@ def _difference(one: Record, two: Record) -> str | None:
         return f"score {first:.3f}, in lower precision {second:.3f}"
     scores, others = (_scores(record) for record in (one, two))
     for label in scores | others:
-        # A class that is not among the best has less than the least of them.
+        # A class that is not listed has a lower score than the last one that is.
         score = scores.get(label, min(scores.values(), default=0))
         other = others.get(label, min(others.values(), default=0))
         if not _near(score, other):
@@ -71,17 +87,17 @@ def _difference(one: Record, two: Record) -> str | None:
 
 
 def _near(score: float, other: float) -> bool:
-    """Whether two scores are within the tolerance, which what is no number never is."""
+    """Whether two scores differ by at most the tolerance; False for NaN."""
     return abs(score - other) <= SCORE_TOLERANCE
 
 
 def _scores(record: Record) -> dict[str, float]:
-    found = record.get("classifications") or {}
-    return dict(zip(found.get("classes", ()), found.get("scores", ()), strict=True))
+    found = record.get("classifications")
+    return dict(zip(found["classes"], found["scores"], strict=True)) if found else {}
 
 
 def _unmatched(one: Record, two: Record) -> str | None:
-    """A box of the first record that the second one lacks."""
+    """The first box of one record that another one lacks."""
     others = two.get("detections") or []
     for box in one.get("detections") or []:
         if box["conf"] <= BOX_CONFIDENCE:
@@ -91,7 +107,7 @@ def _unmatched(one: Record, two: Record) -> str | None:
     return None
 
 
-def _same(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+def _same(one: Box, two: Box) -> bool:
     return (
         one["category"] == two["category"]
         and _near(one["conf"], two["conf"])
@@ -107,14 +123,14 @@ def _corners(bbox: Sequence[float]) -> tuple[float, ...]:
     return x, y, x + width, y + height
 
 
-class Verdict:
-    """What a trial found, kept in the cache for the same model, machine and version.
+class TrialCache:
+    """The result of a trial, cached for the same model, machine and versions.
 
     Args:
-        parts: What the verdict depends on.
+        parts: What the result depends on.
     """
 
-    def __init__(self, *parts: Any) -> None:
+    def __init__(self, *parts: object) -> None:
         versions = [__version__, *map(version_of, ("openvino", "torch"))]
         self._parts = [*parts, versions, _machine()]
         text = json.dumps(self._parts, sort_keys=True, default=str)
@@ -122,7 +138,7 @@ class Verdict:
         self._path = cache_folder() / "precision" / name
 
     def read(self) -> bool | None:
-        """Whether the lower precision decided the same; None where it was not tried out."""
+        """Whether the lower precision decided the same; None if there was no trial yet."""
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))["same"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -130,19 +146,18 @@ class Verdict:
         return found if isinstance(found, bool) else None
 
     def write(self, difference: str | None) -> None:
-        """Keeps what was different, or that nothing was; if it cannot, the next run tries again."""
+        """Caches the difference, or None for no difference; without a cache, the next run tries again."""
         content = {"same": difference is None, "difference": difference, "for": self._parts}
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
-            part.replace(self._path)
+            with write_atomically(self._path, fsync=False) as part:
+                part.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
         except OSError as error:
-            logging.info("What the trial found cannot be kept: %s.", error)
+            logging.info("The result of the precision trial cannot be cached: %s.", error)
 
 
 def _machine() -> str:
-    """The processor, as far as the system names it."""
+    """The processor, as far as the system describes it."""
     try:
         lines: Iterable[str] = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -189,9 +189,9 @@ class RemotePredictionsFile(PredictionsFile):
             self._fetched = storage.sha256(str(self.path))
         self._note_version(tag)
 
-    def add(self, records: Sequence[Record]) -> None:
-        """As ``PredictionsFile.add``; raises ``OutputError`` too once somebody has changed the file."""
-        super().add(records)
+    def write(self, records: Sequence[Record]) -> None:
+        """As ``PredictionsFile.write``; raises ``OutputError`` too once somebody has changed the file."""
+        super().write(records)
         if self._changed:
             raise self._changed
 

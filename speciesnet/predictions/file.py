@@ -448,7 +448,7 @@ class PredictionsFile:
         self._closing = threading.Event()
 
     @property
-    def remaining(self) -> list[str]:
+    def pending(self) -> list[str]:
         """Images without a finished record, once each, in the order of the instances."""
         return [
             path for path, positions in self._positions.items() if self._offsets[positions[0]] < 0
@@ -605,7 +605,7 @@ class PredictionsFile:
         """The instances that a path stands for: more than one if it was given more than once."""
         return [self._instances[position] for position in self._positions[filepath]]
 
-    def add(self, records: Sequence[Record]) -> None:
+    def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image; they reach the disk within seconds.
 
         Raises:
@@ -729,7 +729,7 @@ class PredictionsList:
         self.tally = Tally()
 
     @property
-    def remaining(self) -> list[str]:
+    def pending(self) -> list[str]:
         """Images, once each, in the order of the instances."""
         return list(self._positions)
 
@@ -737,7 +737,7 @@ class PredictionsList:
         """The instances that a path stands for."""
         return [self._instances[position] for position in self._positions[filepath]]
 
-    def add(self, records: Sequence[Record]) -> None:
+    def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image."""
         for record, position in zip(records, self._positions[records[0]["filepath"]], strict=True):
             self.records[position] = record

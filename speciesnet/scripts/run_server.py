@@ -230,7 +230,7 @@ def _allowed_folders() -> list[str]:
 
 
 def _pool(meters: Any) -> Pool:
-    from speciesnet.model_options import ModelOptions
+    from speciesnet.model import ModelOptions
     from speciesnet.server.pool import Pool, Worker
     from speciesnet.server.worker import work
 

@@ -13,7 +13,7 @@ from absl import logging
 
 from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.instances import Instance
-from speciesnet.model_options import ModelOptions
+from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.records import Record
 from speciesnet.server.memory import return_large_blocks

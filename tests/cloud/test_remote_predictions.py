@@ -74,7 +74,7 @@ def other_machine() -> None:
 def test_a_run_ends_with_all_records_in_the_bucket(bucket: Bucket) -> None:
     with opened(bucket) as file:
         for number in range(20):
-            file.add([record(number)])
+            file.write([record(number)])
     assert names_in(bucket) == [i.filepath for i in IMAGES]
     assert sorted(bucket.names()) == [KEY, f"{KEY}.run.json"]
     assert json.loads(bucket.get(f"{KEY}.run.json"))["components"] == "detector"
@@ -83,20 +83,20 @@ def test_a_run_ends_with_all_records_in_the_bucket(bucket: Bucket) -> None:
 
 def test_another_machine_goes_on(bucket: Bucket) -> None:
     with opened(bucket) as file:
-        file.add([record(0)])
-        file.add([record(2)])
+        file.write([record(0)])
+        file.write([record(2)])
     other_machine()
     with opened(bucket) as file:
         assert file.tally.images == 2
-        assert len(file.remaining) == 18
-        for name in file.remaining:
-            file.add([record(int(name.partition(".")[0]))])
+        assert len(file.pending) == 18
+        for name in file.pending:
+            file.write([record(int(name.partition(".")[0]))])
     assert names_in(bucket) == [i.filepath for i in IMAGES]
 
 
 def test_a_run_with_nothing_to_do_leaves_the_file_alone(bucket: Bucket) -> None:
     with opened(bucket) as file:
-        file.add([record(0)])
+        file.write([record(0)])
     bucket.proxy.requests.clear()
     with opened(bucket):
         pass
@@ -107,16 +107,16 @@ def test_a_run_with_nothing_to_do_leaves_the_file_alone(bucket: Bucket) -> None:
 
 def test_records_are_in_the_bucket_while_the_run_goes_on(bucket: Bucket) -> None:
     with opened(bucket) as file:
-        file.add([record(0)])
+        file.write([record(0)])
         wait_until(lambda: KEY in bucket.names())
         assert names_in(bucket) == ["0.jpg"]
-        file.add([record(1)])
+        file.write([record(1)])
         wait_until(lambda: len(names_in(bucket)) == 2)
 
 
 def test_other_settings_are_refused_by_the_name_of_the_file(bucket: Bucket) -> None:
     with opened(bucket, country="KEN") as file:
-        file.add([record(0)])
+        file.write([record(0)])
     other_machine()
     with pytest.raises(OutputError, match=f"^{bucket.url(KEY)} belongs to another run"):
         opened(bucket, country="TZA").__enter__()
@@ -128,7 +128,7 @@ def test_other_settings_are_refused_by_the_name_of_the_file(bucket: Bucket) -> N
 def test_beginning_anew_keeps_the_old_file_in_the_bucket(bucket: Bucket) -> None:
     for number in range(3):
         with opened(bucket, ignore_existing=True) as file:
-            file.add([record(number)])
+            file.write([record(number)])
     assert names_in(bucket) == ["2.jpg"]
     assert names_in(bucket, f"{KEY}.bak") == ["0.jpg"]
     assert names_in(bucket, f"{KEY}.bak2") == ["1.jpg"]
@@ -138,8 +138,8 @@ def test_the_file_of_another_program_is_gone_on_with_and_kept(s3_bucket: Bucket)
     foreign = json.dumps({"predictions": [record(0)]}, indent=1).encode()
     s3_bucket.put(KEY, foreign)
     with opened(s3_bucket) as file:
-        assert len(file.remaining) == 19
-        file.add([record(1)])
+        assert len(file.pending) == 19
+        file.write([record(1)])
     assert names_in(s3_bucket) == ["0.jpg", "1.jpg"]
     assert s3_bucket.get(f"{KEY}.bak") == foreign
 
@@ -162,8 +162,8 @@ remote_predictions.UPLOAD_SECONDS, remote_predictions.UPLOAD_SHARE = float(sys.a
 images = [Instance(f"{n}.jpg") for n in range(20)]
 settings = RunSettings("detector", {"version": "1"})
 with remote_predictions.open_predictions(sys.argv[1], images, settings) as file:
-    for name in file.remaining[:10]:
-        file.add([{"filepath": name, "detections": []}])
+    for name in file.pending[:10]:
+        file.write([{"filepath": name, "detections": []}])
         time.sleep(0.02)
     print("done", flush=True)
     time.sleep(600)
@@ -189,8 +189,8 @@ def test_after_a_kill_another_machine_goes_on_with_what_was_sent(bucket: Bucket)
     other_machine()
     with opened(bucket) as file:
         assert file.tally.images == 10
-        for name in file.remaining:
-            file.add([record(int(name.partition(".")[0]))])
+        for name in file.pending:
+            file.write([record(int(name.partition(".")[0]))])
     assert names_in(bucket) == [i.filepath for i in IMAGES]
 
 
@@ -214,7 +214,7 @@ def test_what_was_not_sent_is_kept_aside_if_the_file_was_changed(s3_bucket: Buck
     process.wait()
     s3_bucket.put(KEY, json.dumps({"predictions": [record(19)]}).encode())
     with opened(s3_bucket) as file:
-        assert len(file.remaining) == 19
+        assert len(file.pending) == 19
     (unsent,) = copy.parent.glob("*.unsent*")
     assert len(json.loads(unsent.read_text())["predictions"]) == 10
 
@@ -237,11 +237,11 @@ def test_what_somebody_else_wrote_is_not_overwritten(bucket: Bucket) -> None:
             pytest.raises(OutputError, match="changed by somebody else since") as error,
             opened(bucket) as file,
         ):
-            file.add([record(10 + was_there)])
+            file.write([record(10 + was_there)])
             bucket.put(KEY, theirs)
             for number in range(8):  # it ends before all of the work is done in vain
                 time.sleep(0.5)
-                file.add([record(number)])
+                file.write([record(number)])
         assert bucket.get(KEY) == theirs
         (kept,) = [path for path in working_copies() if path.name == "predictions.json"]
         assert str(kept) in str(error.value)
@@ -272,12 +272,12 @@ def test_two_that_write_at_the_same_moment_do_not_overwrite_each_other(
 
 def test_an_upload_whose_answer_is_lost_is_this_runs_own(bucket: Bucket) -> None:
     with opened(bucket) as file:
-        file.add([record(0)])
+        file.write([record(0)])
         wait_until(lambda: KEY in bucket.names())
         bucket.proxy.first(1, Drop(afterwards=True), "POST" if bucket.scheme == "gs" else "PUT")
-        file.add([record(1)])
+        file.write([record(1)])
         wait_until(lambda: len(names_in(bucket)) == 2)
-        file.add([record(2)])
+        file.write([record(2)])
     assert names_in(bucket) == ["0.jpg", "1.jpg", "2.jpg"]
 
 
@@ -288,10 +288,10 @@ def test_a_bucket_that_fails_for_a_while_costs_nothing(
     bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(bucket) as file:
-        file.add([record(0)])
+        file.write([record(0)])
         wait_until(lambda: KEY in bucket.names())
         bucket.proxy.always(Answer(503))
-        file.add([record(1)])
+        file.write([record(1)])
         wait_until(lambda: "it is tried again" in caplog.text)
         bucket.proxy.always(None)
         wait_until(lambda: len(names_in(bucket)) == 2)
@@ -302,7 +302,7 @@ def test_the_last_upload_waits_for_a_bucket_that_fails(bucket: Bucket) -> None:
     failing_until = [time.monotonic() + 10**6]
     with opened(bucket) as file:
         for number in range(20):
-            file.add([record(number)])
+            file.write([record(number)])
         failing_until[0] = time.monotonic() + 2.0
         bucket.proxy.plan = lambda *_: Answer(503) if time.monotonic() < failing_until[0] else None
     assert len(names_in(bucket)) == 20
@@ -321,7 +321,7 @@ def test_a_bucket_that_stays_away_costs_no_records(
     monkeypatch.setattr(remote_predictions, "LAST_UPLOAD_SECONDS", 0.5)
     with pytest.raises(OutputError) as error, opened(bucket) as file:
         bucket.proxy.always(Answer(503))
-        file.add([record(0)])
+        file.write([record(0)])
     (kept,) = [path for path in working_copies() if path.name == "predictions.json"]
     assert str(error.value).startswith(f"{bucket.url(KEY)} cannot be written (the cloud is busy")
     assert str(error.value).endswith(f"what this machine has of it is kept in {kept}.")
@@ -352,7 +352,7 @@ def test_credentials_that_expire_in_the_end_cost_no_records(bucket: Bucket) -> N
         pytest.raises(OutputError, match="have expired or are refused") as error,
         opened(bucket) as file,
     ):
-        file.add([record(0)])
+        file.write([record(0)])
         bucket.proxy.always(EXPIRED[bucket.scheme])
     assert "kept in" in str(error.value)
     assert "test-secret" not in str(error.value)

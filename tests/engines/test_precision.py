@@ -9,7 +9,8 @@ import pytest
 
 from speciesnet import SpeciesNet
 from speciesnet.engines import EngineOptions, reduced_precision
-from speciesnet.engines.precision import Verdict, first_difference
+from speciesnet.engines.precision import TrialCache, first_difference
+from speciesnet.networks import Networks
 
 RECORD: dict[str, Any] = {
     "filepath": "a.jpg",
@@ -89,20 +90,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_verdict_is_kept_for_the_same_parts(cache: Path) -> None:
-    Verdict("model", 1).write(None)
-    Verdict("model", 3).write("a score is another")
-    assert Verdict("model", 1).read() is True
-    assert Verdict("model", 2).read() is None
-    assert Verdict("model", 3).read() is False
+    TrialCache("model", 1).write(None)
+    TrialCache("model", 3).write("a score is another")
+    assert TrialCache("model", 1).read() is True
+    assert TrialCache("model", 2).read() is None
+    assert TrialCache("model", 3).read() is False
     for file in (cache / "precision").iterdir():
         file.write_text("rubbish")
-    assert Verdict("model", 1).read() is None
+    assert TrialCache("model", 1).read() is None
 
 
 def test_cache_that_cannot_be_written_is_done_without(cache: Path) -> None:
     cache.write_text("a file is in the way of the folder")
-    Verdict("model").write(None)
-    assert Verdict("model").read() is None
+    TrialCache("model").write(None)
+    assert TrialCache("model").read() is None
 
 
 needs_bf16 = pytest.mark.skipif(
@@ -112,9 +113,9 @@ needs_bf16 = pytest.mark.skipif(
 
 def run(shared: Path, monkeypatch: pytest.MonkeyPatch) -> SpeciesNet:
     """A run of enough images for a trial."""
-    monkeypatch.setattr("speciesnet.model.WORTH_A_TRIAL", 3)
-    monkeypatch.setattr("speciesnet.model.TRIAL_IMAGES", 2)
-    monkeypatch.setattr("speciesnet.model.NEEDED_IMAGES", 2)
+    monkeypatch.setattr("speciesnet.run.WORTH_A_TRIAL", 3)
+    monkeypatch.setattr("speciesnet.run.TRIAL_IMAGES", 2)
+    monkeypatch.setattr("speciesnet.engines.precision.NEEDED_IMAGES", 2)
     model = SpeciesNet(str(shared / "packages" / "small_random"), device="cpu")
     model.predict(folders=[str(shared / "images" / "ena24")])
     return model
@@ -139,7 +140,7 @@ def test_precision_that_decides_otherwise_is_not_used(
 def test_precision_that_decides_the_same_is_used(
     shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speciesnet.model.first_difference", lambda one, two: None)
+    monkeypatch.setattr("speciesnet.engines.precision.first_difference", lambda one, two: None)
     model = run(shared, monkeypatch)
     assert "bf16" in model.detector.engine.name
     assert "bf16" in model.classifier.engine.name
@@ -149,14 +150,14 @@ def test_precision_that_decides_the_same_is_used(
 def test_trial_that_fails_leaves_the_run_in_fp32(
     shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    use = SpeciesNet._use
+    load = Networks.load
 
-    def break_down(model: SpeciesNet, precisions: Any) -> None:
-        use(model, precisions)
-        if "bf16" in precisions.values():
-            model.__dict__["detector"] = None
+    def load_float32_only(networks: Networks, names: Any) -> None:
+        load(networks, names)
+        if "bf16" in networks.detector.engine.name:
+            raise AttributeError("this machine cannot do that")
 
-    monkeypatch.setattr(SpeciesNet, "_use", break_down)
+    monkeypatch.setattr(Networks, "load", load_float32_only)
     model = run(shared, monkeypatch)
     assert "fp32" in model.detector.engine.name
     assert "AttributeError" in caplog.text
@@ -167,7 +168,7 @@ def test_trial_that_fails_leaves_the_run_in_fp32(
 def test_unreadable_images_decide_nothing(
     shared: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speciesnet.model.WORTH_A_TRIAL", 3)
+    monkeypatch.setattr("speciesnet.run.WORTH_A_TRIAL", 3)
     model = SpeciesNet(str(shared / "packages" / "small_random"), device="cpu")
     model.predict(filepaths=[str(tmp_path / f"{i}.jpg") for i in range(4)])
     assert "fp32" in model.detector.engine.name

@@ -78,9 +78,9 @@ def write(
 ) -> list[str]:
     """Does what is left of a run; answers which images that were."""
     with PredictionsFile(path, instances, settings, **options) as file:
-        remaining = file.remaining
+        remaining = file.pending
         for name in order(remaining):
-            file.add([make(name) for _ in file.instances_of(name)])
+            file.write([make(name) for _ in file.instances_of(name)])
     return remaining
 
 
@@ -153,7 +153,7 @@ def test_is_valid_json_after_every_flush(path: Path, unbuffered: None) -> None:
     with PredictionsFile(path, numbered(20), SETTINGS) as file:
         assert read_predictions(path) == []
         for count, instance in enumerate(numbered(20), start=1):
-            file.add([detected(instance.filepath)])
+            file.write([detected(instance.filepath)])
             assert len(read_predictions(path)) == count
 
 
@@ -162,7 +162,7 @@ def test_a_record_reaches_the_disk_without_another_one(
 ) -> None:
     monkeypatch.setattr(predictions, "FLUSH_SECONDS", 0.02)
     with PredictionsFile(path, numbered(2), SETTINGS) as file:
-        file.add([detected("000.jpg")])
+        file.write([detected("000.jpg")])
         deadline = time.monotonic() + 60
         while not read_predictions(path) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -173,11 +173,11 @@ def test_a_write_touches_only_the_tail(path: Path, unbuffered: None, quick: None
     instances = numbered(2001)
     with PredictionsFile(path, instances, SETTINGS) as file:
         for instance in instances[:1000]:
-            file.add([detected(instance.filepath)])
+            file.write([detected(instance.filepath)])
         before, inode = path.read_bytes(), path.stat().st_ino
         written = _bytes_written()
         for instance in instances[1000:2000]:
-            file.add([detected(instance.filepath)])
+            file.write([detected(instance.filepath)])
         written = _bytes_written() - written
         assert path.read_bytes().startswith(before.removesuffix(FOOTER))
         assert path.stat().st_ino == inode
@@ -197,7 +197,7 @@ def test_a_run_in_order_is_never_rewritten(path: Path) -> None:
     with PredictionsFile(path, numbered(50), SETTINGS) as file:
         inode = path.stat().st_ino
         for instance in numbered(50):
-            file.add([detected(instance.filepath)])
+            file.write([detected(instance.filepath)])
     assert path.stat().st_ino == inode
 
 
@@ -217,8 +217,8 @@ def test_path_given_twice_is_recorded_twice_in_its_places(path: Path) -> None:
 def test_path_given_twice_keeps_both_places(path: Path) -> None:
     instances = [Instance("a", "KEN"), Instance("b"), Instance("a", "UGA")]
     with PredictionsFile(path, instances, replace(SETTINGS, components="all")) as file:
-        for name in file.remaining:
-            file.add([ensembled(name, **i.location) for i in file.instances_of(name)])
+        for name in file.pending:
+            file.write([ensembled(name, **i.location) for i in file.instances_of(name)])
     assert [r.get("country") for r in read_predictions(path)] == ["KEN", None, "UGA"]
     assert write(path, instances, replace(SETTINGS, components="all")) == []
 
@@ -239,7 +239,7 @@ def test_leaves_only_the_file_and_its_settings(path: Path) -> None:
 
 def test_error_in_a_run_keeps_what_was_added(path: Path) -> None:
     with pytest.raises(ZeroDivisionError), PredictionsFile(path, numbered(9), SETTINGS) as file:
-        file.add([detected("000.jpg")])
+        file.write([detected("000.jpg")])
         raise ZeroDivisionError
     assert read_predictions(path) == [detected("000.jpg")]
     assert len(write(path, numbered(9))) == 8
@@ -278,8 +278,8 @@ def test_failed_ones_are_counted_once(path: Path) -> None:
     write(path, numbered(2), make=failed)
     with PredictionsFile(path, numbered(2), SETTINGS) as file:
         assert file.tally.images == 0
-        file.add([failed("000.jpg")])
-        file.add([detected("001.jpg")])
+        file.write([failed("000.jpg")])
+        file.write([detected("001.jpg")])
         assert (file.tally.images, file.tally.failed) == (2, 1)
 
 
@@ -589,7 +589,7 @@ def test_file_without_records_belongs_to_nobody(path: Path) -> None:
     write(path, numbered(2), order=lambda names: [])
     other = replace(SETTINGS, components="all", country="KEN", model={"version": "2.0"})
     with PredictionsFile(path, numbered(2), other) as file:
-        assert len(file.remaining) == 2
+        assert len(file.pending) == 2
 
 
 def test_settings_may_hold_what_is_no_unicode(path: Path) -> None:
@@ -632,7 +632,7 @@ from speciesnet.predictions.file import PredictionsFile, RunSettings
 settings = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
 instances = [Instance(f"{number:03}.jpg") for number in range(3)]
 with PredictionsFile(sys.argv[1], instances, settings) as file:
-    file.add([{"filepath": "000.jpg", "detections": []}])
+    file.write([{"filepath": "000.jpg", "detections": []}])
     with file._mutex:
         file._flush()
     print("ready", flush=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from absl import flags, logging
+from absl import flags
 
 from speciesnet.constants import RUN_MODES
 from speciesnet.errors import InputError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from speciesnet.instances import Instance
     from speciesnet.model import SpeciesNet
     from speciesnet.profile import Profile
+    from speciesnet.records import Record
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -187,8 +188,10 @@ def main() -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
     from speciesnet.instances import prepare_instances, resolve_locations, take_shard
     from speciesnet.model import SpeciesNet
-    from speciesnet.predictions.bucket import check_output, open_predictions
+    from speciesnet.pipeline import PastResults
+    from speciesnet.predictions.bucket import check_output
     from speciesnet.profile import Profile
+    from speciesnet.run import Run, execute
 
     components = _components()
     _check_flags(components)
@@ -221,53 +224,39 @@ def main() -> None:
     )
     if components == "classifier" and _DETECTIONS_JSON.value is None:
         _confirm_without_detections(model)
-    instances = resolve_locations(
-        instances, country_from_coordinates=_COUNTRY_FROM_COORDINATES.value
-    )
+    from_coordinates = _COUNTRY_FROM_COORDINATES.value
+    instances = resolve_locations(instances, country_from_coordinates=from_coordinates)
     if plan_flags.DRY_RUN.value:
         _print_plan(model, instances, path)
         return
-    past_detections = _past_records(_DETECTIONS_JSON.value, instances)
-    past_classifications = _past_records(_CLASSIFICATIONS_JSON.value, instances)
-
-    settings = model.run_settings(
-        components,
-        inputs={
+    run = Run(
+        instances=instances,
+        components=components,
+        country=run_flags.COUNTRY.value,
+        admin1_region=run_flags.ADMIN1_REGION.value,
+        country_from_coordinates=from_coordinates,
+        exif_gps=_EXIF_GPS.value,
+        metadata=run_flags.METADATA.value,
+        past=PastResults(
+            _past_records(_DETECTIONS_JSON.value, instances),
+            _past_records(_CLASSIFICATIONS_JSON.value, instances),
+        ),
+        input_files={
             "detections_json": _DETECTIONS_JSON.value,
             "classifications_json": _CLASSIFICATIONS_JSON.value,
         },
-        country=run_flags.COUNTRY.value,
-        admin1_region=run_flags.ADMIN1_REGION.value,
-        country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
-        exif_gps=_EXIF_GPS.value,
-        metadata=run_flags.METADATA.value,
+        predictions_json=path,
+        ignore_existing=_IGNORE_EXISTING.value,
+        run_mode=cast("RunMode", _RUN_MODE.value),
+        batch_size=run_flags.BATCH_SIZE.value,
+        readers=_READERS.value,
+        progress_bars=run_flags.PROGRESS_BARS.value,
     )
     started = time.monotonic()
     profile = Profile()
-    output = open_predictions(path, instances, settings, ignore_existing=_IGNORE_EXISTING.value)
-    try:
-        with output:
-            earlier = output.tally.images
-            if earlier:
-                logging.info("%d of %d images were done before.", earlier, len(instances))
-            model.fill(
-                output,
-                settings,
-                past_detections,
-                past_classifications,
-                run_mode=cast("RunMode", _RUN_MODE.value),
-                batch_size=run_flags.BATCH_SIZE.value,
-                readers=_READERS.value,
-                progress_bars=run_flags.PROGRESS_BARS.value,
-                profile=profile,
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{output.tally.images} of {len(instances)} images are in {path}; give the same command "
-            f"again{', without --ignore_existing,' if _IGNORE_EXISTING.value else ''} to go on."
-        ) from None
+    outcome = execute(run, model, profile)
     seconds = time.monotonic() - started
-    print_summary(output.tally, earlier, seconds, path)
+    print_summary(outcome.tally, outcome.earlier, seconds, path)
     if _PROFILE.value:
         _print_profile(profile, seconds)
 
@@ -337,10 +326,10 @@ def _split(text: str | None) -> list[str] | None:
     return None if text is None else split_paths(text)
 
 
-def _past_records(path: str | None, instances: Sequence[Instance]) -> Any:
+def _past_records(path: str | None, instances: Sequence[Instance]) -> Mapping[str, Record]:
     from speciesnet.predictions.file import RecordsByFile
 
-    return None if path is None else RecordsByFile(path, (i.filepath for i in instances))
+    return {} if path is None else RecordsByFile(path, (i.filepath for i in instances))
 
 
 def _confirm_without_detections(model: SpeciesNet) -> None:

@@ -1,0 +1,307 @@
+"""One run: what it predicts, into which output, and how; and the one function that executes it.
+
+The command line, the Python API, the server and the cluster describe a run with ``Run``. On one machine
+``execute`` carries it out; a server's workers and a cluster's stages, which get their images in other
+ways, call ``decide`` for each of them. So a record is made in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from absl import logging
+
+from speciesnet import pipeline
+from speciesnet.classifier import SpeciesNetClassifier
+from speciesnet.constants import RUN_MODES, Components, Failure, RunMode
+from speciesnet.detector import SpeciesNetDetector
+from speciesnet.ensemble import SpeciesNetEnsemble
+from speciesnet.errors import InputError
+from speciesnet.instances import Instance, at_position
+from speciesnet.pipeline import PastResults, Photo
+from speciesnet.predictions.bucket import open_predictions
+from speciesnet.predictions.file import PredictionsList, RunSettings
+from speciesnet.profile import Profile
+from speciesnet.progress import ProgressBars
+from speciesnet.records import Record, Tally, make_record
+
+STAGES: dict[Components, tuple[str, ...]] = {
+    "all": ("Detector", "Classifier", "Ensemble"),
+    "detector": ("Detector",),
+    "classifier": ("Classifier",),
+    "ensemble": ("Ensemble",),
+}
+TRIAL_IMAGES = 16
+WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The description of a run.
+
+    Attributes:
+        instances: The images, with their places as ``resolve_locations`` returns them.
+        components: "all", or the one step to run: "detector", "classifier" or "ensemble".
+        country: The country given for all images, ISO 3166-1 alpha-3, or None.
+        admin1_region: The state or province given for all images, or None.
+        country_from_coordinates: Whether countries are looked up from coordinates.
+        exif_gps: Whether images without a position take it from their EXIF.
+        metadata: Whether records keep date, position and camera from EXIF.
+        past: Results of earlier steps, for runs of the classifier or the ensemble alone.
+        input_files: Files that the answers depend on, by the flag that names them.
+        predictions_json: Path or URL of the output file; None keeps the records in memory.
+        ignore_existing: Whether to start over, keeping an existing output file as ``*.bak``.
+        run_mode: How images are read and networks run; see ``pipeline.run``.
+        batch_size: Images that a network takes together.
+        readers: Threads or processes that read images; None chooses.
+        progress_bars: Whether to show progress bars.
+
+    Raises:
+        InputError: ``components``, ``run_mode``, ``batch_size`` or ``readers`` is invalid.
+    """
+
+    instances: Sequence[Instance] = ()
+    components: Components = "all"
+    country: str | None = None
+    admin1_region: str | None = None
+    country_from_coordinates: bool = False
+    exif_gps: bool = False
+    metadata: bool = False
+    past: PastResults = field(default_factory=PastResults)
+    input_files: Mapping[str, str | None] = field(default_factory=dict)
+    predictions_json: str | None = None
+    ignore_existing: bool = False
+    run_mode: RunMode = "multi_thread"
+    batch_size: int = 8
+    readers: int | None = None
+    progress_bars: bool = False
+
+    def __post_init__(self) -> None:
+        if self.components not in STAGES:
+            raise InputError(f"components is {self.components!r}; it must be {', '.join(STAGES)}.")
+        if self.run_mode not in RUN_MODES:
+            raise InputError(
+                f"run_mode is {self.run_mode!r}; it must be one of {', '.join(RUN_MODES)}."
+            )
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")
+        if self.readers is not None and self.readers < 1:
+            raise InputError(f"readers is {self.readers}; it must be at least 1.")
+
+
+class Model(Protocol):
+    """What a run needs of a model; ``SpeciesNet`` provides it."""
+
+    @property
+    def detector(self) -> SpeciesNetDetector:
+        """The detector, loaded on first use."""
+        ...
+
+    @property
+    def classifier(self) -> SpeciesNetClassifier:
+        """The classifier, loaded on first use."""
+        ...
+
+    @property
+    def ensemble(self) -> SpeciesNetEnsemble:
+        """The ensemble, loaded on first use."""
+        ...
+
+    def run_settings(self, run: Run) -> RunSettings:
+        """What two runs must share to write into one file."""
+        ...
+
+    def choose_precision(
+        self, components: Components, trial: Callable[[], list[Record]] | None
+    ) -> None:
+        """Settles the precision of the networks, by a trial where one is given and needed."""
+        ...
+
+    def load(self, components: Components) -> None:
+        """Loads the networks that a run needs."""
+        ...
+
+
+class Output(Protocol):
+    """Where the records of a run go: a file on a disk or in a bucket, or a list in memory.
+
+    Attributes:
+        tally: Counts of its records, those of earlier runs included.
+    """
+
+    tally: Tally
+
+    @property
+    def pending(self) -> list[str]:
+        """Images without a finished record, once each, in the order of the instances."""
+        ...
+
+    def instances_of(self, filepath: str) -> list[Instance]:
+        """The instances that share a path: more than one if it was given more than once."""
+        ...
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Adds the records of all instances of one image."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has done.
+
+    Attributes:
+        tally: Counts of all records of the output.
+        earlier: How many of them were finished before this run.
+        records: One record for each instance, in order; None where they went into a file.
+    """
+
+    tally: Tally
+    earlier: int = 0
+    records: list[Record] | None = None
+
+
+def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
+    """Predicts the images that the output of a run still lacks.
+
+    Args:
+        run: The run.
+        model: Its networks and rules.
+        profile: Collects the seconds of each stage.
+
+    Raises:
+        InputError: An option or a past result is invalid.
+        ModelError: A network cannot be loaded.
+        OutputError: The output cannot be written, or belongs to another run.
+        KeyboardInterrupt: The user interrupted the run; the message says how to continue.
+    """
+    if run.predictions_json is None:
+        results = PredictionsList(run.instances)
+        _fill(run, model, results, profile or Profile())
+        return Outcome(results.tally, records=results.records)
+    output = open_predictions(
+        run.predictions_json,
+        run.instances,
+        model.run_settings(run),
+        ignore_existing=run.ignore_existing,
+    )
+    try:
+        with output:
+            earlier = output.tally.images
+            if earlier:
+                logging.info("%d of %d images were done before.", earlier, len(run.instances))
+            _fill(run, model, output, profile or Profile())
+    except KeyboardInterrupt:
+        without = ", without --ignore_existing," if run.ignore_existing else ""
+        raise KeyboardInterrupt(
+            f"{output.tally.images} of {len(run.instances)} images are in {run.predictions_json}. Run "
+            f"the same command again{without} to continue."
+        ) from None
+    return Outcome(output.tally, earlier)
+
+
+def _fill(run: Run, model: Model, output: Output, profile: Profile) -> None:
+    paths = output.pending
+    if not paths:
+        return
+    has_ensemble = "Ensemble" in STAGES[run.components]
+
+    def decided(photo: Photo) -> list[Record]:
+        ensemble = model.ensemble if has_ensemble else None
+        return [decide(photo, i, run, ensemble) for i in output.instances_of(photo.filepath)]
+
+    def trial() -> list[Record]:
+        with _photos(run, model, paths[:TRIAL_IMAGES]) as photos:
+            return [decided(photo)[0] for photo in photos]
+
+    if run.components != "ensemble":
+        model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
+    with profile.timing("loading"):
+        model.load(run.components)
+    with (
+        ProgressBars(STAGES[run.components], len(paths), run.progress_bars) as bars,
+        _photos(run, model, paths, bars.update, profile) as photos,
+    ):
+        for photo in photos:
+            if photo.error is not None:
+                logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
+            with profile.timing("deciding"):
+                records = decided(photo)
+            with profile.timing("writing"):
+                output.write(records)
+            if has_ensemble:
+                bars.update("Ensemble")
+
+
+def _photos(
+    run: Run,
+    model: Model,
+    paths: Sequence[str],
+    progress: pipeline.Progress = pipeline.no_progress,
+    profile: Profile | None = None,
+) -> AbstractContextManager[Generator[Photo, None, None]]:
+    return closing(
+        pipeline.run(
+            paths,
+            detector=model.detector if run.components in ("all", "detector") else None,
+            classifier=model.classifier if run.components in ("all", "classifier") else None,
+            past=run.past,
+            run_mode=run.run_mode,
+            batch_size=run.batch_size,
+            readers=run.readers,
+            progress=progress,
+            profile=profile,
+        )
+    )
+
+
+def decide(
+    photo: Photo, instance: Instance, run: Run, ensemble: SpeciesNetEnsemble | None
+) -> Record:
+    """Makes the record of an image that has passed the last stage.
+
+    Args:
+        photo: The image with what the stages found.
+        instance: The image as it was given, after ``resolve_locations``.
+        run: The run; its components and its choices about EXIF count here.
+        ensemble: The rules; may be None in a run of the detector or the classifier alone.
+
+    Raises:
+        InputError: Past detections or classifications are malformed.
+    """
+    if run.exif_gps and photo.metadata:
+        instance = at_position(
+            instance,
+            photo.metadata.latitude,
+            photo.metadata.longitude,
+            country_from_coordinates=run.country_from_coordinates,
+        )
+    record = _answer(photo, instance, run.components, ensemble)
+    if run.metadata and photo.metadata:
+        record["metadata"] = photo.metadata.as_dict()
+    return record
+
+
+def _answer(
+    photo: Photo, instance: Instance, components: Components, ensemble: SpeciesNetEnsemble | None
+) -> Record:
+    if components == "detector":
+        failures = [Failure.DETECTOR] if photo.detections is None else []
+        return make_record(photo.filepath, failures, detections=photo.detections)
+    if components == "classifier":
+        failures = [Failure.CLASSIFIER] if photo.classifications is None else []
+        return make_record(photo.filepath, failures, classifications=photo.classifications)
+    assert ensemble is not None
+    try:
+        return ensemble.combine_one(
+            photo.filepath, photo.classifications, photo.detections, instance.location
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        if components != "ensemble":
+            raise
+        raise InputError(
+            f"The detections or classifications of {photo.filepath} are malformed "
+            f"({type(error).__name__}: {error}). Run the earlier steps again."
+        ) from error
