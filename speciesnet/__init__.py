@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from speciesnet.boxes import BBox
-    from speciesnet.classifier import SpeciesNetClassifier
-    from speciesnet.constants import Classification, Detection
-    from speciesnet.detector import SpeciesNetDetector
-    from speciesnet.display import draw_bboxes
-    from speciesnet.ensemble import SpeciesNetEnsemble
-    from speciesnet.errors import SpeciesNetError
-    from speciesnet.geolocation import find_admin1_region
-    from speciesnet.images import PreprocessedImage, file_exists, load_rgb_image
-    from speciesnet.instances import prepare_instances_dict
-    from speciesnet.model import SpeciesNet
-    from speciesnet.packages.info import DEFAULT_MODEL, SUPPORTED_MODELS, ModelInfo
-    from speciesnet.utils import only_one_true
+if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers
+    from speciesnet.boxes import BBox as BBox
+    from speciesnet.classifier import SpeciesNetClassifier as SpeciesNetClassifier
+    from speciesnet.constants import Classification as Classification
+    from speciesnet.constants import Detection as Detection
+    from speciesnet.detector import SpeciesNetDetector as SpeciesNetDetector
+    from speciesnet.display import draw_bboxes as draw_bboxes
+    from speciesnet.ensemble import SpeciesNetEnsemble as SpeciesNetEnsemble
+    from speciesnet.errors import SpeciesNetError as SpeciesNetError
+    from speciesnet.export.tables import to_dataframe as to_dataframe
+    from speciesnet.geolocation import find_admin1_region as find_admin1_region
+    from speciesnet.images import PreprocessedImage as PreprocessedImage
+    from speciesnet.images import file_exists as file_exists
+    from speciesnet.images import load_rgb_image as load_rgb_image
+    from speciesnet.instances import prepare_instances_dict as prepare_instances_dict
+    from speciesnet.model import SpeciesNet as SpeciesNet
+    from speciesnet.packages.info import DEFAULT_MODEL as DEFAULT_MODEL
+    from speciesnet.packages.info import SUPPORTED_MODELS as SUPPORTED_MODELS
+    from speciesnet.packages.info import ModelInfo as ModelInfo
+    from speciesnet.predictions.file import read_records as read_records
+    from speciesnet.survey.corrections import read_corrected as read_corrected
+    from speciesnet.utils import only_one_true as only_one_true
 
 __version__ = "5.0.0"
 
-# Imported when first used, so that nobody waits for what they do not need.
+# The module of each name. It is imported on first use, because some take seconds to import.
 _HOMES = {
     "BBox": "boxes",
     "Classification": "constants",
@@ -42,31 +50,14 @@ _HOMES = {
     "load_rgb_image": "images",
     "only_one_true": "utils",
     "prepare_instances_dict": "instances",
+    "read_corrected": "survey.corrections",
+    "read_records": "predictions.file",
+    "to_dataframe": "export.tables",
 }
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "SUPPORTED_MODELS",
-    "BBox",
-    "Classification",
-    "Detection",
-    "ModelInfo",
-    "PreprocessedImage",
-    "SpeciesNet",
-    "SpeciesNetClassifier",
-    "SpeciesNetDetector",
-    "SpeciesNetEnsemble",
-    "SpeciesNetError",
-    "draw_bboxes",
-    "file_exists",
-    "find_admin1_region",
-    "load_rgb_image",
-    "only_one_true",
-    "prepare_instances_dict",
-]
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]  # read at run time
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -75,4 +66,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOMES})

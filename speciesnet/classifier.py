@@ -1,9 +1,10 @@
-"""Names the species: crop, resize, network, scores."""
+"""Classifier: names the species in a photograph or in a crop."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from absl import logging
@@ -11,23 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from speciesnet.boxes import BBox
-from speciesnet.constants import Failure
-from speciesnet.engines import (
-    ClassifierEngine,
-    Engine,
-    EngineOptions,
-    Precision,
-    load_classifier_engine,
-)
+from speciesnet.constants import TOP_CLASSES, Failure
+from speciesnet.engines.base import ClassifierEngine, Engine, EngineOptions, Precision
+from speciesnet.engines.select import load_classifier_engine
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.storage import read_text
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.packages.info import ModelInfo
-from speciesnet.records import Record, make_record
+from speciesnet.records import Classifications, Record, make_record
 from speciesnet.taxonomy import LABEL_PARTS
 
 IMAGE_SIZE = 480  # pixels, both sides of the network's input
-TOP_CLASSES = 5
 MAX_CROPPED_ROWS = 400  # the full-image model drops at most this many rows ...
 KEPT_TENTHS = 7  # ... and keeps at least this many tenths of them
 
@@ -53,10 +48,14 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
 
     Args:
         image: Shape (H, W, 3).
-        size: Pixels of both sides of the result.
+        size: Width and height of the result, in pixels.
 
     Returns:
         Shape (size, size, 3).
+
+    Example:
+        >>> resize_bilinear(np.full((2, 4, 3), 7, np.uint8), size=1).tolist()
+        [[[7, 7, 7]]]
     """
     top, bottom, y = _interpolation(image.shape[0], size)
     left, right, x = _interpolation(image.shape[1], size)
@@ -71,7 +70,7 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
     def between(
         first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        second -= first  # in place, which halves the time
+        second -= first  # in place: half the time
         second *= weight
         second += first
         return second
@@ -109,8 +108,8 @@ def fit(
     Args:
         img: The image in its full resolution.
         bboxes: Detections, most confident first.
-        always_crop: Whether the model wants a crop to the first of them, or the image without strips.
-        resize: False leaves the crop in its own size.
+        always_crop: Whether to crop to the first detection, or else to cut off the strips.
+        resize: False keeps the size of the crop.
     """
     if img is None:
         return None
@@ -131,13 +130,13 @@ class SpeciesNetClassifier:
 
     Args:
         model_name: See ``ModelInfo``.
-        target_species_txt: File with a label a line; the logits of those that the model knows are
-            reported for every image.
-        device: "cpu", "cuda", "mps" or None for the best there is.
+        target_species_txt: File with one label per line, whose logits are reported for every image;
+            labels that the model does not have are left out.
+        device: "cpu", "cuda", "mps", or None for the best device available.
         force_model_download: Downloads the package again.
-        engine: What runs the network; see ``EngineOptions``.
-        precision: Of the network's numbers; see ``EngineOptions``.
-        threads: Of the processor; see ``EngineOptions``.
+        engine: Name of the engine; see ``EngineOptions``.
+        precision: Numeric precision of the network; see ``EngineOptions``.
+        threads: CPU threads; see ``EngineOptions``.
 
     Raises:
         ModelError: The package or its classifier cannot be read.
@@ -166,7 +165,7 @@ class SpeciesNetClassifier:
             raise ModelError(
                 f"The classifier {self.model_info.classifier} has {self.engine.classes} outputs but "
                 f"{self.model_info.classifier_labels} has {len(self.labels)} labels; "
-                "they must be as many."
+                "the numbers must be equal."
             )
 
     def preprocess(
@@ -175,23 +174,23 @@ class SpeciesNetClassifier:
         bboxes: Sequence[BBox] | None = None,
         resize: bool = True,
     ) -> PreprocessedImage | None:
-        """As the function ``fit``, in the way of this model."""
+        """Crops and resizes as this model needs; see ``fit``."""
         return fit(img, bboxes, always_crop=self.model_info.always_crops, resize=resize)
 
     def predict(self, filepath: str, img: PreprocessedImage | None) -> Record:
-        """What one image shows.
+        """Classifies one image.
 
         Returns:
             ``{"filepath", "classifications", "classifications_list"}``, or ``{"filepath", "failures"}``
-            for None. The list holds the classifications alone: it is what programs read that were
-            written for the published package since 5.0.6.
+            for None. The list contains the classifications alone, for programs that were written
+            for the published package since 5.0.6.
         """
         return self.batch_predict([filepath], [img])[0]
 
     def batch_predict(
         self, filepaths: Sequence[str], imgs: Sequence[PreprocessedImage | None]
     ) -> list[Record]:
-        """As ``predict``, for several images."""
+        """Does the same as ``predict`` for several images."""
         readable = [img for img in imgs if img is not None]
         classifications = iter(self.classify(readable))
         return [
@@ -201,16 +200,18 @@ class SpeciesNetClassifier:
             for filepath, img in zip(filepaths, imgs, strict=True)
         ]
 
-    def classify(self, imgs: Sequence[PreprocessedImage]) -> list[Record]:
+    def classify(self, imgs: Sequence[PreprocessedImage]) -> list[Classifications]:
         """``{"classes", "scores"[, "target_classes", "target_logits"]}`` of preprocessed images."""
         if not imgs:
             return []
         logits = self.engine(np.stack([img.arr for img in imgs]))
         return [self._top_classes(*row) for row in zip(logits, softmax(logits), strict=True)]
 
-    def _top_classes(self, logits: NDArray[np.float32], scores: NDArray[np.float32]) -> Record:
+    def _top_classes(
+        self, logits: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> Classifications:
         best = np.argsort(-scores, kind="stable")[:TOP_CLASSES]
-        classifications: Record = {
+        classifications: Classifications = {
             "classes": [self.labels[index] for index in best],
             "scores": scores[best].tolist(),
         }
@@ -222,9 +223,10 @@ class SpeciesNetClassifier:
         return classifications
 
 
-def _record_of_one(filepath: str, classifications: Record) -> Record:
+def _record_of_one(filepath: str, classifications: Classifications) -> Record:
     record = make_record(filepath, classifications=classifications)
-    return record | {"classifications_list": [classifications]}
+    # Published since 5.0.6, but never written to a predictions file.
+    return cast("Record", record | {"classifications_list": [classifications]})
 
 
 def _check_labels(labels: Sequence[str], path: Path) -> None:
@@ -232,7 +234,7 @@ def _check_labels(labels: Sequence[str], path: Path) -> None:
         parts = len(label.split(";"))
         if parts != LABEL_PARTS:
             raise ModelError(
-                f"Line {number} of {path} is {label!r}, of {parts} parts; a label has {LABEL_PARTS}."
+                f"Line {number} of {path} is {label!r}, with {parts} parts; a label has {LABEL_PARTS}."
             )
 
 
@@ -251,7 +253,7 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
     indices = {label: index for index, label in enumerate(labels)}
     if unknown := [line for line in lines if line not in indices]:
         logging.warning(
-            "%d of %d lines of %s are no label of this model and are left out, the first is %r.",
+            "%d of %d lines of %s are not labels of this model and are left out; the first is %r.",
             len(unknown),
             len(lines),
             target_species_txt,

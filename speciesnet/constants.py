@@ -1,4 +1,4 @@
-"""Labels, categories and failures with a meaning of their own."""
+"""Labels, categories, failures and thresholds that several modules share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")
 
-# Of the files that lie beside a predictions file, after its name.
-RUN_ENDING = ".run.json"  # the settings of its run
-CORRECTIONS_ENDING = ".corrections.jsonl"  # what people said
+# MegaDetector's own threshold, of objectness and of objectness times class probability.
+SCORE_THRESHOLD = 0.01
+DETECTION_THRESHOLD = 0.2  # the decision table ignores boxes with a lower confidence
+TOP_CLASSES = 5  # classes in a record, and classes that the decision table takes into account
+
+# Suffixes of the files next to a predictions file.
+RUN_ENDING = ".run.json"  # settings of the run
+CORRECTIONS_ENDING = ".corrections.jsonl"  # corrections by reviewers
 
 
 class Classification(str, Enum):
-    """Labels that the ensemble treats by name: ``uuid;class;order;family;genus;species;common name``."""
+    """Labels that the ensemble refers to: ``uuid;class;order;family;genus;species;common name``."""
 
     BLANK = "f1856211-cfb7-4a5b-9158-c0f72fd09ee6;;;;;;blank"
     ANIMAL = "1f689929-883d-4dae-958c-3d57ab5b6c16;;;;;;animal"
@@ -31,7 +36,7 @@ class Classification(str, Enum):
 
 
 class Detection(str, Enum):
-    """What the detector tells apart."""
+    """The classes of the detector."""
 
     ANIMAL = "animal"
     HUMAN = "human"
@@ -51,7 +56,7 @@ class Detection(str, Enum):
         for detection in cls:
             if detection.category == category:
                 return detection
-        raise ValueError(f"Detection category {category!r} is none of 1, 2, 3.")
+        raise ValueError(f"Detection category {category!r} is not 1, 2 or 3.")
 
 
 class Failure(str, Enum):

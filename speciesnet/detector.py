@@ -1,4 +1,4 @@
-"""Finds animals, humans and vehicles: letterbox, network, boxes."""
+"""Detector: finds animals, humans and vehicles."""
 
 from __future__ import annotations
 
@@ -12,23 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from speciesnet.boxes import Boxes, corners, non_maximum_suppression
-from speciesnet.constants import Detection, Failure
-from speciesnet.engines import (
-    DetectorEngine,
-    Engine,
-    EngineOptions,
-    Precision,
-    load_detector_engine,
-)
+from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
+from speciesnet.engines.base import DetectorEngine, Engine, EngineOptions, Precision
+from speciesnet.engines.select import load_detector_engine
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.packages.info import ModelInfo
-from speciesnet.records import Record, make_record
+from speciesnet.records import Box, Record, make_record
 
-# All of these are MegaDetector's own settings, as the published ensemble uses them.
-SCORE_THRESHOLD = 0.01  # of objectness, and of objectness times class probability
+# MegaDetector's own settings, as the published ensemble uses them.
 IOU_THRESHOLD = 0.45
-CLASS_OFFSET = 7680.0  # pixels by which each class is moved, so that classes never overlap
-MAX_CANDIDATES = 30_000  # boxes that go into non-maximum suppression
+CLASS_OFFSET = 7680.0  # pixels by which each class is shifted, so that classes never overlap
+MAX_CANDIDATES = 30_000  # boxes before non-maximum suppression
 MAX_DETECTIONS = 300
 PADDING_VALUE = 114
 
@@ -38,12 +32,16 @@ def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.ui
 
     Args:
         image: Shape (H, W, 3).
-        size: Pixels of the longest side; smaller images are scaled up.
-        stride: Pixels.
+        size: Longest side of the scaled image, in pixels; smaller images are scaled up.
+        stride: Pixels of which both sides of the result are a multiple.
 
     Returns:
-        Shape (H', W', 3), grey where it is padded: half on each side, the odd pixel at the
-        bottom and right.
+        Shape (H', W', 3), with half of the grey padding on each side and an odd pixel at the bottom
+        or right.
+
+    Example:
+        >>> letterbox(np.zeros((1080, 1920, 3), np.uint8), size=1280, stride=64).shape
+        (768, 1280, 3)
     """
     height, width = image.shape[:2]
     ratio = min(size / height, size / width)
@@ -64,9 +62,9 @@ class InputShape:
     """How an image is fitted into a detector's input.
 
     Attributes:
-        size: Pixels of the longest side.
+        size: Longest side, in pixels.
         stride: Both sides are a multiple of this many pixels.
-        stretched: Images are stretched into squares instead of letterboxed.
+        stretched: Whether images are stretched into squares instead of letterboxed.
     """
 
     size: int
@@ -112,7 +110,7 @@ def select_boxes(raw: NDArray[np.float32]) -> tuple[Boxes, NDArray[np.float32], 
 
 
 def scale_boxes(boxes: Boxes, padded: tuple[int, int], original: tuple[int, int]) -> Boxes:
-    """Corners in the letterboxed image to whole pixels of the original.
+    """Converts corners in the letterboxed image to whole pixels of the original.
 
     Args:
         boxes: Shape (boxes, 4).
@@ -132,9 +130,9 @@ def scale_boxes(boxes: Boxes, padded: tuple[int, int], original: tuple[int, int]
 
 
 def relative_boxes(boxes: Boxes, original: tuple[int, int]) -> list[list[float]]:
-    """Corners in pixels to [xmin, ymin, width, height] in [0, 1].
+    """Converts corners in pixels to [xmin, ymin, width, height] in [0, 1].
 
-    Centre and size are float32 and the rest is not: crops truncate, so the last bit matters.
+    Centre and size are computed in float32, the rest in float64: crops truncate, so the last bit matters.
     """
     height, width = original
     centre_x = (boxes[:, 0] + boxes[:, 2]) / 2 / width
@@ -150,7 +148,7 @@ def relative_boxes(boxes: Boxes, original: tuple[int, int]) -> list[list[float]]
 
 
 def unstretch_boxes(boxes: Boxes, stretched: tuple[int, int], original: tuple[int, int]) -> Boxes:
-    """As ``scale_boxes``, for an image that was stretched to a height and width."""
+    """Does the same as ``scale_boxes`` for an image that was stretched."""
     factors = np.array(
         [original[1] / stretched[1], original[0] / stretched[0]] * 2, dtype=np.float32
     )
@@ -164,22 +162,19 @@ def to_detections(
     original: tuple[int, int],
     *,
     stretched: bool = False,
-) -> list[Record]:
-    """The network's answer for one image to its detections, most confident first.
+) -> list[Box]:
+    """Turns the network's output for one image into detections, most confident first.
 
     Args:
         raw: See ``select_boxes``.
         padded: Height and width of the letterboxed image.
         original: Height and width of the original.
-        stretched: Whether it was stretched instead of letterboxed.
-
-    Returns:
-        ``[{"category", "label", "conf", "bbox"}, ...]``.
+        stretched: Whether the image was stretched instead of letterboxed.
     """
     boxes, scores, classes = select_boxes(raw)
     scale = unstretch_boxes if stretched else scale_boxes
     relative = relative_boxes(scale(boxes, padded, original), original)
-    detections = []
+    detections: list[Box] = []
     for bbox, score, index in zip(relative, scores.tolist(), classes.tolist(), strict=True):
         category = str(index + 1)
         label = Detection.from_category(category).value
@@ -192,11 +187,11 @@ class SpeciesNetDetector:
 
     Args:
         model_name: See ``ModelInfo``.
-        device: "cpu", "cuda", "mps" or None for the best there is.
+        device: "cpu", "cuda", "mps", or None for the best device available.
         force_model_download: Downloads the package again.
-        engine: What runs the network; see ``EngineOptions``.
-        precision: Of the network's numbers; see ``EngineOptions``.
-        threads: Of the processor; see ``EngineOptions``.
+        engine: Name of the engine; see ``EngineOptions``.
+        precision: Numeric precision of the network; see ``EngineOptions``.
+        threads: CPU threads; see ``EngineOptions``.
 
     Raises:
         ModelError: The package or its detector cannot be read.
@@ -235,7 +230,7 @@ class SpeciesNetDetector:
     def batch_predict(
         self, filepaths: Sequence[str], imgs: Sequence[PreprocessedImage | None]
     ) -> list[Record]:
-        """As ``predict``, for several images whose letterboxed shapes are the same."""
+        """Does the same as ``predict`` for several images whose letterboxed shapes are equal."""
         readable = [img for img in imgs if img is not None]
         detections = iter(self.detect(readable))
         return [
@@ -245,8 +240,8 @@ class SpeciesNetDetector:
             for filepath, img in zip(filepaths, imgs, strict=True)
         ]
 
-    def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[Record]]:
-        """Detections of letterboxed images of one shape."""
+    def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[Box]]:
+        """Finds the boxes of letterboxed images of one shape, most confident first."""
         if not imgs:
             return []
         raw = self.engine(np.stack([img.arr for img in imgs]))

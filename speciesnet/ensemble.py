@@ -1,26 +1,22 @@
-"""Joins detections, classifications and place into one answer for each image."""
+"""Combines detections, classifications and location into one answer for each image."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from speciesnet.constants import Classification, Detection, Failure
-from speciesnet.errors import ModelError
 from speciesnet.geofence import (
     Answer,
     GeofenceMap,
     geofence_animal_classification,
+    load_geofence,
     roll_up_labels_to_first_matching_level,
 )
 from speciesnet.packages.info import ModelInfo
-from speciesnet.records import Record, make_record
-from speciesnet.taxonomy import build_taxonomy_map
-
-ROLL_UP_LEVELS = ("genus", "family", "order", "class", "kingdom")
-ROLL_UP_THRESHOLD = 0.65
+from speciesnet.records import Box, Classifications, Location, Record, make_record
+from speciesnet.taxonomy import ROLL_UP_LEVELS, ROLL_UP_THRESHOLD, load_taxonomy
 
 _BLANK = frozenset({Classification.BLANK})
 _HUMAN = frozenset({Classification.HUMAN})
@@ -30,19 +26,19 @@ _NO_ANIMAL = _BLANK | _HUMAN | _VEHICLE
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the decision table: all conditions must hold; None is no condition.
+    """One row of the decision table; all of its conditions must hold, and None is no condition.
 
     Attributes:
-        name: Where the rule stands in the documentation's table.
-        answer: The label to answer, or what to try: "geofence" and "roll_up" of the top five
-            classes; a roll-up may find nothing, and then the next rule is tried.
-        score: Whose score goes with the label.
-        detection: The top detection's label.
-        detection_above: Its confidence is greater than this.
-        detection_below: Its confidence is less than this.
-        top_in: The top class is one of these.
-        top_not_in: The top class is none of these.
-        top_above: The top class's score is greater than this.
+        name: Number of the rule in the documentation's table.
+        answer: The label to answer, or the function to call on the top five classes: "geofence" or
+            "roll_up". If a roll-up finds no ancestor, the next rule is tried.
+        score: The component whose score is the score of the answer.
+        detection: Required label of the top detection.
+        detection_above: Bound that the confidence of the top detection must exceed.
+        detection_below: Bound that the confidence of the top detection must stay below.
+        top_in: Labels of which the top class must be one.
+        top_not_in: Labels of which the top class must not be one.
+        top_above: Bound that the score of the top class must exceed.
     """
 
     name: str
@@ -131,13 +127,13 @@ DECISION_TABLE = (
 
 
 class PredictionCombiner(Protocol):
-    """What decides on one image; ``combine_predictions_for_single_item`` is the published one."""
+    """Decides on one image, as ``combine_predictions_for_single_item`` does."""
 
     def __call__(
         self,
         *,
-        classifications: Mapping[str, Any],
-        detections: Sequence[Mapping[str, Any]],
+        classifications: Classifications,
+        detections: Sequence[Box],
         country: str | None,
         admin1_region: str | None,
         taxonomy_map: Mapping[str, str],
@@ -146,14 +142,14 @@ class PredictionCombiner(Protocol):
         geofence_fn: Callable[..., Answer],
         roll_up_fn: Callable[..., Answer | None],
     ) -> Answer:
-        """The (label, score, source) of one image."""
+        """Returns (label, score, source) of one image."""
         ...
 
 
 def combine_predictions_for_single_item(
     *,
-    classifications: Mapping[str, Any],
-    detections: Sequence[Mapping[str, Any]],
+    classifications: Classifications,
+    detections: Sequence[Box],
     country: str | None = None,
     admin1_region: str | None = None,
     taxonomy_map: Mapping[str, str],
@@ -171,8 +167,8 @@ def combine_predictions_for_single_item(
         admin1_region: State or province code, or None.
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
         geofence_map: The geofence rules.
-        enable_geofence: Whether they apply.
-        geofence_fn: Answers for the top classes; see ``geofence_animal_classification``.
+        enable_geofence: Whether the geofence rules apply.
+        geofence_fn: Checks the top class against the geofence; see ``geofence_animal_classification``.
         roll_up_fn: Finds an ancestor; see ``roll_up_labels_to_first_matching_level``.
 
     Returns:
@@ -180,13 +176,22 @@ def combine_predictions_for_single_item(
 
     Raises:
         ValueError: A label is malformed.
+
+    Example:
+        >>> from speciesnet.taxonomy import build_taxonomy_map
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}
+        >>> combine_predictions_for_single_item(
+        ...     classifications={"classes": [fox], "scores": [0.95]}, detections=[box],
+        ...     taxonomy_map=build_taxonomy_map([fox]), geofence_map={}, enable_geofence=True)
+        ('0;mammalia;carnivora;canidae;vulpes;vulpes;red fox', 0.95, 'classifier')
     """
     classes, scores = classifications["classes"], classifications["scores"]
     top, top_score = classes[0], scores[0]
     detection, confidence = Detection.ANIMAL.value, 0.0
     if detections:
         detection, confidence = detections[0]["label"], detections[0]["conf"]
-    place: dict[str, Any] = {
+    place_and_rules: dict[str, object] = {
         "country": country,
         "admin1_region": admin1_region,
         "taxonomy_map": taxonomy_map,
@@ -198,14 +203,14 @@ def combine_predictions_for_single_item(
         if not rule.holds(detection, confidence, top, top_score):
             continue
         if rule.answer == "geofence":
-            return geofence_fn(labels=classes, scores=scores, **place)
+            return geofence_fn(labels=classes, scores=scores, **place_and_rules)
         if rule.answer == "roll_up":
             answer = roll_up_fn(
                 labels=classes,
                 scores=scores,
                 target_taxonomy_levels=ROLL_UP_LEVELS,
                 non_blank_threshold=ROLL_UP_THRESHOLD,
-                **place,
+                **place_and_rules,
             )
             if answer is None:
                 continue
@@ -221,7 +226,7 @@ class SpeciesNetEnsemble:
     Args:
         model_name: See ``ModelInfo``.
         geofence: False ignores the geofence rules.
-        prediction_combiner: What decides on one image.
+        prediction_combiner: The function that decides on one image.
         force_model_download: Downloads the package again.
 
     Raises:
@@ -244,31 +249,32 @@ class SpeciesNetEnsemble:
     def combine(
         self,
         filepaths: Sequence[str],
-        classifier_results: Mapping[str, Mapping[str, Any]],
-        detector_results: Mapping[str, Mapping[str, Any]],
-        geolocation_results: Mapping[str, Mapping[str, Any]],
+        classifier_results: Mapping[str, Record],
+        detector_results: Mapping[str, Record],
+        geolocation_results: Mapping[str, Location],
         partial_predictions: Mapping[str, Record],
     ) -> list[Record]:
-        """Joins the results of each image into its record.
+        """Combines the results of each image into its record.
 
         Args:
-            filepaths: Images, in the order of the answer.
+            filepaths: Images, in the order of the records.
             classifier_results: Classifier records by filepath.
             detector_results: Detector records by filepath.
             geolocation_results: ``{"country", "admin1_region", "latitude", "longitude"}`` by filepath,
                 each optional.
-            partial_predictions: Finished records by filepath, passed through as they are.
+            partial_predictions: Finished records by filepath, passed through unchanged.
 
         Returns:
             One record for each filepath. A missing or failed part is named in its ``failures``.
         """
+        no_record: Record = {"filepath": ""}
         return [
             partial_predictions[filepath]
             if filepath in partial_predictions
             else self.combine_one(
                 filepath,
-                classifier_results.get(filepath, {}).get("classifications"),
-                detector_results.get(filepath, {}).get("detections"),
+                classifier_results.get(filepath, no_record).get("classifications"),
+                detector_results.get(filepath, no_record).get("detections"),
                 geolocation_results.get(filepath),
             )
             for filepath in filepaths
@@ -277,11 +283,11 @@ class SpeciesNetEnsemble:
     def combine_one(
         self,
         filepath: str,
-        classifications: Mapping[str, Any] | None,
-        detections: Sequence[Mapping[str, Any]] | None,
-        location: Mapping[str, Any] | None,
+        classifications: Classifications | None,
+        detections: Sequence[Box] | None,
+        location: Location | None,
     ) -> Record:
-        """The record of one image; None stands for a part that failed or is missing."""
+        """The record of one image; None is a part that failed or is missing."""
         if classifications is not None and not classifications.get("classes"):
             classifications = None
         failures = [
@@ -311,10 +317,10 @@ class SpeciesNetEnsemble:
         return make_record(
             filepath,
             failures,
-            **{
-                key: location.get(key)
-                for key in ("country", "admin1_region", "latitude", "longitude")
-            },
+            country=location.get("country"),
+            admin1_region=location.get("admin1_region"),
+            latitude=location.get("latitude"),
+            longitude=location.get("longitude"),
             classifications=classifications,
             detections=detections,
             prediction=label,
@@ -322,33 +328,3 @@ class SpeciesNetEnsemble:
             prediction_source=source,
             model_version=self.model_info.version,
         )
-
-
-def load_taxonomy(model_info: ModelInfo) -> dict[str, str]:
-    """From ``class;order;family;genus;species`` to label; raises ``ModelError``."""
-    try:
-        return build_taxonomy_map(model_info.read_lines("taxonomy"))
-    except ValueError as error:
-        raise ModelError(f"The taxonomy {model_info.taxonomy} is malformed: {error}") from error
-
-
-def load_geofence(model_info: ModelInfo) -> dict[str, dict[str, dict[str, list[str]]]]:
-    """The geofence rules by ``class;order;family;genus;species``; raises ``ModelError``."""
-    path = model_info.geofence
-    try:
-        geofence = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"The geofence {path} cannot be read: {error}.") from error
-    mend = f'; {path} must map "class;order;family;genus;species" to allow and block rules.'
-    if not isinstance(geofence, dict):
-        raise ModelError(f"The geofence is a JSON {type(geofence).__name__}{mend}")
-    for key, rules in geofence.items():
-        well_formed = isinstance(rules, dict) and all(
-            kind in ("allow", "block")
-            and isinstance(countries, dict)
-            and all(isinstance(regions, list) for regions in countries.values())
-            for kind, countries in rules.items()
-        )
-        if not well_formed:
-            raise ModelError(f"The geofence rules of {key!r} are malformed{mend}")
-    return geofence

@@ -1,4 +1,4 @@
-"""A name that other programs import from here; it lives in ``ensemble``."""
+"""Names that other programs import from this module."""
 
 from speciesnet.ensemble import combine_predictions_for_single_item
 

@@ -1,27 +1,121 @@
-"""Mistakes that a user can mend. Command lines print the sentence and exit with code 1."""
+"""Every exception of the package.
+
+Errors that the user can fix. Command lines print their sentence and exit with code 1:
+
+    SpeciesNetError
+    ├── InputError                  images, instances, flags
+    │   ├── CredentialsError        of a bucket
+    │   └── MalformedRecordError    in a predictions file
+    ├── ModelError                  a model package
+    ├── OutputError                 the predictions file
+    ├── ClusterError                a cluster that lost images or processes
+    └── ImageError                  one image; the run continues without it
+
+Errors that callers inside the package handle:
+
+    OSError
+    └── RemoteError                 an answer of a cloud or the web
+        ├── BrokenConnectionError
+        │   └── BrokenBodyError
+        └── ObjectChangedError
+    NoListError, TooDeepError, DamagedError    a JSON list that cannot be read
+    UnsupportedNetworkError                    a network that one engine cannot run
+    SkippedFileError                           a file that an export leaves as it is
+    WorkerError                                a worker process of the server
+
+Refused HTTP requests have their own class next to their status codes, in ``server/errors.py``.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class SpeciesNetError(Exception):
-    """One sentence that says what is wrong, where, and how to mend it."""
+    """One sentence that says what is wrong, where, and how to fix it."""
 
 
 class InputError(SpeciesNetError):
-    """The images, instances or flags of a run."""
+    """The images, instances or flags of a run are missing or wrong."""
 
 
 class ModelError(SpeciesNetError):
-    """A model package, or one of its files."""
+    """A model package, or one of its files, is missing or broken."""
 
 
 class OutputError(SpeciesNetError):
-    """The predictions file: where it should go, or what it already holds."""
-
-
-class ImageError(SpeciesNetError):
-    """One image that cannot be read; the run goes on without it."""
+    """A predictions file cannot be written, or belongs to another run."""
 
 
 class ClusterError(SpeciesNetError):
     """A cluster lost images or processes of a run; the same command continues it."""
+
+
+class ImageError(SpeciesNetError):
+    """One image cannot be read; the run continues without it."""
+
+
+class CredentialsError(InputError):
+    """Credentials have expired or are refused, so no other image in the bucket can be read."""
+
+
+class MalformedRecordError(InputError):
+    """A malformed record.
+
+    Args:
+        what: The record and what is wrong with it.
+        predictions: The file that contains it, if known.
+    """
+
+    def __init__(self, what: str, predictions: str | os.PathLike[str] | None = None) -> None:
+        where = "" if predictions is None else f"{os.fspath(predictions)}: "
+        super().__init__(f"{where}{what}; correct it, or make the predictions again.")
+        self.what = what
+
+
+class RemoteError(OSError):
+    """A cloud or a web server answered with an error; ``strerror`` describes it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EIO, reason)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[RemoteError], tuple[str]]:
+        return type(self), (self.reason,)
+
+
+class BrokenConnectionError(RemoteError):
+    """The connection broke, or the server was busy: the same request may succeed later."""
+
+
+class BrokenBodyError(BrokenConnectionError):
+    """The connection broke in the middle of a file, where the cloud libraries do not retry."""
+
+
+class ObjectChangedError(RemoteError):
+    """An object is not the version that was to be replaced."""
+
+
+class NoListError(Exception):
+    """A JSON file does not contain the list."""
+
+
+class TooDeepError(Exception):
+    """The lists and objects of a JSON file are nested too deeply."""
+
+
+class DamagedError(Exception):
+    """A file stops being valid UTF-8 JSON after some item; ``__cause__`` is the parser's error."""
+
+
+class UnsupportedNetworkError(Exception):
+    """An engine does not support a part of a network; the message names the part."""
+
+
+class SkippedFileError(ValueError):
+    """One file of an export is left as it is; the message gives the reason."""
+
+
+class WorkerError(Exception):
+    """A worker process can no longer be used; the message gives the reason."""

@@ -1,17 +1,98 @@
-"""Which taxa occur where, and what to answer instead of one that does not."""
+"""Which taxa occur where, and what to answer instead of one that does not occur at a place."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from speciesnet.constants import Classification
-from speciesnet.taxonomy import get_ancestor_at_level, taxonomy_key
+from speciesnet.errors import ModelError
+from speciesnet.packages.info import ModelInfo
+from speciesnet.taxonomy import (
+    GEOFENCE_ROLL_UP_LEVELS,
+    build_taxonomy_map,
+    get_ancestor_at_level,
+    taxonomy_key,
+)
 
 # "class;order;family;genus;species" -> "allow" or "block" -> country -> regions ([]: all of it).
 GeofenceMap = Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
-Answer = tuple[str, float, str]
+Answer = tuple[str, float, str]  # label, score in [0, 1], source
 
-GEOFENCE_ROLL_UP_LEVELS = ("family", "order", "class", "kingdom")
+
+@dataclass(frozen=True)
+class Rules:
+    """The taxonomy and the geofence of a model package.
+
+    Attributes:
+        taxonomy_map: From ``class;order;family;genus;species`` to labels.
+        geofence_map: The geofence rules by ``class;order;family;genus;species``.
+        enable_geofence: Whether the geofence rules apply.
+    """
+
+    taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
+    geofence_map: GeofenceMap = field(default_factory=dict)
+    enable_geofence: bool = True
+
+    def exclude(self, label: str, country: str | None, admin1_region: str | None) -> bool:
+        """Whether the taxon of a label does not occur at a place.
+
+        Args:
+            label: A label of seven parts.
+            country: ISO 3166-1 alpha-3 code; without one nothing is excluded.
+            admin1_region: State or province code, or None.
+        """
+        if not self.enable_geofence or not country:
+            return False
+        rules = self.geofence_map.get(taxonomy_key(label))
+        if not rules:
+            return False
+
+        allow = rules.get("allow")
+        if allow:
+            if country not in allow:
+                return True
+            regions = allow[country]
+            if regions and admin1_region and admin1_region not in regions:
+                return True
+
+        block = rules.get("block")
+        if block and country in block:
+            regions = block[country]
+            return not regions or bool(admin1_region and admin1_region in regions)
+        return False
+
+    def roll_up(
+        self,
+        labels: Sequence[str],
+        scores: Sequence[float],
+        country: str | None,
+        admin1_region: str | None,
+        levels: Sequence[str],
+        threshold: float,
+    ) -> Answer | None:
+        """The first level at which the summed scores of one allowed ancestor exceed the threshold.
+
+        Returns:
+            The ancestor, its summed score and the level; None if there is no such level.
+        """
+        for level in levels:
+            sums: dict[str, float] = {}
+            for label, score in zip(labels, scores, strict=True):
+                ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
+                if ancestor is not None:
+                    sums[ancestor] = sums.get(ancestor, 0.0) + score
+            allowed = {
+                ancestor: total
+                for ancestor, total in sums.items()
+                if not self.exclude(ancestor, country, admin1_region)
+            }
+            if allowed:
+                best = max(allowed, key=allowed.__getitem__)
+                if allowed[best] > threshold:
+                    return best, allowed[best], level
+        return None
 
 
 def should_geofence_animal_classification(
@@ -21,71 +102,23 @@ def should_geofence_animal_classification(
     geofence_map: GeofenceMap,
     enable_geofence: bool,
 ) -> bool:
-    """Whether a label is fenced out of a place.
+    """Whether the taxon of a label does not occur at a place.
 
     Args:
         label: A label of seven parts.
-        country: ISO 3166-1 alpha-3 code; without one nothing is fenced out.
+        country: ISO 3166-1 alpha-3 code; without one nothing is excluded.
         admin1_region: State or province code, or None.
-        geofence_map: The rules.
-        enable_geofence: False fences nothing out.
+        geofence_map: The geofence rules.
+        enable_geofence: False excludes nothing.
+
+    Example:
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> rules = {"mammalia;carnivora;canidae;vulpes;vulpes": {"block": {"KEN": []}}}
+        >>> should_geofence_animal_classification(fox, "KEN", None, rules, True)
+        True
     """
-    if not enable_geofence or not country:
-        return False
-    rules = geofence_map.get(taxonomy_key(label))
-    if not rules:
-        return False
-
-    allow = rules.get("allow")
-    if allow:
-        if country not in allow:
-            return True
-        regions = allow[country]
-        if regions and admin1_region and admin1_region not in regions:
-            return True
-
-    block = rules.get("block")
-    if block and country in block:
-        regions = block[country]
-        return not regions or bool(admin1_region and admin1_region in regions)
-    return False
-
-
-def roll_up(
-    *,
-    labels: Sequence[str],
-    scores: Sequence[float],
-    country: str | None,
-    admin1_region: str | None,
-    levels: Sequence[str],
-    threshold: float,
-    taxonomy_map: Mapping[str, str],
-    geofence_map: GeofenceMap,
-    enable_geofence: bool,
-) -> tuple[str, float, str] | None:
-    """The first level at which the summed scores of one allowed ancestor exceed the threshold.
-
-    Returns:
-        The ancestor, its summed score and the level; None when no level gets there.
-    """
-    for level in levels:
-        sums: dict[str, float] = {}
-        for label, score in zip(labels, scores, strict=True):
-            ancestor = get_ancestor_at_level(label, level, taxonomy_map)
-            if ancestor is not None:
-                sums[ancestor] = sums.get(ancestor, 0.0) + score
-        allowed = {
-            ancestor: total
-            for ancestor, total in sums.items()
-            if not should_geofence_animal_classification(
-                ancestor, country, admin1_region, geofence_map, enable_geofence
-            )
-        }
-        if allowed:
-            best = max(allowed, key=allowed.__getitem__)
-            if allowed[best] > threshold:
-                return best, allowed[best], level
-    return None
+    rules = Rules({}, geofence_map, enable_geofence)
+    return rules.exclude(label, country, admin1_region)
 
 
 def roll_up_labels_to_first_matching_level(
@@ -104,36 +137,37 @@ def roll_up_labels_to_first_matching_level(
 
     Args:
         labels: Classes, best first.
-        scores: Their scores in [0, 1], as many as labels.
+        scores: Their scores in [0, 1], one for each label.
         country: ISO 3166-1 alpha-3 code, or None.
         admin1_region: State or province code, or None.
         target_taxonomy_levels: Levels to try, in order; see ``taxonomy.LEVELS``.
         non_blank_threshold: The sum of scores that an ancestor has to exceed.
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
-        geofence_map: The geofence rules; an ancestor that they fence out is passed over.
-        enable_geofence: False ignores the rules.
+        geofence_map: The geofence rules; excluded ancestors are skipped.
+        enable_geofence: False ignores the geofence rules.
 
     Returns:
         (ancestor, summed score, ``classifier+rollup_to_LEVEL``), or None.
 
     Raises:
-        ValueError: A label is malformed, or a level unknown.
+        ValueError: A label is malformed, or a level is unknown.
+
+    Example:
+        >>> from speciesnet.taxonomy import build_taxonomy_map
+        >>> foxes = ["1;mammalia;carnivora;canidae;vulpes;vulpes;red fox",
+        ...          "2;mammalia;carnivora;canidae;vulpes;zerda;fennec fox"]
+        >>> genus = "3;mammalia;carnivora;canidae;vulpes;;fox"
+        >>> roll_up_labels_to_first_matching_level(
+        ...     labels=foxes, scores=[0.5, 0.25], target_taxonomy_levels=["genus"],
+        ...     non_blank_threshold=0.65, taxonomy_map=build_taxonomy_map([*foxes, genus]),
+        ...     geofence_map={}, enable_geofence=True)
+        ('3;mammalia;carnivora;canidae;vulpes;;fox', 0.75, 'classifier+rollup_to_genus')
     """
-    found = roll_up(
-        labels=labels,
-        scores=scores,
-        country=country,
-        admin1_region=admin1_region,
-        levels=target_taxonomy_levels,
-        threshold=non_blank_threshold,
-        taxonomy_map=taxonomy_map,
-        geofence_map=geofence_map,
-        enable_geofence=enable_geofence,
+    rules = Rules(taxonomy_map, geofence_map, enable_geofence)
+    found = rules.roll_up(
+        labels, scores, country, admin1_region, target_taxonomy_levels, non_blank_threshold
     )
-    if found is None:
-        return None
-    label, score, level = found
-    return label, score, f"classifier+rollup_to_{level}"
+    return found and (found[0], found[1], f"classifier+rollup_to_{found[2]}")
 
 
 def geofence_animal_classification(
@@ -146,30 +180,50 @@ def geofence_animal_classification(
     geofence_map: GeofenceMap,
     enable_geofence: bool,
 ) -> Answer:
-    """The top classification where it occurs, else its nearest allowed ancestor, else unknown.
+    """The top class if it occurs at the place, else its nearest allowed ancestor, else unknown.
 
-    Arguments are those of ``roll_up_labels_to_first_matching_level``.
+    Args:
+        labels: Classes, best first.
+        scores: Their scores in [0, 1], one for each label.
+        country: ISO 3166-1 alpha-3 code, or None.
+        admin1_region: State or province code, or None.
+        taxonomy_map: From ``class;order;family;genus;species`` to labels.
+        geofence_map: The geofence rules.
+        enable_geofence: False ignores the geofence rules.
 
     Returns:
         (label, score, source).
     """
-    if not should_geofence_animal_classification(
-        labels[0], country, admin1_region, geofence_map, enable_geofence
-    ):
+    rules = Rules(taxonomy_map, geofence_map, enable_geofence)
+    if not rules.exclude(labels[0], country, admin1_region):
         return labels[0], scores[0], "classifier"
-    found = roll_up(
-        labels=labels,
-        scores=scores,
-        country=country,
-        admin1_region=admin1_region,
-        levels=GEOFENCE_ROLL_UP_LEVELS,
-        # The ancestor inherits at least the top score, whatever the rounding of the sum.
-        threshold=scores[0] - 1e-10,
-        taxonomy_map=taxonomy_map,
-        geofence_map=geofence_map,
-        enable_geofence=enable_geofence,
+    # The ancestor inherits at least the top score, whatever the rounding of the sum.
+    threshold = scores[0] - 1e-10
+    found = rules.roll_up(
+        labels, scores, country, admin1_region, GEOFENCE_ROLL_UP_LEVELS, threshold
     )
     if found is None:
         return Classification.UNKNOWN.value, scores[0], "classifier+geofence+rollup_failed"
-    label, score, level = found
-    return label, score, f"classifier+geofence+rollup_to_{level}"
+    return found[0], found[1], f"classifier+geofence+rollup_to_{found[2]}"
+
+
+def load_geofence(model_info: ModelInfo) -> dict[str, dict[str, dict[str, list[str]]]]:
+    """The geofence rules by ``class;order;family;genus;species``; raises ``ModelError``."""
+    path = model_info.geofence
+    try:
+        geofence = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"The geofence {path} cannot be read: {error}.") from error
+    fix = f'; {path} must map "class;order;family;genus;species" to allow and block rules.'
+    if not isinstance(geofence, dict):
+        raise ModelError(f"The geofence is a JSON {type(geofence).__name__}{fix}")
+    for key, rules in geofence.items():
+        well_formed = isinstance(rules, dict) and all(
+            kind in ("allow", "block")
+            and isinstance(countries, dict)
+            and all(isinstance(regions, list) for regions in countries.values())
+            for kind, countries in rules.items()
+        )
+        if not well_formed:
+            raise ModelError(f"The geofence rules of {key!r} are malformed{fix}")
+    return geofence

@@ -1,13 +1,17 @@
-"""Countries, states, and coordinates to either."""
+"""Countries and states: codes, checks, and lookup from coordinates."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from absl import logging
+
 from speciesnet.errors import InputError
+from speciesnet.records import Instance
 
 Coordinates = tuple[float, float]  # latitude, longitude in degrees
 
@@ -67,13 +71,13 @@ US_STATES = {
     "Wisconsin": "WI",
     "Wyoming": "WY",
 }
-# Countries of their own in ISO 3166-1 and in the place list, and regions of the USA in geofences.
+# Countries in ISO 3166-1 and in the place list, but regions of the USA in geofences.
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
 US_REGIONS = frozenset([*US_STATES.values(), *US_TERRITORIES.values()])
 _COMMON_NAMES: dict[str, str] = dict.fromkeys(
     ["UK", "BRITAIN", "ENGLAND", "SCOTLAND", "WALES"], "GBR"
 )
-# In use, though ISO 3166-1 leaves it to users.
+# User-assigned codes, in wide use.
 _KOSOVO = {"XKX": "XK"}
 
 
@@ -86,15 +90,15 @@ def country_codes() -> dict[str, str]:
 
 
 def check_country(country: str, where: str) -> None:
-    """Raises ``InputError`` unless a code is of ISO 3166-1 alpha-3.
+    """Raises ``InputError`` unless a code is an ISO 3166-1 alpha-3 code.
 
     Args:
         country: The code.
-        where: What the message calls it, such as "--country".
+        where: Name of the flag or field in the message, such as "--country".
     """
     if country not in country_codes():
         raise InputError(
-            f"{where} {country!r} is no ISO 3166-1 alpha-3 country code{_country_hint(country)}."
+            f"{where} {country!r} is not an ISO 3166-1 alpha-3 country code{_country_hint(country)}."
         )
 
 
@@ -112,21 +116,21 @@ def _country_hint(text: str) -> str:
 
 
 def check_admin1_region(region: str, country: str | None, where: str) -> None:
-    """Raises ``InputError`` for a region of the USA that is no state or territory code."""
+    """Raises ``InputError`` unless a region of the USA is a state or territory code."""
     if country == USA and region not in US_REGIONS:
         names = {name.lower(): code for name, code in US_STATES.items()}
         code = names.get(region.lower()) or (
             region.upper() if region.upper() in US_REGIONS else None
         )
         hint = f"; did you mean {code}" if code else "; codes look like CA or NY"
-        raise InputError(f"{where} {region!r} is no two-letter state code of the USA{hint}.")
+        raise InputError(f"{where} {region!r} is not a two-letter state code of the USA{hint}.")
 
 
 @cache
 def _geocoder() -> Any:
     import reverse_geocoder
 
-    # Mode 1 is one thread: the other one starts a process for each core.
+    # Mode 1 uses one thread; mode 2 starts a process per core.
     return reverse_geocoder.RGeocoder(mode=1, verbose=False)
 
 
@@ -153,16 +157,121 @@ def find_admin1_region(
     latitude: float | None = None,
     longitude: float | None = None,
 ) -> str | None:
-    """The region to use for an image: the one given, else for the USA the one of the coordinates.
+    """The region of an image: as given, or else, for the USA, from the coordinates.
 
     Args:
         country: ISO 3166-1 alpha-3 code; without one there is no region.
         admin1_region: Region code as given, or None.
         latitude: Degrees, or None.
         longitude: Degrees, or None.
+
+    Example:
+        >>> find_admin1_region("USA", latitude=37.77, longitude=-122.42)
+        'CA'
     """
     if not country:
         return None
     if admin1_region or country != USA or latitude is None or longitude is None:
         return admin1_region or None
     return nearest_places([(latitude, longitude)])[0][1]
+
+
+def override_location(
+    instances: list[Instance], country: str | None, admin1_region: str | None, first: int = 1
+) -> list[Instance]:
+    """Sets the country, and the region if there is one, of every instance.
+
+    Args:
+        instances: Part of a list.
+        country: ISO 3166-1 alpha-3 code, or None to change nothing.
+        admin1_region: State or province code, or None to keep the region of each instance.
+        first: Number of the first instance in the list, for error messages.
+
+    Raises:
+        InputError: The country or a region is unknown.
+    """
+    if admin1_region and not country:
+        raise InputError(
+            f"--admin1_region {admin1_region} needs a country. Add, for example, --country USA."
+        )
+    if not country:
+        return instances
+    check_country(country, "--country")
+    if admin1_region:
+        check_admin1_region(admin1_region, country, "--admin1_region")
+        return [replace(i, country=country, admin1_region=admin1_region) for i in instances]
+    for number, i in enumerate(instances, start=first):
+        if i.admin1_region:
+            where = f'Instance {number} ({i.filepath}) has a wrong "admin1_region":'
+            check_admin1_region(i.admin1_region, country, where)
+    return [replace(i, country=country) for i in instances]
+
+
+def resolve_locations(
+    instances: Sequence[Instance], *, country_from_coordinates: bool = False
+) -> list[Instance]:
+    """Fills in the locations of instances from their coordinates.
+
+    A missing region of the USA is looked up; a region without a country is dropped.
+
+    Args:
+        instances: The instances of a run.
+        country_from_coordinates: Whether to look up missing countries as well, and to overwrite
+            countries that contradict the coordinates.
+    """
+
+    def needs_lookup(i: Instance) -> bool:
+        if i.latitude is None or i.longitude is None:
+            return False
+        return country_from_coordinates or (i.country == USA and not i.admin1_region)
+
+    points = sorted({(i.latitude, i.longitude) for i in instances if needs_lookup(i)})  # type: ignore[type-var]
+    places = dict(zip(points, nearest_places(points), strict=True))  # type: ignore[arg-type]
+
+    resolved = []
+    for i in instances:
+        if (place := places.get((i.latitude, i.longitude))) is not None:
+            i = _with_place(i, *place, country_from_coordinates)
+        resolved.append(replace(i, admin1_region=None) if i.admin1_region and not i.country else i)
+    return resolved
+
+
+def with_coordinates(
+    instance: Instance,
+    latitude: float | None,
+    longitude: float | None,
+    *,
+    country_from_coordinates: bool = False,
+) -> Instance:
+    """Adds a photograph's coordinates to an instance without its own, and resolves its location.
+
+    Args:
+        instance: An instance from ``resolve_locations``.
+        latitude: Degrees, or None.
+        longitude: Degrees, or None.
+        country_from_coordinates: See ``resolve_locations``.
+    """
+    if None in (latitude, longitude) or None not in (instance.latitude, instance.longitude):
+        return instance
+    located = replace(instance, latitude=latitude, longitude=longitude)
+    return resolve_locations([located], country_from_coordinates=country_from_coordinates)[0]
+
+
+def _with_place(
+    instance: Instance, country: str, region: str | None, country_from_coordinates: bool
+) -> Instance:
+    is_territory = region and US_TERRITORIES.get(instance.country or "") == region
+    if country_from_coordinates and country and instance.country != country and not is_territory:
+        if instance.country:
+            logging.warning(
+                "%s is in %s, not in %s: its country is overwritten.",
+                instance.filepath,
+                country,
+                instance.country,
+            )
+        if instance.country or country != USA:
+            instance = replace(instance, admin1_region=None)
+        instance = replace(instance, country=country)
+    if instance.country == USA and not instance.admin1_region:
+        return replace(instance, admin1_region=region)
+    return instance

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from absl import logging
@@ -16,10 +16,12 @@ from PIL import Image, ImageFile, ImageOps
 from speciesnet.errors import ImageError
 from speciesnet.files.clouds import CredentialsError
 from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata, metadata_of
 
-# Cameras leave cut-off files behind; what there is of them is worth looking at.
+IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+
+# Cameras write truncated files; the part that exists is worth decoding.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 # Formats that Pillow decodes itself: others would be handed to programs such as Ghostscript.
@@ -27,7 +29,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
 NO_MEMORY = "there is not enough memory for it"
 
-_decoding = threading.BoundedSemaphore(cores())
+_decoding = threading.BoundedSemaphore(available_cpus())
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class PreprocessedImage:
     arr: NDArray[np.uint8]
     orig_width: int
     orig_height: int
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a path or URL has the extension of an image, in upper or lower case."""
+    return PurePosixPath(path).suffix.lower() in IMAGE_EXTENSIONS
 
 
 def to_array(img: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,8 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from typing import Any
 
 from absl import logging
@@ -17,8 +16,7 @@ from absl import logging
 from speciesnet import geolocation
 from speciesnet.errors import InputError
 from speciesnet.files import storage
-
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
 
@@ -31,33 +29,6 @@ COLUMNS = (
 )  # of tables of instances
 _TEXT_FIELDS = ("country", "admin1_region")
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One image to predict.
-
-    Attributes:
-        filepath: Path or URL.
-        country: ISO 3166-1 alpha-3 code.
-        admin1_region: State or province code.
-        latitude: Degrees in [-90, 90].
-        longitude: Degrees in [-180, 180].
-    """
-
-    filepath: str
-    country: str | None = None
-    admin1_region: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-
-    @property
-    def location(self) -> dict[str, Any]:
-        """What a record says of the place; coordinates only as a pair."""
-        values = {"country": self.country, "admin1_region": self.admin1_region}
-        if self.latitude is not None and self.longitude is not None:
-            values |= {"latitude": self.latitude, "longitude": self.longitude}  # type: ignore[dict-item]
-        return {key: value for key, value in values.items() if value is not None}
 
 
 def prepare_instances_dict(
@@ -124,7 +95,7 @@ def prepare_instances(
         instances = [Instance(path) for path in paths]
     if not instances:
         raise InputError("There are no images to predict: the list is empty; put images into it.")
-    return set_place(instances, country, admin1_region)
+    return geolocation.override_location(instances, country, admin1_region)
 
 
 def find_images(folders: Iterable[str]) -> list[str]:
@@ -141,11 +112,13 @@ def find_images(folders: Iterable[str]) -> list[str]:
 
 def walk_images(folders: Iterable[str]) -> Iterator[str]:
     """As ``find_images``, one at a time: in no order, and more than once where folders overlap."""
+    from speciesnet.images import IMAGE_EXTENSIONS, is_image_name  # Pillow takes time to import
+
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     is_empty = True
     for folder in folders:
-        for path in _images_in(folder):
+        for path in filter(is_image_name, _files_in(folder)):
             is_empty = False
             yield path
     if is_empty:
@@ -155,21 +128,19 @@ def walk_images(folders: Iterable[str]) -> Iterator[str]:
         )
 
 
-def _images_in(folder: str) -> Iterator[str]:
+def _files_in(folder: str) -> Iterator[str]:
     if storage.scheme_of(folder) is not None:
-        yield from _images_in_bucket(folder)
+        yield from _files_in_bucket(folder)
         return
     if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
         kind = "is a file, not a folder" if _exists(folder) else "does not exist"
         raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
     for parent, _, names in os.walk(folder, onerror=_warn_unreadable):
-        base = Path(parent)
         for name in names:
-            if Path(name).suffix.lower() in IMAGE_EXTENSIONS:
-                yield (base / name).as_posix()
+            yield Path(parent, name).as_posix()
 
 
-def _images_in_bucket(folder: str) -> Iterator[str]:
+def _files_in_bucket(folder: str) -> Iterator[str]:
     if not storage.is_cloud(folder):
         raise InputError(
             f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
@@ -179,8 +150,7 @@ def _images_in_bucket(folder: str) -> Iterator[str]:
     try:
         for url in storage.list_folder(folder):
             is_empty = False
-            if PurePosixPath(url).suffix.lower() in IMAGE_EXTENSIONS:
-                yield url
+            yield url
         if is_empty:
             kind = "is a file, not a folder" if storage.is_object(folder) else "does not exist"
             raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
@@ -266,37 +236,6 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
 
 
-def set_place(
-    instances: list[Instance], country: str | None, admin1_region: str | None, first: int = 1
-) -> list[Instance]:
-    """``country`` and ``admin1_region`` apply to every instance; the former alone leaves regions.
-
-    Args:
-        instances: Some of a list.
-        country: ISO 3166-1 alpha-3, or None to leave all as they are.
-        admin1_region: Or None.
-        first: Which number the first one of them has in the list.
-
-    Raises:
-        InputError: The country or a region in it is none.
-    """
-    if admin1_region and not country:
-        raise InputError(
-            f"--admin1_region {admin1_region} needs a country to lie in; add, for example, --country USA."
-        )
-    if not country:
-        return instances
-    geolocation.check_country(country, "--country")
-    if admin1_region:
-        geolocation.check_admin1_region(admin1_region, country, "--admin1_region")
-        return [replace(i, country=country, admin1_region=admin1_region) for i in instances]
-    for number, i in enumerate(instances, start=first):
-        if i.admin1_region:
-            where = f'Instance {number} ({i.filepath}) has an "admin1_region" that is wrong:'
-            geolocation.check_admin1_region(i.admin1_region, country, where)
-    return [replace(i, country=country) for i in instances]
-
-
 def path_digest(filepath: str, size: int) -> bytes:
     """Stands for an image where its path would be too long, in so many bytes."""
     return hashlib.blake2b(filepath.encode("utf-8", "surrogatepass"), digest_size=size).digest()
@@ -323,77 +262,6 @@ def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
         return int.from_bytes(path_digest(filepath, 8), "big") % parts + 1
 
     return [instance for instance in instances if part_of(instance.filepath) == number]
-
-
-def resolve_locations(
-    instances: Sequence[Instance], *, country_from_coordinates: bool = False
-) -> list[Instance]:
-    """Fills in what coordinates tell.
-
-    A region is looked up for instances of the USA that have none, and dropped where there is no
-    country.
-
-    Args:
-        instances: As they were given.
-        country_from_coordinates: A missing country is looked up too, and one that contradicts the
-            coordinates is overwritten.
-    """
-
-    def needs_lookup(i: Instance) -> bool:
-        if i.latitude is None or i.longitude is None:
-            return False
-        return country_from_coordinates or (i.country == geolocation.USA and not i.admin1_region)
-
-    points = sorted({(i.latitude, i.longitude) for i in instances if needs_lookup(i)})  # type: ignore[type-var]
-    places = dict(zip(points, geolocation.nearest_places(points), strict=True))  # type: ignore[arg-type]
-
-    resolved = []
-    for i in instances:
-        if (place := places.get((i.latitude, i.longitude))) is not None:
-            i = _at_place(i, *place, country_from_coordinates)
-        resolved.append(replace(i, admin1_region=None) if i.admin1_region and not i.country else i)
-    return resolved
-
-
-def at_position(
-    instance: Instance,
-    latitude: float | None,
-    longitude: float | None,
-    *,
-    country_from_coordinates: bool = False,
-) -> Instance:
-    """An instance with a photograph's position, and what that tells, where it has none of its own.
-
-    Args:
-        instance: After ``resolve_locations``.
-        latitude: Degrees, or None.
-        longitude: Degrees, or None.
-        country_from_coordinates: As for ``resolve_locations``.
-    """
-    if None in (latitude, longitude) or None not in (instance.latitude, instance.longitude):
-        return instance
-    located = replace(instance, latitude=latitude, longitude=longitude)
-    return resolve_locations([located], country_from_coordinates=country_from_coordinates)[0]
-
-
-def _at_place(
-    instance: Instance, country: str, region: str | None, country_from_coordinates: bool
-) -> Instance:
-    is_territory = region and geolocation.US_TERRITORIES.get(instance.country or "") == region
-    if country_from_coordinates and country and instance.country != country and not is_territory:
-        if instance.country:
-            logging.warning(
-                "%s lies in %s, not in %s: its country is overwritten.",
-                instance.filepath,
-                country,
-                instance.country,
-            )
-        if instance.country or country != geolocation.USA:
-            instance = replace(instance, admin1_region=None)
-        instance = replace(instance, country=country)
-    if instance.country == geolocation.USA and not instance.admin1_region:
-        return replace(instance, admin1_region=region)
-    return instance
 
 
 def split_paths(text: str) -> list[str]:

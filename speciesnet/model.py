@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import Components, RunMode
 from speciesnet.detector import SpeciesNetDetector
-from speciesnet.engines import Precision
+from speciesnet.engines.base import Precision
 from speciesnet.ensemble import (
     PredictionCombiner,
     SpeciesNetEnsemble,
@@ -21,12 +21,14 @@ from speciesnet.ensemble import (
 )
 from speciesnet.errors import InputError
 from speciesnet.files.storage import sha256
-from speciesnet.instances import COLUMNS, prepare_instances, resolve_locations
+from speciesnet.geolocation import resolve_locations
+from speciesnet.instances import COLUMNS, prepare_instances
 from speciesnet.networks import Networks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
-from speciesnet.predictions.file import RunSettings, encode_record
-from speciesnet.profile import Profile
+from speciesnet.predictions.layout import encode_record
+from speciesnet.predictions.settings import RunSettings
+from speciesnet.progress import Profile
 from speciesnet.records import Record, answer_of
 from speciesnet.run import STAGES, Run, execute
 

@@ -1,4 +1,4 @@
-"""A name that other programs import from here; it lives in ``model``."""
+"""Names that other programs import from this module."""
 
 from speciesnet.model import SpeciesNet
 

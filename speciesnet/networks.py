@@ -10,14 +10,9 @@ from absl import logging
 
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.detector import SpeciesNetDetector
-from speciesnet.engines import (
-    PRECISIONS,
-    EngineOptions,
-    Precision,
-    engine_of_each_stage,
-    reduced_precision,
-)
+from speciesnet.engines.base import PRECISIONS, EngineOptions, Precision
 from speciesnet.engines.precision import TrialCache, compare
+from speciesnet.engines.select import engine_of_each_stage, reduced_precision
 from speciesnet.errors import InputError
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Record

@@ -33,9 +33,9 @@ from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.storage import scheme_of
 from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_array
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.profile import Profile
+from speciesnet.progress import Profile
 from speciesnet.records import Box, Classifications, Record
 
 MAX_READERS = 8
@@ -296,7 +296,7 @@ def _readers_for(filepaths: Iterable[str], run_mode: RunMode) -> int:
     # Only a list is looked through: other iterables may be endless, or slow.
     known = filepaths if isinstance(filepaths, Sequence) else ()
     is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
-    return REMOTE_READERS if is_remote else min(cores(), MAX_READERS)
+    return REMOTE_READERS if is_remote else min(available_cpus(), MAX_READERS)
 
 
 def _executor(run_mode: RunMode, readers: int) -> Executor:

@@ -1,24 +1,31 @@
-"""Progress bars, one a stage; lines in the log where there is no terminal."""
+"""Progress of a run: bars or log lines for its stages, and where the time goes."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from types import TracebackType
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 from absl import logging
 from tqdm import tqdm
 
 LOG_SECONDS = 60.0
 
+Item = TypeVar("Item")
+
 
 class ProgressBars:
-    """Shows how many images each stage has done, how fast, and how long it will take.
+    """Shows how many images have left each stage, how fast, and how long the rest will take.
+
+    On a terminal there is one bar per stage; otherwise the log gets a line every minute.
 
     Args:
         stages: Names of the stages.
-        total: Images.
+        total: Number of images.
         enabled: False shows nothing.
     """
 
@@ -42,7 +49,7 @@ class ProgressBars:
         self._started = self._logged = time.monotonic()
 
     def update(self, stage: str, images: int = 1, failed: int = 0) -> None:
-        """More images have left a stage, some of them without an answer."""
+        """Counts images that have left a stage, and how many of them failed."""
         bar = self._bars[stage]
         if failed:
             self._failed += failed
@@ -50,9 +57,9 @@ class ProgressBars:
         bar.update(images)
         if self._in_log and stage == self._last_stage:
             self._done += images
-            self._log_now_and_then()
+            self._log_if_due()
 
-    def _log_now_and_then(self) -> None:
+    def _log_if_due(self) -> None:
         now = time.monotonic()
         if now - self._logged < LOG_SECONDS and self._done < self._total:
             return
@@ -71,11 +78,52 @@ class ProgressBars:
     def __enter__(self) -> ProgressBars:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for bar in self._bars.values():
             bar.close()
+
+
+class Profile:
+    """Seconds spent in each part of a run. Parts overlap, so the sum may exceed the run's duration.
+
+    Attributes:
+        seconds: By part, in the order of first use.
+
+    Example:
+        >>> profile = Profile()
+        >>> profile.add("reading", 1.5)
+        >>> profile.add("reading", 0.5)
+        >>> profile.seconds["reading"]
+        2.0
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+
+    def add(self, part: str, seconds: float) -> None:
+        """Adds seconds to a part."""
+        with self._lock:
+            self.seconds[part] += seconds
+
+    @contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Adds the duration of the context to a part."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(part, time.perf_counter() - start)
+
+    def waiting(self, part: str, items: Generator[Item, None, None]) -> Generator[Item, None, None]:
+        """Passes items through and adds the time spent waiting for each of them."""
+        try:
+            while True:
+                with self.timing(part):
+                    item = next(items, None)
+                if item is None:
+                    return
+                yield item
+                del item  # it may be large
+        finally:
+            items.close()

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TypedDict, TypeGuard, cast
 
 from typing_extensions import NotRequired, Required
 
 from speciesnet.constants import Failure
-from speciesnet.errors import InputError
+from speciesnet.errors import MalformedRecordError
 
 
 class Box(TypedDict):
@@ -63,6 +63,37 @@ class Location(TypedDict, total=False):
     longitude: float
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One image to predict.
+
+    Attributes:
+        filepath: Path or URL.
+        country: ISO 3166-1 alpha-3 code.
+        admin1_region: State or province code.
+        latitude: Degrees in [-90, 90].
+        longitude: Degrees in [-180, 180].
+    """
+
+    filepath: str
+    country: str | None = None
+    admin1_region: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+    @property
+    def location(self) -> Location:
+        """The location as a record has it; coordinates only as a pair."""
+        location: Location = {}
+        if self.country is not None:
+            location["country"] = self.country
+        if self.admin1_region is not None:
+            location["admin1_region"] = self.admin1_region
+        if self.latitude is not None and self.longitude is not None:
+            location["latitude"], location["longitude"] = self.latitude, self.longitude
+        return location
+
+
 class Record(Location, total=False):
     """One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
 
@@ -89,6 +120,8 @@ class Record(Location, total=False):
     metadata: dict[str, str | float]
 
 
+MalformedRecord = MalformedRecordError  # its earlier name
+
 _KEYS = (
     "country",
     "admin1_region",
@@ -103,28 +136,33 @@ _KEYS = (
 )
 
 
-def make_record(filepath: str, failures: Sequence[Failure] = (), **values: Any) -> Record:
-    """A record with its keys in the published order.
+def make_record(filepath: str, failures: Sequence[Failure] = (), **values: object) -> Record:
+    """Makes a record with its keys in the published order.
 
     Args:
         filepath: The image.
-        failures: Components that failed; none leaves the key out.
+        failures: Components that failed; an empty list leaves the key out.
         **values: Other keys of a record; None leaves a key out.
 
     Raises:
-        TypeError: A key is none of a record's.
+        TypeError: A key does not belong to a record.
+
+    Example:
+        >>> make_record("a.jpg", prediction_score=0.9, prediction="x;fox")
+        {'filepath': 'a.jpg', 'prediction': 'x;fox', 'prediction_score': 0.9}
     """
     if unknown := values.keys() - set(_KEYS):
         raise TypeError(f"A record has no {', '.join(sorted(unknown))}.")
     record: Record = {"filepath": filepath}
     if failures:
         record["failures"] = [failure.value for failure in Failure if failure in failures]
-    record.update((key, values[key]) for key in _KEYS if values.get(key) is not None)
+    known = {key: values[key] for key in _KEYS if values.get(key) is not None}
+    record.update(cast("Record", known))  # the callers' own values, by their keys
     return record
 
 
-def components_of(record: Mapping[str, Any]) -> str | None:
-    """Which run wrote a record: "all" (an ensemble), "detector", "classifier", or None if unclear."""
+def components_of(record: Record) -> str | None:
+    """The run that wrote a record: "all" (an ensemble), "detector", "classifier", or None if unclear."""
     has_classes, has_boxes = "classifications" in record, "detections" in record
     if "model_version" in record or "prediction" in record or (has_classes and has_boxes):
         return "all"
@@ -138,80 +176,66 @@ def components_of(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def answer_of(record: Mapping[str, Any]) -> tuple[str | None, float, str | None]:
+def answer_of(record: Record) -> tuple[str | None, float, str | None]:
     """The final answer of a record, or the best class of a run without ensemble.
 
     Returns:
-        Its label, or None, also where ``is_failed``; its score in [0, 1], 0 without a label; and its
-        source, or None.
+        Its label, or None if there is none or the record ``is_failed``; its score in [0, 1], 0 without
+        a label; and its source, or None.
 
     Raises:
         KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``IndexError``.
     """
     if "prediction" in record:
-        source = record.get("prediction_source")
-        return record["prediction"], float(record["prediction_score"]), source
+        score = cast("dict[str, float]", record)["prediction_score"]  # or it is malformed
+        return record["prediction"], float(score), record.get("prediction_source")
     classifications = record.get("classifications")
     if is_failed(record) or not classifications or not classifications["classes"]:
         return None, 0.0, None
     return classifications["classes"][0], float(classifications["scores"][0]), None
 
 
-def is_failed(record: Mapping[str, Any]) -> bool:
+def is_failed(record: Record) -> bool:
     """Whether a record has no answer because of a failure.
 
-    An image whose place is not known (GEOLOCATION) has its answer and its boxes all the same.
+    An image whose location is unknown (GEOLOCATION) still has its answer and its boxes.
     """
     return "prediction" not in record and any(
         failure != Failure.GEOLOCATION.value for failure in record.get("failures") or ()
     )
 
 
-class MalformedRecord(InputError):  # noqa: N818
-    """A record that is none.
-
-    Args:
-        what: Where it is and what is wrong with it.
-        predictions: The file that holds it, where that is known.
-    """
-
-    def __init__(self, what: str, predictions: str | os.PathLike[str] | None = None) -> None:
-        where = "" if predictions is None else f"{os.fspath(predictions)}: "
-        super().__init__(f"{where}{what}; correct it, or make the predictions again.")
-        self.what = what
-
-
 @contextmanager
-def named(record: Mapping[str, Any]) -> Iterator[None]:
-    """Turns what a malformed record raises within into a sentence that names record and field.
+def named(record: Record) -> Iterator[None]:
+    """Turns the errors that a malformed record causes in the block into one that names its field.
 
     Raises:
-        MalformedRecord: Something within has raised what a malformed record raises.
+        MalformedRecordError: The record is malformed.
     """
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         reason = _wrong_field(record) or f"{type(error).__name__}: {error}"
-        raise MalformedRecord(
+        raise MalformedRecordError(
             f"The record of {record.get('filepath')} is malformed ({reason})"
         ) from error
 
 
 @contextmanager
 def read_from(predictions: str | os.PathLike[str]) -> Iterator[None]:
-    """Adds the name of a predictions file to what ``named`` says of its records.
+    """Adds the name of a predictions file to the errors that ``named`` raises for its records.
 
     Raises:
-        MalformedRecord: Something within has raised one.
+        MalformedRecordError: A record is malformed.
     """
     try:
         yield
-    except MalformedRecord as error:
-        raise MalformedRecord(error.what, predictions) from error
+    except MalformedRecordError as error:
+        raise MalformedRecordError(error.what, predictions) from error
 
 
-def _wrong_field(record: Mapping[str, Any]) -> str | None:
-    """The first field of a record that is not as it must be, and what it must be."""
+def _wrong_field(record: Mapping[str, object]) -> str | None:
+    """The first invalid field of a record, and what it must be."""
     if "prediction" in record:
         if not isinstance(record["prediction"], str):
             return "prediction must be a label"
@@ -220,15 +244,15 @@ def _wrong_field(record: Mapping[str, Any]) -> str | None:
     failures = record.get("failures") or []
     if not isinstance(failures, list) or not all(isinstance(name, str) for name in failures):
         return "failures must be a list of names"
-    classes = record.get("classifications")
-    if classes is not None:
-        lists = [classes.get(k) for k in ("classes", "scores")] if _is_object(classes) else []
-        if not lists or not all(isinstance(values, list) for values in lists):
-            return "classifications must hold the lists classes and scores"
-        if len(lists[0]) > len(lists[1]) or not all(map(_is_number, lists[1])):
-            return "classifications.scores must hold a number for each class"
-        if not all(isinstance(label, str) for label in lists[0]):
-            return "classifications.classes must hold labels"
+    found = record.get("classifications")
+    if found is not None:
+        classes, scores = map(found.get, ("classes", "scores")) if _is_object(found) else (0, 0)
+        if not isinstance(classes, list) or not isinstance(scores, list):
+            return "classifications must contain the lists classes and scores"
+        if len(classes) > len(scores) or not all(map(_is_number, scores)):
+            return "classifications.scores must contain a number for each class"
+        if not all(isinstance(label, str) for label in classes):
+            return "classifications.classes must contain labels"
     boxes = record.get("detections") or []
     if not isinstance(boxes, list):
         return "detections must be a list"
@@ -238,7 +262,7 @@ def _wrong_field(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _wrong_field_of_box(box: Any) -> str | None:
+def _wrong_field_of_box(box: object) -> str | None:
     if not _is_object(box):
         return "it must be an object"
     for name in ("category", "label"):
@@ -252,21 +276,21 @@ def _wrong_field_of_box(box: Any) -> str | None:
     return next((f"{name} is missing" for name in ("category", "label") if name not in box), None)
 
 
-def _is_object(value: Any) -> bool:
+def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
     return isinstance(value, Mapping)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass
 class Tally:
-    """Counts of what records say.
+    """Counts of records by their answers.
 
     Attributes:
         images: Records counted.
-        failed: Those with failures.
+        failed: Records with failures.
         answers: Predictions, or the top class or top box of a run of one component, by label.
     """
 
@@ -274,7 +298,7 @@ class Tally:
     failed: int = 0
     answers: Counter[str] = field(default_factory=Counter)
 
-    def count(self, record: Mapping[str, Any]) -> None:
+    def count(self, record: Record) -> None:
         """Adds a record."""
         self.images += 1
         if record.get("failures"):

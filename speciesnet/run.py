@@ -20,13 +20,13 @@ from speciesnet.constants import RUN_MODES, Components, Failure, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
-from speciesnet.instances import Instance, at_position
+from speciesnet.geolocation import with_coordinates
 from speciesnet.pipeline import PastResults, Photo
 from speciesnet.predictions.bucket import open_predictions
-from speciesnet.predictions.file import PredictionsList, RunSettings
-from speciesnet.profile import Profile
-from speciesnet.progress import ProgressBars
-from speciesnet.records import Record, Tally, make_record
+from speciesnet.predictions.file import PredictionsList
+from speciesnet.predictions.settings import RunSettings
+from speciesnet.progress import Profile, ProgressBars
+from speciesnet.records import Instance, Record, Tally, make_record
 
 STAGES: dict[Components, tuple[str, ...]] = {
     "all": ("Detector", "Classifier", "Ensemble"),
@@ -126,13 +126,12 @@ class Model(Protocol):
 
 
 class Output(Protocol):
-    """Where the records of a run go: a file on a disk or in a bucket, or a list in memory.
+    """Where the records of a run go: a file on a disk or in a bucket, or a list in memory."""
 
-    Attributes:
-        tally: Counts of its records, those of earlier runs included.
-    """
-
-    tally: Tally
+    @property
+    def tally(self) -> Tally:
+        """Counts of its records, those of earlier runs included."""
+        ...
 
     @property
     def pending(self) -> list[str]:
@@ -272,7 +271,7 @@ def decide(
         InputError: Past detections or classifications are malformed.
     """
     if run.exif_gps and photo.metadata:
-        instance = at_position(
+        instance = with_coordinates(
             instance,
             photo.metadata.latitude,
             photo.metadata.longitude,

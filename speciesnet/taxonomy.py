@@ -1,4 +1,4 @@
-"""Labels, and the ancestors that a label can be rolled up to."""
+"""Labels, their taxonomy, and the ancestors that a label can be rolled up to."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from speciesnet.constants import Classification, Detection
+from speciesnet.errors import ModelError
+from speciesnet.packages.info import ModelInfo
 
-# Part of a label that each level ends at; kingdom keeps none of them.
+# Number of taxonomic parts of a label that an ancestor at each level keeps.
 LEVELS = {"kingdom": 0, "class": 1, "order": 2, "family": 3, "genus": 4, "species": 5}
+# Those of the published ensemble (v4.0.0).
+ROLL_UP_LEVELS = ("genus", "family", "order", "class", "kingdom")
+ROLL_UP_THRESHOLD = 0.65  # of the summed scores
+GEOFENCE_ROLL_UP_LEVELS = ("family", "order", "class", "kingdom")
 
 LABEL_PARTS = 7
 ANIMAL_KEY = ";;;;"
 
-# Categories of answers that no detection has.
+# Categories of answers that are not categories of detections.
 UNKNOWN = "unknown"
 BLANK = "blank"
 _NAMED_CATEGORIES = (*(kind.value for kind in Detection), BLANK)
@@ -22,7 +28,7 @@ _NOT_TAXA = {Classification.BLANK, Classification.VEHICLE, Classification.UNKNOW
 
 
 class Label(NamedTuple):
-    """The parts of a label; those that are unknown or do not apply are empty."""
+    """The parts of a label; parts that are unknown or do not apply are empty."""
 
     uuid: str = ""
     class_: str = ""
@@ -34,7 +40,7 @@ class Label(NamedTuple):
 
     @property
     def scientific_name(self) -> str:
-        """The name of the taxon: both parts of a species, else of the lowest level that is known."""
+        """The binomial name of a species, or else the name of the lowest known level."""
         if self.genus and self.species:
             epithet = self.species.removeprefix(f"{self.genus[0]}. ")  # some are "u. arctos"
             return f"{self.genus} {epithet}".capitalize()
@@ -43,12 +49,12 @@ class Label(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What people call it: the common name, or else the scientific one."""
+        """The common name, or else the scientific one."""
         return self.common_name or self.scientific_name
 
     @property
     def rank(self) -> str:
-        """The level of that name, or "" where there is none."""
+        """The level of the scientific name, or "" if there is none."""
         if self.genus and self.species:
             return "species"
         ranks = {"genus": self.genus, "family": self.family, "order": self.order}
@@ -56,10 +62,14 @@ class Label(NamedTuple):
 
 
 def split_label(label: str) -> Label:
-    """The parts of a label; what has no seven parts is a common name.
+    """Splits a label into its parts; a text without seven parts is a common name.
 
-    The label of an image without any answer holds the same words in every part: only its identifier
-    and its name are kept.
+    The label of an image without any answer has the same words in every part; only its identifier and
+    its common name are kept.
+
+    Example:
+        >>> split_label("0;mammalia;carnivora;canidae;vulpes;vulpes;red fox").scientific_name
+        'Vulpes vulpes'
     """
     if label == Classification.UNKNOWN:
         uuid, *_, name = label.split(";")
@@ -69,7 +79,7 @@ def split_label(label: str) -> Label:
 
 
 def category_of(label: str) -> str:
-    """``animal``, ``human``, ``vehicle``, ``blank`` or ``unknown``, of a label."""
+    """The category of a label: ``animal``, ``human``, ``vehicle``, ``blank`` or ``unknown``."""
     if label == Classification.UNKNOWN:
         return UNKNOWN
     parts = split_label(label)
@@ -80,7 +90,12 @@ def category_of(label: str) -> str:
 
 
 def species_name(label: str) -> str:
-    """``red fox (Vulpes vulpes)``, of a label; without what it lacks."""
+    """The common and the scientific name of a label, as far as it has them.
+
+    Example:
+        >>> species_name("0;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
+        'red fox (Vulpes vulpes)'
+    """
     if label == Classification.UNKNOWN:
         return UNKNOWN
     parts = split_label(label)
@@ -91,7 +106,11 @@ def species_name(label: str) -> str:
 
 
 def taxonomy_key(label: str) -> str:
-    """``class;order;family;genus;species`` of a label; raises ``ValueError`` for a malformed one."""
+    """The part ``class;order;family;genus;species`` of a label.
+
+    Raises:
+        ValueError: The label is malformed.
+    """
     parts = label.split(";")
     if len(parts) != LABEL_PARTS:
         raise ValueError(f"Label {label!r} has {len(parts)} parts instead of {LABEL_PARTS}.")
@@ -99,17 +118,25 @@ def taxonomy_key(label: str) -> str:
 
 
 def build_taxonomy_map(labels: Iterable[str]) -> dict[str, str]:
-    """Maps the key of every taxon that a roll-up may return to its label."""
+    """Maps ``class;order;family;genus;species`` of every taxon that a roll-up may return to its label."""
     taxonomy_map = {taxonomy_key(label): label for label in labels if label not in _NOT_TAXA}
     for label in (Classification.HUMAN, Classification.ANIMAL):
         taxonomy_map[taxonomy_key(label.value)] = label.value
     return taxonomy_map
 
 
+def load_taxonomy(model_info: ModelInfo) -> dict[str, str]:
+    """The taxonomy of a package, as ``build_taxonomy_map`` maps it; raises ``ModelError``."""
+    try:
+        return build_taxonomy_map(model_info.read_lines("taxonomy"))
+    except ValueError as error:
+        raise ModelError(f"The taxonomy {model_info.taxonomy} is malformed: {error}") from error
+
+
 def get_ancestor_at_level(
     label: str, taxonomy_level: str, taxonomy_map: Mapping[str, str]
 ) -> str | None:
-    """The label's ancestor at a level, or None when it has none there.
+    """The label's ancestor at a level, or None if the taxonomy has none.
 
     Args:
         label: A label of seven parts.
@@ -117,10 +144,16 @@ def get_ancestor_at_level(
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
 
     Raises:
-        ValueError: The label is malformed or the level unknown.
+        ValueError: The label is malformed, or the level is unknown.
+
+    Example:
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> dogs = "1;mammalia;carnivora;canidae;;;canine family"
+        >>> get_ancestor_at_level(fox, "family", build_taxonomy_map([fox, dogs]))
+        '1;mammalia;carnivora;canidae;;;canine family'
     """
     if taxonomy_level not in LEVELS:
-        raise ValueError(f"Taxonomy level {taxonomy_level!r} is none of {', '.join(LEVELS)}.")
+        raise ValueError(f"Taxonomy level {taxonomy_level!r} is not one of {', '.join(LEVELS)}.")
     key = taxonomy_key(label)
     depth = LEVELS[taxonomy_level]
     if depth == 0:

@@ -1,4 +1,4 @@
-"""Names that other programs import from here; they live in ``taxonomy``."""
+"""Names that other programs import from this module."""
 
 from speciesnet.taxonomy import get_ancestor_at_level
 from speciesnet.taxonomy import taxonomy_key as get_full_class_string

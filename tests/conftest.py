@@ -1,8 +1,9 @@
-"""What tests share: real photographs and packages, stand-ins, and the real command."""
+"""Shared fixtures: real photographs and packages, stand-ins for them, and the command line."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,16 +14,34 @@ import numpy as np
 import pytest
 from commands import Outcome
 from PIL import Image
+from slow import is_slow
+
+from speciesnet.instances import find_images
 
 REPOSITORY = Path(__file__).parents[1]
+MADE_IMAGES = ("ena24/352.jpg", "ena24/422.jpg", "ena24/423.jpg", "blank.jpg", "vehicle.jpg")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests as slow that start a process, a browser or an emulator."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def shared_folder() -> Path | None:
+    """The folder of the reference data, if there is one."""
+    folder = Path(os.environ.get("SPECIESNET_SHARED", REPOSITORY.parent / "shared"))
+    return folder if (folder / "golden").is_dir() else None
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real photographs and reference outputs, which are not part of the project."""
-    folder = Path(os.environ.get("SPECIESNET_SHARED", REPOSITORY.parent / "shared"))
-    if not (folder / "golden").is_dir():
-        pytest.skip(f"no reference data in {folder} (SPECIESNET_SHARED)")
+    folder = shared_folder()
+    if folder is None:
+        pytest.skip("needs the published reference outputs (SPECIESNET_SHARED)")
     return folder
 
 
@@ -58,9 +77,29 @@ def photographs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_package(shared: Path) -> Path:
-    """A package with small random networks in the genuine formats that crops."""
-    return shared / "packages" / "small_random"
+def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs in ``images`` and packages in ``packages``, for tests that need no known answers.
+
+    Without the reference data these are samples of the demo and packages made here.
+    """
+    folder = shared_folder()
+    if folder is None:
+        from networks import save_small_package
+
+        folder = tmp_path_factory.mktemp("materials")
+        images = folder / "images"
+        (images / "ena24").mkdir(parents=True)
+        for name, sample in zip(MADE_IMAGES, find_images(["demo"]), strict=False):
+            shutil.copyfile(sample, images / name)
+        save_small_package(folder / "packages" / "small_random")
+        save_small_package(folder / "packages" / "small_random_b", "full_image", seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_package(materials: Path) -> Path:
+    """A package in the published formats with small random networks, of type ``always_crop``."""
+    return materials / "packages" / "small_random"
 
 
 @pytest.fixture(autouse=True)

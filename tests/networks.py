@@ -1,17 +1,26 @@
-"""Random networks for checkpoints in the genuine formats."""
+"""Random networks and packages in the published formats."""
 
 from __future__ import annotations
 
-import torch
-from yolov5_p6 import p6_network
+import json
+import shutil
+from pathlib import Path
 
+import numpy as np
+import torch
+from demo.train_classifier import save_classifier
+from yolov5_p6 import p6_network, save_yolov5_checkpoint
+
+from speciesnet.engines.tensorflow import import_tensorflow
 from speciesnet.engines.yolov5 import DetectionModel
+from speciesnet.packages.info import ModelInfo
 
 NAMES = ["animal", "person", "vehicle"]
+CLASSES = 2498
 
 
 def small_network(seed: int = 0) -> DetectionModel:
-    """A P6 network of 0.8 million random parameters, with batch norms that do something."""
+    """A P6 network of 0.8 million random parameters, with batch norms that change their input."""
     torch.manual_seed(seed)
     network = p6_network(len(NAMES), depth=0.33, width=0.125)
     for module in network.modules():
@@ -19,3 +28,43 @@ def small_network(seed: int = 0) -> DetectionModel:
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)  # type: ignore[arg-type]
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
     return network.eval()
+
+
+def save_small_package(folder: Path, kind: str = "always_crop", seed: int = 0) -> None:
+    """Writes a package with small random networks, 2,498 labels, and the rules of the demo model."""
+    folder.mkdir(parents=True)
+    demo = ModelInfo("demo")
+    labels = demo.read_lines("classifier_labels")
+    missing = range(CLASSES - len(labels))
+    labels += [f"{i:08d}-0000-4000-8000-{i:012d};mammalia;;;;;made-up {i}" for i in missing]
+    (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+    shutil.copyfile(demo.taxonomy, folder / "taxonomy.txt")
+    shutil.copyfile(demo.geofence, folder / "geofence.json")
+    save_yolov5_checkpoint(small_network(seed), NAMES, folder / "detector.pt")
+    _save_classifier(folder / "classifier.keras", seed)
+    info = {
+        "version": "made-up",
+        "type": kind,
+        "classifier": "classifier.keras",
+        "classifier_labels": "labels.txt",
+        "detector": "detector.pt",
+        "taxonomy": "taxonomy.txt",
+        "geofence": "geofence.json",
+    }
+    (folder / "info.json").write_text(json.dumps(info), encoding="utf-8")
+
+
+def _save_classifier(path: Path, seed: int) -> None:
+    _, keras = import_tensorflow()
+    keras.utils.set_random_seed(seed)
+    image = keras.layers.Input((480, 480, 3))
+    found = keras.layers.Rescaling(2.0, -1.0)(image)
+    found = keras.layers.Conv2D(16, 16, 16, padding="same", use_bias=False)(found)
+    found = keras.layers.BatchNormalization()(found)
+    found = keras.layers.Activation("swish")(found)
+    found = keras.layers.GlobalAveragePooling2D()(found)
+    network = keras.Model(image, keras.layers.Dense(CLASSES)(found))
+    kernel, bias = network.layers[-1].get_weights()
+    spread = np.random.default_rng(seed).normal(0, 20, kernel.shape).astype(np.float32)
+    network.layers[-1].set_weights([spread, bias])
+    save_classifier(network, path)

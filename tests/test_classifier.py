@@ -21,6 +21,7 @@ from speciesnet.classifier import (
 )
 from speciesnet.errors import InputError
 from speciesnet.images import read_image
+from speciesnet.records import Record
 
 random = np.random.default_rng(20)
 
@@ -114,6 +115,10 @@ def test_softmax_of_large_logits_does_not_overflow() -> None:
 # Whole classifiers.
 
 
+def classifications_of(record: Record) -> Any:
+    return record.get("classifications")
+
+
 @pytest.fixture(scope="module")
 def labels(small_package: Path) -> list[str]:
     return (small_package / "labels.txt").read_text(encoding="utf-8").splitlines()
@@ -134,8 +139,8 @@ def cropping(small_package: Path, targets: Path) -> SpeciesNetClassifier:
 
 
 @pytest.fixture(scope="module")
-def full_image(shared: Path) -> SpeciesNetClassifier:
-    return SpeciesNetClassifier(str(shared / "packages" / "small_random_b"))
+def full_image(materials: Path) -> SpeciesNetClassifier:
+    return SpeciesNetClassifier(str(materials / "packages" / "small_random_b"))
 
 
 def test_a_cropping_model_crops_to_the_first_box(cropping: SpeciesNetClassifier) -> None:
@@ -189,16 +194,17 @@ def test_a_batch_answers_each_image_as_it_would_alone(cropping: SpeciesNetClassi
     assert [record["filepath"] for record in together] == paths
     assert together[1] == {"filepath": "b", "failures": ["CLASSIFIER"]}
     for record, image in zip((together[0], *together[2:]), images, strict=True):
-        alone = cropping.predict(record["filepath"], image)["classifications"]
-        assert record["classifications"]["classes"] == alone["classes"]
+        alone = classifications_of(cropping.predict(record["filepath"], image))
+        found = classifications_of(record)
+        assert found["classes"] == alone["classes"]
         for key in ("scores", "target_logits"):
-            np.testing.assert_allclose(record["classifications"][key], alone[key], atol=1e-4)
+            np.testing.assert_allclose(found[key], alone[key], atol=1e-4)
 
 
 def test_five_classes_come_in_decreasing_order(
     full_image: SpeciesNetClassifier, labels: list[str]
 ) -> None:
-    found = full_image.predict("a.jpg", full_image.preprocess(noise(50, 60)))["classifications"]
+    found = classifications_of(full_image.predict("a.jpg", full_image.preprocess(noise(50, 60))))
     assert list(found) == ["classes", "scores"]
     assert len(found["classes"]) == len(set(found["classes"])) == 5
     assert set(found["classes"]) <= set(labels)
@@ -213,7 +219,7 @@ def test_the_best_five_classes_are_given_with_their_probabilities(
     assert image is not None
     logits = cropping.engine(image.arr[None])
     best = np.argsort(-logits[0])[:5]
-    found = cropping.predict("a.jpg", image)["classifications"]
+    found = classifications_of(cropping.predict("a.jpg", image))
     assert found["classes"] == [cropping.labels[i] for i in best]
     assert found["scores"] == softmax(logits)[0][best].tolist()
 
@@ -222,7 +228,7 @@ def test_each_image_has_its_own_target_logits(
     cropping: SpeciesNetClassifier, labels: list[str]
 ) -> None:
     images = [cropping.preprocess(noise(50, 60)), cropping.preprocess(noise(50, 60) // 4)]
-    found = [record["classifications"] for record in cropping.batch_predict(["a", "b"], images)]
+    found = [classifications_of(record) for record in cropping.batch_predict(["a", "b"], images)]
     for one, image in zip(found, images, strict=True):
         assert image is not None
         [logits] = cropping.engine(image.arr[None])
@@ -238,7 +244,7 @@ def test_without_any_known_target_the_lists_are_empty(small_package: Path, tmp_p
     path = tmp_path / "targets.txt"
     path.write_text("lion\n", encoding="utf-8")
     classifier = SpeciesNetClassifier(str(small_package), target_species_txt=str(path))
-    found = classifier.predict("a", classifier.preprocess(noise(5, 5)))["classifications"]
+    found = classifications_of(classifier.predict("a", classifier.preprocess(noise(5, 5))))
     assert (found["target_classes"], found["target_logits"]) == ([], [])
 
 
@@ -266,7 +272,7 @@ def test_the_published_programs_classes_come_out(
     for record in records[::4]:
         boxes = [BBox(*detection["bbox"]) for detection in record["detections"]]
         image = classifier.preprocess(read_image(str(shared / record["filepath"])), boxes)
-        found = classifier.predict(record["filepath"], image)["classifications"]
+        found = classifications_of(classifier.predict(record["filepath"], image))
         assert found["classes"] == record["classifications"]["classes"]
         np.testing.assert_allclose(
             found["scores"], record["classifications"]["scores"], rtol=0, atol=1e-5

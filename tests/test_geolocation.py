@@ -14,8 +14,9 @@ from speciesnet.geolocation import (
     check_country,
     find_admin1_region,
     nearest_places,
+    resolve_locations,
 )
-from speciesnet.instances import Instance, resolve_locations
+from speciesnet.records import Instance
 
 NEW_YORK = (41.46, -73.84)
 NAIROBI = (-1.29, 36.82)
@@ -221,7 +222,7 @@ def test_an_overwritten_country_is_warned_of(caplog: pytest.LogCaptureFixture) -
     place(Instance("a.jpg", "USA", None, *NAIROBI), country_from_coordinates=True)
     [record] = caplog.records
     assert record.levelname == "WARNING"
-    assert record.getMessage().startswith("a.jpg lies in KEN, not in USA")
+    assert record.getMessage().startswith("a.jpg is in KEN, not in USA")
 
 
 @pytest.mark.parametrize("country", [None, "KEN"])

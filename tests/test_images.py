@@ -279,7 +279,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_image(tmp_path: Path) -> None:
-    assert problem(tmp_path) == "it is no file"
+    assert problem(tmp_path) == "it is not a regular file"
 
 
 @pytest.mark.parametrize("path", ["a\0b.jpg", "a" * 5000, ""])

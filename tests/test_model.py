@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -18,15 +19,21 @@ from speciesnet.instances import find_images
 
 
 @pytest.fixture
-def in_shared(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Paths in the reference outputs are relative to the shared folder."""
-    monkeypatch.chdir(shared)
-    return shared
+def in_materials(materials: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Paths in the reference outputs are relative to their folder."""
+    monkeypatch.chdir(materials)
+    return materials
+
+
+@pytest.fixture
+def in_shared(shared: Path, in_materials: Path) -> Path:
+    """The same, where there are reference outputs."""
+    return in_materials
 
 
 @pytest.fixture(scope="module")
-def model(shared: Path) -> SpeciesNet:
-    return SpeciesNet(str(shared / "packages" / "small_random"))
+def model(small_package: Path) -> SpeciesNet:
+    return SpeciesNet(str(small_package))
 
 
 @pytest.fixture(scope="module", params=["auto", "torch,tensorflow", "torch", "openvino"])
@@ -73,7 +80,7 @@ def test_full_image_model_gives_the_published_records(engine: str, in_shared: Pa
     golden.assert_same(records(answer), expected, in_shared, other_rounding=engine == "openvino")
 
 
-def test_three_steps_give_what_one_run_gives(model: SpeciesNet, in_shared: Path) -> None:
+def test_three_steps_give_what_one_run_gives(model: SpeciesNet, in_materials: Path) -> None:
     place: dict[str, Any] = {"country": "USA", "admin1_region": "CA"}
     whole = model.predict(folders=["images/ena24"], **place)
     detections = by_file(model.detect(folders=["images/ena24"]))
@@ -90,7 +97,7 @@ def test_three_steps_give_what_one_run_gives(model: SpeciesNet, in_shared: Path)
 
 
 @pytest.mark.parametrize("run_mode", ["single_thread", "multi_process"])
-def test_run_modes_give_the_same(model: SpeciesNet, in_shared: Path, run_mode: Any) -> None:
+def test_run_modes_give_the_same(model: SpeciesNet, in_materials: Path, run_mode: Any) -> None:
     paths = ["images/ena24/352.jpg", "images/blank.jpg", "missing.jpg", "images/ena24/422.jpg"]
     reference = model.predict(filepaths=paths, batch_size=2)
     assert model.predict(filepaths=paths, batch_size=2, run_mode=run_mode) == reference
@@ -98,7 +105,7 @@ def test_run_modes_give_the_same(model: SpeciesNet, in_shared: Path, run_mode: A
     assert "prediction" not in records(reference)[2]
 
 
-def test_path_given_twice_is_reported_twice(model: SpeciesNet, in_shared: Path) -> None:
+def test_path_given_twice_is_reported_twice(model: SpeciesNet, in_materials: Path) -> None:
     instances = [
         {"filepath": "images/ena24/352.jpg", "country": "KEN"},
         {"filepath": "images/blank.jpg"},
@@ -109,8 +116,8 @@ def test_path_given_twice_is_reported_twice(model: SpeciesNet, in_shared: Path) 
     assert answer[0]["classifications"] == answer[2]["classifications"]
 
 
-def test_target_species_have_each_images_own_logits(in_shared: Path, tmp_path: Path) -> None:
-    labels = (in_shared / "packages/small_random/labels.txt").read_text("utf-8").splitlines()
+def test_target_species_have_each_images_own_logits(in_materials: Path, tmp_path: Path) -> None:
+    labels = (in_materials / "packages/small_random/labels.txt").read_text("utf-8").splitlines()
     targets = tmp_path / "targets.txt"
     targets.write_text(f"{labels[40]}\nno label\n{labels[3]}\n", encoding="utf-8")
     model = SpeciesNet("packages/small_random", target_species_txt=str(targets))
@@ -127,7 +134,7 @@ def test_target_species_have_each_images_own_logits(in_shared: Path, tmp_path: P
     )
 
 
-def test_own_combiner_decides(in_shared: Path) -> None:
+def test_own_combiner_decides(in_materials: Path) -> None:
     def mine(**evidence: Any) -> tuple[str, float, str]:
         assert {"classifications", "detections", "geofence_fn", "roll_up_fn"} <= set(evidence)
         return "a;b;c;d;e;f;g", 0.5, "mine"
@@ -138,7 +145,7 @@ def test_own_combiner_decides(in_shared: Path) -> None:
 
 
 def test_file_is_written_and_gone_on_with(
-    model: SpeciesNet, in_shared: Path, tmp_path: Path
+    model: SpeciesNet, in_materials: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.json"
     first, second = "images/ena24/352.jpg", "images/ena24/422.jpg"
@@ -218,8 +225,8 @@ def test_run_with_exif_positions_is_gone_on_with(
         model.predict(folders=[str(located)], predictions_json=path, country_from_coordinates=True)
 
 
-def test_verb_beyond_the_components_is_refused(shared: Path) -> None:
-    model = SpeciesNet(str(shared / "packages" / "small_random"), components="detector")
+def test_verb_beyond_the_components_is_refused(small_package: Path) -> None:
+    model = SpeciesNet(str(small_package), components="detector")
     with pytest.raises(InputError, match="components='detector'"):
         model.classify(filepaths=["a.jpg"])
 
@@ -287,6 +294,15 @@ def test_public_names_are_there() -> None:
             ),
         )
     )
+
+
+def test_type_checkers_see_the_names_that_are_imported_lazily() -> None:
+    source = Path(speciesnet.__file__).read_text(encoding="utf-8")
+    [block] = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: f"{node.module}" for node in imports for alias in node.names}
+    assert homes == {name: f"speciesnet.{home}" for name, home in speciesnet._HOMES.items()}
+    assert set(homes) <= set(dir(speciesnet))
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from speciesnet import pipeline
 from speciesnet.detector import InputShape
 from speciesnet.images import PreprocessedImage
-from speciesnet.profile import Profile
+from speciesnet.progress import Profile
 
 
 @dataclass

@@ -114,7 +114,7 @@ def test_a_malformed_label_is_named(label: str) -> None:
 
 
 def test_an_unknown_level_is_named() -> None:
-    with pytest.raises(ValueError, match="'phylum' is none of"):
+    with pytest.raises(ValueError, match="'phylum' is not one of"):
         get_ancestor_at_level(LION, "phylum", TAXONOMY)
 
 

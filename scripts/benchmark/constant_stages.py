@@ -11,7 +11,7 @@ from speciesnet.distributed.job import Job
 from speciesnet.distributed.progress import ProgressReporter
 from speciesnet.distributed.stages import pack, unpack
 from speciesnet.instances import Instance
-from speciesnet.predictions.file import encode_record
+from speciesnet.predictions.layout import encode_record
 
 RECORD = {
     "classifications": {

@@ -43,7 +43,7 @@ speciesnet.detector.load_detector_engine = lambda *a: Constant()
 speciesnet.classifier.load_classifier_engine = lambda *a: Constant()
 net = SpeciesNet("demo", precision="fp32")
 if what == "ensemble":
-    from speciesnet.predictions.file import RecordsByFile
+    from speciesnet.predictions.lookup import RecordsByFile
     from speciesnet.instances import find_images
     paths = find_images([folder])
     past = RecordsByFile(records, paths)
@@ -59,7 +59,8 @@ print(json.dumps({"seconds": time.perf_counter() - start,
 _FILE = """
 import json, resource, sys, time
 from speciesnet.instances import Instance
-from speciesnet.predictions.file import PredictionsFile, RunSettings
+from speciesnet.predictions.file import PredictionsFile
+from speciesnet.predictions.settings import RunSettings
 out, number, what, _ = json.loads(sys.argv[1])
 bbox = [0.17343750596046448, 0.5083333253860474, 0.28984373807907104, 0.3104166667461395]
 record = {

@@ -30,7 +30,7 @@ STAGES = ("reading and decoding", "detector", "cropping", "classifier", "decidin
 _OURS = """
 import json, resource, sys, time
 from speciesnet import SpeciesNet, load_rgb_image, model
-from speciesnet.profile import Profile
+from speciesnet.progress import Profile
 start = float(sys.argv[1])
 package, paths, engine, precision, alone = json.loads(sys.argv[2])
 model.WORTH_A_TRIAL = 2

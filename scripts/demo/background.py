@@ -14,7 +14,7 @@ from PIL import Image
 
 from demo.dataset import Example
 from speciesnet.detector import letterbox, scale_boxes, select_boxes
-from speciesnet.engines import load_detector_engine
+from speciesnet.engines.select import load_detector_engine
 
 Box = tuple[float, float, float, float]
 OF_EMPTY, OF_OTHERS = 3, 1  # boxes of an empty picture and of one with an object

@@ -79,7 +79,8 @@ def render_bursts(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
 def measure(frames: list[Frame], model: Path) -> list[tuple[Frame, str, str]]:
     """Each picture with its own answer and that of its burst, as common names."""
     from speciesnet import SpeciesNet
-    from speciesnet.survey.consensus import Rules, consensus
+    from speciesnet.geofence import Rules
+    from speciesnet.survey.consensus import consensus
 
     net = SpeciesNet(str(model))
     predictions = net.predict(filepaths=[str(frame.path) for frame in frames])

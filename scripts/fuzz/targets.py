@@ -141,7 +141,8 @@ def uninterrupted() -> bytes:
 def resume(path: Path) -> None:
     """Gives the command of a run again, and does what is left of it."""
     from speciesnet.instances import Instance
-    from speciesnet.predictions.file import PredictionsFile, RunSettings
+    from speciesnet.predictions.file import PredictionsFile
+    from speciesnet.predictions.settings import RunSettings
 
     with PredictionsFile(
         path, list(map(Instance, NAMES)), RunSettings("detector", {"version": "1"})
@@ -156,7 +157,8 @@ def predictions(data: bytes) -> None:
 
     Whole records of ours stay; a file that is not ours stays as it is or is kept beside.
     """
-    from speciesnet.predictions.file import RecordsByFile, read_records
+    from speciesnet.predictions.lookup import RecordsByFile
+    from speciesnet.predictions.reading import read_records
 
     with file_of(data, "out.json") as path:
         read: list[dict[str, Any]] = []
@@ -199,7 +201,7 @@ def _whole_records(data: bytes) -> Iterator[dict[str, Any]]:
 @target
 def run_settings(data: bytes) -> None:
     """Damaged settings beside the predictions are passed over, those of another run refused."""
-    from speciesnet.predictions.file import is_geofenced, model_of_run, settings_path
+    from speciesnet.predictions.settings import is_geofenced, model_of_run, settings_path
 
     with file_of(uninterrupted(), "out.json") as path:
         settings_path(path).write_bytes(data)
@@ -213,7 +215,7 @@ def run_settings(data: bytes) -> None:
 @target
 def megadetector(data: bytes) -> None:
     """Records of MegaDetector's boxes that can be true, or ``InputError``."""
-    from speciesnet.predictions.megadetector import is_megadetector_file, read_detections
+    from speciesnet.predictions.reading import is_megadetector_file, read_detections
 
     with file_of(data, "md.json") as path:
         is_megadetector_file(path)
@@ -281,9 +283,14 @@ def package_info(data: bytes) -> None:
 def labels(data: bytes) -> None:
     """Labels of seven parts, and a taxonomy that a roll-up can use, or ``ModelError``."""
     from speciesnet.classifier import _check_labels
-    from speciesnet.ensemble import load_taxonomy
     from speciesnet.packages.info import ModelInfo
-    from speciesnet.taxonomy import LEVELS, category_of, get_ancestor_at_level, species_name
+    from speciesnet.taxonomy import (
+        LEVELS,
+        category_of,
+        get_ancestor_at_level,
+        load_taxonomy,
+        species_name,
+    )
 
     with _package(classifier_labels=data, taxonomy=data) as folder:
         info = ModelInfo(str(folder))
@@ -302,8 +309,7 @@ def labels(data: bytes) -> None:
 @target
 def geofence(data: bytes) -> None:
     """Rules that answer for every place, or ``ModelError``."""
-    from speciesnet.ensemble import load_geofence
-    from speciesnet.geofence import should_geofence_animal_classification
+    from speciesnet.geofence import load_geofence, should_geofence_animal_classification
     from speciesnet.packages.info import ModelInfo
 
     with _package(geofence=data) as folder, suppress(ModelError):
@@ -376,9 +382,9 @@ class Readers:
 @functools.cache
 def readers() -> Readers:
     """The readers, each of which has read a file already: error paths import too."""
-    from speciesnet.engines import UnsupportedNetworkError
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
     from speciesnet.engines.classifier_file import read_classifier_network
+    from speciesnet.errors import UnsupportedNetworkError
 
     found = Readers(
         is_ultralytics_checkpoint,

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from absl import logging
-
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import BrokenConnectionError, InputError, ObjectChangedError, OutputError
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
-from speciesnet.files.clouds import BrokenConnectionError, ObjectChangedError
 
 PATIENCE_SECONDS = 300.0  # during which requests to a bucket that does not respond are repeated
 PAUSE_SECONDS = 2.0  # between two attempts
@@ -37,19 +33,10 @@ class Folder:
     @classmethod
     def of(cls, path: str) -> Folder:
         """Makes a path absolute; raises ``OutputError`` if it cannot be an output folder."""
-        if "://" in path and storage.scheme_of(path) is None:
-            raise OutputError(
-                f"--output {path} starts with none of s3://, gs://, az://. Pass one, or a path."
-            )
-        if storage.scheme_of(path) is None:
+        if not storage.goes_to_bucket(path, "--output "):
             path = os.path.realpath(path)  # processes may start in other folders
             if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
                 raise OutputError(f"--output {path} is a file. Pass a folder; it may be new.")
-        elif not storage.is_cloud(path):
-            raise OutputError(
-                f"--output {path} is on the web, where nothing can be written. Pass a folder on a disk "
-                "or in a bucket."
-            )
         return cls(path.rstrip("/"))
 
     def at(self, name: str) -> str:
@@ -148,12 +135,4 @@ class Folder:
 
 def _retrying(url: str, action: Callable[[], _T]) -> _T:
     """Repeats an action for a while as long as the connection breaks or the bucket is too busy."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return action()
-        except BrokenConnectionError as error:
-            if time.monotonic() > deadline:
-                raise
-            logging.warning("%s: %s. Trying again.", url, error.strerror)
-            time.sleep(PAUSE_SECONDS)
+    return storage.retry(action, storage.pauses_for(PATIENCE_SECONDS, PAUSE_SECONDS), name=url)

@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, NoListError
 from speciesnet.files import json_lists, storage
+from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
     COLUMNS,
     Instance,
     no_instances,
     parse_instance,
-    resolve_locations,
-    set_place,
     split_paths,
     walk_images,
 )
@@ -48,7 +47,7 @@ def read_instances(
     instances = iter(_read(source))
     number = 0
     while chunk := list(itertools.islice(instances, CHUNK)):
-        placed = set_place(chunk, country, admin1_region, first=number + 1)
+        placed = override_location(chunk, country, admin1_region, first=number + 1)
         number += len(chunk)
         absolute = [replace(i, filepath=absolute_path(i.filepath)) for i in placed]
         yield from resolve_locations(absolute, country_from_coordinates=country_from_coordinates)
@@ -91,15 +90,10 @@ def _read(source: str) -> Iterable[Instance]:
 
 def _read_json(path: Path, source: str) -> Iterator[object]:
     try:
-        yield from json_lists.read_items(path, "instances")
-    except json_lists.NoListError as error:
+        with json_lists.described_errors(source, InputError, "Correct the file."):
+            yield from json_lists.read_items(path, "instances")
+    except NoListError as error:
         raise InputError(no_instances(source)) from error
-    except json_lists.TooDeepError as error:
-        raise InputError(f"{source} is nested too deeply. Correct the file.") from error
-    except json_lists.DamagedError as error:
-        raise InputError(
-            f"The list of instances {source} is not valid JSON ({error.__cause__}). Correct the file."
-        ) from error
 
 
 def _read_json_lines(path: Path, source: str) -> Iterator[object]:

@@ -19,17 +19,10 @@ from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_n
 from speciesnet.distributed.work_list import new_index
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files import storage
-from speciesnet.files.atomic import ExclusiveLock
-from speciesnet.predictions.file import (
-    RunSettings,
-    decode_line,
-    encode_record,
-    keep_copy,
-    read_records,
-    rewrite,
-    settings_path,
-    write_settings,
-)
+from speciesnet.files.atomic import ExclusiveLock, keep_backup
+from speciesnet.predictions.layout import decode_line, encode_record, rewrite
+from speciesnet.predictions.reading import read_records
+from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
 from speciesnet.records import Record, Tally, is_failed
 
 EARLIER_STEPS = ("detections_json", "classifications_json")
@@ -73,7 +66,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
                         f"There are no records in {', '.join(parts)}. Pass parts that have some."
                     )
                 if target.exists():
-                    keep_copy(target)
+                    keep_backup(target)
                 rewrite(target, records.in_order(tally))
             if settings is None:
                 settings_path(target).unlink(missing_ok=True)  # of the earlier target
@@ -158,7 +151,7 @@ def _records_of(part: str) -> Iterator[Record]:
         return
     try:
         with storage.local_file(part) as path:
-            yield from read_records(path)
+            yield from read_records(path, display_name=part)
     except OSError as error:
         raise InputError(
             f"{part} cannot be read ({error.strerror or error}). Fix the cause or leave the part out."
@@ -196,7 +189,8 @@ class _IndexedRecords:
         for start, length in rows:
             self._file.seek(start)
             line = self._file.read(length)
-            tally.count(decode_line(line) or {})
+            if (record := decode_line(line)) is not None:
+                tally.count(record)
             yield line
 
     def close(self) -> None:

@@ -28,7 +28,8 @@ from speciesnet.distributed.resources import Pool
 from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_shard
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
-from speciesnet.predictions.file import RunSettings, decode_line
+from speciesnet.predictions.layout import decode_line
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from speciesnet.distributed.shards import FinishedImages, finished_in, shard_nam
 from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.files import storage
 from speciesnet.instances import Instance
-from speciesnet.machine import cores
-from speciesnet.predictions.file import RunSettings
+from speciesnet.machine import available_cpus
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
 from speciesnet.run import Outcome
 
@@ -53,7 +53,7 @@ def _scan_shards(folder: Folder, repair: bool) -> Iterator[FinishedImages]:
     parallel = PARALLEL_SCANS
     if not storage.is_cloud(folder.path):  # on this machine, which may have no CPUs for Ray's tasks
         scan = scan.options(num_cpus=0, scheduling_strategy=_here())
-        parallel = cores()
+        parallel = available_cpus()
     running: list[ray.ObjectRef[FinishedImages]] = []
     for name in shard_names(folder):
         running.append(scan.remote(folder, name, repair))

@@ -17,7 +17,7 @@ from absl import logging
 
 from speciesnet.distributed.folder import Folder
 from speciesnet.instances import path_digest
-from speciesnet.predictions.file import decode_line, encode_record
+from speciesnet.predictions.layout import decode_line, encode_record
 from speciesnet.records import Record, Tally, answer_of, is_failed
 
 FORMATS = ("jsonl", "parquet")

@@ -21,7 +21,7 @@ from speciesnet.files.storage import scheme_of
 from speciesnet.instances import Instance
 from speciesnet.model import ModelOptions, SpeciesNet
 from speciesnet.pipeline import Photo
-from speciesnet.predictions.file import encode_record
+from speciesnet.predictions.layout import encode_record
 from speciesnet.run import decide
 
 if TYPE_CHECKING:

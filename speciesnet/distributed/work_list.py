@@ -12,7 +12,7 @@ from pathlib import Path
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
-from speciesnet.predictions.file import decode_line, encode_record
+from speciesnet.predictions.layout import decode_line, encode_record
 
 FILE_INSTANCES = 5_000  # in one file of the list
 CACHE_KIB = 64 * 1024  # memory in which SQLite keeps parts of an index

@@ -12,7 +12,7 @@ from absl import logging
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from speciesnet.engines import EngineOptions, Precision
+from speciesnet.engines.base import EngineOptions, Precision
 from speciesnet.errors import ModelError
 
 GPU_BATCH_SIZE = 64  # images at most; on a CPU a batch gains nothing and costs memory

@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from speciesnet.engines import UnsupportedNetworkError
 from speciesnet.engines.graph import IMAGE, Function, GraphNetwork
 from speciesnet.engines.pickled import Record, read_records
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, UnsupportedNetworkError
 
 _PACKAGES = ("onnx2torch.", "torch.nn.modules.")
 _NAMES = (

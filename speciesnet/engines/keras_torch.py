@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from speciesnet.engines import UnsupportedNetworkError
 from speciesnet.engines.graph import IMAGE, Function, GraphNetwork
 from speciesnet.engines.keras_file import check_shape, open_weights, read_config, unreadable
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, UnsupportedNetworkError
 
 Config = dict[str, Any]
 Weights = Sequence[NDArray[np.float32]]

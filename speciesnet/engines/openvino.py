@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions, UnsupportedNetworkError
+from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.keras_file import INPUT_SHAPE
 from speciesnet.engines.openvino_cache import (
     ConvertedNetwork,
@@ -23,7 +23,7 @@ from speciesnet.engines.openvino_cache import (
     load_converted,
     openvino,
 )
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, UnsupportedNetworkError
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ class OpenVinoDetector:
 
     Raises:
         ModelError: The checkpoint cannot be read, or the precision is not to be had.
-        UnsupportedNetworkError: It is ultralytics' checkpoint.
+        UnsupportedNetworkError: ultralytics saved the checkpoint.
     """
 
     def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
@@ -146,7 +146,7 @@ def _convert_detector(checkpoint: Path) -> tuple[openvino.Model, Facts]:
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
 
     if is_ultralytics_checkpoint(checkpoint):
-        raise UnsupportedNetworkError("which ultralytics saved")
+        raise UnsupportedNetworkError("an ultralytics network")
     network = read_yolov5_checkpoint(checkpoint)
     head = network.detect
     facts = {

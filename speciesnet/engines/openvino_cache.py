@@ -23,7 +23,7 @@ from absl import logging
 from filelock import FileLock
 
 from speciesnet import __version__
-from speciesnet.engines import version_of
+from speciesnet.engines.base import version_of
 from speciesnet.errors import ModelError
 from speciesnet.packages.downloads import cache_folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import logging
 
 from speciesnet import __version__
-from speciesnet.engines import version_of
+from speciesnet.engines.base import version_of
 from speciesnet.files.atomic import write_atomically
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.records import Box, Record

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines import EngineOptions
+from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.keras_file import (
     INPUT_SHAPE,
     check_shape,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.checkpoint import read_yolov5_checkpoint
 from speciesnet.engines.classifier_file import read_classifier_network
 from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from speciesnet.constants import Detection
-from speciesnet.engines import MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device
 from speciesnet.engines.pickled import LOADING, check_archive
 from speciesnet.errors import ModelError

@@ -23,7 +23,7 @@ from speciesnet.export.deployments import COLUMNS as DEPLOYMENTS
 from speciesnet.export.deployments import Deployment
 from speciesnet.export.files import check_not_same, written_whole
 from speciesnet.export.media_index import Whereabouts, parse_timezone
-from speciesnet.predictions.file import read_records
+from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, answer_of, named, read_from
 from speciesnet.survey.corrections import REVIEW, Correction, corrected
 from speciesnet.survey.photographs import Photographs

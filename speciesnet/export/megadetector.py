@@ -16,7 +16,7 @@ from absl import logging
 import speciesnet
 from speciesnet.constants import Classification, Detection
 from speciesnet.export.files import written_whole
-from speciesnet.predictions.file import encode_record
+from speciesnet.predictions.layout import encode_record
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.taxonomy import species_name, split_label
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Literal
 
 from absl import logging
 
-from speciesnet.errors import OutputError
+from speciesnet.errors import OutputError, SkippedFileError
 from speciesnet.export.safe_paths import Parts, common_folder, path_below, safe_name
 from speciesnet.export.undo import (
     PART_FILE,
@@ -216,7 +216,7 @@ def sort_photographs(
                     result.already += 1
                     continue
                 sorter.sort(place.filepath, source, below)
-            except _LeftAlone as reason:
+            except SkippedFileError as reason:
                 logging.debug("%s is left alone: %s.", source, reason)
                 result.left_alone.append((str(source), str(reason)))
                 continue
@@ -226,10 +226,6 @@ def sort_photographs(
     if result.missing and result.missing == len(places):
         raise none_found([place.filepath for place in places])
     return result
-
-
-class _LeftAlone(Exception):  # noqa: N818
-    """Why one photograph is not sorted."""
 
 
 class _Sorter:
@@ -256,7 +252,7 @@ class _Sorter:
         """Whether the place holds what it should; ends a move that was cut off.
 
         Raises:
-            _LeftAlone: The place holds another file, or cannot be read.
+            SkippedFileError: The place holds another file, or cannot be read.
         """
         target = self._out.joinpath(*below)
         try:
@@ -277,16 +273,16 @@ class _Sorter:
                 if done and not self._dry_run:
                     remove_source(source, target)
         except OSError as error:
-            raise _LeftAlone(f"{target} cannot be read: {error.strerror or error}") from error
+            raise SkippedFileError(f"{target} cannot be read: {error.strerror or error}") from error
         if not done:
-            raise _LeftAlone(f"another file is at {target}")
+            raise SkippedFileError(f"another file is at {target}")
         return True
 
     def sort(self, filepath: str, source: Path, below: Parts) -> None:
         """Writes the list, then acts; does neither in a dry run.
 
         Raises:
-            _LeftAlone: The photograph cannot be read.
+            SkippedFileError: The photograph cannot be read.
             OutputError: The system refuses.
         """
         target = self._out.joinpath(*below)
@@ -294,13 +290,13 @@ class _Sorter:
             if source.is_symlink() and self._how == "hardlink":
                 source = source.resolve()  # a link to a link would not survive the photograph
             elif source.is_symlink() and self._how == "move":
-                raise _LeftAlone("a link that is moved may lead nowhere; give another --how")
+                raise SkippedFileError("a link that is moved may lead nowhere; give another --how")
             if self._how == "move" and self._is_among_photographs(filepath, source):
-                raise _LeftAlone(
+                raise SkippedFileError(
                     f"it lies in {self._out} itself; give a folder beside that, or a new one in it"
                 )
             if self._how == "copy" and not os.access(source, os.R_OK):
-                raise _LeftAlone("no permission to read it")
+                raise SkippedFileError("no permission to read it")
             if self._dry_run:
                 return
             self._make_folder(target.parent)
@@ -317,10 +313,10 @@ class _Sorter:
             )
             self._act(source, target)
         except FileExistsError as error:
-            raise _LeftAlone(f"another file is at {target}") from error
+            raise SkippedFileError(f"another file is at {target}") from error
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                raise _LeftAlone(f"{target} is too long a name") from error
+                raise SkippedFileError(f"{target} is too long a name") from error
             raise OutputError(self._sentence(source, error)) from error
 
     def _is_among_photographs(self, filepath: str, source: Path) -> bool:
@@ -332,7 +328,7 @@ class _Sorter:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise _LeftAlone(f"{folder} is no folder") from error
+            raise SkippedFileError(f"{folder} is no folder") from error
 
     def _note(self, entry: Entry) -> None:
         if self._list is None:

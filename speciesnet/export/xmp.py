@@ -7,7 +7,6 @@ import functools
 import io
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,9 @@ from absl import logging
 from PIL import Image
 
 from speciesnet.constants import Classification
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.safe_paths import common_folder, path_below
+from speciesnet.files.atomic import write_atomically
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label
@@ -200,7 +200,9 @@ def write_keywords(
         file = Path(os.path.realpath(photograph)) if embed else _sidecar(beside, naming)
         try:
             if naming == "base" and not embed and owners.setdefault(file, photograph) != photograph:
-                raise _LeftAlone(f"it is the sidecar of {owners[file].name}; give --naming full")
+                raise SkippedFileError(
+                    f"it is the sidecar of {owners[file].name}; give --naming full"
+                )
             is_new = change(file, task.keywords, dry_run)
         except (OSError, RuntimeError, ValueError) as error:  # exiv2 raises the latter two
             if isinstance(error, OSError) and error.errno in _FULL:
@@ -242,10 +244,6 @@ def _pyexiv2() -> Any:
     return pyexiv2
 
 
-class _LeftAlone(ValueError):  # noqa: N818
-    """Why one file is left alone."""
-
-
 def _change_sidecar(file: Path, keywords: Keywords, dry_run: bool) -> bool:
     """Changes a sidecar; False if there is nothing to change."""
     file = Path(os.path.realpath(file))  # a link stays a link
@@ -266,7 +264,7 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
     """Changes a photograph; False if there is nothing to change."""
     with _pyexiv2().ImageData(file.read_bytes()) as image:
         if image.get_mime_type() not in EMBEDDABLE:
-            raise _LeftAlone("its format takes no keywords; write sidecars, without --embed")
+            raise SkippedFileError("its format takes no keywords; write sidecars, without --embed")
         new = with_keywords(image.read_raw_xmp() or None, keywords)
         if new is None:
             return False
@@ -294,7 +292,7 @@ def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
         InputError: pyexiv2 is not installed.
     """
     if packet is not None and _RDF not in packet:
-        raise _LeftAlone("it holds no XMP")
+        raise SkippedFileError("it holds no XMP")
     with _pyexiv2().ImageData(_picture()) as image:
         if packet is not None:
             image.modify_raw_xmp(packet)
@@ -316,7 +314,7 @@ def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
         or found.get(_LABEL, "") != label
         or any(_list(found, key) != values for key, values in wanted.items())
     ):
-        raise _LeftAlone("it holds something that cannot be written back as it is")
+        raise SkippedFileError("it holds something that cannot be written back as it is")
     return new
 
 
@@ -365,7 +363,7 @@ def _replaced(old: list[str], new: list[str], is_ours: Callable[[str], bool]) ->
 def _list(properties: Mapping[str, Any], key: str) -> list[str]:
     value = properties.get(key, [])
     if isinstance(value, str):
-        raise _LeftAlone("its keywords have a form of their own")
+        raise SkippedFileError("its keywords have a form of their own")
     return value
 
 
@@ -386,17 +384,5 @@ def _replace(file: Path, data: bytes, is_photograph: bool = False) -> None:
         data: Its content.
         is_photograph: Whether it keeps its dates, and must be safe from a power cut.
     """
-    part = file.with_name(f".speciesnet-{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            if is_photograph:
-                stream.flush()
-                os.fsync(stream.fileno())
-        if is_photograph:
-            shutil.copystat(file, part)
-        elif file.exists():
-            shutil.copymode(file, part)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(file, fsync=is_photograph, keep_dates=is_photograph) as part:
+        part.write_bytes(data)

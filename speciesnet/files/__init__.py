@@ -1,1 +1,1 @@
-"""Paths and URLs to bytes: disk, buckets, web; JSON lists longer than memory."""
+"""Files on disks, in buckets and on the web; atomic writes; JSON lists longer than memory."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from absl import logging
 from filelock import FileLock, Timeout
@@ -16,16 +18,25 @@ from speciesnet.errors import OutputError
 
 
 @contextmanager
-def write_atomically(path: str | os.PathLike[str], *, fsync: bool = True) -> Iterator[Path]:
+def write_atomically(
+    path: str | os.PathLike[str],
+    *,
+    fsync: bool = True,
+    unique: bool = True,
+    keep_dates: bool = False,
+) -> Iterator[Path]:
     """Yields the path of a temporary file that replaces ``path`` once the block ends.
 
     If the block raises, or the process dies, ``path`` stays as it was. A symbolic link stays a link: its
-    target is replaced. A device or a pipe is written directly.
+    target is replaced. A device or a pipe is written directly. The permissions of an existing file stay.
 
     Args:
         path: The file to write.
         fsync: Whether the content must be on the disk before it replaces the old file. False is
             enough for a cache, which can be made again.
+        unique: Whether other threads or processes may write the same file. False calls the temporary
+            file ``NAME.part``, so that the next writer overwrites what a killed one left.
+        keep_dates: Whether the new file keeps the dates of the old one.
 
     Raises:
         OSError: The file cannot be written.
@@ -42,23 +53,46 @@ def write_atomically(path: str | os.PathLike[str], *, fsync: bool = True) -> Ite
         yield path
         return
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".speciesnet-{uuid.uuid4().hex}.part")
+    name = f".speciesnet-{uuid.uuid4().hex}" if unique else target.name
+    part = target.with_name(f"{name}.part")
     try:
         yield part
-        if target.exists():
-            shutil.copymode(target, part)
-        if fsync:
+        if fsync:  # before the permissions, which may not allow writing
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
+        if keep_dates:
+            shutil.copystat(target, part)
+        elif target.exists() and target.stat().st_mode != part.stat().st_mode:
+            shutil.copymode(target, part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def backup_name(path: Path) -> Path:
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Writes all bytes to an unbuffered file, which may take only a part of them at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def numbered_names(name: str) -> Iterator[str]:
+    """``NAME``, ``NAME2``, ``NAME3`` and so on."""
+    yield name
+    yield from (f"{name}{number}" for number in itertools.count(2))
+
+
+def backup_name(path: Path, ending: str = ".bak") -> Path:
     """The first unused name of ``NAME.bak``, ``NAME.bak2``, ``NAME.bak3`` and so on."""
-    names = (path.with_name(f"{path.name}.bak{number or ''}") for number in (0, *range(2, 10_000)))
+    names = map(Path, numbered_names(f"{path}{ending}"))
     return next(name for name in names if not name.exists())
+
+
+def keep_backup(path: Path) -> None:
+    """Copies a file to the first unused name of ``NAME.bak``, ``NAME.bak2`` and so on."""
+    backup = backup_name(path)
+    shutil.copy2(path, backup)
+    logging.info("%s is kept as %s.", path, backup)
 
 
 class ExclusiveLock:
@@ -70,13 +104,25 @@ class ExclusiveLock:
         path: The file.
         writer: Who else may be writing it, for the error message: "another run".
         advice: What the user can do instead of waiting: "pass another file".
+        required: Whether a disk that cannot lock files, as some network drives, is an error instead of
+            a warning.
+        display_name: What messages call the file; its path by default.
 
     Raises:
         OutputError: Another process is writing it, or the lock cannot be created.
     """
 
-    def __init__(self, path: Path, writer: str, advice: str) -> None:
-        self._path, self._writer, self._advice = path, writer, advice
+    def __init__(
+        self,
+        path: Path,
+        writer: str,
+        advice: str,
+        *,
+        required: bool = False,
+        display_name: str | None = None,
+    ) -> None:
+        self._name = display_name or str(path)
+        self._writer, self._advice, self._required = writer, advice, required
         self._lock_path = path.with_name(f"{path.name}.lock")
         self._lock = FileLock(self._lock_path, timeout=0)
 
@@ -85,13 +131,17 @@ class ExclusiveLock:
             self._lock.acquire()
         except Timeout as error:
             raise OutputError(
-                f"{self._path} is being written by {self._writer}. Wait for it, or {self._advice}."
+                f"{self._name} is being written by {self._writer}. Wait for it, or {self._advice}."
             ) from error
-        except NotImplementedError:  # some network drives
-            logging.warning("%s cannot be locked: do not start a second run on it.", self._path)
+        except NotImplementedError as error:
+            if self._required:
+                raise OutputError(
+                    f"{self._name} cannot be locked ({error}). Use a file on another disk."
+                ) from error
+            logging.warning("%s cannot be locked: do not start a second run on it.", self._name)
         except OSError as error:
             raise OutputError(
-                f"{self._path} cannot be written ({error.strerror or error}). Fix the cause and run the "
+                f"{self._name} cannot be written ({error.strerror or error}). Fix the cause and run the "
                 "same command again."
             ) from error
         return self

@@ -1,43 +1,48 @@
-"""From a path or URL to its bytes or text, and from a folder to what lies in it.
+"""Reads and writes files by path or URL, and lists folders.
 
 Local paths, buckets (``s3://``, ``gs://``, ``az://``) and the web (``http://``, ``https://``) are read
-alike. What goes wrong is an ``OSError`` whose ``strerror`` says it in words, without the path; only
-credentials that are refused end a run at once, as ``CredentialsError``.
+alike. Failures raise an ``OSError`` whose ``strerror`` is a reason in plain words, without the path; only
+refused credentials end a run, as ``CredentialsError``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import logging as standard_logging
+import itertools
 import os
 import random
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
 from absl import logging
 
-from speciesnet.errors import SpeciesNetError
-from speciesnet.files.clouds import (
-    EXTRAS,
+from speciesnet.errors import (
     BrokenBodyError,
-    Cloud,
+    BrokenConnectionError,
     ObjectChangedError,
+    OutputError,
     RemoteError,
-    Version,
-    cloud,
+    SpeciesNetError,
 )
+from speciesnet.files.atomic import write_atomically
+from speciesnet.files.clouds import MODULES, Cloud, Version, cloud
 
-CLOUD_SCHEMES = EXTRAS
+CLOUD_SCHEMES = tuple(MODULES)
 WEB_SCHEMES = ("http", "https")
-ATTEMPTS = 3  # of a whole file, when the line breaks in the middle of it
+ATTEMPTS = 3  # of a whole file, if the connection breaks in the middle of it
 IMAGE_SECONDS = 120.0  # for an image, with all attempts
 MAX_IMAGE_BYTES = 256 * 2**20  # of an image that is not on this machine
+
+_display_names: dict[str, str] = {}  # of temporary copies
+
+
+_T = TypeVar("_T")
 
 
 def scheme_of(path: str | os.PathLike[str]) -> str | None:
@@ -53,17 +58,39 @@ def is_cloud(path: str) -> bool:
     return scheme_of(path) in CLOUD_SCHEMES
 
 
-def open_image(path: str) -> IO[bytes]:
-    """The bytes of an image as a file; of one that is not on this machine, in memory.
+def goes_to_bucket(path: str, what: str = "") -> bool:
+    """Whether an output goes into a bucket; False for a path on a disk.
+
+    Args:
+        path: Path or URL of the output.
+        what: The name of the output for the message, such as "--output ".
 
     Raises:
-        OSError: It is not there, too large, or cannot be fetched within ``IMAGE_SECONDS``.
-        CredentialsError: Those for its bucket have expired or are refused.
+        OutputError: The URL has a scheme that cannot be written.
+    """
+    if scheme_of(path) in WEB_SCHEMES:
+        raise OutputError(
+            f"{what}{path} is on the web, where nothing can be written. Use a path on a disk or in a "
+            "bucket."
+        )
+    if "://" in path and not is_cloud(path):
+        raise OutputError(
+            f"{what}{path} begins with none of s3://, gs://, az://. Use one of these, or a local path."
+        )
+    return is_cloud(path)
+
+
+def open_image(path: str) -> IO[bytes]:
+    """Opens an image; one that is not on this machine is read into memory.
+
+    Raises:
+        OSError: The image is missing or too large, or cannot be fetched within ``IMAGE_SECONDS``.
+        CredentialsError: The credentials for its bucket have expired or are refused.
     """
     if scheme_of(path) is None:
         local = Path(path)
         if local.exists() and not local.is_file():  # opening a named pipe would wait for ever
-            raise RemoteError("it is no file")
+            raise RemoteError("it is not a regular file")
         return local.open("rb")
     content = io.BytesIO()
     _fetch(path, _Sink(content, MAX_IMAGE_BYTES, time.monotonic() + IMAGE_SECONDS))
@@ -72,24 +99,29 @@ def open_image(path: str) -> IO[bytes]:
 
 
 def read_text(path: str) -> str:
-    """A text file in UTF-8.
+    """Reads a text file in UTF-8.
 
     Raises:
-        OSError: It cannot be read.
-        UnicodeDecodeError: It is no UTF-8.
+        OSError: The file cannot be read.
+        UnicodeDecodeError: The file is not in UTF-8.
     """
     if scheme_of(path) is None:
         return Path(path).read_text(encoding="utf-8-sig")
     content = io.BytesIO()
     _fetch(path, _Sink(content))
-    return io.TextIOWrapper(io.BytesIO(content.getvalue()), encoding="utf-8-sig").read()
+    content.seek(0)
+    return io.TextIOWrapper(content, encoding="utf-8-sig").read()
 
 
 @contextmanager
 def local_file(path: str) -> Iterator[Path]:
-    """A file on this machine with what a path or URL holds: itself, or a copy while it is needed.
+    """Yields a local file with the content of a path or URL: the file itself, or a temporary copy.
 
-    What is said of the copy in the meantime is said of the URL.
+    Messages name the URL instead of the copy; see ``displayed_as``.
+
+    Raises:
+        OSError: The file cannot be fetched.
+        CredentialsError: The credentials for its bucket have expired or are refused.
     """
     if scheme_of(path) is None:
         yield Path(path)
@@ -97,31 +129,30 @@ def local_file(path: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / "file"
         fetch(path, copy)
-        with said_of(path, copy):
+        with displayed_as(path, copy):
             yield copy
 
 
 @contextmanager
-def said_of(path: str, copy: Path) -> Iterator[None]:
-    """What errors and the log say of a copy in the meantime is said of the path or URL."""
-
-    def rename(record: standard_logging.LogRecord) -> bool:
-        record.msg, record.args = record.getMessage().replace(str(copy), path), None
-        return True
-
-    logger = logging.get_absl_logger()
-    logger.addFilter(rename)
+def displayed_as(name: str, copy: Path) -> Iterator[None]:
+    """Gives a temporary copy the name of the original: in ``display_name``, and in errors that leave."""
+    _display_names[str(copy)] = name
     try:
         yield
     except SpeciesNetError as error:
-        error.args = (str(error).replace(str(copy), path),)
+        error.args = (str(error).replace(str(copy), name),)
         raise
     finally:
-        logger.removeFilter(rename)
+        _display_names.pop(str(copy), None)
+
+
+def display_name(path: str | os.PathLike[str]) -> str:
+    """The name of a file for messages: its path, or the URL that it is a temporary copy of."""
+    return _display_names.get(os.fspath(path), os.fspath(path))
 
 
 def sha256(path: str) -> str:
-    """Of a file's content; raises ``OSError``."""
+    """The SHA-256 of a file's content, in hexadecimal; raises ``OSError``."""
     digest = hashlib.sha256()
     with local_file(path) as local, local.open("rb") as file:
         while piece := file.read(2**20):
@@ -130,74 +161,112 @@ def sha256(path: str) -> str:
 
 
 def fetch(url: str, target: Path) -> Version | None:
-    """Downloads a file; what was at the target stays if that fails.
+    """Downloads a file; if that fails, the target stays as it was.
 
     Returns:
-        The version of an object in a bucket.
+        The version of an object in a bucket; None for a file on the web.
     """
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with part.open("w+b") as file:
-            version = _fetch(url, _Sink(file))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return version
+    with write_atomically(target, fsync=False, unique=False) as part, part.open("w+b") as file:
+        return _fetch(url, _Sink(file))
 
 
 def list_folder(url: str) -> Iterator[str]:
     """The URLs of all objects under a folder in a bucket, at any depth.
 
     Raises:
-        OSError: It cannot be listed.
-        CredentialsError: Those for the bucket have expired or are refused.
+        OSError: The bucket cannot be listed.
+        CredentialsError: The credentials for the bucket have expired or are refused.
     """
-    client, bucket, key = _place(url)
+    client, bucket, key = _split(url)
     prefix = key.rstrip("/") + "/" if key.strip("/") else ""
     start = f"{scheme_of(url)}://{bucket}/"
     try:
         for name in client.keys(bucket, prefix):
-            if not name.endswith("/"):  # consoles make such objects to show empty folders
+            if not name.endswith("/"):  # consoles create such objects to show empty folders
                 yield start + name
     except FileNotFoundError as error:
         raise RemoteError(f"there is no bucket {bucket}; check its name") from error
 
 
 def is_object(url: str) -> bool:
-    """Whether there is an object in a bucket."""
-    client, bucket, key = _place(url)
+    """Whether an object exists in a bucket."""
+    client, bucket, key = _split(url)
     return bool(key) and client.version(bucket, key) is not None
 
 
 def version_of(url: str) -> Version | None:
-    """Of an object in a bucket; None where there is none."""
-    client, bucket, key = _place(url)
+    """The version of an object in a bucket; None if there is no such object."""
+    client, bucket, key = _split(url)
     return client.version(bucket, key)
 
 
-def upload(source: Path, url: str, replaces: str | None, note: str = "") -> Version:
-    """Makes or replaces an object in a bucket, at once or not at all; see ``Cloud.write``."""
-    client, bucket, key = _place(url)
-    with source.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        return client.write(bucket, key, file, size, replaces, note)
+def upload(source: Path, url: str, replaces: str | None) -> Version:
+    """Creates or replaces an object in a bucket, as a whole or not at all.
+
+    Args:
+        source: The file to upload.
+        url: The object.
+        replaces: The tag that the object must have until then; None if it must not exist.
+
+    Raises:
+        ObjectChangedError: The object has another tag.
+        OSError: The object cannot be written.
+    """
+    note = uuid.uuid4().hex
+    client, bucket, key = _split(url)
+    try:
+        with source.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return client.write(bucket, key, file, size, replaces, note)
+    except ObjectChangedError:
+        # The response to the first attempt may be lost, and the object be this upload's own.
+        found = client.version(bucket, key)
+        if found is None or found.note != note:
+            raise
+        return found
 
 
 def replace(source: Path, url: str) -> None:
-    """Makes or replaces an object in a bucket, at once or not at all; raises ``OSError``."""
-    note = uuid.uuid4().hex
-    there = version_of(url)
-    try:
-        upload(source, url, there.tag if there else None, note)
-    except ObjectChangedError:
-        # Or the answer to the first attempt was lost, and it is this one.
-        there = version_of(url)
-        if there is None or there.note != note:
-            raise
+    """Creates or replaces an object in a bucket, as a whole or not at all; raises ``OSError``."""
+    found = version_of(url)
+    upload(source, url, found.tag if found else None)
 
 
-def _place(url: str) -> tuple[Cloud, str, str]:
-    """Client, bucket and key. Keys may hold ``?`` and ``#``, so this is no business of urlsplit."""
+def retry(
+    action: Callable[[], _T],
+    pauses: Iterable[float],
+    on: type[BrokenConnectionError] = BrokenConnectionError,
+    name: str | None = None,
+) -> _T:
+    """Calls a function until it succeeds, or no pause is left.
+
+    Args:
+        action: The function.
+        pauses: Seconds to wait after each failure; the last failure is raised.
+        on: Errors after which the function is called again; all others are raised.
+        name: The file that a warning about each failure names; None logs nothing.
+    """
+    remaining = iter(pauses)
+    while True:
+        try:
+            return action()
+        except on as error:
+            pause = next(remaining, None)
+            if pause is None:
+                raise
+            if name is not None:
+                logging.warning("%s: %s. Trying again.", name, error.reason)
+        time.sleep(pause)
+
+
+def pauses_for(seconds: float, pause: float) -> Iterator[float]:
+    """The same pause again and again, for some seconds from now."""
+    until = time.monotonic() + seconds
+    return itertools.takewhile(lambda _: time.monotonic() < until, itertools.repeat(pause))
+
+
+def _split(url: str) -> tuple[Cloud, str, str]:
+    """Client, bucket and key; not by urlsplit, as keys may contain ``?`` and ``#``."""
     bucket, _, key = url.partition("://")[2].partition("/")
     if not bucket:
         raise RemoteError("it names no bucket")
@@ -205,25 +274,23 @@ def _place(url: str) -> tuple[Cloud, str, str]:
 
 
 def _fetch(url: str, sink: _Sink) -> Version | None:
-    for attempt in range(1, ATTEMPTS + 1):
+    def read() -> Version | None:
         sink.restart()
-        try:
-            if scheme_of(url) in WEB_SCHEMES:
-                from speciesnet.files import web
+        if scheme_of(url) in WEB_SCHEMES:
+            from speciesnet.files import web
 
-                web.read(url, sink, sink.until)
-                return None
-            client, bucket, key = _place(url)
-            return client.read(bucket, key, sink)
-        except BrokenBodyError:
-            if attempt == ATTEMPTS or sink.is_late:
-                raise
-            time.sleep(random.uniform(0.5, 1.0) * attempt)  # noqa: S311 (readers spread out)
-    raise AssertionError
+            web.read(url, sink, sink.until)
+            return None
+        client, bucket, key = _split(url)
+        return client.read(bucket, key, sink)
+
+    # Random, so that many readers do not come back at the same moment.
+    pauses = (random.uniform(0.5, 1.0) * attempt for attempt in range(1, ATTEMPTS))  # noqa: S311
+    return retry(read, itertools.takewhile(lambda _: not sink.is_late, pauses), BrokenBodyError)
 
 
 class _Sink:
-    """A file that takes only so much, and only until a moment; begun anew for each attempt."""
+    """A file that accepts a limited number of bytes, until a deadline; emptied for each attempt."""
 
     def __init__(
         self, file: BinaryIO, max_bytes: int | None = None, until: float | None = None

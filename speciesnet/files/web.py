@@ -1,4 +1,4 @@
-"""Files on the web, read with patience that has an end."""
+"""Reads files on the web, with retries until a deadline."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as TimedOutError
 from urllib3.util import Retry
 
-from speciesnet.files.clouds import BrokenBodyError, BrokenConnectionError, RemoteError, Sink
+from speciesnet.errors import BrokenBodyError, BrokenConnectionError, RemoteError
+from speciesnet.files.clouds import Sink
 
 CONNECT_SECONDS = 10
-READ_SECONDS = 30  # for the head of an answer, and between two pieces of the rest
+READ_SECONDS = 30  # for the header of a response, and between two pieces of the body
 ATTEMPTS = 5  # of one request
-RETRY_AFTER_SECONDS = 30.0  # a server that asks for more is asked earlier
+RETRY_AFTER_SECONDS = 30.0  # the longest pause that a server can ask for
 BUSY = (429, 500, 502, 503, 504)
 PIECE_BYTES = 2**16
 
-_local = threading.local()  # sessions are not made for several threads
+_local = threading.local()  # requests.Session is not thread-safe
 
 
-class _Patience(Retry):
-    """Tries again as urllib3 does, until a moment.
+class _RetryUntil(Retry):
+    """Retries requests as urllib3 does, until a deadline.
 
     Attributes:
-        until: In the seconds of ``time.monotonic``, or None for no end.
+        until: The deadline by ``time.monotonic``, or None.
     """
 
     until: float | None = None
@@ -53,7 +54,7 @@ class _Patience(Retry):
 
 
 class _Connection(HTTPConnection):
-    """Hangs up where the head of an answer takes too long, though some of it comes all the time."""
+    """Closes the connection if the header of a response takes too long, even if it arrives in drips."""
 
     def getresponse(self) -> Any:
         is_late = threading.Event()
@@ -64,7 +65,7 @@ class _Connection(HTTPConnection):
         finally:
             timer.cancel()
             if is_late.is_set():
-                raise TimeoutError  # which urllib3 takes for one of the socket's
+                raise TimeoutError  # as the socket does, which urllib3 handles
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
@@ -101,34 +102,34 @@ def _hang_up(connected: socket.socket | None, is_late: threading.Event) -> None:
 
 
 def read(url: str, sink: Sink, until: float | None = None) -> None:
-    """Gives what an address holds piece by piece.
+    """Writes the content of a URL to a sink, piece by piece.
 
     Args:
-        url: http or https.
-        sink: Where it goes.
-        until: When no new attempt begins, by ``time.monotonic``.
+        url: An http or https URL.
+        sink: The destination.
+        until: The time by ``time.monotonic`` after which no new attempt starts.
 
     Raises:
-        BrokenBodyError: The line broke in the middle of it.
-        BrokenConnectionError: The server cannot be reached or is out of order, also when tried again.
-        RemoteError: The server refuses, or has no such file.
+        BrokenBodyError: The connection broke in the middle of the file.
+        BrokenConnectionError: The server cannot be reached or is out of order, even after retries.
+        RemoteError: The server refuses the request, or has no such file.
     """
-    has_begun = False
+    has_started = False
     try:
         with _session(until).get(
             url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
         ) as response:
             if response.status_code >= 400:
                 raise _refused(response)
-            has_begun = True
-            # What has come, as it comes: other ways to read wait until a piece is full.
-            some = getattr(response.raw, "read1", response.raw.read)
-            while piece := some(PIECE_BYTES, decode_content=True):
+            has_started = True
+            # Bytes as they arrive: other ways to read wait until a piece is full.
+            read_some = getattr(response.raw, "read1", response.raw.read)
+            while piece := read_some(PIECE_BYTES, decode_content=True):
                 sink.write(piece)
-    # The texts of these hold the address, and that may hold a signature.
+    # Their texts contain the address, which may contain a signature.
     except (requests.RequestException, HTTPError) as error:
-        problem = _in_words(error)
-        if has_begun and isinstance(problem, BrokenConnectionError):
+        problem = _translated(error)
+        if has_started and isinstance(problem, BrokenConnectionError):
             problem = BrokenBodyError(problem.reason)
         raise problem from error
 
@@ -138,7 +139,7 @@ def _session(until: float | None) -> requests.Session:
         _local.session, _local.adapter = requests.Session(), _Adapter()
         for scheme in ("http://", "https://"):
             _local.session.mount(scheme, _local.adapter)
-    patience = _Patience(
+    retries = _RetryUntil(
         total=ATTEMPTS - 1,
         connect=2,
         redirect=False,
@@ -148,8 +149,8 @@ def _session(until: float | None) -> requests.Session:
         backoff_max=10,
         raise_on_status=False,
     )
-    patience.until = until
-    _local.adapter.max_retries = patience
+    retries.until = until
+    _local.adapter.max_retries = retries
     return _local.session
 
 
@@ -164,8 +165,8 @@ def _refused(response: requests.Response) -> RemoteError:
     return RemoteError(f"download failed: the server refused ({status})")
 
 
-def _in_words(error: Exception) -> RemoteError:
-    inner = error.args[0] if error.args else None  # of requests', one of urllib3's
+def _translated(error: Exception) -> RemoteError:
+    inner = error.args[0] if error.args else None  # requests wraps an error of urllib3
     cause = getattr(inner, "reason", None) or inner
     if isinstance(error, requests.Timeout) or any(
         isinstance(e, TimedOutError) for e in (error, cause)
@@ -174,7 +175,9 @@ def _in_words(error: Exception) -> RemoteError:
     if isinstance(error, requests.exceptions.SSLError):
         return RemoteError("download failed: the server's certificate is not valid")
     if isinstance(error, requests.ConnectionError | HTTPError):
-        return BrokenConnectionError("download failed: the server cannot be reached, or broke off")
+        return BrokenConnectionError(
+            "download failed: the server cannot be reached, or closed the connection"
+        )
     if isinstance(error, ValueError):
         return RemoteError("download failed: the address is malformed")
     return RemoteError(f"download failed: {type(error).__name__}")

@@ -17,6 +17,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from speciesnet.errors import ModelError
+from speciesnet.files.atomic import write_atomically
 
 TIMEOUT = 30  # seconds to connect, and between two bytes
 CHUNK_BYTES = 2**20
@@ -159,10 +160,9 @@ def download_detector(url: str, folder: Path) -> Path:
 
 
 def _download(url: str, target: Path, digest: Digest | None) -> None:
-    """Downloads to a temporary name first, so that a broken download is never taken for a model."""
+    """Downloads and checks a file before it gets its name, so that all files with a name are whole."""
     logging.info("Downloading %s to %s.", url, target)
-    part = target.with_name(f"{target.name}.part")
-    try:
+    with write_atomically(target, unique=False) as part:
         with requests.get(url, stream=True, timeout=TIMEOUT) as response:
             response.raise_for_status()
             length = response.headers.get("Content-Length", "")
@@ -181,8 +181,6 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
                 for chunk in response.iter_content(CHUNK_BYTES):
                     file.write(chunk)
                     bar.update(len(chunk))
-                file.flush()
-                os.fsync(file.fileno())
         received = part.stat().st_size
         if expected and received != expected:
             raise OSError(f"{received} of {expected} bytes came")
@@ -193,8 +191,5 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
                 f"what came is damaged, or another file: its {digest.name} is {found}, "
                 f"not {digest.value} as {digest.source} has it"
             )
-        part.replace(target)
-        if digest:
-            digest.remember(target)
-    finally:
-        part.unlink(missing_ok=True)
+    if digest:
+        digest.remember(target)

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from speciesnet.constants import Classification, Detection
 from speciesnet.errors import ImageError
+from speciesnet.files.atomic import write_atomically
 from speciesnet.files.storage import version_of
 from speciesnet.images import opened, upright
 from speciesnet.survey.photographs import Photographs
@@ -147,13 +147,8 @@ class Thumbnails:
         small = thumbnail(source, self._size, people)
         self._note(picture, source)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Two records may have one photograph, and be at it at once.
-        part = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.part")
-        try:
+        with write_atomically(target, fsync=False) as part:
             small.save(part, "JPEG", quality=QUALITY)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
         return name, small.width / small.height
 
     def _note(self, picture: Picture, source: Path | str) -> None:

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Generator, Iterator
 
 import speciesnet
-from speciesnet.engines import EngineOptions
+from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.select import prefers_openvino
 from speciesnet.scripts import console
 
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
@@ -83,7 +84,7 @@ def _tensorflow_report() -> Generator[str, None, int]:
 def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
     if torch_gpus:
         yield "Both networks run on the GPU (engine torch)."
-    elif EngineOptions().takes_openvino:
+    elif prefers_openvino(EngineOptions()):
         yield (
             "Both networks run on the CPU (the classifier with the engine openvino, the detector with "
             "torch in fp32 and openvino in bf16)."

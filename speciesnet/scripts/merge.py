@@ -35,7 +35,8 @@ def main(*files: str) -> None:
     from speciesnet.distributed.merging import merge
     from speciesnet.export.files import check_not_same
     from speciesnet.files import storage
-    from speciesnet.predictions.file import check_output_path, settings_path
+    from speciesnet.predictions.file import check_output_path
+    from speciesnet.predictions.settings import settings_path
     from speciesnet.scripts.remote_files import sent_file
 
     target, *parts = files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 
 BLUR_HUMANS = flags.DEFINE_bool("blur_humans", False, "Blur people in every picture.")
 THREADS = flags.DEFINE_integer(
@@ -18,4 +18,4 @@ PAGE_FLAGS = ["image_root", "blur_humans", "sequence_gap", "corrections", "model
 
 def threads() -> int:
     """How many pictures to make small at once."""
-    return THREADS.value or min(cores(), 8)
+    return THREADS.value or min(available_cpus(), 8)

@@ -67,7 +67,7 @@ def local_predictions(path: str) -> Iterator[str]:
             (RUN_ENDING, CORRECTIONS_ENDING) if CORRECTIONS.value == "auto" else (RUN_ENDING,)
         ):
             _fetch_beside(path, ending, copy)
-        with storage.said_of(path, copy):
+        with storage.displayed_as(path, copy):
             yield str(copy)
 
 
@@ -96,12 +96,12 @@ def _fetch_beside(path: str, ending: str, copy: Path) -> None:
 
 def warn_of_empty(predictions: str) -> None:
     """Says so where a file ends before its first record: it is valid, or cut off, but holds nothing."""
-    from speciesnet.predictions.file import HEADER
+    from speciesnet.predictions.layout import HEADER
 
     with Path(predictions).open("rb") as file:
         is_empty = HEADER.startswith(file.read(len(HEADER) + 1))
     if is_empty:
         logging.warning(
-            "%s ends before its first record; give the command of its run again to go on with it.",
-            predictions,
+            "%s ends before its first record. Run the command that wrote it again to continue it.",
+            storage.display_name(predictions),
         )

@@ -27,7 +27,7 @@ def sent_file(target: str) -> Iterator[str]:
         OutputError: There cannot be such a file, or it cannot be sent; what was there is still there.
         CredentialsError: Those for its bucket have expired or are refused.
     """
-    if not _is_in_bucket(target):
+    if not storage.goes_to_bucket(target):
         yield target
         return
     if target.endswith("/") or "/" not in target.partition("://")[2]:
@@ -35,7 +35,7 @@ def sent_file(target: str) -> Iterator[str]:
     _check_bucket(target, target)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         made = Path(folder) / f"made{PurePosixPath(target).suffix}"
-        with storage.said_of(target, made):
+        with storage.displayed_as(target, made):
             yield str(made)
         try:
             storage.replace(made, target)
@@ -64,7 +64,7 @@ def sent_folder(
         OutputError: A file cannot be sent; each one is the old or the new one, and whole.
         CredentialsError: Those for its bucket have expired or are refused.
     """
-    if not _is_in_bucket(target):
+    if not storage.goes_to_bucket(target):
         yield target
         return
     url = target.rstrip("/")
@@ -80,7 +80,7 @@ def sent_folder(
             start = len(f"{url}/")
             there = storage.list_folder(f"{url}/{unchanging}") if unchanging else ()
             known = {file[start:] for file in there}
-        with storage.said_of(url, folder):
+        with storage.displayed_as(url, folder):
             yield str(folder)
         names = {
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
@@ -100,19 +100,6 @@ def must_be_here(flag: str, path: str | None, mend: str) -> None:
     """
     if path is not None and "://" in path:
         raise InputError(f"{flag} {path} is not on this computer, where it must be; {mend}.")
-
-
-def _is_in_bucket(target: str) -> bool:
-    if storage.scheme_of(target) in storage.WEB_SCHEMES:
-        raise OutputError(
-            f"{target} is on the web, where nothing can be written; give a place on a disk, or in a "
-            "bucket."
-        )
-    if "://" in target and not storage.is_cloud(target):
-        raise OutputError(
-            f"{target} begins with none of s3://, gs://, az://; give one of these, or a path."
-        )
-    return storage.is_cloud(target)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from absl import flags
 
 from speciesnet.errors import InputError, ModelError
-from speciesnet.machine import cores
+from speciesnet.machine import available_cpus
 from speciesnet.packages.info import DEFAULT_MODEL
 from speciesnet.scripts import console
 
@@ -193,7 +193,7 @@ def main() -> None:
 
 
 def _check_flags() -> None:
-    from speciesnet.engines import engine_of_each_stage
+    from speciesnet.engines.select import engine_of_each_stage
 
     engine_of_each_stage(_ENGINE.value)
     taken = ("/health", "/ready", "/metrics", "/openapi.json", "/static")
@@ -238,7 +238,7 @@ def _pool(meters: Any) -> Pool:
     count = _WORKERS.value * len(devices)
     threads = _THREADS.value
     if threads is None and count > 1:
-        threads = max(cores() // count, 1)
+        threads = max(available_cpus() // count, 1)
     workers = [
         functools.partial(
             Worker,

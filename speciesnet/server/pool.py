@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from absl import logging
 
+from speciesnet.errors import WorkerError
 from speciesnet.records import Record
 from speciesnet.server.errors import busy
 from speciesnet.server.metrics import Meters
@@ -26,10 +27,6 @@ LOADING_SECONDS = 3600  # with the download of a model
 ENDING_SECONDS = 5
 _WEIGHT = 0.2  # of the last batch in what is known of their pace
 MAX_PAUSE = 30  # seconds between two tries to replace a worker
-
-
-class WorkerError(Exception):
-    """A worker is of no more use; the message says why."""
 
 
 class Worker:

@@ -116,7 +116,7 @@ class Networks:
 
     def predict(self, tasks: Sequence[Task]) -> list[Record]:
         """A record for each task, in order; one that cannot be read has failures."""
-        from speciesnet.instances import resolve_locations
+        from speciesnet.geolocation import resolve_locations
 
         photos: dict[Any, Photo] = {}
         for paths in together(list(dict.fromkeys(t.path for t in tasks if t.path is not None))):

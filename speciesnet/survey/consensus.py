@@ -17,32 +17,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from speciesnet.constants import Classification
+from speciesnet.constants import TOP_CLASSES, Classification
 from speciesnet.ensemble import combine_predictions_for_single_item
-from speciesnet.geofence import Answer, GeofenceMap
+from speciesnet.geofence import Answer, Rules
 from speciesnet.records import Record
 from speciesnet.survey.corrections import SOURCE
-from speciesnet.taxonomy import build_taxonomy_map
-
-TOP = 5  # classes that the decision table looks at; as many as the classifier gives for an image
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the decision table of a model package needs.
-
-    Attributes:
-        taxonomy_map: From ``class;order;family;genus;species`` to labels.
-        geofence_map: The geofence rules.
-        enable_geofence: Whether they apply.
-    """
-
-    taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
-    geofence_map: GeofenceMap = field(default_factory=dict)
-    enable_geofence: bool = True
 
 
 def consensus(records: Sequence[Record], rules: Rules) -> Answer | None:
@@ -99,5 +80,5 @@ def mean_classes(
     for one in classifications:
         for label, score in zip(one["classes"], one["scores"], strict=True):
             sums[label] = sums.get(label, 0.0) + float(score)
-    best = sorted(sums, key=lambda label: -sums[label])[:TOP]
+    best = sorted(sums, key=lambda label: -sums[label])[:TOP_CLASSES]
     return best, [sums[label] / len(classifications) for label in best]

@@ -15,16 +15,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from absl import logging
-from filelock import FileLock, Timeout
 
 from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.errors import InputError, OutputError
-from speciesnet.files.storage import local_file, scheme_of
-from speciesnet.predictions.file import read_records
+from speciesnet.files.atomic import ExclusiveLock, write_all
+from speciesnet.files.storage import display_name, local_file, scheme_of
+from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record
 from speciesnet.taxonomy import LABEL_PARTS
 
@@ -90,7 +89,9 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
         try:
             correction = _decode(json.loads(line))
         except (ValueError, TypeError, RecursionError) as error:
-            logging.warning("Line %d of %s is damaged and passed over (%s).", number, path, error)
+            logging.warning(
+                "Line %d of %s is damaged and ignored (%s).", number, display_name(path), error
+            )
             continue
         if correction.label is None:
             found.pop(correction.filepath, None)
@@ -187,31 +188,19 @@ class CorrectionsFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._lock = FileLock(f"{self.path}.lock", timeout=0)
+        self._lock = ExclusiveLock(
+            self.path, "another review", "stop that review first", required=True
+        )
 
     def __enter__(self) -> CorrectionsFile:
         if not self.path.parent.is_dir():  # the lock would make it
             raise OutputError(
                 f"There is no folder {self.path.parent} for the corrections; give another file."
             )
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise OutputError(
-                f"{self.path} is being written by another review; use that one, or stop it first."
-            ) from error
-        except (OSError, NotImplementedError) as error:
-            raise self._cannot_write(error) from error
+        self._lock.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if os.name != "nt":  # where a file in use cannot be removed
-            Path(self._lock.lock_file).unlink(missing_ok=True)
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def add(self, corrections: Sequence[Correction]) -> None:
@@ -229,7 +218,7 @@ class CorrectionsFile:
                 if size and not _ends_with_line(file):  # an earlier crash cut one off
                     lines = b"\n" + lines
                 try:
-                    _write_all(file, lines)
+                    write_all(file, lines)
                     os.fsync(file.fileno())
                 except OSError:
                     with suppress(OSError):
@@ -248,8 +237,3 @@ class CorrectionsFile:
 def _ends_with_line(file: FileIO) -> bool:
     file.seek(-1, os.SEEK_END)
     return file.read(1) == b"\n"
-
-
-def _write_all(file: FileIO, data: bytes) -> None:
-    while data:  # a disk that becomes full takes the beginning first
-        data = data[file.write(data) or 0 :]

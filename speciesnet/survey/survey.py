@@ -12,20 +12,22 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from speciesnet.constants import Classification, Detection
-from speciesnet.ensemble import load_geofence, load_taxonomy
+from speciesnet.constants import DETECTION_THRESHOLD, TOP_CLASSES, Classification, Detection
 from speciesnet.errors import InputError, ModelError
-from speciesnet.geofence import Answer
+from speciesnet.geofence import Answer, Rules, load_geofence
 from speciesnet.packages.info import ModelInfo
-from speciesnet.predictions.file import is_geofenced, model_of_run, read_records
+from speciesnet.predictions.reading import read_records
+from speciesnet.predictions.settings import is_geofenced, model_of_run
 from speciesnet.records import Record, answer_of, is_failed, make_record, named, read_from
-from speciesnet.survey.consensus import TOP, Rules, consensus
+from speciesnet.survey.consensus import consensus
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs, with_metadata
 from speciesnet.survey.sequences import DEFAULT_GAP, camera_folder, sequence_numbers
-from speciesnet.taxonomy import build_taxonomy_map
+from speciesnet.taxonomy import build_taxonomy_map, load_taxonomy
 
-COUNTS = 0.2  # the decision table's own bound: it takes no box below it into account
+COUNTS = (
+    DETECTION_THRESHOLD  # the decision table's own bound: it takes no box below it into account
+)
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
 
@@ -252,7 +254,7 @@ def _picture(record: Record, metadata: Mapping[str, Any], interned: dict[str, st
             classes=tuple(
                 (once(label), float(score))
                 for label, score in zip(
-                    classes["classes"][:TOP], classes["scores"][:TOP], strict=True
+                    classes["classes"][:TOP_CLASSES], classes["scores"][:TOP_CLASSES], strict=True
                 )
             ),
             taken=metadata.get("datetime"),

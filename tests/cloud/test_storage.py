@@ -21,7 +21,7 @@ from speciesnet.files import clouds, storage
 from speciesnet.files.clouds import CredentialsError
 from speciesnet.images import file_exists, load_rgb_image, read_image
 from speciesnet.instances import find_images, prepare_instances
-from speciesnet.predictions.file import RecordsByFile
+from speciesnet.predictions.lookup import RecordsByFile
 
 
 def picture(size: int = 64) -> bytes:

@@ -87,7 +87,9 @@ def test_a_fault_that_stays_is_one_reason(proxy: Proxy, monkeypatch: pytest.Monk
         == "download failed: the server is busy or out of order (503 Service Unavailable)"
     )
     proxy.always(Cut(1000))
-    assert reason(proxy) == "download failed: the server cannot be reached, or broke off"
+    assert (
+        reason(proxy) == "download failed: the server cannot be reached, or closed the connection"
+    )
 
 
 def test_a_server_that_says_nothing_is_given_up(

@@ -20,7 +20,8 @@ from speciesnet.distributed.merging import merge
 from speciesnet.distributed.shards import write_shard
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import find_images
-from speciesnet.predictions.file import RunSettings, save_predictions
+from speciesnet.predictions.layout import save_predictions
+from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Record
 
 SETTINGS = RunSettings("all", {"version": "demo-1"}, country="KEN", model_name="demo")

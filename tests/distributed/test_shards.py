@@ -19,7 +19,7 @@ from speciesnet.distributed.shards import (
     shard_names,
     write_shard,
 )
-from speciesnet.predictions.file import encode_record
+from speciesnet.predictions.layout import encode_record
 from speciesnet.records import Record
 
 DEER = "u1;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"

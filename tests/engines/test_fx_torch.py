@@ -14,7 +14,8 @@ import torch
 from fuzz import files
 
 from speciesnet import SpeciesNet
-from speciesnet.engines import EngineOptions, load_classifier_engine
+from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.select import load_classifier_engine
 from speciesnet.errors import ModelError
 
 onnx: Any = pytest.importorskip("onnx")
@@ -85,15 +86,15 @@ def test_logits_are_those_of_the_saved_module(tmp_path: Path, engine: Any) -> No
     np.testing.assert_allclose(found(images), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_package_with_such_a_classifier_runs(shared: Path, tmp_path: Path) -> None:
+def test_package_with_such_a_classifier_runs(materials: Path, tmp_path: Path) -> None:
     package = tmp_path / "package"
-    shutil.copytree(shared / "packages" / "small_random", package, copy_function=shutil.copyfile)
+    shutil.copytree(materials / "packages" / "small_random", package, copy_function=shutil.copyfile)
     package.chmod(0o755)
     efficientnet(package / "classifier.pt")
     info = json.loads((package / "info.json").read_text(encoding="utf-8"))
     (package / "info.json").write_text(json.dumps(info | {"classifier": "classifier.pt"}))
     answer = SpeciesNet(str(package)).predict(
-        filepaths=[str(shared / "images" / "blank.jpg")], country="USA"
+        filepaths=[str(materials / "images" / "blank.jpg")], country="USA"
     )
     assert answer is not None
     assert answer["predictions"][0]["prediction"]
@@ -103,7 +104,7 @@ def test_unknown_module_is_named(tmp_path: Path) -> None:
     f = Onnx()
     x = f("ReduceMean", f("Erf", "image"), axes=[1, 2], keepdims=0)
     f.save(tmp_path / "odd.pt", x, 3)
-    with pytest.raises(ModelError, match=r"odd.pt has a module OnnxErf, which is not known here"):
+    with pytest.raises(ModelError, match=r"odd.pt has a module OnnxErf, which is not supported"):
         load_classifier_engine(tmp_path / "odd.pt")
 
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 from fuzz import files
 
-from speciesnet.engines import EngineOptions, UnsupportedNetworkError, load_classifier_engine
+from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.keras_torch import read_keras_network
+from speciesnet.engines.select import load_classifier_engine
 from speciesnet.engines.tensorflow import TensorFlowEngine, import_tensorflow
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, UnsupportedNetworkError
 
 
 def layers() -> Any:

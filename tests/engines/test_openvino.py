@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from speciesnet.classifier import softmax
-from speciesnet.engines import EngineOptions, load_classifier_engine, load_detector_engine
+from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.select import load_classifier_engine, load_detector_engine
 from speciesnet.engines.tensorflow import TensorFlowEngine
 from speciesnet.engines.torch import TorchDetector
 from speciesnet.errors import ModelError
@@ -67,7 +68,8 @@ def test_second_run_imports_no_framework_and_connects_to_nothing(
         "def refuse(*a, **k): raise SystemExit('connects to %r' % (a,))\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from pathlib import Path\n"
-        "from speciesnet.engines import *\n"
+        "from speciesnet.engines.base import EngineOptions\n"
+        "from speciesnet.engines.select import *\n"
         f"load_detector_engine(Path({str(yolov5_checkpoint)!r}), EngineOptions('openvino'))\n"
         f"path = Path({str(small_package / 'classifier.keras')!r})\n"
         "load_classifier_engine(path, EngineOptions('openvino'))\n"

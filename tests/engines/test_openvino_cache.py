@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speciesnet.engines import EngineOptions, load_detector_engine
+from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.select import load_detector_engine
 
 pytest.importorskip("openvino")
 OPENVINO = EngineOptions("openvino")
@@ -119,7 +120,8 @@ def test_half_written_entry_of_a_killed_process_is_cleared(
 def test_two_processes_at_once_both_get_it(yolov5_checkpoint: Path, cache: Path) -> None:
     program = (
         "from pathlib import Path\nimport numpy as np\n"
-        "from speciesnet.engines import EngineOptions, load_detector_engine\n"
+        "from speciesnet.engines.base import EngineOptions\n"
+        "from speciesnet.engines.select import load_detector_engine\n"
         f"engine = load_detector_engine(Path({str(yolov5_checkpoint)!r}), EngineOptions('openvino'))\n"
         "print(float(engine(np.full((1, 64, 64, 3), 90, np.uint8)).sum()))\n"
     )

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from speciesnet import SpeciesNet
-from speciesnet.engines import EngineOptions, reduced_precision
+from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.precision import TrialCache, first_difference
+from speciesnet.engines.select import reduced_precision
 from speciesnet.networks import Networks
 
 RECORD: dict[str, Any] = {
@@ -111,44 +112,44 @@ needs_bf16 = pytest.mark.skipif(
 )
 
 
-def run(shared: Path, monkeypatch: pytest.MonkeyPatch) -> SpeciesNet:
+def run(materials: Path, monkeypatch: pytest.MonkeyPatch) -> SpeciesNet:
     """A run of enough images for a trial."""
     monkeypatch.setattr("speciesnet.run.WORTH_A_TRIAL", 3)
     monkeypatch.setattr("speciesnet.run.TRIAL_IMAGES", 2)
     monkeypatch.setattr("speciesnet.engines.precision.NEEDED_IMAGES", 2)
-    model = SpeciesNet(str(shared / "packages" / "small_random"), device="cpu")
-    model.predict(folders=[str(shared / "images" / "ena24")])
+    model = SpeciesNet(str(materials / "packages" / "small_random"), device="cpu")
+    model.predict(folders=[str(materials / "images" / "ena24")])
     return model
 
 
 @needs_bf16
 def test_precision_that_decides_otherwise_is_not_used(
-    shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    materials: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # These networks are random: bf16 moves their boxes and scores far more than a trained one's.
-    model = run(shared, monkeypatch)
+    model = run(materials, monkeypatch)
     assert "fp32" in model.detector.engine.name
     assert caplog.text.count("not used, as it decides otherwise") == 1
     (file,) = (cache / "precision").iterdir()
     assert json.loads(file.read_text())["same"] is False
     caplog.clear()
-    run(shared, monkeypatch)
+    run(materials, monkeypatch)
     assert "not used" not in caplog.text
 
 
 @needs_bf16
 def test_precision_that_decides_the_same_is_used(
-    shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    materials: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("speciesnet.engines.precision.first_difference", lambda one, two: None)
-    model = run(shared, monkeypatch)
+    model = run(materials, monkeypatch)
     assert "bf16" in model.detector.engine.name
     assert "bf16" in model.classifier.engine.name
 
 
 @needs_bf16
 def test_trial_that_fails_leaves_the_run_in_fp32(
-    shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    materials: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load = Networks.load
 
@@ -158,7 +159,7 @@ def test_trial_that_fails_leaves_the_run_in_fp32(
             raise AttributeError("this machine cannot do that")
 
     monkeypatch.setattr(Networks, "load", load_float32_only)
-    model = run(shared, monkeypatch)
+    model = run(materials, monkeypatch)
     assert "fp32" in model.detector.engine.name
     assert "AttributeError" in caplog.text
     assert not (cache / "precision").exists()
@@ -166,17 +167,17 @@ def test_trial_that_fails_leaves_the_run_in_fp32(
 
 @needs_bf16
 def test_unreadable_images_decide_nothing(
-    shared: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    materials: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("speciesnet.run.WORTH_A_TRIAL", 3)
-    model = SpeciesNet(str(shared / "packages" / "small_random"), device="cpu")
+    model = SpeciesNet(str(materials / "packages" / "small_random"), device="cpu")
     model.predict(filepaths=[str(tmp_path / f"{i}.jpg") for i in range(4)])
     assert "fp32" in model.detector.engine.name
     assert not (cache / "precision").exists()
 
 
-def test_few_images_are_not_worth_a_trial(shared: Path, cache: Path) -> None:
-    model = SpeciesNet(str(shared / "packages" / "small_random"), device="cpu")
-    model.predict(filepaths=[str(shared / "images" / "blank.jpg")])
+def test_few_images_are_not_worth_a_trial(materials: Path, cache: Path) -> None:
+    model = SpeciesNet(str(materials / "packages" / "small_random"), device="cpu")
+    model.predict(filepaths=[str(materials / "images" / "blank.jpg")])
     assert "fp32" in model.detector.engine.name
     assert not (cache / "precision").exists()

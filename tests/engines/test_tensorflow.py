@@ -26,15 +26,15 @@ def altered(source: Path, target: Path, alter: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(shared: Path) -> TensorFlowEngine:
-    return TensorFlowEngine(shared / "packages" / "small_random" / "classifier.keras")
+def engine(small_package: Path) -> TensorFlowEngine:
+    return TensorFlowEngine(small_package / "classifier.keras")
 
 
-def test_logits_are_those_of_keras_itself(engine: TensorFlowEngine, shared: Path) -> None:
+def test_logits_are_those_of_keras_itself(engine: TensorFlowEngine, small_package: Path) -> None:
     import tf_keras
 
     images = np.random.default_rng(0).integers(0, 255, (3, 480, 480, 3), dtype=np.uint8)
-    path = shared / "packages" / "small_random" / "classifier.keras"
+    path = small_package / "classifier.keras"
     model: Any = tf_keras.models.load_model(path, compile=False)
     expected = model.predict(images.astype(np.float32) / 255, verbose=0)
     assert engine.classes == 2498

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from speciesnet.classifier import softmax
-from speciesnet.engines import EngineOptions
+from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.tensorflow import TensorFlowEngine
 from speciesnet.engines.torch import TorchClassifier, TorchDetector
 from speciesnet.errors import ModelError

@@ -13,7 +13,8 @@ import torch
 
 from speciesnet.constants import Detection
 from speciesnet.detector import InputShape, to_detections
-from speciesnet.engines import EngineOptions, load_detector_engine
+from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.select import load_detector_engine
 from speciesnet.engines.ultralytics import UltralyticsEngine
 from speciesnet.errors import ModelError
 
@@ -107,7 +108,8 @@ def test_ultralytics_neither_connects_nor_writes_settings(tmp_path: Path) -> Non
         "def refuse(*a, **k): raise SystemExit('connects to %r' % (a,))\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from pathlib import Path\n"
-        "from speciesnet.engines import EngineOptions, load_detector_engine\n"
+        "from speciesnet.engines.base import EngineOptions\n"
+        "from speciesnet.engines.select import load_detector_engine\n"
         "import numpy as np\n"
         f"engine = load_detector_engine(Path({str(path)!r}), EngineOptions('torch'))\n"
         "engine(np.zeros((1, 64, 64, 3), np.uint8))\n"

@@ -13,7 +13,7 @@ from megadetector_package import module_of_megadetector
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.megadetector import write_megadetector
-from speciesnet.predictions.file import read_records
+from speciesnet.predictions.reading import read_records
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}

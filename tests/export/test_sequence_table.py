@@ -8,7 +8,7 @@ from PIL import ExifTags
 
 from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
 from speciesnet.export.tables import write_table
-from speciesnet.predictions.file import save_predictions
+from speciesnet.predictions.layout import save_predictions
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey, load_survey

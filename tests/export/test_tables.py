@@ -14,7 +14,7 @@ from PIL import ExifTags
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError
 from speciesnet.export.tables import Rows, columns, table_rows, to_dataframe, write_table
-from speciesnet.predictions.file import read_records
+from speciesnet.predictions.reading import read_records
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speciesnet.errors import OutputError
-from speciesnet.predictions.file import HEADER
+from speciesnet.predictions.layout import HEADER
 
 
 @pytest.fixture(autouse=True, scope="module")

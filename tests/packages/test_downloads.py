@@ -141,9 +141,9 @@ def test_only_one_of_several_downloads_at_once(
 
 
 def test_files_of_one_name_from_two_addresses_are_told_apart(
-    server: Server, cache: Path, package: Path, checkpoint: bytes, shared: Path
+    server: Server, cache: Path, package: Path, checkpoint: bytes, materials: Path
 ) -> None:
-    other = (shared / "packages" / "small_random_b" / "detector.pt").read_bytes()
+    other = (materials / "packages" / "small_random_b" / "detector.pt").read_bytes()
     assert other != checkpoint
     server.answers = {"/a/best.pt": sends(checkpoint), "/b/best.pt": sends(other)}
     assert download_detector(server.url("/a/best.pt"), package).read_bytes() == checkpoint

@@ -19,19 +19,11 @@ import pytest
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 from speciesnet.predictions import file as predictions
-from speciesnet.predictions.file import (
-    FOOTER,
-    HEADER,
-    SEPARATOR,
-    PredictionsFile,
-    RecordsByFile,
-    RunSettings,
-    encode_record,
-    load_partial_predictions,
-    read_records,
-    save_predictions,
-    settings_path,
-)
+from speciesnet.predictions.file import PredictionsFile
+from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, encode_record, save_predictions
+from speciesnet.predictions.lookup import RecordsByFile
+from speciesnet.predictions.reading import load_partial_predictions, read_records
+from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Record, components_of
 
 SETTINGS = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
@@ -78,10 +70,10 @@ def write(
 ) -> list[str]:
     """Does what is left of a run; answers which images that were."""
     with PredictionsFile(path, instances, settings, **options) as file:
-        remaining = file.pending
-        for name in order(remaining):
+        pending = file.pending
+        for name in order(pending):
             file.write([make(name) for _ in file.instances_of(name)])
-    return remaining
+    return pending
 
 
 def write_published(path: Path, records: Sequence[Record]) -> None:
@@ -628,13 +620,13 @@ def test_ignore_existing_twice_loses_neither_file(path: Path) -> None:
 _HOLD = """
 import sys, time
 from speciesnet.instances import Instance
-from speciesnet.predictions.file import PredictionsFile, RunSettings
+from speciesnet.predictions.file import PredictionsFile
+from speciesnet.predictions.settings import RunSettings
 settings = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
 instances = [Instance(f"{number:03}.jpg") for number in range(3)]
 with PredictionsFile(sys.argv[1], instances, settings) as file:
     file.write([{"filepath": "000.jpg", "detections": []}])
-    with file._mutex:
-        file._flush()
+    file._appender.flush()
     print("ready", flush=True)
     time.sleep(600)
 """
@@ -736,10 +728,10 @@ def test_file_nested_too_deeply_is_refused_in_little_memory(path: Path, start: s
     path.write_text(start + "[" * 100_000)
     with (
         untouched(path.parent),
-        pytest.raises(OutputError, match=r"nested too deeply|no predictions"),
+        pytest.raises(OutputError, match=r"nested too deeply|not a predictions"),
     ):
         write(path, numbered(2))
-    with pytest.raises((InputError, OutputError), match=r"nested too deeply|no predictions"):
+    with pytest.raises((InputError, OutputError), match=r"nested too deeply|not a predictions"):
         RecordsByFile(path, ["000.jpg"])
 
 
@@ -806,7 +798,7 @@ def test_records_by_file_wants_a_predictions_file(path: Path) -> None:
     with pytest.raises(OutputError, match="There is no file"):
         RecordsByFile(path, NAMES)
     path.write_text('{"instances": []}', encoding="utf-8")
-    with pytest.raises(OutputError, match="no predictions file"):
+    with pytest.raises(OutputError, match="not a predictions file"):
         RecordsByFile(path, NAMES)
 
 

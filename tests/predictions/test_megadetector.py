@@ -8,7 +8,8 @@ import pytest
 
 from speciesnet.errors import InputError
 from speciesnet.export.megadetector import write_megadetector
-from speciesnet.predictions.file import RecordsByFile, read_records
+from speciesnet.predictions.lookup import RecordsByFile
+from speciesnet.predictions.reading import read_records
 
 ANIMAL = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
 CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
@@ -76,7 +77,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, images: list[Any], message: 
 def test_file_cut_off_is_refused(tmp_path: Path) -> None:
     path = detections(tmp_path, image("a.jpg", ANIMAL))
     path.write_text(path.read_text()[:-200])
-    with pytest.raises(InputError, match="cut off or damaged"):
+    with pytest.raises(InputError, match="is damaged, cut off or not in UTF-8"):
         RecordsByFile(path, ["a.jpg"])
 
 
@@ -106,7 +107,7 @@ def test_boxes_that_are_none_are_refused(tmp_path: Path, box: dict[str, Any]) ->
 
 def test_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
     path = detections(tmp_path, image("\udcff.jpg", ANIMAL))
-    with pytest.raises(InputError, match="cut off or damaged"):
+    with pytest.raises(InputError, match="is damaged, cut off or not in UTF-8"):
         RecordsByFile(path, ["a.jpg"])
 
 

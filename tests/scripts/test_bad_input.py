@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from speciesnet.engines import load_detector_engine
+from speciesnet.engines.select import load_detector_engine
 from speciesnet.engines.tensorflow import TensorFlowEngine
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import ModelError
@@ -597,8 +597,8 @@ def test_path_given_twice_is_reported_twice(try_: Command, tmp_path: Path, outpu
     ("name", "content", "words"),
     [
         ("detections", None, "There is no file"),
-        ("classifications", "not JSON", "is no predictions file"),
-        ("detections", '{"instances": []}', "is no predictions file"),
+        ("classifications", "not JSON", "is not a predictions file"),
+        ("detections", '{"instances": []}', "is not a predictions file"),
         ("detections", '{"predictions": [{"filepath": "other.jpg"}]}', "other.jpg"),
         ("classifications", '{"predictions": [{"detections": []}]}', '"filepath"'),
         ("detections", [3], "a.jpg"),

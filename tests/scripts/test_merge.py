@@ -9,7 +9,7 @@ import pytest
 from commands import Outcome, run_module
 
 from speciesnet.instances import find_images
-from speciesnet.predictions.file import save_predictions
+from speciesnet.predictions.layout import save_predictions
 
 Command = Callable[..., Outcome]
 

@@ -85,7 +85,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     empty = write_predictions(tmp_path / "empty.json")
     assert "holds no record yet" in report(empty, "--out", out).sentence
     empty.write_text(json.dumps([]), encoding="utf-8")
-    assert "is no predictions file" in report(empty, "--out", out).sentence
+    assert "is not a predictions file" in report(empty, "--out", out).sentence
     assert not out.exists()
     assert sorted(path.name for path in mine.iterdir()) == ["a.jpg", "b.jpg"]
 

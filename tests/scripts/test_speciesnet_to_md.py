@@ -58,6 +58,6 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "would overwrite the corrections" in convert(predictions, said).sentence
     assert "cannot be read" in convert(tmp_path / "missing.json", out).sentence
     (tmp_path / "rubbish.json").write_text("{}")
-    assert "is no predictions file" in convert(tmp_path / "rubbish.json", out).sentence
+    assert "is not a predictions file" in convert(tmp_path / "rubbish.json", out).sentence
     assert not out.exists()
     assert json.loads(predictions.read_text())["predictions"] == [RECORD]

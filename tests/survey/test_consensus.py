@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from surveys import BEAR, BLANK, BOAR, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, record
 
-from speciesnet.ensemble import load_geofence, load_taxonomy
+from speciesnet.geofence import Rules, load_geofence
 from speciesnet.packages.info import ModelInfo
-from speciesnet.survey.consensus import Rules, consensus, mean_classes
+from speciesnet.survey.consensus import consensus, mean_classes
+from speciesnet.taxonomy import load_taxonomy
 
 FAILED = {"filepath": "x.jpg", "failures": ["DETECTOR"]}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from speciesnet.constants import Components, RunMode
     from speciesnet.instances import Instance
     from speciesnet.model import SpeciesNet
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
     from speciesnet.records import Record
 
 _MODEL = flags.DEFINE_string(
@@ -186,11 +186,12 @@ TOPICS = {
 
 def main() -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
-    from speciesnet.instances import prepare_instances, resolve_locations, take_shard
+    from speciesnet.geolocation import resolve_locations
+    from speciesnet.instances import prepare_instances, take_shard
     from speciesnet.model import SpeciesNet
     from speciesnet.pipeline import PastResults
     from speciesnet.predictions.bucket import check_output
-    from speciesnet.profile import Profile
+    from speciesnet.progress import Profile
     from speciesnet.run import Run, execute
 
     components = _components()
@@ -262,7 +263,7 @@ def main() -> None:
 
 
 def _print_plan(model: SpeciesNet, instances: Sequence[Instance], path: str) -> None:
-    from speciesnet.predictions.file import finished_images
+    from speciesnet.predictions.reading import finished_images
     from speciesnet.scripts import planning
 
     paths = dict.fromkeys(instance.filepath for instance in instances)
@@ -327,7 +328,7 @@ def _split(text: str | None) -> list[str] | None:
 
 
 def _past_records(path: str | None, instances: Sequence[Instance]) -> Mapping[str, Record]:
-    from speciesnet.predictions.file import RecordsByFile
+    from speciesnet.predictions.lookup import RecordsByFile
 
     return {} if path is None else RecordsByFile(path, (i.filepath for i in instances))
 

@@ -21,9 +21,10 @@ from speciesnet.files import clouds, storage
 from speciesnet.files.clouds import CredentialsError
 from speciesnet.instances import Instance
 from speciesnet.packages.downloads import cache_folder
-from speciesnet.predictions import bucket as remote_predictions
-from speciesnet.predictions.bucket import RemotePredictionsFile, check_output, open_predictions
-from speciesnet.predictions.file import PredictionsFile, RunSettings
+from speciesnet.predictions import bucket as bucket_module
+from speciesnet.predictions.bucket import BucketPredictions, check_output, open_predictions
+from speciesnet.predictions.file import PredictionsFile
+from speciesnet.predictions.settings import RunSettings
 
 IMAGES = [Instance(f"{number}.jpg") for number in range(20)]
 KEY = "results/out.json"
@@ -33,9 +34,9 @@ KEY = "results/out.json"
 def _hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clouds, "READ_SECONDS", 5)
     monkeypatch.setattr(clouds, "ATTEMPTS", 2)
-    monkeypatch.setattr(remote_predictions, "UPLOAD_SECONDS", 0.1)
-    monkeypatch.setattr(remote_predictions, "UPLOAD_SHARE", 10.0)
-    monkeypatch.setattr(remote_predictions, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(bucket_module, "UPLOAD_SECONDS", 0.1)
+    monkeypatch.setattr(bucket_module, "UPLOAD_SHARE", 10.0)
+    monkeypatch.setattr(bucket_module, "PAUSE_SECONDS", 0.1)
     monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
 
 
@@ -43,7 +44,9 @@ def record(number: int) -> dict[str, Any]:
     return {"filepath": f"{number}.jpg", "detections": []}
 
 
-def opened(bucket: Bucket, country: str | None = None, **options: Any) -> PredictionsFile:
+def opened(
+    bucket: Bucket, country: str | None = None, **options: Any
+) -> PredictionsFile | BucketPredictions:
     settings = RunSettings("detector", {"version": "1"}, country=country)
     return open_predictions(bucket.url(KEY), IMAGES, settings, **options)
 
@@ -155,13 +158,13 @@ def test_a_run_that_came_to_nothing_leaves_no_predictions(bucket: Bucket) -> Non
 
 _RUN = """
 import sys, time
-from speciesnet.predictions import bucket as remote_predictions
+from speciesnet.predictions import bucket as bucket_module
 from speciesnet.instances import Instance
-from speciesnet.predictions.file import RunSettings
-remote_predictions.UPLOAD_SECONDS, remote_predictions.UPLOAD_SHARE = float(sys.argv[2]), 10.0
+from speciesnet.predictions.settings import RunSettings
+bucket_module.UPLOAD_SECONDS, bucket_module.UPLOAD_SHARE = float(sys.argv[2]), 10.0
 images = [Instance(f"{n}.jpg") for n in range(20)]
 settings = RunSettings("detector", {"version": "1"})
-with remote_predictions.open_predictions(sys.argv[1], images, settings) as file:
+with bucket_module.open_predictions(sys.argv[1], images, settings) as file:
     for name in file.pending[:10]:
         file.write([{"filepath": name, "detections": []}])
         time.sleep(0.02)
@@ -292,7 +295,7 @@ def test_a_bucket_that_fails_for_a_while_costs_nothing(
         wait_until(lambda: KEY in bucket.names())
         bucket.proxy.always(Answer(503))
         file.write([record(1)])
-        wait_until(lambda: "it is tried again" in caplog.text)
+        wait_until(lambda: "Trying again" in caplog.text)
         bucket.proxy.always(None)
         wait_until(lambda: len(names_in(bucket)) == 2)
     assert not working_copies()
@@ -318,13 +321,13 @@ def test_a_bucket_that_recovers_between_two_questions_holds_nothing(bucket: Buck
 def test_a_bucket_that_stays_away_costs_no_records(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_predictions, "LAST_UPLOAD_SECONDS", 0.5)
+    monkeypatch.setattr(bucket_module, "LAST_UPLOAD_SECONDS", 0.5)
     with pytest.raises(OutputError) as error, opened(bucket) as file:
         bucket.proxy.always(Answer(503))
         file.write([record(0)])
     (kept,) = [path for path in working_copies() if path.name == "predictions.json"]
     assert str(error.value).startswith(f"{bucket.url(KEY)} cannot be written (the cloud is busy")
-    assert str(error.value).endswith(f"what this machine has of it is kept in {kept}.")
+    assert str(error.value).endswith(f"the records of this machine are kept in {kept}.")
     bucket.proxy.always(None)
     with opened(bucket) as file:
         assert file.tally.images == 1
@@ -362,16 +365,16 @@ def test_a_bucket_that_does_not_exist_is_told_before_the_first_image(bucket: Buc
     settings = RunSettings("detector", {"version": "1"})
     url = f"{bucket.scheme}://no-such-bucket/out.json"
     with pytest.raises(OutputError, match=f"^{url} cannot be (read|written)"):
-        RemotePredictionsFile(url, IMAGES, settings).__enter__()
+        BucketPredictions(url, IMAGES, settings).__enter__()
 
 
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("s3://bucket", "is a folder; give a file in it, such as s3://bucket/predictions.json"),
+        ("s3://bucket", "is a folder. Pass a file in it, such as s3://bucket/predictions.json"),
         (
             "gs://bucket/a/",
-            "is a folder; give a file in it, such as gs://bucket/a/predictions.json",
+            "is a folder. Pass a file in it, such as gs://bucket/a/predictions.json",
         ),
         ("https://host/out.json", "is on the web, where nothing can be written"),
     ],

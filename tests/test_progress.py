@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from speciesnet.profile import Profile
+from speciesnet.progress import Profile
 
 
 def test_seconds_are_added_up_by_what_they_were_spent_on() -> None:

@@ -1,0 +1,153 @@
+"""The layout of the predictions files that this program writes.
+
+``{"predictions": [``, one record a line, ``]}``: valid JSON, whose whole lines can be read even if it is
+cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import orjson
+
+from speciesnet.errors import OutputError
+from speciesnet.files.atomic import write_atomically
+from speciesnet.records import Record
+
+HEADER = b'{"predictions": [\n'
+SEPARATOR = b",\n"
+FOOTER = b"\n]}\n"
+LINES_LOOKED_AT = 1000  # to recognize the layout: the first ones may be damaged
+
+_FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
+
+
+def encode_record(record: Mapping[str, object]) -> bytes:
+    """A record as one line of JSON in UTF-8."""
+    try:
+        return orjson.dumps(record)
+    except TypeError:  # a file name that is not valid Unicode; JSON escapes can hold it
+        return json.dumps(record).encode("ascii")
+
+
+def decode_line(line: bytes) -> Record | None:
+    """The record of a line; None for a line that is not whole."""
+    return split_line(line)[0]
+
+
+def split_line(line: bytes) -> tuple[Record | None, bytes]:
+    """The record of a line, and its bytes without the comma or brackets after it."""
+    own = line.strip().removesuffix(b",")
+    try:
+        record = orjson.loads(own)
+    except orjson.JSONDecodeError:
+        try:
+            # Accepts the lone surrogates that orjson refuses, and brackets after the last record.
+            text = line.strip().decode()
+            record, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            return None, own
+        if text[end:].strip() not in ("", ",", "]}"):
+            return None, own
+        own = text[:end].encode()
+    return as_record(record), own
+
+
+def as_record(value: object) -> Record | None:
+    """A decoded JSON value as a record; None for a value without a file path."""
+    if isinstance(value, dict) and isinstance(value.get("filepath"), str):
+        return cast("Record", value)  # its other keys are checked where they are used
+    return None
+
+
+def filepath_of(line: bytes) -> str | None:
+    """The file path of a line, without decoding the record; None for a line that is not whole."""
+    match = _FILEPATH.match(line) if line.endswith(b"\n") else None  # or it may be cut off
+    if match:
+        try:
+            return json.loads(match[1])
+        except ValueError:
+            return None
+    record = decode_line(line)
+    return None if record is None else record["filepath"]
+
+
+def has_own_layout(path: Path) -> bool:
+    """Whether a file has one record a line, or is cut off before its first record."""
+    with path.open("rb") as file:
+        start = file.read(len(HEADER))
+        if start != HEADER:
+            return HEADER.startswith(start)
+        damaged: list[bytes] = []
+        for line in filter(bytes.strip, islice(file, LINES_LOOKED_AT)):
+            if decode_line(line) or (line.strip() == b"]}" and not damaged):
+                return True
+            damaged.append(line[-2:])
+    # The rest are the layouts of other programs, and a single record of ours that is cut off.
+    return not damaged or (len(damaged) == 1 and not damaged[0].endswith((b"\n", b"]}")))
+
+
+def record_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Offset and bytes of the line of each record, in a file of our own layout."""
+    offset = len(file.readline())
+    for line in file:
+        if line.strip() not in (b"", b"]}"):
+            yield offset, line
+        offset += len(line)
+
+
+def write_lines(file: BinaryIO, records: Iterable[bytes]) -> None:
+    """Writes encoded records in our layout."""
+    file.write(HEADER)
+    for number, record in enumerate(records):
+        file.write(SEPARATOR + record if number else record)
+    file.write(FOOTER)
+
+
+def rewrite(path: Path, records: Iterable[bytes]) -> None:
+    """Replaces a predictions file as a whole or not at all.
+
+    Args:
+        path: The file.
+        records: Its encoded records.
+
+    Raises:
+        OutputError: The file cannot be written; it stays as it was.
+    """
+    try:
+        with write_atomically(path, unique=False) as part, part.open("wb") as file:
+            write_lines(file, records)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def save_predictions(
+    predictions_dict: Mapping[str, Iterable[Mapping[str, object]]], filepath: str
+) -> None:
+    """Writes ``{"predictions": [...]}`` to a file, as a whole or not at all.
+
+    Args:
+        predictions_dict: The predictions, as the methods of ``SpeciesNet`` return them.
+        filepath: The file to write.
+
+    Raises:
+        OutputError: The file cannot be written.
+
+    Example:
+        >>> path = str(getfixture("tmp_path") / "predictions.json")
+        >>> save_predictions({"predictions": [{"filepath": "fox.jpg"}]}, path)
+    """
+    rewrite(Path(filepath), map(encode_record, predictions_dict["predictions"]))
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error for a predictions file that cannot be written."""
+    return OutputError(
+        f"{path} cannot be written ({error.strerror or error}). Fix the cause and run the same command "
+        "again; the records in the file are kept."
+    )

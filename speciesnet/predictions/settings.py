@@ -1,0 +1,140 @@
+"""The settings of the run that writes a predictions file, kept in a file next to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from speciesnet.constants import RUN_ENDING, Components
+from speciesnet.files.atomic import write_atomically
+from speciesnet.records import Instance, Record, components_of
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What two runs must have in common to write into one file.
+
+    Attributes:
+        components: "all", "detector", "classifier" or "ensemble".
+        model: What distinguishes the model package from others; see ``ModelInfo.fingerprint``.
+        geofence: Whether the geofence is on.
+        country: The country given for all images, or None.
+        admin1_region: The region given for all images, or None.
+        country_from_coordinates: Whether countries are looked up by coordinates.
+        exif_gps: Whether positions are taken from the photographs.
+        metadata: Whether records contain the metadata of the cameras.
+        inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
+        model_name: Where later programs find the rules and labels; it may differ between the runs.
+    """
+
+    components: Components
+    model: Mapping[str, Any]
+    geofence: bool = True
+    country: str | None = None
+    admin1_region: str | None = None
+    country_from_coordinates: bool = False
+    exif_gps: bool = False
+    metadata: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    model_name: str = ""
+
+    def differences(self, earlier: Mapping[str, Any]) -> list[str]:
+        """Describes what differs in the settings of an earlier run, as its file contains them."""
+        found = []
+        for key, here in asdict(self).items():
+            there = earlier.get(key, here)
+            if key == "model_name":
+                continue
+            if key == "model" and there != here:
+                there, here = there.get("version"), here["version"]
+                here = "the same with other files" if here == there else here
+                found.append(f"model {there} there, {here} here")
+            elif key == "inputs":
+                changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+                found += [f"another --{name}" for name in changed]
+            elif there != here:
+                found.append(f"{key} {_word(there)} there, {_word(here)} here")
+        return found
+
+    def difference_in(self, record: Record, instance: Instance) -> str | None:
+        """Describes how a record shows that another run wrote it; None if it may be of this run."""
+        wanted = "all" if self.components == "ensemble" else self.components
+        found = components_of(record)
+        if found not in (None, wanted):
+            names = {"all": "the ensemble", "detector": "the detector alone"}
+            return (
+                f"it was written by {names.get(found, 'the classifier alone')}, this is a run of "
+                f"{names.get(wanted, 'the classifier alone')}"
+            )
+        if wanted != "all":
+            return None
+        version = self.model.get("version")
+        if (there := record.get("model_version", version)) != version:
+            return f"model {there} there, {version} here"
+        if self.exif_gps or found != "all":  # the place is known once the photograph is read
+            return None
+        for name in ("country", "admin1_region"):
+            there, here = record.get(name), getattr(instance, name)
+            if there != here:
+                return f"{record['filepath']} has {name} {_word(there)} there, {_word(here)} here"
+        return None
+
+
+def _word(value: object) -> str:
+    words: dict[object, str] = {None: "none", True: "on", False: "off"}
+    return words.get(value) or str(value)  # a TypeError for a list: the settings are damaged
+
+
+def settings_path(path: Path) -> Path:
+    """The path of the settings of the run that writes a predictions file."""
+    return path.with_name(f"{path.name}{RUN_ENDING}")
+
+
+def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Writes the settings of a run next to its predictions file, as a whole or not at all.
+
+    Args:
+        path: The predictions file.
+        settings: The fields of ``RunSettings``.
+
+    Raises:
+        OSError: The settings cannot be written.
+    """
+    with write_atomically(settings_path(path), unique=False) as part:
+        part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def read_settings(path: Path) -> Any:
+    """The content of the settings file next to a predictions file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is not valid JSON; a ``RecursionError`` if it is nested too deeply.
+    """
+    return json.loads(settings_path(path).read_text(encoding="utf-8"))
+
+
+def model_of_run(predictions: str | os.PathLike[str]) -> str | None:
+    """The name of the model that made a predictions file; None if it is unknown."""
+    return _setting(predictions, "model_name", str) or None
+
+
+def is_geofenced(predictions: str | os.PathLike[str]) -> bool:
+    """Whether a predictions file was made with the geofence; True if it is unknown."""
+    geofence = _setting(predictions, "geofence", bool)
+    return True if geofence is None else geofence
+
+
+def _setting(predictions: str | os.PathLike[str], name: str, kind: type[_T]) -> _T | None:
+    """One setting of the run that made a predictions file; None if it is unknown."""
+    try:
+        value = read_settings(Path(predictions)).get(name)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return value if isinstance(value, kind) else None
