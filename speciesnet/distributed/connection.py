@@ -42,8 +42,9 @@ def connected(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, level)
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        if re.fullmatch(r".+:\d{1,5}", address):
-            _check_reachable(address)
+        if re.fullmatch(r".+:\d{1,5}", address):  # Ray itself tries for minutes, even after Ctrl-C
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
         with _no_stderr():
             ray.init(address=address, log_to_driver=False, logging_level=standard_logging.ERROR)
     except AuthenticationError as error:
@@ -67,12 +68,6 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Fails fast: Ray tries an address for minutes, and cannot be interrupted meanwhile."""
-    host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 @contextmanager

@@ -44,11 +44,7 @@ class Folder:
         return f"{self.path}/{name}"
 
     def names(self) -> list[str]:
-        """Lists the files directly in the folder, in order; a missing folder has none.
-
-        Raises:
-            InputError: The folder cannot be listed.
-        """
+        """Lists the files directly in the folder, sorted, if it exists; raises ``InputError``."""
         try:
             return sorted(_retrying(self.path, self._names))
         except OSError as error:
@@ -69,11 +65,7 @@ class Folder:
 
     @contextmanager
     def local(self, name: str) -> Iterator[Path]:
-        """Yields the path of a file, or of its copy on this machine.
-
-        Raises:
-            InputError: The file cannot be read.
-        """
+        """Yields the path of a file, or of its copy on this machine; raises ``InputError``."""
         try:
             with self._open(name) as path:
                 yield path

@@ -122,12 +122,11 @@ def _read_parquet(path: Path, source: str) -> Iterator[object]:
 
     try:
         with pq.ParquetFile(path) as table:
-            names = table.schema_arrow.names
-            if "filepath" not in names:
+            columns = [name for name in COLUMNS if name in table.schema_arrow.names]
+            if "filepath" not in columns:
                 raise InputError(
                     f"{source} has no column filepath. Add one with the paths of the images."
                 )
-            columns = [name for name in COLUMNS if name in names]
             for batch in table.iter_batches(CHUNK, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:

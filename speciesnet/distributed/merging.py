@@ -54,20 +54,20 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
             tempfile.TemporaryDirectory(
                 prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
             ) as folder,
+            closing(_IndexedRecords(Path(folder))) as records,
         ):
-            with closing(_IndexedRecords(Path(folder))) as records:
-                for part in parts:
-                    before = records.added
-                    for record in _records_of(part):
-                        records.add(record)
-                    logging.info("%s: %d records.", part, records.added - before)
-                if not records.added:
-                    raise InputError(
-                        f"There are no records in {', '.join(parts)}. Pass parts that have some."
-                    )
-                if target.exists():
-                    keep_backup(target)
-                rewrite(target, records.in_order(tally))
+            for part in parts:
+                before = records.added
+                for record in _records_of(part):
+                    records.add(record)
+                logging.info("%s: %d records.", part, records.added - before)
+            if not records.added:
+                raise InputError(
+                    f"There are no records in {', '.join(parts)}. Pass parts that have some."
+                )
+            if target.exists():
+                keep_backup(target)
+            rewrite(target, records.in_order(tally))
             if settings is None:
                 settings_path(target).unlink(missing_ok=True)  # of the earlier target
             else:

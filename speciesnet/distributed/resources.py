@@ -58,11 +58,8 @@ class Pool:
 
     def with_reservations(self, cpus: float | None, gpus: float | None) -> Pool:
         """Returns a pool with other reservations; None keeps a value."""
-        return replace(
-            self,
-            cpus=self.cpus if cpus is None else cpus,
-            gpus=self.gpus if gpus is None else gpus,
-        )
+        given = {"cpus": cpus, "gpus": gpus}
+        return replace(self, **{name: n for name, n in given.items() if n is not None})
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,8 @@ def resources_for(nodes: Sequence[Node], *, with_gpus: bool = False) -> Resource
     """Chooses resources that suit the machines of a cluster.
 
     Each GPU gets a detector and a classifier. Without GPUs, each machine gets one of each, and both may
-    use all of its cores, because most of the time one waits for the other.
-
-    Args:
-        nodes: The machines.
-        with_gpus: Whether machines with GPUs will join later, even if there are none yet.
+    use all of its cores, because most of the time one waits for the other. ``with_gpus`` prepares for
+    machines with GPUs that will join later.
 
     Raises:
         InputError: No machine has enough cores.
@@ -108,12 +102,7 @@ def resources_for(nodes: Sequence[Node], *, with_gpus: bool = False) -> Resource
 
 
 def shortage(nodes: Sequence[Node], resources: Resources) -> str | None:
-    """Describes what a cluster lacks for the smallest pools, or returns None if it lacks nothing.
-
-    Args:
-        nodes: The machines.
-        resources: What the stages take; the tasks that read need one more CPU.
-    """
+    """Describes what machines lack for the smallest pools and a task that reads; None if nothing."""
     pools = (resources.detectors, resources.classifiers)
     needed = {
         "CPU": sum(pool.min_size * pool.cpus for pool in pools) + 1,

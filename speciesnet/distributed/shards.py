@@ -79,13 +79,9 @@ def _encode(records: Sequence[Record], shard_format: str, lines: Sequence[bytes]
 
 
 def read_shard(path: Path, shard_format: str) -> Iterator[Record | None]:
-    """Reads the records of a shard.
+    """Reads the records of a shard; raises ``OSError``.
 
-    Yields:
-        Records, and None for each damaged one, or once for a damaged table.
-
-    Raises:
-        OSError: The file cannot be read.
+    Yields None for each damaged record, and once for a damaged table.
     """
     if shard_format == "jsonl":
         with path.open("rb") as file:

@@ -19,14 +19,9 @@ CACHE_KIB = 64 * 1024  # memory in which SQLite keeps parts of an index
 
 
 def new_index(folder: Path, table: str) -> sqlite3.Connection:
-    """Creates an empty table on disk, which is useless after a crash and therefore written fast.
+    """Creates an empty table in a folder without another; raises ``sqlite3.Error`` if the disk is full.
 
-    Args:
-        folder: A folder without another index.
-        table: Name and columns of the table, with a primary key.
-
-    Raises:
-        sqlite3.Error: The disk is full.
+    Its settings are fast, but a crash damages it: so it is only for the run that creates it.
     """
     index = sqlite3.connect(folder / "index.sqlite")
     for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
@@ -38,11 +33,10 @@ def new_index(folder: Path, table: str) -> sqlite3.Connection:
 class SeenImages:
     """An index of images that are finished or already in the list; use it as a context manager.
 
+    The context raises ``OutputError`` if the disk is full.
+
     Attributes:
         new: Number of instances that ``unseen`` has yielded.
-
-    Raises:
-        OutputError: The disk is full.
     """
 
     def __enter__(self) -> SeenImages:
@@ -73,10 +67,7 @@ class SeenImages:
 
 
 def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
-    """Writes instances into files of ``FILE_INSTANCES``, one JSON object a line.
-
-    Returns:
-        The files, in order.
+    """Writes instances into files of ``FILE_INSTANCES``, one JSON object a line, and returns the files.
 
     Raises:
         OutputError: The disk is full.
@@ -94,11 +85,7 @@ def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
 
 
 def read_work(files: Iterable[Path], size: int) -> Iterator[list[Instance]]:
-    """Reads such files in chunks.
-
-    Args:
-        files: Files that ``write_work`` wrote.
-        size: Instances of a chunk; the last chunk of a file may have fewer.
+    """Reads files of ``write_work`` in chunks of a size; the last one of a file may be smaller.
 
     Raises:
         InputError: A file is missing or damaged.
