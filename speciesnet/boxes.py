@@ -20,7 +20,12 @@ class BBox:
     height: float
 
     def crop(self, image_width: int, image_height: int) -> tuple[int, int, int, int]:
-        """Whole pixels (left, top, width, height), truncated, at least one pixel inside the image."""
+        """Converts to whole pixels (left, top, width, height), truncated, at least one pixel in size.
+
+        Example:
+            >>> BBox(0.25, 0.5, 0.5, 0.25).crop(image_width=640, image_height=480)
+            (160, 240, 320, 120)
+        """
         left = min(max(int(self.xmin * image_width), 0), image_width - 1)
         top = min(max(int(self.ymin * image_height), 0), image_height - 1)
         width = min(max(int(self.width * image_width), 1), image_width - left)
@@ -29,7 +34,7 @@ class BBox:
 
 
 def corners(centres: Boxes) -> Boxes:
-    """(x centre, y centre, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
+    """Converts (x centre, y centre, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
     half = centres[:, 2:4] / 2
     return np.concatenate((centres[:, :2] - half, centres[:, :2] + half), axis=1, dtype=np.float32)
 
@@ -37,13 +42,13 @@ def corners(centres: Boxes) -> Boxes:
 def non_maximum_suppression(
     boxes: Boxes, scores: NDArray[np.float32], iou_threshold: float, at_most: int
 ) -> NDArray[np.intp]:
-    """Greedy suppression of boxes that overlap a better one.
+    """Greedily suppresses boxes that overlap a better one.
 
     Args:
         boxes: Corners, shape (boxes, 4), in any unit.
         scores: Shape (boxes,).
         iou_threshold: A box is dropped when its intersection over union with a kept one is greater.
-        at_most: How many boxes to keep.
+        at_most: Maximum number of boxes to keep.
 
     Returns:
         Indices of the boxes kept, best first.
@@ -60,7 +65,7 @@ def non_maximum_suppression(
         overlap = np.maximum(bottom_right - top_left, 0)
         intersection = overlap[:, 0] * overlap[:, 1]
         union = areas[best] + areas[candidates] - intersection
-        with np.errstate(invalid="ignore"):  # 0 / 0: boxes of no area suppress nothing
+        with np.errstate(invalid="ignore"):  # 0 / 0: boxes without area suppress nothing
             overlaps_too_much = (intersection / union).astype(np.float64) > iou_threshold
         candidates = candidates[~overlaps_too_much]
     return np.array(kept, dtype=np.intp)

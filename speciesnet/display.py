@@ -1,4 +1,4 @@
-"""Boxes drawn over photographs."""
+"""Draws boxes on photographs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ COLOURS = {
     Detection.HUMAN.value: "#0a60ff",
     Detection.VEHICLE.value: "#c724b1",
 }
-RELATIVE_LINE_WIDTH = 1 / 300  # of the longest side
+RELATIVE_LINE_WIDTH = 1 / 300  # of the image's longest side
 RELATIVE_TEXT_SIZE = 1 / 60
 LEAST_TEXT_SIZE = 12  # pixels
 
 
 def draw_bboxes(img: Image.Image, detections: Sequence[BBox | Mapping[str, Any]]) -> Image.Image:
-    """A copy of an image with the outline of each box, the first one above the others.
+    """Draws the outline of each box on a copy of an image, the first box on top.
 
     Args:
-        img: An image of any mode in which colours can be drawn.
-        detections: Boxes relative to the image, or ``{"label", "conf", "bbox"}`` as records have them,
-            which are drawn in the colour of their label, and named.
+        img: An image of a mode that supports colours, such as RGB.
+        detections: Boxes relative to the image, or detections of a record, which are drawn in the colour
+            of their label with label and confidence.
+
+    Example:
+        >>> image = Image.new("RGB", (400, 300))
+        >>> draw_bboxes(image, [BBox(0.25, 0.25, 0.5, 0.5)]).getpixel((100, 75))
+        (255, 59, 48)
     """
     drawn = img.copy()
     draw = ImageDraw.Draw(drawn)

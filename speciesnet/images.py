@@ -1,4 +1,4 @@
-"""From a path or URL to an RGB image."""
+"""Reads images from paths and URLs as RGB."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from absl import logging
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from speciesnet.errors import ImageError
-from speciesnet.files.clouds import CredentialsError
+from speciesnet.errors import CredentialsError, ImageError
 from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
 from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata, metadata_of
@@ -24,7 +23,7 @@ IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 # Cameras write truncated files; the part that exists is worth decoding.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
 
-# Formats that Pillow decodes itself: others would be handed to programs such as Ghostscript.
+# Formats that Pillow decodes itself; it would pass others to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
 NO_MEMORY = "there is not enough memory for it"
@@ -34,12 +33,12 @@ _decoding = threading.BoundedSemaphore(available_cpus())
 
 @dataclass(frozen=True)
 class PreprocessedImage:
-    """An image in the form that a network takes.
+    """An image in the form of a network's input.
 
     Attributes:
         arr: Shape (H, W, 3), uint8.
-        orig_width: Pixels of the image that it was made from.
-        orig_height: Pixels of the image that it was made from.
+        orig_width: Width of the original image, in pixels.
+        orig_height: Height of the original image, in pixels.
     """
 
     arr: NDArray[np.uint8]
@@ -53,7 +52,7 @@ def is_image_name(path: str) -> bool:
 
 
 def to_array(img: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shape (H, W, 3) of an RGB image."""
+    """Converts an RGB image to an array of shape (H, W, 3)."""
     return np.asarray(img)
 
 
@@ -71,42 +70,44 @@ def file_exists(filepath: str) -> bool:
 
 
 def read_image(filepath: str) -> Image.Image:
-    """Decodes an image, whole and upright, as RGB.
+    """Decodes an image as RGB and turns it upright.
 
-    Alpha is dropped, 16-bit values are clipped at 255, animations give their first frame; a
-    truncated file gives what there is of it.
+    Alpha is dropped, 16-bit values are clipped at 255, only the first frame of an animation is read,
+    and a truncated file is decoded as far as it goes.
 
     Raises:
-        ImageError: It cannot be opened or decoded; the message says why, without the path.
-        CredentialsError: Those for its bucket have expired or are refused.
+        ImageError: The image cannot be opened or decoded; the message is the reason without the path.
+        CredentialsError: The credentials for its bucket have expired or are refused.
     """
     return read_photograph(filepath)[0]
 
 
 def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
-    """As ``read_image``, with what the camera wrote beside the picture."""
+    """Decodes an image as ``read_image`` does, and reads its metadata."""
     with opened(filepath) as image:
         image.load()
         picture = upright(image)
-        if picture.mode != "RGB":  # else it would be copied, which costs huge ones their memory
+        if (
+            picture.mode != "RGB"
+        ):  # otherwise it would be copied, which huge images have no memory for
             picture = picture.convert("RGB")
         return picture, metadata_of(image)
 
 
 def read_metadata(filepath: str) -> PhotoMetadata:
-    """What the camera wrote, without decoding the picture; raises ``ImageError``."""
+    """Reads the metadata without decoding the image; raises ``ImageError``."""
     with opened(filepath) as image:
         return metadata_of(image)
 
 
 @contextmanager
 def opened(filepath: str) -> Iterator[Image.Image]:
-    """An image that is not decoded yet; what goes wrong, now or then, becomes ``ImageError``.
+    """Opens an image without decoding it; errors inside the context become ``ImageError``.
 
-    But for credentials that are refused: all other images of the bucket would fail for them too.
+    Refused credentials stay ``CredentialsError``: every other image of the bucket would fail as well.
     """
     try:
-        # Many threads wait for a network; no more than there are cores decode what has come.
+        # Many threads wait for the network, but only one per core decodes.
         turn = nullcontext() if scheme_of(filepath) is None else _decoding
         with open_image(filepath) as file, turn, Image.open(file, formats=FORMATS) as image:
             yield image
@@ -121,7 +122,7 @@ def opened(filepath: str) -> Iterator[Image.Image]:
 
 
 def load_rgb_image(filepath: str) -> Image.Image | None:
-    """As ``read_image``, but a file that cannot be read is logged and gives None."""
+    """Decodes an image as ``read_image`` does; logs a file that cannot be read and returns None."""
     try:
         return read_image(filepath)
     except (ImageError, CredentialsError) as error:
@@ -130,10 +131,10 @@ def load_rgb_image(filepath: str) -> Image.Image | None:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """An image as its camera was held."""
+    """Rotates an image as its EXIF orientation says."""
     try:
         return ImageOps.exif_transpose(image)
-    except Exception as error:  # damaged EXIF is no reason to lose the picture
+    except Exception as error:  # damaged EXIF must not lose the image
         logging.debug("Orientation ignored: %s.", error)
         return image
 
@@ -141,9 +142,9 @@ def upright(image: Image.Image) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return NO_MEMORY
-    # ultralytics, once imported, makes Pillow look for a reader of HEIF instead of saying no.
+    # Once imported, ultralytics makes Pillow import a HEIF reader, which may be missing.
     if isinstance(error, (Image.UnidentifiedImageError, ModuleNotFoundError)):
         return "it is empty, damaged or not an image"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror  # without the path, which the caller knows
+        return error.strerror  # without the path, which the caller adds
     return str(error).strip().rstrip(".") or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a run is about: images, and where each was taken."""
+"""The images of a run and their locations, from flags, folders and JSON."""
 
 from __future__ import annotations
 
@@ -45,17 +45,21 @@ def prepare_instances_dict(
 
     Args:
         instances_dict: ``{"instances": [{"filepath": ...}, ...]}``.
-        instances_json: A file that holds one.
-        filepaths: Images.
-        filepaths_txt: A file with one image a line.
-        folders: Folders, on a disk or in a bucket, searched for images at any depth; ``demo`` is the
-            package's own samples.
-        folders_txt: A file with one folder a line.
-        country: For every instance, ISO 3166-1 alpha-3.
-        admin1_region: For every instance; needs a country.
+        instances_json: A JSON file with the same content.
+        filepaths: Paths or URLs of images.
+        filepaths_txt: A file with one image per line.
+        folders: Folders on a disk or in a bucket, searched for images at any depth; ``demo`` is the
+            package's sample images.
+        folders_txt: A file with one folder per line.
+        country: ISO 3166-1 alpha-3 code of every instance.
+        admin1_region: State or province code of every instance; needs a country.
 
     Raises:
         InputError: The input is missing, malformed or empty.
+
+    Example:
+        >>> prepare_instances_dict(filepaths=["a.jpg"], country="KEN")
+        {'instances': [{'filepath': 'a.jpg', 'country': 'KEN'}]}
     """
     instances = prepare_instances(
         instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt,
@@ -74,7 +78,7 @@ def prepare_instances(
     country: str | None = None,
     admin1_region: str | None = None,
 ) -> list[Instance]:
-    """As ``prepare_instances_dict``, as a list of instances."""
+    """Does the same as ``prepare_instances_dict`` and returns a list of instances."""
     inputs = (instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt)
     given = sum(value is not None for value in inputs)
     if given != 1:
@@ -99,19 +103,21 @@ def prepare_instances(
 
 
 def find_images(folders: Iterable[str]) -> list[str]:
-    """Images under folders at any depth, once each, in component-wise order, with forward slashes.
+    """Finds the images under folders at any depth, each once, sorted by path component.
+
+    Paths have forward slashes.
 
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
     """
-    found: dict[str, str] = {}  # by the name that the file system goes by
+    found: dict[str, str] = {}  # by the name that the file system compares
     for path in walk_images(folders):
         found[path if storage.scheme_of(path) else os.path.normcase(path)] = path
     return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
 
 
 def walk_images(folders: Iterable[str]) -> Iterator[str]:
-    """As ``find_images``, one at a time: in no order, and more than once where folders overlap."""
+    """Yields what ``find_images`` finds, unsorted, and twice where folders overlap."""
     from speciesnet.images import IMAGE_EXTENSIONS, is_image_name  # Pillow takes time to import
 
     folders = _as_texts(folders, "folders")
@@ -156,7 +162,8 @@ def _files_in_bucket(folder: str) -> Iterator[str]:
             raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
     except OSError as error:
         raise InputError(
-            f"The folder {folder} cannot be listed ({error.strerror}); mend that, or give another one."
+            f"The folder {folder} cannot be listed ({error.strerror or error}). Fix the cause or "
+            "pass another folder."
         ) from error
 
 
@@ -167,7 +174,7 @@ def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
 
 
 def _means_samples(folder: str) -> bool:
-    """Whether ``demo`` means the sample images of the package: unless there is such a folder."""
+    """Whether a folder is the package's sample images: ``demo``, unless a folder has that name."""
     return folder == "demo" and not _exists(folder)
 
 
@@ -176,15 +183,15 @@ def _exists(path: str) -> bool:
 
 
 def _warn_unreadable(error: OSError) -> None:
-    logging.warning("Cannot look into %s: %s.", error.filename, error.strerror)
+    logging.warning("Cannot read the folder %s: %s.", error.filename, error.strerror or error)
 
 
 def parse_instances(document: Any, source: str) -> list[Instance]:
-    """Checks ``{"instances": [...]}`` and makes instances of it.
+    """Checks ``{"instances": [...]}`` and converts it to instances.
 
     Args:
         document: The parsed JSON.
-        source: What messages call it.
+        source: Name of the document in error messages.
 
     Raises:
         InputError: A field is missing or wrong; the message names it.
@@ -195,7 +202,7 @@ def parse_instances(document: Any, source: str) -> list[Instance]:
 
 
 def no_instances(source: str) -> str:
-    """The sentence on a document without instances."""
+    """The error message for a document without instances."""
     return (
         f'{source} has no list "instances"; it must look like '
         '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
@@ -203,15 +210,17 @@ def no_instances(source: str) -> str:
 
 
 def parse_instance(raw: Any, source: str, number: int) -> Instance:
-    """One item of ``parse_instances``, the ``number``-th; raises ``InputError``."""
+    """Checks one item of ``parse_instances``, the ``number``-th; raises ``InputError``."""
     where = f"Instance {number} of {source}"
     if not isinstance(raw, Mapping):
         raise InputError(
-            f'{where} is no JSON object; it must look like {{"filepath": "image.jpg"}}.'
+            f'{where} is not a JSON object; it must look like {{"filepath": "image.jpg"}}.'
         )
     filepath = raw.get("filepath")
     if not isinstance(filepath, str) or not filepath:
-        raise InputError(f'{where} lacks "filepath", or it is no text; add the path of the image.')
+        raise InputError(
+            f'{where} lacks "filepath", or it is not a text; add the path of the image.'
+        )
     where = f"{where} ({filepath})"
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):
@@ -224,34 +233,32 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
             raise InputError(f'{where} has {value!r} as "{field}"; it must be a number in degrees.')
         if not -limit <= value <= limit:
             raise InputError(
-                f'{where} has {value!r} as "{field}"; it must lie between {-limit:g} and {limit:g}.'
+                f'{where} has {value!r} as "{field}"; it must be between {-limit:g} and {limit:g}.'
             )
     country, region = raw.get("country") or None, raw.get("admin1_region") or None
     if country is not None:
-        geolocation.check_country(country, f'{where} has a "country" that is wrong:')
+        geolocation.check_country(country, f'{where} has a wrong "country":')
     if region is not None:
-        geolocation.check_admin1_region(
-            region, country, f'{where} has an "admin1_region" that is wrong:'
-        )
+        geolocation.check_admin1_region(region, country, f'{where} has a wrong "admin1_region":')
     return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
 
 
 def path_digest(filepath: str, size: int) -> bytes:
-    """Stands for an image where its path would be too long, in so many bytes."""
+    """A hash of a path with ``size`` bytes, for places where the path is too long."""
     return hashlib.blake2b(filepath.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
 def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
-    """The instances of one of several parts, which together are all of them.
+    """The instances in one of several disjoint parts.
 
-    An image falls into a part by its path alone: it stays there when others are added.
+    The part depends on an image's path alone: it stays the same when other images are added.
 
     Args:
         instances: The whole list.
         shard: ``I/N``, such as ``3/8`` for the third of eight parts.
 
     Raises:
-        InputError: It is written otherwise.
+        InputError: ``shard`` has another form.
     """
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
     number, parts = map(int, match.groups()) if match else (0, 0)
@@ -265,7 +272,7 @@ def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
 
 
 def split_paths(text: str) -> list[str]:
-    """The paths of a command-line list: one path with commas if that exists, else comma-separated."""
+    """Splits a comma-separated list of paths, unless the whole text is an existing path."""
     if text and _exists(text):
         return [text]
     try:
@@ -280,11 +287,12 @@ def _read_json(path: str) -> Any:
         return json.loads(storage.read_text(path))
     except OSError as error:
         raise InputError(
-            f"The instances file {path} cannot be read ({error.strerror}); give one that can."
+            f"The instances file {path} cannot be read ({error.strerror or error}). Fix the cause or "
+            "pass another file."
         ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"The instances file {path} is not valid JSON ({error}); correct it there."
+            f"The instances file {path} is not valid JSON ({error}). Correct the file."
         ) from error
 
 
@@ -293,7 +301,8 @@ def _read_lines(path: str, what: str) -> list[str]:
         text = storage.read_text(path)
     except OSError as error:
         raise InputError(
-            f"The list of {what}s {path} cannot be read ({error.strerror}); give one that can."
+            f"The list of {what}s {path} cannot be read ({error.strerror or error}). Fix the cause or "
+            "pass another file."
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a camera wrote into a photograph: date, position, camera."""
+"""Metadata of photographs from EXIF: date, position, camera."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-# EXIF is from 1995; cameras whose clock was lost write years such as 0000 or 65535.
+# EXIF dates from 1995; cameras that lost their clock write years such as 0000 or 65535.
 YEARS = range(1995, 2100)
-MAX_TEXT = 100  # characters of a camera's name
+MAX_TEXT = 100  # characters of a maker's or a model's name
 
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoMetadata:
-    """Facts of a photograph's EXIF; None for what it lacks, or what cannot be true.
+    """EXIF values of a photograph; missing and impossible values are None.
 
     Attributes:
-        datetime: When it was taken, ISO 8601, by the camera's clock: "2024-05-01T06:30:00", with an
-            offset such as "+03:00" behind it only where the camera wrote one.
-        latitude: Degrees in [-90, 90]; always with a longitude.
+        datetime: Time of the photograph by the camera's clock, ISO 8601: "2024-05-01T06:30:00", followed
+            by an offset such as "+03:00" if the camera wrote one.
+        latitude: Degrees in [-90, 90]; only together with a longitude.
         longitude: Degrees in [-180, 180].
         make: Maker of the camera.
         model: Model of the camera.
@@ -38,14 +38,14 @@ class PhotoMetadata:
     model: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What is known, as a record keeps it."""
+        """The known values, as a record stores them."""
         return {
             name: value for name in self.__slots__ if (value := getattr(self, name)) is not None
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PhotoMetadata:
-        """The reverse; what has another type or cannot be true is left out."""
+        """The reverse of ``as_dict``; values that are impossible or of another type become None."""
         return cls(
             parse_datetime(values.get("datetime")),
             *_position(values.get("latitude"), values.get("longitude")),
@@ -55,7 +55,7 @@ class PhotoMetadata:
 
 
 def metadata_of(image: Image.Image) -> PhotoMetadata:
-    """Reads the EXIF of an opened image, whose pixels need not be decoded; never raises."""
+    """Reads the EXIF of an opened image without decoding its pixels; never raises."""
     try:
         exif = image.getexif()
         details = exif.get_ifd(ExifTags.IFD.Exif)
@@ -76,7 +76,12 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
 
 
 def parse_datetime(value: Any, offset: Any = None) -> str | None:
-    """ISO 8601 of a date as EXIF (``2024:05:01 06:30:00``) or ISO 8601 has it; None if it is none."""
+    """Converts an EXIF or ISO 8601 date to ISO 8601; None if it is not a date.
+
+    Example:
+        >>> parse_datetime("2024:05:01 06:30:00", "+03:00")
+        '2024-05-01T06:30:00+03:00'
+    """
     if not isinstance(value, str):
         return None
     match = re.match(
@@ -115,7 +120,7 @@ def _degrees(parts: Any, reference: Any, letters: str) -> float:
 
 
 def _position(latitude: Any, longitude: Any) -> tuple[float | None, float | None]:
-    """A pair that can be true; 0, 0 is what cameras write that have not found themselves."""
+    """Valid coordinates, or a pair of None. (0, 0) is what cameras write without a GPS fix."""
     for value, limit in ((latitude, 90), (longitude, 180)):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None, None

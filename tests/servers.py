@@ -1,4 +1,4 @@
-"""Real servers for tests, and how to ask them."""
+"""Real servers for tests, and a client for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The sentence of a refusal, which must be one and tell nothing of this computer."""
+        """The error message, which must not reveal anything about this computer."""
         assert self.status >= 400, self.body
         assert self.headers["content-type"] == "application/json"
         assert list(self.json) == ["error"]
@@ -66,7 +66,7 @@ class Answer:
 
 @dataclass
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     process: subprocess.Popen[str]
     port: int
@@ -85,7 +85,7 @@ class Server:
         timeout: float = 120,
         **headers: str,
     ) -> Answer:
-        """The answer to a request; a body makes it a POST."""
+        """Sends a request, a POST if it has a body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if kind and body is not None:
@@ -98,21 +98,21 @@ class Server:
         return result
 
     def predict(self, *instances: Any, **options: Any) -> Answer:
-        """The answer to instances."""
+        """Requests predictions for instances."""
         return self.ask(body=json.dumps({"instances": instances}), **options)
 
     def upload(self, *files: tuple[str, bytes], fields: Mapping[str, str] | None = None) -> Answer:
-        """The answer to a form with files."""
+        """Requests predictions for a form with files."""
         return self.ask(body=form_of(files, fields or {}), kind=FORM)
 
     def metric(self, name: str) -> float:
-        """One of the numbers for Prometheus."""
+        """The value of a metric."""
         lines = self.ask("/metrics").body.decode().splitlines()
         return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
 
     @property
     def workers(self) -> list[int]:
-        """Its worker processes, by what Linux knows."""
+        """The process ids of its workers, from /proc."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -125,14 +125,14 @@ class Server:
         return found
 
     def stop(self) -> int:
-        """Asks it to end, and gives its exit code."""
+        """Stops the server and returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
 
 @contextmanager
 def served(folder: Path, *arguments: str | Path, model: str | Path = "demo") -> Iterator[Server]:
-    """Starts a server on a free port, and waits until it has loaded the model."""
+    """Starts a server on a free port and waits until it is ready."""
     log = folder / "server.log"
     command = [sys.executable, "-m", "speciesnet.scripts.run_server"]
     command += ["--port", "0", "--model", str(model), *map(str, arguments)]
@@ -159,12 +159,12 @@ def served(folder: Path, *arguments: str | Path, model: str | Path = "demo") -> 
 
 
 def wait_until(holds: Any) -> None:
-    """Waits for something that is sure to come, at most two minutes."""
+    """Waits until a condition holds, for at most two minutes."""
     for _ in range(1200):
         if holds():
             return
         time.sleep(0.1)
-    raise AssertionError("It did not come.")
+    raise AssertionError("The condition did not become true.")
 
 
 def form_of(files: Sequence[tuple[str, bytes]], fields: Mapping[str, str]) -> bytes:
@@ -181,13 +181,13 @@ def form_of(files: Sequence[tuple[str, bytes]], fields: Mapping[str, str]) -> by
 
 
 def in_base64(content: bytes | Path) -> str:
-    """A file as JSON takes it."""
+    """A file in base64."""
     data = content.read_bytes() if isinstance(content, Path) else content
     return base64.b64encode(data).decode()
 
 
 def picture(number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
-    """A small JPEG, another one for each number."""
+    """A small JPEG that depends on ``number``."""
     random = np.random.default_rng(number)
     buffer = io.BytesIO()
     noise = random.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Worker processes without a model, for tests of what keeps workers."""
+"""Worker processes without a model, for tests of the pool."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from speciesnet.server.worker import Ready, Task, Unfit
+from speciesnet.server.worker import ImageTask, LoadFailed, Ready
 
 
 def echo(connection: Connection, seconds: float = 0.0) -> None:
-    """Answers with the size of the batch; a file called die or hang makes it do so."""
+    """Returns records with the size of the batch; dies or hangs at a file named die or hang."""
     connection.send(Ready("stand-in"))
     while True:
         try:
-            tasks: Sequence[Task] | None = connection.recv()
+            tasks: Sequence[ImageTask] | None = connection.recv()
         except EOFError:
             return
         if tasks is None:
@@ -31,9 +31,9 @@ def echo(connection: Connection, seconds: float = 0.0) -> None:
         )
 
 
-def unfit(connection: Connection) -> None:
-    connection.send(Unfit("The model is broken."))
+def load_failed(connection: Connection) -> None:
+    connection.send(LoadFailed("The model is broken."))
 
 
-def stillborn(connection: Connection) -> None:
+def dies_at_start(connection: Connection) -> None:
     os._exit(1)

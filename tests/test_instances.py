@@ -315,7 +315,7 @@ def test_a_document_without_instances_is_named(document: str, folder: Path) -> N
 def test_an_instance_that_is_no_object_is_named(instance: Any, folder: Path) -> None:
     document = {"instances": [{"filepath": "a.jpg"}, instance]}
     sentence = mistake(instances_json=write("i.json", document))
-    assert sentence.startswith("Instance 2 of i.json is no JSON object")
+    assert sentence.startswith("Instance 2 of i.json is not a JSON object")
     assert "must" in sentence
 
 
@@ -339,13 +339,13 @@ def test_an_instance_without_a_path_is_named(instance: Any, folder: Path) -> Non
         ("latitude", "37", "must be a number in degrees"),
         ("latitude", True, "must be a number in degrees"),
         ("latitude", [1], "must be a number in degrees"),
-        ("latitude", 90.1, "must lie between -90 and 90"),
-        ("latitude", -91, "must lie between -90 and 90"),
-        ("latitude", float("nan"), "must lie between -90 and 90"),
-        ("longitude", 180.1, "must lie between -180 and 180"),
-        ("longitude", -181, "must lie between -180 and 180"),
-        ("longitude", float("inf"), "must lie between -180 and 180"),
-        pytest.param("longitude", 10**400, "must lie between -180 and 180", id="huge"),
+        ("latitude", 90.1, "must be between -90 and 90"),
+        ("latitude", -91, "must be between -90 and 90"),
+        ("latitude", float("nan"), "must be between -90 and 90"),
+        ("longitude", 180.1, "must be between -180 and 180"),
+        ("longitude", -181, "must be between -180 and 180"),
+        ("longitude", float("inf"), "must be between -180 and 180"),
+        pytest.param("longitude", 10**400, "must be between -180 and 180", id="huge"),
         ("longitude", "", "must be a number in degrees"),
     ],
 )
@@ -365,7 +365,7 @@ def test_a_state_that_there_is_not_is_named(region: str, mend: str) -> None:
     raw = {"filepath": "b.jpg", "country": "USA", "admin1_region": region}
     with pytest.raises(InputError) as error:
         parse_instances({"instances": [raw]}, "i.json")
-    assert str(error.value).startswith('Instance 1 of i.json (b.jpg) has an "admin1_region"')
+    assert str(error.value).startswith('Instance 1 of i.json (b.jpg) has a wrong "admin1_region"')
     assert mend in str(error.value)
 
 

@@ -1,7 +1,7 @@
 """Reads detector checkpoints as data: no pickled code is ever run.
 
-A YOLOv5 checkpoint is a pickled module. Its classes are stood in for by inert records, from which
-the network is built anew; whatever else a pickle asks for is refused by name.
+A YOLOv5 checkpoint is a pickled module. Inert records replace its classes, and the network is rebuilt
+from them; a pickle that refers to anything else is refused.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _TORCH_CLASSES = (
     "torch.nn.modules.pooling.MaxPool2d",
     "torch.nn.modules.upsampling.Upsample",
 )
-# Plain data beside the network: metrics, options, paths.
+# Plain data next to the network: metrics, options, paths.
 _DATA_CLASSES = (
     "argparse.Namespace",
     "datetime.datetime",
@@ -71,14 +71,14 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
     """The network of a YOLOv5 checkpoint, in float32 and evaluation mode.
 
     Raises:
-        ModelError: The file is damaged, asks to run code, or holds another kind of network.
+        ModelError: The file is damaged, refers to code, or contains another kind of network.
     """
     allowed = {prefix + name for prefix in _PREFIXES for name in _YOLOV5_CLASSES}
     allowed.update(_TORCH_CLASSES, _DATA_CLASSES)
     checkpoint = read_records(path, allowed.__contains__, "detector")
     try:
         record = checkpoint["model"]
-        # Never the "ema" that stands beside it: published results were made with the model.
+        # Never its "ema": the published results were made with the model.
         with torch.device("meta"):  # weights without values: drawing random ones takes seconds
             network = _build(record)
         tensors = {name: tensor.float() for name, tensor in record.tensors().items()}
@@ -111,7 +111,7 @@ def _build(record: Record) -> DetectionModel:
 
 
 def _adjust(module: Conv, record: Record) -> None:
-    """Takes over what tensors do not tell; raises ``TypeError`` for what the module cannot do."""
+    """Copies settings that are not tensors; raises ``TypeError`` for unsupported ones."""
     conv, activation = record.child("conv"), record.child("act").kind
     if activation != "SiLU" or conv.child("groups") != 1 or conv.child("dilation") != (1, 1):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""A classifier's file, of either format, as a PyTorch network."""
+"""Reads a classifier file of either format as a PyTorch network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def is_torch_file(path: Path) -> bool:
-    """Whether PyTorch saved a file; anything else is taken for Keras'."""
+    """Whether PyTorch saved a file; every other file is treated as a ``.keras`` file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
@@ -26,7 +26,7 @@ def read_classifier_network(path: Path) -> GraphNetwork:
 
     Raises:
         ModelError: The file is damaged, or refers to code.
-        UnsupportedNetworkError: A part of it is not known here.
+        UnsupportedNetworkError: A part of the network is not supported.
     """
     if is_torch_file(path):
         from speciesnet.engines.fx_torch import read_fx_network

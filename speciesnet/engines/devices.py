@@ -1,4 +1,4 @@
-"""Which device PyTorch runs on, and how."""
+"""Devices of PyTorch, and what all PyTorch engines share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from speciesnet.engines.base import EngineOptions, Precision
 from speciesnet.errors import ModelError
 
-GPU_BATCH_SIZE = 64  # images at most; on a CPU a batch gains nothing and costs memory
+GPU_BATCH_SIZE = 64  # maximum; on a CPU batches are no faster and need more memory
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -23,10 +23,10 @@ Call = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def torch_device(name: str | None = None) -> torch.device:
-    """The device of a name ("cpu", "cuda", "cuda:1", "mps"), or the best there is.
+    """The device with a name ("cpu", "cuda", "cuda:1", "mps"), or the best device available.
 
     Raises:
-        ModelError: There is no such device here.
+        ModelError: This machine does not have the device.
     """
     if name is None:
         if torch.cuda.is_available():
@@ -43,10 +43,10 @@ def torch_device(name: str | None = None) -> torch.device:
 
 @contextmanager
 def inference() -> Iterator[None]:
-    """Within the context this thread's PyTorch infers, and treats numbers below 1e-38 as zero.
+    """Puts this thread's PyTorch into inference mode and treats numbers below 1e-38 as zero.
 
-    They carry nothing and cost a CPU tenfold. The setting is put back: it would leak into the caller's
-    own code.
+    Such numbers make a CPU ten times slower. The setting is restored, because it would affect the
+    caller's own code.
     """
     earlier = (torch.tensor(1e-39) * 1).item() == 0
     torch.set_flush_denormal(True)
@@ -58,9 +58,9 @@ def inference() -> Iterator[None]:
 
 
 def reduced_precision(device: torch.device) -> Precision | None:
-    """The precision below float32 that a device computes in natively, if there is one."""
+    """The precision below float32 that a device supports natively, if any."""
     if device.type == "cpu":
-        able = getattr(torch.cpu, "get_capabilities", dict)()  # older versions do not tell
+        able = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older versions
         return "bf16" if able.get("avx512_bf16") or able.get("bf16") else None
     return "fp16"
 
@@ -68,32 +68,32 @@ def reduced_precision(device: torch.device) -> Precision | None:
 def prepared(
     network: Network, device: torch.device, options: EngineOptions
 ) -> tuple[Network, torch.dtype]:
-    """A network on its device, and the type of its numbers; raises ``ModelError``."""
+    """Moves a network to its device; returns it and its number type. Raises ``ModelError``."""
     precision = options.precision
     if options.threads:
         torch.set_num_threads(options.threads)
     if precision == "fp16" and device.type == "cpu":
         raise ModelError("CPUs do not compute in fp16; give --precision bf16 or fp32.")
     if device.type == "cuda":  # for the whole process: the networks run side by side
-        # The reference is float32; what NVIDIA calls TF32 has 10 bits of it.
+        # The reference is float32; NVIDIA's TF32 has a mantissa of only 10 bits.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     dtype = _TYPES[precision]
     return network.to(device, dtype, memory_format=torch.channels_last), dtype  # type: ignore[call-overload]
 
 
 def to_device(images: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Images (batch, H, W, 3) as numbers in [0, 1] of shape (batch, 3, H, W) on a device."""
+    """Converts images (batch, H, W, 3) to numbers in [0, 1], (batch, 3, H, W), on a device."""
     batch = torch.from_numpy(images)
-    if device.type == "cuda":  # pinned memory is copied while the card computes
+    if device.type == "cuda":  # pinned memory is copied while the GPU computes
         batch = batch.pin_memory().to(device, non_blocking=True)
     return (batch.to(device).permute(0, 3, 1, 2).float() / 255).to(dtype)
 
 
 class FittingBatches:
-    """Calls a network with as many images at once as the graphics memory holds.
+    """Calls a network with as many images per batch as fit into GPU memory.
 
     Args:
-        call: Images (batch, H, W, 3) to an array whose first axis is the batch.
+        call: The network: images (batch, H, W, 3) to an array whose first axis is the batch.
     """
 
     def __init__(self, call: Call) -> None:
@@ -101,7 +101,7 @@ class FittingBatches:
         self._limit: int | None = None
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """All images; raises ``ModelError`` where not even one fits."""
+        """The network's output for all images; raises ``ModelError`` if not even one image fits."""
         is_last_try = False
         while True:
             size = min(len(images), self._limit or len(images))
@@ -114,22 +114,22 @@ class FittingBatches:
                         "The graphics memory does not hold the network and one image; end what else "
                         "uses it, or add --device cpu."
                     ) from error
-                is_last_try = size == 1  # the other network may just have taken more than usual
+                is_last_try = size == 1  # the other network may be using more memory than usual
                 self._limit = max(size // 2, 1)
-            # Behind the handler, as the error holds what must be freed.
+            # After the except block: the exception keeps the tensors alive.
             torch.cuda.empty_cache()
-            logging.warning("The graphics memory is full: batches are of %d now.", self._limit)
+            logging.warning("The GPU memory is full: the batch size is now %d.", self._limit)
 
 
 class TorchEngine:
-    """What all networks on PyTorch share; the rest is told by ``_infer``.
+    """Base class of the PyTorch engines; subclasses implement ``_infer``.
 
     Args:
         options: Precision, device and threads.
-        kind: What runs the network, for its name.
+        kind: First word of the engine's name.
 
     Raises:
-        ModelError: The device is not there.
+        ModelError: The device does not exist.
     """
 
     def __init__(self, options: EngineOptions, kind: str = "torch") -> None:
@@ -144,5 +144,5 @@ class TorchEngine:
         return self._fitting(images)
 
     def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's answer for images that fit into memory together."""
+        """The network's output for images that fit into memory together."""
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""Classifiers that onnx2torch made and PyTorch saved, as the publisher ships them since v4.0.1a.
+"""Reads classifiers converted by onnx2torch, which the publisher ships since v4.0.1a.
 
 Such a file is a pickled ``torch.fx`` graph: modules, and the source of a function that calls one after
-the other. PyTorch would run that source. Here it is parsed, never run: only assignments of the answers of
-modules are known, and the modules are built anew from their numbers.
+the other. PyTorch would run that source. Here it is parsed, never run: only assignments of the outputs of
+modules are allowed, and the modules are rebuilt from their tensors.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class _Step:
-    """A line of the graph: the module at ``place`` (or the number there) of earlier answers."""
+    """A line of the graph: the module, or the tensor, at ``place`` and its inputs."""
 
     answer: str
     place: tuple[str, ...]
-    inputs: tuple[str, ...] | None  # None: the number itself
+    inputs: tuple[str, ...] | None  # None: a tensor
 
 
 def read_fx_network(path: Path) -> GraphNetwork:
     """The network of a ``.pt`` file of onnx2torch, in float32 and evaluation mode.
 
     Raises:
-        ModelError: The file is damaged, asks to run code, or holds something else.
-        UnsupportedNetworkError: It has a module that is not known here.
+        ModelError: The file is damaged, refers to code, or contains something else.
+        UnsupportedNetworkError: A module is not supported.
     """
     saved = read_records(
         path, lambda name: name.startswith(_PACKAGES) or name in _NAMES, "classifier"
@@ -93,7 +93,7 @@ def _parse(code: str) -> tuple[list[_Step], str, str]:
         target = line.targets[0] if isinstance(line, ast.Assign) else None
         value = line.value if isinstance(line, ast.Assign) else None
         if isinstance(value, ast.Constant) and value.value is None:
-            continue  # the graph lets go of an answer
+            continue  # the graph releases an output
         place = None
         inputs: tuple[str, ...] | None = None
         if isinstance(value, ast.Call) and not value.keywords:
@@ -111,7 +111,7 @@ def _parse(code: str) -> tuple[list[_Step], str, str]:
 
 
 def _place(node: ast.expr) -> tuple[str, ...] | None:
-    """The attributes from ``self`` on that an expression names; None for any other expression."""
+    """The attributes of ``self`` that an expression names; None for any other expression."""
     if isinstance(node, ast.Name):
         return () if node.id == "self" else None
     if isinstance(node, ast.Attribute):
@@ -263,7 +263,7 @@ _WITH_OPTIONS: dict[str, Callable[[Record], Callable[..., Tensor]]] = {
 
 
 def _reshaped(x: Tensor, shape: Sequence[int]) -> Tensor:
-    # ONNX writes 0 for a side that stays as it is.
+    # In ONNX, 0 keeps a dimension.
     return x.reshape([side or x.shape[i] for i, side in enumerate(shape)])
 
 

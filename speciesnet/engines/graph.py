@@ -1,4 +1,4 @@
-"""Networks as lists of layers that say what feeds them."""
+"""Networks as lists of layers and their inputs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from torch import Tensor, nn
 
 from speciesnet.engines.keras_file import INPUT_SHAPE
 
-IMAGE = -1  # as a source: what the network is given
+IMAGE = -1  # the network's input, as the input of a layer
 
 
 class GraphNetwork(nn.Module):
-    """A network of one input, whose answer is that of its last layer.
+    """A network with one input, whose output is that of its last layer.
 
     Args:
-        layers: The layers, in an order in which each comes after those that feed it.
-        inputs: For each layer the indices of the layers that feed it, or ``IMAGE``.
+        layers: The layers, each after its inputs.
+        inputs: For each layer the indices of the layers that are its inputs, or ``IMAGE``.
 
     Attributes:
         classes: Number of outputs.
 
     Raises:
-        ValueError: The layers do not fit together, or do not make logits.
+        ValueError: The layers do not fit together, or do not return logits.
         RuntimeError: Likewise.
     """
 
@@ -36,7 +36,7 @@ class GraphNetwork(nn.Module):
         with torch.inference_mode():
             logits = self.eval()(torch.zeros((1, channels, height, width)))
         if logits.ndim != 2:
-            raise ValueError(f"its answer has the shape {tuple(logits.shape)}")
+            raise ValueError(f"its output has the shape {tuple(logits.shape)}")
         self.classes = logits.shape[1]
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reads classifiers saved by Keras 2 as data: what the network is made of, and its weights."""
+"""Reads classifiers saved by Keras 2 as data: the configuration of the network, and its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from speciesnet.errors import ModelError
 
 INPUT_SHAPE: tuple[int, int, int] = (480, 480, 3)
 
-# Where a saved Keras 2 model may take its parts from.
+# Modules whose classes a saved Keras 2 model may use.
 _KERAS_MODULE = re.compile(
     r"(tf_)?keras\.(layers|initializers|regularizers|constraints|activations|mixed_precision"
     r"|src\.engine\.(functional|sequential|input_layer)|src\.layers\..+)"
@@ -37,9 +37,9 @@ _PLAIN_DATA = frozenset({"__tensor__", "__numpy__", "__bytes__", "__ellipsis__",
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """What the network of a ``.keras`` file is made of.
+    """Reads the configuration of the network in a ``.keras`` file.
 
-    Keras imports whatever module a file names; only its own are let through.
+    Keras imports any module that a file names; here only its own modules are allowed.
 
     Raises:
         ModelError: The file is damaged, or refers to code outside Keras.
@@ -48,13 +48,13 @@ def read_config(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
         if not isinstance(config, dict):
-            raise ValueError("its configuration is no JSON object")
+            raise ValueError("its configuration is not a JSON object")
     except Exception as error:  # archives can be damaged in many ways
         raise ModelError(
             f"The classifier {path} is not a .keras file, or was not downloaded whole ({error}); "
             "get it again."
         ) from error
-    config.pop("compile_config", None)  # how it was trained, which is nobody's business any more
+    config.pop("compile_config", None)  # for training only
     for part in _objects(config):
         module, name = part.get("module"), str(part.get("class_name"))
         if module is None:
@@ -75,9 +75,9 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Every JSON object of a configuration that describes something to be made."""
+    """Every JSON object of a configuration that describes an object."""
     parts = [config]
-    while parts:  # a stack of our own, for Python's ends sooner than JSON's depth
+    while parts:  # not recursive: JSON may be deeper than Python's stack
         part = parts.pop()
         if isinstance(part, dict):
             if "class_name" in part or "module" in part:
@@ -89,7 +89,7 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def open_weights(path: Path) -> Iterator[IO[bytes]]:
-    """The HDF5 file of weights inside a ``.keras`` file, which is stored there as it is."""
+    """Opens the HDF5 file of weights inside a ``.keras`` file, where it is stored uncompressed."""
     with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as weights:
         yield weights
 
@@ -103,7 +103,7 @@ def check_shape(path: Path, shape: tuple[int | None, ...]) -> None:
 
 
 def unreadable(path: Path, error: Exception) -> ModelError:
-    """What to say of a file that a framework cannot make a network of."""
+    """The error for a file that a framework cannot read as a network."""
     reason = (str(error).strip().splitlines() or ["damaged"])[0]
     return ModelError(
         f"The classifier {path} cannot be read ({type(error).__name__}: {reason}); get it again."

@@ -1,7 +1,7 @@
-"""Classifiers saved by Keras 2 as PyTorch networks, without TensorFlow.
+"""Reads classifiers saved by Keras 2 as PyTorch networks, without TensorFlow.
 
-The layers that image classifiers are made of are translated one by one; what a file holds beyond
-them is refused by ``UnsupportedNetworkError``, and TensorFlow runs it instead.
+The usual layers of image classifiers are translated one by one; other layers raise
+``UnsupportedNetworkError``, and TensorFlow runs the network instead.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_keras_network(path: Path) -> GraphNetwork:
 
     Raises:
         ModelError: The file is damaged, or refers to code outside Keras.
-        UnsupportedNetworkError: A layer, or how layers are joined, is not known here.
+        UnsupportedNetworkError: A layer, or a connection between layers, is not supported.
     """
     config = read_config(path)
     try:
@@ -59,7 +59,7 @@ def read_keras_network(path: Path) -> GraphNetwork:
         return GraphNetwork(modules, inputs)
     except (UnsupportedNetworkError, ModelError):
         raise
-    except Exception as error:  # nothing is known of how else a file may be put together
+    except Exception as error:  # files can be unusual in many ways
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UnsupportedNetworkError(f"a part that is not understood ({reason})") from error
 
@@ -81,7 +81,7 @@ def _fuse(modules: list[nn.Module], inputs: Sequence[Sequence[int]]) -> None:
 def _layers(
     config: Config,
 ) -> tuple[list[tuple[str, Config, str]], list[list[int]], tuple[int | None, ...]]:
-    """Class, options and group of weights of each layer; what feeds each; the shape of an image."""
+    """Class, options and weight group of each layer; the inputs of each; the shape of an image."""
     if config.get("class_name") != "Functional":
         raise UnsupportedNetworkError(f"a {config.get('class_name')} network")
     described = config["config"]["layers"]
@@ -169,7 +169,7 @@ class _Scale(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution as TensorFlow pads it: what is odd goes to the bottom and right."""
+    """A convolution with TensorFlow's padding: an odd pixel goes to the bottom and right."""
 
     def __init__(self, options: Config, kernel: NDArray[np.float32], bias: Weights) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ def _module(kind: str, options: Config, weights: Weights) -> nn.Module:
         return _Convolution(options, weights[0], weights[1:])
     if kind == "DepthwiseConv2D":
         _require(options, depth_multiplier=1)
-        kernel = weights[0].transpose(0, 1, 3, 2)  # one filter for each channel
+        kernel = weights[0].transpose(0, 1, 3, 2)  # one filter per channel
         return _Convolution(options | {"groups": kernel.shape[3]}, kernel, weights[1:])
     if kind == "BatchNormalization":
         return _batch_norm(options, weights)

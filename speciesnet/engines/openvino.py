@@ -1,6 +1,6 @@
-"""Both networks on OpenVINO: the fastest engine for Intel's and AMD's CPUs.
+"""Runs both networks on OpenVINO, the fastest engine on Intel's and AMD's CPUs.
 
-It runs networks that were converted once; see ``openvino_cache``.
+Networks are converted once; see ``openvino_cache``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OpenVinoDetector:
     """Runs a YOLOv5 checkpoint; see ``DetectorEngine``.
 
     Raises:
-        ModelError: The checkpoint cannot be read, or the precision is not to be had.
+        ModelError: The checkpoint cannot be read, or the CPU does not support the precision.
         UnsupportedNetworkError: ultralytics saved the checkpoint.
     """
 
@@ -62,8 +62,8 @@ class OpenVinoClassifier:
     """Runs a ``.keras`` file of Keras 2 or a ``.pt`` file of onnx2torch; see ``ClassifierEngine``.
 
     Raises:
-        ModelError: The file cannot be read, or the precision is not to be had.
-        UnsupportedNetworkError: It has a part that is not known here.
+        ModelError: The file cannot be read, or the CPU does not support the precision.
+        UnsupportedNetworkError: A part of the network is not supported.
     """
 
     def __init__(self, path: Path, options: EngineOptions) -> None:
@@ -89,10 +89,10 @@ def decode(
     Args:
         logits: Shape (batch, anchors, rows, columns, 5 + classes).
         anchors: Shape (anchors, 2): widths and heights in pixels.
-        stride: Pixels a cell.
+        stride: Pixels per cell.
     """
     batch, _, rows, columns, values = logits.shape
-    with np.errstate(over="ignore"):  # infinity is as good
+    with np.errstate(over="ignore"):  # infinity gives the right result
         boxes = np.float32(1) / (np.float32(1) + np.exp(-logits))
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     boxes[..., :2] = (
@@ -103,7 +103,7 @@ def decode(
 
 
 def _check(options: EngineOptions) -> None:
-    """Raises ``ModelError`` for what this engine cannot do here."""
+    """Raises ``ModelError`` for options that this engine does not support on this machine."""
     if options.device not in (None, "cpu"):
         raise ModelError(f"The engine openvino runs on the CPU, not on {options.device!r}.")
     if options.precision not in precisions():
@@ -116,7 +116,7 @@ def _check(options: EngineOptions) -> None:
 def _compiled(
     converted: ConvertedNetwork, options: EngineOptions
 ) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
-    """The network, ready to run on this machine's CPU, for one thread at a time."""
+    """Compiles the network for this machine's CPU; the result runs in one thread at a time."""
     hints: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _PRECISIONS[options.precision],
         "PERFORMANCE_HINT": "LATENCY",
@@ -137,7 +137,7 @@ def _compiled(
 
 @functools.cache
 def precisions() -> list[str]:
-    """The precisions that this machine computes in natively."""
+    """The precisions that this machine supports natively."""
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ["fp32"] + ["bf16"] * ("BF16" in able)
 
@@ -167,7 +167,7 @@ def _convert_classifier(path: Path) -> tuple[openvino.Model, Facts]:
 
 
 def _convert(network: torch.nn.Module, size: tuple[int, int], shape: list[int]) -> openvino.Model:
-    """Traces a network, before which images of uint8 (batch, H, W, 3) become what it takes."""
+    """Traces a network together with the conversion of uint8 images (batch, H, W, 3) to its input."""
     import torch
 
     class FromImages(torch.nn.Module):
@@ -181,7 +181,7 @@ def _convert(network: torch.nn.Module, size: tuple[int, int], shape: list[int]) 
 
     example = torch.zeros((1, *size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer, which OpenVINO still goes by
+        warnings.simplefilter("ignore")  # the tracer is deprecated, but OpenVINO needs it
         traced = torch.jit.trace(FromImages().eval(), example, check_trace=False)
         return openvino.convert_model(
             traced,

@@ -1,8 +1,8 @@
-"""Networks converted for OpenVINO, kept on disk.
+"""A cache on disk of networks converted for OpenVINO.
 
-A converted network lies in a folder named after everything that it follows from: the source file's
-content, and the versions of what converts it. So it is never stale, and needs no framework.
-Folders of older versions can be deleted at any time.
+The folder of a converted network is named after everything that the network depends on: the content of
+the source file and the versions of the converters. So it is never stale, and loading it needs no other
+framework. Folders of older versions can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from speciesnet.engines.base import version_of
 from speciesnet.errors import ModelError
 from speciesnet.packages.downloads import cache_folder
 
-# OpenVINO reports its first import to its maker; without this package it does not.
+# On import OpenVINO sends telemetry to Intel, unless this package is missing.
 _earlier = sys.modules.get("openvino_telemetry")
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 try:
@@ -53,9 +53,9 @@ class ConvertedNetwork:
     """A network on disk.
 
     Attributes:
-        network: OpenVINO's description of it, beside which its weights lie; or the network itself,
-            where it could not be kept.
-        facts: What the conversion knows about it besides.
+        network: OpenVINO's XML file, with the weights next to it; or the network itself, if it could not
+            be stored.
+        facts: Other results of the conversion.
     """
 
     network: Path | openvino.Model
@@ -63,12 +63,12 @@ class ConvertedNetwork:
 
 
 def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedNetwork], T]) -> T:
-    """Loads the converted network of a file, from the cache if it is there and whole.
+    """Loads the converted network of a file, from the cache if possible.
 
     Args:
-        source: A detector's or a classifier's file.
-        convert: Makes the network, and what else is to be kept of it, which must be JSON.
-        load: Makes the network ready to run; fails where what the cache holds is damaged.
+        source: The file of a detector or a classifier.
+        convert: Converts the file to a network and facts that can be stored as JSON.
+        load: Compiles the network; raises an error if the cached network is damaged.
 
     Raises:
         ModelError: The file cannot be read.
@@ -76,7 +76,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
     folder = cache_folder() / "openvino" / _key(source)
     with suppress(FileNotFoundError, NotADirectoryError):
         return _load(folder, load)
-    # One after the other: conversions need much memory, and change settings of the whole process.
+    # One at a time: a conversion needs much memory and changes settings of the whole process.
     with _CONVERTING, _locked(folder):
         with suppress(FileNotFoundError, NotADirectoryError):  # another process was first
             return _load(folder, load)
@@ -86,22 +86,22 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
             _write(network, facts, folder)
         except (OSError, RuntimeError) as error:  # OpenVINO raises the latter when a disk is full
             logging.warning(
-                "The converted network cannot be kept in %s (%s): later runs start slowly, too.",
+                "The converted network cannot be stored in %s (%s): later runs will also start slowly.",
                 folder.parent,
                 str(error).strip().splitlines()[0],
             )
             return load(ConvertedNetwork(network, facts))
     try:
         return _load(folder, load)
-    except FileNotFoundError as error:  # it is not the file: that was just written
+    except FileNotFoundError as error:  # not a damaged file: it has just been written
         raise ModelError(
-            f"OpenVINO cannot load what it made of {source} ({error.__cause__ or error}); free some "
-            "memory, or give --engine torch."
+            f"OpenVINO cannot load the network converted from {source} ({error.__cause__ or error}). "
+            "Free some memory, or use --engine torch."
         ) from error
 
 
 def _load(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
-    """Loads what lies in a folder; raises ``FileNotFoundError`` where that is not whole."""
+    """Loads the network in a folder; raises ``FileNotFoundError`` if it is incomplete."""
     content = (folder / _FACTS).read_text(encoding="utf-8")
     try:
         facts = json.loads(content)
@@ -113,13 +113,13 @@ def _load(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
         raise
     except Exception as error:  # OpenVINO raises its own for what it cannot read
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        logging.warning("%s is damaged (%s) and is made again.", folder, reason)
+        logging.warning("%s is damaged (%s) and is converted again.", folder, reason)
         shutil.rmtree(folder, ignore_errors=True)
         raise FileNotFoundError(folder) from error
 
 
 def _key(source: Path) -> str:
-    """Everything that the converted network follows from, in a word."""
+    """A hash of everything that the converted network depends on."""
     digest = hashlib.sha256()
     with source.open("rb") as file:
         while chunk := file.read(_HASH_CHUNK):
@@ -131,7 +131,7 @@ def _key(source: Path) -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from making the same network, where files can be locked at all."""
+    """Keeps other processes from converting the same network, if files can be locked."""
     lock = FileLock(f"{folder}.lock")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _write(network: openvino.Model, facts: Facts, folder: Path) -> None:
-    """Writes into a folder of its own first, so that what has its name is whole."""
+    """Writes to a temporary folder first, so that a folder in the cache is always complete."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     part.mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""PyTorch files as data: no pickled code is ever run.
+"""Reads PyTorch files as data: no pickled code is ever run.
 
-Classes and functions that a pickle asks for are stood in for by inert records, which keep what they were
-given; whatever is not expected is refused by name.
+Inert records, which keep their arguments, replace the classes and functions that a pickle refers to; a
+pickle that refers to an unexpected name is refused.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor
 
 from speciesnet.errors import ModelError
 
-# torch keeps what it allows in one place for all threads, and both networks may load at once.
+# torch's list of allowed globals is shared by all threads, and both networks may load in parallel.
 LOADING = threading.RLock()
 
 
 class Record:
-    """Stands in for a pickled object: keeps what it was made of and what it held."""
+    """Replaces a pickled object: keeps its arguments and its state."""
 
     made_of: tuple[Any, ...]
 
@@ -41,7 +41,7 @@ class Record:
 
     @property
     def kind(self) -> str:
-        """Name of the class that the record stands in for."""
+        """Name of the class that the record replaces."""
         return type(self).__name__
 
     def child(self, name: str) -> Any:
@@ -57,7 +57,7 @@ class Record:
         """Parameters and buffers by their dotted names, as in a state dict.
 
         Raises:
-            ValueError: One claims more numbers than it has; copying it would fill the memory.
+            ValueError: A tensor claims more numbers than its storage has; a copy would fill memory.
         """
         found: dict[str, Tensor] = {}
         for table in ("_parameters", "_buffers"):
@@ -73,7 +73,7 @@ class Record:
 
 
 def globals_of(path: Path, what: str) -> list[str]:
-    """Dotted names, beyond torch's own tensors, that a checkpoint's pickle asks for.
+    """Dotted names that a checkpoint's pickle refers to, without those of tensors.
 
     Raises:
         ModelError: The file is not a checkpoint.
@@ -87,9 +87,9 @@ def globals_of(path: Path, what: str) -> list[str]:
 
 @contextmanager
 def _safe_globals(allowed: list[Any]) -> Iterator[None]:
-    """Within the context torch allows these globals and no others.
+    """Makes torch allow these globals and no others inside the context.
 
-    What other code of this process has allowed is put back afterwards.
+    Globals that other code of this process has allowed are restored afterwards.
     """
     with LOADING:
         earlier = torch.serialization.get_safe_globals()
@@ -103,7 +103,7 @@ def _safe_globals(allowed: list[Any]) -> Iterator[None]:
 
 
 def check_archive(path: Path, what: str) -> None:
-    """Compares a checkpoint with its own checksums, which torch does not; raises ``ModelError``."""
+    """Verifies the checksums of a checkpoint, which torch does not; raises ``ModelError``."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -114,15 +114,15 @@ def check_archive(path: Path, what: str) -> None:
 
 
 def read_records(path: Path, is_known: Callable[[str], bool], what: str) -> Any:
-    """What a file holds, its classes and functions as records.
+    """Loads a file, with records in place of its classes and functions.
 
     Args:
         path: The file.
-        is_known: Whether a dotted name is one of those that may occur.
-        what: What to call the file, such as "detector".
+        is_known: Whether a dotted name is allowed.
+        what: Name of the file in error messages, such as "detector".
 
     Raises:
-        ModelError: The file is damaged, or asks for something that is not known.
+        ModelError: The file is damaged, or refers to a name that is not allowed.
     """
     check_archive(path, what)
     names = globals_of(path, what)

@@ -1,4 +1,4 @@
-"""Keras 2 classifiers on TensorFlow."""
+"""Runs Keras 2 classifiers on TensorFlow."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ class TensorFlowEngine:
 
     Args:
         path: The file.
-        options: The device "cpu" keeps the network off graphics cards; anything else leaves it to
-            TensorFlow.
+        options: The device "cpu" keeps the network off GPUs; otherwise TensorFlow chooses.
 
     Raises:
         ModelError: The file is damaged, refers to code outside Keras, or TensorFlow is missing.
@@ -54,19 +53,19 @@ class TensorFlowEngine:
                 "pip install tensorflow tf_keras."
             ) from error
         if options.threads:
-            with suppress(RuntimeError):  # where it is in use already
+            with suppress(RuntimeError):  # already in use
                 tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         self._device = "/CPU:0" if options.device == "cpu" else None
         for gpu in tf.config.list_physical_devices("GPU"):
-            with suppress(RuntimeError):  # where the card is in use already
-                # Without this TensorFlow takes all of the card's memory, and PyTorch none.
+            with suppress(RuntimeError):  # already in use
+                # Otherwise TensorFlow allocates all of the GPU's memory and leaves none to PyTorch.
                 tf.config.experimental.set_memory_growth(gpu, True)
         try:
             with tf.device(self._device):
                 model = _load(path, config, tf_keras)
             input_shape = model.input_shape[1:]
             self.classes: int = model.output_shape[-1]
-        except Exception as error:  # Keras raises nearly anything on files that it cannot read
+        except Exception as error:  # Keras raises many types of errors
             raise unreadable(path, error) from error
         check_shape(path, input_shape)
         tf.config.experimental.enable_tensor_float_32_execution(False)  # 10 bits are not float32
@@ -84,7 +83,7 @@ class TensorFlowEngine:
 
 
 def _load(path: Path, config: dict[str, Any], tf_keras: Any) -> Any:
-    """As ``load_model``, which takes minutes for a large network: it seeks in the archive."""
+    """Replaces ``load_model``, which seeks in the archive and takes minutes for large networks."""
     with open_weights(path) as weights, tempfile.TemporaryDirectory() as folder:
         model = tf_keras.models.model_from_json(json.dumps(config))
         whole = Path(folder) / "model.weights.h5"
@@ -95,20 +94,20 @@ def _load(path: Path, config: dict[str, Any], tf_keras: Any) -> Any:
 
 
 def import_tensorflow() -> tuple[Any, Any]:
-    """The modules ``tensorflow`` and ``tf_keras``, imported in silence; raises ``ImportError``."""
+    """Imports ``tensorflow`` and ``tf_keras`` without their output; raises ``ImportError``."""
     with _without_greetings():
         import tensorflow
         import tf_keras
 
-        tensorflow.config.list_physical_devices("GPU")  # which complains where there is none
+        tensorflow.config.list_physical_devices("GPU")  # prints warnings if there is none
     return tensorflow, tf_keras
 
 
 @contextmanager
 def _without_greetings() -> Iterator[None]:
-    """Holds back what TensorFlow's C++ writes to standard error when it is imported.
+    """Hides what TensorFlow's C++ code writes to standard error on import, unless the import fails.
 
-    No setting of TensorFlow keeps it from doing so; if the import fails, it is shown.
+    No setting of TensorFlow prevents this output.
     """
     try:
         standard_error = os.dup(2)

@@ -17,7 +17,7 @@ class TorchDetector(TorchEngine):
     """Runs a YOLOv5 checkpoint; see ``DetectorEngine``.
 
     Raises:
-        ModelError: The checkpoint cannot be read, or the device is not there.
+        ModelError: The checkpoint cannot be read, or the device does not exist.
     """
 
     def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
@@ -28,11 +28,11 @@ class TorchDetector(TorchEngine):
         self.stride = int(network.detect.stride.max())
         self.stretches = False
         if options.precision != "fp32":
-            # In float32 batch norms stay apart: folding them in moves boxes by a pixel now and then.
+            # Not in float32: folding batch norms in sometimes moves a box by a pixel.
             network.fuse()
         anchors = network.detect.anchors
         self._network, self._type = prepared(network, self.device, options)
-        self._network.detect.anchors = anchors.to(self.device)  # never in lower precision
+        self._network.detect.anchors = anchors.to(self.device)  # always in float32
 
     def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with inference():
@@ -45,8 +45,8 @@ class TorchClassifier(TorchEngine):
     """Runs a ``.keras`` file of Keras 2 or a ``.pt`` file of onnx2torch; see ``ClassifierEngine``.
 
     Raises:
-        ModelError: The file cannot be read, or the device is not there.
-        UnsupportedNetworkError: It has a part that is not known here.
+        ModelError: The file cannot be read, or the device does not exist.
+        UnsupportedNetworkError: A part of the network is not supported.
     """
 
     def __init__(self, path: Path, options: EngineOptions | None = None) -> None:

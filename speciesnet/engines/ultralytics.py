@@ -1,4 +1,4 @@
-"""Detectors that ultralytics saved, such as MegaDetector v6."""
+"""Runs detectors saved by ultralytics, such as MegaDetector v6."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UltralyticsEngine(TorchEngine):
     """Runs a detection checkpoint of ultralytics; see ``DetectorEngine``.
 
     Raises:
-        ModelError: The checkpoint cannot be read, asks to run code, or holds no detector of animals,
+        ModelError: The checkpoint cannot be read, refers to code, or is not a detector of animals,
             humans and vehicles.
     """
 
@@ -65,19 +65,19 @@ def _score_of_each_class(boxes: torch.Tensor) -> torch.Tensor:
 
 
 def _load(checkpoint: Path) -> tuple[Any, int]:
-    """The network in float32 and evaluation mode, and the size that it was trained at."""
+    """The network in float32 and evaluation mode, and the image size of its training."""
     check_archive(checkpoint, "detector")
     try:
-        with LOADING, _kept_to_itself():
+        with LOADING, _isolated():
             from ultralytics.nn.tasks import torch_safe_load
 
-            # Only known classes are made again from the pickle, and none of its code is run.
+            # Only known classes are unpickled, and no code of the pickle is run.
             content, _ = torch_safe_load(checkpoint, safe_only=True)
     except ImportError as error:
         raise ModelError(
             f"The detector {checkpoint} needs ultralytics ({error}): pip install ultralytics."
         ) from error
-    except Exception as error:  # it wraps what can go wrong in errors of many kinds
+    except Exception as error:  # ultralytics raises many types of errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"The detector {checkpoint} cannot be read ({reason}); get it again."
@@ -99,12 +99,11 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
 
 
 @contextmanager
-def _kept_to_itself() -> Iterator[None]:
-    """Within the context ultralytics neither connects, installs nor prints.
+def _isolated() -> Iterator[None]:
+    """Keeps ultralytics from connecting, installing and printing.
 
-    Its settings go into this program's cache, not into the user's own.
-
-    It reads these settings once, when it is first imported.
+    Its settings file goes to this program's cache instead of the user's settings. ultralytics reads these
+    variables once, when it is first imported.
     """
     settings = {
         "YOLO_OFFLINE": "true",

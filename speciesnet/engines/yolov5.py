@@ -1,7 +1,7 @@
-"""The YOLOv5 network: the modules that MegaDetector v5 is made of.
+"""The YOLOv5 network: the modules of MegaDetector v5.
 
 Layer names and attributes are those of YOLOv5 checkpoints, so that the tensors of a checkpoint load
-by name (see ``checkpoint``). Only what the v6.0 architecture uses is here.
+by name (see ``checkpoint``). Only the modules of the v6.0 architecture are implemented.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Bottleneck(nn.Module):
 
 
 class C3(nn.Module):
-    """Cross-stage partial block: ``n`` bottlenecks beside a 1x1 shortcut."""
+    """Cross-stage partial block: ``n`` bottlenecks parallel to a 1x1 shortcut."""
 
     def __init__(self, c1: int, c2: int, n: int = 1, shortcut: bool = True) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Detect(nn.Module):
     Args:
         nc: Number of classes.
         anchors: Shape (scales, anchors, 2): widths and heights in units of the scale's stride.
-        stride: Pixels a cell of each scale.
+        stride: Pixels per cell, for each scale.
         ch: Input channels of each scale.
     """
 
@@ -137,12 +137,12 @@ class Detect(nn.Module):
 
 
 class DetectionModel(nn.Module):
-    """A YOLOv5 network: layers in order, each fed by the layers that its ``inputs`` name.
+    """A YOLOv5 network: a list of layers and the inputs of each.
 
     Args:
         layers: The modules; the last one is a ``Detect``.
-        inputs: For each layer the index of the layer that feeds it (-1 is the one before), or a
-            list of them.
+        inputs: For each layer the index of its input layer (-1 is the previous one), or a list of
+            indices.
     """
 
     def __init__(self, layers: Sequence[nn.Module], inputs: Sequence[int | list[int]]) -> None:

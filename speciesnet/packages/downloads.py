@@ -1,4 +1,4 @@
-"""Files of a model that come over a network: detectors named by URL, and what tells whole ones."""
+"""Downloads detectors that a package names by URL, and verifies model files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tqdm import tqdm
 from speciesnet.errors import ModelError
 from speciesnet.files.atomic import write_atomically
 
-TIMEOUT = 30  # seconds to connect, and between two bytes
+TIMEOUT = 30  # seconds to connect, and between two bytes received
 CHUNK_BYTES = 2**20
 
 # The MD5 of MegaDetector's files, as its makers publish them: table ``known_models`` in
 # megadetector/detection/run_detector.py of their package megadetector 10.0.28 (MIT), which has no
-# SHA-256. An MD5 tells a broken file, and any other that nobody made to have the same one.
+# SHA-256. An MD5 detects damaged files, but not files forged to have the same one.
 _MEGADETECTOR = "https://github.com/agentmorris/MegaDetector/releases/download/v5.0"
 KNOWN_MD5 = {
     f"{_MEGADETECTOR}/md_v5a.0.0.pt": "ec1d7603ec8cf642d6e0cd008ba2be8c",
@@ -37,12 +37,12 @@ _DIGITS = {"md5": 32, "sha256": 64}  # hexadecimal
 
 @dataclass(frozen=True)
 class Digest:
-    """What the content of a file must come to.
+    """The expected hash of a file.
 
     Attributes:
         algorithm: ``md5`` or ``sha256``.
-        value: Hexadecimal, in small letters.
-        source: Who says so, for messages.
+        value: Lower-case hexadecimal digits.
+        source: Publisher of the hash, for error messages.
     """
 
     algorithm: str
@@ -51,11 +51,11 @@ class Digest:
 
     @property
     def name(self) -> str:
-        """The algorithm as people write it."""
+        """The usual spelling of the algorithm."""
         return {"md5": "MD5", "sha256": "SHA-256"}[self.algorithm]
 
     def of(self, path: Path) -> str:
-        """What the content of a file comes to; raises ``OSError``."""
+        """Computes the hash of a file; raises ``OSError``."""
         digest = hashlib.new(self.algorithm, usedforsecurity=False)
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
@@ -63,10 +63,10 @@ class Digest:
         return digest.hexdigest()
 
     def check(self, path: Path) -> None:
-        """Reads a file through, unless this very file was found right before.
+        """Verifies a file, unless the same file has been verified before.
 
         Raises:
-            ModelError: The file is damaged, or another one.
+            ModelError: The file is damaged, or is another file.
         """
         mark = self._mark(path)
         if mark.exists():
@@ -74,7 +74,9 @@ class Digest:
         try:
             found = self.of(path)
         except OSError as error:
-            raise ModelError(f"{path} cannot be read ({error.strerror}); mend that.") from error
+            raise ModelError(
+                f"{path} cannot be read ({error.strerror or error}). Fix the cause and run again."
+            ) from error
         if found != self.value:
             raise ModelError(
                 f"{path} is damaged, or another file than its name says: its {self.name} is {found}, "
@@ -83,26 +85,26 @@ class Digest:
         self.remember(path)
 
     def remember(self, path: Path) -> None:
-        """Keeps that a file was found right, where the cache can be written."""
+        """Remembers that a file has been verified, if the cache can be written."""
         mark = self._mark(path)
         try:
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
         except OSError as error:
-            logging.info("That %s is whole cannot be kept: %s.", path, error)
+            logging.info("The verification of %s cannot be stored: %s.", path, error)
 
     def _mark(self, path: Path) -> Path:
-        """An empty file, whose name stands for this digest and this file as it is now."""
+        """An empty file, whose name identifies this hash and this state of the file."""
         facts = path.stat()
         text = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns} {self.algorithm} {self.value}"
         return cache_folder() / "checked" / hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
 
 
 def published_digest(url: str) -> Digest | None:
-    """What a detector must come to: as its URL says (``#sha256=...``), or as its makers do.
+    """The expected hash of a detector: from its URL (``#sha256=...``), or as published by its makers.
 
     Raises:
-        ModelError: What the URL says is no digest.
+        ModelError: The hash in the URL is malformed.
     """
     address, fragment = urldefrag(url)
     if found := re.fullmatch(r"(sha256|md5)=(.*)", fragment):
@@ -119,27 +121,27 @@ def published_digest(url: str) -> Digest | None:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept for all environments of a user: ``SPECIESNET_CACHE``, if set."""
+    """The folder of downloads, shared by all environments of a user: ``SPECIESNET_CACHE``, if set."""
     folder = os.environ.get("SPECIESNET_CACHE")
     return Path(folder) if folder else Path(platformdirs.user_cache_dir("speciesnet", False))
 
 
 def download_detector(url: str, folder: Path) -> Path:
-    """The detector behind a URL: found in the package or in the cache, else downloaded into it.
+    """Finds the detector of a URL in the package or in the cache, or else downloads it to the cache.
 
-    A file put into either place by hand, under the name that the URL ends with, is taken, too. Where
-    it is known what the file must come to, it is checked once.
+    A file that the user has put there, with the file name of the URL, is used as well. If its hash is
+    known, the file is verified once.
 
     Args:
         url: http or https; it may end in ``#sha256=`` and 64 hexadecimal digits.
         folder: The model package.
 
     Raises:
-        ModelError: The download failed, or what came, or lies there, is not the detector.
+        ModelError: The download failed, or the file is not the detector.
     """
     digest = published_digest(url)
     name = Path(unquote(urlsplit(url).path)).name or "detector.pt"
-    site = hashlib.sha256(url.encode()).hexdigest()[:12]  # other sites use the same names
+    site = hashlib.sha256(url.encode()).hexdigest()[:12]  # file names are not unique across sites
     cached = cache_folder() / "detectors" / site / name
     for place in (folder / name, cached):
         if place.is_file():
@@ -160,7 +162,7 @@ def download_detector(url: str, folder: Path) -> Path:
 
 
 def _download(url: str, target: Path, digest: Digest | None) -> None:
-    """Downloads and checks a file before it gets its name, so that all files with a name are whole."""
+    """Downloads and verifies a file before it gets its name, so that the target is always complete."""
     logging.info("Downloading %s to %s.", url, target)
     with write_atomically(target, unique=False) as part:
         with requests.get(url, stream=True, timeout=TIMEOUT) as response:

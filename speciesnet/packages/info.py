@@ -1,4 +1,4 @@
-"""From the name of a model to the files of its package."""
+"""Finds a model package by its name, and the files in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUPPORTED_MODELS = [
     "kaggle:google/speciesnet/keras/v4.0.0a",
     "kaggle:google/speciesnet/keras/v4.0.0b",
 ]
-SAMPLES, SAMPLE_BYTES = 64, 2**16  # of a file that is told from others; smaller ones are read whole
+SAMPLES, SAMPLE_BYTES = 64, 2**16  # of a file for its fingerprint; smaller files are read whole
 MODEL_TYPES = ("always_crop", "full_image")
 
 _INFO = "info.json"
@@ -40,13 +40,13 @@ class ModelInfo:
 
     Attributes:
         folder: The package.
-        version: As the package states it; it goes into every record.
+        version: Version of the package, which every record contains.
         type_: ``always_crop`` or ``full_image``.
         classifier: The Keras file, or the PyTorch file of onnx2torch.
-        classifier_labels: The labels of its classes, one a line.
-        taxonomy: Labels of every taxon that a roll-up may return, one a line.
-        geofence: The geofence rules, JSON.
-        detector_source: The detector's file, or the URL of it.
+        classifier_labels: The file with the labels of its classes, one per line.
+        taxonomy: The file with the labels of all taxa that a roll-up may return, one per line.
+        geofence: The JSON file of geofence rules.
+        detector_source: The detector's file, or its URL.
 
     Raises:
         ModelError: The name is unknown, the download failed, or the package is broken.
@@ -68,7 +68,7 @@ class ModelInfo:
 
     @classmethod
     def of(cls, model: str | ModelInfo, *, force_download: bool = False) -> ModelInfo:
-        """A package by its name, or as it is."""
+        """Finds a package by its name; returns a package unchanged."""
         return model if isinstance(model, ModelInfo) else cls(model, force_download=force_download)
 
     def _file(self, info: dict[str, str], key: str) -> Path:
@@ -88,7 +88,7 @@ class ModelInfo:
 
     @property
     def detector(self) -> Path:
-        """The detector's file; one that the package names by URL is downloaded once.
+        """The detector's file, downloaded once if the package names a URL.
 
         Raises:
             ModelError: The download failed.
@@ -100,7 +100,7 @@ class ModelInfo:
         return download_detector(self.detector_source, self.folder)
 
     def read_lines(self, key: str) -> list[str]:
-        """Lines of one of the package's text files, without empty ones at the end.
+        """Reads the lines of one of the package's text files, without empty lines at the end.
 
         Args:
             key: ``classifier_labels`` or ``taxonomy``.
@@ -121,18 +121,18 @@ class ModelInfo:
 
     @property
     def always_crops(self) -> bool:
-        """Whether the classifier wants a crop to the best detection, and not the whole image."""
+        """Whether the classifier needs a crop to the best detection instead of the whole image."""
         return self.type_ == "always_crop"
 
     @property
     def lasting_name(self) -> str:
-        """A name that finds this package from any folder: that of a hub, or a whole path."""
+        """A name that finds this package from any working directory: a hub's name or an absolute path."""
         is_local = self.model_name != "demo" and Path(self.model_name) == self.folder
         return str(self.folder.resolve()) if is_local else self.model_name
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """What tells this package from another one in a run's settings."""
+        """Identifies the package in a run's settings."""
         parts = {
             key: getattr(self, "detector_source" if key == "detector" else key) for key in _FILES
         }
@@ -144,7 +144,7 @@ class ModelInfo:
 
 
 def _digest_of_parts(path: Path) -> str:
-    """Tells a file from others, also of the same size: weights of another training differ everywhere."""
+    """A hash of samples of a file: the weights of another training differ everywhere."""
     size = path.stat().st_size
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
@@ -155,7 +155,7 @@ def _digest_of_parts(path: Path) -> str:
 
 
 def find_model_folder(model_name: str, *, force_download: bool = False) -> Path:
-    """The folder of a model package, downloaded if need be; raises ``ModelError``."""
+    """The folder of a model package, downloaded if necessary; raises ``ModelError``."""
     if model_name == "demo":
         return _DEMO_FOLDER
     kind, _, handle = model_name.partition(":")
@@ -182,9 +182,9 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
     os.environ.setdefault("KAGGLEHUB_VERBOSITY", "warning")
     import kagglehub
 
-    try:  # the hub compares what comes with the MD5 that the server names, and tests its archive
+    try:  # kagglehub verifies the MD5 that the server sends, and tests the archive
         return Path(kagglehub.model_download(handle, force_download=force_download))
-    except Exception as error:  # the hub, its network layer and its cache each raise their own
+    except Exception as error:  # the hub, its network layer and its cache raise different errors
         if not force_download and (cached := _newest_in_kaggles_cache(handle)):
             logging.warning("Kaggle cannot be reached: %s is used as it was downloaded.", cached)
             return cached
@@ -194,7 +194,7 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
 
 
 def _newest_in_kaggles_cache(handle: str) -> Path | None:
-    """The newest whole download of a model; the hub itself finds none by a name without a number."""
+    """The newest complete download of a model; the hub needs a version number to find one."""
     from kagglehub.config import get_cache_folder
 
     folder = Path(get_cache_folder()) / "models" / handle
@@ -217,10 +217,10 @@ def _find_on_hugging_face(handle: str, force_download: bool) -> Path:
 
 
 def _check_large_files(snapshot: Path) -> None:
-    """Reads the large files of a package from Hugging Face through, once.
+    """Verifies the large files of a package from Hugging Face, once.
 
-    The hub itself compares their sizes only. Its cache keeps each under the SHA-256 that the site
-    publishes for it, and links to that; where a system has no links, there is nothing to compare with.
+    The hub itself compares only their sizes. Its cache names each file by the SHA-256 that the site
+    publishes for it, and links to that; on a system without links there is nothing to compare with.
 
     Raises:
         ModelError: A file is damaged.
@@ -236,7 +236,7 @@ def _check_large_files(snapshot: Path) -> None:
 
 
 def _no_download(model_name: str, page: str, error: Exception) -> ModelError:
-    if type(error).__name__ == "DataCorruptionError":  # of kagglehub, whose message is a paragraph
+    if type(error).__name__ == "DataCorruptionError":  # kagglehub's, whose message is a paragraph
         reason = "what came is damaged: it has another MD5 than the server named"
     else:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -250,7 +250,7 @@ def _read_info(folder: Path) -> dict[str, str]:
     path = folder / _INFO
     if not path.is_file():
         raise ModelError(
-            f"The folder {folder} is no model package: it has no {_INFO}; give the folder that holds "
+            f"The folder {folder} is not a model package: it has no {_INFO}; give the folder that holds "
             f"{_INFO}."
         )
     try:
@@ -261,7 +261,7 @@ def _read_info(folder: Path) -> dict[str, str]:
         raise ModelError(f"{path} must hold a JSON object; get the package again.")
     for key in ("version", "type", *_FILES):
         if not isinstance(info.get(key), str) or not info[key]:
-            raise ModelError(f'{path} lacks "{key}", or it is no text; get the package again.')
+            raise ModelError(f'{path} lacks "{key}", or it is not a text; get the package again.')
     if info["type"] not in MODEL_TYPES:
         raise ModelError(
             f'"type" in {path} is {info["type"]!r}; it must be {" or ".join(MODEL_TYPES)}.'

@@ -1,1 +1,1 @@
-"""A survey to look at: predictions, corrections and photographs as pages."""
+"""Pages that show a survey: predictions, corrections and photographs."""

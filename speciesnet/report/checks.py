@@ -1,33 +1,37 @@
-"""Which pictures a person should look at, and why."""
+"""Which images a person should check, and why."""
 
 from __future__ import annotations
 
 from speciesnet.constants import Classification, Detection
 from speciesnet.survey.survey import Picture, Survey
 
-LOW_SCORE = 0.75  # answers below it; a roll-up needs 0.65, a species with a box 0.65
-SURE = 0.5  # a box of this confidence shows something, whatever the classifier says
+LOW_SCORE = 0.75  # a roll-up needs 0.65, and so does a species whose animal has a box
+SURE = 0.5  # a box of at least this confidence overrules what the classifier sees
 
-# What is said of a picture, by the name of the check; the pages list them in this order.
+# Reasons to check an image, by name, in the order in which the pages list them.
 CHECKS = {
     "low": f"The score of the answer is below {LOW_SCORE}.",
-    "unknown": "Neither network is sure of anything.",
-    "disagree": "The detector and the classifier do not see the same.",
-    "geofence": "The classifier named a species that does not live there.",
-    "sequence": "The answer differs from that of its sequence.",
+    "unknown": "Neither network is confident of any answer.",
+    "disagree": "The detector and the classifier disagree.",
+    "geofence": "The classifier's best species does not occur there.",
+    "sequence": "The answer differs from the answer of its sequence.",
 }
 
 _PEOPLE = {Detection.HUMAN.value, Detection.VEHICLE.value}
 _NO_ANIMAL = {Classification.BLANK, Classification.HUMAN, Classification.VEHICLE}
 
 
-def checks_of(picture: Picture, survey: Survey) -> list[str]:
-    """The names of the checks that a picture fails; none where a person has said what it is."""
-    return [] if picture.correction is not None else checks_of_prediction(picture, survey)
+def open_checks(picture: Picture, survey: Survey) -> list[str]:
+    """Returns the reasons to check an image; none once a person has reviewed it."""
+    return [] if picture.correction is not None else failed_checks(picture, survey)
 
 
-def checks_of_prediction(picture: Picture, survey: Survey) -> list[str]:
-    """The same, whatever a person has said: what there is to check if they take it back."""
+def failed_checks(picture: Picture, survey: Survey) -> list[str]:
+    """Returns the reasons to check a prediction, whether or not a person has reviewed it.
+
+    Returns:
+        Keys of ``CHECKS``.
+    """
     if picture.failures or picture.label is None:
         return []
     sequence = survey.sequences[picture.sequence]
@@ -35,7 +39,7 @@ def checks_of_prediction(picture: Picture, survey: Survey) -> list[str]:
     failed = {
         "low": picture.score < LOW_SCORE,
         "unknown": picture.label == Classification.UNKNOWN,
-        "disagree": _disagree(picture),
+        "disagree": _networks_disagree(picture),
         "geofence": "geofence" in (picture.source or ""),
         "sequence": consensus is not None
         and picture.label not in (consensus[0], Classification.BLANK),
@@ -43,14 +47,14 @@ def checks_of_prediction(picture: Picture, survey: Survey) -> list[str]:
     return [name for name in CHECKS if failed[name]]
 
 
-def _disagree(picture: Picture) -> bool:
-    """Whether the best box, or its absence, contradicts the answer."""
+def _networks_disagree(picture: Picture) -> bool:
+    """Returns whether the best box, or its absence, contradicts the answer."""
     if picture.boxes is None or picture.label == Classification.UNKNOWN:
         return False
     best = picture.boxes[0] if picture.boxes else None
-    is_seen = best is not None and best.conf >= SURE
+    is_sure = best is not None and best.conf >= SURE
     if picture.label == Classification.BLANK:
-        return is_seen
+        return is_sure
     if picture.label in _NO_ANIMAL:
-        return is_seen and best is not None and best.kind not in _PEOPLE
-    return best is None or (is_seen and best.kind in _PEOPLE)
+        return is_sure and best is not None and best.kind not in _PEOPLE
+    return best is None or (is_sure and best.kind in _PEOPLE)

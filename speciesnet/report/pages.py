@@ -1,25 +1,25 @@
-"""The pages that report and review share: templates, their links, and the files beside them."""
+"""The pages that report and review share: templates, their menu, and static files."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import speciesnet
 from speciesnet.report.payload import Mode
 from speciesnet.survey.survey import Survey
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 _HERE = resources.files("speciesnet.report")
 STATIC = ("site.css", "theme.js", "survey.js", "gallery.js", "review.js")
 
 
 class Link(NamedTuple):
-    """A page in the menu, and how many images it is about, or None."""
+    """An entry of the menu: a page and, if it lists images, how many."""
 
     url: str
     name: str
@@ -27,22 +27,24 @@ class Link(NamedTuple):
 
 
 def static_file(name: str) -> bytes:
-    """A style sheet or script, one of ``STATIC``."""
+    """Returns the content of a style sheet or script, one of ``STATIC``."""
     return (_HERE / "static" / name).read_bytes()
 
 
-def counted(number: int, what: str) -> str:
-    """``1 image``, ``1,234 images``."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun.
+
+    >>> counted(1, "image"), counted(1234, "image")
+    ('1 image', '1,234 images')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 @functools.cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader("speciesnet.report"),
-        autoescape=True,  # file names hold what looks like HTML
+        autoescape=True,  # file names may contain HTML
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -52,43 +54,44 @@ def _environment() -> Environment:
     return environment
 
 
-def render(
-    template: str,
-    heading: str,
-    survey: Survey,
-    *,
-    mode: Mode,
-    pages: list[Link],
-    current: str,
-    made: str | None = None,
-    values: Mapping[str, Any],
-) -> str:
-    """A page.
+@dataclass(frozen=True)
+class Pages:
+    """Renders the pages of one survey.
 
-    Args:
-        template: Its file in ``templates``.
-        heading: Its title.
-        survey: What it is about.
-        mode: Whether a person looks or reviews.
-        pages: The menu.
-        current: The address of the page in the menu that this one belongs to.
-        made: The day on which it was made.
-        values: What the template needs beyond that.
+    Attributes:
+        survey: The survey.
+        mode: Whether the pages are a report or a review.
+        menu: The entries of the menu.
+        made: The day to print on every page, ISO 8601, or None.
     """
-    page = (
-        _environment()
-        .get_template(template)
-        .render(
-            heading=heading,
-            survey=survey.name,
-            mode=mode,
-            pages=pages,
-            current=current,
-            made=made,
-            version=speciesnet.__version__,
-            model_version=survey.model_version,
-            **values,
+
+    survey: Survey
+    mode: Mode
+    menu: Sequence[Link]
+    made: str | None = None
+
+    def render(self, template: str, heading: str, current: str, **values: object) -> bytes:
+        """Returns a page in UTF-8.
+
+        Args:
+            template: A file in ``templates``.
+            heading: The title of the page.
+            current: The URL of its entry in the menu.
+            values: The variables of this template.
+        """
+        page = (
+            _environment()
+            .get_template(template)
+            .render(
+                heading=heading,
+                survey=self.survey.name,
+                mode=self.mode,
+                pages=self.menu,
+                current=current,
+                made=self.made,
+                version=speciesnet.__version__,
+                model_version=self.survey.model_version,
+                **values,
+            )
         )
-    )
-    # Names of files may hold what is no Unicode.
-    return page.encode("utf-8", "replace").decode()
+        return page.encode("utf-8", "replace")  # file names may contain what is not Unicode

@@ -9,53 +9,48 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-# Colours that are told apart on white and on black, also by people who see red and green alike.
+# Colours of the categories, which differ on white and black and to red-green colour-blind readers.
 COLOURS = {
     "animal": "#0f8a7e", "human": "#d1495b", "vehicle": "#3d6fb6", "blank": "#9aa5a0",
     "unknown": "#c28f2c", "failed": "#6d6875",
 }  # fmt: skip
-_INK = "#010203"  # stands for the colour of the page's text
-_MAP_ASPECT = 1.4  # width by height of the map
-_MAX_NAMES = 40  # on the map
+_INK = "#010203"  # a placeholder for the colour of the page's text
+_MAP_ASPECT = 1.4  # width of the map divided by its height
+_MAX_NAMES = 40  # a map with more cameras shows no names
 _KM_PER_DEGREE = 111.32  # of latitude
-_WIDTH = 5.2  # inches, of every plot, so that all have letters of one size
+_WIDTH = 5.2  # inches; the same for all plots, so that all letters have the same size
 _MAX_BARS = 25
-_WEEKS_FROM = 120  # days; longer surveys are counted by the week
-_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # what XML does not take
+_WEEKS_FROM = 120  # days; the bars of longer surveys are weeks
+_NOT_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's font
-    "svg.hashsalt": "speciesnet",  # the same plot has the same bytes
+    **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "grid.color"), _INK),
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor"), _INK),
+    "svg.fonttype": "none",  # keeps text as text, which can be searched and has the page's font
+    "svg.hashsalt": "speciesnet",  # makes the bytes of a plot reproducible
     "font.family": "sans-serif",
     "font.size": 10,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.alpha": 0.15,
-    "grid.color": _INK,
 }
 
 
-def _drawn(height: float, draw: Callable[[Axes, Figure], None]) -> str:
-    """The SVG of a plot; height in inches."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
+def _render(height: float, draw: Callable[[Axes, Figure], None]) -> str:
+    """Returns the SVG of a plot; its height is in inches."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser has a font for it
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # browsers have the fonts
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot(), figure)
@@ -65,33 +60,31 @@ def _drawn(height: float, draw: Callable[[Axes, Figure], None]) -> str:
 
 
 def for_page(svg: str, name: str, title: str) -> str:
-    """The SVG as it goes into a page: with the page's colour of text, as wide as there is room.
+    """Returns the SVG to embed in a page, with the page's text colour and at full width.
 
     Args:
-        svg: As the functions below give it.
-        name: Told apart from that of any other plot of the page: letters, digits and hyphens.
-        title: What it shows, in words.
+        svg: The SVG from one of the functions below.
+        name: A name that no other plot of the page has: letters, digits and hyphens.
+        title: The title for screen readers.
     """
     body = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    body = re.sub(r'(\bid="|"#|url\(#)(?=\w)', rf"\1{name}-", body)  # ids are the page's
+    body = re.sub(r'(\bid="|"#|url\(#)(?=\w)', rf"\1{name}-", body)  # ids are unique in a page
     opening, rest = body[: body.index(">")], body[body.index(">") :]
     opening = re.sub(r' (width|height)="[^"]*"', "", opening)
     return f"{opening} role='img' aria-label={quoteattr(title)}{rest}"
 
 
 def for_print(svg: str) -> str:
-    """The SVG as a file of its own: black on white."""
+    """Returns the SVG as a file for printing, black on white."""
     ground = '<rect width="100%" height="100%" fill="white"/>'
     return re.sub(r"(<svg [^>]*>)", rf"\1{ground}", svg.replace(_INK, "#1c2321"), count=1)
 
 
 def species_bars(counts: Sequence[tuple[str, int]]) -> str:
-    """Images by species, the most frequent first; names are plain text."""
+    """Draws the number of images of each species, given by descending frequency."""
     shown = list(counts[:_MAX_BARS])[::-1]
 
     def draw(axes: Axes, _: Figure) -> None:
-        from matplotlib.ticker import MaxNLocator
-
         names, numbers = [_short(name) for name, _ in shown], [n for _, n in shown]
         bars = axes.barh(range(len(shown)), numbers, color=COLOURS["animal"], height=0.72)
         axes.set_yticks(range(len(shown)), names, parse_math=False)
@@ -101,16 +94,16 @@ def species_bars(counts: Sequence[tuple[str, int]]) -> str:
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12, y=0.02)
 
-    return _drawn(1 + 0.24 * max(len(shown), 4), draw)
+    return _render(1 + 0.24 * max(len(shown), 4), draw)
 
 
 def _short(name: str) -> str:
-    name = _NO_TEXT.sub("?", name)
+    name = _NOT_XML.sub("?", name)
     return name if len(name) <= 32 else f"{name[:31]}…"
 
 
 def score_histogram(scores: Sequence[float], threshold: float) -> str:
-    """How sure the answers are, with the score below which a person should look."""
+    """Draws a histogram of scores in [0, 1], with the score below which a person should check."""
 
     def draw(axes: Axes, _: Figure) -> None:
         axes.hist(scores, bins=20, range=(0, 1), color=COLOURS["animal"], rwidth=0.92)
@@ -119,11 +112,11 @@ def score_histogram(scores: Sequence[float], threshold: float) -> str:
         axes.set_ylabel("images")
         _whole_numbers(axes)
 
-    return _drawn(3, draw)
+    return _render(3, draw)
 
 
 def hours_of_day(hours: Sequence[int]) -> str:
-    """Sequences by the hour at which they began, 0 to 23."""
+    """Draws the number of sequences that started in each hour, 0 to 23."""
     counts = Counter(hours)
 
     def draw(axes: Axes, _: Figure) -> None:
@@ -135,11 +128,11 @@ def hours_of_day(hours: Sequence[int]) -> str:
         axes.grid(axis="x", visible=False)
         _whole_numbers(axes)
 
-    return _drawn(3, draw)
+    return _render(3, draw)
 
 
 def timeline(days: Sequence[tuple[date, str]]) -> str:
-    """Images over time, by category, a bar for each day, or each week in long surveys.
+    """Draws the images of each category over time, by day or, in long surveys, by week.
 
     Args:
         days: The day and the category (a key of ``COLOURS``) of each image; at least one.
@@ -150,8 +143,6 @@ def timeline(days: Sequence[tuple[date, str]]) -> str:
     counts = Counter(((day - first).days // step, category) for day, category in days)
 
     def draw(axes: Axes, figure: Figure) -> None:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
         bottom = [0] * bins
         for category, colour in COLOURS.items():
             filled = [i for i in range(bins) if counts[i, category]]
@@ -175,21 +166,24 @@ def timeline(days: Sequence[tuple[date, str]]) -> str:
             handlelength=0.9, handletextpad=0.4, columnspacing=1.1,
         )  # fmt: skip
 
-    return _drawn(3, draw)
+    return _render(3, draw)
 
 
 def position_map(points: Sequence[tuple[float, float, int, str]]) -> str:
-    """Where the cameras are, with a scale, and no map beneath.
+    """Draws the positions of cameras with a scale, without a map in the background.
 
     Args:
-        points: Latitude and longitude in degrees, images, and the name of each; at least one.
+        points: Latitude and longitude in degrees, number of images, and name of each camera; at
+            least one.
     """
-    if max(p[1] for p in points) - min(p[1] for p in points) > 180:  # across the date line
+    if (
+        max(p[1] for p in points) - min(p[1] for p in points) > 180
+    ):  # the survey crosses the date line
         points = [(p[0], p[1] % 360, *p[2:]) for p in points]
     latitudes, longitudes = [p[0] for p in points], [p[1] for p in points]
     south, north, west, east = min(latitudes), max(latitudes), min(longitudes), max(longitudes)
     squeeze = max(math.cos(math.radians((south + north) / 2)), 0.01)  # of a degree of longitude
-    # In degrees of latitude, with room for names; as wide as the plot is for its height.
+    # The height in degrees of latitude, with room for names and for the full width.
     tall = max(1.4 * (north - south), 1.6 * (east - west) * squeeze / _MAP_ASPECT, 0.01)
     most = max(p[2] for p in points)
 
@@ -214,7 +208,7 @@ def position_map(points: Sequence[tuple[float, float, int, str]]) -> str:
         axes.set_ylabel("latitude (degrees)")
         _scale_bar(axes, squeeze)
 
-    return _drawn(3.8, draw)
+    return _render(3.8, draw)
 
 
 def _scale_bar(axes: Axes, squeeze: float) -> None:
@@ -229,6 +223,4 @@ def _scale_bar(axes: Axes, squeeze: float) -> None:
 
 
 def _whole_numbers(axes: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,4 +1,4 @@
-"""Serves the gallery to people on this computer, who confirm and correct what it shows."""
+"""Serves the gallery on this computer, for people who confirm and correct the answers."""
 
 from __future__ import annotations
 
@@ -10,125 +10,131 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
 
 from speciesnet.errors import ImageError, InputError, OutputError
 from speciesnet.files.clouds import CredentialsError
 from speciesnet.files.storage import scheme_of
 from speciesnet.packages.downloads import cache_folder
-from speciesnet.report.pages import STATIC, Link, render, static_file
-from speciesnet.report.payload import Payload, Shown
-from speciesnet.report.thumbnails import QUALITY, Thumbnails, people_of, thumbnail
+from speciesnet.report.pages import STATIC, Link, Pages, static_file
+from speciesnet.report.payload import Payload
+from speciesnet.report.thumbnails import QUALITY, Preview, Thumbnails
 from speciesnet.survey.corrections import Correction, CorrectionsFile, now
 from speciesnet.survey.photographs import Photographs
-from speciesnet.survey.survey import Survey
+from speciesnet.survey.survey import Picture, Survey
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
-PHOTO_SIZE = 1600  # pixels of the longer side of the picture in the viewer
-WHOLE_SIZE = 100_000  # of one that is zoomed into: more than any has
+PHOTO_SIZE = 1600  # pixels of the longer side of the image in the viewer
+WHOLE_SIZE = 100_000  # of a zoomed image: more than any photograph has
 MAX_BODY = 2**20  # bytes of one request
 MAX_ITEMS = 1000  # corrections in one request
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
-_PAGES = [Link("gallery.html", "Gallery"), Link("check.html", "Please check")]
-_CHECK_INTRO = "Where a person should look: unsure answers first."
+_MENU = [Link("gallery.html", "Gallery"), Link("check.html", "Please check")]
+_UNCACHED = {"Cache-Control": "no-store"}
 
 
 class RefusedError(ValueError):
-    """A request that cannot be carried out, and why."""
+    """A request that cannot be carried out; the message is the reason."""
 
 
 class Review:
-    """What people say about a survey, on disk before anyone is told that it is saved.
+    """The corrections of a survey: on disk before any page reports them as saved.
 
     Args:
-        survey: It; what people say is taken into it.
-        file: Where that is kept.
-        reviewer: Who, or "".
+        survey: The survey; corrections are applied to it.
+        file: The file of corrections.
+        reviewer: The name of the reviewer, or "".
     """
 
     def __init__(self, survey: Survey, file: CorrectionsFile, reviewer: str = "") -> None:
         self.survey = survey
-        self.epoch = secrets.token_hex(8)  # tells this server from the one before
+        self._epoch = secrets.token_hex(8)
         self._file = file
         self._reviewer = reviewer
         self._lock = threading.Lock()
+        self._corrections = {p.filepath: p.correction for p in survey.pictures if p.correction}
         self._labels = {label for p in survey.pictures for label, _ in p.classes}
         self._labels |= {p.label for p in survey.pictures if p.label} | set(survey.labels)
-        self._said = {p.filepath: p.correction for p in survey.pictures if p.correction is not None}
-        self._labels |= {said.label for said in self._said.values() if said.label}
-        self._news = [i for i, p in enumerate(survey.pictures) if p.correction is not None]
-        self._positions: dict[str, list[int]] = {}  # of each photograph: some are there twice
+        self._labels |= {one.label for one in self._corrections.values() if one.label}
+        # The positions of the images that were corrected, in order.
+        self._changed = [i for i, p in enumerate(survey.pictures) if p.correction is not None]
+        self._positions: dict[str, list[int]] = {}  # by filepath; a photograph may have two records
         for position, picture in enumerate(survey.pictures):
             self._positions.setdefault(picture.filepath, []).append(position)
 
-    def add(self, items: Sequence[Any]) -> None:
-        """Saves what a person said.
+    def add(self, items: Sequence[object]) -> None:
+        """Saves corrections.
 
         Args:
-            items: ``{"position", "path", "label"}`` each: which picture, its path as pages show it,
-                and a label of the model, or None to take back.
+            items: One ``{"position", "path", "label"}`` for each: the position of the image, its path
+                as pages show it, and a label of the model, or None to withdraw a correction.
 
         Raises:
-            RefusedError: One of them is malformed; none is saved.
-            OutputError: They cannot be written; none is saved.
+            RefusedError: One of the items is malformed; none is saved.
+            OutputError: The file cannot be written; none is saved.
         """
-        found = [self._correction(item) for item in items]
+        corrections = [self._correction(item) for item in items]
         with self._lock:
-            self._file.add(found)
-            for correction in found:
+            self._file.add(corrections)
+            for correction in corrections:
                 if correction.label is None:
-                    self._said.pop(correction.filepath, None)
+                    self._corrections.pop(correction.filepath, None)
                 else:
-                    self._said[correction.filepath] = correction
-                self._news += self._positions[correction.filepath]
-            self.survey.correct(self._said)
+                    self._corrections[correction.filepath] = correction
+                self._changed += self._positions[correction.filepath]
+            self.survey.correct(self._corrections)
 
-    def _correction(self, item: Any) -> Correction:
-        position = item.get("position") if isinstance(item, dict) else None
+    def _correction(self, item: object) -> Correction:
+        values = item if isinstance(item, dict) else {}
+        position, label = values.get("position"), values.get("label")
         if type(position) is not int or not 0 <= position < len(self.survey.pictures):
-            raise RefusedError("there is no such image; load the page again")
+            raise RefusedError("the survey has no such image. Reload the page.")
         picture = self.survey.pictures[position]
-        if picture.shown_path != item.get("path"):
-            raise RefusedError("the predictions have changed; load the page again")
-        label = item.get("label")
+        if picture.shown_path != values.get("path"):
+            raise RefusedError("the predictions have changed. Reload the page.")
         if label is not None and not (isinstance(label, str) and label in self._labels):
-            raise RefusedError("the model knows no such label; load the page again")
+            raise RefusedError("the model has no such label. Reload the page.")
         return Correction(picture.filepath, label, picture.label, now(), self._reviewer)
 
     @property
-    def news_so_far(self) -> dict[str, Any]:
-        """From where on a page that loads now must ask for news."""
-        return {"epoch": self.epoch, "count": len(self._news)}
+    def cursor(self) -> dict[str, object]:
+        """Where a page that loads now starts to ask for changes: how many there are so far.
 
-    def news(self, after: int) -> dict[str, Any]:
-        """What has been said since another call, whoever said it.
+        The epoch identifies this process, because the next one starts at 0.
+        """
+        return {"epoch": self._epoch, "count": len(self._changed)}
+
+    def changes(self, after: int) -> dict[str, object]:
+        """Returns the images whose correction has changed, and the next cursor.
 
         Args:
-            after: The ``count`` of that call, or 0.
+            after: The ``count`` of an earlier cursor, or 0 for all.
         """
         with self._lock:
-            positions = list(dict.fromkeys(self._news[max(after, 0) :]))
-            return {
-                "epoch": self.epoch,
-                "count": len(self._news),
-                "items": [self._item(position) for position in positions],
-            }
+            positions = dict.fromkeys(self._changed[max(after, 0) :])
+            items = [self._item(position) for position in positions]
+            return {**self.cursor, "items": items}
 
-    def _item(self, position: int) -> dict[str, Any]:
+    def _item(self, position: int) -> dict[str, object]:
         picture = self.survey.pictures[position]
         sequence = self.survey.sequences[picture.sequence]
-        together, score, _ = sequence.answer or (None, 0.0, None)
+        label, score, _ = sequence.answer or (None, 0.0, None)
         return {
             "position": position,
             "label": picture.correction.label if picture.correction else None,
             "sequence": picture.sequence if len(sequence.pictures) > 1 else -1,
-            "together": together,
-            "score": score,
+            "sequenceLabel": label,
+            "sequenceScore": score,
         }
 
 
@@ -141,151 +147,140 @@ def make_app(
     blur_humans: bool = False,
     threads: int = 2,
 ) -> Starlette:
-    """The web application, all of it below ``/TOKEN/``.
+    """Returns the web application; all its addresses start with ``/TOKEN/``.
 
-    Only pictures of the survey are served, by their number; no request names a path.
+    It serves only images of the survey, by their position; no request can name a path.
 
     Args:
-        review: What it shows and saves.
-        photographs: Where the photographs are.
-        folder: For thumbnails.
-        token: What the addresses begin with: other programs and pages do not know it.
-        blur_humans: Whether people are blurred.
-        threads: How many pictures are made small at once.
+        review: The survey to show, and where to save corrections.
+        photographs: Finds the photographs.
+        folder: The folder for thumbnails.
+        token: The first part of the addresses, which other programs and pages do not have.
+        blur_humans: Whether to blur people.
+        threads: The number of images to draw in parallel.
     """
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.exceptions import HTTPException
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse, RedirectResponse, Response
-    from starlette.routing import Mount, Route
-
-    survey = review.survey
-    payload = Payload(survey, "review")  # one for all requests: its numbers stay the same
     thumbnails = Thumbnails(folder, photographs, blur_humans=blur_humans)
-    busy = threading.BoundedSemaphore(threads)
-    fresh = {"Cache-Control": "no-store"}
+    handlers = _Handlers(review, thumbnails, threads)
+    routes = [
+        Route("/", lambda _: RedirectResponse(f"/{token}/gallery.html")),
+        Route("/gallery.html", handlers.gallery),
+        Route("/check.html", handlers.check),
+        Route("/static/{name}", handlers.static),
+        Route("/data/survey.js", handlers.header),
+        Route("/data/pictures-{number:int}.js", handlers.chunk),
+        Route("/thumbs/{position:int}.jpg", handlers.thumbnail),
+        Route("/photo/{position:int}.jpg", handlers.photograph),
+        Route("/corrections", handlers.changes, methods=["GET"]),
+        Route("/corrections", handlers.correct, methods=["POST"]),
+    ]
+    return Starlette(
+        routes=[Mount(f"/{token}", routes=routes)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
+    )
 
-    def shown(position: int) -> Shown:
-        return Shown(thumb=f"{position}.jpg")
 
-    def text(content: str | bytes, kind: str) -> Response:
-        return Response(content, media_type=kind, headers=fresh)
+class _Handlers:
+    """Answers the requests of the pages; ``make_app`` has the routes."""
 
-    def page(name: str, heading: str, fixed: str, sort: str, intro: str) -> Response:
-        values = {"fixed": fixed, "sort": sort, "intro": intro}
-        return text(
-            render("gallery.html", heading, survey, mode="review", pages=_PAGES,
-                   current=name, values=values),
-            "text/html",
-        )  # fmt: skip
+    def __init__(self, review: Review, thumbnails: Thumbnails, threads: int) -> None:
+        self._review = review
+        self._thumbnails = thumbnails
+        self._pages = Pages(review.survey, "review", _MENU)
+        self._payload = Payload(review.survey, "review")  # one, so that its numbers stay the same
+        self._slots = threading.BoundedSemaphore(threads)
 
-    def gallery(_: Request) -> Response:
-        return page("gallery.html", "Review", "", "file", "")
+    def gallery(self, _: Request) -> Response:
+        return _uncached(self._pages.render("gallery.html", "Review", "gallery.html"), "text/html")
 
-    def check(_: Request) -> Response:
-        return page("check.html", "Please check", "check=any", "unsure", _CHECK_INTRO)
+    def check(self, _: Request) -> Response:
+        page = self._pages.render("check.html", "Please check", "check.html")
+        return _uncached(page, "text/html")
 
-    def static(request: Request) -> Response:
+    def static(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
             raise HTTPException(404)
-        return text(static_file(name), "text/css" if name.endswith(".css") else "text/javascript")
+        return _uncached(
+            static_file(name), "text/css" if name.endswith(".css") else "text/javascript"
+        )
 
-    def header(_: Request) -> Response:
-        return text(payload.header(review.news_so_far), "text/javascript")
+    def header(self, _: Request) -> Response:
+        return _uncached(self._payload.header(self._review.cursor), "text/javascript")
 
-    def chunk(request: Request) -> Response:
+    def chunk(self, request: Request) -> Response:
         number = request.path_params["number"]
-        if number >= payload.chunks:
+        if number >= self._payload.chunks:
             raise HTTPException(404)
-        return text(payload.chunk(number, shown), "text/javascript")
+        script = self._payload.chunk(number, lambda position: Preview(f"{position}.jpg"))
+        return _uncached(script, "text/javascript")
 
-    def thumb(request: Request) -> Response:
-        position = request.path_params["position"]
-        if position >= len(survey.pictures):
-            raise HTTPException(404)
-        try:
-            with busy:
-                name, _ = thumbnails.make(survey.pictures[position])
-        except (ImageError, CredentialsError) as error:
-            raise HTTPException(404) from error
-        return Response((thumbnails.folder / name).read_bytes(), media_type="image/jpeg")
+    def thumbnail(self, request: Request) -> Response:
+        with self._drawing(request) as picture:
+            name, _ = self._thumbnails.make(picture)
+        return Response((self._thumbnails.folder / name).read_bytes(), media_type="image/jpeg")
 
-    def photo(request: Request) -> Response:
-        position = request.path_params["position"]
-        picture = survey.pictures[position] if position < len(survey.pictures) else None
-        source = photographs.source(picture.filepath) if picture else None
-        if picture is None or source is None:
-            raise HTTPException(404)
+    def photograph(self, request: Request) -> Response:
+        size = WHOLE_SIZE if "whole" in request.query_params else PHOTO_SIZE
         buffer = io.BytesIO()
-        try:
-            with busy:
-                people = people_of(picture) if blur_humans else ()
-                size = WHOLE_SIZE if "whole" in request.query_params else PHOTO_SIZE
-                thumbnail(source, size, people).save(buffer, "JPEG", quality=QUALITY)
-        except (ImageError, CredentialsError) as error:
-            raise HTTPException(404) from error
+        with self._drawing(request) as picture:
+            self._thumbnails.draw(picture, size).save(buffer, "JPEG", quality=QUALITY)
         return Response(buffer.getvalue(), media_type="image/jpeg")
 
-    def news(request: Request) -> Response:
+    @contextmanager
+    def _drawing(self, request: Request) -> Iterator[Picture]:
+        """Yields the image of a request once few enough others are being drawn."""
+        position, pictures = request.path_params["position"], self._review.survey.pictures
+        if position >= len(pictures):
+            raise HTTPException(404)
+        try:
+            with self._slots:
+                yield pictures[position]
+        except (ImageError, CredentialsError) as error:
+            raise HTTPException(404) from error
+
+    def changes(self, request: Request) -> Response:
         after = request.query_params.get("after", "0")
         count = int(after) if re.fullmatch("[0-9]{1,18}", after) else 0
-        return JSONResponse(review.news(count), headers=fresh)
+        return JSONResponse(self._review.changes(count), headers=_UNCACHED)
 
-    async def say(request: Request) -> Response:
+    async def correct(self, request: Request) -> Response:
         try:
-            items = await _said(request)
-            await run_in_threadpool(review.add, items)
+            items = await _items_of(request)
+            await run_in_threadpool(self._review.add, items)
         except RefusedError as error:
             return JSONResponse({"error": str(error)}, 400)
         except OutputError as error:
             return JSONResponse({"error": str(error)}, 507)
         return JSONResponse({"saved": len(items)})
 
-    pages = [
-        Route("/", lambda _: RedirectResponse(f"/{token}/gallery.html")),
-        Route("/gallery.html", gallery),
-        Route("/check.html", check),
-        Route("/static/{name}", static),
-        Route("/data/survey.js", header),
-        Route("/data/pictures-{number:int}.js", chunk),
-        Route("/thumbs/{position:int}.jpg", thumb),
-        Route("/photo/{position:int}.jpg", photo),
-        Route("/corrections", news, methods=["GET"]),
-        Route("/corrections", say, methods=["POST"]),
-    ]
-    return Starlette(
-        routes=[Mount(f"/{token}", routes=pages)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
-    )
+
+def _uncached(content: str | bytes, kind: str) -> Response:
+    return Response(content, media_type=kind, headers=_UNCACHED)
 
 
-async def _said(request: Any) -> list[Any]:
-    """The corrections of a request; raises ``RefusedError``."""
-    # Another site's page can send forms, but no JSON.
+async def _items_of(request: Request) -> list[object]:
+    """Returns the corrections of a request; raises ``RefusedError``."""
+    # The page of another site can send forms but not JSON.
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise RefusedError("it is no JSON")
+        raise RefusedError("the request is not JSON")
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY:
-            raise RefusedError("it is too long")
+            raise RefusedError("the request is too long")
     try:
         items = json.loads(body)["items"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RefusedError("it is no list of corrections") from error
+        raise RefusedError("the request is not a list of corrections") from error
     if not isinstance(items, list) or not 0 < len(items) <= MAX_ITEMS:
-        raise RefusedError("it is no list of corrections")
+        raise RefusedError("the request is not a list of corrections")
     return items
 
 
 def token_of(predictions: str | os.PathLike[str]) -> str:
-    """The first part of the addresses of a review: secret, but the same after a crash.
+    """Returns the first part of a review's addresses: secret, but the same after a crash.
 
-    It is kept in the user's cache, where only the user can read it.
+    It is stored in the user's cache, where only the user can read it.
     """
     is_url = scheme_of(os.fspath(predictions)) is not None
     place = predictions if is_url else Path(predictions).resolve()
@@ -301,16 +296,16 @@ def token_of(predictions: str | os.PathLike[str]) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(0o600)
         path.write_text(token, encoding="ascii")
-    except OSError:  # then a page that is open now does not outlive this server
+    except OSError:  # pages that are open now then lose the next server
         pass
     return token
 
 
 def listen(port: int) -> socket.socket:
-    """Takes a port of this computer; requests wait until ``serve`` answers them.
+    """Opens a port of this computer; requests wait until ``serve`` answers them.
 
     Raises:
-        InputError: The port is taken, or not for this user.
+        InputError: The port is in use, or this user must not use it.
     """
     listener = socket.socket()
     if os.name != "nt":  # where it would let two servers share a port
@@ -321,21 +316,21 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise InputError(
-            f"Port {port} cannot be used ({error.strerror}); give another one with --port."
+            f"Port {port} cannot be used ({error.strerror or error}). Pass another one with --port."
         ) from error
     return listener
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:
-    """Serves until it is interrupted, to this computer only."""
+    """Serves this computer only, until interrupted."""
     import uvicorn
 
     config = uvicorn.Config(
         app,
-        log_config=None,  # its own set-up of the log would close ours
+        log_config=None,  # uvicorn would reconfigure our log
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=3,
     )
-    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends a review
         uvicorn.Server(config).run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""Small pictures for pages, made once and found again by what they were made from."""
+"""Thumbnails, made once and reused as long as their photographs do not change."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageFilter
@@ -23,82 +24,96 @@ from speciesnet.survey.survey import COUNTS, Picture
 SIZE = 480  # pixels of the longer side
 QUALITY = 72
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{18}\.jpg")
-_COARSE = 12  # pixels that are left of the longer side of a blurred person
-_AROUND = 0.08  # of the sides of a person's box that are blurred with it
+_COARSE = 12  # pixels that remain of the longer side of a blurred person
+_MARGIN = 0.08  # blurred around a person's box, as a fraction of its sides
+
+Area = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax, relative to the image
 
 
-def people_of(picture: Picture) -> tuple[tuple[float, float, float, float], ...]:
-    """Where to blur: boxes of people, or the whole image where a person is on it without a sure one.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How the pages show an image.
 
-    That a person is on it may be the answer, or the classifier's best class.
+    Attributes:
+        thumbnail: The path of its thumbnail relative to the folder of thumbnails, or "".
+        aspect: Width divided by height.
+        problem: Why there is no thumbnail, or "".
+        is_private: Whether the pages must not link to the photograph.
+    """
 
-    Returns:
-        (xmin, ymin, xmax, ymax) each, relative to the image.
+    thumbnail: str = ""
+    aspect: float = 4 / 3
+    problem: str = ""
+    is_private: bool = False
+
+
+def people_of(picture: Picture) -> tuple[Area, ...]:
+    """Returns the areas to blur: the boxes of people, even faint ones.
+
+    It is the whole image if the answer or the classifier's best class is a person but no box of one
+    is sure, because a faint box need not be where the person is.
     """
     people = [box for box in picture.boxes or () if box.kind == Detection.HUMAN]
     is_sure = any(box.conf >= COUNTS for box in people)
-    # A fainter box need not be where the person is.
-    named = {picture.label, picture.answer, *(label for label, _ in picture.classes[:1])}
-    if not is_sure and Classification.HUMAN in named:
+    labels = {picture.label, picture.answer, *(label for label, _ in picture.classes[:1])}
+    if not is_sure and Classification.HUMAN in labels:
         return ((0.0, 0.0, 1.0, 1.0),)
     return tuple((b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in people)
 
 
 def thumbnail(
-    path: str | os.PathLike[str],
-    size: int = SIZE,
-    blurred: Sequence[tuple[float, float, float, float]] = (),
+    path: str | os.PathLike[str], size: int = SIZE, blurred: Sequence[Area] = ()
 ) -> Image.Image:
-    """An upright RGB picture whose longer side has at most ``size`` pixels.
+    """Reads a photograph as an upright RGB image of at most a certain size.
 
     Args:
         path: The photograph, or its URL in a bucket.
-        size: Pixels.
-        blurred: Boxes of which nothing may be recognized, relative to the image.
+        size: The maximum of the longer side in pixels.
+        blurred: The areas to make unrecognizable.
 
     Raises:
-        ImageError: It cannot be read.
+        ImageError: The photograph cannot be read.
     """
     with opened(str(path)) as image:
-        image.draft("RGB", (size, size))  # JPEG is decoded at a half, a quarter or an eighth
+        image.draft("RGB", (size, size))  # decodes JPEG at a half, a quarter or an eighth
         image.load()
         small = upright(image).convert("RGB")
     small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    for box in blurred:
-        _blur(small, box)
+    for area in blurred:
+        _blur(small, area)
     return small
 
 
-def _blur(image: Image.Image, box: tuple[float, float, float, float]) -> None:
-    xmin, ymin, xmax, ymax = (min(max(side, 0.0), 1.0) for side in box)
-    dx, dy = _AROUND * (xmax - xmin), _AROUND * (ymax - ymin)
-    area = (
+def _blur(image: Image.Image, area: Area) -> None:
+    xmin, ymin, xmax, ymax = (min(max(side, 0.0), 1.0) for side in area)
+    dx, dy = _MARGIN * (xmax - xmin), _MARGIN * (ymax - ymin)
+    pixels = (
         max(0, int((xmin - dx) * image.width)),
         max(0, int((ymin - dy) * image.height)),
         min(image.width, int((xmax + dx) * image.width) + 1),
         min(image.height, int((ymax + dy) * image.height) + 1),
     )
-    part = image.crop(area)
+    part = image.crop(pixels)
     if not part.width or not part.height:
         return
     scale = _COARSE / max(part.size)
     coarse = part.resize([max(1, round(side * scale)) for side in part.size], Image.Resampling.BOX)
     smooth = coarse.resize(part.size, Image.Resampling.BILINEAR)
-    image.paste(smooth.filter(ImageFilter.GaussianBlur(max(part.size) / _COARSE / 2)), area)
+    image.paste(smooth.filter(ImageFilter.GaussianBlur(max(part.size) / _COARSE / 2)), pixels)
 
 
 class Thumbnails:
     """A folder of thumbnails, each named after its photograph's path, size and date.
 
     Args:
-        folder: Made if need be.
-        photographs: Where the photographs are.
-        blur_humans: Whether people are blurred.
-        size: Pixels of the longer side.
+        folder: The folder; it is created with the first thumbnail.
+        photographs: Finds the photographs.
+        blur_humans: Whether to blur people.
+        size: The maximum of the longer side in pixels.
 
     Attributes:
-        sources: Where the photographs of each camera are that have a thumbnail, by its name; but
-            for those in a bucket.
+        sources: The folders of the photographs that have a thumbnail, by camera, except those in
+            a bucket.
     """
 
     def __init__(
@@ -116,19 +131,17 @@ class Thumbnails:
         self.sources: dict[str, Path] = {}
 
     def make(self, picture: Picture) -> tuple[str, float]:
-        """Makes the thumbnail of a picture, unless it is there.
+        """Makes the thumbnail of an image, unless it exists.
 
         Returns:
-            Its path below the folder, with slashes; and its width divided by its height.
+            Its path relative to the folder, with slashes, and its width divided by its height.
 
         Raises:
-            ImageError: The photograph cannot be read; the message says why.
-            CredentialsError: Those for its bucket have expired or are refused.
+            ImageError: The photograph cannot be read; the message is the reason.
+            CredentialsError: The credentials for its bucket have expired or are refused.
         """
-        source = self._photographs.source(picture.filepath)
-        if source is None:
-            raise ImageError("it is not where the predictions say")
-        people = people_of(picture) if self._blur_humans else ()
+        source = self._source_of(picture)
+        people = self._people_of(picture)
         try:
             key = f"{_state_of(source)}\0{self._size}\0{people}"
         except OSError as error:
@@ -139,45 +152,61 @@ class Thumbnails:
         name = f"{digest[:2]}/{digest[2:]}.jpg"
         target = self.folder / name
         try:
-            with Image.open(target) as made:
-                self._note(picture, source)
-                return name, made.width / made.height
+            with Image.open(target) as existing:
+                width, height = existing.size
         except OSError:
-            pass
-        small = thumbnail(source, self._size, people)
-        self._note(picture, source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(target, fsync=False) as part:
-            small.save(part, "JPEG", quality=QUALITY)
-        return name, small.width / small.height
-
-    def _note(self, picture: Picture, source: Path | str) -> None:
+            small = thumbnail(source, self._size, people)
+            width, height = small.size
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Two threads may make it at the same time, because two records may share a photograph.
+            with write_atomically(target, fsync=False) as part:
+                small.save(part, "JPEG", quality=QUALITY)
         if isinstance(source, Path):
             self.sources.setdefault(picture.camera, source.parent)
+        return name, width / height
 
-    def make_all(
-        self,
-        pictures: Sequence[Picture],
-        threads: int,
-        made: Callable[[], None] = lambda: None,
-    ) -> list[tuple[str, float] | ImageError]:
-        """Thumbnails of all pictures, or why there is none, in order; ``made`` is called after each."""
+    def draw(self, picture: Picture, size: int) -> Image.Image:
+        """Returns an image in another size, without keeping it; raises as ``make`` does."""
+        return thumbnail(self._source_of(picture), size, self._people_of(picture))
 
-        def one(picture: Picture) -> tuple[str, float] | ImageError:
+    def _source_of(self, picture: Picture) -> Path | str:
+        source = self._photographs.source(picture.filepath)
+        if source is None:
+            raise ImageError("there is no file at the path in the predictions")
+        return source
+
+    def _people_of(self, picture: Picture) -> tuple[Area, ...]:
+        return people_of(picture) if self._blur_humans else ()
+
+    def previews(
+        self, pictures: Sequence[Picture], threads: int, on_made: Callable[[], None] = lambda: None
+    ) -> list[Preview]:
+        """Makes the thumbnails of several images in parallel.
+
+        Args:
+            pictures: The images.
+            threads: The number of threads.
+            on_made: Called after each image.
+
+        Raises:
+            CredentialsError: The credentials for a bucket have expired or are refused.
+        """
+
+        def preview(picture: Picture) -> Preview:
             try:
-                return self.make(picture)
+                return Preview(*self.make(picture), is_private=bool(self._people_of(picture)))
             except ImageError as error:
-                return error
+                return Preview(problem=str(error), is_private=True)
 
         with ThreadPoolExecutor(threads, thread_name_prefix="thumbnails") as executor:
-            found = []
-            for thumb in executor.map(one, pictures):
-                found.append(thumb)
-                made()
-            return found
+            made = []
+            for one in executor.map(preview, pictures):
+                made.append(one)
+                on_made()
+            return made
 
     def keep_only(self, names: set[str]) -> None:
-        """Removes thumbnails that no picture has any more."""
+        """Removes all thumbnails but those of these names."""
         for path in self.folder.glob("*/*.jpg"):
             name = path.relative_to(self.folder).as_posix()
             if _NAME.fullmatch(name) and name not in names:
@@ -185,7 +214,7 @@ class Thumbnails:
 
 
 def _state_of(source: Path | str) -> str:
-    """What changes when a photograph does; raises ``OSError``."""
+    """Returns a text that changes whenever the photograph changes; raises ``OSError``."""
     if isinstance(source, Path):
         facts = source.stat()
         return f"{source.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}"

@@ -1,4 +1,4 @@
-"""The web application: paths, and errors in one form."""
+"""The web application: its routes, and errors as JSON."""
 
 from __future__ import annotations
 
@@ -16,32 +16,31 @@ from starlette.requests import ClientDisconnect
 
 import speciesnet
 from speciesnet.server import openapi
-from speciesnet.server.auth import refuse
-from speciesnet.server.errors import RefusedError
+from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.service import Service
 
 PATHS = ("/", "/health", "/ready", "/metrics", "/openapi.json")
-STATIC = {  # from a name to the package that has it, and its type
+STATIC = {  # the package and the media type of each file
     "site.css": ("speciesnet.report", "text/css"),
     "theme.js": ("speciesnet.report", "text/javascript"),
     "server.css": ("speciesnet.server", "text/css"),
     "server.js": ("speciesnet.server", "text/javascript"),
 }
-_SENTENCES = {
-    404: "There is nothing at this path; predictions are at {path}.",
-    405: "This path takes another method; predictions are asked for with POST.",
+_MESSAGES = {
+    404: "There is nothing at this path. Send prediction requests to {path}.",
+    405: "The path does not support this method. Request predictions with POST.",
 }
 
 
-def make_app(service: Service, api_path: str, *, wants_key: bool = False) -> FastAPI:
-    """The application of a server.
+def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> FastAPI:
+    """Makes the application of a server.
 
     Args:
-        service: What it does.
-        api_path: Where predictions are asked for.
-        wants_key: Whether its document says that requests must bring a key.
+        service: Answers prediction requests.
+        api_path: The path of prediction requests.
+        needs_key: Whether the OpenAPI document lists API keys.
     """
-    keys = openapi.KEYS if wants_key else ()
+    keys = openapi.KEYS if needs_key else ()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -54,33 +53,32 @@ def make_app(service: Service, api_path: str, *, wants_key: bool = False) -> Fas
     app = FastAPI(
         title="SpeciesNet",
         version=speciesnet.__version__,
-        description="Camera-trap images in, species out.",
-        docs_url=None,  # its scripts would come from elsewhere
+        description="Predicts the species in camera-trap images.",
+        docs_url=None,  # its scripts come from other hosts
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
     )
 
-    @app.exception_handler(RefusedError)
-    async def refused(_: Request, error: RefusedError) -> Response:
-        return refuse(error)
+    @app.exception_handler(RejectedError)
+    async def rejected(_: Request, error: RejectedError) -> Response:
+        return error_response(error)
 
     @app.exception_handler(HTTPException)
-    async def unknown(_: Request, error: HTTPException) -> Response:
-        sentence = _SENTENCES.get(error.status_code, HTTPStatus(error.status_code).phrase)
-        content = {"error": sentence.format(path=api_path)}
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        message = _MESSAGES.get(error.status_code, HTTPStatus(error.status_code).phrase)
         headers = dict(error.headers or {})
         if headers.get("Allow") == "GET":
-            headers["Allow"] = "GET, HEAD"  # by the gate
-        return JSONResponse(content, error.status_code, headers)
+            headers["Allow"] = "GET, HEAD"  # the middleware turns HEAD into GET
+        return JSONResponse({"error": message.format(path=api_path)}, error.status_code, headers)
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(_: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=400)  # nobody reads it
+    async def disconnected(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # not sent
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": "Something is wrong in this server; see its log."}, 500)
+        return JSONResponse({"error": "Internal server error; see the server log."}, 500)
 
     @app.post(
         api_path, **openapi.predict(service.extra_fields, service.limits.images), dependencies=keys
@@ -97,12 +95,12 @@ def make_app(service: Service, api_path: str, *, wants_key: bool = False) -> Fas
     async def ready() -> Response:
         service.check_ready()
         if not service.pool.ready:
-            raise RefusedError(503, "A worker is being replaced; come back later.")
+            raise RejectedError(503, "A worker is being replaced. Try again later.")
         return JSONResponse({"status": "ready"})
 
     @app.get("/metrics", **openapi.METRICS, dependencies=keys)
     async def metrics() -> Response:
-        return Response(service.meters.text(), media_type="text/plain; version=0.0.4")
+        return Response(service.metrics.render(), media_type="text/plain; version=0.0.4")
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
@@ -116,8 +114,8 @@ def make_app(service: Service, api_path: str, *, wants_key: bool = False) -> Fas
     async def static(name: str) -> Response:
         if name not in STATIC:
             raise HTTPException(404)
-        package, kind = STATIC[name]
-        return Response(_file(package, name), media_type=kind)
+        package, media_type = STATIC[name]
+        return Response(_file(package, name), media_type=media_type)
 
     return app
 

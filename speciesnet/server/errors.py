@@ -1,26 +1,28 @@
-"""What a request is told when it is not answered."""
+"""Requests that are rejected, and the response that reports it."""
 
 from __future__ import annotations
 
-RETRY_SECONDS = 5  # after which one who was told to come back may
-LONGEST_SENTENCE = 500  # characters: what the request itself holds comes back in some of them
+from starlette.responses import JSONResponse
+
+RETRY_SECONDS = 5  # value of the Retry-After header
+MAX_MESSAGE = 500  # characters: some messages quote the request
 
 
-class RefusedError(Exception):
-    """A request that is not carried out.
+class RejectedError(Exception):
+    """A request that is answered with an error.
 
     Args:
         status: HTTP status, 400 or above.
-        sentence: Why, in words that name nothing of this computer.
+        message: One sentence for the client; it must not name local files or settings.
     """
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence[:LONGEST_SENTENCE])
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message[:MAX_MESSAGE])
         self.status = status
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes with the answer."""
+        """Extra headers of the response."""
         if self.status == 503:
             return {"Retry-After": str(RETRY_SECONDS)}
         if self.status == 401:
@@ -28,11 +30,6 @@ class RefusedError(Exception):
         return {}
 
 
-def forbidden(sentence: str) -> RefusedError:
-    """Of what may not be read."""
-    return RefusedError(403, sentence)
-
-
-def busy(sentence: str) -> RefusedError:
-    """Of what can be had later."""
-    return RefusedError(503, sentence)
+def error_response(error: RejectedError) -> JSONResponse:
+    """The response ``{"error": message}`` with the status and headers of the error."""
+    return JSONResponse({"error": str(error)}, error.status, error.headers)

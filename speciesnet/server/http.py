@@ -1,101 +1,113 @@
-"""The web server: uvicorn, with time limits and an end that waits for what is being done."""
+"""The web server: uvicorn with time limits, and a shutdown that waits for open requests."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
 import time
+from functools import partial
 from http import HTTPStatus
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from speciesnet.errors import InputError
-from speciesnet.server.auth import Gate
 from speciesnet.server.errors import RETRY_SECONDS
-from speciesnet.server.memory import return_large_blocks
-from speciesnet.server.service import Service
 
-HEADER_SECONDS = 10  # for all of a request but its body, and between two requests
-SENDING_SECONDS = 30  # for someone to go on reading an answer
-LAST_SECONDS = 5  # for someone to take the last answer of a connection
+if TYPE_CHECKING:
+    from speciesnet.server.auth import AuthMiddleware
+    from speciesnet.server.service import Service
+
+HEADER_SECONDS = 10  # to receive the headers of a request, and between two requests
+SENDING_SECONDS = 30  # that a client may stop reading a response
+CLOSING_SECONDS = 5  # to send the last response of a connection
 MAX_CONNECTIONS = 600
-HEADER_BYTES = 2**14
+MAX_HEADER_BYTES = 2**14
+
+quiet_config = partial(
+    uvicorn.Config,
+    log_config=None,  # uvicorn's would replace the one of absl
+    log_level="error",
+    access_log=False,
+    server_header=False,
+    proxy_headers=False,
+)
 
 
-class Protocol(H11Protocol):
-    """uvicorn's connection, which of itself waits for ever."""
+class TimeLimitedProtocol(H11Protocol):
+    """A connection that is closed if the client is too slow; uvicorn alone would wait forever."""
 
-    _late: asyncio.TimerHandle | None = None
-    _stalled: asyncio.TimerHandle | None = None
+    _header_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """There may be too many of them."""
+        """Rejects connections beyond the limit."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(503, "There are too many connections to this server; come back later.")
-        self._watch()
+            self._reject(503, "The server has too many connections. Try again later.")
+        self._update_header_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Of a request that is complete, or is not."""
+        """Passes received bytes on and updates the header timer."""
         super().data_received(data)
-        self._watch()
+        self._update_header_timer()
 
     def on_response_complete(self) -> None:
-        """From now on, the next request is waited for."""
+        """Starts the header timer for the next request."""
         super().on_response_complete()
-        self._watch()
+        self._update_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
-        for timer in (self._late, self._stalled):
+        """Cancels all timers."""
+        for timer in (self._header_timer, self._stall_timer):
             if timer:
                 timer.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The other side does not read."""
+        """Starts the stall timer: the client does not read."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(SENDING_SECONDS, self.transport.abort)
+        self._stall_timer = self.loop.call_later(SENDING_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It does."""
+        """Cancels the stall timer: the client reads again."""
         super().resume_writing()
-        if self._stalled:
-            self._stalled.cancel()
+        if self._stall_timer:
+            self._stall_timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP is answered in the form of all other errors."""
+        """Answers malformed HTTP with a JSON error."""
         if self.cycle is None or self.cycle.response_complete:
-            self._refuse(400, "This is no valid HTTP request.")
+            self._reject(400, "This is not a valid HTTP request.")
         else:
             self.transport.close()
 
-    def _watch(self) -> None:
-        """Time runs while no request is being dealt with."""
+    def _update_header_timer(self) -> None:
+        """Runs the header timer while no request is being answered."""
         if self.cycle is not None and not self.cycle.response_complete:
-            if self._late:
-                self._late.cancel()
-                self._late = None
-        elif self._late is None:
-            self._late = self.loop.call_later(HEADER_SECONDS, self._give_up)
+            if self._header_timer:
+                self._header_timer.cancel()
+                self._header_timer = None
+        elif self._header_timer is None:
+            self._header_timer = self.loop.call_later(HEADER_SECONDS, self._time_out)
 
-    def _give_up(self) -> None:
+    def _time_out(self) -> None:
         if self.transport.is_closing():
             self.transport.abort()
             return
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._refuse(408, "The request arrives too slowly.")
+            self._reject(408, "The request arrives too slowly.")
         self.transport.close()
-        self._late = self.loop.call_later(LAST_SECONDS, self._give_up)
+        self._header_timer = self.loop.call_later(CLOSING_SECONDS, self._time_out)
 
-    def _refuse(self, status: int, sentence: str) -> None:
-        body = json.dumps({"error": sentence})
+    def _reject(self, status: int, message: str) -> None:
+        body = json.dumps({"error": message})
         retry = f"Retry-After: {RETRY_SECONDS}\r\n" if status == 503 else ""
         self.transport.write(
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
@@ -104,74 +116,67 @@ class Protocol(H11Protocol):
         self.transport.close()
 
 
-class Server(uvicorn.Server):
-    """Ends when it is told to, once all requests are answered."""
+class GracefulServer(uvicorn.Server):
+    """Shuts down after a signal, once all requests are answered."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, app: AuthMiddleware, service: Service) -> None:
         super().__init__(config)
-        self._gate = gate
+        self._app = app
         self._service = service
-        self._end = 0.0
+        self._deadline = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: the first one ends it gently, the second one at once."""
+        """Finishes open requests after the first signal, and stops immediately after the second."""
         if self._service.draining:
             self.should_exit = self.force_exit = True
         self._service.draining = True
-        self._end = time.monotonic() + self._service.timeout + LAST_SECONDS
+        self._deadline = time.monotonic() + self._service.timeout + CLOSING_SECONDS
 
     async def on_tick(self, counter: int) -> bool:
-        """Whether it is over."""
-        if self._service.draining and (not self._gate.active or time.monotonic() > self._end):
+        """Whether to stop now."""
+        is_late = time.monotonic() > self._deadline
+        if self._service.draining and (not self._app.active or is_late):
             return True
-        return await super().on_tick(counter) or self._service.pool.failure is not None
+        return await super().on_tick(counter) or self._service.pool.load_error is not None
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Takes a port; requests wait until ``serve`` answers them.
+    """Binds a port; connections wait until a server accepts them.
 
     Args:
         host: A name or address of this computer.
-        port: Its port, or 0 for any that is free.
+        port: The port, or 0 for any free one.
 
     Raises:
-        InputError: The port is taken, or not for this user, or the host is not this computer.
+        InputError: ``host`` is not an address of this computer, or the port is in use or needs more
+            permissions.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
+        family, _, _, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind)
+        is_dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=1024, dualstack_ipv6=is_dual)
     except OSError as error:
-        raise InputError(f"--host {host} is no address of this computer.") from error
-    if os.name != "nt":  # where it would let two servers share a port
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise InputError(
+                f"--host {host} cannot be used: it is not an address of this computer. Pass another one."
+            ) from error
+        reason = os.strerror(error.errno) if error.errno else error
         raise InputError(
-            f"Port {port} of {host} cannot be used ({error.strerror}); give others with --port and "
-            "--host."
+            f"Port {port} of {host} cannot be used ({reason}). Pass another one with --port."
         ) from error
-    return listener
 
 
-def serve(gate: Gate, service: Service, listener: socket.socket) -> None:
-    """Serves until a signal ends it, or the model cannot be loaded."""
-    options: dict[str, Any] = {
-        "http": Protocol,
-        "ws": "none",
-        "loop": "asyncio",
-        "lifespan": "on",
-        "log_config": None,  # its own set-up of the log would close ours
-        "log_level": "error",
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": False,
-        "h11_max_incomplete_event_size": HEADER_BYTES,
-        "timeout_graceful_shutdown": LAST_SECONDS,
-    }
-    return_large_blocks()
-    Server(uvicorn.Config(gate, **options), gate, service).run(sockets=[listener])
+def serve(app: AuthMiddleware, service: Service, listener: socket.socket) -> None:
+    """Serves until a signal arrives or the model turns out not to load."""
+    config = quiet_config(
+        app,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
+        http=TimeLimitedProtocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+    )
+    GracefulServer(config, app, service).run(sockets=[listener])

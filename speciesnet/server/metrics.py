@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Metrics in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -17,47 +17,38 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Meters:
-    """Counts of one server."""
+class Metrics:
+    """The metrics of one server."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self.requests = Counter(
-            "speciesnet_requests",
-            "Requests answered.",
-            ["path", "status"],
-            registry=self._registry,
+            "speciesnet_requests", "Responses sent.", ["path", "status"], registry=registry
         )
-        self.seconds = Histogram(
+        self.request_seconds = Histogram(
             "speciesnet_request_seconds",
-            "From the first byte of a request for predictions to its answer.",
+            "Seconds from the first byte of a prediction request to its response.",
             buckets=_SECONDS,
-            registry=self._registry,
+            registry=registry,
         )
         self.images = Counter(
-            "speciesnet_images", "Records answered.", ["outcome"], registry=self._registry
+            "speciesnet_images", "Records returned.", ["outcome"], registry=registry
         )
-        self.batches = Histogram(
-            "speciesnet_batch_images",
-            "Images that went to a worker together.",
-            buckets=_IMAGES,
-            registry=self._registry,
+        self.batch_images = Histogram(
+            "speciesnet_batch_images", "Images per batch.", buckets=_IMAGES, registry=registry
         )
         self.batch_seconds = Histogram(
-            "speciesnet_batch_seconds",
-            "Seconds of a worker for these.",
-            buckets=_SECONDS,
-            registry=self._registry,
+            "speciesnet_batch_seconds", "Seconds per batch.", buckets=_SECONDS, registry=registry
         )
-        self.lost = Counter(
-            "speciesnet_workers_lost", "Workers that were replaced.", registry=self._registry
+        self.workers_lost = Counter(
+            "speciesnet_workers_lost", "Workers that were replaced.", registry=registry
         )
 
-    def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """Adds a number that is asked for when it is wanted."""
-        Gauge(f"speciesnet_{name}", what, registry=self._registry).set_function(value)
+    def add_gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
+        """Adds a number that ``value`` returns whenever the metrics are requested."""
+        Gauge(f"speciesnet_{name}", description, registry=self._registry).set_function(value)
 
-    def text(self) -> bytes:
-        """All of it, in the format that Prometheus reads."""
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -1,231 +1,196 @@
-"""What the OpenAPI document says of each path, with examples."""
+"""The OpenAPI document: schemas, examples and descriptions of every path.
+
+The schemas are written by hand because FastAPI does not parse the requests: they are streamed, and
+checked by ``requests.py``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
-from fastapi import Security
+from fastapi import Response, Security
 from fastapi.responses import PlainTextResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 
 from speciesnet import geolocation
 from speciesnet.server.requests import MAX_TEXT
 
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string", "description": "One sentence."}},
-}
-_REASONS = {
+Schema = dict[str, Any]  # JSON, as FastAPI types it
+
+_ERRORS = {
     400: "The request is malformed.",
-    401: "There is no valid API key.",
-    403: "An image is where this server may not read, or the request comes from elsewhere.",
+    401: "The request has no valid API key.",
+    403: "The server may not read an image, or the request comes from another site or host name.",
     408: "The request arrives too slowly.",
     413: "The request, an image or the number of images is too large.",
     415: "The request is neither JSON nor a form.",
-    500: "Something is wrong in the server.",
-    503: "The server is busy, starting or stopping; the header Retry-After says when to come back.",
+    500: "Internal server error.",
+    503: "The server is busy, starting or stopping. Retry after the seconds in Retry-After.",
     504: "There was no answer in time.",
 }
 _FOX = "4b4a2d93-6d2b-4b4f-9b5e-6a6a2c0b8a11;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-_LOCATION = {  # in a record
-    "country": {"type": "string", "description": "ISO 3166-1 alpha-3 code."},
-    "admin1_region": {"type": "string", "description": "State, for the USA its two letters."},
-    "latitude": {"type": "number", "minimum": -90, "maximum": 90, "description": "Degrees."},
-    "longitude": {"type": "number", "minimum": -180, "maximum": 180, "description": "Degrees."},
-}
-# As a file in base64, or the address that browsers make of it.
+# A file in base64, or the data URL that browsers make of it.
 _BASE64 = "^(data:[^,]*,)?([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+
+class Route(TypedDict, total=False):
+    """Arguments of FastAPI's route decorators."""
+
+    summary: str
+    description: str
+    responses: dict[int | str, Schema]
+    response_class: type[Response]
+    openapi_extra: Schema
+
+
+def _object(properties: Schema, *required: str) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties}
+    return schema | {"required": list(required)} if required else schema
+
+
+def _array(items: Schema, **limits: object) -> Schema:
+    return {"type": "array", "items": items, **limits}
+
+
+def _json(description: str, schema: Schema, **more: object) -> Schema:
+    content = {"application/json": {"schema": schema, **more}}
+    return {"description": description, "content": content}
+
+
+def _error(status: int) -> Schema:
+    schema = _object({"error": _STRING | {"description": "One sentence."}}, "error")
+    return _json(_ERRORS[status], schema, example={"error": _ERRORS[status]})
+
+
+_STRING = {"type": "string"}
+_NUMBER = {"type": "number"}
+_LOCATION: Schema = {
+    "country": _STRING | {"description": "ISO 3166-1 alpha-3 code."},
+    "admin1_region": _STRING | {"description": "State or province; in the USA its two letters."},
+    "latitude": _NUMBER | {"minimum": -90, "maximum": 90, "description": "Degrees."},
+    "longitude": _NUMBER | {"minimum": -180, "maximum": 180, "description": "Degrees."},
+}
+_BOX = {
+    "category": {"enum": ["1", "2", "3"]},
+    "label": {"enum": ["animal", "human", "vehicle"]},
+    "conf": _NUMBER,
+    "bbox": _array(_NUMBER, minItems=4, maxItems=4)
+    | {"description": "[xmin, ymin, width, height], relative to the image."},
+}
 _RECORD = {
-    "type": "object",
-    "required": ["filepath", "model_version"],
-    "properties": {
-        "filepath": {"type": "string"},
-        "failures": {
-            "type": "array",
-            "items": {"enum": ["CLASSIFIER", "DETECTOR", "GEOLOCATION"]},
-        },
-        **_LOCATION,
-        "classifications": {
-            "type": "object",
-            "properties": {
-                "classes": {"type": "array", "items": {"type": "string"}},
-                "scores": {"type": "array", "items": {"type": "number"}},
-            },
-        },
-        "detections": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "category": {"enum": ["1", "2", "3"]},
-                    "label": {"enum": ["animal", "human", "vehicle"]},
-                    "conf": {"type": "number"},
-                    "bbox": {
-                        "type": "array",
-                        "items": {"type": "number"},
-                        "minItems": 4,
-                        "maxItems": 4,
-                        "description": "[xmin, ymin, width, height], relative to the image.",
-                    },
-                },
-            },
-        },
-        "prediction": {"type": "string"},
-        "prediction_score": {"type": "number"},
-        "prediction_source": {"type": "string"},
-        "model_version": {"type": "string"},
-    },
+    "filepath": _STRING,
+    "failures": _array({"enum": ["CLASSIFIER", "DETECTOR", "GEOLOCATION"]}),
+    **_LOCATION,
+    "classifications": _object({"classes": _array(_STRING), "scores": _array(_NUMBER)}),
+    "detections": _array(_object(_BOX)),
+    "prediction": _STRING,
+    "prediction_score": _NUMBER,
+    "prediction_source": _STRING,
+    "model_version": _STRING,
 }
+_RECORDS = _array(_object(_RECORD, "filepath", "model_version"))
 _ANSWER = {
-    "predictions": [
-        {
-            "filepath": "fox.jpg",
-            "country": "GBR",
-            "classifications": {"classes": [_FOX], "scores": [0.97]},
-            "detections": [
-                {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
-            ],
-            "prediction": _FOX,
-            "prediction_score": 0.97,
-            "prediction_source": "classifier",
-            "model_version": "4.0.0a",
-        }
-    ]
+    "filepath": "fox.jpg",
+    "country": "GBR",
+    "classifications": {"classes": [_FOX], "scores": [0.97]},
+    "detections": [{"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}],
+    "prediction": _FOX,
+    "prediction_score": 0.97,
+    "prediction_source": "classifier",
+    "model_version": "4.0.0a",
 }
-
-
-def _error(status: int) -> dict[str, Any]:
-    content = {"schema": _ERROR, "example": {"error": _REASONS[status]}}
-    return {"description": _REASONS[status], "content": {"application/json": content}}
-
-
-def _place(*, or_null: bool) -> dict[str, Any]:
-    """Where an image was taken, in a request; what is empty is as if it were not there."""
-    countries = sorted(geolocation.country_codes())
-    nothing = [None] if or_null else []
-    kinds = {kind: [kind, "null"] if or_null else kind for kind in ("string", "number")}
-    return {
-        "country": _LOCATION["country"]
-        | {"type": kinds["string"], "enum": [*countries, "", *nothing], "examples": ["KEN"]},
-        "admin1_region": _LOCATION["admin1_region"]
-        | {"maxLength": MAX_TEXT, "type": kinds["string"], "examples": ["CA"]},
-        **{name: _LOCATION[name] | {"type": kinds["number"]} for name in ("latitude", "longitude")},
-    }
-
-
-_STATES = {  # the USA's are known, and others' are taken as they are
+_REGIONS_OF_USA = {  # those of other countries are not checked
     "if": {"required": ["country"], "properties": {"country": {"const": geolocation.USA}}},
     "then": {
         "properties": {"admin1_region": {"enum": [*sorted(geolocation.US_REGIONS), "", None]}}
     },
 }
+_REQUESTS = {
+    "an image in the request": {"filepath": "fox.jpg", "country": "GBR", "image": "/9j/4AAQ"},
+    "files on the server": {"filepath": "/photographs/1.jpg", "country": "KEN"},
+}
 
 
-def predict(extra_fields: Sequence[str], max_images: int) -> dict[str, Any]:
-    """Of the path where predictions are asked for.
+def _location(*, nullable: bool) -> Schema:
+    """The location of an image in a request; empty values are ignored."""
+    countries = [*sorted(geolocation.country_codes()), "", *([None] if nullable else [])]
+    extra: Schema = {
+        "country": {"enum": countries, "examples": ["KEN"]},
+        "admin1_region": {"maxLength": MAX_TEXT, "examples": ["CA"]},
+    }
+    return {
+        name: {**schema, **extra.get(name, {})}
+        | ({"type": [schema["type"], "null"]} if nullable else {})
+        for name, schema in _LOCATION.items()
+    }
+
+
+def predict(extra_fields: Sequence[str], max_images: int) -> Route:
+    """Describes the path of prediction requests.
 
     Args:
-        extra_fields: Fields of an instance that are carried over.
-        max_images: In one request.
+        extra_fields: Names of fields that are copied from an instance into its record.
+        max_images: The largest number of images in a request.
     """
-    extras = {name: {"description": "Carried over into the record."} for name in extra_fields}
-    instance = {
-        "type": "object",
-        "required": ["filepath"],
-        "properties": {
-            "filepath": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": MAX_TEXT,
-                "description": "A path or address that the server may read, or the name of image.",
-            },
-            "image": {
-                "type": ["string", "null"],
-                "pattern": _BASE64,
-                "description": "The file itself, in base64.",
-            },
-            **_place(or_null=True),
-            **extras,
+    extras = {name: {"description": "Copied into the record."} for name in extra_fields}
+    filepath = _STRING | {
+        "minLength": 1,
+        "maxLength": MAX_TEXT,
+        "description": "A path or URL that the server may read, or a name if there is an image.",
+    }
+    image = {
+        "type": ["string", "null"],
+        "pattern": _BASE64,
+        "description": "The image file in base64.",
+    }
+    instance = _object(
+        {"filepath": filepath, "image": image, **_location(nullable=True), **extras}, "filepath"
+    )
+    count = {"minItems": 1, "maxItems": max_images}
+    instances = _array(instance | _REGIONS_OF_USA, **count)
+    files = _array(_STRING | {"format": "binary"}, **count)
+    form = _object({"files": files, **_location(nullable=False), **extras}, "files")
+    content = {
+        "application/json": {
+            "schema": _object({"instances": instances}, "instances"),
+            "examples": {k: {"value": {"instances": [v]}} for k, v in _REQUESTS.items()},
         },
-        **_STATES,
+        "multipart/form-data": {"schema": form},
     }
-    examples = {
-        "an image in the request": {
-            "value": {"instances": [{"filepath": "fox.jpg", "country": "GBR", "image": "/9j/4AAQ"}]}
-        },
-        "files on the server": {
-            "value": {"instances": [{"filepath": "/photographs/1.jpg", "country": "KEN"}]}
-        },
-    }
-    document = {
-        "schema": {
-            "type": "object",
-            "required": ["instances"],
-            "properties": {
-                "instances": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": max_images,
-                    "items": instance,
-                }
-            },
-        },
-        "examples": examples,
-    }
-    files = {
-        "type": "array",
-        "minItems": 1,
-        "maxItems": max_images,
-        "items": {"type": "string", "format": "binary"},
-    }
-    form = {
-        "schema": {
-            "type": "object",
-            "required": ["files"],
-            "properties": {"files": files, **_place(or_null=False), **extras},
-        }
-    }
-    schema = {
-        "type": "object",
-        "required": ["predictions"],
-        "properties": {"predictions": {"type": "array", "items": _RECORD}},
-    }
-    answer = {"application/json": {"schema": schema, "example": _ANSWER}}
-    responses = {status: _error(status) for status in _REASONS}
+    schema = _object({"predictions": _RECORDS}, "predictions")
+    answer = _json("One record per image, in order.", schema, example={"predictions": [_ANSWER]})
     return {
-        "summary": "Predicts the species on photographs.",
-        "description": "One record for each image, in order; one that cannot be read has failures.",
-        "responses": {200: {"description": "The records.", "content": answer}, **responses},
-        "openapi_extra": {
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": document, "multipart/form-data": form},
-            }
-        },
+        "summary": "Predicts the species in images.",
+        "description": "Returns one record per image, in order. The record of an image that cannot be "
+        "read has failures.",
+        "responses": {200: answer, **{status: _error(status) for status in _ERRORS}},
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
     }
 
 
-def _status(word: str) -> dict[str, Any]:
-    schema = {"type": "object", "required": ["status"], "properties": {"status": {"const": word}}}
-    return {"description": "It is.", "content": {"application/json": {"schema": schema}}}
+def _status(description: str, word: str) -> Schema:
+    return _json(description, _object({"status": {"const": word}}, "status"))
 
 
-HEALTH: dict[str, Any] = {
+HEALTH: Route = {
     "summary": "Whether the server is alive.",
-    "responses": {200: _status("alive"), 403: _error(403)},
+    "responses": {200: _status("The server is alive.", "alive"), 403: _error(403)},
 }
-READY: dict[str, Any] = {
-    "summary": "Whether the model is loaded and requests are taken.",
-    "responses": {200: _status("ready"), 403: _error(403), 503: _error(503)},
+READY: Route = {
+    "summary": "Whether the model is loaded and the server accepts requests.",
+    "responses": {
+        200: _status("The server is ready.", "ready"),
+        403: _error(403),
+        503: _error(503),
+    },
 }
-METRICS: dict[str, Any] = {
-    "summary": "Counts for Prometheus.",
+METRICS: Route = {
+    "summary": "Metrics in the format of Prometheus.",
     "response_class": PlainTextResponse,
-    "responses": {200: {"description": "Text."}, 401: _error(401), 403: _error(403)},
+    "responses": {200: {"description": "The metrics."}, 401: _error(401), 403: _error(403)},
 }
-# These only say what the gate wants.
+# For the document only: the middleware checks the keys.
 KEYS = (
     Security(HTTPBearer(scheme_name="bearer", auto_error=False)),
     Security(APIKeyHeader(name="X-API-Key", scheme_name="key", auto_error=False)),

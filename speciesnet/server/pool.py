@@ -1,4 +1,4 @@
-"""Worker processes, and the batches that they are given from what waits."""
+"""A pool of worker processes that take images from one queue in batches."""
 
 from __future__ import annotations
 
@@ -9,62 +9,66 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from absl import logging
 
 from speciesnet.errors import WorkerError
 from speciesnet.records import Record
-from speciesnet.server.errors import busy
-from speciesnet.server.metrics import Meters
-from speciesnet.server.worker import Ready, Task, Unfit
+from speciesnet.server.errors import RejectedError
+from speciesnet.server.metrics import Metrics
+from speciesnet.server.worker import ImageTask, LoadFailed, Ready
 
 _T = TypeVar("_T")
 
-GATHERING_SECONDS = 0.005  # that a batch waits for more images
-LOADING_SECONDS = 3600  # with the download of a model
-ENDING_SECONDS = 5
-_WEIGHT = 0.2  # of the last batch in what is known of their pace
-MAX_PAUSE = 30  # seconds between two tries to replace a worker
+GATHERING_SECONDS = 0.005  # that an incomplete batch waits for more images
+LOADING_SECONDS = 3600  # includes downloading the model
+STOPPING_SECONDS = 5
+MAX_RESTART_SECONDS = 30  # between two attempts to replace a worker
+_SMOOTHING = 0.2  # weight of the last batch in the moving average of the seconds per image
 
 
 class Worker:
     """A process that answers one message at a time.
 
     Args:
-        target: What it runs, with its end of the connection and the arguments.
-        *args: These.
+        target: The main function of the process; it gets one end of a pipe, then ``args``.
+        *args: More arguments of ``target``.
+
+    Raises:
+        OSError: The process cannot be started.
     """
 
-    def __init__(self, target: Callable[..., None], *args: Any) -> None:
-        context = multiprocessing.get_context("spawn")  # the frameworks' threads survive no fork
+    def __init__(self, target: Callable[..., None], *args: object) -> None:
+        context = multiprocessing.get_context("spawn")  # forking breaks the frameworks' threads
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=target, args=(theirs, *args), daemon=True)
         self._process.start()
-        theirs.close()  # so that its death is heard of here
+        theirs.close()  # so that the end of the process closes the pipe
 
-    def receive(self) -> Any:
-        """What it says next; raises ``WorkerError``."""
+    def receive(self) -> object:
+        """The next message from the process; raises ``WorkerError``."""
         try:
             return self._connection.recv()
         except (EOFError, OSError) as error:
-            raise WorkerError("it died; perhaps memory ran out.") from error
+            raise WorkerError("The process died. Perhaps memory ran out.") from error
 
-    def ask(self, message: Any) -> Any:
-        """What it says to a message; raises ``WorkerError``."""
+    def call(self, message: object) -> object:
+        """Sends a message and returns the answer; raises ``WorkerError``."""
         try:
             self._connection.send(message)
         except OSError as error:
-            raise WorkerError("it died.") from error
+            raise WorkerError("The process died.") from error
         return self.receive()
 
     def join(self) -> None:
-        """Waits for its death."""
+        """Waits until the process ends."""
         wait([self._process.sentinel])
 
-    def end(self, seconds: float) -> None:
-        """Ends it: it has some seconds to finish what it is at, and is killed after that."""
+    def stop(self, seconds: float) -> None:
+        """Stops the process, which may finish its batch first; kills it after ``seconds``."""
         if seconds:
             with suppress(OSError):
                 self._connection.send(None)
@@ -77,190 +81,192 @@ class Worker:
 
 @dataclass(eq=False)
 class _Job:
-    task: Task
-    answer: asyncio.Future[Record]
+    task: ImageTask
+    record: asyncio.Future[Record]
 
 
 def _started(start: Callable[[], Worker]) -> Worker:
     try:
         return start()
     except OSError as error:
-        raise WorkerError(f"No process can be started for it ({error}).") from error
+        raise WorkerError(f"No process can be started ({error}).") from error
 
 
-class Pool:
-    """Workers, one queue for all of them, and someone who replaces those that are lost.
+class WorkerPool:
+    """Workers that share one queue; a worker that is lost is replaced.
 
     Args:
-        workers: What starts each of them.
-        batch_size: Images that a worker is given at once.
+        starters: Functions that start a worker each.
+        batch_size: The largest number of images per batch.
         timeout: Seconds after which a worker that does not answer is replaced.
-        meters: What is counted.
+        metrics: Where batches are counted.
 
     Attributes:
-        ready: Workers that have loaded the model.
-        failure: Why the model cannot be loaded at all, or None.
+        ready: The number of workers that have loaded the model.
+        load_error: Why the model cannot be loaded, or None.
     """
 
     def __init__(
         self,
-        workers: Sequence[Callable[[], Worker]],
+        starters: Sequence[Callable[[], Worker]],
         *,
         batch_size: int,
         timeout: float,
-        meters: Meters,
+        metrics: Metrics,
     ) -> None:
         self.ready = 0
-        self.failure: str | None = None
-        self._workers = workers
-        self._at_work = 0  # images that workers have
-        self._pace = 0.0  # seconds of a worker for an image, of late
+        self.load_error: str | None = None
+        self._starters = starters
+        self._in_progress = 0  # images
+        self._seconds_per_image = 0.0  # of one worker, a moving average
         self._batch_size = batch_size
         self._timeout = timeout
-        self._meters = meters
-        self._waiting: asyncio.Queue[_Job] = asyncio.Queue()
-        self._slots: list[asyncio.Task[None]] = []
-        self._loaded = asyncio.Event()  # by the first worker
-        # Each worker has a thread that waits for its answer, and one that waits for its death.
-        self._threads = ThreadPoolExecutor(3 * len(workers), thread_name_prefix="worker")
+        self._metrics = metrics
+        self._queue: asyncio.Queue[_Job] = asyncio.Queue()
+        self._supervisors: list[asyncio.Task[None]] = []
+        self._model_loaded = asyncio.Event()  # by the first worker
+        # Each worker has one thread that waits for its answer and one that waits for its end.
+        self._threads = ThreadPoolExecutor(3 * len(starters), thread_name_prefix="worker")
 
     @property
-    def has_been_ready(self) -> bool:
-        """Whether the model is known to be good."""
-        return self._loaded.is_set()
+    def has_loaded(self) -> bool:
+        """Whether a worker has ever loaded the model."""
+        return self._model_loaded.is_set()
 
     @property
-    def waiting(self) -> int:
-        """Images that no worker has taken yet."""
-        return self._waiting.qsize()
+    def queued(self) -> int:
+        """The number of images that no worker has taken yet."""
+        return self._queue.qsize()
 
     @property
     def expected_wait(self) -> float:
-        """Seconds until all that is there now is answered, going by the last batches."""
-        return (self.waiting + self._at_work) * self._pace / max(self.ready, 1)
+        """Seconds until all images are answered, estimated from the last batches."""
+        return (self.queued + self._in_progress) * self._seconds_per_image / max(self.ready, 1)
 
     def start(self) -> None:
-        """Starts the first worker, and the others when it has loaded the model."""
-        for number, start in enumerate(self._workers):
-            self._slots.append(asyncio.create_task(self._keep(start, is_first=number == 0)))
+        """Starts the first worker, and the others once it has loaded the model."""
+        for number, start in enumerate(self._starters):
+            supervisor = self._supervise(start, is_first=number == 0)
+            self._supervisors.append(asyncio.create_task(supervisor))
 
     async def close(self) -> None:
-        """Ends all workers."""
-        for slot in self._slots:
-            slot.cancel()
-        await asyncio.gather(*self._slots, return_exceptions=True)
+        """Stops all workers."""
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+        await asyncio.gather(*self._supervisors, return_exceptions=True)
         self._threads.shutdown(wait=False)
 
-    async def predict(self, tasks: Sequence[Task]) -> list[Record]:
-        """A record for each task, in order.
+    async def submit(self, tasks: Sequence[ImageTask]) -> list[Record]:
+        """One record per task, in order.
 
         Raises:
-            RefusedError: Its worker was lost.
+            RejectedError: The worker was lost.
         """
         loop = asyncio.get_running_loop()
         jobs = [_Job(task, loop.create_future()) for task in tasks]
         for job in jobs:
-            self._waiting.put_nowait(job)
+            self._queue.put_nowait(job)
         try:
-            return await asyncio.gather(*(job.answer for job in jobs))
+            return await asyncio.gather(*(job.record for job in jobs))
         finally:
-            for job in jobs:  # nobody wants the others any more
-                job.answer.cancel()
+            for job in jobs:  # if one failed or the client left, the others are not needed
+                job.record.cancel()
 
-    async def _keep(self, start: Callable[[], Worker], *, is_first: bool) -> None:
-        """Starts a worker, gives it work, and starts another one when it is lost."""
-        if not is_first:  # what the first one downloads and converts, the others find
-            await self._loaded.wait()
+    async def _supervise(self, start: Callable[[], Worker], *, is_first: bool) -> None:
+        """Starts a worker, sends it batches, and replaces it when it is lost."""
+        if not is_first:  # they use what the first one downloads and converts
+            await self._model_loaded.wait()
         pause = 0.0
         while True:
-            worker, patience = None, ENDING_SECONDS
+            worker, stop_seconds = None, STOPPING_SECONDS
             try:
                 worker = _started(start)
-                await self._load(worker)
+                await self._wait_until_loaded(worker)
                 pause = 0.0
-                await self._serve(worker)
+                await self._run_batches(worker)
             except WorkerError as error:
-                patience = 0
-                if not self.has_been_ready:
-                    self.failure = str(error)
+                stop_seconds = 0
+                if not self.has_loaded:
+                    self.load_error = str(error)
                     return
                 logging.warning("A worker is replaced: %s", error)
-                self._meters.lost.inc()
+                self._metrics.workers_lost.inc()
             finally:
                 if worker is not None:
-                    await asyncio.shield(self._in_thread(worker.end, patience))
+                    await asyncio.shield(self._in_thread(partial(worker.stop, stop_seconds)))
             await asyncio.sleep(pause)
-            pause = min(2 * pause + 1, MAX_PAUSE)
+            pause = min(2 * pause + 1, MAX_RESTART_SECONDS)
 
-    async def _load(self, worker: Worker) -> None:
-        answer = await self._in_time(LOADING_SECONDS, worker.receive)
-        if isinstance(answer, Unfit):
-            raise WorkerError(answer.sentence)
-        assert isinstance(answer, Ready)
-        logging.info("A worker is ready (%s).", answer.engines)
+    async def _wait_until_loaded(self, worker: Worker) -> None:
+        message = await self._with_timeout(LOADING_SECONDS, worker.receive)
+        if isinstance(message, LoadFailed):
+            raise WorkerError(message.reason)
+        assert isinstance(message, Ready)
+        logging.info("A worker is ready (%s).", message.engines)
 
-    async def _serve(self, worker: Worker) -> None:
-        """Gives it batches until it is lost; raises ``WorkerError``."""
-        death = asyncio.ensure_future(self._in_thread(worker.join))
+    async def _run_batches(self, worker: Worker) -> None:
+        """Sends batches to a worker until it is lost; raises ``WorkerError``."""
+        end = asyncio.ensure_future(self._in_thread(worker.join))
         self.ready += 1
-        self._loaded.set()
+        self._model_loaded.set()
         try:
             while True:
-                await self._answer(await self._take(death), worker)
+                if batch := await self._next_batch(end):
+                    await self._run_batch(batch, worker)
         finally:
             self.ready -= 1
 
-    async def _take(self, death: asyncio.Future[None]) -> list[_Job]:
-        """What waits, as far as one batch holds it; raises ``WorkerError``."""
-        first = asyncio.ensure_future(self._waiting.get())
+    async def _next_batch(self, end: asyncio.Future[None]) -> list[_Job]:
+        """Takes a batch from the queue; raises ``WorkerError`` if the worker ends before."""
+        first = asyncio.ensure_future(self._queue.get())
         try:
-            await asyncio.wait({first, death}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({first, end}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not first.done():
                 first.cancel()
-        if death.done():
+        if end.done():
             if first.done() and not first.cancelled():
-                self._waiting.put_nowait(first.result())
-            raise WorkerError("it died.")
+                self._queue.put_nowait(first.result())
+            raise WorkerError("The process died.")
         jobs = [first.result()]
-        if self._waiting.qsize() < self._batch_size - 1:
+        if self._queue.qsize() < self._batch_size - 1:
             await asyncio.sleep(GATHERING_SECONDS)
-        while len(jobs) < self._batch_size and not self._waiting.empty():
-            jobs.append(self._waiting.get_nowait())
-        return [job for job in jobs if not job.answer.done()]
+        while len(jobs) < self._batch_size and not self._queue.empty():
+            jobs.append(self._queue.get_nowait())
+        return [job for job in jobs if not job.record.done()]
 
-    async def _answer(self, jobs: Sequence[_Job], worker: Worker) -> None:
-        if not jobs:
-            return
+    async def _run_batch(self, jobs: Sequence[_Job], worker: Worker) -> None:
         tasks = [job.task for job in jobs]
         started = time.perf_counter()
-        self._at_work += len(jobs)
+        self._in_progress += len(jobs)
         try:
-            records = await self._in_time(self._timeout, worker.ask, tasks)
+            records = await self._with_timeout(self._timeout, partial(worker.call, tasks))
         except WorkerError:
             for job in jobs:
-                if not job.answer.done():
-                    job.answer.set_exception(busy("A worker was lost; ask again."))
+                if not job.record.done():
+                    job.record.set_exception(RejectedError(503, "A worker was lost. Try again."))
             raise
         finally:
-            self._at_work -= len(jobs)
+            self._in_progress -= len(jobs)
+        assert isinstance(records, list)
         seconds = time.perf_counter() - started
-        self._meters.batches.observe(len(jobs))
-        self._meters.batch_seconds.observe(seconds)
-        pace = seconds / len(jobs)
-        self._pace += (pace - self._pace) * (_WEIGHT if self._pace else 1)
+        self._metrics.batch_images.observe(len(jobs))
+        self._metrics.batch_seconds.observe(seconds)
+        change = seconds / len(jobs) - self._seconds_per_image
+        self._seconds_per_image += change * (_SMOOTHING if self._seconds_per_image else 1)
         for job, record in zip(jobs, records, strict=True):
-            if not job.answer.done():
-                job.answer.set_result(record)
+            if not job.record.done():
+                job.record.set_result(record)
 
-    async def _in_time(self, seconds: float, function: Callable[..., Any], *args: Any) -> Any:
-        """What a worker says, unless it takes too long; raises ``WorkerError``."""
+    async def _with_timeout(self, seconds: float, call: Callable[[], _T]) -> _T:
+        """Calls a method of a worker in a thread; raises ``WorkerError`` after ``seconds``."""
         try:
-            return await asyncio.wait_for(self._in_thread(function, *args), seconds)
-        except asyncio.TimeoutError as error:  # its thread is free again when it is killed
+            return await asyncio.wait_for(self._in_thread(call), seconds)
+        except asyncio.TimeoutError as error:  # the thread ends when the worker is killed
             raise WorkerError(
-                "it does not answer; give it more time with --timeout, or less to do."
+                f"The process did not answer within {seconds:g} s. Increase --timeout or decrease "
+                "--batch_size."
             ) from error
 
-    async def _in_thread(self, function: Callable[..., _T], *args: Any) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -1,148 +1,145 @@
-"""What a server does with requests: reads them, finds their images, has them predicted."""
+"""Prediction requests: parsed, their images fetched, predicted by the workers, answered in time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from speciesnet.errors import ImageError
-from speciesnet.records import Record
-from speciesnet.server.allowlist import Folders, Hosts, names_address
-from speciesnet.server.errors import RefusedError, busy
+from speciesnet.server.allowlist import Folders, Hosts, is_url
+from speciesnet.server.errors import RejectedError
 from speciesnet.server.fetch import Fetcher
-from speciesnet.server.limits import Limits
-from speciesnet.server.metrics import Meters
-from speciesnet.server.pool import Pool
-from speciesnet.server.requests import Asked, Intake
+from speciesnet.server.metrics import Metrics
+from speciesnet.server.pool import WorkerPool
+from speciesnet.server.requests import Limits, ParsedImage, RequestParser
 from speciesnet.server.spool import RequestFiles, Spool
-from speciesnet.server.worker import Task
+from speciesnet.server.worker import ImageTask, return_large_blocks
 
 SPOOL_BYTES = 2**30  # of all requests together
-FETCHES = 16  # at once
+FETCHES = 16  # in parallel
+_STOPPING = "The server is being stopped."
+_T = TypeVar("_T")
 
 
 class Service:
-    """All of a server but the web.
+    """Answers prediction requests.
 
     Args:
-        pool: Who predicts.
-        meters: What is counted.
-        limits: What a request may hold.
-        backlog: Images that are accepted and not answered yet; more are refused.
-        timeout: Seconds that a request may take once it has arrived.
-        folders: What may be read from the disk.
-        hosts: What may be read from elsewhere.
-        fetcher: How that is done.
-        extra_fields: Fields of an instance that are carried over into its record.
+        pool: The workers.
+        metrics: Where requests are counted.
+        limits: Size limits of a request.
+        backlog: The largest number of accepted images without an answer.
+        timeout: Seconds for the answer to a request that has arrived.
+        folders: Folders that images may be read from.
+        hosts: Hosts and buckets that images may be fetched from.
+        extra_fields: Names of fields that are copied from an instance into its record.
 
     Attributes:
-        draining: Whether it only finishes what it has.
-        extra_fields: As given.
-        limits: As given.
+        draining: Whether the server finishes its requests and accepts no more.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        meters: Meters,
+        pool: WorkerPool,
+        metrics: Metrics,
         *,
         limits: Limits,
         backlog: int,
         timeout: float,
-        folders: Folders | None = None,
-        hosts: Hosts | None = None,
-        fetcher: Fetcher | None = None,
+        folders: Folders,
+        hosts: Hosts,
         extra_fields: Sequence[str] = (),
     ) -> None:
         self.draining = False
         self.pool = pool
-        self.meters = meters
+        self.metrics = metrics
         self.timeout = timeout
         self.limits = limits
-        self._backlog = backlog
-        self._folders = folders or Folders()
-        self._hosts = hosts or Hosts()
-        self._fetcher = fetcher or Fetcher(self._hosts)
         self.extra_fields = tuple(extra_fields)
-        self._intake = Intake(limits, extra_fields)
+        self._backlog = backlog
+        self._folders = folders
+        self._hosts = hosts
+        self._fetcher = Fetcher(hosts)
+        self._parser = RequestParser(limits, extra_fields)
         self._spool = Spool(max(SPOOL_BYTES, 2 * limits.body_bytes))
-        self._fetching = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
-        self._accepted = 0
-        meters.watch("images_waiting", "Images that no worker has taken yet.", lambda: pool.waiting)
-        meters.watch("images_accepted", "Images not answered yet.", lambda: self._accepted)
-        meters.watch("workers_ready", "Workers that can answer.", lambda: pool.ready)
-        meters.watch("spool_bytes", "Bytes of requests on the disk.", lambda: self._spool.used)
+        self._threads = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
+        self._accepted = 0  # images
+        metrics.add_gauge("images_waiting", "Images in the queue.", lambda: pool.queued)
+        metrics.add_gauge(
+            "images_accepted", "Accepted images without an answer.", lambda: self._accepted
+        )
+        metrics.add_gauge("workers_ready", "Workers that are ready.", lambda: pool.ready)
+        metrics.add_gauge("spool_bytes", "Bytes of requests on the disk.", lambda: self._spool.used)
 
     def start(self) -> None:
         """Starts the workers."""
+        return_large_blocks()
         self.pool.start()
 
     async def close(self) -> None:
-        """Ends the workers, and takes all files away."""
+        """Stops the workers and downloads, and deletes all files."""
         await self.pool.close()
         self._fetcher.close()
-        self._fetching.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._spool.close()
 
     def check_ready(self) -> None:
-        """Raises ``RefusedError`` unless requests are taken."""
+        """Raises ``RejectedError`` unless requests are accepted."""
         if self.draining:
-            raise busy("This server is being stopped.")
-        if not self.pool.has_been_ready:
-            raise busy("The model is being loaded; come back later.")
+            raise RejectedError(503, _STOPPING)
+        if not self.pool.has_loaded:
+            raise RejectedError(503, "The model is being loaded. Try again later.")
 
-    async def predict(self, request: Request) -> list[Record]:
-        """The records that a request asks for.
+    async def predict(self, request: Request) -> list[Mapping[str, object]]:
+        """The records for a request, with their extra fields.
 
         Raises:
-            RefusedError: It is not answered.
-            ClientDisconnect: Nobody waits for the answer.
+            RejectedError: The request is invalid, or cannot be answered now or in time.
+            ClientDisconnect: The client closed the connection.
         """
         self.check_ready()
-        self._check_room(1)
+        self._check_backlog(1)
         started = time.monotonic()
         with self._spool.request() as files:
-            asked = await self._intake.read(request, files)
-            with self._accept(len(asked)):
-                records = await self._in_time(request, self._records(asked, files))
-        self.meters.seconds.observe(time.monotonic() - started)
+            images = await self._parser.parse(request, files)
+            with self._accept(len(images)):
+                records = await self._before_timeout(request, self._records(images, files))
+        self.metrics.request_seconds.observe(time.monotonic() - started)
         for record in records:
-            self.meters.images.labels("failed" if "failures" in record else "answered").inc()
+            self.metrics.images.labels("failed" if "failures" in record else "answered").inc()
         return records
 
-    def _check_room(self, count: int) -> None:
-        too_long = (
-            self.pool.expected_wait > self.timeout / 2
-        )  # rather now than without an answer then
-        if too_long or self._accepted + count > self._backlog:
-            raise busy("Too many images wait for an answer; come back later.")
+    def _check_backlog(self, count: int) -> None:
+        # A client that would wait so long is better told now than by a timeout.
+        is_too_long = self.pool.expected_wait > self.timeout / 2
+        if is_too_long or self._accepted + count > self._backlog:
+            raise RejectedError(503, "Too many images wait for an answer. Try again later.")
 
     @contextmanager
     def _accept(self, count: int) -> Iterator[None]:
-        self._check_room(count)
+        self._check_backlog(count)
         self._accepted += count
         try:
             yield
         finally:
             self._accepted -= count
 
-    async def _in_time(self, request: Request, answer: Any) -> list[Record]:
-        """An answer, unless it takes too long or nobody wants it any more."""
+    async def _before_timeout(self, request: Request, answer: Awaitable[_T]) -> _T:
+        """Waits for an answer, unless it takes too long or the client leaves."""
         answering = asyncio.ensure_future(answer)
-        leaving = asyncio.ensure_future(request.receive())  # after the body, this says only that
+        leaving = asyncio.ensure_future(request.receive())  # after the body: the disconnection
         try:
             done, _ = await asyncio.wait(
                 {answering, leaving}, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED
             )
-        except asyncio.CancelledError:  # by a server that waits no longer
-            raise busy("This server is being stopped.") from None
+        except asyncio.CancelledError:  # the server stops without waiting
+            raise RejectedError(503, _STOPPING) from None
         finally:
             for task in (answering, leaving):
                 task.cancel()
@@ -151,40 +148,48 @@ class Service:
             return answering.result()
         if leaving in done:
             raise ClientDisconnect
-        raise RefusedError(
-            504, f"There was no answer within {self.timeout:g} s; send fewer images."
+        raise RejectedError(
+            504, f"There was no answer within {self.timeout:g} s. Send fewer images per request."
         )
 
-    async def _records(self, asked: Sequence[Asked], files: RequestFiles) -> list[Record]:
+    async def _records(
+        self, images: Sequence[ParsedImage], files: RequestFiles
+    ) -> list[Mapping[str, object]]:
         deadline = time.monotonic() + self.timeout
-        paths = await asyncio.gather(*(self._find(one, files, deadline) for one in asked))
-        tasks = [Task(one.instance, path) for one, path in zip(asked, paths, strict=True)]
-        records = await self.pool.predict(tasks)
-        return [record | one.extras for one, record in zip(asked, records, strict=True)]
+        paths = await asyncio.gather(*(self._path_of(image, files, deadline) for image in images))
+        tasks = [ImageTask(image.instance, path) for image, path in zip(images, paths, strict=True)]
+        records = await self.pool.submit(tasks)
+        return [{**r, **image.extras} for r, image in zip(records, images, strict=True)]
 
-    async def _find(self, asked: Asked, files: RequestFiles, deadline: float) -> str | None:
-        """Where a worker can read an image, or None; raises ``RefusedError`` for what it may not."""
-        if asked.upload is not None:
-            return str(asked.upload)
-        path = asked.instance.filepath
+    async def _path_of(
+        self, image: ParsedImage, files: RequestFiles, deadline: float
+    ) -> str | None:
+        """The path or URL for a worker, or None if the image is missing or too large.
+
+        Raises:
+            RejectedError: The server may not read the image.
+        """
+        if image.upload is not None:
+            return str(image.upload)
+        path = image.instance.filepath
         loop = asyncio.get_running_loop()
-        if not names_address(path):
-            return await loop.run_in_executor(self._fetching, self._local, path)
-        if self._hosts.is_cloud(path):
+        if not is_url(path):
+            return await loop.run_in_executor(self._threads, self._local_path, path)
+        if self._hosts.allows_bucket(path):
             return path
-        to, limit = files.new(), self.limits.image_bytes
+        to, limit = files.new_path(), self.limits.image_bytes
         try:
             await loop.run_in_executor(
-                self._fetching, self._fetcher.fetch, path, to, limit, deadline
+                self._threads, self._fetcher.fetch, path, to, limit, deadline
             )
         except ImageError:
             return None
         return str(to)
 
-    def _local(self, path: str) -> str | None:
-        found: Path = self._folders.find(path)
+    def _local_path(self, path: str) -> str | None:
+        found = self._folders.resolve(path)
         try:
-            small = found.is_file() and found.stat().st_size <= self.limits.image_bytes
+            is_valid = found.is_file() and found.stat().st_size <= self.limits.image_bytes
         except OSError:
             return None
-        return str(found) if small else None
+        return str(found) if is_valid else None

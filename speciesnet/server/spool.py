@@ -1,4 +1,4 @@
-"""Files of requests on their way to a worker, on the disk until the request is answered."""
+"""Files of requests, stored on the disk until the request is answered."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from speciesnet.server.errors import busy
+from speciesnet.server.errors import RejectedError
 
 PREFIX = "speciesnet-server-"
-LOCK = "in-use"  # in each folder, held by its process as long as that lives
-TOO_YOUNG = 60  # seconds, in which the process that made a folder may not have locked it yet
+LOCK = "in-use"  # a file in each folder, locked as long as the process that made the folder runs
+MIN_AGE = 60  # seconds; the process that made a younger folder may not have locked it yet
 
 
 class Spool:
-    """A folder for the bodies of all requests together.
+    """A temporary folder for the files of all requests.
 
     Args:
-        max_bytes: What they may take.
+        max_bytes: The largest total size of the files.
+
+    Attributes:
+        used: The number of bytes reserved.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         remove_leftovers()
-        self._folder, self._held = _locked_folder()
+        self._folder, self._folder_lock = _locked_folder()
         self.used = 0
         self._lock = threading.Lock()
 
     @contextmanager
     def request(self) -> Iterator[RequestFiles]:
-        """A place for the files of one request, which are gone after it."""
+        """A folder for the files of one request, deleted at the end of the context."""
         files = RequestFiles(self, self._new_folder())
         try:
             yield files
@@ -46,56 +49,56 @@ class Spool:
                 self.used -= files.used
             shutil.rmtree(files.folder, ignore_errors=True)
 
-    def take(self, size: int) -> None:
-        """Counts bytes; raises ``RefusedError`` when there is no room for them now."""
+    def reserve(self, size: int) -> None:
+        """Reserves bytes; raises ``RejectedError`` if there is no room for them now."""
         with self._lock:
             if self.used + size > self._max_bytes:
-                raise busy("Too much is being sent to this server at once; come back later.")
+                raise RejectedError(503, "The server is receiving too much data. Try again later.")
             self.used += size
 
     def _new_folder(self) -> Path:
         try:
             return Path(tempfile.mkdtemp(dir=self._folder))
-        except FileNotFoundError:  # systems tidy up folders of temporary files that rest for days
+        except FileNotFoundError:  # systems delete temporary folders that are unused for days
             with self._lock:
                 if not self._folder.is_dir():
-                    self._held.release()
-                    self._folder, self._held = _locked_folder()
+                    self._folder_lock.release()
+                    self._folder, self._folder_lock = _locked_folder()
             return Path(tempfile.mkdtemp(dir=self._folder))
 
     def close(self) -> None:
-        """Takes the folder away."""
-        self._held.release()
+        """Deletes the folder."""
+        self._folder_lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _locked_folder() -> tuple[Path, FileLock]:
-    """A folder that only this user can look into, and the lock that tells others it is in use."""
+    """A folder that only this user can read, and the lock that marks it as in use."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
-    with suppress(OSError, NotImplementedError):  # no disk has to know locks
+    with suppress(OSError, NotImplementedError):  # some disks have no locks
         lock.acquire()
     return folder, lock
 
 
 def remove_leftovers() -> None:
-    """Takes away what servers left behind that were killed.
+    """Deletes the folders of servers that were killed.
 
-    Only folders of this user that no process holds the lock of, which ends with the process however
-    that ends; a folder without one is left alone.
+    A lock ends with its process, however that ends. A folder is deleted only if this user owns it and
+    nobody holds its lock; a folder without a lock file is kept.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
-            if _is_own(folder) and time.time() - (folder / LOCK).lstat().st_mtime > TOO_YOUNG:
+            if _is_own(folder) and time.time() - (folder / LOCK).lstat().st_mtime > MIN_AGE:
                 with FileLock(folder / LOCK, timeout=0):
-                    pass  # nobody holds it
+                    pass  # the lock is free
                 shutil.rmtree(folder, ignore_errors=True)
         except (OSError, NotImplementedError):  # in use, or without a lock
             continue
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether it is a real folder of this user: in a shared place, anyone can put a link."""
+    """Whether this is a folder of this user, not a link that somebody else put there."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
 
@@ -104,8 +107,8 @@ class RequestFiles:
     """The files of one request.
 
     Attributes:
-        folder: Where they are.
-        used: Bytes that are counted for it.
+        folder: The folder of the files.
+        used: The number of bytes reserved.
     """
 
     def __init__(self, spool: Spool, folder: Path) -> None:
@@ -114,12 +117,12 @@ class RequestFiles:
         self._spool = spool
         self._count = 0
 
-    def take(self, size: int) -> None:
-        """As ``Spool.take``, until the request is over."""
-        self._spool.take(size)
+    def reserve(self, size: int) -> None:
+        """Reserves bytes until the end of the request; see ``Spool.reserve``."""
+        self._spool.reserve(size)
         self.used += size
 
-    def new(self) -> Path:
-        """The path of a file that does not exist yet."""
+    def new_path(self) -> Path:
+        """The path of a new file."""
         self._count += 1
         return self.folder / f"image{self._count}"

@@ -2,80 +2,98 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from typing import Any
 
 from absl import logging
+from PIL import Image
 
+from speciesnet import pipeline
 from speciesnet.errors import ImageError, SpeciesNetError
-from speciesnet.instances import Instance
+from speciesnet.files.storage import scheme_of
+from speciesnet.geolocation import resolve_locations
+from speciesnet.images import opened
+from speciesnet.instances import SAMPLE_IMAGES, Instance
 from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.records import Record
-from speciesnet.server.memory import return_large_blocks
+from speciesnet.run import Run, decide
 
-MAX_PIXELS = 65_000_000  # of an image: the largest of cameras and phones
-TOGETHER_PIXELS = 100_000_000  # of images in memory at once, if more than one: eight of 12 million
+MAX_PIXELS = 65_000_000  # of an image: the largest cameras and phones have no more
+GROUP_PIXELS = 100_000_000  # of images in memory together: eight of 12 million pixels
+LARGE_BLOCK = 2**20  # bytes
+_M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The model is loaded.
+    """Message of a worker: the model is loaded.
 
     Attributes:
-        engines: What runs it, in words.
+        engines: A description of the engines of both networks, for the log.
     """
 
     engines: str
 
 
 @dataclass(frozen=True)
-class Unfit:
-    """The model cannot be loaded.
+class LoadFailed:
+    """Message of a worker: the model cannot be loaded.
 
     Attributes:
-        sentence: Why.
+        reason: One sentence for the user.
     """
 
-    sentence: str
+    reason: str
 
 
 @dataclass(frozen=True)
-class Task:
-    """One image to answer.
+class ImageTask:
+    """One image to predict.
 
     Attributes:
-        instance: As it was asked for.
-        path: Where to read it, or None for one that could not be had.
+        instance: The image as the client named it, and its location.
+        path: The file or URL to read, or None if the image could not be fetched.
     """
 
     instance: Instance
     path: str | None
 
 
-def work(connection: Connection, options: ModelOptions, batch_size: int) -> None:
-    """What a worker process does, until it is told to end or the other side is gone."""
-    # Both go to every process of a terminal or a service; the server says when a worker ends.
+def worker_main(connection: Connection, options: ModelOptions, batch_size: int) -> None:
+    """Runs a worker process until it receives None or the server is gone.
+
+    It sends ``Ready`` or ``LoadFailed`` first, then a list of records for each list of tasks.
+
+    Args:
+        connection: The worker's end of a pipe.
+        options: The model.
+        batch_size: The number of images that a network takes per call.
+    """
+    # A terminal or a service manager sends both to every process; the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)
     warnings.filterwarnings("ignore", module="PIL")
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow rejects images of more than twice as many
     return_large_blocks()
     try:
-        networks = Networks(options, batch_size)
-    except SpeciesNetError as error:
-        connection.send(Unfit(str(error)))
-        return
+        model = WorkerModel(options, batch_size)
     except Exception as error:
-        logging.exception("The model cannot be loaded")
-        connection.send(Unfit(f"The model cannot be loaded ({type(error).__name__}: {error})."))
+        reason = f"The model cannot be loaded ({type(error).__name__}: {error})."
+        if isinstance(error, SpeciesNetError):
+            reason = str(error)
+        else:
+            logging.exception("The model cannot be loaded")
+        connection.send(LoadFailed(reason))
         return
-    connection.send(Ready(networks.engines))
+    connection.send(Ready(model.engines))
     while True:
         try:
             tasks = connection.recv()
@@ -83,79 +101,87 @@ def work(connection: Connection, options: ModelOptions, batch_size: int) -> None
             return
         if tasks is None:
             return
-        connection.send(networks.predict(tasks))
+        connection.send(model.records_of(tasks))
 
 
-class Networks:
-    """A model that is loaded and warm.
+def return_large_blocks() -> None:
+    """Makes the C library return large blocks to the system as soon as they are freed.
+
+    By default, glibc keeps freed blocks of up to 32 MiB per thread, so memory grows with large requests
+    and photographs. Other C libraries are not changed.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # no such function
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
+
+
+class WorkerModel:
+    """A model that is loaded and warmed up.
 
     Args:
-        options: Which one, and how it runs.
-        batch_size: Images that a network takes at once.
+        options: The model.
+        batch_size: The number of images that a network takes per call.
 
     Attributes:
-        engines: What runs it, in words.
+        engines: A description of the engines of both networks, for the log.
+
+    Raises:
+        SpeciesNetError: The model cannot be loaded.
     """
 
     def __init__(self, options: ModelOptions, batch_size: int) -> None:
-        from PIL import Image
+        self._run = Run(batch_size=batch_size)
+        self._model = options.load()
+        self._model.choose_precision(self._run.components, trial=None)
+        self._model.load(self._run.components)
+        detector, classifier = self._model.detector.engine, self._model.classifier.engine
+        self.engines = f"detector: {detector.name}; classifier: {classifier.name}"
+        # The first image is slower than the others, and should not be a client's.
+        self._photos([str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
 
-        from speciesnet.instances import SAMPLE_IMAGES
-
-        # Pillow refuses what has more than twice as many; the server's images are anyone's.
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-        model = options.load()
-        # One image settles the precision, and makes the first request as quick as the others.
-        model.predict(filepaths=[str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
-        self._detector, self._classifier = model.detector, model.classifier
-        self._ensemble = model.ensemble
-        self._batch_size = batch_size
-        self.engines = (
-            f"detector: {self._detector.engine.name}; classifier: {self._classifier.engine.name}"
-        )
-
-    def predict(self, tasks: Sequence[Task]) -> list[Record]:
-        """A record for each task, in order; one that cannot be read has failures."""
-        from speciesnet.geolocation import resolve_locations
-
-        photos: dict[Any, Photo] = {}
-        for paths in together(list(dict.fromkeys(t.path for t in tasks if t.path is not None))):
-            photos |= self._photos(paths)
+    def records_of(self, tasks: Sequence[ImageTask]) -> list[Record]:
+        """One record per task, in order; the record of an unreadable image has failures."""
+        photos: dict[str, Photo] = {}
+        paths = dict.fromkeys(task.path for task in tasks if task.path is not None)
+        for group in groups_by_pixels(list(paths)):
+            photos |= self._photos_or_errors(group)
         instances = resolve_locations([task.instance for task in tasks])
         records = []
         for task, instance in zip(tasks, instances, strict=True):
-            photo = photos.get(task.path) or Photo(instance.filepath)
-            records.append(
-                self._ensemble.combine_one(
-                    instance.filepath, photo.classifications, photo.detections, instance.location
-                )
-            )
+            photo = photos.get(task.path or "", Photo(instance.filepath))
+            photo = replace(photo, filepath=instance.filepath)
+            records.append(decide(photo, instance, self._run, self._model.ensemble))
         return records
 
-    def _photos(self, paths: list[str]) -> dict[Any, Photo]:
-        from speciesnet import pipeline
-
-        options: dict[str, Any] = {
-            "detector": self._detector,
-            "classifier": self._classifier,
-            "batch_size": self._batch_size,
-        }
+    def _photos_or_errors(self, paths: list[str]) -> dict[str, Photo]:
         try:
-            return {photo.filepath: photo for photo in pipeline.run(paths, **options)}
-        except Exception:  # whatever it is, it must not take the images beside it along
+            return self._photos(paths)
+        except Exception:  # must not spoil the other images
             if len(paths) == 1:
                 logging.exception("An image cannot be predicted")
                 return {}
-            return {key: photo for path in paths for key, photo in self._photos([path]).items()}
+            return {
+                key: photo
+                for path in paths
+                for key, photo in self._photos_or_errors([path]).items()
+            }
+
+    def _photos(self, paths: list[str]) -> dict[str, Photo]:
+        photos = pipeline.run(
+            paths,
+            detector=self._model.detector,
+            classifier=self._model.classifier,
+            batch_size=self._run.batch_size,
+        )
+        return {photo.filepath: photo for photo in photos}
 
 
-def together(paths: Sequence[str]) -> Iterator[list[str]]:
-    """Images in groups that may be in memory at the same time, in order; see ``TOGETHER_PIXELS``."""
+def groups_by_pixels(paths: Sequence[str]) -> Iterator[list[str]]:
+    """Splits images into groups of at most ``GROUP_PIXELS`` or one image, in order."""
     group: list[str] = []
     pixels = 0
     for path in paths:
         more = _pixels(path)
-        if group and pixels + more > TOGETHER_PIXELS:
+        if group and pixels + more > GROUP_PIXELS:
             yield group
             group, pixels = [], 0
         group.append(path)
@@ -165,13 +191,10 @@ def together(paths: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _pixels(path: str) -> int:
-    from speciesnet.files.storage import scheme_of
-    from speciesnet.images import opened
-
-    if scheme_of(path) is not None:  # in a bucket of our own: to look would be to download it
-        return TOGETHER_PIXELS // 8
+    if scheme_of(path) is not None:  # in a bucket, where reading the size means a download
+        return GROUP_PIXELS // 8
     try:
         with opened(path) as image:
             return image.width * image.height
-    except ImageError:  # which is found again when it is read
+    except ImageError:  # reported when the pipeline reads the image
         return 0

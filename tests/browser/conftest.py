@@ -1,4 +1,4 @@
-"""A real browser; tests that open pages fail on what the browser complains of."""
+"""A real browser; a test fails if its pages log an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-expect.set_options(timeout=20_000)  # milliseconds; other programs may have the processor
+expect.set_options(timeout=20_000)  # milliseconds; other programs may use the processor
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -22,13 +22,13 @@ OWN = ("file://", "data:", "http://127.0.0.1:")
 NewPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")  # Playwright runs an event loop, which must be gone in other tests
+@pytest.fixture(scope="module")  # Playwright runs an event loop, which must not run in other tests
 def browser() -> Iterator[Browser]:
     path = os.environ.get("SPECIESNET_CHROMIUM") or next(
         filter(None, map(shutil.which, CHROMIUM)), None
     )
     if path is None:
-        pytest.skip("there is no Chromium here; name one in SPECIESNET_CHROMIUM")
+        pytest.skip("Chromium was not found; set SPECIESNET_CHROMIUM to its path")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
@@ -37,20 +37,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def new_page(browser: Browser) -> Iterator[NewPage]:
-    """Opens an address in a new browser with a memory of its own, or in a tab of another page.
+    """Opens an address in a new browser profile, or in a tab of another page's browser.
 
-    The test fails where a page logs an error, unless a text of ``expected`` is in it, shows a dialog, or
-    asks for anything elsewhere.
+    The test fails if a page logs an error without a text of ``expected``, shows a dialog, or requests
+    anything from another site.
     """
-    complaints: list[str] = []
+    errors: list[str] = []
     contexts = []
 
     def open_page(
         url: str, beside: Page | None = None, expected: tuple[str, ...] = (), **options: Any
     ) -> Page:
-        def complain(text: str) -> None:
+        def note(text: str) -> None:
             if not any(one in text for one in expected):
-                complaints.append(text)
+                errors.append(text)
 
         if beside is None:
             context = browser.new_context(**options)
@@ -59,15 +59,15 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
         else:
             context = beside.context
         page = context.new_page()
+        page.on("console", lambda message: note(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: note(str(error)))
         page.on(
-            "console", lambda message: complain(message.text) if message.type == "error" else None
+            "request", lambda request: None if request.url.startswith(OWN) else note(request.url)
         )
-        page.on("pageerror", lambda error: complain(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith(OWN) else complain(asked.url))
         page.goto(url)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert errors == []

@@ -50,14 +50,14 @@ class Report:
     folder: Path
 
     def __call__(self, page: str) -> str:
-        """The address of a page, with what is behind the #."""
-        name, _, asked = page.partition("#")
-        return f"{(self.folder / name).as_uri()}#{asked}"
+        """The address of a page, with its filters."""
+        name, _, filters = page.partition("#")
+        return f"{(self.folder / name).as_uri()}#{filters}"
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Two cameras with a bit of everything, and a third one with enough deer for two pages."""
+    """Two cameras with images of every kind, and a third one with enough deer for two pages."""
     folder = tmp_path_factory.mktemp("report")
     start = datetime(2024, 5, 1, 6, 30)
 
@@ -91,19 +91,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def files(page: Page) -> list[str]:
-    """The names of the pictures that the gallery shows."""
+    """The names of the images that the gallery shows."""
     titles = page.locator("#cards .card").evaluate_all("cards => cards.map((card) => card.title)")
     return [title.rpartition("/")[2].removesuffix(".jpg") for title in titles]
 
 
 def choose(page: Page, name: str, text: str) -> None:
-    """Chooses the option of a filter that begins with a text."""
+    """Chooses the first option of a filter that contains a text."""
     field = page.locator(f"select[name={name}]")
     option = field.locator("option", has_text=text).first
     field.select_option(value=option.get_attribute("value"))
 
 
-def test_filters_leave_what_is_asked_for(report: Report, new_page: NewPage) -> None:
+def test_filters_select_images(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html"))
     count = page.locator("#count")
     expect(count).to_have_text(f"{TOTAL} of {TOTAL} images")
@@ -112,7 +112,7 @@ def test_filters_leave_what_is_asked_for(report: Report, new_page: NewPage) -> N
     def found(expected: list[str]) -> None:
         expect(count).to_contain_text(f"{len(expected)} of")
         assert files(page) == expected
-        page.locator("#show-all").click()
+        page.locator("#clear-filters").click()
         expect(count).to_contain_text(f"{TOTAL} of")
 
     choose(page, "label", "red fox (2)")
@@ -140,7 +140,7 @@ def test_filters_leave_what_is_asked_for(report: Report, new_page: NewPage) -> N
     choose(page, "said", "reviewed")
     found(["said"])
     choose(page, "source", "classifier")
-    choose(page, "said", "not yet")
+    choose(page, "said", "not reviewed")
     choose(page, "camera", "cam2")
     found(["boar", "person", "car", "what"])
     page.fill("[name=text]", "nothing like it")
@@ -148,7 +148,7 @@ def test_filters_leave_what_is_asked_for(report: Report, new_page: NewPage) -> N
     found([])
 
 
-def test_order_and_sequences(report: Report, new_page: NewPage) -> None:
+def test_sorting_and_sequences(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html#text=cam1"))
     assert files(page) == ["fox1", "fox2", "empty", "deer"]
     page.select_option("[name=sort]", "unsure")
@@ -158,7 +158,7 @@ def test_order_and_sequences(report: Report, new_page: NewPage) -> None:
     page.select_option("[name=sort]", "time")
     assert files(page) == ["fox1", "fox2", "empty", "deer"]
     page.check("[name=group]")
-    expect(page.locator("#count")).to_have_text(f"4 of {TOTAL} images, 1 sequences")
+    expect(page.locator("#count")).to_have_text(f"4 of {TOTAL} images, 1 sequence")
     card = page.locator(".card")
     expect(card).to_have_count(1)
     expect(card.locator(".mark")).to_have_text(["4 images", "check"])
@@ -167,7 +167,7 @@ def test_order_and_sequences(report: Report, new_page: NewPage) -> None:
     expect(card).to_have_count(4)
 
 
-def test_pages_are_turned(report: Report, new_page: NewPage) -> None:
+def test_pages_of_the_gallery(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html"))
     expect(page.locator(".card")).to_have_count(60)
     page.locator(".pager").first.get_by_label("Next page").click()
@@ -186,7 +186,7 @@ def test_pages_are_turned(report: Report, new_page: NewPage) -> None:
     expect(page.locator(".pager").first).to_be_hidden()
 
 
-def test_address_keeps_the_filters(report: Report, new_page: NewPage) -> None:
+def test_address_contains_the_filters(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html"))
     page.locator("summary").click()
     choose(page, "category", "animal")
@@ -215,12 +215,12 @@ def open_viewer(page: Page, file: str) -> Locator:
 
 
 def expect_photograph(page: Page) -> None:
-    """Waits until the viewer shows the photograph that it leads to."""
+    """Waits until the viewer shows the photograph that it links to."""
     address = page.locator("#facts a").evaluate("link => link.href")
     expect(page.locator("#view img")).to_have_attribute("src", address)
 
 
-def test_picture_is_opened_and_the_arrows_move_on(report: Report, new_page: NewPage) -> None:
+def test_viewer_opens_and_arrows_show_the_next_image(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html#text=cam1"))
     viewer = open_viewer(page, "fox2")
     expect(page.locator("#place")).to_have_text("2 of 4")
@@ -247,9 +247,7 @@ def test_picture_is_opened_and_the_arrows_move_on(report: Report, new_page: NewP
     expect(viewer).to_be_hidden()
 
 
-def test_private_and_failed_pictures_lead_to_no_photograph(
-    report: Report, new_page: NewPage
-) -> None:
+def test_private_and_failed_images_link_to_no_photograph(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html#text=cam2"))
     for file in ("person", "bad"):
         open_viewer(page, file)
@@ -260,11 +258,13 @@ def test_private_and_failed_pictures_lead_to_no_photograph(
         if file == "person":
             assert (image.get_attribute("src") or "").startswith("thumbs/")
         else:
-            expect(page.locator("#view")).to_contain_text("No picture: it is not where")
+            expect(page.locator("#view")).to_contain_text(
+                "No picture: there is no file at the path"
+            )
         page.keyboard.press("Escape")
 
 
-def test_boxes_go_off_and_on(report: Report, new_page: NewPage) -> None:
+def test_boxes_are_hidden_and_shown(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html#text=fox2"))
     boxes = page.locator("#cards .box")
     expect(boxes).to_have_count(1)
@@ -295,7 +295,7 @@ def test_boxes_go_off_and_on(report: Report, new_page: NewPage) -> None:
     assert not page.is_checked("[name=boxes]")
 
 
-def test_dark_and_light_are_kept(report: Report, new_page: NewPage) -> None:
+def test_choice_of_dark_or_light_is_kept(report: Report, new_page: NewPage) -> None:
     def ground(page: Page) -> str:
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
@@ -325,7 +325,7 @@ def test_no_page_scrolls_sideways(report: Report, new_page: NewPage, width: int)
     expect(page.locator("#close")).to_be_in_viewport()
 
 
-def test_every_page_shows_its_pictures(report: Report, new_page: NewPage) -> None:
+def test_every_page_shows_its_images(report: Report, new_page: NewPage) -> None:
     page = new_page(report("index.html"))
     for name in PAGES:
         page.goto(report(name))
@@ -340,7 +340,7 @@ def test_every_page_shows_its_pictures(report: Report, new_page: NewPage) -> Non
     assert files(page) == ["what", "deer", "fox2"]
 
 
-def test_help_tells_the_keys(report: Report, new_page: NewPage) -> None:
+def test_help_lists_the_keys(report: Report, new_page: NewPage) -> None:
     page = new_page(report("gallery.html"))
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
@@ -373,7 +373,7 @@ def test_hostile_names_are_text(tmp_path: Path, new_page: NewPage) -> None:
     write_report(survey, out, Photographs())
     report = Report(out)
     page = new_page(report("index.html"), viewport={"width": 390, "height": 844})
-    page.on("dialog", lambda dialog: pytest.fail("a script of a name has run"))
+    page.on("dialog", lambda dialog: pytest.fail("a script in a name has run"))
     for path in sorted(out.glob("*.html")):
         page.goto(report(path.name))
         expect(page.locator("h1")).to_be_visible()

@@ -20,13 +20,13 @@ from speciesnet.survey.survey import Survey
 NewPage = Callable[..., Page]
 
 IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
-# What a page says of a server that is killed, also in the midst of a picture.
+# Errors that a page logs when the server is killed, even during a response.
 LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET", "ERR_CONTENT_LENGTH")
 
 
 @dataclass
 class Server:
-    """A review of four pictures, two of which are a sequence, that can be killed and started again."""
+    """A review of four images, two of them a sequence, that can be killed and restarted."""
 
     predictions: Path
     port: int
@@ -53,7 +53,7 @@ class Server:
         return said_in(self.predictions)
 
     def wait_for(self, *said: tuple[str, str | None]) -> None:
-        """Waits until exactly that is on disk."""
+        """Waits until exactly these corrections are on disk."""
         end = time.monotonic() + 10
         while self.said != list(said) and time.monotonic() < end:
             time.sleep(0.02)
@@ -103,9 +103,9 @@ def test_answers_are_confirmed_by_enter(server: Server, new_page: NewPage) -> No
     expect(page.locator("#saved")).to_have_text("All saved")
     expect(page.locator("#place")).to_have_text("4 of 4")
     press(page, "Escape")
-    expect(page.locator(".mark.said")).to_have_count(4)
+    expect(page.locator(".mark.reviewed")).to_have_count(4)
     page.reload()
-    expect(page.locator(".mark.said")).to_have_count(4)
+    expect(page.locator(".mark.reviewed")).to_have_count(4)
     assert len(server.said) == 4
 
 
@@ -128,7 +128,7 @@ def test_species_is_corrected_with_the_keyboard_alone(server: Server, new_page: 
     server.wait_for(("a.jpg", BOAR), ("b.jpg", FOX))
     press(page, "c")
     page.keyboard.type("dragon")
-    expect(page.locator("#choices")).to_have_text("The model knows no such name.")
+    expect(page.locator("#choices")).to_have_text("No label matches.")
     press(page, "Enter", "Escape")
     expect(page.locator("#choices")).to_be_hidden()
     expect(page.locator("#viewer")).to_be_visible()
@@ -183,7 +183,7 @@ def test_enter_confirms_after_the_arrows_on_the_page(server: Server, new_page: N
     expect(page.locator("#place")).to_have_text("3 of 4")
 
 
-def test_no_picture_is_skipped_while_the_viewer_is_open(server: Server, new_page: NewPage) -> None:
+def test_open_viewer_skips_no_image(server: Server, new_page: NewPage) -> None:
     page = new_page(f"{server.address}gallery.html#said=no")
     open_first(page)
     press(page, "Enter", "x", "x")
@@ -195,12 +195,12 @@ def test_no_picture_is_skipped_while_the_viewer_is_open(server: Server, new_page
     expect(page.locator(".card:focus")).to_have_attribute("title", re.compile("c.jpg$"))
 
 
-def test_what_another_tab_has_saved_is_not_said_again(server: Server, new_page: NewPage) -> None:
+def test_correction_saved_by_another_tab_is_not_repeated(server: Server, new_page: NewPage) -> None:
     first = new_page(server.address, expected=("ERR_FAILED",))
     open_first(first)
     first.route("**/corrections", lambda route: route.abort())
     press(first, "Enter")
-    expect(first.locator("#saved")).to_contain_text("not saved yet: 1")
+    expect(first.locator("#saved")).to_contain_text("Not saved yet: 1")
     second = new_page(server.address, beside=first)
     server.wait_for(("a.jpg", FOX))
     open_first(second)
@@ -213,7 +213,7 @@ def test_what_another_tab_has_saved_is_not_said_again(server: Server, new_page: 
     server.wait_for(("a.jpg", FOX), ("a.jpg", BOAR))
 
 
-def test_picture_is_zoomed_into(server: Server, new_page: NewPage) -> None:
+def test_image_is_zoomed(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address)
     open_first(page)
     view = page.locator("#view")
@@ -234,7 +234,7 @@ def test_keys_work_after_the_mouse(server: Server, new_page: NewPage) -> None:
     server.wait_for(("a.jpg", FOX), ("b.jpg", FOX))
 
 
-def test_last_answers_have_digits(server: Server, new_page: NewPage) -> None:
+def test_recent_answers_have_digits(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address)
     open_first(page)
     press(page, "1", "c")
@@ -246,7 +246,7 @@ def test_last_answers_have_digits(server: Server, new_page: NewPage) -> None:
     server.wait_for(("a.jpg", giraffe), ("b.jpg", FOX), ("c.jpg", giraffe), ("d.jpg", giraffe))
 
 
-def test_answers_are_taken_back(server: Server, new_page: NewPage) -> None:
+def test_corrections_are_withdrawn(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address)
     open_first(page)
     press(page, "ArrowRight", "ArrowRight", "c")
@@ -255,24 +255,22 @@ def test_answers_are_taken_back(server: Server, new_page: NewPage) -> None:
     server.wait_for(("c.jpg", BOAR))
     page.reload()
     open_first(page)
-    expect(page.locator("#take-back")).to_be_disabled()
+    expect(page.locator("#withdraw")).to_be_disabled()
     press(page, "ArrowRight", "ArrowRight")
     expect(page.locator("#facts")).to_contain_text("Predictedblank, 0.900")
     expect(page.locator("#facts strong")).to_have_text("wild boar")
-    page.locator("#take-back").click()
+    page.locator("#withdraw").click()
     server.wait_for(("c.jpg", BOAR), ("c.jpg", None))
     expect(page.locator("#facts strong")).to_have_text("blank")
-    expect(page.locator("#take-back")).to_be_disabled()
+    expect(page.locator("#withdraw")).to_be_disabled()
     press(page, "u")
     server.wait_for(("c.jpg", BOAR), ("c.jpg", None), ("c.jpg", BOAR))
-    press(page, "u", "Escape")  # there is nothing more to undo
+    press(page, "u", "Escape")  # nothing is left to undo
     expect(page.locator(".card .dot").nth(2)).to_have_class("dot animal")
     assert len(server.said) == 3
 
 
-def test_what_was_said_last_is_undone_from_the_next_picture(
-    server: Server, new_page: NewPage
-) -> None:
+def test_last_correction_is_undone_from_the_next_image(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address)
     open_first(page)
     press(page, "Enter")
@@ -280,10 +278,10 @@ def test_what_was_said_last_is_undone_from_the_next_picture(
     press(page, "u")
     expect(page.locator("#place")).to_have_text("1 of 4")
     server.wait_for(("a.jpg", FOX), ("a.jpg", None))
-    expect(page.locator("#take-back")).to_be_disabled()
+    expect(page.locator("#withdraw")).to_be_disabled()
 
 
-def test_tabs_see_what_others_say(server: Server, new_page: NewPage) -> None:
+def test_tabs_show_the_corrections_of_others(server: Server, new_page: NewPage) -> None:
     first = new_page(server.address)
     second = new_page(server.address, beside=first)
     open_first(second)
@@ -293,16 +291,16 @@ def test_tabs_see_what_others_say(server: Server, new_page: NewPage) -> None:
     press(first, "Enter", "Escape")
     press(second, "Enter", "Escape")
     for page in (first, second):
-        expect(page.locator(".mark.said")).to_have_count(2)
+        expect(page.locator(".mark.reviewed")).to_have_count(2)
         expect(page.locator(".card .name").nth(3)).to_have_text("wild boar")
     assert sorted(server.said) == [("a.jpg", FOX), ("d.jpg", BOAR)]
     open_first(second)
     press(second, "u")
-    expect(second.locator("#take-back")).to_be_disabled()
-    expect(first.locator(".mark.said")).to_have_count(1)
+    expect(second.locator("#withdraw")).to_be_disabled()
+    expect(first.locator(".mark.reviewed")).to_have_count(1)
 
 
-def test_what_is_said_to_a_killed_server_is_kept_and_saved(
+def test_corrections_are_kept_while_the_server_is_down_and_saved_later(
     server: Server, new_page: NewPage
 ) -> None:
     page = new_page(server.address, expected=LOST)
@@ -316,8 +314,8 @@ def test_what_is_said_to_a_killed_server_is_kept_and_saved(
     press(page, "Enter", "Enter")
     press(other, "ArrowRight", "ArrowRight", "ArrowRight", "Enter")
     saved = page.locator("#saved")
-    expect(saved).to_have_text("No connection; not saved yet: 2. Trying again…")
-    assert len(page.evaluate("load()")) == 3
+    expect(saved).to_have_text("No connection. Not saved yet: 2. Trying again…")
+    assert len(page.evaluate("loadStored()")) == 3
     server.start()
     for tab in (page, other):
         expect(tab.locator("#saved")).to_have_text("All saved")
@@ -328,28 +326,28 @@ def test_what_is_said_to_a_killed_server_is_kept_and_saved(
         ("c.jpg", BLANK),
         ("d.jpg", DEER),
     ]
-    assert page.evaluate("load()") == []
+    assert page.evaluate("loadStored()") == []
     page.reload()
-    expect(page.locator(".mark.said")).to_have_count(4)
+    expect(page.locator(".mark.reviewed")).to_have_count(4)
 
 
-def test_tab_that_is_closed_while_the_server_is_down_loses_nothing(
+def test_closing_a_tab_while_the_server_is_down_loses_nothing(
     server: Server, new_page: NewPage
 ) -> None:
     page = new_page(server.address, expected=LOST)
     open_first(page)
     server.kill()
     press(page, "Enter")
-    expect(page.locator("#saved")).to_contain_text("not saved yet: 1")
-    keeper = new_page("data:text/html,", beside=page)  # keeps the browser's memory
+    expect(page.locator("#saved")).to_contain_text("Not saved yet: 1")
+    keeper = new_page("data:text/html,", beside=page)  # keeps the browser's storage
     page.close(run_before_unload=False)
     server.start()
     page = new_page(server.address, beside=keeper)
     server.wait_for(("a.jpg", FOX))
-    expect(page.locator(".mark.said")).to_have_count(1)
+    expect(page.locator(".mark.reviewed")).to_have_count(1)
 
 
-def test_page_of_another_survey_on_the_same_port_keeps_what_it_could_not_save(
+def test_page_keeps_unsaved_corrections_while_the_port_serves_another_survey(
     server: Server, new_page: NewPage
 ) -> None:
     page = new_page(server.address, expected=(*LOST, "404"))
@@ -368,22 +366,20 @@ def test_page_of_another_survey_on_the_same_port_keeps_what_it_could_not_save(
     assert server.said == [("a.jpg", FOX)]
 
 
-def test_one_answer_that_is_refused_takes_no_other_with_it(
-    server: Server, new_page: NewPage
-) -> None:
+def test_refused_correction_does_not_hold_back_others(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address, expected=("400",))
     page.evaluate(
-        "waiting = [0, 1, 2].map((i) => ({ position: i, path: i === 1 ? 'x' : pathOf(pictures[i]), "
-        "label: SURVEY.labels[pictures[i].label].text, id: `${i}` })); keep(waiting); send()"
+        "pending = [0, 1, 2].map((i) => ({ position: i, path: i === 1 ? 'x' : pathOf(pictures[i]), "
+        "label: SURVEY.labels[pictures[i].label].text, id: `${i}` })); store(pending); send()"
     )
     server.wait_for(("a.jpg", FOX), ("c.jpg", BLANK))
     open_first(page)
     saved = page.locator("#saved")
-    expect(saved).to_have_text("Not saved: the predictions have changed; load the page again")
-    assert page.evaluate("load()") == []
+    expect(saved).to_have_text("Not saved: the predictions have changed. Reload the page.")
+    assert page.evaluate("loadStored()") == []
 
 
-def test_check_page_gets_shorter(server: Server, new_page: NewPage) -> None:
+def test_reviewed_images_leave_the_check_page(server: Server, new_page: NewPage) -> None:
     page = new_page(f"{server.address}check.html")
     expect(page.locator("#count")).to_have_text("1 of 4 images")
     page.locator(".card").click()
@@ -391,7 +387,7 @@ def test_check_page_gets_shorter(server: Server, new_page: NewPage) -> None:
     expect(page.locator("#count")).to_have_text("0 of 4 images")
 
 
-def test_phone(server: Server, new_page: NewPage) -> None:
+def test_review_on_a_phone(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address, viewport={"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     open_first(page)

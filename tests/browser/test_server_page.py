@@ -11,11 +11,11 @@ from servers import SAMPLES, Server, served
 
 pytest.importorskip("fastapi", reason='the extra "server" is not installed')
 if sys.platform == "win32":
-    pytest.skip("signals to servers are other ones here", allow_module_level=True)
+    pytest.skip("Windows has other signals", allow_module_level=True)
 
 NewPage = Callable[..., Page]
 
-OWN_PICTURES = "blob:http://127.0.0.1:"  # which the page makes of the files that it is given
+OWN_PICTURES = "blob:http://127.0.0.1:"  # URLs that the page creates for local files
 
 KEY = "a key that is long enough"
 HOSTILE = "<img src=x onerror=alert(1)> & 'ñ'.jpg"
@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def test_photographs_are_chosen_and_answered(
+def test_chosen_photographs_are_predicted(
     server: Server, new_page: NewPage, tmp_path: Path
 ) -> None:
     page = new_page(server.address, expected=(OWN_PICTURES,))
@@ -62,7 +62,7 @@ def test_photographs_are_chosen_and_answered(
     expect(page.locator("#cards > li", has_text=hostile.name)).to_have_count(1)
     expect(page.locator("#cards img[onerror]")).to_have_count(0)
     failed = page.locator("#cards > li", has_text="broken.jpg")
-    expect(failed.locator(".problem")).to_have_text("It cannot be read as a photograph.")
+    expect(failed.locator(".problem")).to_have_text("This file is not a readable photograph.")
     expect(failed.locator(".no-picture")).to_be_visible()
 
     boxes = page.locator(".box").count()
@@ -74,7 +74,7 @@ def test_photographs_are_chosen_and_answered(
     expect(page.locator(".box")).to_have_count(0)
 
 
-def test_photograph_is_dropped(server: Server, new_page: NewPage) -> None:
+def test_dropped_photograph_is_predicted(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address, expected=(OWN_PICTURES,))
     page.locator("[name=country]").fill("usa")
     assert page.evaluate(DROP, base64.b64encode(SAMPLES[0].read_bytes()).decode())
@@ -82,18 +82,18 @@ def test_photograph_is_dropped(server: Server, new_page: NewPage) -> None:
     expect(page.locator("#drop")).not_to_have_class("over")
 
 
-def test_what_is_refused_is_told(server: Server, new_page: NewPage, tmp_path: Path) -> None:
+def test_errors_are_shown(server: Server, new_page: NewPage, tmp_path: Path) -> None:
     page = new_page(server.address, expected=(OWN_PICTURES, "400", "413"))
     page.locator("[name=country]").fill("XXX")
     page.set_input_files("#files", [SAMPLES[0]])
-    expect(page.locator(".problem")).to_contain_text("no ISO 3166-1 alpha-3 country code")
+    expect(page.locator(".problem")).to_contain_text("not an ISO 3166-1 alpha-3 country code")
     large = tmp_path / "large.jpg"
     large.write_bytes(SAMPLES[0].read_bytes() + b"x" * 2**20)
     page.set_input_files("#files", [large])
     expect(page.locator(".problem").first).to_contain_text("larger than 1 MiB")
 
 
-def test_key_is_asked_for_where_one_is_needed(new_page: NewPage, tmp_path: Path) -> None:
+def test_page_asks_for_a_key_if_one_is_needed(new_page: NewPage, tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text(KEY)
     folder = tmp_path / "server"

@@ -1,4 +1,4 @@
-"""Servers on this machine that speak the protocols of the clouds, and a proxy before each."""
+"""Servers on this machine with the protocols of the clouds, and a proxy in front of each."""
 
 from __future__ import annotations
 

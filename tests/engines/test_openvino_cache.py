@@ -94,7 +94,7 @@ def test_cache_that_cannot_be_written_is_done_without(
     shutil.rmtree(cache)
     cache.write_text("a file is in the way of the folder")
     np.testing.assert_allclose(boxes(yolov5_checkpoint), first, rtol=1e-4, atol=1e-3)
-    assert "cannot be kept" in caplog.text
+    assert "cannot be stored" in caplog.text
 
 
 @pytest.mark.skipif(

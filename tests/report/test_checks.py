@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from surveys import BLANK, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, correction, record, survey_of
 
-from speciesnet.report.checks import checks_of, checks_of_prediction
+from speciesnet.report.checks import failed_checks, open_checks
 
 
 def checks(tmp_path: Path, *records: dict[str, Any], **options: Any) -> list[list[str]]:
     survey = survey_of(tmp_path, *records, **options)
-    return [checks_of(picture, survey) for picture in survey.pictures]
+    return [open_checks(picture, survey) for picture in survey.pictures]
 
 
 @pytest.mark.parametrize(
@@ -42,25 +42,25 @@ def checks(tmp_path: Path, *records: dict[str, Any], **options: Any) -> list[lis
         ),
     ],
 )
-def test_checks_of_one_picture(tmp_path: Path, found: dict[str, Any], expected: list[str]) -> None:
+def test_checks_of_one_image(tmp_path: Path, found: dict[str, Any], expected: list[str]) -> None:
     assert checks(tmp_path, found) == [expected]
 
 
-def test_picture_that_differs_from_its_sequence(tmp_path: Path) -> None:
+def test_image_that_differs_from_its_sequence(tmp_path: Path) -> None:
     at: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
     foxes = [record(f"{i}.jpg", FOX, 0.95, **at) for i in range(3)]
     found = checks(tmp_path, *foxes, record("d.jpg", DEER, 0.8, **at), record("b.jpg", BLANK, **at))
     assert found == [[], [], [], ["sequence"], []]
 
 
-def test_picture_alone_differs_from_no_sequence(tmp_path: Path) -> None:
-    # The run answered by rules that are not at hand: one picture is no sequence all the same.
+def test_single_image_does_not_differ_from_its_sequence(tmp_path: Path) -> None:
+    # The rules of the run are not available, so its roll-up cannot be repeated.
     answered = record("a.jpg", LABELS["canine family"], 0.9, classes={FOX: 0.9})
     assert checks(tmp_path, answered) == [[]]
 
 
-def test_what_a_person_said_needs_no_check_until_it_is_taken_back(tmp_path: Path) -> None:
+def test_reviewed_image_needs_no_check_until_the_correction_is_withdrawn(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, record("a.jpg", FOX, 0.5), said=[correction("a.jpg", FOX)])
     (picture,) = survey.pictures
-    assert checks_of(picture, survey) == []
-    assert checks_of_prediction(picture, survey) == ["low"]
+    assert open_checks(picture, survey) == []
+    assert failed_checks(picture, survey) == ["low"]

@@ -8,7 +8,8 @@ import pytest
 from surveys import BLANK, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, correction, record, survey_of
 
 from speciesnet.report import payload as payload_module
-from speciesnet.report.payload import CATEGORIES, FIELDS, Mode, Payload, Shown, category_of_picture
+from speciesnet.report.payload import Mode, Payload, category_of_picture
+from speciesnet.report.thumbnails import Preview
 from speciesnet.survey.survey import Survey
 
 
@@ -18,13 +19,13 @@ def header(survey: Survey, mode: Mode = "report", **options: Any) -> dict[str, A
 
 
 def rows(text: str) -> list[dict[str, Any]]:
-    """The pictures of a chunk, by the names of their columns."""
-    found = json.loads(text.partition(", ")[2].removesuffix(")"))
-    return [dict(zip(FIELDS, row, strict=True)) for row in found]
+    """The images of a chunk, each with its properties."""
+    _, columns, found = json.loads(f"[{text.removeprefix('addPictures(').removesuffix(')')}]")
+    return [dict(zip(columns, row, strict=True)) for row in found]
 
 
-def pictures(survey: Survey, **shown: Any) -> list[dict[str, Any]]:
-    return rows(Payload(survey, "report").chunk(0, lambda _: Shown(**shown)))
+def pictures(survey: Survey, **preview: Any) -> list[dict[str, Any]]:
+    return rows(Payload(survey, "report").chunk(0, lambda _: Preview(**preview)))
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,10 @@ def pictures(survey: Survey, **shown: Any) -> list[dict[str, Any]]:
 def test_category(tmp_path: Path, found: dict[str, Any], category: str) -> None:
     survey = survey_of(tmp_path, found)
     assert category_of_picture(survey.pictures[0]) == category
-    assert CATEGORIES[pictures(survey)[0]["category"]] == category
+    assert pictures(survey)[0]["category"] == category
 
 
-def test_picture_with_all_its_columns(tmp_path: Path) -> None:
+def test_image_with_all_its_properties(tmp_path: Path) -> None:
     at: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
     survey = survey_of(
         tmp_path,
@@ -56,32 +57,31 @@ def test_picture_with_all_its_columns(tmp_path: Path) -> None:
         record("s/cam/b.jpg", FOX, 0.9, boxes=[box(conf=0.04)], **at),
         record("s/other.jpg", DEER),
     )
-    known = header(survey, camera_urls={"s/cam": "../s/cam/"})
-    names = [label["name"] for label in known["labels"]]
-    first, second, third = pictures(survey, thumb="aa/1.jpg", aspect=1.5)
+    head = header(survey, camera_urls={"s/cam": "../s/cam/"})
+    names = [label["name"] for label in head["labels"]]
+    first, second, third = pictures(survey, thumbnail="aa/1.jpg", aspect=1.5)
     assert first == {
-        "file": "a.jpg", "camera": 0, "category": 0, "label": names.index("red fox"), "score": 0.7,
-        "source": 0, "taken": "2024-05-01T06:30:00", "sequence": 1,
-        "together": names.index("red fox"), "togetherScore": 0.8, "checks": 0b00001,
-        "boxes": [[0, 0.9, 0.2, 0.3, 0.4, 0.5]],
+        "file": "a.jpg", "camera": 0, "category": "animal", "label": names.index("red fox"),
+        "score": 0.7, "source": "classifier", "taken": "2024-05-01T06:30:00", "sequence": 1,
+        "sequenceLabel": names.index("red fox"), "sequenceScore": 0.8, "checks": ["low"],
+        "boxes": [["animal", 0.9, 0.2, 0.3, 0.4, 0.5]],
         "classes": [[names.index("red fox"), 0.7], [names.index("white-tailed deer"), 0.2]],
-        "thumb": "aa/1.jpg", "aspect": 1.5, "why": "", "said": -1, "isPrivate": 0,
+        "thumbnail": "aa/1.jpg", "aspect": 1.5, "problem": "", "correction": -1, "isPrivate": False,
     }  # fmt: skip
     assert (second["boxes"], second["sequence"]) == ([], 1)
     assert (third["camera"], third["sequence"], third["taken"]) == (1, -1, None)
-    assert known["cameras"] == [{"name": "s/cam", "url": "../s/cam/"}, {"name": "s", "url": None}]
-    assert known["sources"] == ["classifier"]
-    assert known["labels"][names.index("red fox")] == {
+    assert head["cameras"] == [{"name": "s/cam", "url": "../s/cam/"}, {"name": "s", "url": None}]
+    assert head["labels"][names.index("red fox")] == {
         "text": FOX, "key": FOX.partition(";")[0], "name": "red fox", "scientific": "Vulpes vulpes",
         "taxa": "Mammalia, Carnivora, Canidae", "category": "animal",
     }  # fmt: skip
 
 
-def test_prediction_stays_known_beside_what_a_person_said(tmp_path: Path) -> None:
+def test_prediction_is_kept_next_to_the_correction(tmp_path: Path) -> None:
     low = record("a.jpg", BLANK, 0.6)
     (picture,) = pictures(survey_of(tmp_path, low, said=[correction("a.jpg", DEER, BLANK)]))
-    assert CATEGORIES[picture["category"]] == "blank"
-    assert (picture["checks"], picture["said"] >= 0) == (0b00001, True)
+    assert picture["category"] == "blank"
+    assert (picture["checks"], picture["correction"] >= 0) == (["low"], True)
 
 
 def test_review_offers_all_labels_of_the_model(tmp_path: Path) -> None:
@@ -90,27 +90,27 @@ def test_review_offers_all_labels_of_the_model(tmp_path: Path) -> None:
     assert [label["text"] for label in header(survey)["labels"]] == [FOX]
 
 
-def test_chunks_hold_all_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_contain_all_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload_module, "CHUNK", 2)
     survey = survey_of(tmp_path, *(record(f"{i}.jpg") for i in range(5)))
     payload = Payload(survey, "report")
-    asked: list[int] = []
+    requested: list[int] = []
 
-    def show(position: int) -> Shown:
-        asked.append(position)
-        return Shown()
+    def preview_of(position: int) -> Preview:
+        requested.append(position)
+        return Preview()
 
-    texts = [payload.chunk(number, show) for number in range(payload.chunks)]
+    texts = [payload.chunk(number, preview_of) for number in range(payload.chunks)]
     assert [row["file"] for text in texts for row in rows(text)] == [f"{i}.jpg" for i in range(5)]
-    assert asked == [0, 1, 2, 3, 4]
+    assert requested == [0, 1, 2, 3, 4]
     assert texts[2].startswith("addPictures(2, ")
 
 
-def test_scripts_are_harmless_ascii(tmp_path: Path) -> None:
+def test_scripts_are_ascii_without_html(tmp_path: Path) -> None:
     name = "</script><img src=x onerror=alert(1)>&\u2028\udce9🦊'\".jpg"
     survey = survey_of(tmp_path, record(f"<b>/{name}"))
     payload = Payload(survey, "report", {"<b>": "<a>"})
-    text = payload.header() + payload.chunk(0, lambda _: Shown(why="<i>"))
+    text = payload.header() + payload.chunk(0, lambda _: Preview(problem="<i>"))
     assert text.isascii()
     assert not set("<>&") & set(text)
     assert (

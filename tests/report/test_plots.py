@@ -42,7 +42,7 @@ def test_plots_are_svg_with_text_and_without_scripts(name: str) -> None:
     assert texts(svg)
 
 
-def test_names_are_shown_as_they_are() -> None:
+def test_names_are_plain_text() -> None:
     for svg in (ALL["species"], ALL["map"]):
         shown = " ".join(texts(svg))
         for name in (
@@ -55,7 +55,7 @@ def test_names_are_shown_as_they_are() -> None:
             assert name in shown
 
 
-def test_emoji_cost_no_warnings() -> None:
+def test_emoji_give_no_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plots.species_bars([("🦊 狐", 1)])
@@ -65,7 +65,7 @@ def test_same_plot_has_the_same_bytes() -> None:
     assert plots.hours_of_day([0, 5, 23, 23]) == ALL["hours"]
 
 
-def test_plot_takes_the_pages_colour_and_names_of_its_own() -> None:
+def test_plot_in_a_page_has_its_text_colour_and_unique_ids() -> None:
     page = plots.for_page(ALL["hours"], "hours-2", 'Foxes "by" <hour>')
     assert page.startswith("<svg")
     assert "currentColor" in page
@@ -110,7 +110,7 @@ def test_timeline_has_a_bar_for_each_day_or_week_with_images() -> None:
     assert "images a week" in texts(svg)
 
 
-def test_timeline_of_clocks_that_are_far_apart() -> None:
+def test_timeline_of_dates_far_apart() -> None:
     days = [(date(1995, 1, 1), "animal"), (date(2099, 12, 31), "animal")]
     assert len(plots.timeline(days)) < 50_000
     assert bars(plots.timeline(days[:1])) == 1
@@ -126,7 +126,7 @@ def test_timeline_of_clocks_that_are_far_apart() -> None:
         [(i / 10, i / 7, 1, f"cam{i}") for i in range(60)],
     ],
 )
-def test_map_has_a_scale_wherever_the_cameras_are(
+def test_map_has_a_scale_for_any_positions(
     points: list[tuple[float, float, int, str]],
 ) -> None:
     shown = texts(plots.position_map(points))

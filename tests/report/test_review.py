@@ -44,7 +44,7 @@ class Server:
         host: str | None = None,
         method: str | None = None,
     ) -> tuple[int, bytes]:
-        """The status and body of an answer; a body makes it a POST."""
+        """Sends a request, a POST if it has a body; returns the status and the body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         headers = {"Host": host or f"127.0.0.1:{self.port}"}
         if kind and body is not None:
@@ -69,11 +69,11 @@ class Server:
                 one["path"] = paths.get(one["path"], one["path"])
         return json.dumps({"items": items})
 
-    def say(self, *items: Any) -> tuple[int, Any]:
+    def correct(self, *items: Any) -> tuple[int, Any]:
         status, body = self.ask(f"/{TOKEN}/corrections", self.body(*items))
         return status, json.loads(body)
 
-    def news(self, after: object = 0) -> dict[str, Any]:
+    def changes(self, after: object = 0) -> dict[str, Any]:
         return json.loads(self.get(f"corrections?after={after}"))
 
     @property
@@ -82,12 +82,12 @@ class Server:
 
 
 def item(position: object, file: object, label: object) -> dict[str, object]:
-    """What a page says of a picture; ``Server.body`` gives its path in place of its name."""
+    """A correction as a page sends it; ``Server.body`` replaces the file name by the path."""
     return {"position": position, "path": file, "label": label}
 
 
 def survey_records(tmp_path: Path) -> list[dict[str, Any]]:
-    """A sequence of two, a person, a photograph that is gone, the person again, and one on the web."""
+    """A sequence of two, a person, a missing photograph, the person again, and one on the web."""
     paths = [photograph(tmp_path / "s" / f"{name}.jpg") for name in "abc"]
     return [
         record(paths[0], FOX, 0.7, **AT),
@@ -127,7 +127,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of which tests ask only what it refuses."""
+    """A server for tests that change nothing."""
     with served(tmp_path_factory.mktemp("review")) as server:
         yield server
 
@@ -188,13 +188,13 @@ def test_other_hosts_are_refused(untouched: Server, host: str) -> None:
         [item(0, "a.jpg", FOX)] * (MAX_ITEMS + 1), [],
     ],
 )  # fmt: skip
-def test_what_is_no_correction_is_refused_and_nothing_is_saved(
+def test_invalid_corrections_are_refused_and_nothing_is_saved(
     untouched: Server, items: Any
 ) -> None:
-    status, answer = untouched.say(*items)
+    status, answer = untouched.correct(*items)
     assert (status, list(answer)) == (400, ["error"])
     assert untouched.said == []
-    assert untouched.news()["count"] == 1
+    assert untouched.changes()["count"] == 1
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_what_is_no_correction_is_refused_and_nothing_is_saved(
         (b"good", "text/plain"), (b"good", "application/x-www-form-urlencoded"), (b"good", None),
     ],
 )  # fmt: skip
-def test_what_is_no_list_of_corrections_is_refused(
+def test_requests_without_a_list_of_corrections_are_refused(
     untouched: Server, body: bytes, kind: str | None
 ) -> None:
     good = untouched.body(item(0, "a.jpg", FOX)).encode()
@@ -220,69 +220,72 @@ def test_what_is_no_list_of_corrections_is_refused(
         assert untouched.ask(f"/{TOKEN}/corrections", good, method=method)[0] == 405
 
 
-def test_what_is_said_is_on_disk_and_in_the_news(server: Server) -> None:
-    first = server.news()
+def test_corrections_are_on_disk_and_among_the_changes(server: Server) -> None:
+    first = server.changes()
     assert [(one["position"], one["label"]) for one in first["items"]] == [(3, DEER)]
-    assert server.say(item(0, "a.jpg", FOX), item(1, "b.jpg", DEER)) == (200, {"saved": 2})
+    assert server.correct(item(0, "a.jpg", FOX), item(1, "b.jpg", DEER)) == (200, {"saved": 2})
     assert server.said == [("a.jpg", FOX), ("b.jpg", DEER)]
     found = read_corrections(corrections_path(server.predictions))
     assert {(one.reviewer, one.predicted) for one in found.values()} == {("Jane", FOX)}
 
-    news = server.news(first["count"])
-    assert (news["epoch"], news["count"]) == (first["epoch"], 3)
-    assert [(one["position"], one["label"]) for one in news["items"]] == [(0, FOX), (1, DEER)]
-    assert {(one["together"], one["score"]) for one in news["items"]} == {(FOX, 1.0)}
-    assert server.news(news["count"])["items"] == []
-    server.say(item(0, "a.jpg", None), item(1, "b.jpg", None))
+    changes = server.changes(first["count"])
+    assert (changes["epoch"], changes["count"]) == (first["epoch"], 3)
+    assert [(one["position"], one["label"]) for one in changes["items"]] == [(0, FOX), (1, DEER)]
+    assert {(one["sequenceLabel"], one["sequenceScore"]) for one in changes["items"]} == {
+        (FOX, 1.0)
+    }
+    assert server.changes(changes["count"])["items"] == []
+    server.correct(item(0, "a.jpg", None), item(1, "b.jpg", None))
     assert server.said[2:] == [("a.jpg", None), ("b.jpg", None)]
-    latest = server.news(news["count"])["items"]
+    latest = server.changes(changes["count"])["items"]
     assert [(one["position"], one["label"]) for one in latest] == [(0, None), (1, None)]
-    assert latest[0]["together"] == FOX
-    assert latest[0]["score"] == pytest.approx(0.8)
+    assert latest[0]["sequenceLabel"] == FOX
+    assert latest[0]["sequenceScore"] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("after", ["-5", "x", "", "²", "1e3", "9" * 5000, "99", "1;2"])
-def test_news_after_whatever(untouched: Server, after: str) -> None:
-    news = untouched.news(quote(after))
-    assert news["count"] == 1
-    assert len(news["items"]) == (0 if after == "99" else 1)
+def test_changes_after_any_text(untouched: Server, after: str) -> None:
+    changes = untouched.changes(quote(after))
+    assert changes["count"] == 1
+    assert len(changes["items"]) == (0 if after == "99" else 1)
 
 
-def test_photograph_in_two_records_is_news_of_both(server: Server) -> None:
-    server.say(item(2, "c.jpg", BLANK))
+def test_correction_of_a_photograph_in_two_records_changes_both(server: Server) -> None:
+    server.correct(item(2, "c.jpg", BLANK))
     assert server.said == [("c.jpg", BLANK)]
-    assert [one["position"] for one in server.news(1)["items"]] == [2, 4]
-    assert {one["label"] for one in server.news(1)["items"]} == {BLANK}
+    assert [one["position"] for one in server.changes(1)["items"]] == [2, 4]
+    assert {one["label"] for one in server.changes(1)["items"]} == {BLANK}
 
 
-def test_disk_that_is_full_saves_nothing_and_says_so(server: Server) -> None:
+def test_full_disk_is_reported_and_nothing_is_saved(server: Server) -> None:
     path = corrections_path(server.predictions)
     path.symlink_to("/dev/full") if Path("/dev/full").exists() else path.mkdir()
-    status, answer = server.say(item(0, "a.jpg", DEER))
+    status, answer = server.correct(item(0, "a.jpg", DEER))
     assert status == 507
     assert "cannot be written" in answer["error"]
-    assert server.news()["count"] == 1
+    assert server.changes()["count"] == 1
     assert server.review.survey.pictures[0].answer == FOX
     path.unlink() if path.is_symlink() else path.rmdir()
-    assert server.say(item(0, "a.jpg", DEER))[0] == 200
+    assert server.correct(item(0, "a.jpg", DEER))[0] == 200
     assert server.said == [("a.jpg", DEER)]
 
 
-def test_page_that_is_loaded_again_knows_what_was_said(server: Server) -> None:
-    server.say(item(0, "a.jpg", DEER))
+def test_reloaded_page_has_the_corrections(server: Server) -> None:
+    server.correct(item(0, "a.jpg", DEER))
     header = json.loads(server.get("data/survey.js").removeprefix(b"const SURVEY = "))
-    rows = json.loads(server.get("data/pictures-0.js").partition(b", ")[2].removesuffix(b")"))
-    row = dict(zip(header["fields"], rows[0], strict=True))
-    assert header["labels"][row["said"]]["text"] == DEER
+    chunk = server.get("data/pictures-0.js").removeprefix(b"addPictures(").removesuffix(b")")
+    _, columns, rows = json.loads(b"[" + chunk + b"]")
+    row = dict(zip(columns, rows[0], strict=True))
+    assert header["labels"][row["correction"]]["text"] == DEER
     assert header["labels"][row["label"]]["text"] == FOX
-    assert row["thumb"] == "0.jpg"
+    assert row["thumbnail"] == "0.jpg"
 
 
-def test_many_at_once(server: Server) -> None:
+def test_corrections_from_several_tabs(server: Server) -> None:
     def work(position: int, file: str) -> None:
         for label in (FOX, DEER, None) * 5:
-            assert server.say(item(position, file, label))[0] == 200
-            server.news()
+            assert server.correct(item(position, file, label))[0] == 200
+            server.changes()
             server.get("thumbs/0.jpg")
 
     threads = [
@@ -324,6 +327,6 @@ def test_token_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(token_of("p.json")) >= 16
 
 
-def test_port_that_is_taken(untouched: Server) -> None:
+def test_port_that_is_in_use(untouched: Server) -> None:
     with pytest.raises(InputError, match=f"Port {untouched.port} cannot be used"):
         listen(untouched.port)

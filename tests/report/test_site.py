@@ -17,7 +17,8 @@ from PIL import ExifTags, Image
 from surveys import BLANK, DEER, FOX, HUMAN, UNKNOWN, box, correction, record, survey_of
 
 from speciesnet.errors import OutputError
-from speciesnet.report.site import check_report_folder, write_report
+from speciesnet.report.folder import check_report_folder
+from speciesnet.report.site import write_report
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.photographs import Photographs
 
@@ -53,12 +54,12 @@ def pages(out: Path) -> dict[str, Page]:
 
 
 def data(out: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What the scripts of the gallery read: of the survey, and of each picture."""
+    """The data of the survey and of each image, as the scripts of the gallery read them."""
     header = (out / "data" / "survey.js").read_text(encoding="ascii")
     survey = json.loads(header.removeprefix("const SURVEY = "))
     text = (out / "data" / "pictures-0.js").read_text(encoding="ascii")
-    rows = json.loads(text.partition(", ")[2].removesuffix(")"))
-    return survey, [dict(zip(survey["fields"], row, strict=True)) for row in rows]
+    _, columns, rows = json.loads(f"[{text.removeprefix('addPictures(').removesuffix(')')}]")
+    return survey, [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def thumbs(out: Path) -> dict[str, int]:
@@ -76,7 +77,7 @@ def report(
 
 @pytest.fixture
 def survey(tmp_path: Path) -> list[dict[str, Any]]:
-    """Records of a small survey whose photographs are there."""
+    """Records of a small survey whose photographs exist."""
     folder = tmp_path / "survey"
 
     def one(
@@ -96,9 +97,7 @@ def survey(tmp_path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def test_report_has_pages_that_lead_to_each_other(
-    tmp_path: Path, survey: list[dict[str, Any]]
-) -> None:
+def test_pages_of_a_report_link_to_each_other(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
     failed = {
         "filepath": str(tmp_path / "survey" / "bad.jpg"),
         "failures": ["DETECTOR", "CLASSIFIER"],
@@ -117,7 +116,7 @@ def test_report_has_pages_that_lead_to_each_other(
     overview = " ".join(found["index.html"].text.split())
     assert "7 images 3 animals 1 blank 1 people 0 vehicles 1 unknown 1 failed" in overview
     assert "3 folders, 4 sequences, from 2024-05-01 to 2024-05-02." in overview
-    assert "1 images have no date and 1 images have no position" in overview
+    assert "1 image without a date. Not on the map: 1 image without a position." in overview
     assert "on 2024-06-01" in overview
     assert "2 images in 1 sequence, from 1 folder; mean score 0.8" in " ".join(
         found["species-red-fox.html"].text.split()
@@ -128,7 +127,7 @@ def test_report_has_pages_that_lead_to_each_other(
     )
     assert {path.suffix for path in (out / "plots").iterdir()} == {".svg"}
     _, rows = data(out)
-    assert [bool(row["thumb"]) for row in rows] == [True] * 6 + [False]
+    assert [bool(row["thumbnail"]) for row in rows] == [True] * 6 + [False]
 
 
 def test_photographs_are_found_from_the_pages(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
@@ -142,12 +141,12 @@ def test_photographs_are_found_from_the_pages(tmp_path: Path, survey: list[dict[
 
 def test_report_without_dates_boxes_or_answers(tmp_path: Path) -> None:
     out = report(tmp_path, {"filepath": "a.jpg", "detections": [box()]}, {"filepath": "b.jpg"})
-    assert "2 images have no date" in (out / "index.html").read_text()
+    assert "2 images without a date" in (out / "index.html").read_text()
     assert not (out / "plots").exists()
     (out / "report.json").unlink()
 
 
-def test_second_report_uses_thumbnails_again_and_removes_what_is_stale(
+def test_second_report_reuses_thumbnails_and_removes_stale_files(
     tmp_path: Path, survey: list[dict[str, Any]]
 ) -> None:
     out = report(tmp_path, *survey)
@@ -175,16 +174,16 @@ def test_folder_with_other_files_is_refused_and_untouched(
     mine = tmp_path / "report" / name
     mine.parent.mkdir()
     mine.write_text("{}")
-    with pytest.raises(OutputError, match="holds other files; give an empty or a new folder"):
+    with pytest.raises(OutputError, match=r"contains other files\. Pass an empty or a new folder"):
         report(tmp_path, *survey)
     assert [path.name for path in mine.parent.iterdir()] == [name]
     assert mine.read_text() == "{}"
 
 
-def test_places_that_cannot_be_written(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
+def test_folders_that_cannot_be_written(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
     file = tmp_path / "report"
     file.write_text("mine")
-    with pytest.raises(OutputError, match="is no folder; give another name"):
+    with pytest.raises(OutputError, match=r"is not a folder\. Pass another name"):
         report(tmp_path, *survey)
     with pytest.raises(OutputError, match="cannot be written"):
         write_report(survey_of(tmp_path, *survey), file / "below", Photographs())
@@ -197,7 +196,7 @@ def test_photographs_that_moved(tmp_path: Path, survey: list[dict[str, Any]]) ->
     out = report(tmp_path, *survey)
     text = " ".join(pages(out)["failures.html"].text.split())
     assert "6 photographs could not be shown" in text
-    assert "make the report with --image_root and the folder that holds them now" in text
+    assert "make the report again with --image_root and the folder that contains them now" in text
     assert thumbs(out) == {}
     found = Photographs(str(tmp_path / "now"))
     out = report(tmp_path, *survey, photographs=found)
@@ -208,9 +207,7 @@ def test_photographs_that_moved(tmp_path: Path, survey: list[dict[str, Any]]) ->
     assert (out / unquote(address)).is_file()
 
 
-def test_blurred_people_are_nowhere_to_be_seen(
-    tmp_path: Path, survey: list[dict[str, Any]]
-) -> None:
+def test_blurred_people_are_on_no_page(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
     cells = Image.effect_noise((800, 600), 90).convert("RGB")
     person = survey[4]["filepath"]
     cells.save(person, quality=95)
@@ -218,7 +215,7 @@ def test_blurred_people_are_nowhere_to_be_seen(
     _, rows = data(out)
     assert [row["isPrivate"] for row in rows] == [0, 0, 0, 0, 1, 0]
     xmin, ymin, width, height = 0.2, 0.3, 0.4, 0.5
-    with Image.open(out / "thumbs" / rows[4]["thumb"]) as made:
+    with Image.open(out / "thumbs" / rows[4]["thumbnail"]) as made:
         w, h = made.size
         area = (xmin * w, ymin * h, (xmin + width) * w, (ymin + height) * h)
         grey = np.asarray(made.convert("L"), dtype=int)
@@ -228,11 +225,11 @@ def test_blurred_people_are_nowhere_to_be_seen(
     for page in pages(out).values():
         assert not any(link.endswith("/b.jpg") for link in page.links)
     unblurred = report(tmp_path, *survey)
-    assert rows[4]["thumb"].rpartition("/")[2] not in thumbs(unblurred)
+    assert rows[4]["thumbnail"].rpartition("/")[2] not in thumbs(unblurred)
     assert data(unblurred)[1][4]["isPrivate"] == 0
 
 
-def test_what_people_said_is_counted(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
+def test_corrections_are_counted(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
     paths = [one["filepath"] for one in survey]
     said = [
         correction(paths[0], FOX),
@@ -241,7 +238,7 @@ def test_what_people_said_is_counted(tmp_path: Path, survey: list[dict[str, Any]
     ]
     out = report(tmp_path, *survey, said=said)
     text = " ".join(pages(out)["index.html"].text.split())
-    assert "People have reviewed 3 images" in text
+    assert "Reviewers have confirmed or corrected 3 images" in text
     assert "red fox 2 1 50 % white-tailed deer 1" in text
     assert "3 images" in " ".join(pages(out)["species-white-tailed-deer.html"].text.split())
     assert "species-no-cv-result.html" not in pages(out)
@@ -286,7 +283,7 @@ def test_hostile_names_are_text_in_every_page(tmp_path: Path, with_photographs: 
             assert (folder / row["file"]).is_file()
 
 
-def test_names_of_pages_and_plots_are_told_apart(tmp_path: Path) -> None:
+def test_names_of_pages_and_plots_are_unique(tmp_path: Path) -> None:
     taken: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
     names = ["狐", "狼", "w" * 200, "w" * 201, "Red Fox", "red fox"]
     records = [
@@ -303,7 +300,7 @@ def test_names_of_pages_and_plots_are_told_apart(tmp_path: Path) -> None:
         assert len(ids) == len(set(ids)), path.name
 
 
-def test_same_survey_makes_the_same_pages(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
+def test_same_survey_gives_the_same_pages(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
     def files(out: Path) -> dict[str, bytes]:
         return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 

@@ -22,7 +22,7 @@ def picture(tmp_path: Path, *args: object, **values: object) -> Picture:
 
 
 def noise(path: Path, size: tuple[int, int] = (1600, 1200)) -> Path:
-    """A photograph with as much detail as there can be."""
+    """A photograph with a lot of detail."""
     random = np.random.default_rng(3)
     cells = random.integers(0, 255, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def test_real_photographs_of_every_kind(shared: Path, name: str) -> None:
     assert np.asarray(small).std() > 20
 
 
-def test_files_that_are_no_images(tmp_path: Path) -> None:
+def test_files_that_are_not_images(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("no image")
     (tmp_path / "b.jpg").touch()
     for name in ("a.jpg", "b.jpg", "gone.jpg"):
@@ -59,7 +59,7 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
             thumbnail(tmp_path / name)
 
 
-def test_who_is_blurred(tmp_path: Path) -> None:
+def test_areas_to_blur(tmp_path: Path) -> None:
     person, faint = box("human", 0.5, (0.1, 0.2, 0.3, 0.4)), box("human", 0.1, (0.5, 0.5, 0.1, 0.1))
     sure, unsure = (0.1, 0.2, 0.1 + 0.3, 0.2 + 0.4), (0.5, 0.5, 0.6, 0.6)
     assert people_of(picture(tmp_path, "a.jpg", FOX)) == ()
@@ -67,7 +67,7 @@ def test_who_is_blurred(tmp_path: Path) -> None:
     assert people_of(picture(tmp_path, "a.jpg", HUMAN, boxes=[person])) == (sure,)
     assert people_of(picture(tmp_path, "a.jpg", HUMAN, boxes=[])) == WHOLE
     assert people_of(picture(tmp_path, "a.jpg", HUMAN, boxes=[box(), faint])) == WHOLE
-    for said in (HUMAN, BLANK):  # a prediction that a person took back may still have been right
+    for said in (HUMAN, BLANK):  # a prediction that a reviewer overruled may still be right
         named = correction("a.jpg", said)
         whole = picture(tmp_path, "a.jpg", HUMAN if said == BLANK else FOX, boxes=[], said=[named])
         assert people_of(whole) == WHOLE
@@ -86,7 +86,7 @@ def detail(image: Image.Image, area: tuple[int, int, int, int]) -> float:
     [(0.25, 0.25, 0.5, 0.5), (0.0, 0.0, 1.0, 1.0), (0.9, 0.9, 0.1, 0.1), (0.5, 0.5, 0.02, 0.3)],
 )
 @pytest.mark.parametrize("size", [480, 1600])
-def test_nothing_of_a_person_is_left(
+def test_blurred_person_keeps_no_detail(
     tmp_path: Path, bbox: tuple[float, float, float, float], size: int
 ) -> None:
     path = noise(tmp_path / "a.jpg")
@@ -102,7 +102,7 @@ def test_nothing_of_a_person_is_left(
         assert detail(blurred, outside) == detail(sharp, outside)
 
 
-def test_boxes_without_extent_or_outside_are_no_trouble(tmp_path: Path) -> None:
+def test_boxes_without_extent_or_outside_the_image(tmp_path: Path) -> None:
     path = noise(tmp_path / "a.jpg", (160, 120))
     thumbnail(path, 480, [(0.5, 0.5, 0.5, 0.5), (1.0, 1.0, 1.0, 1.0), (-1.0, 2.0, 3.0, 4.0)])
 
@@ -125,20 +125,20 @@ def test_thumbnail_is_made_once(tmp_path: Path) -> None:
     noise(path, (120, 160))
     changed, aspect = thumbnails.make(one)
     assert (changed != name, aspect) == (True, pytest.approx(3 / 4))
-    made.write_bytes(b"")  # as a crash of the computer leaves it
+    made.write_bytes(b"")  # as after a crash of the computer
     thumbnails.keep_only({changed})
     assert [path.name for path in made.parents[1].rglob("*.jpg")] == [Path(changed).name]
 
 
-def test_one_photograph_in_many_records_at_once(tmp_path: Path) -> None:
+def test_one_photograph_in_many_records(tmp_path: Path) -> None:
     path = noise(tmp_path / "a.jpg")
     pictures = survey_of(tmp_path, *(record(path) for _ in range(24))).pictures
-    made = Thumbnails(tmp_path / "thumbs", Photographs()).make_all(pictures, threads=8)
+    made = Thumbnails(tmp_path / "thumbs", Photographs()).previews(pictures, threads=8)
     assert len(set(made)) == 1
-    assert not isinstance(made[0], ImageError)
+    assert made[0].thumbnail
 
 
-def test_pictures_that_cannot_be_made_say_why(tmp_path: Path) -> None:
+def test_thumbnails_that_cannot_be_made_have_a_reason(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("no image")
     names = [
         tmp_path / "a.jpg",
@@ -148,12 +148,13 @@ def test_pictures_that_cannot_be_made_say_why(tmp_path: Path) -> None:
         "\0",
     ]
     pictures = survey_of(tmp_path, *map(record, names)).pictures
-    made = Thumbnails(tmp_path / "thumbs", Photographs()).make_all(pictures, threads=2)
-    assert all(isinstance(one, ImageError) for one in made)
-    assert [str(one) for one in made[1:]] == ["it is not where the predictions say"] * 4
+    made = Thumbnails(tmp_path / "thumbs", Photographs()).previews(pictures, threads=2)
+    assert all(one.problem and not one.thumbnail and one.is_private for one in made)
+    absent = "there is no file at the path in the predictions"
+    assert [one.problem for one in made[1:]] == [absent] * 4
 
 
-def test_thumbnails_keep_nothing_that_the_camera_wrote(tmp_path: Path) -> None:
+def test_thumbnails_contain_no_exif(tmp_path: Path) -> None:
     path = photograph(tmp_path / "a.jpg", base={ExifTags.Base.Artist: "Jane"})
     name, _ = Thumbnails(tmp_path / "thumbs", Photographs()).make(picture(tmp_path, path))
     with Image.open(tmp_path / "thumbs" / name) as made:

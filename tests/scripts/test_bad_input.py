@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import run_here
 from PIL import Image
 
 from speciesnet.engines.select import load_detector_engine
@@ -74,14 +75,16 @@ def image(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def try_(command: Command, small_package: Path, image: Path, output: Path) -> Callable[..., Any]:
-    """Runs the detector alone on one image; arguments come last, and so win."""
+    """Runs the detector alone on one image; arguments come last, and so win.
+
+    With options, such as an environment, the command gets a process of its own.
+    """
     output.parent.mkdir()
 
     def run(*arguments: str | Path, base: bool = True, **options: Any) -> Any:
         usual = ["--detector_only", "--folders", image.parent] if base else []
-        return command(
-            "--model", small_package, "--predictions_json", output, *usual, *arguments, **options
-        )
+        given = ("--model", small_package, "--predictions_json", output, *usual, *arguments)
+        return command(*given, **options) if options else run_here("run_model", *given)
 
     return run
 
@@ -108,8 +111,8 @@ def test_value_that_is_none_of_the_choices(try_: Command, flag: str) -> None:
     check_mistake(try_(f"--{flag}=fast"), f"--{flag}=fast", "should be one of")
 
 
-def test_no_output(command: Command, image: Path) -> None:
-    check_mistake(command("--folders", image.parent), "add --predictions_json")
+def test_no_output(image: Path) -> None:
+    check_mistake(run_here("run_model", "--folders", image.parent), "add --predictions_json")
 
 
 def test_no_input(try_: Command) -> None:
@@ -687,7 +690,7 @@ def alter_info(package: Path, **changes: Any) -> None:
 
 
 def test_folder_that_is_no_package(try_: Command, tmp_path: Path) -> None:
-    check_mistake(try_("--model", tmp_path), f"{tmp_path} is no model package", "info.json")
+    check_mistake(try_("--model", tmp_path), f"{tmp_path} is not a model package", "info.json")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]"])

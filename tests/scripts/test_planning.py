@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from speciesnet import SpeciesNet
 from speciesnet.errors import InputError
 from speciesnet.instances import find_images
+from speciesnet.model import Predictions
 from speciesnet.scripts.planning import SAMPLE_IMAGES, WARM_UP_IMAGES, Estimate, measure
 
 
@@ -31,21 +32,20 @@ def test_what_is_told() -> None:
     assert len(list(Estimate(1, 0, 1.0).lines("as given"))) == 3
 
 
-class Spy:
-    """Notes the images that it is asked for."""
+def asked(paths: list[str]) -> list[list[str]]:
+    """The images that are predicted to measure the speed on some paths, by call."""
+    calls: list[list[str]] = []
 
-    def __init__(self) -> None:
-        self.asked: list[list[str]] = []
-
-    def predict(self, filepaths: list[str]) -> dict[str, Any]:
-        self.asked.append(filepaths)
+    def predict(filepaths: Sequence[str]) -> Predictions:
+        calls.append(list(filepaths))
         return {"predictions": [{"filepath": path, "prediction": "deer"} for path in filepaths]}
 
+    measure(predict, paths)
+    return calls
 
-def asked(paths: list[str]) -> list[list[str]]:
-    spy = Spy()
-    measure(spy, paths)  # type: ignore[arg-type]
-    return spy.asked
+
+def predict_demo(filepaths: Sequence[str]) -> Predictions | None:
+    return SpeciesNet("demo").predict(filepaths=filepaths)
 
 
 def test_sample_is_spread_over_the_list() -> None:
@@ -60,9 +60,9 @@ def test_sample_of_a_short_list_takes_each_image_once() -> None:
 
 
 def test_speed_of_the_real_networks() -> None:
-    assert measure(SpeciesNet("demo"), find_images(["demo"])[:6]) > 0
+    assert measure(predict_demo, find_images(["demo"])[:6]) > 0
 
 
 def test_speed_of_images_that_cannot_be_read_is_none() -> None:
     with pytest.raises(InputError, match="--images_per_second"):
-        measure(SpeciesNet("demo"), ["no.jpg", "nor.jpg"])
+        measure(predict_demo, ["no.jpg", "nor.jpg"])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 from surveys import BLANK, FOX, correction, record, write_predictions
 
@@ -12,7 +12,7 @@ from speciesnet.survey.corrections import CorrectionsFile, corrections_path
 
 
 def report(*arguments: str | Path) -> Outcome:
-    return run_module("report", *arguments)
+    return run_here("report", *arguments)
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "such as --out report" in report(predictions).sentence
     assert "Give one predictions file" in report("--out", out).sentence
     assert "cannot be read" in report(tmp_path / "gone.json", "--out", out).sentence
-    assert "holds other files" in report(predictions, "--out", mine).sentence
-    assert "is no folder" in report(predictions, "--out", predictions).sentence
+    assert "contains other files" in report(predictions, "--out", mine).sentence
+    assert "is not a folder" in report(predictions, "--out", predictions).sentence
     assert "is no folder" in report(predictions, "--out", out, "--image_root", "gone").sentence
     assert (
         "There is no file gone"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 from surveys import DEER, FOX, record, said_in, write_predictions
 
@@ -78,7 +78,7 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
     review, address = start(predictions, "--port", str(port), "--reviewer", "Jane")
     assert address.startswith(f"http://127.0.0.1:{port}/")
     assert say(address, DEER, predictions.parent / "s" / "a.jpg") == {"saved": 1}
-    second = run_module("review", predictions, "--port", str(free_port()))
+    second = run_here("review", predictions, "--port", str(free_port()))
     assert (
         "is being written by another review. Wait for it, or stop that review first"
         in second.sentence
@@ -116,7 +116,7 @@ def test_corrections_go_where_they_are_told(
 
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     def review(*arguments: str | Path) -> Outcome:
-        return run_module("review", "--port", str(free_port()), *arguments)
+        return run_here("review", "--port", str(free_port()), *arguments)
 
     assert "Give one predictions file" in review().sentence
     assert "leave --corrections out" in review(predictions, "--corrections", "none").sentence
@@ -134,6 +134,6 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
 
 
 def test_help_is_short() -> None:
-    done = run_module("review", "--help")
+    done = run_here("review", "--help")
     assert (done.code, done.err) == (0, "")
     assert "--reviewer" in done.out

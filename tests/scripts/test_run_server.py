@@ -6,29 +6,29 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here, run_module
 from servers import served
 
 pytest.importorskip("fastapi", reason='the extra "server" is not installed')
 
 
 def refused(*arguments: str | Path) -> Outcome:
-    done = run_module("run_server", "--model", "demo", "--port", "0", *arguments)
+    done = run_here("run_server", "--model", "demo", "--port", "0", *arguments)
     assert done.code == 1
     return done
 
 
 def test_help_is_short() -> None:
-    done = run_module("run_server", "--help")
+    done = run_here("run_server", "--help")
     assert (done.code, done.err) == (0, "")
     assert len(done.out.splitlines()) < 25
-    assert "--allow_anyone" in run_module("run_server", "--help", "safety").out
+    assert "--allow_anyone" in run_here("run_server", "--help", "safety").out
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
 def test_other_computers_need_a_key(host: str) -> None:
     assert (
-        "give keys with --api_key_file, or say --allow_anyone" in refused("--host", host).sentence
+        "give keys with --api_key_file, or add --allow_anyone" in refused("--host", host).sentence
     )
 
 
@@ -51,10 +51,10 @@ def test_mistakes_end_in_one_sentence(tmp_path: Path) -> None:
         ),
         (["--extra_fields", "filepath"], "is a field of its own"),
         (["--extra_fields", "image"], "is a field of its own"),
-        (["--allow_path", tmp_path / "gone"], "is no folder"),
-        (["--allow_url", "http://x"], "is no host"),
+        (["--allow_path", tmp_path / "gone"], "is not a folder"),
+        (["--allow_url", "http://x"], "is not a host"),
         (["--api_key_file", tmp_path / "gone"], "cannot be read"),
-        (["--api_key_file", keys], "16 plain characters or more"),
+        (["--api_key_file", keys], "16 or more ASCII characters"),
         (["--max_instances", "300"], "--backlog as large"),
         (["--engine", "steam"], "engine is 'steam'"),
         (["--host", "192.0.2.1", "--allow_anyone"], "cannot be used"),

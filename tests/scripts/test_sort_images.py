@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 from PIL import ExifTags
 
@@ -15,7 +15,7 @@ FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 
 
 def sort(*arguments: str | Path) -> Outcome:
-    return run_module("sort_images", *arguments)
+    return run_here("sort_images", *arguments)
 
 
 @pytest.fixture
@@ -118,11 +118,13 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "Give one predictions file" in sort("--out", out).sentence
     assert "--undo takes no predictions file" in sort("--undo", predictions, "--out", out).sentence
     assert "nothing to take back" in sort("--undo", "--out", out).sentence
-    assert "is no folder; give another" in sort(predictions, "--out", predictions).sentence
+    assert "is not a folder; give another" in sort(predictions, "--out", predictions).sentence
     assert "is no folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
     assert "must be a number" in sort(predictions, "--out", out, "--min_score", "nan").sentence
     assert "See --help" in sort(predictions, "--out", out, "--how", "burn").sentence
-    assert "is no folder); mend" in sort(predictions, "--out", predictions / "out").sentence
+    assert (
+        "is no folder). Fix the cause" in sort(predictions, "--out", predictions / "out").sentence
+    )
     assert not out.exists()
 
 

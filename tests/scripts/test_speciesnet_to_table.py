@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import NAIROBI, photograph
 
 
 def convert(*arguments: str | Path) -> Outcome:
-    return run_module("speciesnet_to_table", *arguments)
+    return run_here("speciesnet_to_table", *arguments)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One real server for all tests that leave it as it is."""
+"""One real server, shared by all tests that do not change it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ pytest.importorskip("fastapi", reason='the extra "server" is not installed')
 
 @pytest.fixture(scope="session")
 def allowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the server may read: two photographs, one that is none, and two ways out."""
+    """The allowed folder: two photographs, a broken one, and links that lead out of it."""
     if sys.platform == "win32":
-        pytest.skip("links, and signals to servers, are other ones here")
+        pytest.skip("Windows has other links and signals")
     folder = tmp_path_factory.mktemp("allowed") / "photographs"
     (folder / "cam1").mkdir(parents=True)
     for number in range(2):

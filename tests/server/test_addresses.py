@@ -1,4 +1,4 @@
-"""Names that lead inside, and redirects: a real server with a stand-in for the network's names."""
+"""Host names and redirects that lead into private networks: a real server with a fake DNS."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from servers import SAMPLES, Server, served
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals to servers are other ones")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 
-# Python runs this before anything else: names are looked up here, and what is public is our host.
+# Python runs this at startup: it resolves the test's names and connects the public address to our host.
 NAMES = """
 import socket
 PUBLIC, connect, look_up = "93.184.216.34", socket.create_connection, socket.getaddrinfo
@@ -44,10 +44,10 @@ ELSEWHERE = {
 
 
 class Handler(BaseHTTPRequestHandler):
-    asked: list[str]
+    requested: list[str]
 
     def do_GET(self) -> None:
-        self.asked.append(self.path)
+        self.requested.append(self.path)
         if self.path in ELSEWHERE:
             self.send_response(302)
             self.send_header("Location", ELSEWHERE[self.path].format(port=self.server.server_port))  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[ThreadingHTTPServer]:
-    Handler.asked = []
+    Handler.requested = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
         thread = threading.Thread(target=web.serve_forever)
         thread.start()
@@ -93,24 +93,24 @@ def test_image_of_an_allowed_host_is_predicted(reading: Server) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in ELSEWHERE if path != "/turn"])
-def test_redirect_that_leads_inside(reading: Server, path: str) -> None:
+def test_redirect_to_a_private_address_is_rejected(reading: Server, path: str) -> None:
     answer = reading.predict({"filepath": f"http://images.example.org{path}"})
     assert (answer.status, "address" in answer.error) == (403, True)
-    assert Handler.asked[-1] == path
-    assert "/secret.jpg" not in Handler.asked
+    assert Handler.requested[-1] == path
+    assert "/secret.jpg" not in Handler.requested
 
 
-def test_allowed_name_that_leads_inside(reading: Server) -> None:
+def test_allowed_name_with_a_private_address_is_rejected(reading: Server) -> None:
     assert reading.predict({"filepath": "http://inside.example.org/secret.jpg"}).status == 403
-    assert "/secret.jpg" not in Handler.asked
+    assert "/secret.jpg" not in Handler.requested
 
 
-def test_name_that_leads_elsewhere_the_next_time(reading: Server) -> None:
-    # The first look-up is public and the second is not, for each of these requests.
+def test_name_that_changes_its_address_is_resolved_once_per_request(reading: Server) -> None:
+    # For each of these requests, the first address is public and the second is private.
     first = reading.predict({"filepath": "http://turning.example.org/turn"})
     assert first.status == 403
-    assert "/secret.jpg" not in Handler.asked
+    assert "/secret.jpg" not in Handler.requested
     (record,) = reading.predict({"filepath": "http://turning.example.org/a.jpg"}).records
-    assert "prediction" in record  # one look-up: what was checked is what was connected to
+    assert "prediction" in record  # it connects to the address that it checked
     assert reading.predict({"filepath": "http://turning.example.org/secret.jpg"}).status == 403
-    assert "/secret.jpg" not in Handler.asked
+    assert "/secret.jpg" not in Handler.requested

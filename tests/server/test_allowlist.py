@@ -15,10 +15,10 @@ from speciesnet.server.allowlist import (
     Hosts,
     Target,
     is_public,
-    names_address,
+    is_url,
     public_address,
 )
-from speciesnet.server.errors import RefusedError
+from speciesnet.server.errors import RejectedError
 
 TARGET = Target("https", "images.example.org", 443, "/a.jpg")
 PARTS = st.sampled_from(
@@ -42,16 +42,18 @@ PARTS = st.sampled_from(
 
 def test_files_in_allowed_folders_are_found(allowed: Path) -> None:
     folders = Folders([str(allowed)])
-    assert folders.find(f"{allowed}/cam1/0.jpg") == Path(os.path.realpath(allowed / "cam1/0.jpg"))
-    assert folders.find(f"{allowed}//cam1/./0.jpg").is_file()
-    assert not folders.find(f"{allowed}/cam1/nothing.jpg").exists()
+    assert folders.resolve(f"{allowed}/cam1/0.jpg") == Path(
+        os.path.realpath(allowed / "cam1/0.jpg")
+    )
+    assert folders.resolve(f"{allowed}//cam1/./0.jpg").is_file()
+    assert not folders.resolve(f"{allowed}/cam1/nothing.jpg").exists()
 
 
 def test_allowed_folder_may_be_a_link(allowed: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(allowed)
     for root in (link, Path(os.path.realpath(allowed))):
-        assert Folders([str(link)]).find(f"{root}/cam1/0.jpg").is_file()
+        assert Folders([str(link)]).resolve(f"{root}/cam1/0.jpg").is_file()
 
 
 @pytest.mark.parametrize(
@@ -64,42 +66,44 @@ def test_allowed_folder_may_be_a_link(allowed: Path, tmp_path: Path) -> None:
         "file://{}/cam1/0.jpg", "cam1/0.jpg", "", "~/x.jpg", "\\\\host\\share\\a.jpg", "{}/..",
     ],
 )  # fmt: skip
-def test_all_else_is_refused(allowed: Path, path: str) -> None:
-    with pytest.raises(RefusedError) as refused:
-        Folders([str(allowed)]).find(path.format(allowed))
-    assert refused.value.status == 403
-    assert str(allowed) not in str(refused.value)
+def test_other_paths_are_rejected(allowed: Path, path: str) -> None:
+    with pytest.raises(RejectedError) as rejected:
+        Folders([str(allowed)]).resolve(path.format(allowed))
+    assert rejected.value.status == 403
+    assert str(allowed) not in str(rejected.value)
 
 
-def test_without_folders_nothing_is_found(allowed: Path) -> None:
-    with pytest.raises(RefusedError):
-        Folders().find(str(allowed / "cam1" / "0.jpg"))
+def test_without_folders_every_path_is_rejected(allowed: Path) -> None:
+    with pytest.raises(RejectedError):
+        Folders().resolve(str(allowed / "cam1" / "0.jpg"))
 
 
 @given(parts=st.lists(PARTS | st.text(max_size=5), max_size=8), inside=st.booleans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_found_is_in_the_folder(allowed: Path, parts: list[str], inside: bool) -> None:
+def test_resolved_path_is_always_in_the_folder(
+    allowed: Path, parts: list[str], inside: bool
+) -> None:
     path = "/".join([str(allowed), *parts] if inside else parts)
     try:
-        found = Folders([str(allowed)]).find(path)
-    except RefusedError:
+        found = Folders([str(allowed)]).resolve(path)
+    except RejectedError:
         return
     assert found.resolve() == found
     assert found.is_relative_to(allowed.resolve())
 
 
-def test_what_is_no_folder_cannot_be_allowed(allowed: Path) -> None:
-    with pytest.raises(InputError, match="is no folder"):
+def test_only_folders_can_be_allowed(allowed: Path) -> None:
+    with pytest.raises(InputError, match="is not a folder"):
         Folders([str(allowed / "cam1" / "0.jpg")])
 
 
-def test_allowed_hosts_are_taken_apart() -> None:
+def test_urls_of_allowed_hosts_are_parsed() -> None:
     hosts = Hosts(["images.example.org", "other.example.org:8080"])
-    assert hosts.check("https://images.example.org/a.jpg") == TARGET
-    assert hosts.check("HTTP://Images.Example.ORG?x=1#y") == Target(
+    assert hosts.parse("https://images.example.org/a.jpg") == TARGET
+    assert hosts.parse("HTTP://Images.Example.ORG?x=1#y") == Target(
         "http", "images.example.org", 80, "/?x=1"
     )
-    assert hosts.check("http://other.example.org:8080/a").port == 8080
+    assert hosts.parse("http://other.example.org:8080/a").port == 8080
 
 
 @pytest.mark.parametrize(
@@ -117,17 +121,17 @@ def test_allowed_hosts_are_taken_apart() -> None:
         "file:///etc/passwd", "gopher://images.example.org/", "s3://bucket/a.jpg", "http://", "",
     ],
 )  # fmt: skip
-def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(RefusedError) as refused:
-        Hosts(["images.example.org", "other.example.org:8080"]).check(url)
-    assert refused.value.status == 403
+def test_other_urls_are_rejected(url: str) -> None:
+    with pytest.raises(RejectedError) as rejected:
+        Hosts(["images.example.org", "other.example.org:8080"]).parse(url)
+    assert rejected.value.status == 403
 
 
 @given(
     st.text(st.sampled_from("http:/\\@#?[].%0aA-é \t\n") | st.characters(), max_size=40),
     st.text(st.sampled_from(":/\\@#?[].%01aA- "), max_size=20),
 )
-def test_clients_read_an_accepted_address_as_the_guard_does(before: str, after: str) -> None:
+def test_http_clients_parse_an_accepted_url_in_the_same_way(before: str, after: str) -> None:
     hosts = Hosts(["images.example.org"])
     for url in (
         f"http://{before}images.example.org{after}",
@@ -135,8 +139,8 @@ def test_clients_read_an_accepted_address_as_the_guard_does(before: str, after: 
         before + after,
     ):
         try:
-            target = hosts.check(url)
-        except RefusedError:
+            target = hosts.parse(url)
+        except RejectedError:
             continue
         read = parse_url(url)
         assert (read.scheme, read.host) == (target.scheme, target.host)
@@ -148,27 +152,27 @@ def test_clients_read_an_accepted_address_as_the_guard_does(before: str, after: 
 
 def test_buckets_are_allowed_by_name() -> None:
     hosts = Hosts(["s3://survey", "images.example.org"])
-    assert hosts.is_cloud("s3://survey/a.jpg")
-    assert not hosts.is_cloud("https://images.example.org/a.jpg")
+    assert hosts.allows_bucket("s3://survey/a.jpg")
+    assert not hosts.allows_bucket("https://images.example.org/a.jpg")
     for url in ("s3://other/a", "gs://survey/a", "s3://survey-2/a", "S3://surveY/a", "az://x/a"):
-        with pytest.raises(RefusedError):
-            hosts.is_cloud(url)
+        with pytest.raises(RejectedError):
+            hosts.allows_bucket(url)
 
 
 @pytest.mark.parametrize(
     "entry",
     ["https://images.example.org", "a b", "s3://", "s3://b/c", "x:0", "x:99999", "u@x", "*", "*.x"],
 )
-def test_what_is_no_host_cannot_be_allowed(entry: str) -> None:
-    with pytest.raises(InputError, match="is no host"):
+def test_only_hosts_and_buckets_can_be_allowed(entry: str) -> None:
+    with pytest.raises(InputError, match="is not a host"):
         Hosts([entry])
 
 
 @pytest.mark.parametrize("path", ["http://x/a", "S3://x", " file:///x", "x+y://", "http:\\\\x"])
-def test_addresses_are_told_from_paths(path: str) -> None:
-    assert names_address(path)
-    assert not names_address("C:\\x\\a.jpg")
-    assert not names_address("/a/b.jpg")
+def test_urls_are_distinguished_from_paths(path: str) -> None:
+    assert is_url(path)
+    assert not is_url("C:\\x\\a.jpg")
+    assert not is_url("/a/b.jpg")
 
 
 @pytest.mark.parametrize(
@@ -192,15 +196,15 @@ def test_addresses_that_are_public(address: str) -> None:
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(["::", "::ffff:", "64:ff9b::", "::ffff:0:"]))
-def test_no_address_of_ipv4_passes_as_one_of_ipv6(
+def test_ipv4_address_inside_an_ipv6_address_is_not_public(
     address: ipaddress.IPv4Address, prefix: str
 ) -> None:
     assert not is_public(f"{prefix}{address}")
 
 
-def test_one_private_address_of_a_host_is_enough() -> None:
+def test_host_with_one_private_address_is_rejected() -> None:
     assert public_address(TARGET, lambda *_: ["8.8.8.8", "1.1.1.1"]) == "8.8.8.8"
-    with pytest.raises(RefusedError):
+    with pytest.raises(RejectedError):
         public_address(TARGET, lambda *_: ["8.8.8.8", "10.0.0.1"])
     with pytest.raises(ImageError):
         public_address(TARGET, lambda *_: [])

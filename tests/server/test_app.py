@@ -27,8 +27,8 @@ def instances_of(paths: list[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def assert_alike(record: dict[str, Any], expected: dict[str, Any]) -> None:
-    """The same but for the last bits of scores, which go by what is in a batch."""
+def assert_same(record: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Compares records except for the last bits of scores, which depend on the batch."""
     assert list(record) == list(expected)
     for key, value in expected.items():
         if key == "classifications":
@@ -47,22 +47,24 @@ def assert_alike(record: dict[str, Any], expected: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def expected() -> list[dict[str, Any]]:
-    """What Python answers for the sample images."""
+    """The records of the Python API for the sample images."""
     predictions = SpeciesNet("demo").predict(instances_dict={"instances": instances_of(SAMPLES)})
     assert predictions is not None
-    return predictions["predictions"]
+    return [{**record} for record in predictions["predictions"]]
 
 
-def test_answers_are_those_of_the_package(server: Server, expected: list[dict[str, Any]]) -> None:
+def test_records_equal_those_of_the_python_api(
+    server: Server, expected: list[dict[str, Any]]
+) -> None:
     sent = [
         instance | {"image": in_base64(Path(instance["filepath"]))}
         for instance in instances_of(SAMPLES)
     ]
     for record, wanted in zip(server.predict(*sent).records, expected, strict=True):
-        assert_alike(record, wanted)
+        assert_same(record, wanted)
 
 
-def test_many_requests_at_once_each_get_their_own(
+def test_each_of_many_parallel_requests_gets_its_own_records(
     server: Server, expected: list[dict[str, Any]]
 ) -> None:
     def ask(number: int) -> dict[str, Any]:
@@ -73,10 +75,10 @@ def test_many_requests_at_once_each_get_their_own(
 
     with ThreadPoolExecutor(12) as executor:
         for record, wanted in zip(executor.map(ask, range(len(SAMPLES))), expected, strict=True):
-            assert_alike(record, wanted)
+            assert_same(record, wanted)
 
 
-def test_files_on_the_server_are_read_where_that_is_allowed(server: Server, allowed: Path) -> None:
+def test_files_in_an_allowed_folder_are_read(server: Server, allowed: Path) -> None:
     paths = [str(allowed / "cam1" / name) for name in ("0.jpg", "1.jpg", "0.jpg")]
     records = server.predict(*({"filepath": path} for path in paths)).records
     assert [record["filepath"] for record in records] == paths
@@ -84,7 +86,7 @@ def test_files_on_the_server_are_read_where_that_is_allowed(server: Server, allo
     assert records[0] == records[2]
 
 
-def test_bad_images_fail_alone(server: Server, allowed: Path) -> None:
+def test_bad_images_do_not_affect_the_others(server: Server, allowed: Path) -> None:
     names = ["0.jpg", "gone.jpg", "broken.jpg", "1.jpg"]
     sent: list[dict[str, Any]] = [{"filepath": str(allowed / "cam1" / name)} for name in names]
     sent += [
@@ -104,7 +106,7 @@ def test_bad_images_fail_alone(server: Server, allowed: Path) -> None:
     assert record["failures"] == ["CLASSIFIER", "DETECTOR"]
 
 
-def test_extra_fields_are_carried_over(server: Server) -> None:
+def test_extra_fields_are_copied_into_records(server: Server) -> None:
     image = in_base64(picture())
     sent = [
         {"filepath": "a", "image": image, "camera": {"id": 7}, "note": "ñ<b>", "other": 1},
@@ -121,7 +123,7 @@ def test_extra_fields_are_carried_over(server: Server) -> None:
     assert (record["note"], "other" in record) == ("x", False)
 
 
-def test_probes_and_numbers(server: Server) -> None:
+def test_health_checks_and_metrics(server: Server) -> None:
     assert server.ask("/health").json == {"status": "alive"}
     assert server.ask("/ready").json == {"status": "ready"}
     before = server.metric('speciesnet_images_total{outcome="answered"}')
@@ -132,12 +134,12 @@ def test_probes_and_numbers(server: Server) -> None:
     assert server.metric("speciesnet_spool_bytes") == 0
 
 
-def test_head_is_answered_as_get_without_a_body(server: Server) -> None:
+def test_head_is_answered_like_get_without_a_body(server: Server) -> None:
     for path in ("/", "/health", "/ready", "/metrics", "/openapi.json", "/static/site.css"):
         head, get = server.ask(path, method="HEAD"), server.ask(path)
         assert (head.status, head.body) == (200, b"")
         assert head.headers["content-type"] == get.headers["content-type"]
-        if path != "/metrics":  # its numbers have moved on
+        if path != "/metrics":  # its numbers change
             assert int(head.headers["content-length"]) == len(get.body)
     for path, status in (("/nothing", 404), ("/predict", 405)):
         answer = server.ask(path, method="HEAD")
@@ -145,7 +147,7 @@ def test_head_is_answered_as_get_without_a_body(server: Server) -> None:
     assert server.ask("/health", method="PUT").headers["allow"] == "GET, HEAD"
 
 
-def test_answers_and_requests_are_as_the_openapi_document_says(server: Server) -> None:
+def test_requests_and_responses_match_the_openapi_document(server: Server) -> None:
     document = server.ask("/openapi.json").json
     path = document["paths"]["/predict"]["post"]
     answer = path["responses"]["200"]["content"]["application/json"]
@@ -164,7 +166,7 @@ def test_answers_and_requests_are_as_the_openapi_document_says(server: Server) -
     jsonschema.validate(server.ask(body="{").json, error)
 
 
-def test_page_is_served_with_its_files_and_nothing_else(server: Server) -> None:
+def test_only_the_page_and_its_files_are_served(server: Server) -> None:
     page = server.ask("/")
     assert page.status == 200
     assert "script-src 'self'" in page.headers["content-security-policy"]
@@ -181,7 +183,9 @@ def test_page_is_served_with_its_files_and_nothing_else(server: Server) -> None:
         assert "nothing at this path" in server.ask(path).error
 
 
-def test_published_request_gets_the_published_answer(server: Server, allowed: Path) -> None:
+def test_request_of_the_published_server_gets_the_same_response(
+    server: Server, allowed: Path
+) -> None:
     path = (allowed / "cam1" / "0.jpg").as_posix()
     answer = server.predict({"filepath": path})
     assert answer.headers["content-type"] == "application/json"

@@ -1,4 +1,4 @@
-"""What an open network sends: each is refused with the right code, and the server goes on."""
+"""Hostile requests: each gets the right status code, and the server continues to work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BODY = json.dumps({"instances": [{"filepath": "a", "image": in_base64(picture())
 
 
 @pytest.fixture(autouse=True)
-def _goes_on(server: Server) -> Iterator[None]:
+def _continues_to_work(server: Server) -> Iterator[None]:
     workers = server.workers
     yield
     assert server.ask(body=BODY).records[0]["filepath"] == "a"
@@ -40,7 +40,9 @@ def _goes_on(server: Server) -> Iterator[None]:
         "file:///etc/passwd", "/proc/self/environ", "/dev/zero", "\\\\host\\share\\a.jpg",
     ],
 )  # fmt: skip
-def test_path_out_of_the_allowed_folder(server: Server, allowed: Path, path: str) -> None:
+def test_path_out_of_the_allowed_folder_is_rejected(
+    server: Server, allowed: Path, path: str
+) -> None:
     answer = server.predict({"filepath": path.format(allowed)})
     assert (answer.status, "folder" in answer.error or "host" in answer.error) == (403, True)
     good = {"filepath": str(allowed / "cam1" / "0.jpg")}
@@ -49,17 +51,17 @@ def test_path_out_of_the_allowed_folder(server: Server, allowed: Path, path: str
 
 @pytest.fixture(scope="module")
 def inside() -> Iterator[tuple[int, list[str]]]:
-    """A service on loopback, and what was asked of it."""
-    asked: list[str] = []
+    """A service on loopback and the paths requested from it."""
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
 
     with HTTPServer(("127.0.0.1", 0), Handler) as service:
         thread = threading.Thread(target=service.serve_forever)
         thread.start()
-        yield service.server_port, asked
+        yield service.server_port, requested
         service.shutdown()
         thread.join()
 
@@ -71,13 +73,13 @@ def inside() -> Iterator[tuple[int, list[str]]]:
         "169.254.169.254", "127.1", "0", "[::]", "user@127.0.0.1", "evil.example", "",
     ],
 )  # fmt: skip
-def test_address_of_what_is_inside(
+def test_url_of_a_private_address_is_rejected(
     server: Server, inside: tuple[int, list[str]], host: str
 ) -> None:
-    port, asked = inside
+    port, requested = inside
     for url in (f"http://{host}/a.jpg", f"http://{host}:{port}/a.jpg", f"https://{host}/a.jpg"):
         assert server.predict({"filepath": url}).status == 403
-    assert asked == []
+    assert requested == []
 
 
 @pytest.mark.parametrize(
@@ -91,11 +93,11 @@ def test_address_of_what_is_inside(
         "data://x",
     ],
 )
-def test_other_schemes(server: Server, url: str) -> None:
+def test_other_schemes_are_rejected(server: Server, url: str) -> None:
     assert server.predict({"filepath": url}).status == 403
 
 
-def test_oversized_requests(server: Server) -> None:
+def test_oversized_requests_are_rejected(server: Server) -> None:
     large = b"x" * (5 * 2**20)
     assert server.ask(body=large).status == 413
     assert server.ask(body=large, kind=FORM).status == 413
@@ -108,13 +110,13 @@ def test_oversized_requests(server: Server) -> None:
     assert server.ask(body=form_of([("a", b"")] * 41, {}), kind=FORM).status == 413
 
 
-def test_ten_thousand_instances(server: Server) -> None:
+def test_too_many_instances_are_rejected(server: Server) -> None:
     answer = server.predict(*[{"filepath": "a.jpg"}] * 10_000)
     assert (answer.status, "40 images" in answer.error) == (413, True)
 
 
 @pytest.mark.parametrize("depth", [100, 2_000, 50_000])
-def test_deep_json(server: Server, depth: int) -> None:
+def test_deeply_nested_json_is_rejected(server: Server, depth: int) -> None:
     for start, end in (("[", "]"), ('{"instances": [', "]}"), ('{"a":', "}")):
         assert server.ask(body=start * depth + end * depth).status in (400, 413)
     note = "[" * depth + "]" * depth
@@ -123,7 +125,7 @@ def test_deep_json(server: Server, depth: int) -> None:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few kilobytes that says to be large, and is up to a width of 30,000."""
+    """A PNG of a few kilobytes with a large size in its header, real up to a width of 30,000."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         checksum = struct.pack(">I", zlib.crc32(name + data))
@@ -139,7 +141,9 @@ def bomb(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(9_000, 9_000), (30_000, 30_000), (2**31 - 1, 1)])
-def test_decompression_bomb_fails_alone(server: Server, size: tuple[int, int]) -> None:
+def test_decompression_bomb_does_not_affect_the_others(
+    server: Server, size: tuple[int, int]
+) -> None:
     content = bomb(*size)
     assert len(content) < 2**20
     sent = [("bomb.png", content), ("good.jpg", SAMPLES[0].read_bytes())]
@@ -148,7 +152,7 @@ def test_decompression_bomb_fails_alone(server: Server, size: tuple[int, int]) -
     assert "prediction" in second
 
 
-def test_odd_shapes_are_answered(server: Server) -> None:
+def test_images_of_odd_shapes_are_predicted(server: Server) -> None:
     for size in ((1, 1), (1, 2000), (3000, 1)):
         buffer = io.BytesIO()
         Image.new("RGB", size).save(buffer, "PNG")
@@ -170,7 +174,7 @@ def test_odd_shapes_are_answered(server: Server) -> None:
         (b"{", "application/json", 400), (b"\xff\xfe", "application/json", 400),
     ],
 )  # fmt: skip
-def test_malformed_requests(
+def test_malformed_requests_are_rejected(
     server: Server, body: bytes | str, kind: str | None, status: int
 ) -> None:
     answer = server.ask(body=body, kind=kind)
@@ -180,21 +184,21 @@ def test_malformed_requests(
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8000", "192.168.0.1", "127.0.0.1.evil.example"]
 )
-def test_other_names_of_this_server(server: Server, host: str) -> None:
+def test_other_host_names_are_rejected(server: Server, host: str) -> None:
     for path in ("/", "/predict", "/health"):
         assert server.ask(path, Host=host).status == 403
     assert server.ask(body=BODY, Host=host).error
     assert server.ask("/health", Host="localhost:1").status == 200
 
 
-def test_pages_of_other_sites(server: Server) -> None:
+def test_requests_from_pages_of_other_sites_are_rejected(server: Server) -> None:
     body = form_of([("a", picture())], {})
     assert server.ask(body=body, kind=FORM, Sec_Fetch_Site="cross-site").status == 403
-    assert server.ask("/", Sec_Fetch_Site="cross-site").status == 200  # someone follows a link
+    assert server.ask("/", Sec_Fetch_Site="cross-site").status == 200  # a link
     assert "access-control-allow-origin" not in server.ask(body=BODY, Origin="http://x").headers
 
 
-def test_other_methods_and_paths(server: Server) -> None:
+def test_other_methods_and_paths_are_rejected(server: Server) -> None:
     for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
         answer = server.ask(method=method)
         assert (answer.status, answer.headers["allow"], bool(answer.error)) == (405, "POST", True)
@@ -223,7 +227,7 @@ def all_of(connection: socket.socket) -> bytes:
         return file.read()
 
 
-def test_what_is_no_http(server: Server) -> None:
+def test_malformed_http_is_rejected(server: Server) -> None:
     for data in (
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"GET\r\n\r\n",
@@ -238,7 +242,7 @@ def test_what_is_no_http(server: Server) -> None:
 
 
 def drip(connection: socket.socket) -> bytes:
-    """What comes for one byte after the other, until the other side has had enough."""
+    """Sends one byte after the other until the server answers, and returns the answer."""
     connection.settimeout(0.5)
     for _ in range(200):
         with suppress(TimeoutError):
@@ -246,17 +250,17 @@ def drip(connection: socket.socket) -> bytes:
                 connection.close()
                 return answer
         connection.sendall(b"x")
-    raise AssertionError("It has patience without end.")
+    raise AssertionError("The server did not answer.")
 
 
-def test_slow_requests_are_given_up(server: Server) -> None:
+def test_slow_requests_time_out(server: Server) -> None:
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n".encode()
     silent = raw(server)
     slow_head = raw(server, head[:40])
     slow_body = raw(server, head + LENGTH, f"--{BOUNDARY}\r\n".encode())
     refused = raw(server, head.replace(b"/predict", b"/other") + LENGTH, b"x")
     slowly = (raw(server, head[:40]), raw(server, head + LENGTH, f"--{BOUNDARY}\r\n".encode()))
-    with ThreadPoolExecutor(2) as executor:  # these send a byte now and then
+    with ThreadPoolExecutor(2) as executor:  # these send a byte every half second
         dripping = list(executor.map(drip, slowly))
     assert [answer[:13] for answer in dripping] == [b"HTTP/1.1 408 "] * 2
     assert all_of(silent) == b""
@@ -265,7 +269,7 @@ def test_slow_requests_are_given_up(server: Server) -> None:
     assert all_of(refused).startswith(b"HTTP/1.1 404 ")
 
 
-def test_who_leaves_before_the_answer_leaves_nothing_behind(server: Server) -> None:
+def test_client_that_disconnects_leaves_nothing_behind(server: Server) -> None:
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n".encode()
     body = form_of([("a.jpg", SAMPLES[0].read_bytes())] * 3, {})
     length = f"Content-Length: {len(body)}\r\n\r\n".encode()

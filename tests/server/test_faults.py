@@ -1,4 +1,4 @@
-"""Workers that die or hang, too much to do, and the end: with real signals to real processes."""
+"""Dead and hanging workers, overload and shutdown: with real signals to real processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from servers import Answer, Server, in_base64, picture, served, wait_until
 
-from speciesnet.server.spool import LOCK, TOO_YOUNG
+from speciesnet.server.spool import LOCK, MIN_AGE
 
 KEY = "a key that is long enough"
 LIMITS = [
@@ -27,17 +27,17 @@ LIMITS = [
     "12",
 ]
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 class Keyed(Server):
-    """A server that wants a key."""
+    """A server that requires a key."""
 
     def ask(self, *arguments: object, **options: object) -> Answer:
         return super().ask(*arguments, **{"X_API_Key": KEY, **options})  # type: ignore[arg-type]
 
     def send(self, count: int = 1) -> Answer:
-        """The answer to so many small pictures."""
+        """The response to a request with ``count`` small images."""
         image = in_base64(picture())
         return self.predict(*({"filepath": str(number), "image": image} for number in range(count)))
 
@@ -62,12 +62,12 @@ def shared_server(folder: Path) -> Iterator[Keyed]:
 
 @pytest.fixture
 def keyed(shared_server: Keyed) -> Keyed:
-    """The server, with all its workers."""
+    """The server with both workers ready."""
     wait_until(lambda: shared_server.metric("speciesnet_workers_ready") == 2)
     return shared_server
 
 
-def test_only_who_has_a_key_is_answered(keyed: Keyed) -> None:
+def test_requests_without_a_valid_key_are_rejected(keyed: Keyed) -> None:
     assert keyed.send().status == 200
     assert keyed.ask(X_API_Key="", Authorization=f"Bearer {KEY}").status == 405
     for wrong in ("", KEY[:-1], f"{KEY}x", "x" * 19, KEY.upper()):
@@ -79,12 +79,12 @@ def test_only_who_has_a_key_is_answered(keyed: Keyed) -> None:
         assert keyed.ask(path, X_API_Key="").status == 200
 
 
-def test_large_request_that_is_refused_sees_why(keyed: Keyed) -> None:
-    for _ in range(3):  # more than a connection holds while nobody reads it
+def test_client_of_a_large_rejected_request_gets_the_error(keyed: Keyed) -> None:
+    for _ in range(3):  # more than the buffers of a connection hold
         assert keyed.ask(body=b" " * 6_000_000, X_API_Key="x" * 19).status == 401
 
 
-def test_worker_killed_under_load_is_replaced_and_others_go_on(keyed: Keyed) -> None:
+def test_worker_killed_under_load_is_replaced_while_others_continue(keyed: Keyed) -> None:
     workers = set(keyed.workers)
     assert len(workers) == 2
     with ThreadPoolExecutor(8) as executor:
@@ -99,7 +99,7 @@ def test_worker_killed_under_load_is_replaced_and_others_go_on(keyed: Keyed) -> 
     assert keyed.send().status == 200
 
 
-def test_worker_that_hangs_is_replaced_and_its_request_is_answered_in_time(keyed: Keyed) -> None:
+def test_hanging_worker_is_replaced_and_its_request_times_out(keyed: Keyed) -> None:
     workers = set(keyed.workers)
     signalled(keyed, signal.SIGSTOP)
     answer = keyed.send(12)
@@ -110,7 +110,7 @@ def test_worker_that_hangs_is_replaced_and_its_request_is_answered_in_time(keyed
     assert keyed.metric("speciesnet_images_accepted") == 0
 
 
-def test_what_is_too_much_is_sent_away(keyed: Keyed) -> None:
+def test_requests_beyond_the_backlog_are_rejected(keyed: Keyed) -> None:
     signalled(keyed, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as executor:
         first = executor.submit(keyed.send, 12)
@@ -119,18 +119,18 @@ def test_what_is_too_much_is_sent_away(keyed: Keyed) -> None:
         signalled(keyed, signal.SIGCONT)
         assert first.result().status == 200
     assert (second.status, second.headers["retry-after"]) == (503, "5")
-    assert second.headers["connection"] == "close"  # or it ends just when it is asked again
+    assert second.headers["connection"] == "close"  # a retry must not meet a closing connection
     assert "Too many images wait" in second.error
     assert keyed.send().status == 200
 
 
 def spools(folder: Path) -> list[Path]:
-    """Where a server keeps what it is sent."""
+    """The folders in which servers store requests."""
     return list(folder.glob("speciesnet-server-*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_server_that_is_stopped_finishes_what_it_has(tmp_path: Path, number: int) -> None:
+def test_stopped_server_finishes_accepted_requests(tmp_path: Path, number: int) -> None:
     with served(tmp_path) as started:
         server = Keyed(started.process, started.port, started.log)
         (worker,) = server.workers
@@ -153,7 +153,7 @@ def test_server_that_is_stopped_finishes_what_it_has(tmp_path: Path, number: int
         assert "Traceback" not in server.log.read_text()
 
 
-def test_server_that_is_told_twice_ends_at_once(tmp_path: Path) -> None:
+def test_second_signal_stops_the_server_immediately(tmp_path: Path) -> None:
     with served(tmp_path) as started:
         server = Keyed(started.process, started.port, started.log)
         (worker,) = server.workers
@@ -170,7 +170,7 @@ def test_server_that_is_told_twice_ends_at_once(tmp_path: Path) -> None:
         assert not spools(tmp_path)
 
 
-def test_server_that_is_killed_leaves_no_workers_and_the_next_one_tidies_up(
+def test_killed_server_leaves_no_workers_and_the_next_one_deletes_its_files(
     tmp_path: Path,
 ) -> None:
     with served(tmp_path) as started:
@@ -178,16 +178,16 @@ def test_server_that_is_killed_leaves_no_workers_and_the_next_one_tidies_up(
         (worker,) = server.workers
         signalled(server, signal.SIGSTOP)
         with ThreadPoolExecutor(1) as executor:
-            asked = executor.submit(server.send)
+            response = executor.submit(server.send)
             wait_until(lambda: server.metric("speciesnet_images_accepted") == 1)
             server.process.kill()
             server.process.wait()
-            assert asked.exception()
+            assert response.exception()
         os.kill(worker, signal.SIGCONT)
         wait_until(lambda: not Path(f"/proc/{worker}").exists())
     (left,) = spools(tmp_path)
     assert list(left.glob("*/image1"))
-    moment = time.time() - TOO_YOUNG - 1
+    moment = time.time() - MIN_AGE - 1
     os.utime(left / LOCK, (moment, moment))
     with served(tmp_path) as server:
         assert len(spools(tmp_path)) == 1

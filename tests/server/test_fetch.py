@@ -13,7 +13,7 @@ import pytest
 
 from speciesnet.errors import ImageError
 from speciesnet.server.allowlist import Hosts, Target
-from speciesnet.server.errors import RefusedError
+from speciesnet.server.errors import RejectedError
 from speciesnet.server.fetch import MAX_REDIRECTS, Fetcher
 
 HOST = "images.example.org"
@@ -21,11 +21,11 @@ PUBLIC = "93.184.216.34"
 
 
 class Web(ThreadingHTTPServer):
-    """A host on the web: what it has by path, and what was asked of it."""
+    """A web host that records the requests it gets."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[str, str]] = []
+        self.requested: list[tuple[str, str]] = []
         self.redirects: dict[str, str] = {}
 
 
@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Web  # type: ignore[assignment]
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.headers["Host"], self.path))
+        self.server.requested.append((self.headers["Host"], self.path))
         if self.path in self.server.redirects:
             self.send_response(302)
             self.send_header("Location", self.server.redirects[self.path])
@@ -67,7 +67,7 @@ def web() -> Iterator[Web]:
 
 
 class Routed(Fetcher):
-    """Every address is that of a host here; which ones were connected to is noted."""
+    """Connects every address to a local host and records the addresses."""
 
     def __init__(self, web: Web, *addresses: str) -> None:
         self.connected: list[str] = []
@@ -89,15 +89,15 @@ def fetch(fetcher: Fetcher, path: str, to: Path, size: int = 2000, seconds: floa
     fetcher.fetch(f"http://{HOST}{path}", to, size, time.monotonic() + seconds)
 
 
-def test_image_is_fetched_from_the_address_that_was_checked(web: Web, tmp_path: Path) -> None:
+def test_image_is_downloaded_from_the_checked_address(web: Web, tmp_path: Path) -> None:
     fetcher = Routed(web, PUBLIC)
     fetch(fetcher, "/a.jpg?x=1", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"x" * 1000
     assert fetcher.connected == [PUBLIC]
-    assert web.asked == [(HOST, "/a.jpg?x=1")]
+    assert web.requested == [(HOST, "/a.jpg?x=1")]
 
 
-def test_name_that_leads_elsewhere_the_next_time_changes_nothing(web: Web, tmp_path: Path) -> None:
+def test_host_is_resolved_only_once(web: Web, tmp_path: Path) -> None:
     fetcher = Routed(web, PUBLIC, "127.0.0.1")
     fetch(fetcher, "/a.jpg", tmp_path / "a")
     assert (fetcher.looked_up, fetcher.connected) == ([HOST], [PUBLIC])
@@ -106,10 +106,10 @@ def test_name_that_leads_elsewhere_the_next_time_changes_nothing(web: Web, tmp_p
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1"])
 def test_private_address_is_not_connected_to(web: Web, tmp_path: Path, address: str) -> None:
     fetcher = Routed(web, address)
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RejectedError) as rejected:
         fetch(fetcher, "/a.jpg", tmp_path / "a")
-    assert refused.value.status == 403
-    assert fetcher.connected == web.asked == []
+    assert rejected.value.status == 403
+    assert fetcher.connected == web.requested == []
 
 
 @pytest.mark.parametrize(
@@ -122,53 +122,51 @@ def test_private_address_is_not_connected_to(web: Web, tmp_path: Path, address: 
         "s3://b/a",
     ],
 )
-def test_redirect_to_what_is_not_allowed_is_refused(
-    web: Web, tmp_path: Path, location: str
-) -> None:
+def test_redirect_to_another_host_is_rejected(web: Web, tmp_path: Path, location: str) -> None:
     web.redirects["/a.jpg"] = location
-    with pytest.raises(RefusedError):
+    with pytest.raises(RejectedError):
         fetch(Routed(web, PUBLIC, PUBLIC), "/a.jpg", tmp_path / "a")
-    assert len(web.asked) == 1
+    assert len(web.requested) == 1
 
 
-def test_redirect_is_checked_anew_and_by_its_own_address(web: Web, tmp_path: Path) -> None:
+def test_address_of_a_redirect_is_checked(web: Web, tmp_path: Path) -> None:
     web.redirects["/a.jpg"] = "http://other.example.org/b.jpg"
     fetch(Routed(web, PUBLIC, "8.8.8.8"), "/a.jpg", tmp_path / "a")
-    assert web.asked == [(HOST, "/a.jpg"), ("other.example.org", "/b.jpg")]
-    with pytest.raises(RefusedError):
+    assert web.requested == [(HOST, "/a.jpg"), ("other.example.org", "/b.jpg")]
+    with pytest.raises(RejectedError):
         fetch(Routed(web, PUBLIC, "10.0.0.1"), "/a.jpg", tmp_path / "b")
 
 
-def test_what_cannot_be_had_fails(web: Web, tmp_path: Path) -> None:
+def test_failed_downloads_report_the_reason(web: Web, tmp_path: Path) -> None:
     web.redirects["/round.jpg"] = "/round.jpg"
     for path, reason, size, seconds in (
         ("/gone.jpg", "404", 2000, 60),
-        ("/round.jpg", "redirected too often", 2000, 60),
+        ("/round.jpg", "too many redirects", 2000, 60),
         ("/a.jpg", "too large", 999, 60),
-        ("/cut.jpg", "cut off", 2000, 60),
+        ("/cut.jpg", "incomplete", 2000, 60),
         ("/slow.jpg", "too slow", 20_000, 0.2),
     ):
         fetcher = Routed(web, *[PUBLIC] * (MAX_REDIRECTS + 1))
         with pytest.raises(ImageError, match=reason):
             fetch(fetcher, path, tmp_path / "a", size, seconds)
     web.server_close()
-    with pytest.raises(ImageError, match="cannot be fetched"):
+    with pytest.raises(ImageError, match="the download failed"):
         fetch(Routed(web, PUBLIC), "/a.jpg", tmp_path / "a")
 
 
-def test_download_ends_with_the_fetcher(web: Web, tmp_path: Path) -> None:
+def test_closing_the_fetcher_aborts_downloads(web: Web, tmp_path: Path) -> None:
     fetcher = Routed(web, PUBLIC)
     threading.Timer(0.2, fetcher.close).start()
     with pytest.raises(ImageError, match="too slow"):
         fetch(fetcher, "/slow.jpg", tmp_path / "a")
 
 
-def test_certificate_is_that_of_the_host(web: Web) -> None:
+def test_certificate_of_the_host_is_verified(web: Web) -> None:
     class Elsewhere(Fetcher):
         def connect(self, target: Target, address: str) -> socket.socket:
             return super().connect(replace(target, port=web.server_port), "127.0.0.1")
 
     fetcher = Elsewhere(Hosts([HOST]), lambda *_: [PUBLIC])
-    with pytest.raises(ImageError, match="SSL"):  # it speaks no TLS, and has none
+    with pytest.raises(ImageError, match="SSL"):  # the host has no TLS
         fetcher.fetch(f"https://{HOST}/a.jpg", Path("never"), 2000, time.monotonic() + 60)
-    assert web.asked == []
+    assert web.requested == []

@@ -1,4 +1,4 @@
-"""What the OpenAPI document allows is answered by the real server, and what it does not is refused."""
+"""A real server accepts the requests that its OpenAPI document allows, and rejects all others."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ pytest.importorskip("schemathesis", reason="it is not installed")
 KEY = "a key that is long enough"
 CONFIGURATION = """
 [checks]
-# Its own list has no 413, which is what more images than --max_instances get.
+# The default list lacks 413, the status of more images than --max_instances.
 negative_data_rejection.expected-statuses = [400, 401, 403, 405, 413, 415]
-# 403 is for a path that the server may not read, and no document can say which.
+# 403 is the status of paths that the server may not read; the document cannot list them.
 positive_data_acceptance.expected-statuses = [200, 403]
 not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx"]
 """
@@ -28,9 +28,11 @@ bearer.bearer = "{KEY}"
 
 
 @pytest.mark.parametrize(("phases", "with_key"), [("fuzzing", False), ("examples,coverage", True)])
-def test_server_does_what_its_document_says(tmp_path: Path, phases: str, with_key: bool) -> None:
+def test_server_behaves_as_its_document_describes(
+    tmp_path: Path, phases: str, with_key: bool
+) -> None:
     if sys.platform == "win32":
-        pytest.skip("signals to servers are other ones here")
+        pytest.skip("Windows has other signals")
     (tmp_path / "keys.txt").write_text(KEY)
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION + with_key * KEYS)
     flags = ["--max_instances", "2", "--extra_fields", "camera"]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from speciesnet.server.errors import RefusedError
-from speciesnet.server.spool import LOCK, PREFIX, TOO_YOUNG, Spool
+from speciesnet.server.errors import RejectedError
+from speciesnet.server.spool import LOCK, MIN_AGE, PREFIX, Spool
 
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place for temporary files of its own."""
+    """A separate folder for temporary files."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     tempfile.tempdir = None
     yield tmp_path
@@ -28,12 +28,12 @@ def spools(temporary: Path) -> list[Path]:
 
 
 def make_old(folder: Path) -> None:
-    moment = time.time() - TOO_YOUNG - 1
+    moment = time.time() - MIN_AGE - 1
     os.utime(folder / LOCK, (moment, moment))
 
 
 def left_behind(temporary: Path) -> Path:
-    """The folder of a process that ended without a chance to tidy up."""
+    """The folder of a process that was killed."""
     before = spools(temporary)
     process = multiprocessing.get_context("spawn").Process(target=die_with_a_file)
     process.start()
@@ -46,25 +46,25 @@ def left_behind(temporary: Path) -> Path:
 
 def die_with_a_file() -> None:
     with Spool(100).request() as files:
-        files.new().write_bytes(b"x")
+        files.new_path().write_bytes(b"x")
         os._exit(1)
 
 
-def test_files_are_gone_after_the_request_and_counted_until_then() -> None:
+def test_files_are_counted_and_deleted_after_the_request() -> None:
     spool = Spool(100)
     with spool.request() as files:
-        files.take(60)
-        path = files.new()
+        files.reserve(60)
+        path = files.new_path()
         path.write_bytes(b"x")
-        with spool.request() as others, pytest.raises(RefusedError) as refused:
-            others.take(41)
-        assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "5"})
+        with spool.request() as others, pytest.raises(RejectedError) as rejected:
+            others.reserve(41)
+        assert (rejected.value.status, rejected.value.headers) == (503, {"Retry-After": "5"})
     assert not path.exists()
     assert spool.used == 0
     spool.close()
 
 
-def test_folder_is_gone_with_the_spool_and_for_this_user_only(temporary: Path) -> None:
+def test_folder_is_private_and_deleted_with_the_spool(temporary: Path) -> None:
     spool = Spool(100)
     (folder,) = spools(temporary)
     if os.name != "nt":
@@ -73,7 +73,7 @@ def test_folder_is_gone_with_the_spool_and_for_this_user_only(temporary: Path) -
     assert not spools(temporary)
 
 
-def test_what_killed_servers_left_behind_is_taken_away(temporary: Path) -> None:
+def test_folders_of_killed_servers_are_deleted(temporary: Path) -> None:
     left = [left_behind(temporary) for _ in range(2)]
     spool = Spool(100)
     assert len(left) == 2
@@ -82,7 +82,7 @@ def test_what_killed_servers_left_behind_is_taken_away(temporary: Path) -> None:
     spool.close()
 
 
-def test_what_may_be_in_use_is_left_alone(temporary: Path) -> None:
+def test_folders_that_may_be_in_use_are_kept(temporary: Path) -> None:
     alive = Spool(100)
     (in_use,) = spools(temporary)
     make_old(in_use)
@@ -97,14 +97,14 @@ def test_what_may_be_in_use_is_left_alone(temporary: Path) -> None:
     alive.close()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links, and owners, are other ones here")
-def test_what_is_not_ours_is_left_alone(temporary: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other links and owners")
+def test_links_and_folders_of_other_users_are_kept(temporary: Path) -> None:
     elsewhere = temporary / "photographs"
     shutil.move(left_behind(temporary), elsewhere)
     link = temporary / f"{PREFIX}link"
     link.symlink_to(elsewhere)
     others = left_behind(temporary) if os.getuid() == 0 else None
-    if others is not None:  # only root can give a folder away
+    if others is not None:  # only root can change the owner
         os.chown(others, 12345, 12345)
     Spool(100).close()
     assert link.is_symlink()
@@ -112,12 +112,12 @@ def test_what_is_not_ours_is_left_alone(temporary: Path) -> None:
     assert others is None or list(others.glob("*/image1"))
 
 
-def test_folder_that_is_tidied_away_is_made_again(temporary: Path) -> None:
+def test_deleted_folder_is_created_again(temporary: Path) -> None:
     spool = Spool(100)
     (folder,) = spools(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     with spool.request() as files:
-        files.new().write_bytes(b"x")
+        files.new_path().write_bytes(b"x")
         assert len(spools(temporary)) == 1
     spool.close()
     assert not spools(temporary)

@@ -1,12 +1,12 @@
 "use strict";
 
-// Confirming and correcting. What a person says waits in this browser until the server has it.
+// Confirming and correcting. Corrections wait in this browser until the server has saved them.
 
-const WAITING = `speciesnet-review ${location.pathname.replace(/[^/]*$/, "")}`;
+const STORAGE_KEY = `speciesnet-review ${location.pathname.replace(/[^/]*$/, "")}`;
 const MAX_CHOICES = 12;
-const MAX_BATCH = 1000; // what the server takes at once
+const MAX_BATCH = 1000; // corrections in one request, the server's limit
 const RETRY_MS = 2000;
-const NEWS_MS = 3000; // how often to ask what other tabs have said
+const POLL_MS = 3000; // between requests for the corrections of other tabs
 const TIMEOUT_MS = 10000;
 
 const species = document.getElementById("species");
@@ -14,34 +14,40 @@ const choices = document.getElementById("choices");
 const whole = document.getElementById("whole");
 const saved = document.getElementById("saved");
 const confirmButton = document.getElementById("confirm");
+const withdrawButton = document.getElementById("withdraw");
 
-let waiting = load(); // what the server does not have yet, in order
-let most = MAX_BATCH; // of them in one request
+let pending = loadStored(); // corrections that the server has not saved yet, oldest first
+let batchSize = MAX_BATCH;
 let isSending = false;
-let canKeep = true; // whether this browser keeps what waits
+let canStore = true; // whether this browser stores the pending corrections
 let saves = 0; // requests that the server has carried out
 let problem = "";
-let refused = false; // whether the problem is of an answer that no longer waits
-let heard = SURVEY.news.count; // how many of the server's news this tab has
-let epoch = SURVEY.news.epoch; // of the server; another one has its news from the start
-let recent = []; // labels, the last one first
+let isRejected = false; // whether the problem is a rejected correction, which is no longer pending
+let seen = SURVEY.cursor.count; // the number of the server's changes that this tab has applied
+let epoch = SURVEY.cursor.epoch; // identifies the server process; a new one counts from 0
+let recent = []; // labels, the most recent first
 let current = null; // the picture in the viewer
-const undone = []; // what each thing that was said replaced: pairs of picture and label
-let chosen = 0; // of the choices
+const undoSteps = []; // lists of pairs of a picture and its correction before the step
+let chosen = 0; // the selected choice
 
 const NUMBERS = new Map(SURVEY.labels.map((label, number) => [label.text, number]));
 
-// --- What was said, kept until it is saved ---------------------------------------------------
-
-// Each answer has an entry of its own: other tabs write at the same time.
-function entryOf(item) {
-  return `${WAITING} ${item.id}`;
+/** The number of a label's text; -1 for null, which withdraws a correction. */
+function numberOf(text) {
+  return NUMBERS.get(text) ?? -1;
 }
 
-/** What waits in this browser, of all tabs, in the order in which it was said. */
-function load() {
+// --- Corrections, stored until they are saved ------------------------------------------------
+
+// Each correction has an entry of its own, because other tabs write at the same time.
+function entryOf(item) {
+  return `${STORAGE_KEY} ${item.id}`;
+}
+
+/** The stored corrections of all tabs, oldest first. */
+function loadStored() {
   try {
-    const entries = Object.keys(localStorage).filter((key) => key.startsWith(`${WAITING} `));
+    const entries = Object.keys(localStorage).filter((key) => key.startsWith(`${STORAGE_KEY} `));
     const items = entries.map((key) => JSON.parse(localStorage.getItem(key))).filter(Boolean);
     return items.sort((a, b) => a.at - b.at || a.count - b.count);
   } catch {
@@ -49,8 +55,8 @@ function load() {
   }
 }
 
-/** Writes down what is said; false where this browser keeps nothing, and it is in this tab only. */
-function keep(items) {
+/** Stores corrections; false if this browser stores nothing, so that only this tab has them. */
+function store(items) {
   try {
     for (const item of items) localStorage.setItem(entryOf(item), JSON.stringify(item));
     return true;
@@ -59,126 +65,127 @@ function keep(items) {
   }
 }
 
-function forget(items) {
+function removeStored(items) {
   for (const item of items) localStorage.removeItem(entryOf(item));
 }
 
-function tell() {
-  const count = waiting.length;
+function showStatus() {
+  const count = pending.length;
   saved.textContent = problem || (count ? `Not saved yet: ${count}` : "All saved");
   saved.className = problem ? "problem" : count ? "waiting" : "";
 }
 
-/** Says what pictures show, by pairs of picture and label; -1 takes back. */
-function say(changes) {
+/** Corrects pictures and saves it. Takes pairs of a picture and a label; -1 withdraws a correction. */
+function save(changes) {
   const at = Date.now();
   const items = changes.map(([picture, label], count) => {
-    picture.said = label;
+    picture.correction = label;
     const text = label < 0 ? null : SURVEY.labels[label].text;
     const id = `${at}-${Math.random()}`;
     return { position: picture.position, path: pathOf(picture), label: text, id, at, count };
   });
-  canKeep = keep(items);
-  waiting.push(...items);
+  canStore = store(items);
+  pending.push(...items);
   problem = "";
-  refused = false;
-  tell();
+  isRejected = false;
+  showStatus();
   send();
 }
 
 async function send() {
   if (isSending) return;
-  // What another tab has saved meanwhile is not said once more: something later may have been.
-  if (canKeep) waiting = waiting.filter((item) => localStorage.getItem(entryOf(item)) !== null);
-  if (!waiting.length) {
-    if (!refused) problem = "";
-    tell();
+  // Do not repeat what another tab has saved: a later correction may have followed it.
+  if (canStore) pending = pending.filter((item) => localStorage.getItem(entryOf(item)) !== null);
+  if (!pending.length) {
+    if (!isRejected) problem = "";
+    showStatus();
     return;
   }
   isSending = true;
-  const batch = waiting.slice(0, most);
+  const batch = pending.slice(0, batchSize);
   let done = [];
-  let isSoon = true; // whether to go on at once
+  let delay = 0; // before the next request
   try {
-    const answer = await fetch("corrections", {
+    const response = await fetch("corrections", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ items: batch }),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    if (answer.ok) {
+    if (response.ok) {
       done = batch;
       saves += 1;
-      if (!refused) problem = "";
+      if (!isRejected) problem = "";
     } else {
-      const { error } = await answer.json().catch(() => ({ error: `error ${answer.status}` }));
+      const { error } = await response.json().catch(() => ({ error: `error ${response.status}` }));
       problem = `Not saved: ${error}`;
-      if (answer.status === 400 && batch.length > 1) most = 1; // one of them will never be taken
-      else if (answer.status === 400) {
+      if (response.status !== 400) delay = RETRY_MS;
+      else if (batch.length > 1) batchSize = 1; // to find the one that is invalid
+      else {
         done = batch;
-        refused = true;
-        heard = 0; // what the server holds instead
-      } else isSoon = false;
+        isRejected = true;
+        seen = 0; // load what the server has instead
+      }
     }
   } catch {
-    isSoon = false;
-    problem = `No connection; not saved yet: ${waiting.length}. Trying again…`;
+    delay = RETRY_MS;
+    problem = `No connection. Not saved yet: ${pending.length}. Trying again…`;
   }
   isSending = false;
-  waiting = waiting.slice(done.length);
-  if (!waiting.length) most = MAX_BATCH;
-  if (canKeep) forget(done);
-  tell();
-  if (waiting.length) setTimeout(send, isSoon ? 0 : RETRY_MS);
+  pending = pending.slice(done.length);
+  if (!pending.length) batchSize = MAX_BATCH;
+  if (canStore) removeStored(done);
+  showStatus();
+  if (pending.length) setTimeout(send, delay);
 }
 
-async function hearNews() {
+/** Asks the server for the corrections of other tabs. */
+async function poll() {
   const before = saves;
   try {
-    const answer = await fetch(`corrections?after=${heard}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (!answer.ok) return;
-    const news = await answer.json();
-    if (saves !== before) return; // they may be older than what was saved meanwhile
-    if (news.epoch !== epoch) heard = 0; // the server began anew: hear all again
-    else take(news);
-    epoch = news.epoch;
+    const response = await fetch(`corrections?after=${seen}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (!response.ok) return;
+    const changes = await response.json();
+    if (saves !== before) return; // the response may be older than the corrections saved meanwhile
+    if (changes.epoch !== epoch) seen = 0; // the server has restarted: load all again
+    else apply(changes);
+    epoch = changes.epoch;
   } catch {
-    // the next time
+    // the next request may succeed
   }
 }
 
-function take(news) {
+function apply(changes) {
   if (pictures.length < SURVEY.total) return; // the pictures are still loading
-  const unsent = new Set(waiting.map((item) => item.position));
-  let isNew = news.items.length > 0;
-  // The first news tell of all that was ever said: what is not among it has been taken back.
-  for (const picture of heard === 0 ? pictures : []) {
-    if (picture.said < 0 || unsent.has(picture.position)) continue;
-    picture.said = -1;
+  const unsent = new Set(pending.map((item) => item.position));
+  let isNew = changes.items.length > 0;
+  // The first response contains every correction: others have been withdrawn.
+  for (const picture of seen === 0 ? pictures : []) {
+    if (!isReviewed(picture) || unsent.has(picture.position)) continue;
+    picture.correction = -1;
     isNew = true;
   }
-  for (const { position, label, sequence, together, score } of news.items) {
-    const picture = pictures[position];
-    if (!unsent.has(position)) picture.said = label === null ? -1 : (NUMBERS.get(label) ?? -1);
+  for (const { position, label, sequence, sequenceLabel, sequenceScore } of changes.items) {
+    if (!unsent.has(position)) pictures[position].correction = numberOf(label);
     for (const member of sequences.get(sequence) ?? []) {
-      member.together = NUMBERS.get(together) ?? -1;
-      member.togetherScore = score;
+      member.sequenceLabel = numberOf(sequenceLabel);
+      member.sequenceScore = sequenceScore;
     }
   }
-  heard = news.count;
+  seen = changes.count;
   if (!isNew) return;
   if (viewer.open) refresh();
   else update();
 }
 
-// --- The panel beside the picture ------------------------------------------------------------
+// --- The panel next to the picture -----------------------------------------------------------
 
 function targets() {
   return whole.checked ? membersOf(current) : [current];
 }
 
 function answerToConfirm() {
-  return whole.checked && current.together >= 0 ? current.together : answerOf(current);
+  return whole.checked && current.sequenceLabel >= 0 ? current.sequenceLabel : answerOf(current);
 }
 
 function refresh() {
@@ -187,7 +194,7 @@ function refresh() {
   const label = answerToConfirm();
   confirmButton.disabled = label < 0;
   confirmButton.textContent = label < 0 ? "Nothing to confirm" : `✓ ${confirmText(confirmations())}`;
-  document.getElementById("take-back").disabled = targets().every((picture) => picture.said < 0);
+  withdrawButton.disabled = !targets().some(isReviewed);
   whole.closest("label").hidden = membersOf(current).length < 2;
   document.getElementById("recent").replaceChildren(
     ...recent.map((number, i) =>
@@ -196,7 +203,7 @@ function refresh() {
   );
 }
 
-/** What confirming says: in a sequence, images that are answered blank stay so. */
+/** The changes that confirming makes; in a sequence, blank images stay blank. */
 function confirmations() {
   const label = answerToConfirm();
   const isBlank = (picture) => categoryOf(picture) === "blank" && answerOf(picture) >= 0;
@@ -211,18 +218,24 @@ function confirmText(changes) {
   return [...counts].map(([label, count]) => `${count} ${nameOf(label)}`).join(", ");
 }
 
-function decide(changes, label) {
+/** Saves changes in a way that can be undone. */
+function change(changes) {
+  undoSteps.push(changes.map(([picture]) => [picture, picture.correction]));
+  save(changes);
+}
+
+/** Saves changes, keeps the label for the digit keys, and shows the next picture. */
+function answer(changes, label) {
   recent = [label, ...recent.filter((other) => other !== label)].slice(0, 9);
-  undone.push(changes.map(([picture]) => [picture, picture.said]));
-  say(changes);
-  goOn(changes.map(([picture]) => picture));
+  change(changes);
+  moveOn(changes.map(([picture]) => picture));
 }
 
 function correct(label) {
-  decide(targets().map((picture) => [picture, label]), label);
+  answer(targets().map((picture) => [picture, label]), label);
 }
 
-function goOn(members) {
+function moveOn(members) {
   const done = new Set(members);
   let next = open + 1;
   while (next < shown.length && done.has(shown[next])) next++;
@@ -230,19 +243,16 @@ function goOn(members) {
   else refresh();
 }
 
-/** Takes back what is said of these pictures. */
-function takeBack() {
-  const changes = targets().filter((picture) => picture.said >= 0).map((picture) => [picture, -1]);
-  undone.push(changes.map(([picture]) => [picture, picture.said]));
-  say(changes);
+function withdraw() {
+  change(targets().filter(isReviewed).map((picture) => [picture, -1]));
   refresh();
 }
 
-/** Undoes what was said last, and goes there. */
+/** Undoes the last change and shows its first picture. */
 function undo() {
-  const changes = undone.pop();
+  const changes = undoSteps.pop();
   if (!changes) return;
-  say(changes);
+  save(changes);
   const position = shown.indexOf(changes[0][0]);
   if (position >= 0) show(position);
   else refresh();
@@ -254,23 +264,22 @@ document.addEventListener("picture-shown", (event) => {
   refresh();
 });
 cardList.addEventListener("click", () => {
-  if (question().get("group") === "1") whole.checked = true; // what was opened is a sequence
+  if (currentFilters().get("group") === "1") whole.checked = true; // the card is a sequence
   refresh();
 });
 document.addEventListener("pictures-loaded", () => {
-  for (const item of waiting) {
-    const picture = pictures[item.position];
-    if (picture) picture.said = item.label === null ? -1 : (NUMBERS.get(item.label) ?? -1);
+  for (const { position, label } of pending) {
+    if (pictures[position]) pictures[position].correction = numberOf(label);
   }
 });
-confirmButton.addEventListener("click", () => decide(confirmations(), answerToConfirm()));
-document.getElementById("take-back").addEventListener("click", takeBack);
+confirmButton.addEventListener("click", () => answer(confirmations(), answerToConfirm()));
+withdrawButton.addEventListener("click", withdraw);
 whole.addEventListener("change", refresh);
 
 // --- Finding a species -----------------------------------------------------------------------
 
-/** How well a label fits what was typed: less is better, Infinity is not at all. */
-function fit(label, words) {
+/** The rank of a label among the search results, from 0; Infinity if it does not match. */
+function rank(label, words) {
   const name = plain(label.name);
   const scientific = plain(label.scientific);
   const all = `${name} ${scientific} ${plain(label.taxa)}`;
@@ -283,7 +292,7 @@ function fit(label, words) {
   return name.includes(first) || scientific.includes(first) ? 4 : 5;
 }
 
-/** Without accents, which not every keyboard has. */
+/** A text in lower case and without accents, which not every keyboard has. */
 function plain(text) {
   return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 }
@@ -292,9 +301,9 @@ function search(text) {
   const words = plain(text).split(/\s+/).filter(Boolean);
   if (!words.length) return [];
   return SURVEY.labels
-    .map((label, number) => ({ number, how: fit(label, words), length: label.name.length }))
-    .filter(({ how }) => how < Infinity)
-    .sort((a, b) => a.how - b.how || a.length - b.length)
+    .map((label, number) => ({ number, rank: rank(label, words), length: label.name.length }))
+    .filter(({ rank }) => rank < Infinity)
+    .sort((a, b) => a.rank - b.rank || a.length - b.length)
     .slice(0, MAX_CHOICES)
     .map(({ number }) => number);
 }
@@ -314,10 +323,10 @@ function openChoices() {
       ),
     ),
   );
-  if (species.value && !numbers.length) choices.append(make("li", { class: "none" }, "The model knows no such name."));
+  if (species.value && !numbers.length) choices.append(make("li", { class: "none" }, "No label matches."));
   choices.hidden = !species.value;
   species.setAttribute("aria-expanded", String(!choices.hidden));
-  mark();
+  highlight();
 }
 
 function closeChoices() {
@@ -326,7 +335,7 @@ function closeChoices() {
   species.setAttribute("aria-expanded", "false");
 }
 
-function mark() {
+function highlight() {
   const options = [...choices.querySelectorAll("[role=option]")];
   options.forEach((option, i) => option.setAttribute("aria-selected", String(i === chosen)));
   species.setAttribute("aria-activedescendant", options.length ? `choice-${chosen}` : "");
@@ -351,7 +360,7 @@ species.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
   event.stopPropagation();
-  mark();
+  highlight();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -366,10 +375,10 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 addEventListener("beforeunload", (event) => {
-  if (waiting.length) event.preventDefault();
+  if (pending.length) event.preventDefault();
 });
 
-tell();
+showStatus();
 send();
-hearNews();
-setInterval(hearNews, NEWS_MS);
+poll();
+setInterval(poll, POLL_MS);

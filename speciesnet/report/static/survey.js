@@ -1,18 +1,16 @@
 "use strict";
 
-// The pictures of the survey, which arrive in pieces; SURVEY is in data/survey.js.
+// The pictures of the survey, loaded in chunks. SURVEY is defined in data/survey.js.
 
 const pictures = [];
-const sequences = new Map(); // the pictures of each that has more than one
-const FIELD = Object.fromEntries(SURVEY.fields.map((name, number) => [name, number]));
-const CHECK_NAMES = Object.keys(SURVEY.checks);
+const sequences = new Map(); // the pictures of each sequence that has more than one, by number
 
-/** Called by the script of each piece. */
-function addPictures(piece, rows) {
-  const start = piece * SURVEY.chunkSize;
+/** Adds the pictures of one chunk; the chunk's script calls it. */
+function addPictures(chunk, columns, rows) {
+  const start = chunk * SURVEY.chunkSize;
   rows.forEach((row, i) => {
     const picture = { position: start + i };
-    for (const name of SURVEY.fields) picture[name] = row[FIELD[name]];
+    columns.forEach((name, column) => (picture[name] = row[column]));
     pictures[start + i] = picture;
     if (picture.sequence < 0) return;
     if (!sequences.has(picture.sequence)) sequences.set(picture.sequence, []);
@@ -20,32 +18,35 @@ function addPictures(piece, rows) {
   });
 }
 
-/** Loads one piece after another; `arrived` is called after each. */
-async function loadPictures(arrived) {
-  for (let piece = 0; piece < SURVEY.chunks; piece++) {
+/** Loads one chunk after another and calls `onChunk` after each. */
+async function loadPictures(onChunk) {
+  for (let chunk = 0; chunk < SURVEY.chunks; chunk++) {
     await new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      script.src = `data/pictures-${piece}.js`;
+      script.src = `data/pictures-${chunk}.js`;
       script.onload = resolve;
       script.onerror = () => reject(new Error(`${script.src} cannot be loaded`));
       document.head.append(script);
     });
-    arrived(pictures.length, SURVEY.total);
+    onChunk();
   }
 }
 
-/** What a person said it is, or else what was predicted; -1 for a failure. */
+/** The number of the corrected label, or else of the predicted one; -1 for a failure. */
 function answerOf(picture) {
-  if (picture.said >= 0) return picture.said;
-  return categoryOf(picture) === "failed" ? -1 : picture.label;
+  if (isReviewed(picture)) return picture.correction;
+  return picture.category === "failed" ? -1 : picture.label;
+}
+
+function isReviewed(picture) {
+  return picture.correction >= 0;
 }
 
 function categoryOf(picture) {
-  if (picture.said >= 0) return SURVEY.labels[picture.said].category;
-  return SURVEY.categories[picture.category];
+  return isReviewed(picture) ? SURVEY.labels[picture.correction].category : picture.category;
 }
 
-/** What stands for a label in an address: its number may be another one in the next report. */
+/** What identifies a label in an address; its number may differ in the next report. */
 function keyOf(label) {
   return label < 0 ? "" : SURVEY.labels[label].key;
 }
@@ -55,14 +56,13 @@ function nameOf(label) {
 }
 
 function answerText(picture) {
-  if (categoryOf(picture) === "failed") return "failed";
   const label = answerOf(picture);
   return label < 0 ? categoryOf(picture) : nameOf(label);
 }
 
+/** The names of the reasons to check a picture; none once it is reviewed. */
 function checksOf(picture) {
-  if (picture.said >= 0) return [];
-  return CHECK_NAMES.filter((_, bit) => picture.checks & (1 << bit));
+  return isReviewed(picture) ? [] : picture.checks;
 }
 
 function pathOf(picture) {
@@ -70,7 +70,7 @@ function pathOf(picture) {
   return folder ? `${folder}/${picture.file}` : picture.file;
 }
 
-/** The pictures of the same sequence, in the order of time. */
+/** The pictures of the same sequence, in order of time. */
 function membersOf(picture) {
   return picture.sequence < 0 ? [picture] : sequences.get(picture.sequence).toSorted(byTime);
 }
@@ -79,19 +79,24 @@ function byTime(a, b) {
   return (a.taken ?? "~").localeCompare(b.taken ?? "~") || a.position - b.position;
 }
 
-/** The address of the photograph itself, or null where the page cannot show it. */
+/** The address of the photograph, or null if the page cannot show it. */
 function photographOf(picture) {
-  if (picture.isPrivate || (picture.why && !picture.thumb)) return null;
+  if (picture.isPrivate || (picture.problem && !picture.thumbnail)) return null;
   if (SURVEY.mode === "review") return `photo/${picture.position}.jpg`;
   const folder = SURVEY.cameras[picture.camera].url;
   try {
     return folder === null ? null : folder + encodeURIComponent(picture.file);
   } catch {
-    return null; // a name that is no valid Unicode
+    return null; // the file name is not valid Unicode
   }
 }
 
-/** An element with attributes and children; text is always text, never HTML. */
+/** "1 image", "1,234 images". */
+function counted(number, noun) {
+  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** Creates an element with attributes and children; strings become text, never HTML. */
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

@@ -1,6 +1,6 @@
 "use strict";
 
-// Light or dark, as the system says until the reader says otherwise.
+// Light or dark: the system's setting until the reader chooses.
 {
   const KEY = "speciesnet-theme";
   const root = document.documentElement;
@@ -9,7 +9,7 @@
     const theme = localStorage.getItem(KEY);
     if (theme) root.dataset.theme = theme;
   } catch {
-    // some browsers keep nothing for pages from disk
+    // some browsers store nothing for pages opened from disk
   }
 
   addEventListener("DOMContentLoaded", () => {
@@ -22,7 +22,7 @@
       try {
         localStorage.setItem(KEY, root.dataset.theme);
       } catch {
-        // it lasts for this page only
+        // the choice then lasts for this page only
       }
       draw();
     });

@@ -1,9 +1,9 @@
 "use strict";
 
-// Photographs that are dropped go to the server one by one; answers are drawn over them.
+// Sends dropped photographs to the server one by one and draws the answers over them.
 
-const AT_ONCE = 2; // requests
-const TRIES = 5; // of a request that a busy server sends away
+const MAX_REQUESTS = 2; // in parallel
+const ATTEMPTS = 5; // per request, while the server is busy
 const CATEGORIES = { 1: "animal", 2: "human", 3: "vehicle" };
 const api = document.documentElement.dataset.api;
 const form = document.getElementById("place");
@@ -13,11 +13,11 @@ const cards = document.getElementById("cards");
 const status = document.getElementById("status");
 
 const waiting = [];
-let asking = 0;
+let running = 0;
 let done = 0;
 let total = 0;
 
-/** An element with attributes and children; text is always text, never HTML. */
+/** Creates an element with attributes and children; strings become text, never HTML. */
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -25,7 +25,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// --- Asking -----------------------------------------------------------------------------------
+// --- Requests ---------------------------------------------------------------------------------
 
 function add(files) {
   const list = [...files];
@@ -38,25 +38,25 @@ function add(files) {
   });
   cards.prepend(...pictures.map((picture) => picture.card));
   waiting.push(...pictures);
-  askNext();
+  sendNext();
 }
 
-function askNext() {
-  while (asking < AT_ONCE && waiting.length) {
-    asking++;
+function sendNext() {
+  while (running < MAX_REQUESTS && waiting.length) {
+    running++;
     const picture = waiting.shift();
-    ask(picture.file)
+    predict(picture.file)
       .then((record) => show(picture, record), (error) => showProblem(picture, error.message))
       .finally(() => {
-        asking--;
+        running--;
         done++;
-        askNext();
+        sendNext();
       });
   }
   status.textContent = total ? `${done} of ${total} photographs done.` : "";
 }
 
-async function ask(file) {
+async function predict(file) {
   const body = new FormData();
   body.append("files", file, file.name);
   for (const name of ["country", "admin1_region"]) {
@@ -72,24 +72,24 @@ async function ask(file) {
       throw new Error("The server cannot be reached.");
     }
     if (response.ok) return (await response.json()).predictions[0];
-    if (response.status === 503 && attempt < TRIES) {
+    if (response.status === 503 && attempt < ATTEMPTS) {
       const seconds = Number(response.headers.get("Retry-After")) || 1;
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
       continue;
     }
     if (response.status === 401) document.getElementById("key").hidden = false;
     const problem = await response.json().catch(() => ({}));
-    throw new Error(problem.error ?? `The server answers ${response.status}.`);
+    throw new Error(problem.error ?? `The server answered with status ${response.status}.`);
   }
 }
 
-// --- Showing ----------------------------------------------------------------------------------
+// --- Results ----------------------------------------------------------------------------------
 
 function show(picture, record) {
   picture.record = record;
   picture.card.classList.remove("waiting");
   if (!record.prediction) {
-    showProblem(picture, "It cannot be read as a photograph.");
+    showProblem(picture, "This file is not a readable photograph.");
     return;
   }
   const parts = record.prediction.split(";");
@@ -119,7 +119,7 @@ function answer(category, name, line, score) {
   );
 }
 
-/** The photograph with its boxes over it. */
+/** Creates the photograph with its boxes. */
 function frameOf(picture) {
   const frame = make("div", { class: "frame" });
   frame.style.setProperty("--aspect", picture.aspect ?? 4 / 3);
@@ -129,12 +129,12 @@ function frameOf(picture) {
     frame.style.setProperty("--aspect", picture.aspect);
   });
   image.addEventListener("error", () => {
-    image.replaceWith(make("span", { class: "no-picture" }, "This browser cannot show it."));
+    image.replaceWith(make("span", { class: "no-picture" }, "This browser cannot show the photograph."));
   });
   frame.append(image);
-  const least = Number(form.elements.conf.value || form.elements.conf.defaultValue);
+  const minimum = Number(form.elements.conf.value || form.elements.conf.defaultValue);
   for (const found of picture.record?.detections ?? []) {
-    if (found.conf < least) break;
+    if (found.conf < minimum) break; // sorted by confidence
     const category = CATEGORIES[found.category];
     const box = make("span", { class: `box ${category}` },
       make("span", { class: "tag" }, `${category} ${found.conf.toFixed(2)}`));
@@ -147,7 +147,7 @@ function frameOf(picture) {
   return frame;
 }
 
-// --- Choosing and dropping --------------------------------------------------------------------
+// --- Input ------------------------------------------------------------------------------------
 
 chooser.addEventListener("change", () => {
   add(chooser.files);

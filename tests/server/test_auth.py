@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.server.access import ApiKeys, is_local_name, is_loopback
+from speciesnet.server.auth import ApiKeys, is_local_name, is_loopback
 
 FIRST, SECOND = "a" * 16, "b" * 40
 
@@ -18,7 +18,7 @@ def keys(tmp_path: Path) -> ApiKeys:
 
 
 @pytest.mark.parametrize(
-    ("headers", "known"),
+    ("headers", "accepted"),
     [
         ({"authorization": f"Bearer {FIRST}"}, True),
         ({"authorization": f"bearer {SECOND}"}, True),
@@ -32,19 +32,21 @@ def keys(tmp_path: Path) -> ApiKeys:
         ({}, False),
     ],
 )
-def test_requests_are_known_by_a_key(keys: ApiKeys, headers: dict[str, str], known: bool) -> None:
-    assert keys.knows(headers) is known
+def test_requests_with_a_key_are_accepted(
+    keys: ApiKeys, headers: dict[str, str], accepted: bool
+) -> None:
+    assert keys.accepts(headers) is accepted
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"short", b"\xff" * 20, "é".encode() * 20])
-def test_file_without_good_keys_is_a_mistake(tmp_path: Path, content: bytes) -> None:
+def test_file_without_valid_keys_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "keys.txt"
     path.write_bytes(content)
     with pytest.raises(InputError, match="--api_key_file"):
         ApiKeys(str(path))
 
 
-def test_names_of_this_computer() -> None:
+def test_local_addresses_and_host_headers_are_recognized() -> None:
     assert all(map(is_loopback, ["127.0.0.1", "127.1.2.3", "localhost", "::1", "[::1]"]))
     assert not any(map(is_loopback, ["0.0.0.0", "::", "", "192.168.0.1", "example.org"]))
     for header in ("127.0.0.1", "127.0.0.1:8000", "LOCALHOST:1", "[::1]", "[::1]:8000"):

@@ -10,14 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import BOUNDARY, form_of, in_base64, picture
 
-from speciesnet.server.errors import RefusedError
-from speciesnet.server.form import MAX_FIELDS, Form
-from speciesnet.server.limits import Limits
-from speciesnet.server.requests import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Asked, Intake
+from speciesnet.server.errors import RejectedError
+from speciesnet.server.requests import (
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_TEXT,
+    MAX_VALUES,
+    Limits,
+    MultipartForm,
+    ParsedImage,
+    RequestParser,
+)
 from speciesnet.server.spool import RequestFiles, Spool
 
 LIMITS = Limits(body_bytes=2**20, image_bytes=10_000, images=3)
-INTAKE = Intake(LIMITS, ["camera", "note"])
+PARSER = RequestParser(LIMITS, ["camera", "note"])
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -41,17 +48,17 @@ def files() -> Iterator[RequestFiles]:
     spool.close()
 
 
-def parse(files: RequestFiles, *instances: Any) -> list[Asked]:
-    return INTAKE.parse_json(json.dumps({"instances": instances}).encode(), files)
+def parse(files: RequestFiles, *instances: Any) -> list[ParsedImage]:
+    return PARSER.parse_json(json.dumps({"instances": instances}).encode(), files)
 
 
-def refusal(files: RequestFiles, body: bytes | str) -> RefusedError:
-    with pytest.raises(RefusedError) as refused:
-        INTAKE.parse_json(body.encode() if isinstance(body, str) else body, files)
-    return refused.value
+def rejection(files: RequestFiles, body: bytes | str) -> RejectedError:
+    with pytest.raises(RejectedError) as rejected:
+        PARSER.parse_json(body.encode() if isinstance(body, str) else body, files)
+    return rejected.value
 
 
-def test_instances_are_read_with_images_and_extra_fields(files: RequestFiles) -> None:
+def test_instances_are_parsed_with_images_and_extra_fields(files: RequestFiles) -> None:
     content = picture()
     first, second = parse(
         files,
@@ -90,31 +97,33 @@ def test_instances_are_read_with_images_and_extra_fields(files: RequestFiles) ->
         ('{"instances": ' + "[" * MAX_DEPTH + "]" * MAX_DEPTH + "}", 400), ("9" * 100_000, 400),
     ],
 )  # fmt: skip
-def test_what_is_malformed_or_too_large_is_refused(
+def test_malformed_and_too_large_documents_are_rejected(
     files: RequestFiles, body: bytes | str, status: int
 ) -> None:
-    refused = refusal(files, body)
-    assert refused.status == status
-    assert 0 < len(str(refused)) <= 500
+    rejected = rejection(files, body)
+    assert rejected.status == status
+    assert 0 < len(str(rejected)) <= 500
 
 
 @given(body=st.binary(max_size=200) | ANY_JSON.map(lambda value: json.dumps(value).encode()))
 @with_files
-def test_any_document_is_read_or_refused(files: RequestFiles, body: bytes) -> None:
+def test_any_document_is_parsed_or_rejected(files: RequestFiles, body: bytes) -> None:
     try:
-        asked = INTAKE.parse_json(body, files)
-    except RefusedError as error:
+        images = PARSER.parse_json(body, files)
+    except RejectedError as error:
         assert 400 <= error.status < 500
     else:
-        assert 0 < len(asked) <= LIMITS.images
+        assert 0 < len(images) <= LIMITS.images
 
 
-def feed(files: RequestFiles, body: bytes, *cuts: int, boundary: str = BOUNDARY) -> list[Asked]:
-    form = Form(boundary, LIMITS, files)
+def feed(
+    files: RequestFiles, body: bytes, *cuts: int, boundary: str = BOUNDARY
+) -> list[ParsedImage]:
+    form = MultipartForm(boundary, LIMITS, files)
     places = [0, *sorted(cuts), len(body)]
     for start, end in itertools.pairwise(places):
         form.write(body[start:end])
-    return INTAKE.take_form(form)
+    return PARSER.parse_form(form)
 
 
 @given(st.lists(st.integers(0, 700), max_size=5), st.binary(max_size=300))
@@ -125,20 +134,20 @@ def test_form_may_arrive_in_any_pieces(
     body = form_of(
         [("a/ñ.jpg", content), ("", b"x")], {"country": "KEN", "latitude": "1.5", "note": "n"}
     )
-    asked = feed(files, body, *(min(cut, len(body)) for cut in cuts))
-    assert [one.instance.filepath for one in asked] == ["a/ñ.jpg", "file 2"]
-    assert {(one.instance.country, one.instance.latitude) for one in asked} == {("KEN", 1.5)}
-    assert [one.upload.read_bytes() for one in asked if one.upload] == [content, b"x"]
-    assert all(one.upload and one.upload.parent == files.folder for one in asked)
-    assert asked[0].extras == {"note": "n"}
+    images = feed(files, body, *(min(cut, len(body)) for cut in cuts))
+    assert [one.instance.filepath for one in images] == ["a/ñ.jpg", "file 2"]
+    assert {(one.instance.country, one.instance.latitude) for one in images} == {("KEN", 1.5)}
+    assert [one.upload.read_bytes() for one in images if one.upload] == [content, b"x"]
+    assert all(one.upload and one.upload.parent == files.folder for one in images)
+    assert images[0].extras == {"note": "n"}
 
 
-def test_names_of_uploads_are_no_paths(files: RequestFiles) -> None:
+def test_names_of_uploads_are_not_used_as_paths(files: RequestFiles) -> None:
     for name in ("../../x.jpg", "/etc/passwd", "..\\x", "x" * MAX_TEXT):
-        (asked,) = feed(files, form_of([(name, b"x")], {}))
-        assert asked.upload is not None
-        assert asked.upload.parent == files.folder
-        assert asked.upload.name not in name
+        (image,) = feed(files, form_of([(name, b"x")], {}))
+        assert image.upload is not None
+        assert image.upload.parent == files.folder
+        assert image.upload.name not in name
 
 
 @pytest.mark.parametrize(
@@ -156,10 +165,10 @@ def test_names_of_uploads_are_no_paths(files: RequestFiles) -> None:
         (form_of([("a", b"x")], {}).replace(b"form-data", b"x" * 5000), 400),
     ],
 )  # fmt: skip
-def test_malformed_forms_are_refused(files: RequestFiles, body: bytes, status: int) -> None:
-    with pytest.raises(RefusedError) as refused:
+def test_malformed_forms_are_rejected(files: RequestFiles, body: bytes, status: int) -> None:
+    with pytest.raises(RejectedError) as rejected:
         feed(files, body)
-    assert refused.value.status == status
+    assert rejected.value.status == status
 
 
 @given(
@@ -176,12 +185,12 @@ def test_malformed_forms_are_refused(files: RequestFiles, body: bytes, status: i
     st.sampled_from([BOUNDARY, "", "é", "x" * 300, "\r\n"]),
 )  # fmt: skip
 @with_files
-def test_any_form_is_read_or_refused(
+def test_any_form_is_parsed_or_rejected(
     files: RequestFiles, parts: list[bytes], boundary: str
 ) -> None:
     try:
-        asked = feed(files, b"".join(parts), boundary=boundary)
-    except RefusedError as error:
+        images = feed(files, b"".join(parts), boundary=boundary)
+    except RejectedError as error:
         assert 400 <= error.status < 500
     else:
-        assert asked
+        assert images

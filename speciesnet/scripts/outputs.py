@@ -1,7 +1,4 @@
-"""Outputs in a bucket: they are made on this machine alone, and sent whole.
-
-So nothing half written ever stands in a bucket.
-"""
+"""Outputs of a command in a bucket: made on this machine and uploaded when they are complete."""
 
 from __future__ import annotations
 
@@ -16,16 +13,19 @@ from absl import logging
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files import storage
 
-SENDERS = 16  # files that are sent at once: each waits for the line more than it uses it
+UPLOADS = 16  # in parallel: each mostly waits for the network
 
 
 @contextmanager
 def sent_file(target: str) -> Iterator[str]:
-    """Where to write a file: its place, or one on this machine that is sent into its bucket at the end.
+    """Where to write a file: the target, or a temporary file that is uploaded at the end.
+
+    Args:
+        target: Path or URL of the file.
 
     Raises:
-        OutputError: There cannot be such a file, or it cannot be sent; what was there is still there.
-        CredentialsError: Those for its bucket have expired or are refused.
+        OutputError: The target cannot be a file, or the upload failed; an earlier file is unchanged.
+        CredentialsError: The credentials for the bucket have expired or are refused.
     """
     if not storage.goes_to_bucket(target):
         yield target
@@ -41,7 +41,7 @@ def sent_file(target: str) -> Iterator[str]:
             storage.replace(made, target)
         except OSError as error:
             raise OutputError(
-                f"{target} cannot be written ({error.strerror or error}), and is as it was; mend that "
+                f"{target} cannot be written ({error.strerror or error}) and is unchanged. Fix the cause "
                 "and give the same command again."
             ) from error
 
@@ -50,19 +50,19 @@ def sent_file(target: str) -> Iterator[str]:
 def sent_folder(
     target: str, *, last: str, mark: str | None = None, unchanging: str | None = None
 ) -> Iterator[str]:
-    """Where to write a folder: its place, or a new one here whose files are sent at the end.
+    """Where to write a folder: the target, or a temporary folder that is uploaded at the end.
 
     Args:
-        target: A path or URL.
-        last: The file by which the folder is read: it is sent after all others.
-        mark: The file by which a folder is known as an earlier one. It is there before the folder is
-            written, empty where the bucket holds other files in its place; and it is sent first.
-        unchanging: The folder in it whose files are named after what they hold: those that the bucket
-            has are not sent again.
+        target: Path or URL of the folder.
+        last: The file that readers open first; it is uploaded after all others.
+        mark: The file that marks an earlier output of the same kind; it is uploaded first. The
+            temporary folder has a copy; an empty one if the bucket has other files there, but no mark.
+        unchanging: A subfolder whose files are named after their contents: files that the bucket
+            already has are not uploaded again.
 
     Raises:
-        OutputError: A file cannot be sent; each one is the old or the new one, and whole.
-        CredentialsError: Those for its bucket have expired or are refused.
+        OutputError: A file cannot be uploaded; every file is either the old or the new one, complete.
+        CredentialsError: The credentials for the bucket have expired or are refused.
     """
     if not storage.goes_to_bucket(target):
         yield target
@@ -71,15 +71,15 @@ def sent_folder(
     _check_bucket(f"{url}/{mark or last}", target)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
-        with _read_of(target):
+        with _readable(target):
             if mark is not None and next(storage.list_folder(url), None) is not None:
                 try:
                     storage.fetch(f"{url}/{mark}", folder / mark)
                 except FileNotFoundError:
                     (folder / mark).touch()
             start = len(f"{url}/")
-            there = storage.list_folder(f"{url}/{unchanging}") if unchanging else ()
-            known = {file[start:] for file in there}
+            existing = storage.list_folder(f"{url}/{unchanging}") if unchanging else ()
+            known = {file[start:] for file in existing}
         with storage.displayed_as(url, folder):
             yield str(folder)
         names = {
@@ -87,58 +87,58 @@ def sent_folder(
         }
         first = [mark] if mark is not None else []
         others = sorted(names - known - {last, *first})
-        _send_all(folder, url, [first, others, [last]])
+        _upload(folder, url, [first, others, [last]])
 
 
-def must_be_here(flag: str, path: str | None, mend: str) -> None:
-    """Raises ``InputError`` for a URL where only this computer's disks will do.
+def must_be_local(flag: str, path: str | None, fix: str) -> None:
+    """Raises ``InputError`` for a URL as the value of a flag that requires a path on this computer.
 
     Args:
-        flag: Its name.
+        flag: The flag, with dashes.
         path: Its value.
-        mend: What to do instead, in words.
+        fix: What to do instead, as part of a sentence.
     """
     if path is not None and "://" in path:
-        raise InputError(f"{flag} {path} is not on this computer, where it must be; {mend}.")
+        raise InputError(f"{flag} {path} is not on this computer; {fix}.")
 
 
 @contextmanager
-def _read_of(target: str) -> Iterator[None]:
+def _readable(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"{target} cannot be read ({error.strerror or error}); mend that, or give another place."
+            f"{target} cannot be read ({error.strerror or error}). Fix the cause or pass another target."
         ) from error
 
 
 def _check_bucket(url: str, target: str) -> None:
-    """Shows before the work begins what is wrong with a bucket."""
-    with _read_of(target):
+    """Raises the errors of a bucket before the work starts."""
+    with _readable(target):
         if storage.version_of(url) is None:
-            # Only reading tells a bucket that is not there from a file that is not.
+            # Only reading distinguishes a missing bucket from a missing file.
             with suppress(FileNotFoundError), storage.local_file(url):
                 pass
 
 
-def _send_all(folder: Path, url: str, groups: Sequence[Sequence[str]]) -> None:
-    """Sends files, each group after the one before; raises ``OutputError``."""
+def _upload(folder: Path, url: str, groups: Sequence[Sequence[str]]) -> None:
+    """Uploads files, each group after the previous one; raises ``OutputError``."""
     count, total = 0, sum(map(len, groups))
-    logging.info("%d files are sent to %s.", total, url)
-    with ThreadPoolExecutor(SENDERS, thread_name_prefix="senders") as executor:
+    logging.info("Uploading %d files to %s.", total, url)
+    with ThreadPoolExecutor(UPLOADS, thread_name_prefix="uploads") as executor:
         try:
             for names in groups:
-                sent = [
+                uploads = [
                     executor.submit(storage.replace, folder / name, f"{url}/{name}")
                     for name in names
                 ]
-                for one in as_completed(sent):
+                for one in as_completed(uploads):
                     one.result()
                     count += 1
         except OSError as error:
             raise OutputError(
-                f"{url} cannot be written ({error.strerror or error}), {count} of {total} files are new "
-                "there and all are whole; mend that and give the same command again."
+                f"{url} cannot be written ({error.strerror or error}); {count} of {total} files are new, "
+                "and all are complete. Fix the cause and give the same command again."
             ) from error
         finally:
             executor.shutdown(cancel_futures=True)

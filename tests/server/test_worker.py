@@ -7,44 +7,46 @@ import pytest
 from PIL import Image
 from servers import Server
 
-from speciesnet.server.worker import together
+from speciesnet.server.worker import groups_by_pixels
 
 MEBIBYTE = 2**20
 
 
 def images(folder: Path, *sides: int) -> list[str]:
-    """Pictures of so many pixels in each direction, in few bytes."""
+    """Square images with the given sides in pixels, in few bytes."""
     paths = [folder / f"{number}.png" for number in range(len(sides))]
     for path, side in zip(paths, sides, strict=True):
         Image.new("1", (side, side)).save(path)
     return [str(path) for path in paths]
 
 
-def test_small_images_stay_together_and_large_ones_are_apart(tmp_path: Path) -> None:
+def test_images_are_grouped_by_their_pixels(tmp_path: Path) -> None:
     a, b, c, d, e = paths = images(tmp_path, 3400, 7900, 6000, 5000, 10)
-    assert list(together(paths)) == [[a, b], [c, d, e]]
-    assert [len(group) for group in together([b] * 3)] == [1, 1, 1]
-    assert list(together([])) == []
+    assert list(groups_by_pixels(paths)) == [[a, b], [c, d, e]]
+    assert [len(group) for group in groups_by_pixels([b] * 3)] == [1, 1, 1]
+    assert list(groups_by_pixels([])) == []
     usual = images(tmp_path, 3464)  # 12 million pixels
-    assert [len(group) for group in together(usual * 8)] == [8]
+    assert [len(group) for group in groups_by_pixels(usual * 8)] == [8]
 
 
-def test_what_cannot_be_read_and_what_lies_in_buckets_is_not_looked_at(tmp_path: Path) -> None:
+def test_unreadable_images_and_images_in_buckets_are_grouped_without_their_size(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no photograph")
     paths = [str(tmp_path / "broken.jpg"), str(tmp_path / "gone.jpg"), "s3://survey/a.jpg"]
-    assert list(together(paths)) == [paths]
+    assert list(groups_by_pixels(paths)) == [paths]
     buckets = [f"s3://survey/{number}.jpg" for number in range(9)]
-    assert [len(group) for group in together(buckets)] == [8, 1]
+    assert [len(group) for group in groups_by_pixels(buckets)] == [8, 1]
 
 
 def _peak(pid: int) -> int:
-    """The most memory of a process since ``clear_refs``, in bytes."""
+    """The peak memory of a process since ``clear_refs``, in bytes."""
     text = Path(f"/proc/{pid}/status").read_text()
     return int(text.split("VmHWM:")[1].split()[0]) * 1024
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc")
-def test_memory_for_large_images_is_that_for_one(server: Server, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_several_large_images_need_no_more_memory_than_one(server: Server, tmp_path: Path) -> None:
     content = [Path(path).read_bytes() for path in images(tmp_path, *[8000] * 6)]
     (worker,) = server.workers
 

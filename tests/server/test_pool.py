@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,11 +12,10 @@ import pytest
 import stand_in_workers
 
 from speciesnet.instances import Instance
-from speciesnet.records import Record
-from speciesnet.server.errors import RefusedError
-from speciesnet.server.metrics import Meters
-from speciesnet.server.pool import Pool, Worker
-from speciesnet.server.worker import Task
+from speciesnet.server.errors import RejectedError
+from speciesnet.server.metrics import Metrics
+from speciesnet.server.pool import Worker, WorkerPool
+from speciesnet.server.worker import ImageTask
 
 Test = Callable[[], Coroutine[Any, Any, None]]
 
@@ -24,13 +23,13 @@ Test = Callable[[], Coroutine[Any, Any, None]]
 @asynccontextmanager
 async def pool_of(
     *workers: Callable[..., None], timeout: float = 60, seconds: float = 0.0
-) -> AsyncIterator[Pool]:
+) -> AsyncIterator[WorkerPool]:
     arguments = [seconds] if seconds else []
     starts = [functools.partial(Worker, worker, *arguments) for worker in workers]
-    pool = Pool(starts, batch_size=4, timeout=timeout, meters=Meters())
+    pool = WorkerPool(starts, batch_size=4, timeout=timeout, metrics=Metrics())
     pool.start()
     try:
-        await until(lambda: pool.failure is not None or pool.ready == len(workers))
+        await until(lambda: pool.load_error is not None or pool.ready == len(workers))
         yield pool
     finally:
         await pool.close()
@@ -41,18 +40,19 @@ async def until(holds: Callable[[], bool]) -> None:
         if holds():
             return
         await asyncio.sleep(0.1)
-    raise AssertionError("It did not come.")
+    raise AssertionError("The condition did not become true.")
 
 
-def tasks(*names: str) -> list[Task]:
-    return [Task(Instance(name), None) for name in names]
+def tasks(*names: str) -> list[ImageTask]:
+    return [ImageTask(Instance(name), None) for name in names]
 
 
-async def ask(pool: Pool, *names: str) -> list[Record]:
-    return await pool.predict(tasks(*names))
+async def ask(pool: WorkerPool, *names: str) -> list[dict[str, Any]]:
+    records: Sequence[Mapping[str, Any]] = await pool.submit(tasks(*names))
+    return [dict(record) for record in records]  # the stand-ins add keys of their own
 
 
-def test_what_waits_goes_together_and_comes_back_in_order() -> None:
+def test_queued_images_are_batched_and_answered_in_order() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, seconds=0.2) as pool:
             names = [str(number) for number in range(9)]
@@ -66,7 +66,7 @@ def test_what_waits_goes_together_and_comes_back_in_order() -> None:
     asyncio.run(run())
 
 
-def test_all_workers_work() -> None:
+def test_batches_are_spread_over_all_workers() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, stand_in_workers.echo, seconds=0.2) as pool:
             records = await ask(pool, *"abcdefgh")
@@ -75,16 +75,16 @@ def test_all_workers_work() -> None:
     asyncio.run(run())
 
 
-def test_process_that_cannot_be_started_is_told() -> None:
+def test_process_that_cannot_be_started_is_reported() -> None:
     async def run() -> None:
         def start() -> Worker:
             raise OSError(11, "Resource temporarily unavailable")
 
-        pool = Pool([start], batch_size=4, timeout=60, meters=Meters())
+        pool = WorkerPool([start], batch_size=4, timeout=60, metrics=Metrics())
         pool.start()
         try:
-            await until(lambda: pool.failure is not None)
-            assert "Resource temporarily unavailable" in (pool.failure or "")
+            await until(lambda: pool.load_error is not None)
+            assert "Resource temporarily unavailable" in (pool.load_error or "")
         finally:
             await pool.close()
 
@@ -92,14 +92,14 @@ def test_process_that_cannot_be_started_is_told() -> None:
 
 
 @pytest.mark.parametrize("fault", ["die", "hang"])
-def test_lost_worker_is_replaced_and_only_its_batch_is_refused(fault: str) -> None:
+def test_lost_worker_is_replaced_and_only_its_batch_is_rejected(fault: str) -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, timeout=2) as pool:
             (before,) = await ask(pool, "a")
             bad, good = await asyncio.gather(
                 ask(pool, "a", "b", fault, "c"), ask(pool, "d", "e"), return_exceptions=True
             )
-            assert isinstance(bad, RefusedError)
+            assert isinstance(bad, RejectedError)
             assert (bad.status, bad.headers) == (503, {"Retry-After": "5"})
             assert isinstance(good, list)
             assert good[0]["pid"] != before["pid"]
@@ -108,7 +108,7 @@ def test_lost_worker_is_replaced_and_only_its_batch_is_refused(fault: str) -> No
     asyncio.run(run())
 
 
-def test_worker_that_dies_idle_costs_nobody_an_answer() -> None:
+def test_death_of_an_idle_worker_loses_no_request() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo) as pool:
             (before,) = await ask(pool, "a")
@@ -120,7 +120,7 @@ def test_worker_that_dies_idle_costs_nobody_an_answer() -> None:
     asyncio.run(run())
 
 
-def test_what_nobody_waits_for_any_more_is_not_done() -> None:
+def test_images_of_cancelled_requests_are_skipped() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, seconds=0.3) as pool:
             first = asyncio.ensure_future(ask(pool, "a"))
@@ -130,12 +130,12 @@ def test_what_nobody_waits_for_any_more_is_not_done() -> None:
             second.cancel()
             assert (await first)[0]["batch"] == 1
             assert (await ask(pool, "b"))[0]["batch"] == 1
-            assert pool.waiting == 0
+            assert pool.queued == 0
 
     asyncio.run(run())
 
 
-def test_wait_is_expected_by_the_last_batches() -> None:
+def test_expected_wait_is_estimated_from_the_last_batches() -> None:
     async def run() -> None:
         async with pool_of(stand_in_workers.echo, seconds=0.4) as pool:
             assert pool.expected_wait == 0
@@ -149,13 +149,13 @@ def test_wait_is_expected_by_the_last_batches() -> None:
     asyncio.run(run())
 
 
-def test_model_that_cannot_be_loaded_is_told() -> None:
+def test_model_that_cannot_be_loaded_is_reported() -> None:
     async def run() -> None:
-        async with pool_of(stand_in_workers.unfit) as pool:
-            assert pool.failure == "The model is broken."
-            assert not pool.has_been_ready
-        async with pool_of(stand_in_workers.stillborn, stand_in_workers.echo) as pool:
-            assert pool.failure is not None
-            assert "died" in pool.failure
+        async with pool_of(stand_in_workers.load_failed) as pool:
+            assert pool.load_error == "The model is broken."
+            assert not pool.has_loaded
+        async with pool_of(stand_in_workers.dies_at_start, stand_in_workers.echo) as pool:
+            assert pool.load_error is not None
+            assert "died" in pool.load_error
 
     asyncio.run(run())

@@ -1,0 +1,93 @@
+"""The folder of a report: writes its files and removes those of an earlier report."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from speciesnet.errors import OutputError
+from speciesnet.export.safe_paths import path_parts
+from speciesnet.files.storage import scheme_of
+
+MARKER = "report.json"  # marks a folder as a report and lists the report's files
+_MADE_BY = "speciesnet.scripts.report"  # other programs may write a file of that name
+
+
+def check_report_folder(out: str | os.PathLike[str]) -> None:
+    """Raises ``OutputError`` if a folder cannot become a report or contains other files."""
+    if scheme_of(os.fspath(out)) is not None:
+        raise OutputError(f"--out {out} is a URL. Pass a folder on this computer.")
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {out} is not a folder. Pass another name.")
+    if out.is_dir() and any(out.iterdir()) and _earlier_files(out) is None:
+        raise OutputError(
+            f"The folder {out} contains other files. Pass an empty or a new folder to --out."
+        )
+
+
+def _earlier_files(folder: Path) -> list[str] | None:
+    """Returns the files that an earlier report wrote, or None if the folder is not a report."""
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if marker["made_by"] != _MADE_BY:
+            return None
+        names = [str(name) for name in marker["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # Only names inside the folder: the marker may have been edited.
+    return [name for name in names if path_parts(name) == tuple(name.split("/"))]
+
+
+class ReportFolder:
+    """Writes the files of a report and remembers them, so that no other file is ever removed.
+
+    Args:
+        path: The folder; it is created if it does not exist.
+
+    Attributes:
+        files: The names of the files written so far, relative to the folder.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files: list[str] = []
+        path.mkdir(parents=True, exist_ok=True)
+        self._earlier = _earlier_files(path) or []
+        self._mark(self._earlier)
+
+    def remove_earlier_files(self) -> None:
+        """Removes the files of an earlier report."""
+        for name in self._earlier:
+            (self.path / name).unlink(missing_ok=True)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file; its name is relative to the folder, with slashes."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        self.files.append(name)
+
+    def finish(self) -> None:
+        """Lists the written files in the marker."""
+        self._mark(self.files)
+
+    def _mark(self, files: Sequence[str]) -> None:
+        marker = json.dumps({"made_by": _MADE_BY, "files": files}, indent=0)
+        (self.path / MARKER).write_text(marker, encoding="utf-8")
+
+
+def unused_name(stem: str, ending: str, used: Container[str]) -> str:
+    """Returns the first name that is not in use.
+
+    >>> unused_name("fox", ".html", {"fox.html", "fox-2.html"})
+    'fox-3.html'
+    """
+    names = (f"{stem}-{number}{ending}" for number in itertools.count(2))
+    return next(name for name in itertools.chain([f"{stem}{ending}"], names) if name not in used)

@@ -1,0 +1,137 @@
+"""The images of a survey by answer, and how often reviewers agreed with the predictions."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from speciesnet.constants import Classification
+from speciesnet.report.folder import unused_name
+from speciesnet.report.payload import capitalized, scientific_name_of
+from speciesnet.report.thumbnails import Preview
+from speciesnet.survey.survey import Picture, Survey
+from speciesnet.taxonomy import split_label
+
+_NOT_SPECIES = {Classification.BLANK, Classification.VEHICLE, Classification.UNKNOWN}
+
+
+@dataclass(frozen=True)
+class Species:
+    """One answer and its images.
+
+    Attributes:
+        label: The label of the answer.
+        url: Its page.
+        pictures: The images with this answer.
+        cover: The thumbnail that represents it, or "".
+    """
+
+    label: str
+    url: str
+    pictures: list[Picture]
+    cover: str
+
+    @property
+    def is_species(self) -> bool:
+        """Whether the answer is a taxon: not blank, a vehicle or unknown."""
+        return self.label not in _NOT_SPECIES
+
+    @property
+    def name(self) -> str:
+        """The common name, or else the scientific one."""
+        return _name_of(self.label)
+
+    @property
+    def scientific(self) -> str:
+        """The scientific name, or "" if it is the same as the name."""
+        return scientific_name_of(split_label(self.label))
+
+    @property
+    def taxa(self) -> str:
+        """Order and family."""
+        parts = split_label(self.label)
+        return capitalized(parts.order, parts.family)
+
+    @property
+    def count(self) -> int:
+        """The number of images."""
+        return len(self.pictures)
+
+    @property
+    def sequences(self) -> int:
+        """The number of sequences with such an image."""
+        return len({picture.sequence for picture in self.pictures})
+
+    @property
+    def cameras(self) -> int:
+        """The number of folders with such an image."""
+        return len({picture.camera for picture in self.pictures})
+
+    @property
+    def mean(self) -> float | None:
+        """The mean score of the images that nobody reviewed; None if all were reviewed."""
+        scores = [picture.score for picture in self.pictures if picture.correction is None]
+        return statistics.fmean(scores) if scores else None
+
+
+def group_by_species(survey: Survey, previews: Sequence[Preview]) -> list[Species]:
+    """Groups images by answer, the most frequent answer first.
+
+    Args:
+        survey: The survey.
+        previews: The preview of each of its images.
+    """
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for position, picture in enumerate(survey.pictures):
+        if picture.answer is not None:
+            by_label[picture.answer].append(position)
+    found: list[Species] = []
+    urls: set[str] = set()
+    for label, positions in sorted(by_label.items(), key=lambda item: -len(item[1])):
+        slug = re.sub(r"[^a-z0-9]+", "-", _name_of(label).lower()).strip("-")[:60] or "answer"
+        url = unused_name(f"species-{slug}", ".html", urls)
+        urls.add(url)
+        pictures = [survey.pictures[position] for position in positions]
+        covers = [(picture, previews[position].thumbnail)
+                  for picture, position in zip(pictures, positions, strict=True)]  # fmt: skip
+        found.append(Species(label, url, pictures, _best_cover(label, covers)))
+    return found
+
+
+def _name_of(label: str) -> str:
+    return split_label(label).name or label
+
+
+def _best_cover(label: str, candidates: Sequence[tuple[Picture, str]]) -> str:
+    """Returns the thumbnail with the most confident box; for blanks the first one."""
+
+    def confidence(candidate: tuple[Picture, str]) -> float:
+        boxes = candidate[0].boxes
+        return boxes[0].conf if boxes and label != Classification.BLANK else 0.0
+
+    shown = [candidate for candidate in candidates if candidate[1]]
+    return max(shown, key=confidence)[1] if shown else ""
+
+
+def agreement_with_reviewers(pictures: Sequence[Picture]) -> list[dict[str, object]]:
+    """Counts how often reviewers confirmed each predicted label, the most reviewed first."""
+    corrections: dict[str, list[str]] = defaultdict(list)
+    for picture in pictures:
+        if picture.correction is not None and picture.correction.label and picture.label:
+            corrections[picture.label].append(picture.correction.label)
+    return [
+        {
+            "name": split_label(label).name,
+            "reviewed": len(found),
+            "confirmed": found.count(label),
+            "corrected_to": ", ".join(
+                f"{split_label(other).name} {count:,}"
+                for other, count in Counter(found).most_common(6)
+                if other != label
+            ),
+        }
+        for label, found in sorted(corrections.items(), key=lambda item: -len(item[1]))
+    ]

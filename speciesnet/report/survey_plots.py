@@ -1,0 +1,122 @@
+"""The plots of a report: which ones a survey and a species have, and their files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from speciesnet.export.safe_paths import common_folder, path_parts
+from speciesnet.report import plots
+from speciesnet.report.checks import LOW_SCORE
+from speciesnet.report.folder import ReportFolder, unused_name
+from speciesnet.report.payload import category_of_picture
+from speciesnet.report.species import Species
+from speciesnet.survey.survey import Picture, Survey
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot on a page.
+
+    Attributes:
+        title: What it shows.
+        svg: The plot as it is embedded in the page.
+        file: The SVG file for printing, relative to the page.
+    """
+
+    title: str
+    svg: str
+    file: str
+
+
+class SurveyPlots:
+    """Draws the plots of one survey and writes their files.
+
+    Args:
+        survey: The survey.
+        folder: The folder of the report.
+    """
+
+    def __init__(self, survey: Survey, folder: ReportFolder) -> None:
+        self._survey = survey
+        self._folder = folder
+
+    def of_survey(self, species: Sequence[Species]) -> list[Plot]:
+        """Returns the plots of the overview."""
+        pictures = self._survey.pictures
+        animals = [p for p in pictures if category_of_picture(p) == "animal"]
+        counts = [(one.name, one.count) for one in species if one.is_species]
+        scores = [p.score for p in pictures if p.answer is not None and p.correction is None]
+        found = []
+        if counts:
+            found.append(
+                self._plot("Images by species", plots.species_bars(counts), "species by images")
+            )
+        found += self._activity(animals, "Animals")
+        if days := _days(pictures):
+            found.append(self._plot("Images over time", plots.timeline(days), "images over time"))
+        if points := self._points():
+            found.append(
+                self._plot("Camera locations", plots.position_map(points), "where the cameras are")
+            )
+        if scores:
+            svg = plots.score_histogram(scores, LOW_SCORE)
+            found.append(self._plot("Scores of the answers", svg, "how sure the answers are"))
+        return found
+
+    def of_species(self, one: Species) -> list[Plot]:
+        """Returns the plots of the page of a species."""
+        name = one.name.capitalize()
+        found = self._activity(one.pictures, name)
+        if days := _days(one.pictures):
+            title = f"{name} over time"
+            found.append(self._plot(title, plots.timeline(days), title))
+        return found
+
+    def _activity(self, pictures: Sequence[Picture], name: str) -> list[Plot]:
+        # A visit counts once, however many images the camera takes of it.
+        starts: dict[int, str] = {}
+        for picture in pictures:
+            if picture.taken:
+                earliest = starts.get(picture.sequence, picture.taken)
+                starts[picture.sequence] = min(earliest, picture.taken)
+        hours = [int(taken[11:13]) for taken in starts.values()]
+        if not hours:
+            return []
+        svg = plots.hours_of_day(hours)
+        return [self._plot(f"{name} by hour of day", svg, f"{name} by the hour")]
+
+    def _plot(self, title: str, svg: str, file_name: str) -> Plot:
+        slug = re.sub(r"[^a-z0-9]+", "-", file_name.lower()).strip("-")[:80]
+        file = unused_name(f"plots/{slug}", ".svg", self._folder.files)
+        self._folder.write(file, plots.for_print(svg).encode())
+        return Plot(title, plots.for_page(svg, Path(file).stem, title), file)
+
+    def _points(self) -> list[tuple[float, float, int, str]]:
+        """Returns the latitude, longitude, images and name of each position of a camera.
+
+        The name is the folder that contains most of the images.
+        """
+        cameras: dict[tuple[float, float], Counter[str]] = defaultdict(Counter)
+        for picture in self._survey.pictures:
+            if picture.position is not None:
+                cameras[picture.position][picture.camera] += 1
+        shared = len(common_folder(picture.filepath for picture in self._survey.pictures))
+        points = []
+        for position, images in cameras.items():
+            ((folder, _),) = images.most_common(1)
+            points.append((*position, images.total(), "/".join(path_parts(folder)[shared:])))
+        return points
+
+
+def _days(pictures: Sequence[Picture]) -> list[tuple[date, str]]:
+    """Returns the day and the category of each image with a date."""
+    return [
+        (date.fromisoformat(picture.taken[:10]), category_of_picture(picture))
+        for picture in pictures
+        if picture.taken
+    ]
