@@ -177,7 +177,7 @@ def test_pages_in_a_bucket_lead_to_no_photograph_of_this_computer(
     done = run_module("report", local, "--out", s3_bucket.url("report"), "--blur_humans")
     assert f"Pictures of the earlier report stay in {s3_bucket.url('report')}" in done.err
     done = run_module("report", local, "--out", s3_bucket.url("survey"))
-    assert f"The folder {s3_bucket.url('survey')} holds other files" in done.sentence
+    assert f"The folder {s3_bucket.url('survey')} contains other files" in done.sentence
 
 
 def test_photographs_missing_in_a_bucket_are_reported(s3_bucket: Bucket, tmp_path: Path) -> None:
