@@ -240,7 +240,7 @@ def corrections(data: bytes) -> None:
             return
         said = Correction("new.jpg", "u;a;b;c;d;e;f", None, "2024-05-01T06:30:00+00:00")
         with CorrectionsFile(path) as file:
-            file.write([said])
+            file.add([said])
         assert path.read_bytes().startswith(data)
         assert read_corrections(path) == before | {"new.jpg": said}
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
+from speciesnet.distributed.merging import merge
 from speciesnet.errors import InputError
+from speciesnet.export.files import check_not_same
 from speciesnet.files import storage
+from speciesnet.predictions.file import check_output_path
+from speciesnet.predictions.settings import settings_path
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.outputs import sent_file
 
@@ -29,10 +33,6 @@ def main(values: flags.Values, *files: str) -> None:
         raise InputError(
             "Give the file to write and then its parts, such as out.json out-1.json out-2.json."
         )
-    from speciesnet.distributed.merging import merge
-    from speciesnet.export.files import check_not_same
-    from speciesnet.predictions.file import check_output_path
-    from speciesnet.predictions.settings import settings_path
 
     target, *parts = files
     parts = [part for part in parts if not part.endswith(COMPANIONS)]  # which patterns match

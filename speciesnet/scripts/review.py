@@ -29,7 +29,8 @@ never change. Reports and exports apply the corrections. Press Ctrl-C to stop.
 
 def main(values: flags.Values, source: str) -> None:
     """Loads the survey, and serves it."""
-    from speciesnet.report.review import Review, listen, make_app, serve, token_of
+    from speciesnet.report.review import Review, make_app, serve, token_of
+    from speciesnet.server.http import listen
     from speciesnet.survey.corrections import CorrectionsFile, read_corrections
     from speciesnet.survey.photographs import Photographs
 
@@ -38,7 +39,7 @@ def main(values: flags.Values, source: str) -> None:
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with (
         CorrectionsFile(path) as corrections,
-        listen(port) as listener,
+        listen("127.0.0.1", port) as listener,
         tempfile.TemporaryDirectory() as folder,
     ):
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:

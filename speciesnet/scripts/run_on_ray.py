@@ -95,7 +95,7 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed import runner
     from speciesnet.distributed.connection import connected
     from speciesnet.distributed.folder import Folder
-    from speciesnet.distributed.rounds import Plan
+    from speciesnet.distributed.job import Job
     from speciesnet.run import Run
 
     folder = Folder.of(values[OUTPUT] or "")
@@ -107,6 +107,9 @@ def main(values: flags.Values) -> None:
         country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
         exif_gps=values[flags.EXIF_GPS],
         metadata=values[flags.METADATA],
+        batch_size=values[flags.BATCH_SIZE],
+        readers=values[READERS],
+        progress_bars=values[flags.PROGRESS_BARS],
     )
     settings = model.run_settings(run)
     started = time.monotonic()
@@ -122,28 +125,32 @@ def main(values: flags.Values) -> None:
             threads=resources.threads,
             device=options.device if has_gpus else "cpu",
         )
-        plan = Plan(values[flags.BATCH_SIZE], values[SHARD_SIZE], values[FORMAT], values[READERS])
+        job = Job(
+            folder=folder,
+            model=options,
+            run=run,
+            resources=resources,
+            shard_size=values[SHARD_SIZE],
+            shard_format=values[FORMAT],
+        )
         try:
-            summary = runner.run(
-                *(_instances(values), folder, options, settings, resources, plan),
-                progress_bars=values[flags.PROGRESS_BARS],
-            )
+            outcome = runner.run(_instances(values), job, settings)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Complete shards are in {folder.path}. Give the same command again to continue."
             ) from None
-    print_summary(summary.tally, summary.earlier, time.monotonic() - started, folder.path)
+    print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path)
 
 
 def _model_options(values: flags.Values) -> ModelOptions:
-    from speciesnet.distributed.instance_lists import whole_path
+    from speciesnet.distributed.instance_lists import absolute_path
     from speciesnet.model import ModelOptions
 
     target_species = values[flags.TARGET_SPECIES_TXT]
     return ModelOptions(
         values[MODEL],
         geofence=values[flags.GEOFENCE],
-        target_species_txt=target_species and whole_path(target_species),
+        target_species_txt=target_species and absolute_path(target_species),
         engine=values[flags.ENGINE],
         precision=values[PRECISION],
     )
@@ -169,12 +176,12 @@ def _resources(values: flags.Values) -> Resources:
     cpus = {stage: values[flag] for stage, flag in CPUS.items()}
     gpus = {stage: values[flag] for stage, flag in GPUS.items()}
     found = resources_for(ray.nodes(), with_gpus=any(gpus.values()))
-    detectors = found.detectors.between(values[DETECTORS], "detectors")
-    classifiers = found.classifiers.between(values[CLASSIFIERS], "classifiers")
+    detectors = found.detectors.with_size(values[DETECTORS], "detectors")
+    classifiers = found.classifiers.with_size(values[CLASSIFIERS], "classifiers")
     resources = replace(
         found,
-        detectors=detectors.reserving(cpus["detector"], gpus["detector"]),
-        classifiers=classifiers.reserving(cpus["classifier"], gpus["classifier"]),
+        detectors=detectors.with_reservations(cpus["detector"], gpus["detector"]),
+        classifiers=classifiers.with_reservations(cpus["classifier"], gpus["classifier"]),
         threads=values[flags.THREADS] or found.threads,
     )
     if lack := shortage(ray.nodes(), resources):  # an autoscaling cluster may still grow
@@ -188,19 +195,18 @@ def _resources(values: flags.Values) -> Resources:
 
 def _print_plan(values: flags.Values, folder: Folder, model: SpeciesNet) -> None:
     from speciesnet.distributed import runner
-    from speciesnet.distributed.work_list import Counts
-    from speciesnet.records import Tally
+    from speciesnet.distributed.work_list import SeenImages
 
     def predict(filepaths: Sequence[str]) -> Predictions | None:
         return model.predict(filepaths=filepaths, batch_size=values[flags.BATCH_SIZE])
 
-    counts = Counts()
-    done = Tally()
-    unfinished = runner.unfinished_of(_instances(values), folder, counts, done)
-    sample = [instance.filepath for instance in itertools.islice(unfinished, DRY_RUN_SAMPLE)]
-    for _ in unfinished:  # which counts them
-        pass
-    planning.print_estimate(values, done.images + counts.new, done.images, sample, predict)
+    with SeenImages() as seen:
+        finished = runner.add_finished(seen, folder).images
+        unfinished = seen.unseen(_instances(values))
+        sample = [instance.filepath for instance in itertools.islice(unfinished, DRY_RUN_SAMPLE)]
+        for _ in unfinished:  # which counts them
+            pass
+    planning.print_estimate(values, finished + seen.new, finished, sample, predict)
 
 
 COMMAND = console.Command(main, USAGE, topics=TOPICS)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from speciesnet.errors import InputError, OutputError
+from speciesnet.export.sorting import (
+    Place,
+    SortedPhotographs,
+    places_by_answer,
+    places_by_sequence,
+    sort_photographs,
+)
+from speciesnet.export.undo import How, undo
+from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import must_be_local
-
-if TYPE_CHECKING:
-    from speciesnet.export.sorting import Place, SortedPhotographs
-    from speciesnet.export.undo import How
+from speciesnet.survey.corrections import read_corrected
 
 BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
     "by", ["species", "category", "sequence"], "What to sort by."
@@ -49,7 +55,6 @@ def main(values: flags.Values, *files: str) -> None:
 
 
 def _sort(values: flags.Values, source: str, out: str) -> None:
-    from speciesnet.export.sorting import SortedPhotographs, sort_photographs
 
     def report(photograph: Path, target: Path) -> None:
         sys.stdout.write(f"{how} {photograph} -> {target}\n")
@@ -76,9 +81,6 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
 
 
 def _places(values: flags.Values, predictions: str, photographs: SortedPhotographs) -> list[Place]:
-    from speciesnet.export.sorting import places_by_answer, places_by_sequence
-    from speciesnet.records import read_from
-    from speciesnet.survey.corrections import read_corrected
 
     by = values[BY]
     with read_from(predictions):
@@ -93,7 +95,6 @@ def _places(values: flags.Values, predictions: str, photographs: SortedPhotograp
 
 
 def _undo(out: str, dry_run: bool) -> None:
-    from speciesnet.export.undo import undo
 
     result = undo(out, dry_run=dry_run)
     would = " would be" if dry_run else ""

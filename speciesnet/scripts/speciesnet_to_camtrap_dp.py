@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 
 from speciesnet.errors import InputError
+from speciesnet.export import camtrap_dp
+from speciesnet.export.files import check_not_same
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions
 from speciesnet.scripts.outputs import sent_folder
+from speciesnet.survey.corrections import find_corrections
+from speciesnet.survey.photographs import Photographs
 
 TITLE = flags.text("title", "Title of the project.")
 CONTRIBUTOR = flags.text("contributor", "Your name, or that of your organization.")
@@ -36,11 +40,6 @@ Converts a predictions file to a Camtrap DP data package.
 
 def main(values: flags.Values, source: str, folder: str) -> None:
     """Checks the flags, and writes the package."""
-    from speciesnet.export import camtrap_dp
-    from speciesnet.export.files import check_not_same
-    from speciesnet.survey.corrections import find_corrections
-    from speciesnet.survey.photographs import Photographs
-
     for flag in (TITLE, CONTRIBUTOR):
         if not values[flag]:
             raise InputError(f"Camtrap DP requires a {flag.name}; add --{flag.name}.")

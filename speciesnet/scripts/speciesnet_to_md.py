@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from speciesnet.constants import CORRECTIONS_ENDING
+from speciesnet.export.files import check_not_same
+from speciesnet.export.megadetector import write_megadetector
+from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import sent_file
+from speciesnet.survey.corrections import read_corrected
 
 BASE_FOLDER = flags.text("base_folder", "Folder of the images: paths in it become relative to it.")
 
@@ -18,11 +22,6 @@ Converts a predictions file to the MegaDetector format, which Timelapse imports.
 
 def main(values: flags.Values, source: str, target: str) -> None:
     """Reads one record at a time, and writes it."""
-    from speciesnet.export.files import check_not_same
-    from speciesnet.export.megadetector import write_megadetector
-    from speciesnet.records import read_from
-    from speciesnet.survey.corrections import read_corrected
-
     check_not_same(source, target)
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     corrections = values[flags.CORRECTIONS]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from speciesnet.errors import InputError
+from speciesnet.export.files import check_not_same
+from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
+from speciesnet.export.tables import Row, columns, table_rows, write_table
+from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, survey_of, warn_if_empty
 from speciesnet.scripts.outputs import sent_file
-
-if TYPE_CHECKING:
-    from speciesnet.export.tables import Row
-    from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.corrections import read_corrected
+from speciesnet.survey.photographs import Photographs
 
 ROWS: flags.Flag[Literal["image", "detection", "sequence"]] = flags.choice(
     "rows", ["image", "detection", "sequence"], "One row per image, box or sequence of images."
@@ -35,11 +37,6 @@ Converts a predictions file to a table, CSV or Parquet as the output is named.
 
 def main(values: flags.Values, source: str, target: str) -> None:
     """Reads one record at a time, and writes it; sequences need all of them."""
-    from speciesnet.export.files import check_not_same
-    from speciesnet.export.tables import write_table
-    from speciesnet.records import read_from
-    from speciesnet.survey.photographs import Photographs
-
     check_not_same(source, target)
     delimiter = values[DELIMITER]
     if len(delimiter) != 1 or delimiter in '"\r\n':
@@ -63,10 +60,6 @@ def _table(
     values: flags.Values, predictions: str, photographs: Photographs | None
 ) -> tuple[Iterable[Row], dict[str, type]]:
     """The rows of the table, and the type of each column."""
-    from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
-    from speciesnet.export.tables import columns, table_rows
-    from speciesnet.survey.corrections import read_corrected
-
     kind = values[ROWS]
     if kind == "sequence":
         return sequence_rows(survey_of(predictions, values, photographs)), SEQUENCE_COLUMNS

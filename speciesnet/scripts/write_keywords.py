@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from speciesnet.errors import InputError, OutputError
+from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
+from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import must_be_local
-
-if TYPE_CHECKING:
-    from speciesnet.export.xmp import Keywords, Naming
+from speciesnet.survey.corrections import read_corrected
+from speciesnet.survey.photographs import Photographs
 
 NAMING: flags.Flag[Naming] = flags.choice(
     "naming",
@@ -37,10 +37,6 @@ The same command again replaces its own keywords and keeps all others.
 
 def main(values: flags.Values, source: str) -> None:
     """Reads all records, then writes one file at a time."""
-    from speciesnet.export.xmp import keyword_tasks, write_keywords
-    from speciesnet.records import read_from
-    from speciesnet.survey.corrections import read_corrected
-    from speciesnet.survey.photographs import Photographs
 
     def report(file: Path, keywords: Keywords) -> None:
         sys.stdout.write(f"{file}: {', '.join(keywords.flat) or 'none'}\n")

@@ -1,4 +1,4 @@
-"""Local buckets, as in the tests of clouds."""
+"""Buckets on this machine, shared with the tests of clouds."""
 
 from __future__ import annotations
 

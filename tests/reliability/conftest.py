@@ -1,4 +1,4 @@
-"""Runs of the demo's classifier on a few photographs, some from a web server that can delay them."""
+"""Runs of the demo's classifier on a few photographs, some on a web server that may keep them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Run:
         return Outcome(process.returncode, out or "", err or "")
 
     def finished(self) -> Outcome:
-        """Runs the command to its end."""
+        """The command from its start to its end."""
         with self.started() as process:
             return self.ended(process)
 

@@ -83,7 +83,7 @@ def test_mistakes(part: Path, tmp_path: Path) -> None:
     check_mistake(run_here("merge", part), "out.json out-1.json")
     check_mistake(run_here("merge", part, part), "overwrite the part")
     check_mistake(run_here("merge", tmp_path, part), "The output", "is a folder")
-    check_mistake(run_here("merge", tmp_path / "no" / "out.json", part), "create")
+    check_mistake(run_here("merge", tmp_path / "no" / "out.json", part), "Create")
     check_mistake(run_here("merge", "https://example.org/out.json", part), "on the web")
     out = tmp_path / "out.json"
     check_mistake(run_here("merge", out, tmp_path / "no.json"), "no.json", "cannot be read")

@@ -127,7 +127,10 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = str(listener.getsockname()[1])
-        assert f"Port {port} cannot be used" in review(predictions, "--port", port).sentence
+        assert (
+            f"Port {port} of 127.0.0.1 cannot be used"
+            in review(predictions, "--port", port).sentence
+        )
     with CorrectionsFile(corrections_path(predictions)):
         assert "another review" in review(predictions).sentence
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.json", "p.json.run.json", "s"]
