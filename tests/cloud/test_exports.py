@@ -366,7 +366,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
         ("speciesnet_to_table", ("s3://b/t.csv", "s3://b/t.csv"), "would overwrite the predictions"),
         ("speciesnet_to_table", ("{bucket}p.json", "{bucket}t.txt"), "t.txt must end with .csv"),
         ("sort_images", ("{bucket}p.json", "--out", "x"), "not on this computer, such as s3://"),
-        ("write_keywords", ("{bucket}p.json",), "download them, and give the folder"),
+        ("write_keywords", ("{bucket}p.json",), "Download them, and pass their folder"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_in_a_bucket_are_refused_in_one_sentence(
