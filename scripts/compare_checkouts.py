@@ -290,12 +290,24 @@ def content(path: Path, name: str) -> bytes:
     return data
 
 
-def skeleton(text: str) -> list[str]:
-    """The structure of a help text: its topics, flags, placeholders, choices and defaults."""
-    joined = re.sub(r"\s+", " ", text)
-    flags = re.findall(r"(?m)^ {2}(-\S.*)$", text)
-    topics = re.findall(r"(?m)^ {2}--help (\S+)|^(\w+): ", text)
-    return [*flags, *map(str, topics), *re.findall(r"Default: \S+", joined)]
+def skeleton(text: str) -> dict[str, str]:
+    """The structure of a help text: from its flags and topics to their defaults."""
+    text = re.sub(r"\n {3,}", " ", text)  # joins wrapped lines
+    entry = r"(?m)^ {2}(--help \S+|--[\w\[\]]+)(?:.*Default: (\S+)\.)?"
+    return {name: default for name, default in re.findall(entry, text) if name}
+
+
+def structural_changes(before: str, after: str) -> list[str]:
+    """Flags, topics and defaults that differ; defaults that only one text prints are ignored."""
+    old, new = skeleton(before), skeleton(after)
+    changed = [f"- {name}" for name in old.keys() - new.keys()]
+    changed += [f"+ {name}" for name in new.keys() - old.keys()]
+    changed += [
+        f"! {name}: default {old[name]} -> {new[name]}"
+        for name in old.keys() & new.keys()
+        if old[name].strip("[]") and new[name].strip("[]") and old[name] != new[name]
+    ]
+    return sorted(changed)
 
 
 def facts(text: str) -> list[str]:
@@ -325,8 +337,8 @@ def compare(before: Path, after: Path) -> Iterator[tuple[str, str, str]]:
         if not any(fnmatch.fnmatch(name, pattern) for pattern in WORDS):
             yield name, "bytes", detail
         elif name.startswith("help_"):
-            is_same = skeleton(texts[0]) == skeleton(texts[1])
-            yield name, "words" if is_same else "structure", detail
+            structure = "\n".join(structural_changes(*texts))
+            yield name, "structure" if structure else "words", f"{structure}\n{detail}"
         elif name.endswith(".stdout"):
             yield name, "words" if facts(texts[0]) == facts(texts[1]) else "facts", detail
         else:

@@ -138,12 +138,12 @@ def save_yolov5_checkpoint(
         path: The file to write.
         package: Package that the pickled classes claim to live in: ``models`` (YOLOv5's own
             repository) or ``yolov5.models`` (the PyPI package).
-        ema: Moving averages of the weights, which YOLOv5 keeps beside them.
+        ema: Moving averages of the weights, which YOLOv5 keeps with them.
     """
     for i, (layer, source) in enumerate(zip(network.model, network.inputs, strict=True)):
         layer.i, layer.f = i, source  # type: ignore[assignment]
     head: Any = network.detect
-    # What YOLOv5's own code expects to find, beside the tensors.
+    # What YOLOv5's own code expects to find, in addition to the tensors.
     head.nl, head.inplace = len(head.m), True
     head.grid = [torch.empty(0)] * head.nl
     if not hasattr(head, "anchor_grid"):  # old ones have it as a buffer

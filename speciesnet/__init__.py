@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the same names as in _HOMES, for type checkers
     from speciesnet.packages.info import DEFAULT_MODEL as DEFAULT_MODEL
     from speciesnet.packages.info import SUPPORTED_MODELS as SUPPORTED_MODELS
     from speciesnet.packages.info import ModelInfo as ModelInfo
-    from speciesnet.predictions.file import read_records as read_records
+    from speciesnet.predictions.reading import read_records as read_records
     from speciesnet.survey.corrections import read_corrected as read_corrected
     from speciesnet.utils import only_one_true as only_one_true
 
@@ -51,7 +51,7 @@ _HOMES = {
     "only_one_true": "utils",
     "prepare_instances_dict": "instances",
     "read_corrected": "survey.corrections",
-    "read_records": "predictions.file",
+    "read_records": "predictions.reading",
     "to_dataframe": "export.tables",
 }
 __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]  # read at run time

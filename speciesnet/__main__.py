@@ -1,6 +1,6 @@
 """``python -m speciesnet``."""
 
-from speciesnet.scripts.run_model import cli
+from speciesnet.scripts.commands import cli
 
 if __name__ == "__main__":
     cli()

@@ -8,6 +8,7 @@ Errors that the user can fix. Command lines print their sentence and exit with c
     │   └── MalformedRecordError    in a predictions file
     ├── ModelError                  a model package
     ├── OutputError                 the predictions file
+    ├── ClusterError                a cluster that lost images or processes
     └── ImageError                  one image; the run continues without it
 
 Errors that callers inside the package handle:
@@ -45,6 +46,10 @@ class ModelError(SpeciesNetError):
 
 class OutputError(SpeciesNetError):
     """A predictions file cannot be written, or belongs to another run."""
+
+
+class ClusterError(SpeciesNetError):
+    """A cluster lost images or processes of a run; the same command continues it."""
 
 
 class ImageError(SpeciesNetError):

@@ -214,11 +214,13 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     where = f"Instance {number} of {source}"
     if not isinstance(raw, Mapping):
         raise InputError(
-            f'{where} is no JSON object; it must look like {{"filepath": "image.jpg"}}.'
+            f'{where} is not a JSON object; it must look like {{"filepath": "image.jpg"}}.'
         )
     filepath = raw.get("filepath")
     if not isinstance(filepath, str) or not filepath:
-        raise InputError(f'{where} lacks "filepath", or it is no text; add the path of the image.')
+        raise InputError(
+            f'{where} lacks "filepath", or it is not a text; add the path of the image.'
+        )
     where = f"{where} ({filepath})"
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):

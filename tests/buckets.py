@@ -51,12 +51,12 @@ class Bucket:
     """A new bucket behind a proxy.
 
     Attributes:
-        scheme: Of its URLs.
-        name: Of the bucket.
-        proxy: What all of the program's requests go through.
+        scheme: The scheme of its URLs.
+        name: The name of the bucket.
+        proxy: The proxy between the program and the server.
         put: Makes an object, past the proxy.
         get: Reads one, past the proxy.
-        names: Of all of them.
+        names: The names of all objects.
     """
 
     scheme: str

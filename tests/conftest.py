@@ -19,15 +19,20 @@ from slow import is_slow
 from speciesnet.instances import find_images
 
 REPOSITORY = Path(__file__).parents[1]
+LONGEST_FILES = ("test_run_on_ray.py", "test_resume.py", "test_bad_input.py", "test_faults.py")
 MADE_IMAGES = ("ena24/352.jpg", "ena24/422.jpg", "ena24/423.jpg", "blank.jpg", "vehicle.jpg")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests as slow that start a process, a browser or an emulator."""
+    """Marks slow tests, and moves the longest files to the front.
+
+    Each file runs in one process: a long one at the end would leave the other processes idle.
+    """
     for item in items:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
 
 
 def shared_folder() -> Path | None:
@@ -66,7 +71,7 @@ def command() -> Callable[..., Outcome]:
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """A folder of three small pictures in two subfolders."""
+    """A folder with three small images in two subfolders."""
     folder = tmp_path / "photographs"
     random = np.random.default_rng(7)
     for name in ("a/1.jpg", "a/2.JPG", "b/3.png"):
@@ -106,6 +111,6 @@ def small_package(materials: Path) -> Path:
 def _own_cache(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Tests leave the user's cache alone."""
+    """Keeps tests out of the user's cache."""
     monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     yield

@@ -1,4 +1,4 @@
-"""A proxy on this machine between a client and a real server, where things go wrong on demand."""
+"""A local proxy between a client and a real server that causes faults on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOP_BY_HOP = ("connection", "expect", "keep-alive", "transfer-encoding")
 
 @dataclass(frozen=True)
 class Answer:
-    """In the place of the server's."""
+    """A response instead of the server's."""
 
     status: int
     body: bytes = b""
@@ -24,21 +24,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Drop:
-    """No answer at all; afterwards, the server has done what it was asked for."""
+    """No response; if ``afterwards``, the server has carried out the request."""
 
     afterwards: bool = False
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Only so many bytes of the body, then the end of the connection."""
+    """Only the first bytes of the body, then the end of the connection."""
 
     size: int
 
 
 @dataclass(frozen=True)
 class Drip:
-    """The body in pieces of so many bytes, a pause before each."""
+    """The body in pieces of this size, with a pause before each."""
 
     size: int
     seconds: float
@@ -49,11 +49,11 @@ Plan = Callable[[str, str], Fault]  # from method and path
 
 
 class Proxy:
-    """Passes requests on.
+    """Forwards requests to a server.
 
     Attributes:
-        plan: What happens to a request; nothing by default.
-        requests: Methods and paths of all of them.
+        plan: The fault of each request; none by default.
+        requests: Methods and paths of all requests.
         delay: Seconds before each answer.
         upstream: The server's port.
     """
@@ -65,7 +65,7 @@ class Proxy:
         self.port: int = self._server.server_address[1]
 
     def reset(self) -> None:
-        """Passes everything on again."""
+        """Forwards everything again."""
         self.plan: Plan = lambda method, path: None
         self.requests: list[tuple[str, str]] = []
         self.delay = 0.0
@@ -75,7 +75,7 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     def first(self, number: int, fault: Fault, method: str = "GET") -> None:
-        """The first requests of a kind, from now on, meet a fault."""
+        """Applies a fault to the next requests of a method."""
         left = [number]
 
         def plan(asked: str, path: str) -> Fault:
@@ -87,7 +87,7 @@ class Proxy:
         self.plan = plan
 
     def always(self, fault: Fault, *methods: str) -> None:
-        """All requests, or those of some kinds, meet a fault."""
+        """Applies a fault to all requests, or to those of some methods."""
         self.plan = lambda method, path: fault if not methods or method in methods else None
 
     @contextmanager
@@ -206,7 +206,7 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
 def before_web_server(
     handler: Callable[..., http.server.BaseHTTPRequestHandler],
 ) -> Iterator[Proxy]:
-    """A proxy before a web server of this process, which answers as the handler does."""
+    """A proxy before a web server in this process with this handler."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -1,4 +1,4 @@
-"""How close records must be to what the published program wrote."""
+"""Compares records with those of the published program."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 
 SCORE_TOLERANCE = 1e-4
-BOX_SHARE = 0.01  # of all boxes, which may differ at the thresholds
-MOVED_SHARE = 0.1  # of all images, whose best box may round to the next pixel
+BOX_SHARE = 0.01  # the share of boxes that may differ at the thresholds
+MOVED_SHARE = 0.1  # the share of images whose best box may round to the next pixel
 
 Record = dict[str, Any]
 
@@ -25,12 +25,12 @@ def assert_same(
     """Compares records of images under a folder with the published ones.
 
     Args:
-        records: What was found.
-        expected: What the published program wrote.
-        folder: Where the images are.
-        other_rounding: Whether the detector adds its float32 in another order than PyTorch. Then a box
-            may round to the next pixel, and these random networks score the crop, a pixel larger,
-            otherwise: scores are compared where the crop is the same, answers everywhere.
+        records: The records to check.
+        expected: The records of the published program.
+        folder: The folder of the images.
+        other_rounding: Whether the detector adds float32 in another order than PyTorch. A box may then
+            round to the next pixel, and these random networks score that crop differently: scores
+            are compared only for equal crops, answers always.
     """
     assert [r["filepath"] for r in records] == [e["filepath"] for e in expected]
     boxes = different = moved = 0
@@ -80,9 +80,9 @@ def _assert_same_classes(found: Record, golden: Record) -> None:
 
 
 def _count_different(found: list[Record], golden: list[Record], size: tuple[int, int]) -> int:
-    """Boxes of one list without a counterpart in the other.
+    """Counts boxes of one list without a counterpart in the other.
 
-    That is one of the same category, within a pixel and the scores' tolerance.
+    A counterpart has the same category, and differs by at most a pixel and the scores' tolerance.
     """
     left = list(found)
     missing = 0

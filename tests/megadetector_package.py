@@ -8,9 +8,9 @@ import pytest
 
 
 def module_of_megadetector(name: str) -> Any:
-    """One of its modules; skips the test where the package, or what it needs, is not installed."""
+    """Imports one of its modules; skips the test if the package or a dependency is not installed."""
     return pytest.importorskip(
         f"megadetector.{name}",
-        reason="needs the package megadetector, which is no dependency of this one",
+        reason="needs the package megadetector (pip install megadetector)",
         exc_type=ImportError,
     )

@@ -1,4 +1,4 @@
-"""Pictures as cameras write them."""
+"""Photographs with EXIF, as cameras write them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def photograph(
     details: Mapping[Any, Any] | None = None,
     gps: Mapping[Any, Any] | None = None,
 ) -> str:
-    """A small picture with EXIF: of the picture, of its taking, and of the position."""
+    """Writes a small image with EXIF: base tags, details of the exposure, and the position."""
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
     exif.update(base or {})

@@ -62,7 +62,7 @@ def record(
 def write_predictions(
     path: Path, *records: Mapping[str, object], model: str | None = "demo"
 ) -> Path:
-    """A predictions file, and the settings of its run next to it."""
+    """Writes a predictions file and the settings of its run."""
     path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
     if model is not None:
         settings = path.with_name(f"{path.name}.run.json")
@@ -71,7 +71,7 @@ def write_predictions(
 
 
 def correction(filepath: str | Path, label: str | None, predicted: str | None = FOX) -> Correction:
-    """A reviewer's answer."""
+    """A correction by a reviewer."""
     return Correction(str(filepath), label, predicted, "2024-05-02T08:00:00+00:00", "Jane")
 
 

@@ -84,7 +84,7 @@ parts = st.sampled_from([i / 16 for i in range(17)] + [i / 10 for i in range(11)
 
 @st.composite
 def classifications(draw: st.DrawFn) -> Classifications:
-    classes = draw(st.lists(st.sampled_from(POOL), min_size=1, max_size=5, unique=True))
+    classes: list[str] = draw(st.lists(st.sampled_from(POOL), min_size=1, max_size=5, unique=True))
     scores = draw(
         st.lists(confidences | parts, min_size=len(classes), max_size=len(classes)).map(
             lambda scores: sorted(scores, reverse=True)
@@ -471,16 +471,17 @@ def test_the_published_programs_answers_are_recomputed(
     shared: Path, package: str, output: str
 ) -> None:
     expected = read(shared / "golden" / f"{output}_predictions.json")
-    by_path = {record["filepath"]: record for record in expected}
+    by_path: dict[str, Any] = {record["filepath"]: record for record in expected}
     location = ("country", "admin1_region", "latitude", "longitude")
+    places: dict[str, Any] = {
+        path: {key: record[key] for key in location if key in record}
+        for path, record in by_path.items()
+    }
     records = SpeciesNetEnsemble(str(shared / "packages" / package)).combine(
         filepaths=list(by_path),
         classifier_results=by_path,
         detector_results=by_path,
-        geolocation_results={
-            path: {key: record[key] for key in location if key in record}
-            for path, record in by_path.items()
-        },
+        geolocation_results=places,
         partial_predictions={},
     )
     assert_same_text(records, expected)

@@ -315,7 +315,7 @@ def test_a_document_without_instances_is_named(document: str, folder: Path) -> N
 def test_an_instance_that_is_no_object_is_named(instance: Any, folder: Path) -> None:
     document = {"instances": [{"filepath": "a.jpg"}, instance]}
     sentence = mistake(instances_json=write("i.json", document))
-    assert sentence.startswith("Instance 2 of i.json is no JSON object")
+    assert sentence.startswith("Instance 2 of i.json is not a JSON object")
     assert "must" in sentence
 
 
@@ -365,7 +365,7 @@ def test_a_state_that_there_is_not_is_named(region: str, mend: str) -> None:
     raw = {"filepath": "b.jpg", "country": "USA", "admin1_region": region}
     with pytest.raises(InputError) as error:
         parse_instances({"instances": [raw]}, "i.json")
-    assert str(error.value).startswith('Instance 1 of i.json (b.jpg) has an "admin1_region"')
+    assert str(error.value).startswith('Instance 1 of i.json (b.jpg) has a wrong "admin1_region"')
     assert mend in str(error.value)
 
 

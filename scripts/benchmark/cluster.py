@@ -1,11 +1,11 @@
-"""What a run on a Ray cluster costs beside the local pipeline, and how its driver's memory grows.
+"""Overhead of a run on a Ray cluster over a local run, and how the memory of its driver grows.
 
     PYTHONPATH=scripts python -m benchmark.cluster overhead --model PACKAGE --images FOLDER
     PYTHONPATH=scripts python -m benchmark.cluster memory --instances 10000 100000 1000000
 
 ``overhead`` runs the same images on one machine with ``run_model`` and with ``run_on_ray``, one after the
-other. Start-up is taken out by the difference of a short and a long run. ``memory`` has no networks and
-no photographs, but constants in their place: what is measured are the driver and its rounds.
+other, and excludes start-up by the difference of a short and a long run. ``memory`` replaces images and
+networks by constants, so it measures only the driver and its rounds.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ _DRIVER = """
 import json, pathlib, resource, sys, time
 from benchmark import constant_stages
 from speciesnet.distributed import instance_lists, rounds, runner
-from speciesnet.model import ModelOptions
 from speciesnet.distributed.connection import connected
 from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.job import Job
 from speciesnet.distributed.resources import resources_for
+from speciesnet.model import ModelOptions
+from speciesnet.run import Run
 source, output = sys.argv[1:]
 peaks = pathlib.Path(output + ".peaks")
-options = ModelOptions("demo")
-settings = options.load().run_settings("all")
-networks = rounds.Networks(constant_stages.input_shape_of, constant_stages.read,
-    constant_stages.Detect, constant_stages.Classify)
+model, run = ModelOptions("demo"), Run(batch_size=64)
+settings = model.load().run_settings(run)
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-def do_round(files, job):
-    tally = rounds.do_round(files, job)
+def run_round(*arguments):
+    constant_stages.install()
+    tally = rounds.run_round(*arguments)
     with peaks.open("a") as file:
         file.write(f"{peak()}\\n")
     return tally
-runner.do_round = do_round
+constant_stages.install()
+runner.run_round = run_round
 with connected(None):
     import ray
     start = time.monotonic()
-    summary = runner.run(instance_lists.read_instances(source), Folder.of(output), options, settings,
-        resources_for(ray.nodes()), rounds.Plan(batch_size=64), networks=networks)
+    resources = resources_for(ray.nodes())
+    job = Job(folder=Folder.of(output), model=model, run=run, resources=resources)
+    summary = runner.run(instance_lists.read_instances(source), job, settings)
     seconds = time.monotonic() - start
 print(json.dumps({"images": summary.tally.images, "seconds": seconds, "driver": peak(),
     "round": max(map(float, peaks.read_text().split()))}))
@@ -57,7 +60,7 @@ print(json.dumps({"images": summary.tally.images, "seconds": seconds, "driver": 
 
 
 def seconds_of(module: str, *arguments: str) -> float:
-    """How long a command takes."""
+    """Runs a command and returns the seconds that it took."""
     start = time.monotonic()
     subprocess.run(
         [sys.executable, "-m", f"speciesnet.scripts.{module}", *arguments],
@@ -69,14 +72,14 @@ def seconds_of(module: str, *arguments: str) -> float:
 
 
 def overhead(model: str, images: Path, short: int, long: int, precision: str) -> None:
-    """Prints the images/s of both, without start-up."""
+    """Prints the images/s of a local run and of a run on Ray, without start-up."""
     originals = find_images([str(images)])
     speeds = {}
     with tempfile.TemporaryDirectory() as folder:
         lists = []
         for number in (short, long):
             paths = []
-            for i in range(number):  # each a photograph of its own to both programs
+            for i in range(number):  # both programs take each link for another image
                 link = Path(folder) / f"{number}-{i:05d}-{Path(originals[i % len(originals)]).name}"
                 link.symlink_to(os.path.realpath(originals[i % len(originals)]))
                 paths.append(str(link))
@@ -102,7 +105,7 @@ def overhead(model: str, images: Path, short: int, long: int, precision: str) ->
 
 
 def memory(numbers: Sequence[int]) -> None:
-    """Prints peaks of memory by the number of instances; constants instead of networks."""
+    """Prints the peaks of memory for each number of instances, with constants instead of networks."""
     print("instances   driver (MiB)   largest round (MiB)   seconds   (constants, no networks)")
     for number in numbers:
         with tempfile.TemporaryDirectory() as folder:
@@ -132,8 +135,8 @@ def main() -> None:
     first = commands.add_parser("overhead")
     first.add_argument("--model", required=True)
     first.add_argument("--images", type=Path, required=True)
-    first.add_argument("--short", type=int, default=16, help="images of the short run")
-    first.add_argument("--long", type=int, default=80, help="images of the long run")
+    first.add_argument("--short", type=int, default=16, help="images in the short run")
+    first.add_argument("--long", type=int, default=80, help="images in the long run")
     first.add_argument("--precision", default="fp32")
     second = commands.add_parser("memory")
     second.add_argument("--instances", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])

@@ -1,13 +1,16 @@
-"""Stand-ins for the stages of a run on a cluster: no photographs, no networks, always one answer."""
+"""Stages of a cluster run that read no images, load no networks and always give the same answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 
+from speciesnet.distributed import stages
+from speciesnet.distributed.job import Job
+from speciesnet.distributed.progress import ProgressReporter
 from speciesnet.distributed.stages import pack, unpack
+from speciesnet.instances import Instance
 from speciesnet.predictions.layout import encode_record
 
 RECORD = {
@@ -23,43 +26,49 @@ RECORD = {
     "prediction_source": "classifier",
     "model_version": "constant",
 }
+BLOCK_IMAGES = 5  # of 2048x1536 pixels fit into a table of ``stages.BLOCK_BYTES``
 
 
-BLOCK_IMAGES = 5  # as many of 2048x1536 pixels have room in a block of ``stages.BLOCK_BYTES``
+def install() -> None:
+    """Replaces the stages in this process; a run needs that in its driver and in each round."""
+    for name in ("input_shape_of", "read", "Detect", "Classify"):
+        setattr(stages, name, globals()[name])
 
 
-def input_shape_of(model: Any) -> None:
-    """No network, no shape."""
+def input_shape_of(model: object) -> None:
+    """Loads nothing: the constant stages need no shape."""
 
 
-def read(table: pa.Table, input_shape: None, readers: int | None, watch: Any) -> Iterator[pa.Table]:
-    """Hands the instances on, in blocks as photographs would be."""
-    instances = list(unpack(table))
-    watch.count("Reading", len(instances))
+def read(
+    table: pa.Table, job: Job, input_shape: None, reporter: ProgressReporter
+) -> Iterator[pa.Table]:
+    """Passes the instances on, in tables of as many images as would fit."""
+    instances = list(unpack(table, Instance))
+    reporter.count("Reading", len(instances))
     for start in range(0, len(instances), BLOCK_IMAGES):
         yield pack(instances[start : start + BLOCK_IMAGES])
 
 
 class Detect:
-    """Finds nothing."""
+    """Passes the instances on."""
 
-    def __init__(self, **options: Any) -> None:
-        self._watch = options["watch"]
+    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
+        self._reporter = reporter
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Hands the instances on."""
-        self._watch.count("Detector", len(table))
+        """Takes and returns instances."""
+        self._reporter.count("Detector", len(table))
         return table
 
 
 class Classify:
-    """Names one species."""
+    """Gives every image the same record."""
 
-    def __init__(self, **options: Any) -> None:
-        self._watch = options["watch"]
+    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
+        self._reporter = reporter
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Makes a record of each instance."""
-        records = [{"filepath": instance.filepath, **RECORD} for instance in unpack(table)]
-        self._watch.count("Classifier", len(records))
+        """Takes instances and returns encoded records."""
+        records = [{"filepath": i.filepath, **RECORD} for i in unpack(table, Instance)]
+        self._reporter.count("Classifier", len(records))
         return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})

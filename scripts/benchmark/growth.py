@@ -1,9 +1,9 @@
-"""How cost and memory grow with the number of images.
+"""How time and memory grow with the number of images.
 
     PYTHONPATH=scripts python -m benchmark.growth --images 1000 10000 100000
 
-The networks are stood in for by constants, and the images are links to one small picture: what is
-measured is everything else, reading, deciding, the predictions file, going on, the ensemble alone.
+Constants replace the networks, and the images are links to one small picture. So this measures
+everything else: reading, deciding, the predictions file, continuing a run, the ensemble alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -83,10 +82,10 @@ print(json.dumps({"opened": opened, "seconds": time.perf_counter() - start,
 """
 
 
-def run(*what: Any, program: str = _PROGRAM) -> dict[str, float]:
-    """Seconds and MiB of a run in a process of its own."""
+def run(*arguments: object, program: str = _PROGRAM) -> dict[str, float]:
+    """Runs a program in another process and returns its seconds and MiB."""
     done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps([str(part) for part in what])],
+        [sys.executable, "-c", program, json.dumps(list(map(str, arguments)))],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -101,7 +100,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, nargs="*", default=[1000, 100_000, 1_000_000])
     options = parser.parse_args()
     print(machine())
-    print("\nNetworks stood in for by constants.\n")
+    print("\nConstants instead of networks.\n")
     print(
         "| images | all (ms/image) | memory (MiB) | nothing left to do (s) | memory | ensemble alone "
         "(records/s) | memory | file (MB) |\n|---|---|---|---|---|---|---|---|"

@@ -116,11 +116,11 @@ def measure(folder: str, options: argparse.Namespace) -> None:
         for name, (paths, seconds) in places.items():
             pipe.send(seconds)
             pipe.recv()
-            begin = time.perf_counter()
+            start = time.perf_counter()
             found = net.predict(filepaths=paths, readers=options.readers)
             assert found and not any("failures" in record for record in found["predictions"])
             if number:  # the first round loads
-                speeds[name].append(len(paths) / (time.perf_counter() - begin))
+                speeds[name].append(len(paths) / (time.perf_counter() - start))
     pipe.send(None)
 
     print(machine())

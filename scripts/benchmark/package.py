@@ -36,7 +36,7 @@ def make_package(folder: Path, texts: Path | None = None, seed: int = 1) -> None
         folder: Where to.
         texts: Package whose labels, taxonomy and geofence are used; without it there are made-up
             labels, and the demo's taxonomy and geofence.
-        seed: Of the weights.
+        seed: The seed of the weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     picture = to_array(read_image(str(next(PICTURE.rglob("*.jpg")))))

@@ -36,7 +36,7 @@ class Answer:
 
     Attributes:
         status: HTTP status, or None.
-        body: As it came.
+        body: The bytes received.
         retry: Seconds after which to come back.
         error: Name of the exception, or "".
     """
@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body; None where it is no JSON."""
+        """The parsed body; None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -61,7 +61,7 @@ class Answer:
 
 
 class Client:
-    """One connection that is kept, and made anew when it breaks."""
+    """One connection that is kept open, and replaced if it breaks."""
 
     def __init__(self, port: int, timeout: float = 300) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -98,7 +98,7 @@ class Server:
 
     Attributes:
         process: Its first process, which speaks HTTP.
-        port: Of loopback.
+        port: A port of the loopback interface.
     """
 
     process: subprocess.Popen[str]

@@ -2,10 +2,10 @@
 
 PYTHONPATH=scripts python scripts/benchmark/soak.py --minutes 30 -- --engine openvino --threads 1
 
-Clients that behave send good photographs all the time. Beside them come damaged images, bodies that are
-too large, decompression bombs, clients that vanish or are slow, malformed JSON and forms, more than the
-backlog holds, and workers that are killed. One line a minute says how it goes, and the last ones what
-was wrong: then the exit code is 1.
+Well-behaved clients send valid photographs all the time. Meanwhile there are damaged images, oversized
+bodies, decompression bombs, disappearing and slow clients, malformed JSON and forms, more requests than
+the backlog allows, and killed workers. A line per minute shows the state, and the last lines show any
+wrong answers: then the exit code is 1.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Tally:
                 print(f"WRONG: {what} {more}".rstrip(), flush=True)
 
     def was_killed(self, since: float) -> bool:
-        """Whether a worker was killed at about the time of a request that began then."""
+        """Whether a worker was killed during a request that started at this time."""
         return any(since - LOST_SECONDS < moment < time.monotonic() for moment in self.killed)
 
 
@@ -95,8 +95,8 @@ class Soak:
     """One server, its clients, and its troubles.
 
     Args:
-        server: It.
-        seed: Of what goes wrong when.
+        server: The server under test.
+        seed: The seed of the faults and their times.
     """
 
     def __init__(self, server: Server, seed: int) -> None:
@@ -321,7 +321,7 @@ class Soak:
                     connection.sendall(whole[sent + number : sent + number + 1])
                     time.sleep(1)
                 answer = _all_of(connection)
-            except OSError:  # it was given up in between
+            except OSError:  # it was closed in between
                 return
             if not answer.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 503 ")) and answer:
                 self.tally.blame("slow client", f"(was answered {answer[:50]!r})")

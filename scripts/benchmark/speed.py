@@ -37,22 +37,22 @@ model.WORTH_A_TRIAL = 2
 net = SpeciesNet(package, engine=engine, precision=precision)
 net.predict(filepaths=paths[:1])
 first = time.time() - start
-begin, profile = time.perf_counter(), Profile()
+start, profile = time.perf_counter(), Profile()
 net.predict(filepaths=paths, profile=profile)
-seconds = time.perf_counter() - begin
+seconds = time.perf_counter() - start
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 networks = 0
 if alone:  # on images that are ready
     fitted = [net.detector.preprocess(load_rgb_image(path)) for path in paths]
-    begin = time.perf_counter()
+    start = time.perf_counter()
     for image in fitted:
         net.detector.detect([image])
-    networks = time.perf_counter() - begin
+    networks = time.perf_counter() - start
     crops = [net.classifier.preprocess(load_rgb_image(path)) for path in paths]
-    begin = time.perf_counter()
+    start = time.perf_counter()
     for i in range(0, len(crops), 8):
         net.classifier.classify(crops[i:i + 8])
-    networks += time.perf_counter() - begin
+    networks += time.perf_counter() - start
 print(json.dumps({"first": first, "seconds": seconds, "stages": profile.seconds, "memory": memory,
     "networks": networks, "names": [net.detector.engine.name, net.classifier.engine.name]}))
 """
@@ -67,9 +67,9 @@ model, paths = json.loads(sys.argv[2])
 net = SpeciesNet(model)
 net.predict(filepaths=paths[:1], progress_bars=False)
 first = time.time() - float(sys.argv[1])
-begin = time.time()
+start = time.time()
 net.predict(filepaths=paths, progress_bars=False)
-print(json.dumps({"first": first, "seconds": time.time() - begin, "stages": {},
+print(json.dumps({"first": first, "seconds": time.time() - start, "stages": {},
     "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     "names": ["published", "published"]}))
 """

@@ -804,7 +804,7 @@ def draw_animal(
         height: Metres to the shoulder.
         pose: How it stands.
         pixels: Pixels a metre.
-        seed: Of the individual: the same seed has the same coat.
+        seed: The seed of the individual: the same seed gives the same coat.
         light: Where the light comes from.
     """
     rng = np.random.default_rng(seed)

@@ -105,7 +105,7 @@ def as_markdown(found: list[tuple[Frame, str, str]]) -> str:
     lines = [
         f"{len({frame.burst for frame, *_ in found})} bursts of {FRAMES} pictures.",
         "",
-        "| pictures | right by themselves | right by their sequence | mended | spoilt |",
+        "| pictures | correct by image | correct by sequence | corrected | made wrong |",
         "|---|---|---|---|---|",
     ]
     for name, some in (
@@ -116,11 +116,11 @@ def as_markdown(found: list[tuple[Frame, str, str]]) -> str:
     ):
         own = [answer == frame.label for frame, answer, _ in some]
         together = [answer == frame.label for frame, _, answer in some]
-        mended = sum(b and not a for a, b in zip(own, together, strict=True))
+        corrected = sum(b and not a for a, b in zip(own, together, strict=True))
         spoilt = sum(a and not b for a, b in zip(own, together, strict=True))
         lines.append(
             f"| {name} | {100 * np.mean(own):.1f} % | {100 * np.mean(together):.1f} % "
-            f"| {mended} | {spoilt} |"
+            f"| {corrected} | {spoilt} |"
         )
     return "\n".join(lines)
 

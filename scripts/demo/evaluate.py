@@ -36,7 +36,7 @@ class Result:
         truth: Common name of the right answer.
         night: Whether it is an infrared picture.
         category: animal, person, vehicle or none: the top detection.
-        confidence: Of the top detection (0: none).
+        confidence: The confidence of the best detection; 0 without any.
         prediction: Common name of the final answer.
         source: Which rule gave it.
         found: Objects that a box of the right category with IoU of at least 0.5 finds.

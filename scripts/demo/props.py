@@ -1,4 +1,4 @@
-"""People, vehicles, and the things that stand in a landscape."""
+"""People, vehicles, and objects of the landscape."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def draw_person(pixels: float, seed: int, light: Light, stride: float, squeeze: 
 
     Args:
         pixels: Pixels a metre.
-        seed: Of the individual: clothes, hair, load.
+        seed: The seed of the individual: clothes, hair, load.
         light: Where the light comes from.
         stride: Phase of the walk in radians.
         squeeze: Foreshortening; negative faces left.

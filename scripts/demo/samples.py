@@ -22,7 +22,7 @@ class Shot:
 
     Attributes:
         label: What it shows.
-        seed: Of the picture.
+        seed: The seed of the picture.
         night: Whether it is taken at night.
         frames: 1, or the length of the burst.
     """

@@ -37,7 +37,7 @@ SIZES = (
     (1440, 1080),
 )  # width, height in pixels
 STRIP = 0.042  # height of the caption strip, as a share of the picture's
-MIN_VISIBLE = 0.55  # an object of which less shows is placed anew
+MIN_VISIBLE = 0.55  # objects that are less visible are placed again
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class Actor:
 
     Attributes:
         category: animal, person or vehicle.
-        label: As of ``Thing``.
+        label: The label, as in ``Thing``.
         x: Column of its middle as a share of the width.
         depth: Distance in metres.
         height: Metres to the shoulder (animals).
         pose: How it stands.
-        seed: Of the individual.
+        seed: The seed of the individual.
     """
 
     category: str
@@ -106,7 +106,7 @@ class Site:
     """A camera and what it looks at.
 
     Attributes:
-        seed: Of the landscape.
+        seed: The seed of the landscape.
         biome: woodland or savanna.
         name: Name of the camera.
         width: Columns.
@@ -391,7 +391,7 @@ def _scatter(
     light: Light,
     snow: bool,
 ) -> list[tuple[Sprite, float, float, float]]:
-    """The things that an animal may stand in front of or behind."""
+    """Objects in front of or behind an animal."""
     props: list[tuple[Sprite, float, float, float]] = []
     w = site.width
     near = site.depth_of(0.97 * site.height)
@@ -489,11 +489,11 @@ class Conditions:
 
     Attributes:
         night: Infrared flash in the dark.
-        time: Of the first frame.
+        time: The time of the first frame.
         temperature: Degrees Celsius.
         exposure: Brightness of the picture.
         tint: Colour balance, RGB factors.
-        seed: Of lens and sensor.
+        seed: The seed of lens and sensor.
     """
 
     night: bool

@@ -27,7 +27,7 @@ class Part:
         colour: RGB in [0, 1].
         name: What a painter calls it.
         bulge: Roundness of the piece (1: as deep as it is wide, 0: flat).
-        layer: Pieces of one layer melt together; a higher layer lies in front.
+        layer: Pieces of one layer melt together; higher layers are drawn in front.
         axis: The line along which stripes and rings are counted.
     """
 
@@ -54,7 +54,7 @@ class Sprite:
 
     Attributes:
         rgba: Shape (height, width, 4), float32 in [0, 1], colours not multiplied by alpha.
-        x: Column of the cut-out that stands at the object's position.
+        x: Column of the cut-out at the object's position.
         y: Row of the cut-out that touches the ground.
         eyes: Pixel positions (x, y) of eyes, for their glow in a flash.
     """
@@ -303,7 +303,7 @@ def _fuzzy(rgba: Array, rng: Rng, pixels: float) -> Array:
 
 
 def paste(image: Array, sprite: Sprite, x: float, y: float) -> tuple[slice, slice, Array] | None:
-    """Lays a sprite over the image so that its foot stands at (x, y).
+    """Draws a sprite over the image with its foot at (x, y).
 
     Returns:
         The rows and columns of the image that it covers and its alpha there, or None outside.

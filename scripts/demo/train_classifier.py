@@ -1,6 +1,6 @@
 """Trains the demo's classifier with Keras 2 and saves it in the format of Keras 2.15.
 
-The network takes 480x480 pixels and shrinks them to a third at once, so that training can run on
+The network takes 480x480 pixels and first shrinks them to a third, so that training can run on
 crops of 160x160 pixels: the same weights under two inputs.
 """
 
@@ -39,7 +39,7 @@ class ClassifierPlan:
         epochs: Passes over the crops.
         batch: Crops in a step.
         rate: Highest learning rate.
-        seed: Of weights, order and crops.
+        seed: The seed of weights, order and crops.
         threads: CPU threads.
     """
 

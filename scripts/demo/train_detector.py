@@ -4,7 +4,7 @@ To learn from few pictures in little time, the first three layers are not learnt
 picture to a quarter and lay 2x2 of its pixels side by side. Training therefore needs only small
 pictures, of 320 pixels where the program shows 1280. No object of the demo's scenes is smaller than
 80 of these 1280 pixels, so cells of 32 and 64 pixels find them all. Beside boxes the network learns,
-through a head that is thrown away, which cells lie in an object.
+through a temporary head, which cells are inside an object.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class DetectorPlan:
         epochs: Passes over the pictures.
         batch: Pictures in a step.
         rate: Highest learning rate.
-        seed: Of weights, order and windows.
+        seed: The seed of weights, order and windows.
         threads: CPU threads.
     """
 
@@ -184,7 +184,7 @@ def _recoloured(image: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
 
 
 def collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Images (batch, 3, rows, columns) and boxes (objects, 6), which begin with the image's index."""
+    """Images (batch, 3, rows, columns) and boxes (objects, 6), which start with the image's index."""
     labels = [
         torch.cat([torch.full((len(boxes), 1), float(i)), boxes], 1)
         for i, (_, boxes) in enumerate(samples)
@@ -395,7 +395,7 @@ class MaskHead(nn.Module):
 
 
 def mask_loss(logits: list[Tensor], strides: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the cells whose middle lies in a box, and of as much weight of empty ones."""
+    """Cross-entropy of the cells whose centre is in a box, and of as much weight of empty ones."""
     total = torch.zeros(())
     for scale, stride in zip(logits, strides.tolist(), strict=True):
         rows, columns = scale.shape[2:]
@@ -497,10 +497,10 @@ def train_detector(
 
 
 def calibrate_detector(network: DetectionModel, examples: Sequence[Example]) -> tuple[float, float]:
-    """Scales objectness so that confidences mean what the program takes them for.
+    """Scales objectness so that confidences suit the thresholds of the program.
 
-    The focal loss leaves them too cautious. The logit that best tells pictures with an object from empty
-    ones becomes a confidence of ``SEEN``, and the median one of pictures with an object ``SURE``.
+    The focal loss makes them too low. The logit that best separates images with an object from empty
+    ones becomes a confidence of ``SEEN``, and the median one of images with an object ``SURE``.
 
     Args:
         network: Is changed.

@@ -36,7 +36,7 @@ class Subject:
     """One picture.
 
     Attributes:
-        name: Of its file, without the extension.
+        name: Its file name, without the extension.
         sample: Path of the sample image, under the folder of the samples.
         country: Where it is taken to be from, or None.
         brightness: What its values are multiplied with: dark pictures make a model unsure.
@@ -67,7 +67,7 @@ OVERVIEW = (
 
 
 def main() -> None:
-    """Writes all pictures, and tells what each shows."""
+    """Writes all pictures and prints what each shows."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--folder", type=Path, default=IMAGES, help="where they go")
     folder: Path = parser.parse_args().folder

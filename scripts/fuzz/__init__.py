@@ -7,6 +7,6 @@ the project does not depend on it: ``pip install atheris``.
 
     PYTHONPATH=scripts python -m fuzz predictions --corpus /tmp/corpus --seconds 300
 
-``files.py`` makes the small sound files that damage begins with, ``seeds.py`` gives each target its own,
+``files.py`` makes the small valid files that are then damaged, ``seeds.py`` gives each target its own,
 ``mutations.py`` is the damage as Hypothesis' strategies, ``hostile.py`` makes pickles that run code.
 """

@@ -1,4 +1,4 @@
-"""The sound files that damage begins with, and those that tell a target's paths apart."""
+"""Valid files to be damaged, and files that exercise each path of a target."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _demo(name: str) -> bytes:
 
 @functools.cache
 def seeds_of(target: str) -> list[bytes]:
-    """The files that the fuzzing of a target begins with."""
+    """The files with which the fuzzing of a target starts."""
     return SEEDS[target]()
 
 

@@ -153,7 +153,7 @@ def resume(path: Path) -> None:
 
 @target
 def predictions(data: bytes) -> None:
-    """Whatever a predictions file holds: read, or refused; a run goes on with it and loses nothing.
+    """Any predictions file is read or refused; a run continues it without losing a record.
 
     Whole records of ours stay; a file that is not ours stays as it is or is kept beside.
     """
@@ -200,7 +200,7 @@ def _whole_records(data: bytes) -> Iterator[dict[str, Any]]:
 
 @target
 def run_settings(data: bytes) -> None:
-    """Damaged settings beside the predictions are passed over, those of another run refused."""
+    """Damaged settings of the predictions are ignored, those of another run refused."""
     from speciesnet.predictions.settings import is_geofenced, model_of_run, settings_path
 
     with file_of(uninterrupted(), "out.json") as path:
@@ -240,7 +240,7 @@ def corrections(data: bytes) -> None:
             return
         said = Correction("new.jpg", "u;a;b;c;d;e;f", None, "2024-05-01T06:30:00+00:00")
         with CorrectionsFile(path) as file:
-            file.write([said])
+            file.add([said])
         assert path.read_bytes().startswith(data)
         assert read_corrections(path) == before | {"new.jpg": said}
 
@@ -268,7 +268,7 @@ def _package(**files: bytes) -> Iterator[Path]:
 
 @target
 def package_info(data: bytes) -> None:
-    """A package whose files lie in its folder, or ``ModelError``."""
+    """A package whose files are in its folder, or ``ModelError``."""
     from speciesnet.packages.info import ModelInfo
 
     with _package(info=data) as folder, suppress(ModelError):
@@ -356,7 +356,7 @@ def _add_hook() -> None:
 
 @contextmanager
 def no_code_runs() -> Iterator[None]:
-    """Raises ``CodeRunError`` where code was run, a file written, a program or a connection begun."""
+    """Raises ``CodeRunError`` if code ran, or a file, program or connection was opened."""
     global _watching
     _add_hook()
     _seen.clear()

@@ -1,15 +1,15 @@
 #!/bin/bash
-# A part of the images for each job of an array: no Ray, and no job waits for another.
+# Array jobs, each with a part of the images: without Ray, and no job waits for another.
 #
 #   mkdir -p survey
 #   job=$(sbatch --parsable --array=1-100%20 scripts/launch/slurm_array.sh survey --folders IMAGES --country KEN)
 #   sbatch --dependency=afterok:"$job" --wrap="python -m speciesnet.scripts.merge survey.json survey/part-*.json"
 #
-# 100 parts, 20 at the same time. The merge begins when all parts are there; it waits for ever if one has
-# failed. Then give the first line again: parts that are finished end at once, and the rest goes on where it
-# stopped. For some of them alone say how many parts there are: PARTS=100 sbatch --array=7,31 ...
+# This runs 100 parts, 20 in parallel. The merge starts when all parts are finished; if one has failed, it waits
+# forever. In that case, run the commands again: finished parts end immediately, and the others continue where
+# they stopped. To run only some parts, set the number of all parts: PARTS=100 sbatch --array=7,31 ...
 #
-# Run the program once beforehand, so that 100 jobs need not download the model; see docs/scale.md.
+# Run the program once before, so that 100 jobs need not download the model; see docs/scale.md.
 #SBATCH --job-name=speciesnet
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=8
@@ -23,10 +23,10 @@ set -euo pipefail
 
 folder=${1:?the folder for the parts, then the flags of speciesnet}
 shift
-# Of an array that is given again in part, Slurm's count is another.
+# If only some parts are run again, Slurm counts only these.
 parts=${PARTS:-$SLURM_ARRAY_TASK_COUNT}
 
-# The precision is the same on all machines; the last of two equal flags counts.
+# All machines must use the same precision. Of two equal flags, the last one counts.
 exec python -m speciesnet.scripts.run_model \
   --shard "$SLURM_ARRAY_TASK_ID/$parts" \
   --predictions_json "$folder/part-$SLURM_ARRAY_TASK_ID.json" \

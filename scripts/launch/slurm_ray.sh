@@ -1,10 +1,10 @@
 #!/bin/bash
-# One Ray cluster for the length of a job: a head, workers, and the driver on the head.
+# A Ray cluster for the duration of a job: a head, workers, and the driver on the head.
 #
 #   sbatch --nodes=4 scripts/launch/slurm_ray.sh --instances IMAGES --output SHARDS --country KEN
 #
-# What follows the script's name are flags of run_on_ray; see docs/scale.md. The same line again goes on
-# where it stopped.
+# The arguments after the script's name are flags of run_on_ray; see docs/scale.md. The same command continues
+# a run that has stopped.
 #SBATCH --job-name=speciesnet-ray
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -19,8 +19,8 @@
 ##SBATCH --gpus-per-node=1
 set -euo pipefail
 
-# Whoever reaches Ray's ports may run what they like as you, unless they need a secret. All processes
-# of this job inherit this one, and other people cannot read their environment.
+# Without a secret, anyone who can reach Ray's ports can run code as you. All processes of this job inherit
+# this one, and other users cannot read their environment.
 export RAY_AUTH_MODE=token
 RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_TOKEN
@@ -33,12 +33,12 @@ cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
 all=(--export=ALL --cpus-per-task="$cpus" --no-kill)
 start=(ray start --block --num-cpus="$cpus" --num-gpus="${SLURM_GPUS_ON_NODE:-0}" --disable-usage-stats)
 
-# Ray runs in the background until the driver has ended, however it ends.
+# Ray runs in the background until the driver ends, successfully or not.
 trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
 srun "${all[@]}" --nodes=1 --ntasks=1 --nodelist="$head" \
   "${start[@]}" --head --node-ip-address="$host" --port="$port" --temp-dir="/tmp/ray-$SLURM_JOB_ID" &
 until ray health-check --address="$host:$port" 2>/dev/null; do
-  kill -0 $! # or there will never be a head
+  kill -0 $! # fails if the head has ended
   sleep 2
 done
 if ((workers > 0)); then
@@ -46,9 +46,9 @@ if ((workers > 0)); then
     "${start[@]}" --address="$host:$port" &
 fi
 
-# How many processes suit the nodes is seen at the start, so all nodes should be there; after 10 minutes
-# it is those that are.
-timeout 600 python - "$host:$port" "$SLURM_JOB_NUM_NODES" <<'END' || echo "Not all of the nodes have come." >&2
+# The run chooses its number of processes when it starts, so all nodes should have joined. After 10 minutes it
+# starts with those that have.
+timeout 600 python - "$host:$port" "$SLURM_JOB_NUM_NODES" <<'END' || echo "Not all nodes have joined." >&2
 import sys
 import time
 

@@ -16,80 +16,70 @@ from ray.exceptions import AuthenticationError
 
 from speciesnet.errors import InputError
 
-# What Ray itself tells on the terminal of the driver; errors are raised all the same.
+# Ray would print these on the driver's terminal; errors are raised anyway.
 _QUIET = {"RAY_DATA_LOG_LEVEL": "CRITICAL", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 CONNECT_SECONDS = 10.0
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Connects to a cluster, or starts one on this machine alone.
+    """Connects to a cluster, or starts one on this machine alone, while the context lasts.
 
     Args:
-        address: ``auto`` or ``HOST:PORT``; None takes what ``RAY_ADDRESS`` says, or starts one.
+        address: ``auto`` or ``HOST:PORT``. None means the address in ``RAY_ADDRESS``, or a new cluster.
 
     Raises:
         InputError: There is no cluster at the address.
     """
-    # Without "local", Ray would join whatever cluster it finds on this machine.
+    # Without "local", Ray would join any cluster that runs on this machine.
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address.startswith("ray://"):
         raise InputError(
-            f"{address} is an address for Ray Client, which does not carry data; send the whole command "
-            "with ray job submit, and leave --address out."
+            f"{address} is an address for Ray Client, which does not transfer data. Send the whole "
+            "command with ray job submit, and leave --address out."
         )
     for name, level in _QUIET.items():
         os.environ.setdefault(name, level)
-    if re.fullmatch(r".+:\d{1,5}", address):
-        _check_reachable(address)
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        with _silence():
+        if re.fullmatch(r".+:\d{1,5}", address):  # Ray itself tries for minutes, even after Ctrl-C
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        with _no_stderr():
             ray.init(address=address, log_to_driver=False, logging_level=standard_logging.ERROR)
     except AuthenticationError as error:
         raise InputError(
-            f"The Ray cluster at {address} asks for its token; set RAY_AUTH_MODE=token, and "
-            "RAY_AUTH_TOKEN or ~/.ray/auth_token to that of the cluster."
+            f"The Ray cluster at {address} requires a token. Set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token to the token of the cluster."
         ) from error
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if address == "local":
             raise InputError(
-                f"Ray cannot be started on this machine ({reason}); mend that, or take run_model, which "
-                "needs no cluster."
+                f"Ray cannot be started on this machine ({reason}). Fix the cause, or use run_model, "
+                "which needs no cluster."
             ) from error
         raise InputError(
-            f"There is no Ray cluster at {address} ({reason}); check that it runs "
-            "and that this machine has its token, or leave --address out."
+            f"There is no Ray cluster at {address} ({reason}). Check that it runs and that this machine "
+            "has its token, or leave --address out."
         ) from error
-    signal.signal(signal.SIGTERM, handler)  # ray.init puts its own there, which just ends
+    signal.signal(signal.SIGTERM, handler)  # ray.init installs one that exits without a message
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _check_reachable(address: str) -> None:
-    """Ray itself asks for minutes where nobody answers, and cannot be interrupted meanwhile."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"There is no Ray cluster at {address} ({error}); check that it runs, or leave --address out."
-        ) from error
-
-
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps off the terminal that Ray has found RAY_BACKEND_LOG_LEVEL; errors are raised all the same."""
+def _no_stderr() -> Iterator[None]:
+    """Hides Ray's notice that RAY_BACKEND_LOG_LEVEL is set; errors are raised anyway."""
     sys.stderr.flush()
     stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
-        os.close(nowhere)
+        os.close(null)

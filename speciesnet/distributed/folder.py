@@ -1,4 +1,4 @@
-"""A folder that a run writes into: on the disk of its driver, or in a bucket."""
+"""The output folder of a cluster run: on the disk of its driver, or in a bucket."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from speciesnet.errors import BrokenConnectionError, InputError, ObjectChangedEr
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
 
-PATIENCE_SECONDS = 300.0  # how long a bucket that does not answer is asked again
-PAUSE_SECONDS = 2.0  # between these attempts
+PATIENCE_SECONDS = 300.0  # during which requests to a bucket that does not respond are repeated
+PAUSE_SECONDS = 2.0  # between two attempts
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder whose files appear whole or not at all.
+    """A folder whose files are written whole or not at all.
 
     Attributes:
         path: Path or URL, without a slash at its end.
@@ -32,29 +32,25 @@ class Folder:
 
     @classmethod
     def of(cls, path: str) -> Folder:
-        """Checks a path; raises ``OutputError`` for one that cannot become a folder."""
+        """Makes a path absolute; raises ``OutputError`` if it cannot be an output folder."""
         if not storage.goes_to_bucket(path, "--output "):
-            path = os.path.realpath(path)  # the machines may start in other folders
+            path = os.path.realpath(path)  # processes may start in other folders
             if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
-                raise OutputError(f"--output {path} is a file; give a folder, which is made anew.")
+                raise OutputError(f"--output {path} is a file. Pass a folder; it may be new.")
         return cls(path.rstrip("/"))
 
     def at(self, name: str) -> str:
-        """Path or URL of a file."""
+        """Returns the path or URL of a file."""
         return f"{self.path}/{name}"
 
     def names(self) -> list[str]:
-        """Names of the files directly in it, in order; none where it does not exist.
-
-        Raises:
-            InputError: It cannot be listed.
-        """
+        """Lists the files directly in the folder, sorted, if it exists; raises ``InputError``."""
         try:
-            return sorted(_patiently(self.path, self._names))
+            return sorted(_retrying(self.path, self._names))
         except OSError as error:
             raise InputError(
-                f"The folder {self.path} cannot be listed ({error.strerror or error}); mend that, or "
-                "give another one."
+                f"The folder {self.path} cannot be listed ({error.strerror or error}). Fix the cause or "
+                "pass another folder."
             ) from error
 
     def _names(self) -> list[str]:
@@ -69,53 +65,49 @@ class Folder:
 
     @contextmanager
     def local(self, name: str) -> Iterator[Path]:
-        """A file of it on this machine; see ``storage.local_file``.
-
-        Raises:
-            InputError: It cannot be read.
-        """
-        url = self.at(name)
+        """Yields the path of a file, or of its copy on this machine; raises ``InputError``."""
         try:
-            with ExitStack() as stack:
-                yield _patiently(url, lambda: stack.enter_context(storage.local_file(url)))
+            with self._open(name) as path:
+                yield path
         except OSError as error:
-            raise InputError(
-                f"{url} cannot be read ({error.strerror or error}); mend that, and give the same "
-                "command again: what is in the folder is kept."
-            ) from error
+            raise self._unreadable(name, error) from error
 
     def read(self, name: str) -> bytes | None:
-        """What a file holds, or None where there is none; raises ``InputError``."""
+        """Returns the content of a file, or None if it does not exist; raises ``InputError``."""
         try:
-            with self.local(name) as path:
+            with self._open(name) as path:
                 return path.read_bytes()
-        except InputError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None
-            raise
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[Path]:
+        url = self.at(name)
+        with ExitStack() as stack:
+            yield _retrying(url, lambda: stack.enter_context(storage.local_file(url)))
+
+    def _unreadable(self, name: str, error: OSError) -> InputError:
+        return InputError(
+            f"{self.at(name)} cannot be read ({error.strerror or error}). Fix the cause and run the "
+            "same command again: finished records are kept."
+        )
 
     def write(self, name: str, content: bytes) -> None:
-        """Makes or replaces a file, at once or not at all.
-
-        Raises:
-            OutputError: It cannot be written.
-        """
+        """Creates or replaces a file; raises ``OutputError`` if it cannot be written."""
         try:
             if storage.is_cloud(self.path):
                 self._upload(name, content)
             else:
-                self._write(Path(self.at(name)), content)
+                Path(self.path).mkdir(parents=True, exist_ok=True)
+                with write_atomically(self.at(name)) as part:
+                    part.write_bytes(content)
         except OSError as error:
             raise OutputError(
-                f"{self.at(name)} cannot be written ({error.strerror or error}); mend that and give the "
-                "same command again: what is in the folder is kept."
+                f"{self.at(name)} cannot be written ({error.strerror or error}). Fix the cause and run "
+                "the same command again: finished records are kept."
             ) from error
-
-    @staticmethod
-    def _write(path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as part:
-            part.write_bytes(content)
 
     def _upload(self, name: str, content: bytes) -> None:
         url = self.at(name)
@@ -126,13 +118,13 @@ class Folder:
             def upload() -> None:
                 try:
                     storage.replace(source, url)
-                except ObjectChangedError as error:  # by an attempt that was given up
+                except ObjectChangedError as error:  # perhaps by an attempt whose answer was lost
                     if self.read(name) != content:
                         raise BrokenConnectionError(error.reason) from error
 
-            _patiently(url, upload)
+            _retrying(url, upload)
 
 
-def _patiently(url: str, action: Callable[[], _T]) -> _T:
-    """Calls a function again and again for a while if a bucket is too busy for it."""
+def _retrying(url: str, action: Callable[[], _T]) -> _T:
+    """Repeats an action for a while as long as the connection breaks or the bucket is too busy."""
     return storage.retry(action, storage.pauses_for(PATIENCE_SECONDS, PAUSE_SECONDS), name=url)

@@ -1,16 +1,15 @@
-"""Instances of a list that may be too long for memory, one at a time."""
+"""Lists of instances that may be too long for memory, read one instance at a time."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, NoListError
 from speciesnet.files import json_lists, storage
 from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
@@ -22,7 +21,7 @@ from speciesnet.instances import (
     walk_images,
 )
 
-CHUNK = 5_000  # instances that are looked at together
+CHUNK = 5_000  # instances whose places are looked up together
 
 
 def read_instances(
@@ -32,106 +31,102 @@ def read_instances(
     admin1_region: str | None = None,
     country_from_coordinates: bool = False,
 ) -> Iterator[Instance]:
-    """Instances, ready for a run; relative paths become whole ones, as machines start in other folders.
+    """Reads instances and resolves their places; relative paths become absolute.
 
     Args:
-        source: By its ending an instances JSON (``.json``), a JSON object a line (``.jsonl``), a table
-            (``.parquet``) or a path a line (``.txt``); otherwise folders, comma-separated, searched for
-            images at any depth. On a disk or in a bucket.
-        country: For every instance, ISO 3166-1 alpha-3.
-        admin1_region: For every instance; needs a country.
-        country_from_coordinates: As for ``resolve_locations``.
+        source: A list on a disk or in a bucket: an instances JSON (``.json``), one JSON object a line
+            (``.jsonl``), a table (``.parquet``) or one path a line (``.txt``). Otherwise folders,
+            separated by commas and searched for images at any depth.
+        country: Country of all instances, ISO 3166-1 alpha-3.
+        admin1_region: State or province of all instances; needs a country.
+        country_from_coordinates: Whether coordinates override countries; see ``resolve_locations``.
 
     Raises:
-        InputError: The list cannot be read, is empty, or one of its instances is wrong.
+        InputError: The list cannot be read, is empty, or contains a wrong instance.
     """
     instances = iter(_read(source))
     number = 0
     while chunk := list(itertools.islice(instances, CHUNK)):
         placed = override_location(chunk, country, admin1_region, first=number + 1)
         number += len(chunk)
-        whole = [replace(i, filepath=whole_path(i.filepath)) for i in placed]
-        yield from resolve_locations(whole, country_from_coordinates=country_from_coordinates)
+        absolute = [replace(i, filepath=absolute_path(i.filepath)) for i in placed]
+        yield from resolve_locations(absolute, country_from_coordinates=country_from_coordinates)
     if not number:
-        raise InputError(f"There are no images in {source}: it is empty; put images into it.")
+        raise InputError(f"There are no images in {source}: it is empty. Add images to it.")
 
 
-def whole_path(path: str) -> str:
-    """A path that means the same in all folders; whole ones and URLs stay as they are."""
-    if storage.scheme_of(path) or os.path.isabs(path):  # noqa: PTH117 (other spellings are other records)
+def absolute_path(path: str) -> str:
+    """Makes a relative path absolute; leaves absolute paths and URLs exactly as they are written."""
+    if storage.scheme_of(path) or os.path.isabs(path):  # noqa: PTH117 (spellings name records)
         return path
     return os.path.abspath(path)  # noqa: PTH100
 
 
 def _read(source: str) -> Iterable[Instance]:
-    reader = {
+    readers: dict[str, Callable[[Path, str], Iterator[object]]] = {
         ".json": _read_json,
         ".jsonl": _read_json_lines,
         ".parquet": _read_parquet,
         ".txt": _read_paths,
-    }.get(PurePosixPath(source).suffix.lower())
+    }
+    reader = readers.get(PurePosixPath(source).suffix.lower())
     if reader is None:
-        return map(Instance, walk_images(split_paths(source)))
-    return _read_file(source, reader)
-
-
-def _read_file(source: str, reader: Any) -> Iterator[Instance]:
+        yield from map(Instance, walk_images(split_paths(source)))
+        return
     try:
         with storage.local_file(source) as path:
             for number, raw in enumerate(reader(path, source), start=1):
                 yield parse_instance(raw, source, number)
     except OSError as error:
         raise InputError(
-            f"The list of instances {source} cannot be read ({error.strerror or error}); give one that "
-            "can."
+            f"The list of instances {source} cannot be read ({error.strerror or error}). Fix the cause "
+            "or pass another list."
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"The list of instances {source} is no UTF-8; save it as that.") from error
-
-
-def _read_json(path: Path, source: str) -> Iterator[Any]:
-    try:
-        yield from json_lists.read_items(path, "instances")
-    except json_lists.NoListError as error:
-        raise InputError(no_instances(source)) from error
-    except json_lists.TooDeepError as error:
-        raise InputError(f"{source} is nested too deeply; correct it there.") from error
-    except json_lists.DamagedError as error:
         raise InputError(
-            f"The list of instances {source} is not valid JSON ({error.__cause__}); correct it there."
+            f"The list of instances {source} is not UTF-8 text. Save it as UTF-8."
         ) from error
 
 
-def _read_json_lines(path: Path, source: str) -> Iterator[Any]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                if line.strip():
-                    yield json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"Line {number} of {source} is not valid JSON ({error}); correct it there."
-                ) from error
+def _read_json(path: Path, source: str) -> Iterator[object]:
+    try:
+        with json_lists.described_errors(source, InputError, "Correct the file."):
+            yield from json_lists.read_items(path, "instances")
+    except NoListError as error:
+        raise InputError(no_instances(source)) from error
 
 
-def _read_paths(path: Path, source: str) -> Iterator[Any]:
-    with path.open(encoding="utf-8-sig") as file:
-        for line in file:
+def _read_json_lines(path: Path, source: str) -> Iterator[object]:
+    for number, line in enumerate(_lines(path), start=1):
+        try:
             if line.strip():
-                yield {"filepath": line.strip()}
+                yield json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"Line {number} of {source} is not valid JSON ({error}). Correct the line."
+            ) from error
 
 
-def _read_parquet(path: Path, source: str) -> Iterator[Any]:
+def _read_paths(path: Path, source: str) -> Iterator[object]:
+    yield from ({"filepath": line.strip()} for line in _lines(path) if line.strip())
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig") as file:
+        yield from file
+
+
+def _read_parquet(path: Path, source: str) -> Iterator[object]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as table:
-            if "filepath" not in table.schema_arrow.names:
-                raise InputError(
-                    f"{source} has no column filepath; add one with the images' paths."
-                )
             columns = [name for name in COLUMNS if name in table.schema_arrow.names]
+            if "filepath" not in columns:
+                raise InputError(
+                    f"{source} has no column filepath. Add one with the paths of the images."
+                )
             for batch in table.iter_batches(CHUNK, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
@@ -139,5 +134,5 @@ def _read_parquet(path: Path, source: str) -> Iterator[Any]:
             raise
         reason = " ".join(str(error).split())
         raise InputError(
-            f"The list of instances {source} is no Parquet that can be read ({reason}); make it again."
+            f"The list of instances {source} is not a readable Parquet file ({reason}). Write it again."
         ) from error

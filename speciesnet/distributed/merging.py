@@ -1,4 +1,4 @@
-"""Joins what the parts of a run have written into one predictions file."""
+"""Merges the parts of a run into one predictions file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 from absl import logging
 
 from speciesnet.constants import RUN_ENDING
-from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
+from speciesnet.distributed.work_list import new_index
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, keep_backup
@@ -29,10 +29,10 @@ EARLIER_STEPS = ("detections_json", "classifications_json")
 
 
 def merge(parts: Sequence[str], target: Path) -> Tally:
-    """Writes the records of all parts, once for each image, in the order of their paths.
+    """Writes the records of all parts, one for each image, in the order of the images' paths.
 
-    Of two records of one image the one that has not failed counts, or else any. Only an index
-    on the disk knows of all of them: memory does not grow. What the target held before is kept as
+    Of two records of an image, one that has not failed is preferred, and then the later one. The records
+    are indexed on disk, so memory does not grow with their number. An existing target is kept as
     ``*.bak``.
 
     Args:
@@ -43,10 +43,10 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
         Counts of the records.
 
     Raises:
-        InputError: A part does not exist, holds no records, or was made with other settings.
+        InputError: A part does not exist, has no records, or was made with other settings.
         OutputError: A part is damaged, or the target cannot be written.
     """
-    settings = _settings_of(parts)
+    settings = _common_settings(parts)
     tally = Tally()
     try:
         with (
@@ -54,81 +54,75 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
             tempfile.TemporaryDirectory(
                 prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
             ) as folder,
+            closing(_IndexedRecords(Path(folder))) as records,
         ):
-            with _Lines(Path(folder)) as lines:
-                for part in parts:
-                    count = 0
-                    for record in _records_of(part):
-                        lines.add(record)
-                        count += 1
-                    logging.info("%s: %d records.", part, count)
-                if lines.is_empty:
-                    raise InputError(
-                        f"There are no records in {', '.join(parts)}; nothing is written."
-                    )
-                if target.exists():
-                    keep_backup(target)
-                rewrite(target, lines.in_order(tally))
+            for part in parts:
+                before = records.added
+                for record in _records_of(part):
+                    records.add(record)
+                logging.info("%s: %d records.", part, records.added - before)
+            if not records.added:
+                raise InputError(
+                    f"There are no records in {', '.join(parts)}. Pass parts that have some."
+                )
+            if target.exists():
+                keep_backup(target)
+            rewrite(target, records.in_order(tally))
             if settings is None:
-                settings_path(target).unlink(missing_ok=True)  # of what was there before
+                settings_path(target).unlink(missing_ok=True)  # of the earlier target
             else:
                 write_settings(target, settings)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"{target} cannot be written ({reason}); mend that, or give another file."
+            f"{target} cannot be written ({reason}). Fix the cause or pass another file."
         ) from error
     return tally
 
 
-def _settings_of(parts: Sequence[str]) -> dict[str, Any] | None:
-    """What all parts were made with, as far as that is known."""
-    first: dict[str, Any] | None = None
-    origin = ""
-    for part in parts:
-        found = _read_settings(part)
-        if found is None:
-            continue
-        if first is None:
-            first, origin = found, part
-            continue
+def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
+    """Returns the settings that all parts share, as far as they are known."""
+    found = ((part, settings) for part in parts if (settings := _read_settings(part)) is not None)
+    origin, first = next(found, ("", None))
+    for part, settings in found:
+        assert first is not None
         try:
-            _forget_parts_of_earlier_steps(first, found)
-            differences = RunSettings(**first).differences(found)
+            _drop_differing_inputs(first, settings)
+            differences = RunSettings(**first).differences(settings)
         except (TypeError, AttributeError):  # of another version
-            differences = [] if first == found else ["their settings differ"]
+            differences = [] if first == settings else ["their settings differ"]
         if differences:
             raise InputError(
-                f"{part} and {origin} belong to different runs ({'; '.join(differences)}); merge only "
-                "what was made with the same settings."
+                f"{part} and {origin} belong to different runs ({'; '.join(differences)}). Merge only "
+                "parts that were made with the same settings."
             )
     return first
 
 
-def _forget_parts_of_earlier_steps(*settings: dict[str, Any]) -> None:
-    """Array jobs of a later step have their own part of an earlier one's results as input."""
-    inputs = [dict(one.get("inputs", {})) for one in settings]
+def _drop_differing_inputs(first: dict[str, Any], other: dict[str, Any]) -> None:
+    """Forgets the results of earlier steps where each array job had its own part of them as input."""
+    inputs, others = dict(first.get("inputs", {})), dict(other.get("inputs", {}))
     for name in EARLIER_STEPS:
-        if len({one.get(name) for one in inputs}) > 1:
-            for one in inputs:
-                one.pop(name, None)
-    for one, left in zip(settings, inputs, strict=True):
-        one["inputs"] = left
+        if inputs.get(name) != others.get(name):
+            inputs.pop(name, None)
+            others.pop(name, None)
+    first["inputs"], other["inputs"] = inputs, others
 
 
 def _read_settings(part: str) -> dict[str, Any] | None:
-    url = Folder(part.rstrip("/")).at(RUN_FILE) if _is_folder(part) else f"{part}{RUN_ENDING}"
+    is_folder = _is_folder(part)
+    url = Folder(part.rstrip("/")).at(RUN_FILE) if is_folder else f"{part}{RUN_ENDING}"
     try:
         with storage.local_file(url) as path:
             document = json.loads(path.read_text(encoding="utf-8"))
-        settings = document["settings"] if _is_folder(part) else document
+        settings = document["settings"] if is_folder else document
         if not isinstance(settings, dict):
-            raise TypeError("there are no settings in it")
+            raise TypeError("it contains no settings")
         return settings
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{url} cannot be read ({error}); mend it, or remove it.") from error
+        raise InputError(f"{url} cannot be read ({error}). Fix or remove the file.") from error
 
 
 def _is_folder(part: str) -> bool:
@@ -140,77 +134,65 @@ def _is_folder(part: str) -> bool:
 def _records_of(part: str) -> Iterator[Record]:
     if _is_folder(part):
         folder = Folder(part.rstrip("/"))
-        names = list(shard_names(folder))
+        names = shard_names(folder)
         if not names:
             raise InputError(
-                f"There are no shards in {part}: no file is called part-*.{' or part-*.'.join(FORMATS)}."
+                f"There are no shards in {part}: no file is called part-*.{' or part-*.'.join(FORMATS)}. "
+                "Pass the output folder of a run."
             )
         for name in names:
-            yield from _records_of_shard(folder, name)
+            with folder.local(name) as path:
+                for record in read_shard(path, name.rpartition(".")[2]):
+                    if record is None:
+                        raise OutputError(
+                            f"{folder.at(name)} is damaged. Run its command again to repair it."
+                        )
+                    yield record
         return
     try:
         with storage.local_file(part) as path:
             yield from read_records(path, display_name=part)
     except OSError as error:
         raise InputError(
-            f"{part} cannot be read ({error.strerror or error}); mend that, or leave it out."
+            f"{part} cannot be read ({error.strerror or error}). Fix the cause or leave the part out."
         ) from error
 
 
-def _records_of_shard(folder: Folder, name: str) -> Iterator[Record]:
-    with folder.local(name) as path:
-        for record in read_shard(path, name.rpartition(".")[2]):
-            if record is None:
-                raise OutputError(
-                    f"{folder.at(name)} is damaged; give the command of the run again, which mends it."
-                )
-            yield record
-
-
-class _Lines:
-    """Records on the disk, and an index of them by image."""
+class _IndexedRecords:
+    """Records in a file, and an index of them by image, both in an empty folder."""
 
     def __init__(self, folder: Path) -> None:
         self._file: BinaryIO = (folder / "records").open("w+b")
         self._index = new_index(
             folder, "lines (image BLOB PRIMARY KEY, failed INT, start INT, length INT)"
         )
-        self._end = 0
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    @property
-    def is_empty(self) -> bool:
-        return self._end == 0
+        self._end = self.added = 0
 
     def add(self, record: Record) -> None:
         line = encode_record(record)
-        # As component by component: no name holds this character.
-        parts = "\0".join(PurePath(record["filepath"]).parts)
-        image = (
-            parts.encode("utf-8", "surrogatepass")
-            + b"\0\0"
-            + record["filepath"].encode("utf-8", "surrogatepass")
-        )
+        filepath = record["filepath"]
+        # Sorts by the components of the path; no name contains this character.
+        image = "\0".join((*PurePath(filepath).parts, "", filepath))
         self._index.execute(
             "INSERT INTO lines VALUES (?, ?, ?, ?) ON CONFLICT (image) DO UPDATE SET failed = "
             "excluded.failed, start = excluded.start, length = excluded.length "
             "WHERE excluded.failed <= failed",
-            (image, is_failed(record), self._end, len(line)),
+            (image.encode("utf-8", "surrogatepass"), is_failed(record), self._end, len(line)),
         )
         self._file.write(line)
         self._end += len(line)
+        self.added += 1
 
     def in_order(self, tally: Tally) -> Iterator[bytes]:
-        """The lines that count, which are counted."""
+        """Yields one encoded record for each image, and counts it."""
         rows = self._index.execute("SELECT start, length FROM lines ORDER BY image")
         for start, length in rows:
             self._file.seek(start)
             line = self._file.read(length)
-            tally.count(decode_line(line) or {})
+            if (record := decode_line(line)) is not None:
+                tally.count(record)
             yield line
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         with closing(self._index), self._file:
             pass

@@ -1,38 +1,29 @@
-"""How far the stages of a run are, as they tell it while they run."""
+"""Progress of a run's stages, collected from all machines while they work."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import ray
 from absl import logging
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from speciesnet.progress import ProgressBars
 
 STAGES = ("Reading", "Detector", "Classifier")
 POLL_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
-WARNINGS_AT_MOST = 1_000  # that are told one by one; the records have all failures
-
-
-class Counted(NamedTuple):
-    """Images by stage, how many of them failed, and what is new to say of these."""
-
-    images: dict[str, int]
-    failed: int
-    warnings: list[str]
+MAX_WARNINGS = 1_000  # logged one by one; the records contain all failures
 
 
 @ray.remote(num_cpus=0)
-class _Board:
-    """Counts by stage. Tasks that run again count again: this is for a person to look at."""
+class ProgressActor:
+    """Adds up what the stages report. Approximate: a task that Ray repeats is counted again."""
 
     def __init__(self) -> None:
         self._images: Counter[str] = Counter()
@@ -40,62 +31,56 @@ class _Board:
         self._warnings: list[str] = []
 
     def count(self, stage: str, images: int, failures: list[str]) -> None:
+        """Adds images to a stage, with a sentence for each that failed."""
         self._images[stage] += images
         self._failed += len(failures)
-        self._warnings += failures[: WARNINGS_AT_MOST - len(self._warnings)]
+        self._warnings += failures[: MAX_WARNINGS - len(self._warnings)]
 
-    def counts(self, told: int) -> Counted:
-        return Counted(dict(self._images), self._failed, self._warnings[told:])
+    def counts(self, fetched: int) -> tuple[dict[str, int], int, list[str]]:
+        """Returns the images by stage, the number of failed ones, and warnings not yet fetched."""
+        return dict(self._images), self._failed, self._warnings[fetched:]
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What stages tell their counts to.
+class ProgressReporter:
+    """A handle with which stages in any process report their progress.
 
     Attributes:
-        board: The actor that adds them up.
+        actor: The ``ProgressActor``; Ray makes its methods at run time, so they have no types.
     """
 
-    board: Any
+    actor: Any
 
     @classmethod
-    def start(cls) -> Watch:
-        """On the machine of this process."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+    def start(cls) -> ProgressReporter:
+        """Starts the actor on the machine of this process."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        return cls(_Board.options(scheduling_strategy=here, max_restarts=-1).remote())
+        return cls(ProgressActor.options(scheduling_strategy=here, max_restarts=-1).remote())
 
     def count(self, stage: str, images: int, failures: Sequence[str] = ()) -> None:
-        """Adds to a stage, some of them with a sentence of why they failed; nobody waits for it."""
-        self.board.count.remote(stage, images, list(failures))
-
-    def counts(self, told: int) -> Counted:
-        """What there is, with the warnings after so many."""
-        with suppress(RayError):
-            return ray.get(self.board.counts.remote(told), timeout=ANSWER_SECONDS)
-        return Counted({}, 0, [])
+        """Adds images to a stage, with a sentence for each that failed; does not wait for the actor."""
+        self.actor.count.remote(stage, images, list(failures))
 
 
-class Display:
-    """Shows what a watch has counted, now and then, while a run goes on.
+class ProgressDisplay:
+    """Shows the progress of a run as bars or log lines while the context lasts.
 
     Args:
-        watch: Where the stages count.
-        total: Images of the run.
-        enabled: False shows nothing.
+        reporter: The handle that the stages report with.
+        total: Number of images of the run.
+        enabled: False shows no progress; warnings are logged anyway.
     """
 
-    def __init__(self, watch: Watch, total: int, enabled: bool) -> None:
-        self._watch = watch
+    def __init__(self, reporter: ProgressReporter, total: int, enabled: bool) -> None:
+        self._reporter = reporter
         self._total = total
         self._bars = ProgressBars(STAGES, total, enabled)
         self._shown: Counter[str] = Counter()
-        self._failed = self._told = 0
+        self._failed = self._fetched = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> ProgressDisplay:
         self._thread.start()
         return self
 
@@ -104,26 +89,25 @@ class Display:
             self._show()
 
     def _show(self) -> None:
-        images, failed, warnings = self._watch.counts(self._told)
+        try:
+            reply = self._reporter.actor.counts.remote(self._fetched)
+            images, failed, warnings = ray.get(reply, timeout=ANSWER_SECONDS)
+        except RayError:  # its machine may be gone; Ray starts it elsewhere
+            return
         for warning in warnings:
             logging.warning("%s", warning)
-        self._told += len(warnings)
+        self._fetched += len(warnings)
         for stage, count in images.items():
-            more = min(count, self._total) - self._shown[stage]
-            if more > 0:
-                worse = max(failed - self._failed, 0) if stage == STAGES[-1] else 0
-                self._bars.update(stage, more, worse)
-                self._shown[stage] += more
-                self._failed += worse
+            new = min(count, self._total) - self._shown[stage]
+            if new > 0:
+                new_failed = max(failed - self._failed, 0) if stage == STAGES[-1] else 0
+                self._bars.update(stage, new, new_failed)
+                self._shown[stage] += new
+                self._failed += new_failed
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
         if kind is None:
             self._show()
-        self._bars.__exit__(kind, error, trace)
+        self._bars.__exit__(None, None, None)

@@ -1,71 +1,75 @@
-"""What each stage of a run on a cluster takes of its machines."""
+"""How many processes each stage of a cluster run gets, and which share of a machine each takes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from speciesnet.errors import InputError
 
-CORES_TO_DETECT = CORES_TO_CLASSIFY = 0.25  # of a machine without a GPU; the rest is for tasks
-LEAST_CORES = 2  # of such a machine, or no task finds room beside them
-GPUS_TO_DETECT = GPUS_TO_CLASSIFY = 0.5
+NETWORK_CORES = 0.25  # share of a machine without a GPU; tasks that read use the rest
+MIN_CORES = 2  # of a machine without a GPU, or no task finds room next to the networks
+NETWORK_GPUS = 0.5
+
+
+class Node(TypedDict):
+    """The keys used here of a machine in ``ray.nodes()``; resources are amounts by name, as of "CPU"."""
+
+    Alive: bool
+    Resources: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The processes of one stage, as Ray counts them.
+    """The processes of one stage, in Ray's terms.
 
     Attributes:
-        least: How many there are at all times.
-        most: How many there may be, or None for as many as find room.
-        cpus: Of each: what Ray reserves, which is not how many threads it uses.
-        gpus: Of each; a part of one lets several share it.
+        min_size: Number of processes that always run.
+        max_size: Largest number of processes, or None for as many as find room.
+        cpus: CPUs that Ray reserves for a process; it may use more threads.
+        gpus: GPUs that Ray reserves for a process; several processes share one if it is a fraction.
     """
 
-    least: int = 1
-    most: int | None = None
+    min_size: int = 1
+    max_size: int | None = None
     cpus: float = 1.0
     gpus: float = 0.0
 
-    def between(self, bounds: str | None, flag: str) -> Pool:
-        """With a size as a flag gives it: ``4``, or ``1-4``.
+    def with_size(self, size: str | None, flag: str) -> Pool:
+        """Returns a pool of another size, ``4`` or ``1-4``; None keeps the size.
 
         Raises:
-            InputError: It is neither.
+            InputError: The size is not a number or a range; the message names the flag.
         """
-        if bounds is None:
+        if size is None:
             return self
-        least, dash, most = bounds.partition("-")
+        low, dash, high = size.partition("-")
         try:
-            pool = replace(self, least=int(least), most=int(most if dash else least))
+            pool = replace(self, min_size=int(low), max_size=int(high if dash else low))
         except ValueError:
-            pool = replace(self, least=0)
-        if not 1 <= pool.least <= (pool.most or 0):
+            pool = replace(self, min_size=0)
+        if not 1 <= pool.min_size <= (pool.max_size or 0):
             raise InputError(
-                f"--{flag} is {bounds!r}; it must be a number such as 4, or two with a dash, such as 1-4."
+                f"--{flag} is {size!r}. It must be a number such as 4 or a range such as 1-4."
             )
         return pool
 
-    def reserving(self, cpus: float | None, gpus: float | None) -> Pool:
-        """With other reservations, where they are given."""
-        return replace(
-            self,
-            cpus=self.cpus if cpus is None else cpus,
-            gpus=self.gpus if gpus is None else gpus,
-        )
+    def with_reservations(self, cpus: float | None, gpus: float | None) -> Pool:
+        """Returns a pool with other reservations; None keeps a value."""
+        given = {"cpus": cpus, "gpus": gpus}
+        return replace(self, **{name: n for name, n in given.items() if n is not None})
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the stages take.
+    """What the stages take of a cluster.
 
     Attributes:
-        detectors: Processes with a detector.
-        classifiers: Processes with a classifier.
-        threads: Of a network on a processor.
+        detectors: The processes that run the detector.
+        classifiers: The processes that run the classifier.
+        threads: CPU threads of each network.
     """
 
     detectors: Pool
@@ -73,49 +77,39 @@ class Resources:
     threads: int
 
 
-def resources_for(nodes: Sequence[Mapping[str, Any]], *, with_gpus: bool = False) -> Resources:
-    """What suits the machines of a cluster.
+def resources_for(nodes: Sequence[Node], *, with_gpus: bool = False) -> Resources:
+    """Chooses resources that suit the machines of a cluster.
 
-    With GPUs, each has a detector and a classifier. Without, each machine has one of each, which may
-    use all of its cores: the one waits for the other, and not for a core of its own.
-
-    Args:
-        nodes: As ``ray.nodes()`` has them.
-        with_gpus: Whether machines with GPUs will come, also where none is there yet.
+    Each GPU gets a detector and a classifier. Without GPUs, each machine gets one of each, and both may
+    use all of its cores, because most of the time one waits for the other. ``with_gpus`` prepares for
+    machines with GPUs that will join later.
 
     Raises:
-        InputError: No machine has cores enough.
+        InputError: No machine has enough cores.
     """
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     if with_gpus or any(node.get("GPU") for node in alive):
-        return Resources(Pool(cpus=1, gpus=GPUS_TO_DETECT), Pool(cpus=1, gpus=GPUS_TO_CLASSIFY), 1)
-    cores = [node["CPU"] for node in alive if node.get("CPU", 0) >= LEAST_CORES]
+        pool = Pool(cpus=1, gpus=NETWORK_GPUS)
+        return Resources(pool, pool, threads=1)
+    cores = [node["CPU"] for node in alive if node.get("CPU", 0) >= MIN_CORES]
     if not cores:
         raise InputError(
-            f"No machine of the cluster has {LEAST_CORES} CPUs, as Ray counts them; start ray with "
-            f"--num-cpus {LEAST_CORES} or more."
+            f"Ray counts fewer than {MIN_CORES} CPUs on every machine of the cluster. Start ray with "
+            f"--num-cpus {MIN_CORES} or more."
         )
-    return Resources(
-        Pool(most=len(cores), cpus=min(cores) * CORES_TO_DETECT),
-        Pool(most=len(cores), cpus=min(cores) * CORES_TO_CLASSIFY),
-        math.ceil(min(cores)),
-    )
+    pool = Pool(max_size=len(cores), cpus=min(cores) * NETWORK_CORES)
+    return Resources(pool, pool, threads=math.ceil(min(cores)))
 
 
-def shortage(nodes: Sequence[Mapping[str, Any]], resources: Resources) -> str | None:
-    """What a cluster lacks for the least that its stages take; None where it is enough.
-
-    Args:
-        nodes: As ``ray.nodes()`` has them.
-        resources: What the stages take; tasks need a CPU beside that.
-    """
+def shortage(nodes: Sequence[Node], resources: Resources) -> str | None:
+    """Describes what machines lack for the smallest pools and a task that reads; None if nothing."""
     pools = (resources.detectors, resources.classifiers)
     needed = {
-        "CPU": sum(pool.least * pool.cpus for pool in pools) + 1,
-        "GPU": sum(pool.least * pool.gpus for pool in pools),
+        "CPU": sum(pool.min_size * pool.cpus for pool in pools) + 1,
+        "GPU": sum(pool.min_size * pool.gpus for pool in pools),
     }
     for name, amount in needed.items():
-        there = sum(node["Resources"].get(name, 0) for node in nodes if node["Alive"])
-        if there < amount:
-            return f"The cluster has {there:g} {name}s, and {amount:g} are asked for"
+        available = sum(node["Resources"].get(name, 0) for node in nodes if node["Alive"])
+        if available < amount:
+            return f"The cluster has {available:g} {name}s, and the run needs {amount:g}"
     return None

@@ -1,11 +1,11 @@
-"""A round of a run on a cluster: a part of the work list goes through the stages and into shards.
+"""A round of a run on a cluster: a part of the work list passes the stages and ends in shards.
 
     list -> read and letterbox (tasks) -> DETECTOR (pool) -> CLASSIFIER (pool) -> shards
 
-List and shards are its own; the rest runs on all machines.
+The round itself reads the list and writes the shards; everything else runs on all machines.
 
-Ray Data keeps something of every task until a dataset is done, and a little after that. So a round is
-a dataset of its own, and has a process of its own, whose memory ends with it.
+Ray Data keeps some memory for every task until its dataset is done, and a little even after that. So a
+round is a dataset of its own in a process of its own, which returns the memory when it ends.
 """
 
 from __future__ import annotations
@@ -13,253 +13,191 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-import orjson
 from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
-from speciesnet.distributed.progress import Watch
-from speciesnet.distributed.resources import Pool, Resources
+from speciesnet.distributed.job import Job
+from speciesnet.distributed.progress import ProgressReporter
+from speciesnet.distributed.resources import Pool
 from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_shard
 from speciesnet.distributed.work_list import read_work
-from speciesnet.errors import OutputError, SpeciesNetError
-from speciesnet.model import ModelOptions
+from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
-from speciesnet.records import Record, Tally
+from speciesnet.records import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import ray.data
 
-CALLS_AT_ONCE = 2  # of a network's process: one computes, the other unpacks, crops and packs
-READING_BYTES = 2**29  # that Ray reserves for a task: pictures ahead, a block, Python
+    from speciesnet.detector import InputShape
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How a run is cut into pieces.
-
-    Attributes:
-        batch_size: Images that a network takes at once.
-        shard_size: Records of a shard; the last one of a round has fewer.
-        shard_format: ``jsonl`` or ``parquet``.
-        readers: Threads of a task that reads; None is one, or more where images come over a network.
-        task_images: Images that a task reads.
-    """
-
-    batch_size: int = 8
-    shard_size: int = 500
-    shard_format: str = "jsonl"
-    readers: int | None = None
-    task_images: int = 64
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The stages that compute; a benchmark of the rest puts something else in their place."""
-
-    input_shape_of: Callable[[ModelOptions], Any] = stages.input_shape_of
-    read: Callable[..., Any] = stages.read
-    detect: type = stages.Detect
-    classify: type = stages.Classify
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all rounds of a run have in common.
-
-    Attributes:
-        name: Of the run; see ``take_over``.
-        folder: Of the shards.
-        model: What all machines load.
-        settings: Of the run.
-        resources: What each stage takes.
-        plan: How the run is cut into pieces.
-        networks: The stages that compute.
-        input_shape: How images are fitted into the detector's input.
-        watch: What stages tell their counts to.
-    """
-
-    name: str
-    folder: Folder
-    model: ModelOptions
-    settings: RunSettings
-    resources: Resources
-    plan: Plan
-    networks: Networks
-    input_shape: Any
-    watch: Watch
+CALLS_PER_PROCESS = 2  # of a network: one computes while the other unpacks, crops and packs
+READING_BYTES = 2**29  # that Ray reserves for a task: images read ahead, a table, Python
 
 
 def take_over(folder: Folder, settings: RunSettings) -> str:
-    """Makes an output folder this run's own, and answers the run's name.
+    """Makes this run the owner of an output folder.
+
+    Returns:
+        A new name for the run, which its rounds compare with ``RUN_FILE``.
 
     Raises:
         InputError: The folder cannot be read.
-        OutputError: It belongs to a run with other settings, or cannot be written.
+        OutputError: The folder belongs to a run with other settings, or cannot be written.
     """
     document = folder.read(RUN_FILE)
     try:
         earlier = json.loads(document) if document else None
-        is_begun = next(shard_names(folder), None) is not None
-        differences = settings.differences(earlier["settings"]) if earlier and is_begun else []
+        has_shards = bool(shard_names(folder))
+        differences = settings.differences(earlier["settings"]) if earlier and has_shards else []
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise OutputError(
-            f"{folder.at(RUN_FILE)} is damaged ({type(error).__name__}: {error}); remove it, if all of "
-            "the shards beside it were made with the settings of this run."
+            f"{folder.at(RUN_FILE)} is damaged ({type(error).__name__}: {error}). Remove it if all "
+            "shards next to it were made with the settings of this run."
         ) from error
     if differences:
         raise OutputError(
-            f"{folder.path} belongs to another run ({'; '.join(differences)}); repeat that run's "
-            "settings to go on with it, or give another folder to --output."
+            f"{folder.path} belongs to another run ({'; '.join(differences)}). Repeat that run's "
+            "settings to continue it, or pass another folder to --output."
         )
-    run = uuid.uuid4().hex
-    text = json.dumps({"run": run, "settings": asdict(settings)}, indent=1)
+    owner = uuid.uuid4().hex
+    text = json.dumps({"run": owner, "settings": asdict(settings)}, indent=1)
     folder.write(RUN_FILE, text.encode())
-    return run
+    return owner
 
 
-def do_round(files: Sequence[Path], job: Job) -> Tally:
-    """Predicts the instances of some files of the work list, and answers what their records say.
+def run_round(
+    files: Sequence[Path], job: Job, owner: str, input_shape: InputShape, reporter: ProgressReporter
+) -> Tally:
+    """Predicts the instances in files of the work list, and counts their records.
 
     Raises:
-        InputError: The work list is gone.
+        InputError: A file of the work list is missing.
         ModelError: A network cannot be loaded.
-        OutputError: The folder cannot be written, or another run writes into it by now.
+        OutputError: The folder cannot be written, or a run other than its ``owner`` has taken it over.
+        ClusterError: The cluster lost images or processes.
     """
-    tally = Tally()
-    given, recorded = Checksum(), Checksum()
-    blocks = []
-    for part in read_work(files, job.plan.task_images):
-        given.add(instance.filepath for instance in part)
+    tally, blocks = Tally(), []
+    given = images = recorded = 0
+    for part in read_work(files, job.task_images):
+        images += len(part)
+        given += checksum(instance.filepath for instance in part)
         blocks.append(stages.pack(part))
-    with plainly():
-        batches = _dataset(blocks, job).iter_batches(
-            batch_size=job.plan.shard_size, batch_format="pyarrow"
+    with original_errors():
+        dataset = _dataset(blocks, job, input_shape, reporter)
+        tables: Iterable[pa.Table] = dataset.iter_batches(
+            batch_size=job.shard_size, batch_format="pyarrow"
         )
-        # No task of Ray's writes: it would wait for a free CPU behind all that read.
-        for table in batches:
-            lines = cast("pa.Table", table)["record"].to_pylist()
-            records = [cast("Record", decode_line(line)) for line in lines]
-            _check_owner(job)
-            write_shard(job.folder, records, job.plan.shard_format)
-            recorded.add(record["filepath"] for record in records)
+        # Tasks of Ray do not write shards: they would wait for a free CPU behind all tasks that read.
+        for table in tables:
+            lines: list[bytes] = table["record"].to_pylist()
+            records = [record for line in lines if (record := decode_line(line)) is not None]
+            _check_owner(job.folder, owner)
+            write_shard(job.folder, records, job.shard_format, lines)
+            recorded += checksum(record["filepath"] for record in records)
             for record in records:
                 tally.count(record)
-    if given != recorded:  # what a lost machine had is read again, perhaps in other pieces
-        raise SpeciesNetError(
-            f"{given.images} images were given to the cluster, and {recorded.images} records came back, "
-            "which do not match; give the same command again, and merge the shards."
+    if given != recorded:  # Ray reads again what a lost machine had, perhaps in other pieces
+        raise ClusterError(
+            f"{images} images were given to the cluster, and {tally.images} records came back, which do "
+            "not match. Run the same command again, and then merge the shards."
         )
     return tally
 
 
-@dataclass
-class Checksum:
-    """Of images in any order: of two lists it is the same only if they have the same images."""
-
-    images: int = 0
-    total: int = 0
-
-    def add(self, filepaths: Iterable[str]) -> None:
-        """Counts images in."""
-        for filepath in filepaths:
-            self.images += 1
-            self.total += int.from_bytes(digest(filepath), "big")
+def checksum(filepaths: Iterable[str]) -> int:
+    """Adds up the digests of images; the order does not matter, but each repetition does."""
+    return sum(int.from_bytes(digest(filepath), "big") for filepath in filepaths)
 
 
-def _dataset(blocks: list[pa.Table], job: Job) -> ray.data.Dataset:
-    """From instances, packed as a task takes them, to records, a line of JSON each."""
+def _dataset(
+    blocks: list[pa.Table], job: Job, input_shape: InputShape, reporter: ProgressReporter
+) -> ray.data.Dataset:
+    """Builds the dataset that turns instances, one block for each task, into encoded records."""
     import ray.data
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.raise_original_map_exception = True  # for plainly
-    context.issue_detectors_config.detectors = []  # they know the usual sizes of other work
+    context.raise_original_map_exception = True  # for original_errors
+    context.issue_detectors_config.detectors = []  # their limits suit other workloads
 
-    def pool(stage: Pool) -> dict[str, Any]:
-        strategy = ray.data.ActorPoolStrategy(
-            min_size=stage.least,
-            max_size=stage.most,
-            max_concurrent_calls_per_actor=CALLS_AT_ONCE,
+    read: Callable[..., Iterator[pa.Table]] = stages.read  # Ray adds the arguments of fn_kwargs
+    images = ray.data.from_blocks(blocks).map_batches(
+        read,
+        fn_kwargs={"job": job, "input_shape": input_shape, "reporter": reporter},
+        batch_size=None,
+        batch_format="pyarrow",
+        memory=READING_BYTES,
+    )
+    detections = _run_in_pool(images, stages.Detect, job.resources.detectors, job, reporter)
+    return _run_in_pool(detections, stages.Classify, job.resources.classifiers, job, reporter)
+
+
+def _run_in_pool(
+    dataset: ray.data.Dataset, stage: type, pool: Pool, job: Job, reporter: ProgressReporter
+) -> ray.data.Dataset:
+    """Applies a stage in processes that keep its network loaded."""
+    import ray.data
+
+    return dataset.map_batches(
+        stage,
+        fn_constructor_kwargs={"job": job, "reporter": reporter},
+        batch_size=job.run.batch_size,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(
+            min_size=pool.min_size,
+            max_size=pool.max_size,
+            max_concurrent_calls_per_actor=CALLS_PER_PROCESS,
             enable_true_multi_threading=True,
-        )
-        return {"compute": strategy, "num_cpus": stage.cpus, "num_gpus": stage.gpus}
-
-    plan, networks = job.plan, job.networks
-    table: dict[str, Any] = {"batch_format": "pyarrow"}
-    network: dict[str, Any] = {"batch_size": plan.batch_size, **table}
-    options = {"model": job.model, "batch_size": plan.batch_size, "watch": job.watch}
-    return (
-        ray.data.from_blocks(cast("Any", blocks))
-        .map_batches(
-            networks.read,
-            batch_size=None,
-            fn_kwargs={
-                "input_shape": job.input_shape,
-                "readers": plan.readers,
-                "watch": job.watch,
-            },
-            memory=READING_BYTES,
-            **table,
-        )
-        .map_batches(
-            networks.detect,
-            fn_constructor_kwargs=options,
-            **pool(job.resources.detectors),
-            **network,
-        )
-        .map_batches(
-            networks.classify,
-            fn_constructor_kwargs={**options, "settings": job.settings},
-            **pool(job.resources.classifiers),
-            **network,
-        )
+        ),
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus,
     )
 
 
-def _check_owner(job: Job) -> None:
-    """What a run has under way must not come between the shards of one that was started later."""
-    document = job.folder.read(RUN_FILE)
+def _check_owner(folder: Folder, owner: str) -> None:
+    """Keeps shards of this run from mixing with those of a run that was started later."""
+    document = folder.read(RUN_FILE)
     if document is None:
         raise OutputError(
-            f"{job.folder.at(RUN_FILE)} was removed during the run; give the same command again."
+            f"{folder.at(RUN_FILE)} was removed during the run. Run the same command again."
         )
-    try:
-        owner = orjson.loads(document).get("run")
-    except (orjson.JSONDecodeError, AttributeError):
-        owner = None
-    if owner != job.name:
-        raise OutputError(
-            f"{job.folder.path} is being written by another run, which was started later; wait for it."
-        )
+    with suppress(ValueError, AttributeError):
+        if json.loads(document).get("run") == owner:
+            return
+    raise OutputError(
+        f"{folder.path} is being written by another run, which was started later. Wait for it."
+    )
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
-    """A user's mistake that shows in another process is told as if it had shown here."""
+def original_errors() -> Iterator[None]:
+    """Raises errors of other processes as if this process had raised them.
+
+    Raises:
+        ClusterError: A process was ended from outside.
+    """
     try:
         yield
     except RayError as error:
-        cause: Any = error
-        while isinstance(
-            cause, RayError
-        ):  # it may be an error of ours as well, but with a text of Ray's
+        cause: BaseException | None = error
+        while isinstance(cause, RayError):  # Ray's error may have our class, but it has Ray's text
             cause = getattr(cause, "cause", None)
         if isinstance(cause, SpeciesNetError):
-            sentence = str(cause).partition("\n")[0]  # without what Ray has added to it
+            sentence = str(cause).partition("\n")[0]  # without Ray's additions
             raise type(cause)(sentence) from error
         if isinstance(cause, Exception):
             raise cause from error
         if isinstance(error, OutOfMemoryError | WorkerCrashedError):
-            raise SpeciesNetError(
+            raise ClusterError(
                 f"A process of the run was ended from outside ({type(error).__name__}), as happens when "
-                "a machine has too little memory; give the same command again to go on."
+                "a machine runs out of memory. Run the same command again to continue."
             ) from error
         raise

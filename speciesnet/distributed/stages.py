@@ -1,7 +1,7 @@
-"""The stages of the pipeline as Ray Data runs them: each takes a table and gives tables.
+"""The stages of the pipeline as Ray Data runs them: each takes a table and returns tables.
 
-What an image carries from one to the next is pickled in the table's only column. The full resolution
-goes no further than the detector's stage, which cuts out what the classifier looks at.
+A table has one column, in which each image is pickled with what the stages found. The image in full
+resolution goes no further than the detector's stage, which crops it for the classifier.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -22,123 +22,126 @@ from speciesnet.instances import Instance
 from speciesnet.model import ModelOptions, SpeciesNet
 from speciesnet.pipeline import Photo
 from speciesnet.predictions.layout import encode_record
-from speciesnet.predictions.settings import RunSettings
+from speciesnet.run import decide
 
 if TYPE_CHECKING:
-    from speciesnet.distributed.progress import Watch
+    from speciesnet.distributed.job import Job
+    from speciesnet.distributed.progress import ProgressReporter
 
-BLOCK_BYTES = 2**26  # of the pictures that are handed on together, but for a single one
-REMOTE_READERS = 8  # threads of a task whose photographs come over a network
+BLOCK_BYTES = 2**26  # of images in one table, unless a single one is larger
+REMOTE_READERS = 8  # threads of a task that reads images over a network
 
-Item = tuple[Instance, Photo]
+_T = TypeVar("_T")
 
 
-def pack(items: Iterable[Any]) -> pa.Table:
-    """A table with one column of pickles."""
+class Item(NamedTuple):
+    """An image between two stages: as it was given, and with what the stages found."""
+
+    instance: Instance
+    photo: Photo
+
+
+def pack(items: Iterable[object]) -> pa.Table:
+    """Pickles items into a table with one column."""
     pickles = [pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL) for item in items]
     return pa.table({"item": pa.array(pickles, pa.large_binary())})
 
 
-def unpack(table: pa.Table) -> Iterator[Any]:
-    """What ``pack`` was given."""
+def unpack(table: pa.Table, kind: type[_T]) -> Iterator[_T]:
+    """Yields the items that ``pack`` was given, which are all of one class."""
     for scalar in table["item"]:
-        yield pickle.loads(scalar.as_buffer())  # noqa: S301 (of another process of this run)
+        item = pickle.loads(scalar.as_buffer())  # noqa: S301 (of another process of this run)
+        assert isinstance(item, kind)
+        yield item
 
 
 def input_shape_of(model: ModelOptions) -> InputShape:
-    """How images are fitted into the detector's input, from the network itself."""
+    """Loads the detector and returns how images are fitted into its input."""
     return model.load().detector.input_shape
 
 
 def read(
-    table: pa.Table, input_shape: InputShape, readers: int | None, watch: Watch
+    table: pa.Table, job: Job, input_shape: InputShape, reporter: ProgressReporter
 ) -> Iterator[pa.Table]:
-    """From instances to photographs, decoded and letterboxed."""
-    instances: list[Instance] = list(unpack(table))
-    group: list[Item] = []
+    """Reads the images of instances, decoded and letterboxed."""
+    instances = list(unpack(table, Instance))
     paths = [instance.filepath for instance in instances]
     photos = pipeline.read_photos(
         paths,
         partial(pipeline.read_photo, input_shape=input_shape),
-        # A task is one of many: other cores are others' business, but waiting costs none.
-        readers=readers or (REMOTE_READERS if any(map(scheme_of, paths)) else 1),
+        # Other tasks use the other cores, but waiting for a network takes none.
+        readers=job.run.readers or (REMOTE_READERS if any(map(scheme_of, paths)) else 1),
     )
+    group: list[Item] = []
+    size = 0
     for instance, photo in zip(instances, photos, strict=True):
-        if group and sum(p.nbytes for _, p in group) + photo.nbytes > BLOCK_BYTES:
+        if group and size + photo.nbytes > BLOCK_BYTES:
             yield pack(group)
-            group = []
-        group.append((instance, photo))
-        watch.count("Reading", 1)
+            group, size = [], 0
+        group.append(Item(instance, photo))
+        size += photo.nbytes
+        reporter.count("Reading", 1)
     yield pack(group)
 
 
-def _loaded(model: ModelOptions, *networks: str) -> Future[SpeciesNet]:
-    """The model with some of its networks, or what went wrong.
+class _NetworkStage:
+    """A stage in a process that keeps its network and other needed parts of ``SpeciesNet`` loaded."""
 
-    Of what an actor's constructor raises Ray hands on no more than a text: so ``result`` raises it later.
-    """
-    loading: Future[SpeciesNet] = Future()
-    try:
-        loaded = model.load()
-        for network in networks:
-            getattr(loaded, network)
-        loading.set_result(loaded)
-    except Exception as error:
-        loading.set_exception(error)
-    return loading
+    def __init__(self, job: Job, reporter: ProgressReporter, *needed: str) -> None:
+        self._job = job
+        self._reporter = reporter
+        self._lock = threading.Lock()  # Ray calls the stage from several threads
+        # Ray passes on only the text of an exception raised in a constructor: ``result`` raises it later.
+        self._model: Future[SpeciesNet] = Future()
+        try:
+            model = job.model.load()
+            for name in needed:
+                getattr(model, name)
+            self._model.set_result(model)
+        except Exception as error:
+            self._model.set_exception(error)
 
 
-class Detect:
-    """From photographs to detections, and to what the classifier looks at."""
+class Detect(_NetworkStage):
+    """From images to detections, and to the crops that the classifier needs."""
 
-    def __init__(self, model: ModelOptions, batch_size: int, watch: Watch) -> None:
-        self._loaded = _loaded(model, "detector")
-        self._turn = threading.Lock()  # calls come from several threads
-        self._batch_size = batch_size
-        self._watch = watch
+    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
+        super().__init__(job, reporter, "detector")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Items of photographs to items without them."""
-        model = self._loaded.result()
-        items: list[Item] = list(unpack(table))
-        photos = (photo for _, photo in items)
-        found = pipeline.detect(photos, model.detector, self._batch_size, turn=self._turn)
+        """Takes and returns items; the returned ones have no image in full resolution."""
+        model = self._model.result()
+        items = list(unpack(table, Item))
+        photos = (item.photo for item in items)
+        found = pipeline.detect(photos, model.detector, self._job.run.batch_size, lock=self._lock)
         fit = partial(classifier.fit, always_crop=model.model_info.always_crops)
-        done = [
-            (instance, photo)
-            for (instance, _), photo in zip(items, pipeline.crop(found, fit), strict=True)
-        ]
-        self._watch.count("Detector", len(done))
+        cropped = zip(items, pipeline.crop(found, fit), strict=True)
+        done = [Item(item.instance, photo) for item, photo in cropped]
+        self._reporter.count("Detector", len(done))
         return pack(done)
 
 
-class Classify:
+class Classify(_NetworkStage):
     """From detections to finished records."""
 
-    def __init__(
-        self, model: ModelOptions, settings: RunSettings, batch_size: int, watch: Watch
-    ) -> None:
-        self._loaded = _loaded(model, "classifier", "ensemble")
-        self._turn = threading.Lock()  # as above
-        self._settings = settings
-        self._batch_size = batch_size
-        self._watch = watch
+    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
+        super().__init__(job, reporter, "classifier", "ensemble")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Items to records, a line of JSON each."""
-        model = self._loaded.result()
-        items: list[Item] = list(unpack(table))
-        photos = pipeline.classify(
-            (photo for _, photo in items), model.classifier, self._batch_size, turn=self._turn
-        )
+        """Takes items and returns records, one JSON object each."""
+        model = self._model.result()
+        run = self._job.run
+        items = list(unpack(table, Item))
+        photos = (item.photo for item in items)
+        named = pipeline.classify(photos, model.classifier, run.batch_size, lock=self._lock)
         records = [
-            model.record_of(photo, self._settings, instance)
-            for (instance, _), photo in zip(items, photos, strict=True)
+            decide(photo, item.instance, run, model.ensemble)
+            for item, photo in zip(items, named, strict=True)
         ]
         failures = [
             f"Cannot read image {photo.filepath}: {photo.error}."
             for _, photo in items
             if photo.error is not None
         ]
-        self._watch.count("Classifier", len(records), failures)
+        self._reporter.count("Classifier", len(records), failures)
         return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})

@@ -1,79 +1,73 @@
-"""Which instances still lack a record: an anti-join on the output, whose memory does not grow."""
+"""The instances that still lack a record, on disk: memory does not grow with their number."""
 
 from __future__ import annotations
 
-import io
 import itertools
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import cast
 
-from speciesnet.distributed.disk_index import new_index
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 from speciesnet.predictions.layout import decode_line, encode_record
-from speciesnet.records import Record
 
-FILE_INSTANCES = 5_000  # of a file of the list
+FILE_INSTANCES = 5_000  # in one file of the list
+CACHE_KIB = 64 * 1024  # memory in which SQLite keeps parts of an index
 
 
-class Seen:
-    """Images that need not be done, or not again: an index on the disk of this machine."""
+def new_index(folder: Path, table: str) -> sqlite3.Connection:
+    """Creates an empty table in a folder without another; raises ``sqlite3.Error`` if the disk is full.
 
-    def __enter__(self) -> Seen:
+    Its settings are fast, but a crash damages it: so it is only for the run that creates it.
+    """
+    index = sqlite3.connect(folder / "index.sqlite")
+    for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
+        index.execute(f"PRAGMA {setting}")
+    index.execute(f"CREATE TABLE {table} WITHOUT ROWID")
+    return index
+
+
+class SeenImages:
+    """An index of images that are finished or already in the list; use it as a context manager.
+
+    The context raises ``OutputError`` if the disk is full.
+
+    Attributes:
+        new: Number of instances that ``unseen`` has yielded.
+    """
+
+    def __enter__(self) -> SeenImages:
+        self.new = 0
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._index = new_index(Path(self._folder.name), "seen (digest BLOB PRIMARY KEY)")
         return self
 
     def add(self, digests: bytes) -> None:
-        """Takes images as seen: their digests, one after the other."""
+        """Adds images by their digests, joined."""
         ends = range(DIGEST_BYTES, len(digests) + 1, DIGEST_BYTES)
         rows = ((digests[end - DIGEST_BYTES : end],) for end in ends)
         self._index.executemany("INSERT OR IGNORE INTO seen VALUES (?)", rows)
 
-    def is_new(self, filepath: str) -> bool:
-        """Whether an image is seen for the first time, which it is not any more then."""
-        row = (digest(filepath),)
-        return self._index.execute("INSERT OR IGNORE INTO seen VALUES (?)", row).rowcount == 1
+    def unseen(self, instances: Iterable[Instance]) -> Iterator[Instance]:
+        """Yields the instances whose image is not in the index, and adds each to it."""
+        for instance in instances:
+            row = (digest(instance.filepath),)
+            if self._index.execute("INSERT OR IGNORE INTO seen VALUES (?)", row).rowcount == 1:
+                self.new += 1
+                yield instance
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         self._index.close()
         self._folder.cleanup()
         if isinstance(error, sqlite3.Error):
-            raise _no_room("index", error) from error
-
-
-@dataclass
-class Counts:
-    """What came of a list of instances.
-
-    Attributes:
-        new: Those without a finished record, each once.
-    """
-
-    new: int = 0
-
-
-def unfinished(instances: Iterable[Instance], seen: Seen, counts: Counts) -> Iterator[Instance]:
-    """Instances that are new, each once, while they are counted."""
-    for instance in instances:
-        if seen.is_new(instance.filepath):
-            counts.new += 1
-            yield instance
+            raise _disk_full("index", error) from error
 
 
 def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
-    """Writes a list into files of ``FILE_INSTANCES``, a JSON object a line, and answers these.
+    """Writes instances into files of ``FILE_INSTANCES``, one JSON object a line, and returns the files.
 
     Raises:
         OutputError: The disk is full.
@@ -86,31 +80,44 @@ def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
         try:
             files[-1].write_bytes(lines)
         except OSError as error:
-            raise _no_room("list", error) from error
+            raise _disk_full("list", error) from error
     return files
 
 
 def read_work(files: Iterable[Path], size: int) -> Iterator[list[Instance]]:
-    """The instances of such files, so many at once; the last ones of a file may be fewer.
+    """Reads files of ``write_work`` in chunks of a size; the last one of a file may be smaller.
 
     Raises:
-        InputError: A file is gone.
+        InputError: A file is missing or damaged.
     """
     for file in files:
         try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{file}, a part of the list of images, cannot be read ({error.strerror or error}); give "
-                "the same command again, with TMPDIR naming a folder that nobody tidies up meanwhile."
-            ) from error
-        with io.BytesIO(content) as lines:
+            lines = iter(file.read_bytes().splitlines())
             while chunk := list(itertools.islice(lines, size)):
-                yield [Instance(**cast("Record", decode_line(line))) for line in chunk]
+                yield list(map(_decode_instance, chunk))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"{file}, a part of the list of images, cannot be read ({reason}). Run the same command "
+                "again, with TMPDIR set to a folder that nothing cleans up during the run."
+            ) from error
 
 
-def _no_room(what: str, error: Exception) -> OutputError:
+def _decode_instance(line: bytes) -> Instance:
+    fields = decode_line(line)
+    if fields is None:
+        raise ValueError("it is damaged")
+    return Instance(
+        fields["filepath"],
+        fields.get("country"),
+        fields.get("admin1_region"),
+        fields.get("latitude"),
+        fields.get("longitude"),
+    )
+
+
+def _disk_full(what: str, error: Exception) -> OutputError:
     return OutputError(
-        f"There is no room in {tempfile.gettempdir()} for the {what} of images ({error}); mend that, or "
-        "set TMPDIR to another folder."
+        f"There is no room in {tempfile.gettempdir()} for the {what} of images ({error}). Free some "
+        "space, or set TMPDIR to another folder."
     )

@@ -75,7 +75,7 @@ def goes_to_bucket(path: str, what: str = "") -> bool:
         )
     if "://" in path and not is_cloud(path):
         raise OutputError(
-            f"{what}{path} begins with none of s3://, gs://, az://. Use one of these, or a local path."
+            f"{what}{path} must start with s3://, gs:// or az://, or be a local path."
         )
     return is_cloud(path)
 

@@ -250,7 +250,7 @@ def _read_info(folder: Path) -> dict[str, str]:
     path = folder / _INFO
     if not path.is_file():
         raise ModelError(
-            f"The folder {folder} is no model package: it has no {_INFO}; give the folder that holds "
+            f"The folder {folder} is not a model package: it has no {_INFO}; give the folder that holds "
             f"{_INFO}."
         )
     try:
@@ -261,7 +261,7 @@ def _read_info(folder: Path) -> dict[str, str]:
         raise ModelError(f"{path} must hold a JSON object; get the package again.")
     for key in ("version", "type", *_FILES):
         if not isinstance(info.get(key), str) or not info[key]:
-            raise ModelError(f'{path} lacks "{key}", or it is no text; get the package again.')
+            raise ModelError(f'{path} lacks "{key}", or it is not a text; get the package again.')
     if info["type"] not in MODEL_TYPES:
         raise ModelError(
             f'"type" in {path} is {info["type"]!r}; it must be {" or ".join(MODEL_TYPES)}.'

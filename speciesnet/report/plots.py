@@ -32,6 +32,7 @@ _WIDTH = 5.2  # inches; the same for all plots, so that all letters have the sam
 _MAX_BARS = 25
 _WEEKS_FROM = 120  # days; the bars of longer surveys are weeks
 _NOT_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Any: matplotlib types its settings by name, and takes dates where it declares numbers.
 _STYLE: dict[Any, Any] = {
     **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "grid.color"), _INK),
     **dict.fromkeys(("axes.edgecolor", "axes.labelcolor"), _INK),

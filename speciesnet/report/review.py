@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -23,13 +24,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
-from speciesnet.errors import ImageError, InputError, OutputError
+from speciesnet.errors import ImageError, OutputError
 from speciesnet.files.clouds import CredentialsError
 from speciesnet.files.storage import scheme_of
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import Payload
 from speciesnet.report.thumbnails import QUALITY, Preview, Thumbnails
+from speciesnet.server.auth import LOCAL_NAMES
+from speciesnet.server.errors import RejectedError, error_response
+from speciesnet.server.http import quiet_config
 from speciesnet.survey.corrections import Correction, CorrectionsFile, now
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture, Survey
@@ -38,13 +42,8 @@ PHOTO_SIZE = 1600  # pixels of the longer side of the image in the viewer
 WHOLE_SIZE = 100_000  # of a zoomed image: more than any photograph has
 MAX_BODY = 2**20  # bytes of one request
 MAX_ITEMS = 1000  # corrections in one request
-HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 _MENU = [Link("gallery.html", "Gallery"), Link("check.html", "Please check")]
 _UNCACHED = {"Cache-Control": "no-store"}
-
-
-class RefusedError(ValueError):
-    """A request that cannot be carried out; the message is the reason."""
 
 
 class Review:
@@ -80,7 +79,7 @@ class Review:
                 as pages show it, and a label of the model, or None to withdraw a correction.
 
         Raises:
-            RefusedError: One of the items is malformed; none is saved.
+            RejectedError: One of the items is malformed; none is saved.
             OutputError: The file cannot be written; none is saved.
         """
         corrections = [self._correction(item) for item in items]
@@ -98,12 +97,12 @@ class Review:
         values = item if isinstance(item, dict) else {}
         position, label = values.get("position"), values.get("label")
         if type(position) is not int or not 0 <= position < len(self.survey.pictures):
-            raise RefusedError("the survey has no such image. Reload the page.")
+            raise RejectedError(400, "the survey has no such image. Reload the page.")
         picture = self.survey.pictures[position]
         if picture.shown_path != values.get("path"):
-            raise RefusedError("the predictions have changed. Reload the page.")
+            raise RejectedError(400, "the predictions have changed. Reload the page.")
         if label is not None and not (isinstance(label, str) and label in self._labels):
-            raise RefusedError("the model has no such label. Reload the page.")
+            raise RejectedError(400, "the model has no such label. Reload the page.")
         return Correction(picture.filepath, label, picture.label, now(), self._reviewer)
 
     @property
@@ -175,7 +174,7 @@ def make_app(
     ]
     return Starlette(
         routes=[Mount(f"/{token}", routes=routes)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_NAMES)],
     )
 
 
@@ -247,8 +246,8 @@ class _Handlers:
         try:
             items = await _items_of(request)
             await run_in_threadpool(self._review.add, items)
-        except RefusedError as error:
-            return JSONResponse({"error": str(error)}, 400)
+        except RejectedError as error:
+            return error_response(error)
         except OutputError as error:
             return JSONResponse({"error": str(error)}, 507)
         return JSONResponse({"saved": len(items)})
@@ -259,21 +258,21 @@ def _uncached(content: str | bytes, kind: str) -> Response:
 
 
 async def _items_of(request: Request) -> list[object]:
-    """Returns the corrections of a request; raises ``RefusedError``."""
+    """Returns the corrections of a request; raises ``RejectedError``."""
     # The page of another site can send forms but not JSON.
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise RefusedError("the request is not JSON")
+        raise RejectedError(400, "the request is not JSON")
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY:
-            raise RefusedError("the request is too long")
+            raise RejectedError(400, "the request is too long")
     try:
         items = json.loads(body)["items"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RefusedError("the request is not a list of corrections") from error
+        raise RejectedError(400, "the request is not a list of corrections") from error
     if not isinstance(items, list) or not 0 < len(items) <= MAX_ITEMS:
-        raise RefusedError("the request is not a list of corrections")
+        raise RejectedError(400, "the request is not a list of corrections")
     return items
 
 
@@ -301,36 +300,8 @@ def token_of(predictions: str | os.PathLike[str]) -> str:
     return token
 
 
-def listen(port: int) -> socket.socket:
-    """Opens a port of this computer; requests wait until ``serve`` answers them.
-
-    Raises:
-        InputError: The port is in use, or this user must not use it.
-    """
-    listener = socket.socket()
-    if os.name != "nt":  # where it would let two servers share a port
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            f"Port {port} cannot be used ({error.strerror or error}). Pass another one with --port."
-        ) from error
-    return listener
-
-
 def serve(app: Starlette, listener: socket.socket) -> None:
     """Serves this computer only, until interrupted."""
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        log_config=None,  # uvicorn would reconfigure our log
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=3,
-    )
+    config = quiet_config(app, lifespan="off", timeout_graceful_shutdown=3)
     with suppress(KeyboardInterrupt):  # Ctrl-C ends a review
         uvicorn.Server(config).run(sockets=[listener])

@@ -79,14 +79,7 @@ def write_report(
 def _write_data(
     survey: Survey, folder: ReportFolder, previews: Sequence[Preview], sources: Mapping[str, Path]
 ) -> None:
-    """Writes the scripts and the style sheet.
-
-    Args:
-        survey: The survey.
-        folder: The folder of the report.
-        previews: The preview of each image.
-        sources: The folders of the photographs to link to, by camera.
-    """
+    """Writes scripts and style sheet; ``sources`` are the photographs' folders to link, by camera."""
     for name in STATIC:
         if name != "review.js":
             folder.write(f"static/{name}", static_file(name))

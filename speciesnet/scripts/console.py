@@ -1,10 +1,9 @@
-"""What every command line shares: flags, help, log, errors, interruption, closed pipes."""
+"""What all commands share: parsing, help, log, errors, interruption, closed pipes."""
 
 from __future__ import annotations
 
 import io
 import logging as standard_logging
-import math
 import os
 import select
 import shutil
@@ -16,142 +15,191 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any, NoReturn
 
-from absl import flags, logging
-from tqdm.contrib import DummyTqdmFile
+from absl import flags as absl_flags
+from absl import logging
 
 import speciesnet
-from speciesnet.errors import SpeciesNetError
+from speciesnet.errors import InputError, SpeciesNetError
+from speciesnet.scripts.flags import LOG, LOG_LEVEL, VERSION, Flag, Values
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 EXIT_BROKEN_PIPE = 141
 
-_LOG_LEVEL = flags.DEFINE_enum(
-    "log_level",
-    "info",
-    ["debug", "info", "warning", "error"],
-    "How much to tell on standard error.",
-)
-_VERSION = flags.DEFINE_bool("version", False, "Print the version and end.")
+Flags = Sequence[Flag[Any]]
+Topics = Mapping[str, tuple[str, Flags]]
 
 
-def run(
-    main: Callable[..., None],
-    argv: Sequence[str],
-    help_text: Callable[[str], str],
-    files: int = 0,
-) -> int:
-    """Parses the flags, runs a command line and answers its exit code.
+@dataclass(frozen=True)
+class Command:
+    """A command line.
 
-    Args:
-        main: The command; raises ``SpeciesNetError`` for what the user can mend. It is given the
-            arguments that belong to no flag.
-        argv: The program's name and its arguments.
-        help_text: From a topic ("" for none) to what ``--help`` prints.
-        files: How many arguments may belong to no flag.
+    Attributes:
+        main: What it does; takes the values of the flags and the arguments that belong to no flag.
+            Raises ``SpeciesNetError`` for errors that the user can fix.
+        usage: The first screen of its help.
+        flags: Its flags, for a command whose help is a single screen.
+        topics: Its flags by topic, for a command with many; each topic has a one-line description.
+        files: How many arguments without a flag it takes at most.
+        missing: The error if there are fewer; empty if fewer are allowed.
+        epilogue: What follows the first screen of the help.
     """
-    _open_missing_streams()
+
+    main: Callable[..., None]
+    usage: str
+    flags: Flags = ()
+    topics: Topics = field(default_factory=dict)
+    files: int = 0
+    missing: str = ""
+    epilogue: str = ""
+
+    @property
+    def all_flags(self) -> Flags:
+        """All flags, with those that every command takes."""
+        sorted_flags = [flag for _, flags in self.topics.values() for flag in flags]
+        return list(dict.fromkeys([*self.flags, *sorted_flags, *LOG]))
+
+    def parse(self, argv: Sequence[str]) -> tuple[Values, list[str]]:
+        """The values of the flags, and the arguments that belong to no flag.
+
+        Args:
+            argv: The name of the program and its arguments.
+
+        Raises:
+            absl.flags.Error: A flag or an argument is wrong.
+        """
+        registered = absl_flags.FlagValues()
+        registered.append_flag_values(absl_flags.FLAGS)  # those of absl's own log
+        for flag in self.all_flags:
+            flag.register(registered)
+        files = registered(list(argv))[1:]
+        absl_flags.FLAGS.mark_as_parsed()  # else absl's log prints a warning
+        if len(files) > self.files:
+            raise absl_flags.Error(
+                f"{files[self.files]!r} belongs to no flag; flags look like --NAME VALUE"
+            )
+        return Values(registered), files
+
+    def help(self, topic: str) -> str:
+        """A help screen.
+
+        Args:
+            topic: One of the topics, "all", or "" for the first screen.
+        """
+        if not self.topics:
+            return f"{self.usage}\n{describe(self.flags)}" if self.flags else self.usage
+        if topic == "all":
+            sections = [
+                f"{name}: {line}\n{describe(flags)}" for name, (line, flags) in self.topics.items()
+            ]
+            return "\n".join(sections)
+        if topic in self.topics:
+            line, flags = self.topics[topic]
+            return f"{topic}: {line}\n\n{describe(flags)}"
+        listing = "".join(f"  --help {name:<9} {line}\n" for name, (line, _) in self.topics.items())
+        unknown = f"There is no help on {topic!r}.\n\n" if topic else ""
+        everything = "  --help all       everything\n"
+        return f"{unknown}{self.usage}\nMore:\n{listing}{everything}{self.epilogue}"
+
+
+def start(command: Command) -> NoReturn:
+    """Runs a command as this program, and exits."""
+    _prepare_streams()
     code = EXIT_BROKEN_PIPE
     try:
-        code = _run(main, argv, help_text, files)
+        code = run(command, sys.argv)
         sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads what is left
+    except BrokenPipeError:  # nobody reads the rest
         _drop_output()
-    except OSError as error:  # into a file on a full disk
+    except OSError as error:  # standard output goes to a file on a full disk
         _drop_output()
-        _say(f"Standard output cannot be written ({error.strerror}).")
+        say(f"Standard output cannot be written ({error.strerror or error}).")
         code = EXIT_ERROR
     if code and threading.active_count() > 1:
-        # What was given up may still wait for a network, or compute: nothing of it is needed.
+        # Abandoned threads may still compute or wait for a network; nobody needs their results.
         with suppress(OSError):
             sys.stderr.flush()
         os._exit(code)
-    return code
+    sys.exit(code)
 
 
-def _open_missing_streams() -> None:
-    """Else the next file that is opened would take their place, and what libraries say."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(number)
-    if sys.stdin is None:
-        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-            setattr(sys, name, stream)
+def run(command: Command, argv: Sequence[str]) -> int:
+    """Runs a command and returns its exit code.
 
-
-def _run(
-    main: Callable[..., None], argv: Sequence[str], help_text: Callable[[str], str], files: int
-) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # file names hold what consoles cannot show
-            stream.reconfigure(errors="backslashreplace")
+    Args:
+        command: The command.
+        argv: The name of the program and its arguments.
+    """
     if (topic := _help_topic(argv)) is not None:
-        sys.stdout.write(help_text(topic))
+        sys.stdout.write(command.help(topic))
         return 0
     try:
-        rest = flags.FLAGS(list(argv))[1:]
-        if len(rest) > files:
-            raise flags.Error(f"{rest[files]!r} belongs to no flag; flags look like --NAME VALUE")
-    except flags.Error as error:
-        _say(f"{str(error).rstrip('.')}. See --help.")
+        values, files = command.parse(argv)
+    except absl_flags.Error as error:
+        say(f"{str(error).rstrip('.')}. See --help.")
         return EXIT_ERROR
-    if _VERSION.value:
+    if values[VERSION]:
         sys.stdout.write(f"speciesnet {speciesnet.__version__}\n")
         return 0
-    _set_up_log()
-    # Damaged EXIF and large images are no news to a survey; unreadable ones are told otherwise.
+    _set_up_log(values[LOG_LEVEL])
+    # Pillow's warnings about EXIF and large images are noise; unreadable images are reported anyway.
     warnings.filterwarnings("ignore", module="PIL")
-    exit_code = [EXIT_INTERRUPTED]
+    interruption = _Interruption()
+    try:
+        if command.missing and len(files) < command.files:
+            raise InputError(command.missing)
+        command.main(values, *files)
+    except KeyboardInterrupt as hint:
+        interruption.ignore_more()
+        say(f"Interrupted. {hint}".strip())
+        return interruption.exit_code
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            raise
+        say(_sentence_of(error))
+        return EXIT_ERROR
+    return 0
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+
+def say(sentence: str) -> None:
+    """Writes a sentence about this program to standard error."""
+    sys.stderr.write(f"speciesnet: {sentence}\n")
+
+
+class _Interruption:
+    """Turns signals into ``KeyboardInterrupt``.
+
+    Attributes:
+        exit_code: That of the signal that came last.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code = EXIT_INTERRUPTED
+        # SIGHUP comes when a terminal is closed; nohup ignores it, and Windows has none.
+        signals = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+        self._handled = [
+            number for number in signals if number and signal.getsignal(number) != signal.SIG_IGN
+        ]
+        for number in self._handled:
+            signal.signal(number, self._interrupt)
+
+    def ignore_more(self) -> None:
+        """Ignores more signals: the work has stopped, and one more would only cut off the output."""
+        for number in self._handled:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if _is_importing(frame):
             threading.Timer(0.1, signal.raise_signal, (number,)).start()
             return
-        exit_code[0] = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
+        self.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
         raise KeyboardInterrupt
-
-    # HUP comes when a terminal is closed; nohup ignores it, and Windows has none.
-    signals = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
-    heard = [number for number in signals if number and signal.getsignal(number) != signal.SIG_IGN]
-    for number in heard:
-        signal.signal(number, interrupt)
-    try:
-        main(*rest)
-    except SpeciesNetError as error:
-        _say(str(error))
-        return EXIT_ERROR
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            raise
-        what = f"{error.filename!r} cannot be used" if error.filename else "The system refused"
-        _say(f"{what} ({error.strerror or error}); mend that and give the same command again.")
-        return EXIT_ERROR
-    except Exception as error:
-        # What PyTorch and TensorFlow raise when a graphics card is full; each has its own.
-        if type(error).__name__ in ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError"):
-            _say(
-                "Memory ran out; give a smaller --batch_size, such as 1, and the same command again."
-            )
-        else:
-            logging.debug("%s", traceback.format_exc())
-            _say(
-                f"Something failed that should not ({_summary(error)}); give the same command again, "
-                "and if it fails again, report it with what --log_level debug shows."
-            )
-        return EXIT_ERROR
-    except KeyboardInterrupt as told_so:
-        for number in heard:  # all is done: once more would only break off the last words
-            signal.signal(number, signal.SIG_IGN)
-        _say(f"Interrupted. {told_so}".strip())
-        return exit_code[0]
-    return 0
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -163,16 +211,48 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
+def _sentence_of(error: Exception) -> str:
+    """The sentence that a user reads about an error."""
+    if isinstance(error, SpeciesNetError):
+        return str(error)
+    if isinstance(error, OSError):
+        what = f"{error.filename!r} cannot be used" if error.filename else "The system call failed"
+        return f"{what} ({error.strerror or error}); fix the cause and give the same command again."
+    # What PyTorch and TensorFlow raise when the memory of a GPU is full; each has its own class.
+    if type(error).__name__ in ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError"):
+        return "Memory ran out; give the same command again with a smaller --batch_size, such as 1."
+    logging.debug("%s", "".join(traceback.format_exception(error)))
+    return (
+        f"Unexpected error ({_summary(error)}); give the same command again, and if it fails again, "
+        "report it with the output of --log_level debug."
+    )
+
+
 def _summary(error: Exception) -> str:
-    """What an error is, its first line, and the file and line of code that it comes from."""
+    """The class of an error, its first line, and the file and line of code that raised it."""
     first_line = str(error).strip().partition("\n")[0].rstrip(".")
     *_, origin = traceback.extract_tb(error.__traceback__)
     where = f"{Path(origin.filename).name}:{origin.lineno}"
     return f"{type(error).__name__}{f': {first_line}' if first_line else ''}, {where}"
 
 
+def _prepare_streams() -> None:
+    """Opens missing standard streams, whose numbers other files would get, and makes them lenient."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, stream)
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names that a console cannot show
+
+
 def _reader_is_gone() -> bool:
-    """Whether the program that standard output is piped into has ended, as ``head`` does."""
+    """Whether the program that reads standard output has ended, as ``head`` does."""
     if not hasattr(select, "poll"):
         return False
     poll = select.poll()
@@ -184,14 +264,14 @@ def _reader_is_gone() -> bool:
 
 
 def _drop_output() -> None:
-    """Leaves nothing for the interpreter to complain of when it ends."""
+    """Discards buffered output, about which the interpreter would complain when it exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def _help_topic(argv: Sequence[str]) -> str | None:
-    """The topic asked for, "" for none in particular, or None where no help is asked for."""
+    """The topic of the requested help, "" for the first screen, or None if none is requested."""
     for position, argument in enumerate(argv[1:], start=1):
         name, _, topic = argument.partition("=")
         if name in ("--help", "-help", "-h", "--helpshort", "--helpfull"):
@@ -204,79 +284,37 @@ def _help_topic(argv: Sequence[str]) -> str | None:
 
 
 def report_on(target: str, line: str) -> None:
-    """Says what was written; not into a pipe or device that was written to itself."""
-    with suppress(BrokenPipeError):  # it is written all the same
+    """Prints what was written; to standard error if the target is a pipe or a device."""
+    with suppress(BrokenPipeError):  # the target is complete without a reader
         is_file = "://" in target or Path(target).is_file()
         print(line, file=sys.stdout if is_file else sys.stderr)
 
 
-def must_be_finite(*names: str) -> None:
-    """Refuses ``nan`` as the value of flags, which no bound does."""
-    for name in names:
-        flags.register_validator(
-            name, lambda value: value is None or math.isfinite(value), "it must be a number"
-        )
-
-
-def describe_flags(names: Sequence[str]) -> str:
-    """Flags with their defaults and meanings, wrapped to the terminal."""
-    width = min(max(shutil.get_terminal_size().columns, 60), 100)
+def describe(flags: Flags, width: int | None = None) -> str:
+    """Flags with their defaults and meanings, wrapped to a width, by default that of the terminal."""
+    width = width or min(max(shutil.get_terminal_size().columns, 60), 100)
     lines = []
-    for name in names:
-        flag = flags.FLAGS[name]
-        is_switch = flag.flag_type() == "bool"
-        value = "" if is_switch else f" {_placeholder(flag)}"
-        shown = f"--[no]{name}" if is_switch and flag.default else f"--{name}{value}"
-        default = "" if flag.default in (None, False, True) else f" Default: {flag.default}."
-        lines += textwrap.wrap(shown, width, initial_indent="  ")
+    for flag in flags:
+        lines += textwrap.wrap(flag.syntax, width, initial_indent="  ")
         lines += textwrap.wrap(
-            f"{flag.help}{default}", width, initial_indent="      ", subsequent_indent="      "
+            flag.description, width, initial_indent="      ", subsequent_indent="      "
         )
     return "\n".join(lines) + "\n"
 
 
-def _placeholder(flag: flags.Flag) -> str:
-    if isinstance(flag, flags.EnumFlag):
-        return "|".join(flag.parser.enum_values)
-    return {"int": "N", "float": "X"}.get(flag.flag_type(), "TEXT")
+def _set_up_log(level: str) -> None:
+    """Plain lines on standard error that do not break progress bars."""
+    from tqdm.contrib import DummyTqdmFile  # takes as long to import as all of the above
 
-
-def topics_help(usage: str, topics: Mapping[str, tuple[str, Sequence[str]]], topic: str) -> str:
-    """The help of a command whose flags are sorted into topics.
-
-    Args:
-        usage: The first screen.
-        topics: From a topic to its one-line description and its flags.
-        topic: One of them, "all", or "" for the first screen.
-    """
-    if topic == "all":
-        sections = [
-            f"{name}: {line}\n{describe_flags(names)}" for name, (line, names) in topics.items()
-        ]
-        return "\n".join(sections)
-    if topic in topics:
-        line, names = topics[topic]
-        return f"{topic}: {line}\n\n{describe_flags(names)}"
-    listing = "\n".join(f"  --help {name:<9} {line}" for name, (line, _) in topics.items())
-    unknown = f"There is no help on {topic!r}.\n\n" if topic else ""
-    return f"{unknown}{usage}\nMore:\n{listing}\n  --help all       everything\n"
-
-
-def _set_up_log() -> None:
-    """Plain lines on standard error that leave progress bars whole."""
     logging.use_absl_handler()
-    logging.set_verbosity(_LOG_LEVEL.value)
+    logging.set_verbosity(level)
     standard_logging.getLogger().setLevel(standard_logging.WARNING)  # of other packages
-    # It tells the addresses that it tries again, which may hold signatures.
+    # It logs the URLs of retried requests, which may contain signatures.
     standard_logging.getLogger("urllib3").setLevel(standard_logging.ERROR)
     handler, logger = logging.get_absl_handler(), logging.get_absl_logger()
-    logger.setLevel(_LOG_LEVEL.value.upper())
-    # OpenVINO, once imported, takes the handler off the root.
+    logger.setLevel(level.upper())
+    # OpenVINO, once imported, removes the handler from the root logger.
     logger.addHandler(handler)
     logger.propagate = False
     handler.setFormatter(standard_logging.Formatter("%(message)s"))
     handler.python_handler.stream = DummyTqdmFile(sys.stderr)
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"speciesnet: {sentence}\n")

@@ -1,7 +1,4 @@
-"""Tells what PyTorch, TensorFlow and this package see of this machine, and what to do about it.
-
-python -m speciesnet.scripts.gpu_test
-"""
+"""Reports the GPUs that PyTorch and TensorFlow find: ``speciesnet gpu-test``."""
 
 from __future__ import annotations
 
@@ -13,8 +10,14 @@ from collections.abc import Generator, Iterator
 import speciesnet
 from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.select import prefers_openvino
-from speciesnet.scripts import console
+from speciesnet.scripts import console, flags
 
+USAGE = """\
+Reports which GPUs PyTorch and TensorFlow find on this machine, and what to do
+if they find none.
+
+  speciesnet gpu-test
+"""
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
@@ -31,7 +34,7 @@ def report() -> Iterator[str]:
 
 
 def machine() -> str:
-    """System, cores and instruction sets, in a line."""
+    """System, cores and instruction sets, on one line."""
     return f"{platform.platform()}, {os.cpu_count()} cores{_instruction_sets()}"
 
 
@@ -93,24 +96,21 @@ def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
         yield "Both networks run on the CPU (engine torch); pip install openvino makes them faster."
     if not torch_gpus:
         yield (
-            "If this machine has an NVIDIA card: see that nvidia-smi lists it and that its driver is "
-            "not older than PyTorch's CUDA, then install speciesnet anew with plain pip, which brings "
-            "PyTorch with CUDA on Linux; on Windows take the command that pytorch.org names."
+            "If this machine has an NVIDIA GPU, check that nvidia-smi lists it and that its driver is "
+            "not older than PyTorch's CUDA, then reinstall speciesnet with plain pip, which installs "
+            "PyTorch with CUDA on Linux; on Windows, use the command from pytorch.org."
         )
     elif not tensorflow_gpus:
-        yield "That TensorFlow sees no GPU does not matter: it is used only for unusual classifiers."
+        yield "TensorFlow needs no GPU here: it is used only for unusual classifiers."
 
 
-def main() -> None:
-    """Prints the report as it comes: importing both libraries takes a while."""
+def main(values: flags.Values) -> None:
+    """Prints each line when it is known: importing both libraries takes a while."""
     for line in report():
         sys.stdout.write(f"{line}\n")
 
 
-def cli() -> None:
-    """The console command."""
-    sys.exit(console.run(main, sys.argv, lambda topic: f"{__doc__}"))
-
+COMMAND = console.Command(main, USAGE)
 
 if __name__ == "__main__":
-    cli()
+    console.start(COMMAND)

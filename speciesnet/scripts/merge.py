@@ -1,46 +1,41 @@
-"""Joins what the jobs of a run have written into one predictions file.
-
-python -m speciesnet.scripts.merge OUT.json PART [PART ...]
-"""
+"""Merges the outputs of several jobs into one predictions file: ``speciesnet merge``."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 
 from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
+from speciesnet.distributed.merging import merge
 from speciesnet.errors import InputError
-from speciesnet.scripts import console
+from speciesnet.export.files import check_not_same
+from speciesnet.files import storage
+from speciesnet.predictions.file import check_output_path
+from speciesnet.predictions.settings import settings_path
+from speciesnet.scripts import console, flags
+from speciesnet.scripts.outputs import sent_file
 
 USAGE = """\
-Joins what the jobs of a run have written into one predictions file.
+Merges the outputs of several jobs into one predictions file.
 
-  python -m speciesnet.scripts.merge OUT.json PART [PART ...]
+  speciesnet merge OUT.json PART [PART ...]
 
-PART is a folder of shards, as run_on_ray writes them, or a predictions file of
-run_model --shard I/N; on a disk or in a bucket. Each image comes once, in the
-order of the paths.
+PART is a folder of shards, written by speciesnet ray, or a predictions file of
+speciesnet --shard I/N; on a disk or in a bucket. OUT.json has one record per
+image, sorted by path.
 """
 FILES = 100_000  # how many parts may be given
-BESIDE = (RUN_ENDING, CORRECTIONS_ENDING, ".lock")  # what lies beside predictions files
+COMPANIONS = (RUN_ENDING, CORRECTIONS_ENDING, ".lock")  # of predictions files
 
 
-def main(*files: str) -> None:
+def main(values: flags.Values, *files: str) -> None:
     """Reads part by part, and writes record by record."""
     if len(files) < 2:
         raise InputError(
             "Give the file to write and then its parts, such as out.json out-1.json out-2.json."
         )
-    from pathlib import Path
-
-    from speciesnet.distributed.merging import merge
-    from speciesnet.export.files import check_not_same
-    from speciesnet.files import storage
-    from speciesnet.predictions.file import check_output_path
-    from speciesnet.predictions.settings import settings_path
-    from speciesnet.scripts.remote_files import sent_file
 
     target, *parts = files
-    parts = [part for part in parts if not part.endswith(BESIDE)]  # which patterns take in
+    parts = [part for part in parts if not part.endswith(COMPANIONS)]  # which patterns match
     if not parts:
         raise InputError(
             "None of the parts is a predictions file or a folder; give the files themselves."
@@ -51,19 +46,16 @@ def main(*files: str) -> None:
         check_not_same(part, target, "part")
     with sent_file(target) as local:
         if storage.is_cloud(target) and storage.version_of(target):
-            raise InputError(f"{target} is there already; give another name.")
+            raise InputError(f"{target} already exists; give another name.")
         tally = merge(parts, Path(local))
-        noted = settings_path(Path(local))
-        if storage.is_cloud(target) and noted.exists():
+        settings = settings_path(Path(local))
+        if storage.is_cloud(target) and settings.exists():
             with sent_file(f"{target}{RUN_ENDING}") as copy:
-                Path(copy).write_bytes(noted.read_bytes())
+                Path(copy).write_bytes(settings.read_bytes())
     console.report_on(target, f"{tally.images} images, {tally.failed} of them failed: {target}")
 
 
-def cli() -> None:
-    """The console command."""
-    sys.exit(console.run(main, sys.argv, lambda topic: USAGE, files=FILES))
-
+COMMAND = console.Command(main, USAGE, files=FILES)
 
 if __name__ == "__main__":
-    cli()
+    console.start(COMMAND)

@@ -1,34 +1,32 @@
-"""How long a run will take, and what it will cost, before it is begun."""
+"""Duration and cost of a run, estimated before it starts."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
 
 from speciesnet.errors import InputError
-from speciesnet.records import is_failed
-
-if TYPE_CHECKING:
-    from speciesnet.model import SpeciesNet
+from speciesnet.records import Record, is_failed
+from speciesnet.scripts import flags
 
 WARM_UP_IMAGES = 4  # the first ones are slower
 SAMPLE_IMAGES = 12  # spread over the list
 
+Predict = Callable[[Sequence[str]], Mapping[str, Sequence[Record]] | None]
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of a run.
+    """Duration and cost of a run.
 
     Attributes:
-        images: All of it.
-        finished: Done before.
-        images_per_second: Of one machine.
-        machines: How many share the work.
-        price_per_hour: Of a machine, in any currency; None leaves the cost out.
+        images: Images in the whole run.
+        finished: Images that an earlier run has finished.
+        images_per_second: Speed of one machine.
+        machines: Number of machines that share the work.
+        price_per_hour: Price of one machine, in any currency; None leaves the cost out.
     """
 
     images: int
@@ -39,54 +37,91 @@ class Estimate:
 
     @property
     def hours(self) -> float:
-        """From the first image to the last, if the machines share the work evenly."""
+        """Hours from the first image to the last, if the machines share the work evenly."""
         return (self.images - self.finished) / self.images_per_second / self.machines / 3600
 
     @property
     def cost(self) -> float | None:
-        """Of all machines, in the currency of the price."""
+        """Cost of all machines, in the currency of the price."""
         if self.price_per_hour is None:
             return None
         return self.hours * self.machines * self.price_per_hour
 
     def lines(self, source: str) -> Iterator[str]:
-        """What a person wants to know.
+        """The estimate as a user reads it.
 
         Args:
-            source: Where the images/s come from.
+            source: Where the images per second come from.
         """
+        from tqdm import tqdm
+
         left = self.images - self.finished
         yield f"{self.images:,} images, {self.finished:,} of them done before: {left:,} to do."
         yield f"{self.images_per_second:.3g} images/s on a machine, {source}."
-        seconds = self.hours * 3600
+        clock = tqdm.format_interval(self.hours * 3600)
         many = f"{self.machines} machines" if self.machines > 1 else "1 machine"
-        yield f"{many}: {self.hours:.2f} hours ({tqdm.format_interval(seconds)}), start-up not counted."
+        yield f"{many}: {self.hours:.2f} hours ({clock}), start-up not counted."
         if self.cost is not None:
             yield f"{self.cost:.2f} at {self.price_per_hour:.2f} an hour and machine."
 
 
-def measure(model: SpeciesNet, filepaths: Sequence[str], **options: Any) -> float:
-    """Images/s of this machine on a sample of the images.
+def check(values: flags.Values) -> None:
+    """Raises ``InputError`` for flags that have no effect without ``--dry_run``."""
+    for flag in flags.PLANNING:
+        if values.is_given(flag) and not values[flags.DRY_RUN] and flag is not flags.DRY_RUN:
+            raise InputError(
+                f"--{flag.name} requires --dry_run; add --dry_run or leave --{flag.name} out."
+            )
+
+
+def print_estimate(
+    values: flags.Values, images: int, finished: int, sample: Sequence[str], predict: Predict
+) -> None:
+    """Prints how long a run will take.
 
     Args:
-        model: With its networks, which are loaded here.
-        filepaths: Some of the run's images.
-        **options: Of the run, as for ``SpeciesNet.predict``.
+        values: The values of the flags, with those of ``PLANNING``.
+        images: Images in the whole run.
+        finished: Images that an earlier run has finished.
+        sample: Some of the others, to be timed unless ``--images_per_second`` is given.
+        predict: Runs the model on images; see ``measure``.
 
     Raises:
-        InputError: As ``SpeciesNet.predict``; or none of the images can be read.
+        InputError: None of the sample can be read.
+    """
+    if images == finished or not sample:
+        sys.stdout.write(f"{images:,} images, all of them done before.\n")
+        return
+    given = values[flags.IMAGES_PER_SECOND]
+    rate = given or measure(predict, sample)
+    estimate = Estimate(
+        images, finished, rate, values[flags.MACHINES], values[flags.PRICE_PER_HOUR]
+    )
+    source = "as given" if given else "measured here on some of the images"
+    sys.stdout.write("\n".join(estimate.lines(source)) + "\n")
+
+
+def measure(predict: Predict, filepaths: Sequence[str]) -> float:
+    """Images per second of this machine, timed on a sample of the images.
+
+    Args:
+        predict: Runs the model on images, and returns a dict whose ``predictions`` are their records.
+        filepaths: Some of the run's images.
+
+    Raises:
+        InputError: None of the images can be read.
     """
     step = max(len(filepaths) // (WARM_UP_IMAGES + SAMPLE_IMAGES), 1)
     spread = list(dict.fromkeys(filepaths))[::step][: WARM_UP_IMAGES + SAMPLE_IMAGES]
-    model.predict(filepaths=spread[:WARM_UP_IMAGES], **options)
+    predict(spread[:WARM_UP_IMAGES])
     sample = spread[WARM_UP_IMAGES:] or spread
     start = time.perf_counter()
-    predictions = model.predict(filepaths=sample, **options) or {"predictions": []}
+    predictions = predict(sample) or {"predictions": []}
     seconds = time.perf_counter() - start
     answered = sum(not is_failed(record) for record in predictions["predictions"])
     if not answered:
         raise InputError(
-            f"None of {len(sample)} images can be read here, {sample[0]} for one, so their speed cannot "
-            "be measured; give it with --images_per_second."
+            f"None of {len(sample)} images can be read, such as {sample[0]}, so the speed cannot be "
+            "measured; fix the paths, or give the speed with --images_per_second."
         )
     return answered / seconds

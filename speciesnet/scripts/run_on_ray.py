@@ -1,267 +1,215 @@
-"""Predicts the species in camera-trap images on a Ray cluster.
-
-python -m speciesnet.scripts.run_on_ray --instances s3://BUCKET/IMAGES --output s3://BUCKET/OUT
-"""
+"""Predicts the species in camera-trap images on a Ray cluster: ``speciesnet ray``."""
 
 from __future__ import annotations
 
 import itertools
-import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Literal
 
-from absl import flags, logging
+from absl import logging
 
 from speciesnet.errors import InputError
-from speciesnet.packages.info import DEFAULT_MODEL
-from speciesnet.scripts import console, plan_flags, run_flags
+from speciesnet.scripts import console, flags, planning
 from speciesnet.scripts.summary import print_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.resources import Resources
     from speciesnet.instances import Instance
+    from speciesnet.model import ModelOptions, Predictions, SpeciesNet
 
-_INSTANCES = flags.DEFINE_string(
+INSTANCES = flags.text(
     "instances",
-    None,
-    "Folders, comma-separated, or a list: an instances JSON (.json), a JSON object a line (.jsonl), a "
-    "table (.parquet), a path a line (.txt). All machines must find the images under these paths.",
+    "Comma-separated folders, or a list of images: an instances JSON (.json), JSON lines (.jsonl), a "
+    "table (.parquet) or a path per line (.txt). All machines must find the images at these paths.",
 )
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for the shards, on a disk of this machine or in a bucket."
+OUTPUT = flags.text("output", "Folder for the shards, on a disk or in a bucket.")
+FORMAT: flags.Flag[Literal["jsonl", "parquet"]] = flags.choice(
+    "format", ["jsonl", "parquet"], "File format of the shards."
 )
-_FORMAT = flags.DEFINE_enum("format", "jsonl", ["jsonl", "parquet"], "Of the shards.")
-_SHARD_SIZE = flags.DEFINE_integer(
-    "shard_size", 500, "Records of a shard, but for the last of a round.", lower_bound=1
+SHARD_SIZE = flags.integer("shard_size", 500, "Records per shard; the last may have fewer.")
+MODEL = flags.MODEL.but(help=f"{flags.MODEL.help} A folder must be shared by all machines.")
+PRECISION = flags.PRECISION.but(
+    default="fp32",
+    options={"enum_values": ["fp32", "bf16", "fp16"]},
+    help="Numeric precision of the networks, the same on all machines.",
 )
-
-_MODEL = flags.DEFINE_string(
-    "model",
-    DEFAULT_MODEL,
-    "Model package: kaggle:OWNER/MODEL/FRAMEWORK/VARIATION[/N], hf:OWNER/REPO, a folder that all "
-    "machines share, or demo.",
-)
-_COUNTRY_FROM_COORDINATES = flags.DEFINE_bool(
-    "country_from_coordinates",
-    False,
-    "Look up missing countries, and correct wrong ones, by the coordinates of the instances.",
-)
-_EXIF_GPS = flags.DEFINE_bool(
-    "exif_gps", False, "Take the position of images that have none from the photographs."
-)
-
-_ADDRESS = flags.DEFINE_string(
+READERS = flags.READERS.but(help="Threads that read images in a task; by default 1, or 8 for URLs.")
+ADDRESS = flags.text(
     "address",
-    None,
-    "Of the Ray cluster: auto on one of its machines, or HOST:PORT; without it what RAY_ADDRESS says, or "
-    "this machine alone.",
+    "Address of the Ray cluster: auto on one of its machines, or HOST:PORT. By default that of "
+    "RAY_ADDRESS; without it, this machine is the cluster.",
 )
-_ENGINE = flags.DEFINE_string(
-    "engine",
-    "auto",
-    "What runs the networks: auto, openvino, torch or tensorflow; two with a comma are the detector's "
-    "and the classifier's.",
-)
-_PRECISION = flags.DEFINE_enum(
-    "precision",
-    "fp32",
-    ["fp32", "bf16", "fp16"],
-    "Of the networks' numbers, the same on all machines.",
-)
-_THREADS = flags.DEFINE_integer(
-    "threads", None, "Processor threads of a network; a machine's cores without it.", lower_bound=1
-)
-_READERS = flags.DEFINE_integer(
-    "readers",
-    None,
-    "Threads of a task that reads images; without it one, or 8 for URLs.",
-    lower_bound=1,
-)
-_DETECTORS = flags.DEFINE_string(
-    "detectors",
-    None,
-    "Processes with a detector: a number, or two with a dash between which they grow and shrink.",
-)
-_CLASSIFIERS = flags.DEFINE_string("classifiers", None, "The same for classifiers.")
-_CPUS = {
-    stage: flags.DEFINE_float(
-        f"{stage}_cpus", None, f"CPUs that Ray reserves for a {stage}.", lower_bound=0
-    )
-    for stage in ("detector", "classifier")
+DETECTORS = flags.text("detectors", "Number of detector processes, or a range such as 2-8.")
+CLASSIFIERS = flags.text("classifiers", "Number of classifier processes, or a range.")
+STAGES = ("detector", "classifier")
+CPUS = {
+    stage: flags.number(f"{stage}_cpus", None, f"CPUs that Ray reserves per {stage}.")
+    for stage in STAGES
 }
-_GPUS = {
-    stage: flags.DEFINE_float(
-        f"{stage}_gpus",
-        None,
-        f"GPUs that Ray reserves for a {stage}; 0.5 lets two share one.",
-        lower_bound=0,
-    )
-    for stage in ("detector", "classifier")
+GPUS = {
+    stage: flags.number(f"{stage}_gpus", None, f"GPUs per {stage}; with 0.5, two share a GPU.")
+    for stage in STAGES
 }
-console.must_be_finite(*(flag.name for flag in (*_CPUS.values(), *_GPUS.values())))
 
 USAGE = """\
 Finds and names the animals in camera-trap images on a Ray cluster.
 
-  python -m speciesnet.scripts.run_on_ray --instances s3://BUCKET/IMAGES \\
-      --output s3://BUCKET/OUT --country KEN --address auto
-  python -m speciesnet.scripts.merge OUT.json s3://BUCKET/OUT
+  speciesnet ray --instances s3://BUCKET/IMAGES --output s3://BUCKET/OUT \\
+      --country KEN --address auto
+  speciesnet merge OUT.json s3://BUCKET/OUT
 
-The same command again goes on where it stopped.
+The same command again continues an interrupted run.
 """
-TOPICS = {
-    "input": (
-        "which images, and where they were taken",
-        (
-            "instances",
-            "country",
-            "admin1_region",
-            "country_from_coordinates",
-            "exif_gps",
-            "geofence",
-        ),
-    ),
-    "output": ("where records go", ("output", "format", "shard_size", "metadata")),
-    "model": ("which model", ("model", "target_species_txt", "engine", "precision")),
+TOPICS: console.Topics = {
+    "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
+    "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
+    "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),
     "cluster": (
         "what each stage takes of the machines",
         (
-            "address",
-            "detectors",
-            "classifiers",
-            *(f"{stage}_{what}" for what in ("cpus", "gpus") for stage in _CPUS),
-            "threads",
-            "batch_size",
-            "readers",
+            *(ADDRESS, DETECTORS, CLASSIFIERS, *CPUS.values(), *GPUS.values()),
+            *(flags.THREADS, flags.BATCH_SIZE, READERS),
         ),
     ),
-    "planning": ("how long it will take", plan_flags.FLAGS),
-    "running": ("progress, log", ("progress_bars", "log_level", "version")),
+    "planning": ("how long a run will take", flags.PLANNING),
+    "running": ("progress, log", (flags.PROGRESS_BARS, *flags.LOG)),
 }
-DRY_RUN_SAMPLE = 1_000  # images of a list among which some are timed
+DRY_RUN_SAMPLE = 1_000  # images among which some are timed
 
 
-def main() -> None:
-    """Checks everything that can be wrong before the cluster is asked for anything."""
-    for flag, given in (("instances", _INSTANCES.value), ("output", _OUTPUT.value)):
-        if not given:
-            raise InputError(f"--{flag} is missing; see --help.")
-    plan_flags.check()
+def main(values: flags.Values) -> None:
+    """Checks everything that can be wrong before it connects to the cluster, then runs."""
+    for flag in (INSTANCES, OUTPUT):
+        if not values[flag]:
+            raise InputError(f"--{flag.name} is missing; see --help.")
+    planning.check(values)
     try:
         import ray  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"Clusters need one more package ({error}): pip install 'speciesnet[ray]'."
+            f"Clusters require an extra package ({error}): pip install 'speciesnet[ray]'."
         ) from error
     from speciesnet.distributed import runner
     from speciesnet.distributed.connection import connected
     from speciesnet.distributed.folder import Folder
-    from speciesnet.distributed.instance_lists import whole_path
-    from speciesnet.distributed.rounds import Plan
-    from speciesnet.model import ModelOptions
+    from speciesnet.distributed.job import Job
+    from speciesnet.run import Run
 
-    target_species = run_flags.TARGET_SPECIES_TXT.value
-    folder = Folder.of(_OUTPUT.value or "")
-    model = ModelOptions(
-        _MODEL.value,
-        geofence=run_flags.GEOFENCE.value,
-        target_species_txt=target_species and whole_path(target_species),
-        engine=_ENGINE.value,
-        precision=cast("Any", _PRECISION.value),
+    folder = Folder.of(values[OUTPUT] or "")
+    options = _model_options(values)
+    model = options.load()
+    run = Run(
+        country=values[flags.COUNTRY],
+        admin1_region=values[flags.ADMIN1_REGION],
+        country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
+        exif_gps=values[flags.EXIF_GPS],
+        metadata=values[flags.METADATA],
+        batch_size=values[flags.BATCH_SIZE],
+        readers=values[READERS],
+        progress_bars=values[flags.PROGRESS_BARS],
     )
-    loaded = model.load()
-    model = replace(model, name=loaded.model_info.lasting_name)
-    settings = loaded.run_settings(
-        "all",
-        country=run_flags.COUNTRY.value,
-        admin1_region=run_flags.ADMIN1_REGION.value,
-        country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
-        exif_gps=_EXIF_GPS.value,
-        metadata=run_flags.METADATA.value,
-    )
+    settings = model.run_settings(run)
     started = time.monotonic()
-    with connected(_ADDRESS.value):
-        if plan_flags.DRY_RUN.value:
-            _print_plan(folder, loaded)
+    with connected(values[ADDRESS]):
+        if values[flags.DRY_RUN]:
+            _print_plan(values, folder, model)
             return
-        resources = _resources()
-        cpu_only = not (resources.detectors.gpus or resources.classifiers.gpus)
-        model = replace(
-            model, threads=resources.threads, device="cpu" if cpu_only else model.device
+        resources = _resources(values)
+        has_gpus = resources.detectors.gpus or resources.classifiers.gpus
+        options = replace(
+            options,
+            model_name=model.model_info.lasting_name,
+            threads=resources.threads,
+            device=options.device if has_gpus else "cpu",
         )
-        plan = Plan(run_flags.BATCH_SIZE.value, _SHARD_SIZE.value, _FORMAT.value, _READERS.value)
+        job = Job(
+            folder=folder,
+            model=options,
+            run=run,
+            resources=resources,
+            shard_size=values[SHARD_SIZE],
+            shard_format=values[FORMAT],
+        )
         try:
-            summary = runner.run(
-                _instances(), folder, model, settings, resources, plan,
-                progress_bars=run_flags.PROGRESS_BARS.value,
-            )  # fmt: skip
+            outcome = runner.run(_instances(values), job, settings)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"Whole shards are in {folder.path}; give the same command again to go on."
+                f"Complete shards are in {folder.path}. Give the same command again to continue."
             ) from None
-    print_summary(summary.tally, summary.earlier, time.monotonic() - started, folder.path)
+    print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path)
 
 
-def _instances() -> Iterator[Instance]:
-    from speciesnet.distributed.instance_lists import read_instances
+def _model_options(values: flags.Values) -> ModelOptions:
+    from speciesnet.distributed.instance_lists import absolute_path
+    from speciesnet.model import ModelOptions
 
-    source = _INSTANCES.value or ""
-    return read_instances(
-        source,
-        country=run_flags.COUNTRY.value,
-        admin1_region=run_flags.ADMIN1_REGION.value,
-        country_from_coordinates=_COUNTRY_FROM_COORDINATES.value,
+    target_species = values[flags.TARGET_SPECIES_TXT]
+    return ModelOptions(
+        values[MODEL],
+        geofence=values[flags.GEOFENCE],
+        target_species_txt=target_species and absolute_path(target_species),
+        engine=values[flags.ENGINE],
+        precision=values[PRECISION],
     )
 
 
-def _resources() -> Resources:
+def _instances(values: flags.Values) -> Iterator[Instance]:
+    from speciesnet.distributed.instance_lists import read_instances
+
+    return read_instances(
+        values[INSTANCES] or "",
+        country=values[flags.COUNTRY],
+        admin1_region=values[flags.ADMIN1_REGION],
+        country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
+    )
+
+
+def _resources(values: flags.Values) -> Resources:
+    """What each stage takes of the machines that are now in the cluster."""
     import ray
 
     from speciesnet.distributed.resources import resources_for, shortage
 
-    found = resources_for(ray.nodes(), with_gpus=any(flag.value for flag in _GPUS.values()))
-    detectors = found.detectors.between(_DETECTORS.value, "detectors")
-    classifiers = found.classifiers.between(_CLASSIFIERS.value, "classifiers")
+    cpus = {stage: values[flag] for stage, flag in CPUS.items()}
+    gpus = {stage: values[flag] for stage, flag in GPUS.items()}
+    found = resources_for(ray.nodes(), with_gpus=any(gpus.values()))
+    detectors = found.detectors.with_size(values[DETECTORS], "detectors")
+    classifiers = found.classifiers.with_size(values[CLASSIFIERS], "classifiers")
     resources = replace(
         found,
-        detectors=detectors.reserving(_CPUS["detector"].value, _GPUS["detector"].value),
-        classifiers=classifiers.reserving(_CPUS["classifier"].value, _GPUS["classifier"].value),
-        threads=_THREADS.value or found.threads,
+        detectors=detectors.with_reservations(cpus["detector"], gpus["detector"]),
+        classifiers=classifiers.with_reservations(cpus["classifier"], gpus["classifier"]),
+        threads=values[flags.THREADS] or found.threads,
     )
-    if lack := shortage(ray.nodes(), resources):  # which a cluster that grows may make up for
+    if lack := shortage(ray.nodes(), resources):  # an autoscaling cluster may still grow
         logging.warning(
-            "%s: the run waits until machines are added, or until --detectors, --classifiers and what is "
-            "reserved for each are less.",
+            "%s: the run waits until machines are added; or restart it with lower values of "
+            "--detectors and --classifiers or of the CPUs and GPUs that each reserves.",
             lack,
         )
     return resources
 
 
-def _print_plan(folder: Any, model: Any) -> None:
+def _print_plan(values: flags.Values, folder: Folder, model: SpeciesNet) -> None:
     from speciesnet.distributed import runner
-    from speciesnet.distributed.work_list import Counts
-    from speciesnet.records import Tally
-    from speciesnet.scripts import planning
+    from speciesnet.distributed.work_list import SeenImages
 
-    counts = Counts()
-    done = Tally()
-    left = runner.unfinished_of(_instances(), folder, counts, done)
-    sample = [instance.filepath for instance in itertools.islice(left, DRY_RUN_SAMPLE)]
-    for _ in left:  # they are counted
-        pass
-    rate = None
-    if sample and plan_flags.IMAGES_PER_SECOND.value is None:
-        rate = planning.measure(model, sample, batch_size=run_flags.BATCH_SIZE.value)
-    plan_flags.print_estimate(done.images + counts.new, done.images, rate)
+    def predict(filepaths: Sequence[str]) -> Predictions | None:
+        return model.predict(filepaths=filepaths, batch_size=values[flags.BATCH_SIZE])
+
+    with SeenImages() as seen:
+        finished = runner.add_finished(seen, folder).images
+        unfinished = seen.unseen(_instances(values))
+        sample = [instance.filepath for instance in itertools.islice(unfinished, DRY_RUN_SAMPLE)]
+        for _ in unfinished:  # which counts them
+            pass
+    planning.print_estimate(values, finished + seen.new, finished, sample, predict)
 
 
-def cli() -> None:
-    """The console command."""
-    sys.exit(console.run(main, sys.argv, lambda topic: console.topics_help(USAGE, TOPICS, topic)))
-
+COMMAND = console.Command(main, USAGE, topics=TOPICS)
 
 if __name__ == "__main__":
-    cli()
+    console.start(COMMAND)

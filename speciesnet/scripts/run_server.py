@@ -1,181 +1,121 @@
-"""Serves predictions to other programs, and a page to drop photographs on.
-
-python -m speciesnet.scripts.run_server --model demo
-"""
+"""Serves predictions to other programs and to browsers: ``speciesnet server``."""
 
 from __future__ import annotations
 
 import functools
 import re
 import sys
-from typing import TYPE_CHECKING, Any, cast
-
-from absl import flags
+from typing import TYPE_CHECKING
 
 from speciesnet.errors import InputError, ModelError
 from speciesnet.machine import available_cpus
-from speciesnet.packages.info import DEFAULT_MODEL
-from speciesnet.scripts import console
+from speciesnet.records import Record
+from speciesnet.scripts import console, flags
 
 if TYPE_CHECKING:
+    from speciesnet.server.allowlist import Folders, Hosts
     from speciesnet.server.metrics import Metrics
     from speciesnet.server.pool import WorkerPool
+    from speciesnet.server.service import Service
 
-_PORT = flags.DEFINE_integer(
-    "port", 8000, "Port to serve on; 0 takes any that is free.", lower_bound=0, upper_bound=65535
-)
-_HOST = flags.DEFINE_string(
-    "host", "127.0.0.1", "Address to serve on; by default only this computer can ask."
-)
-_API_PATH = flags.DEFINE_string("api_path", "/predict", "Path at which predictions are asked for.")
-_EXTRA_FIELDS = flags.DEFINE_list(
-    "extra_fields", [], "Fields of an instance that are carried over into its record."
-)
+PORT = flags.integer("port", 8000, "Port; 0 takes any free one.", at_least=0, at_most=65535)
+HOST = flags.Flag("host", "127.0.0.1", "Address; by default only this computer can connect.")
+API_PATH = flags.Flag("api_path", "/predict", "URL path of predictions.")
+EXTRA_FIELDS = flags.names("extra_fields", "Fields of an instance to copy into its record.")
 
-_MODEL = flags.DEFINE_string("model", DEFAULT_MODEL, "Model package, as for run_model.")
-_GEOFENCE = flags.DEFINE_bool(
-    "geofence", True, "Roll species that do not live in the country up to a taxon that does."
+PRECISION = flags.PRECISION.but(
+    help="Numeric precision of the networks. auto: bf16 or fp16 if speciesnet run has found on this "
+    "machine that it gives the same answers as fp32."
 )
-_ENGINE = flags.DEFINE_string(
-    "engine", "auto", "What runs the networks: auto, openvino, torch or tensorflow."
+DEVICES = flags.names(
+    "device", "cpu, cuda or mps; each of several, such as cuda:0,cuda:1, gets its own workers."
 )
-_PRECISION = flags.DEFINE_enum(
-    "precision",
-    "auto",
-    ["auto", "fp32", "bf16", "fp16"],
-    "Of the networks' numbers. auto: a lower one than fp32 where run_model has found that it decides the "
-    "same.",
-)
-_DEVICE = flags.DEFINE_list(
-    "device", [], "cpu, cuda, mps; several such as cuda:0,cuda:1 each get workers."
-)
-_THREADS = flags.DEFINE_integer(
-    "threads",
-    None,
-    "Processor threads of a worker's networks; by default the workers share the cores.",
-    lower_bound=1,
-)
-_WORKERS = flags.DEFINE_integer(
-    "workers_per_device", 1, "Processes for each device; each loads the model.", lower_bound=1
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 8, "Images that a worker takes at once.", lower_bound=1
-)
+WORKERS = flags.integer("workers_per_device", 1, "Processes per device; each loads the model.")
 
-_TIMEOUT = flags.DEFINE_float(
+TIMEOUT = flags.number(
     "timeout",
     120.0,
-    "Seconds for the answer to a request. A worker that takes as long for a batch is replaced.",
-    lower_bound=0.1,
+    "Seconds to answer a request. A worker that takes as long for a batch is replaced.",
+    at_least=0.1,
 )
-_BACKLOG = flags.DEFINE_integer(
-    "backlog", 256, "Images that may wait for an answer; more are refused.", lower_bound=1
-)
-_MAX_IMAGE_MB = flags.DEFINE_float("max_image_mb", 20.0, "Size of an image.", lower_bound=0.001)
-_MAX_BODY_MB = flags.DEFINE_float("max_body_mb", 64.0, "Size of a request.", lower_bound=0.001)
-_MAX_INSTANCES = flags.DEFINE_integer("max_instances", 100, "Images in a request.", lower_bound=1)
+BACKLOG = flags.integer("backlog", 256, "Images that may wait; more are refused.")
+MAX_IMAGE_MB = flags.number("max_image_mb", 20.0, "Largest size of an image.", at_least=0.001)
+MAX_BODY_MB = flags.number("max_body_mb", 64.0, "Largest size of a request.", at_least=0.001)
+MAX_INSTANCES = flags.integer("max_instances", 100, "Most images in a request.")
 
-console.must_be_finite("timeout", "max_image_mb", "max_body_mb")
-
-_ALLOW_PATH = flags.DEFINE_string(
-    "allow_path",
-    None,
-    "Folders, comma-separated, that requests may name images of; none by default.",
+ALLOW_PATH = flags.text(
+    "allow_path", "Comma-separated folders whose images requests may name; by default none."
 )
-_ALLOW_URL = flags.DEFINE_list(
+ALLOW_URL = flags.names(
     "allow_url",
-    [],
-    "Hosts (images.example.org) and buckets (s3://survey) that requests may name images of; none by "
-    "default, and never hosts in private networks.",
+    "Hosts (images.example.org) and buckets (s3://survey) whose images requests may name; by default "
+    "none, and never hosts in private networks.",
 )
-_API_KEY_FILE = flags.DEFINE_string(
-    "api_key_file", None, "Text file with one key a line, of which a request must bring one."
+API_KEY_FILE = flags.text(
+    "api_key_file", "Text file with one API key per line; every request must send one of them."
 )
-_ALLOW_ANYONE = flags.DEFINE_bool(
-    "allow_anyone", False, "Serve to other computers without an API key."
-)
+ALLOW_ANYONE = flags.switch("allow_anyone", "Serve other computers without an API key.")
 
 USAGE = """\
 Serves predictions to other programs, and a page to drop photographs on.
 
-  python -m speciesnet.scripts.run_server
+  speciesnet server
 
 Then POST instances to http://127.0.0.1:8000/predict, or open the address in a
-browser. Only this computer can, unless you say otherwise. It reads what comes
-with a request, and nothing else from the disk or the web, unless you allow it.
-
+browser. By default, only this computer can connect, and the server reads only
+what comes with a request, nothing else from the disk or the web.
 """
-TOPICS = {
-    "web": ("where to serve", ("port", "host", "api_path", "extra_fields")),
+TOPICS: console.Topics = {
+    "web": ("where to serve", (PORT, HOST, API_PATH, EXTRA_FIELDS)),
     "safety": (
-        "who may ask, and what may be read",
-        ("allow_path", "allow_url", "api_key_file", "allow_anyone"),
+        "who may connect, and what may be read",
+        (ALLOW_PATH, ALLOW_URL, API_KEY_FILE, ALLOW_ANYONE),
     ),
     "limits": (
         "of requests, of waiting, of time",
-        ("timeout", "backlog", "max_image_mb", "max_body_mb", "max_instances"),
+        (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
     "model": (
         "which model, and what runs it",
         (
-            "model",
-            "geofence",
-            "engine",
-            "precision",
-            "device",
-            "threads",
-            "workers_per_device",
-            "batch_size",
+            *(flags.MODEL, flags.GEOFENCE, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
+            *(WORKERS, flags.BATCH_SIZE),
         ),
     ),
-    "running": ("log", ("log_level", "version")),
+    "running": ("log", flags.LOG),
 }
 _API_PATH_FORM = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _MEGABYTE = 2**20
 
 
-def main() -> None:
+def main(values: flags.Values) -> None:
     """Checks the flags, and serves."""
-    _check_flags()
+    _check(values)
     try:
         from speciesnet.server.app import PATHS, make_app
     except ImportError as error:
         raise InputError(
-            f"A server needs what is missing: pip install 'speciesnet[server]' ({error})."
+            f"The server needs extra packages: pip install 'speciesnet[server]' ({error})."
         ) from error
+    from speciesnet.instances import split_paths
     from speciesnet.server.allowlist import Folders, Hosts
     from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
     from speciesnet.server.http import listen, serve
     from speciesnet.server.metrics import Metrics
-    from speciesnet.server.requests import Limits
-    from speciesnet.server.service import Service
 
-    keys = ApiKeys(_API_KEY_FILE.value) if _API_KEY_FILE.value else None
-    is_local = is_loopback(_HOST.value)
-    if not is_local and keys is None and not _ALLOW_ANYONE.value:
+    host, api_path = values[HOST], values[API_PATH]
+    key_file = values[API_KEY_FILE]
+    keys = ApiKeys(key_file) if key_file else None
+    is_local = is_loopback(host)
+    if not is_local and keys is None and not values[ALLOW_ANYONE]:
         raise InputError(
-            f"--host {_HOST.value} lets other computers ask; give keys with --api_key_file, or say "
+            f"--host {host} lets other computers connect; give keys with --api_key_file, or add "
             "--allow_anyone."
         )
-    limits = Limits(
-        body_bytes=int(_MAX_BODY_MB.value * _MEGABYTE),
-        image_bytes=int(_MAX_IMAGE_MB.value * _MEGABYTE),
-        images=_MAX_INSTANCES.value,
-    )
-    folders, hosts = Folders(_allowed_folders()), Hosts(_ALLOW_URL.value)
+    folders, hosts = Folders(split_paths(values[ALLOW_PATH] or "")), Hosts(values[ALLOW_URL])
     metrics = Metrics()
-    with listen(_HOST.value, _PORT.value) as listener:
-        service = Service(
-            _pool(metrics),
-            metrics,
-            limits=limits,
-            backlog=_BACKLOG.value,
-            timeout=_TIMEOUT.value,
-            folders=folders,
-            hosts=hosts,
-            extra_fields=_EXTRA_FIELDS.value,
-        )
-        api_path = _API_PATH.value
+    with listen(host, values[PORT]) as listener:
+        service = _service(values, metrics, folders, hosts)
         app = AuthMiddleware(
             make_app(service, api_path, needs_key=keys is not None),
             metrics,
@@ -183,7 +123,7 @@ def main() -> None:
             keys=keys,
             local_only=is_local,
         )
-        host, port = _HOST.value.strip("[]"), listener.getsockname()[1]
+        host, port = host.strip("[]"), listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"Serving at http://{shown}:{port}/, predictions at {api_path}.\n")
         sys.stdout.flush()
@@ -192,73 +132,82 @@ def main() -> None:
         raise ModelError(service.pool.load_error)
 
 
-def _check_flags() -> None:
+def _check(values: flags.Values) -> None:
+    """Raises ``InputError`` for flags that are invalid or contradict each other."""
     from speciesnet.engines.select import engine_of_each_stage
 
-    engine_of_each_stage(_ENGINE.value)
-    taken = ("/health", "/ready", "/metrics", "/openapi.json", "/static")
-    path = _API_PATH.value
-    if not _API_PATH_FORM.fullmatch(path) or path.startswith(taken) or ".." in path:
+    engine_of_each_stage(values[flags.ENGINE])
+    reserved = ("/health", "/ready", "/metrics", "/openapi.json", "/static")
+    path = values[API_PATH]
+    if not _API_PATH_FORM.fullmatch(path) or path.startswith(reserved) or ".." in path:
         raise InputError(f"--api_path {path} cannot be used; give one such as /predict.")
-    for name in _EXTRA_FIELDS.value:
-        if _is_taken(name):
+    for name in values[EXTRA_FIELDS]:
+        if _is_reserved(name):
             raise InputError(f"--extra_fields {name} is a field of its own; leave it out.")
-    if _MAX_INSTANCES.value > _BACKLOG.value:
+    if values[MAX_INSTANCES] > values[BACKLOG]:
         raise InputError(
-            f"--max_instances {_MAX_INSTANCES.value} is more than may wait; give a --backlog as large."
+            f"--max_instances {values[MAX_INSTANCES]} is more than may wait; give a --backlog as large."
         )
 
 
-def _is_taken(field: str) -> bool:
-    """Whether the server itself reads or writes a field of that name."""
-    from speciesnet.records import Record
-
-    # Its records have no EXIF metadata, so that name is free.
+def _is_reserved(field: str) -> bool:
+    """Whether the records of a server, or its instances, have a field of that name."""
     return field == "image" or (field in Record.__annotations__ and field != "metadata")
 
 
-def _allowed_folders() -> list[str]:
-    from speciesnet.instances import split_paths
+def _service(values: flags.Values, metrics: Metrics, folders: Folders, hosts: Hosts) -> Service:
+    from speciesnet.server.requests import Limits
+    from speciesnet.server.service import Service
 
-    return split_paths(_ALLOW_PATH.value) if _ALLOW_PATH.value else []
+    limits = Limits(
+        body_bytes=int(values[MAX_BODY_MB] * _MEGABYTE),
+        image_bytes=int(values[MAX_IMAGE_MB] * _MEGABYTE),
+        images=values[MAX_INSTANCES],
+    )
+    return Service(
+        _pool(values, metrics),
+        metrics,
+        limits=limits,
+        backlog=values[BACKLOG],
+        timeout=values[TIMEOUT],
+        folders=folders,
+        hosts=hosts,
+        extra_fields=values[EXTRA_FIELDS],
+    )
 
 
-def _pool(metrics: Metrics) -> WorkerPool:
+def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
+    """The worker processes, which load the model when the server starts."""
     from speciesnet.model import ModelOptions
     from speciesnet.server.pool import Worker, WorkerPool
     from speciesnet.server.worker import worker_main
 
-    devices = _DEVICE.value or [None]
-    count = _WORKERS.value * len(devices)
-    threads = _THREADS.value
-    if threads is None and count > 1:
-        threads = max(available_cpus() // count, 1)
+    devices = [device for device in values[DEVICES] or [None] for _ in range(values[WORKERS])]
+    threads = values[flags.THREADS]
+    if threads is None and len(devices) > 1:
+        threads = max(available_cpus() // len(devices), 1)
     starters = [
         functools.partial(
             Worker,
             worker_main,
             ModelOptions(
-                _MODEL.value,
-                geofence=_GEOFENCE.value,
-                engine=_ENGINE.value,
-                precision=cast("Any", _PRECISION.value),
+                values[flags.MODEL],
+                geofence=values[flags.GEOFENCE],
+                engine=values[flags.ENGINE],
+                precision=values[PRECISION],
                 device=device,
                 threads=threads,
             ),
-            _BATCH_SIZE.value,
+            values[flags.BATCH_SIZE],
         )
         for device in devices
-        for _ in range(_WORKERS.value)
     ]
     return WorkerPool(
-        starters, batch_size=_BATCH_SIZE.value, timeout=_TIMEOUT.value, metrics=metrics
+        starters, batch_size=values[flags.BATCH_SIZE], timeout=values[TIMEOUT], metrics=metrics
     )
 
 
-def cli() -> None:
-    """The console command."""
-    sys.exit(console.run(main, sys.argv, lambda topic: console.topics_help(USAGE, TOPICS, topic)))
-
+COMMAND = console.Command(main, USAGE, topics=TOPICS)
 
 if __name__ == "__main__":
-    cli()
+    console.start(COMMAND)

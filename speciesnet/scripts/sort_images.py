@@ -1,86 +1,69 @@
-"""Sorts photographs into folders by what the predictions say is on them.
-
-python -m speciesnet.scripts.sort_images PREDICTIONS.json --out FOLDER
-"""
+"""Sorts photographs into folders by their predictions: ``speciesnet sort``."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-from absl import flags
+from typing import Literal
 
 from speciesnet.errors import InputError
-from speciesnet.scripts import console
-from speciesnet.scripts.photograph_flags import DRY_RUN, MIN_SCORE, OUT
-from speciesnet.scripts.predictions_files import (
-    CORRECTIONS,
-    IMAGE_ROOT,
-    SEQUENCE_GAP,
-    local_predictions,
-    warn_of_empty,
+from speciesnet.export.sorting import (
+    Destination,
+    SortedPhotographs,
+    destinations_by_answer,
+    destinations_by_sequence,
+    sort_photographs,
 )
-from speciesnet.scripts.remote_files import must_be_here
+from speciesnet.export.undo import How, undo
+from speciesnet.records import read_from
+from speciesnet.scripts import console, flags
+from speciesnet.scripts.inputs import local_predictions, warn_if_empty
+from speciesnet.scripts.outputs import check_local_folder
+from speciesnet.survey.corrections import read_corrected
 
-if TYPE_CHECKING:
-    from speciesnet.export.sorting import By, Destination, SortedPhotographs
-    from speciesnet.export.undo import How
-
-_BY = flags.DEFINE_enum("by", "species", ["species", "category", "sequence"], "What to sort by.")
-_HOW = flags.DEFINE_enum("how", "copy", ["hardlink", "symlink", "copy", "move"], "What to do.")
-_UNDO = flags.DEFINE_bool("undo", False, "Take back what is in the folder.")
+BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
+    "by", ["species", "category", "sequence"], "What to sort by."
+)
+HOW: flags.Flag[How] = flags.choice(
+    "how", ["copy", "hardlink", "symlink", "move"], "What to do with the photographs."
+)
+UNDO = flags.switch("undo", "Take everything back that FOLDER/undo.jsonl lists.")
 
 USAGE = """\
-Sorts photographs into OUT/NAME/path below the common folder. Overwrites nothing.
+Sorts photographs into FOLDER/NAME/path below their common folder. Overwrites
+nothing; the same command again continues.
 
-  python -m speciesnet.scripts.sort_images PREDICTIONS.json --out FOLDER
-  python -m speciesnet.scripts.sort_images --undo --out FOLDER
-
-  --by species|category|sequence   what to sort by (species)
-  --how copy|hardlink|symlink|move what to do with the photographs (copy)
-  --min_score X                    answers below go to "unsure" (0); sequences do not
-  --sequence_gap SECONDS           longest pause within a sequence of a camera (60)
-  --image_root FOLDER              where the photographs are now, if they have moved;
-                                   their paths are matched from the end
-  --corrections auto|none|FILE     what people said in a review: auto, where there is any
-  --dry_run                        print what would happen, and touch nothing
-  --undo                           take everything back, by FOLDER/undo.jsonl
-
-Interrupted? The same command goes on.
+  speciesnet sort PREDICTIONS.json --out FOLDER
+  speciesnet sort --undo --out FOLDER
 """
 
 
-def main(*files: str) -> None:
+def main(values: flags.Values, *files: str) -> None:
     """Reads all records, then sorts one photograph at a time."""
-    if OUT.value is None:
+    out = values[flags.OUT]
+    if out is None:
         raise InputError("Give the folder to sort into, such as --out sorted.")
-    must_be_here("--out", OUT.value, "give a folder on a disk, and upload it afterwards")
-    if _UNDO.value:
+    check_local_folder(out)
+    if values[UNDO]:
         if files:
             raise InputError("--undo takes no predictions file; give only --out FOLDER.")
-        _take_back(OUT.value)
-    elif len(files) != 1:
+        _undo(out, values[flags.DRY_RUN])
+    elif not files:
         raise InputError("Give one predictions file, such as predictions.json.")
     else:
-        _sort(files[0], OUT.value)
+        _sort(values, files[0], out)
 
 
-def _sort(predictions: str, out: str) -> None:
-    from speciesnet.export.sorting import SortedPhotographs, sort_photographs
+def _sort(values: flags.Values, source: str, out: str) -> None:
+    def report(photograph: Path, target: Path) -> None:
+        sys.stdout.write(f"{how} {photograph} -> {target}\n")
 
-    def tell(source: Path, target: Path) -> None:
-        sys.stdout.write(f"{how} {source} -> {target}\n")
-
-    how = cast("How", _HOW.value)
-    if Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out {out} is no folder; give another name.")
-    with local_predictions(predictions) as copy:
-        places = _places(copy, SortedPhotographs(out, IMAGE_ROOT.value))
-    photographs = SortedPhotographs(out, IMAGE_ROOT.value)
-    dry_run: bool = DRY_RUN.value
+    how, dry_run = values[HOW], values[flags.DRY_RUN]
+    with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
+        places = _places(values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]))
+    photographs = SortedPhotographs(out, values[flags.IMAGE_ROOT])
     result = sort_photographs(
-        places, photographs, how=how, dry_run=dry_run, report=tell if dry_run else None
+        places, photographs, how=how, dry_run=dry_run, report=report if dry_run else None
     )
     photographs.warn_of_missing("they are not sorted")
     would = " would be" if dry_run else ""
@@ -89,35 +72,48 @@ def _sort(predictions: str, out: str) -> None:
     result.raise_if_skipped(f"of {len(places)} photographs")
 
 
-def _places(predictions: str, photographs: SortedPhotographs) -> list[Destination]:
-    from speciesnet.export.sorting import destinations_by_answer, destinations_by_sequence
-    from speciesnet.records import read_from
-    from speciesnet.survey.corrections import read_corrected
+def _places(
+    values: flags.Values, predictions: str, photographs: SortedPhotographs
+) -> list[Destination]:
 
+    by = values[BY]
     with read_from(predictions):
-        records = read_corrected(predictions, CORRECTIONS.value)
-        if _BY.value == "sequence":
-            found = destinations_by_sequence(records, photographs, SEQUENCE_GAP.value)
+        records = read_corrected(predictions, values[flags.CORRECTIONS])
+        if by == "sequence":
+            found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP])
         else:
-            found = destinations_by_answer(records, cast("By", _BY.value), MIN_SCORE.value)
+            found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     if not found:
-        warn_of_empty(predictions)
+        warn_if_empty(predictions)
     return found
 
 
-def _take_back(out: str) -> None:
-    from speciesnet.export.undo import undo
+def _undo(out: str, dry_run: bool) -> None:
 
-    result = undo(out, dry_run=DRY_RUN.value)
-    would = " would be" if DRY_RUN.value else ""
+    result = undo(out, dry_run=dry_run)
+    would = " would be" if dry_run else ""
     sys.stdout.write(f"{result.done} photographs{would} taken back.\n")
     result.raise_if_skipped(f"photographs in {out}, which stay in undo.jsonl,")
 
 
-def cli() -> None:
-    """The console command."""
-    sys.exit(console.run(main, sys.argv, lambda topic: USAGE, files=1))
-
+COMMAND = console.Command(
+    main,
+    USAGE,
+    (
+        BY,
+        HOW,
+        flags.MIN_SCORE.but(
+            help='Sort answers with a lower score into "unsure"; not for sequences.'
+        ),
+        flags.SEQUENCE_GAP,
+        flags.IMAGE_ROOT,
+        flags.CORRECTIONS,
+        flags.OUT,
+        flags.DRY_RUN.but(help="Print what would be done, and change nothing."),
+        UNDO,
+    ),
+    files=1,
+)
 
 if __name__ == "__main__":
-    cli()
+    console.start(COMMAND)

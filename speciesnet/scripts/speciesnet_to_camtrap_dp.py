@@ -1,99 +1,81 @@
-"""Converts a predictions file to a Camtrap DP data package.
-
-python -m speciesnet.scripts.speciesnet_to_camtrap_dp PREDICTIONS.json FOLDER --title "My survey"
-"""
+"""Converts predictions to a Camtrap DP data package: ``speciesnet camtrap-dp``."""
 
 from __future__ import annotations
 
 import sys
 
-from absl import flags
-
 from speciesnet.errors import InputError
-from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import (
-    CORRECTIONS,
-    IMAGE_ROOT,
-    SEQUENCE_GAP,
-    local_predictions,
-)
-from speciesnet.scripts.remote_files import sent_folder
+from speciesnet.export import camtrap_dp
+from speciesnet.export.files import check_not_same
+from speciesnet.scripts import console, flags
+from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.outputs import sent_folder
+from speciesnet.survey.corrections import find_corrections
+from speciesnet.survey.photographs import Photographs
 
-_TITLE = flags.DEFINE_string("title", None, "Of the project.")
-_CONTRIBUTOR = flags.DEFINE_string("contributor", None, "You, or your organisation.")
-_TIMEZONE = flags.DEFINE_string(
-    "timezone", None, "Of the cameras' clocks, such as Africa/Nairobi or +03:00."
+TITLE = flags.text("title", "Title of the project.")
+CONTRIBUTOR = flags.text("contributor", "Your name, or that of your organization.")
+TIMEZONE = flags.text(
+    "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
 )
-_DEPLOYMENTS = flags.DEFINE_string(
+DEPLOYMENTS = flags.text(
     "deployments",
-    None,
-    "Path or URL of a CSV file with deploymentID, latitude, longitude and more; without it each folder "
-    "is a deployment, where its photographs say.",
+    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every folder "
+    "is a deployment, at the position of its photographs.",
 )
-_SAMPLING_DESIGN = flags.DEFINE_string(
+SAMPLING_DESIGN = flags.Flag(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."
 )
-_CAPTURE_METHOD = flags.DEFINE_string(
+CAPTURE_METHOD = flags.Flag(
     "capture_method", "activityDetection", "activityDetection or timeLapse."
 )
 
 USAGE = """\
 Converts a predictions file to a Camtrap DP data package.
 
-  python -m speciesnet.scripts.speciesnet_to_camtrap_dp PREDICTIONS.json FOLDER \\
-      --title "Lions of Laikipia" --contributor "Jane Doe" --timezone Africa/Nairobi
-
+  speciesnet camtrap-dp PREDICTIONS.json FOLDER --title "Lions of Laikipia" \\
+      --contributor "Jane Doe" --timezone Africa/Nairobi
 """
-FLAGS = [
-    "title", "contributor", "timezone", "deployments", "sampling_design", "capture_method",
-    "sequence_gap", "image_root", "corrections",
-]  # fmt: skip
 
 
-def main(*files: str) -> None:
+def main(values: flags.Values, source: str, folder: str) -> None:
     """Checks the flags, and writes the package."""
-    from speciesnet.export import camtrap_dp
-    from speciesnet.export.files import check_not_same
-    from speciesnet.survey.corrections import find_corrections
-    from speciesnet.survey.photographs import Photographs
-
-    if len(files) != 2:
-        raise InputError("Give a file and a folder, such as predictions.json my_survey.")
-    for name in ("title", "contributor"):
-        if not flags.FLAGS[name].value:
-            raise InputError(f"Camtrap DP needs a {name}; add --{name}.")
-    for name, allowed in (
-        ("sampling_design", camtrap_dp.SAMPLING_DESIGNS),
-        ("capture_method", camtrap_dp.CAPTURE_METHODS),
+    for flag in (TITLE, CONTRIBUTOR):
+        if not values[flag]:
+            raise InputError(f"Camtrap DP requires a {flag.name}; add --{flag.name}.")
+    for flag, allowed in (
+        (SAMPLING_DESIGN, camtrap_dp.SAMPLING_DESIGNS),
+        (CAPTURE_METHOD, camtrap_dp.CAPTURE_METHODS),
     ):
-        if flags.FLAGS[name].value not in allowed:
+        if values[flag] not in allowed:
+            *others, last = allowed
             raise InputError(
-                f"--{name} {flags.FLAGS[name].value} is none; give {', '.join(allowed)}."
+                f"--{flag.name} must be {', '.join(others)} or {last}, not {values[flag]}."
             )
-    source, folder = files
     for name in camtrap_dp.FILES:
-        place = f"{folder.rstrip('/')}/{name}"  # also of a URL
-        check_not_same(source, place)
-        if _DEPLOYMENTS.value is not None:
-            check_not_same(_DEPLOYMENTS.value, place, "table of deployments")
+        output = f"{folder.rstrip('/')}/{name}"  # a path or a URL
+        check_not_same(source, output)
+        if (deployments := values[DEPLOYMENTS]) is not None:
+            check_not_same(deployments, output, "table of deployments")
+    corrections = values[flags.CORRECTIONS]
     with (
-        local_predictions(source) as predictions,
+        local_predictions(source, corrections) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
     ):
         found = camtrap_dp.write_camtrap_dp(
             predictions,
             out,
             camtrap_dp.Project(
-                _TITLE.value or "",
-                _CONTRIBUTOR.value or "",
-                _SAMPLING_DESIGN.value,
-                _CAPTURE_METHOD.value,
+                values[TITLE] or "",
+                values[CONTRIBUTOR] or "",
+                values[SAMPLING_DESIGN],
+                values[CAPTURE_METHOD],
             ),
-            photographs=Photographs(IMAGE_ROOT.value),
-            deployments_csv=_DEPLOYMENTS.value,
-            timezone_name=_TIMEZONE.value,
-            sequence_gap=SEQUENCE_GAP.value,
-            corrections=find_corrections(predictions, CORRECTIONS.value),
+            photographs=Photographs(values[flags.IMAGE_ROOT]),
+            deployments_csv=values[DEPLOYMENTS],
+            timezone_name=values[TIMEZONE],
+            sequence_gap=values[flags.SEQUENCE_GAP],
+            corrections=find_corrections(predictions, corrections),
         )
     sys.stdout.write(
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
@@ -101,12 +83,16 @@ def main(*files: str) -> None:
     )
 
 
-def cli() -> None:
-    """The console command."""
-    sys.exit(
-        console.run(main, sys.argv, lambda topic: USAGE + console.describe_flags(FLAGS), files=2)
-    )
-
+COMMAND = console.Command(
+    main,
+    USAGE,
+    (
+        *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS, SAMPLING_DESIGN, CAPTURE_METHOD),
+        *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
+    ),
+    files=2,
+    missing="Give a file and a folder, such as predictions.json my_survey.",
+)
 
 if __name__ == "__main__":
-    cli()
+    console.start(COMMAND)

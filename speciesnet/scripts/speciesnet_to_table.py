@@ -1,115 +1,93 @@
-"""Converts a predictions file to a table, CSV or Parquet.
-
-python -m speciesnet.scripts.speciesnet_to_table PREDICTIONS.json OUT.csv
-"""
+"""Converts predictions to a table, CSV or Parquet: ``speciesnet table``."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
-
-from absl import flags
+from typing import Literal
 
 from speciesnet.errors import InputError
-from speciesnet.scripts import console
-from speciesnet.scripts.predictions_files import (
-    CORRECTIONS,
-    IMAGE_ROOT,
-    local_predictions,
-    warn_of_empty,
+from speciesnet.export.files import check_not_same
+from speciesnet.export.tables import (
+    SEQUENCE_COLUMNS,
+    Row,
+    columns,
+    sequence_rows,
+    table_rows,
+    write_table,
 )
-from speciesnet.scripts.remote_files import sent_file
-from speciesnet.scripts.survey_flags import load
+from speciesnet.records import read_from
+from speciesnet.scripts import console, flags
+from speciesnet.scripts.inputs import local_predictions, survey_of, warn_if_empty
+from speciesnet.scripts.outputs import sent_file
+from speciesnet.survey.corrections import read_corrected
+from speciesnet.survey.photographs import Photographs
 
-if TYPE_CHECKING:
-    from speciesnet.export.tables import Row, Rows
-    from speciesnet.survey.photographs import Photographs
-
-_ROWS = flags.DEFINE_enum(
-    "rows",
-    "image",
-    ["image", "detection", "sequence"],
-    "One row for each image, for each box of a detection, or for each sequence of images.",
+ROWS: flags.Flag[Literal["image", "detection", "sequence"]] = flags.choice(
+    "rows", ["image", "detection", "sequence"], "One row per image, box or sequence of images."
 )
-_MIN_CONFIDENCE = flags.DEFINE_float(
-    "min_confidence", 0.0, "Leave out boxes below it.", lower_bound=0, upper_bound=1
+MIN_CONFIDENCE = flags.number(
+    "min_confidence", 0.0, "Leave out boxes of lower confidence.", at_most=1
 )
-console.must_be_finite("min_confidence")
-_EXIF = flags.DEFINE_bool(
-    "exif", True, "Read dates and positions from the photographs where the predictions lack them."
-)
-_BOM = flags.DEFINE_bool("bom", False, "Begin a CSV file so that Excel knows it for UTF-8.")
-_DELIMITER = flags.DEFINE_string(
-    "delimiter", ",", "Between the cells of a CSV file; Excel wants ; where numbers have a comma."
+EXIF = flags.switch("exif", "Read missing dates and positions from the photographs.", default=True)
+BOM = flags.switch("bom", "Start a CSV file with a byte order mark, so that Excel reads UTF-8.")
+DELIMITER = flags.Flag(
+    "delimiter", ",", "Delimiter of a CSV file; Excel needs ; where numbers have a comma."
 )
 
 USAGE = """\
-Converts a predictions file to a table, CSV or Parquet by the name of the output.
+Converts a predictions file to a table, CSV or Parquet as the output is named.
 
-  python -m speciesnet.scripts.speciesnet_to_table PREDICTIONS.json OUT.csv
-
+  speciesnet table PREDICTIONS.json OUT.csv
 """
-FLAGS = [
-    "rows",
-    "min_confidence",
-    "exif",
-    "image_root",
-    "corrections",
-    "sequence_gap",
-    "model",
-    "bom",
-    "delimiter",
-]
 
 
-def main(*files: str) -> None:
+def main(values: flags.Values, source: str, target: str) -> None:
     """Reads one record at a time, and writes it; sequences need all of them."""
-    from speciesnet.export.files import check_not_same
-    from speciesnet.export.tables import write_table
-    from speciesnet.records import read_from
-    from speciesnet.survey.photographs import Photographs
-
-    if len(files) != 2:
-        raise InputError("Give two files, such as predictions.json table.csv.")
-    source, target = files
     check_not_same(source, target)
-    if len(_DELIMITER.value) != 1 or _DELIMITER.value in '"\r\n':
-        raise InputError(f"--delimiter {_DELIMITER.value!r} is not one character; give , or ;")
-    photographs = Photographs(IMAGE_ROOT.value) if _EXIF.value else None
-    with local_predictions(source) as predictions, sent_file(target) as table:
+    delimiter = values[DELIMITER]
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise InputError(f"--delimiter {delimiter!r} is not one character; give , or ;")
+    photographs = Photographs(values[flags.IMAGE_ROOT]) if values[EXIF] else None
+    with (
+        local_predictions(source, values[flags.CORRECTIONS]) as predictions,
+        sent_file(target) as table,
+    ):
         with read_from(predictions):
-            rows, types = _table(predictions, photographs)
-            count = write_table(rows, table, types, bom=_BOM.value, delimiter=_DELIMITER.value)
+            rows, types = _table(values, predictions, photographs)
+            count = write_table(rows, table, types, bom=values[BOM], delimiter=delimiter)
         if not count:
-            warn_of_empty(predictions)
+            warn_if_empty(predictions)
     if photographs:
         photographs.warn_of_missing("their dates and positions are left empty")
     console.report_on(target, f"{count} rows: {target}")
 
 
-def _table(source: str, photographs: Photographs | None) -> tuple[Iterable[Row], dict[str, type]]:
-    from speciesnet.export.tables import SEQUENCE_COLUMNS, columns, sequence_rows, table_rows
-    from speciesnet.survey.corrections import read_corrected
-
-    if _ROWS.value == "sequence":
-        return sequence_rows(load(source, photographs)), SEQUENCE_COLUMNS
-    rows = cast("Rows", _ROWS.value)
-    found = table_rows(
-        read_corrected(source, CORRECTIONS.value),
-        rows=rows,
+def _table(
+    values: flags.Values, predictions: str, photographs: Photographs | None
+) -> tuple[Iterable[Row], dict[str, type]]:
+    """The rows of the table, and the type of each column."""
+    kind = values[ROWS]
+    if kind == "sequence":
+        return sequence_rows(survey_of(predictions, values, photographs)), SEQUENCE_COLUMNS
+    rows = table_rows(
+        read_corrected(predictions, values[flags.CORRECTIONS]),
+        rows=kind,
         photographs=photographs,
-        min_confidence=_MIN_CONFIDENCE.value,
+        min_confidence=values[MIN_CONFIDENCE],
     )
-    return found, columns(rows)
+    return rows, columns(kind)
 
 
-def cli() -> None:
-    """The console command."""
-    sys.exit(
-        console.run(main, sys.argv, lambda topic: USAGE + console.describe_flags(FLAGS), files=2)
-    )
-
+COMMAND = console.Command(
+    main,
+    USAGE,
+    (
+        *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.SEQUENCE_GAP),
+        *(flags.SURVEY_MODEL, BOM, DELIMITER),
+    ),
+    files=2,
+    missing="Give two files, such as predictions.json table.csv.",
+)
 
 if __name__ == "__main__":
-    cli()
+    console.start(COMMAND)

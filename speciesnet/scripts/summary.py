@@ -1,4 +1,4 @@
-"""What a run prints in the end."""
+"""What a run prints at its end."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 from speciesnet.taxonomy import species_name
 
 if TYPE_CHECKING:
+    from speciesnet.progress import Profile
     from speciesnet.records import Tally
 
 TOP_ANSWERS = 10
 
 
 def print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None:
-    """How many images, what was in them, and how fast.
+    """Prints the number of images, the most frequent answers, and the speed.
 
     Args:
-        tally: Of all records.
-        earlier: How many of them were there before.
-        seconds: That the others took.
-        path: Where they are.
+        tally: The counts over all records.
+        earlier: How many of the records an earlier run wrote.
+        seconds: Time that the others took.
+        path: The predictions file or folder.
     """
     done = tally.images - earlier
     lines = [f"{tally.images} images, {tally.failed} of them failed."]
@@ -30,7 +31,15 @@ def print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None
         rest = tally.answers.total() - sum(n for _, n in tally.answers.most_common(TOP_ANSWERS))
         lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
     if tally.failed:
-        lines.append("Failed images are tried again when the same command is given again.")
+        lines.append("Give the same command again to retry the failed images.")
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def print_profile(profile: Profile, seconds: float) -> None:
+    """Prints the seconds of each stage, after those of the whole run."""
+    lines = [f"Of {seconds:.1f} s (stages that run in parallel are counted separately):"]
+    for stage, spent in profile.seconds.items():
+        lines.append(f"{spent:>10.1f} s  {stage}")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -116,7 +116,7 @@ class Service:
         return records
 
     def _check_backlog(self, count: int) -> None:
-        # A client that would wait so long is better told now than by a timeout.
+        # A rejection now is better than a timeout later.
         is_too_long = self.pool.expected_wait > self.timeout / 2
         if is_too_long or self._accepted + count > self._backlog:
             raise RejectedError(503, "Too many images wait for an answer. Try again later.")

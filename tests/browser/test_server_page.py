@@ -86,7 +86,7 @@ def test_errors_are_shown(server: Server, new_page: NewPage, tmp_path: Path) -> 
     page = new_page(server.address, expected=(OWN_PICTURES, "400", "413"))
     page.locator("[name=country]").fill("XXX")
     page.set_input_files("#files", [SAMPLES[0]])
-    expect(page.locator(".problem")).to_contain_text("no ISO 3166-1 alpha-3 country code")
+    expect(page.locator(".problem")).to_contain_text("not an ISO 3166-1 alpha-3 country code")
     large = tmp_path / "large.jpg"
     large.write_bytes(SAMPLES[0].read_bytes() + b"x" * 2**20)
     page.set_input_files("#files", [large])

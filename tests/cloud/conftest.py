@@ -1,4 +1,4 @@
-"""Servers on this machine that speak the protocols of the clouds, and a proxy before each."""
+"""Servers on this machine with the protocols of the clouds, and a proxy in front of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def az_port() -> Iterator[int]:
     local = REPOSITORY / "node_modules" / ".bin" / "azurite-blob"
     program = shutil.which("azurite-blob") or (str(local) if local.exists() else None)
     if program is None:
-        pytest.skip("there is no azurite-blob (npm install azurite)")
+        pytest.skip("azurite-blob is not installed (npm install azurite)")
     port = free_port()
     process = subprocess.Popen(
         [
@@ -97,7 +97,7 @@ _number = iter(range(10**6))
 def make_bucket(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Bucket]:
-    """Makes a bucket of a scheme; the environment then leads to it, for this process and others."""
+    """Creates a bucket of a scheme, and directs this process and its children to it."""
 
     def make(scheme: str) -> Bucket:
         proxy: Proxy = request.getfixturevalue(f"{scheme}_proxy")
@@ -116,5 +116,5 @@ def bucket(request: pytest.FixtureRequest, make_bucket: Callable[[str], Bucket])
 
 @pytest.fixture
 def s3_bucket(make_bucket: Callable[[str], Bucket]) -> Bucket:
-    """A bucket of one cloud, for what is the same in all."""
+    """A bucket of one cloud, for tests of what all have in common."""
     return make_bucket("s3")

@@ -1,4 +1,4 @@
-"""Predictions in a bucket: written, gone on with on any machine, and never over those of others."""
+"""Predictions in a bucket: written, continued on any machine, and never overwritten by others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from buckets import EXPIRED, FORBIDDEN, Bucket
@@ -24,6 +23,7 @@ from speciesnet.predictions import bucket as bucket_module
 from speciesnet.predictions.bucket import BucketPredictions, check_output, open_predictions
 from speciesnet.predictions.file import PredictionsFile
 from speciesnet.predictions.settings import RunSettings
+from speciesnet.records import Record
 
 IMAGES = [Instance(f"{number}.jpg") for number in range(20)]
 KEY = "results/out.json"
@@ -39,15 +39,15 @@ def _hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
 
 
-def record(number: int) -> dict[str, Any]:
+def record(number: int) -> Record:
     return {"filepath": f"{number}.jpg", "detections": []}
 
 
 def opened(
-    bucket: Bucket, country: str | None = None, **options: Any
+    bucket: Bucket, country: str | None = None, ignore_existing: bool = False
 ) -> PredictionsFile | BucketPredictions:
     settings = RunSettings("detector", {"version": "1"}, country=country)
-    return open_predictions(bucket.url(KEY), IMAGES, settings, **options)
+    return open_predictions(bucket.url(KEY), IMAGES, settings, ignore_existing=ignore_existing)
 
 
 def names_in(bucket: Bucket, key: str = KEY) -> list[str]:
@@ -66,11 +66,11 @@ def working_copies() -> list[Path]:
 
 
 def other_machine() -> None:
-    """Forgets what is known on this one."""
+    """Deletes everything that this machine keeps."""
     shutil.rmtree(cache_folder())
 
 
-# Writing and going on.
+# Writing and resuming.
 
 
 def test_a_run_ends_with_all_records_in_the_bucket(bucket: Bucket) -> None:
@@ -83,7 +83,7 @@ def test_a_run_ends_with_all_records_in_the_bucket(bucket: Bucket) -> None:
     assert not working_copies()
 
 
-def test_another_machine_goes_on(bucket: Bucket) -> None:
+def test_another_machine_continues(bucket: Bucket) -> None:
     with opened(bucket) as file:
         file.write([record(0)])
         file.write([record(2)])
@@ -107,7 +107,7 @@ def test_a_run_with_nothing_to_do_leaves_the_file_alone(bucket: Bucket) -> None:
     assert len(written) == 1
 
 
-def test_records_are_in_the_bucket_while_the_run_goes_on(bucket: Bucket) -> None:
+def test_records_reach_the_bucket_during_the_run(bucket: Bucket) -> None:
     with opened(bucket) as file:
         file.write([record(0)])
         wait_until(lambda: KEY in bucket.names())
@@ -116,7 +116,7 @@ def test_records_are_in_the_bucket_while_the_run_goes_on(bucket: Bucket) -> None
         wait_until(lambda: len(names_in(bucket)) == 2)
 
 
-def test_other_settings_are_refused_by_the_name_of_the_file(bucket: Bucket) -> None:
+def test_other_settings_are_refused_with_the_url(bucket: Bucket) -> None:
     with opened(bucket, country="KEN") as file:
         file.write([record(0)])
     other_machine()
@@ -127,7 +127,7 @@ def test_other_settings_are_refused_by_the_name_of_the_file(bucket: Bucket) -> N
         pass
 
 
-def test_beginning_anew_keeps_the_old_file_in_the_bucket(bucket: Bucket) -> None:
+def test_starting_over_keeps_the_old_file_in_the_bucket(bucket: Bucket) -> None:
     for number in range(3):
         with opened(bucket, ignore_existing=True) as file:
             file.write([record(number)])
@@ -136,7 +136,7 @@ def test_beginning_anew_keeps_the_old_file_in_the_bucket(bucket: Bucket) -> None
     assert names_in(bucket, f"{KEY}.bak2") == ["1.jpg"]
 
 
-def test_the_file_of_another_program_is_gone_on_with_and_kept(s3_bucket: Bucket) -> None:
+def test_the_file_of_another_program_is_continued_and_kept(s3_bucket: Bucket) -> None:
     foreign = json.dumps({"predictions": [record(0)]}, indent=1).encode()
     s3_bucket.put(KEY, foreign)
     with opened(s3_bucket) as file:
@@ -146,7 +146,7 @@ def test_the_file_of_another_program_is_gone_on_with_and_kept(s3_bucket: Bucket)
     assert s3_bucket.get(f"{KEY}.bak") == foreign
 
 
-def test_a_run_that_came_to_nothing_leaves_no_predictions(bucket: Bucket) -> None:
+def test_a_run_without_records_leaves_no_predictions(bucket: Bucket) -> None:
     with opened(bucket):
         pass
     assert KEY not in bucket.names()
@@ -183,7 +183,7 @@ def start(bucket: Bucket, upload_seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def test_after_a_kill_another_machine_goes_on_with_what_was_sent(bucket: Bucket) -> None:
+def test_after_a_kill_another_machine_continues_the_uploaded_records(bucket: Bucket) -> None:
     process = start(bucket, 0.1)
     wait_until(lambda: KEY in bucket.names() and len(names_in(bucket)) == 10)
     process.send_signal(signal.SIGKILL)
@@ -196,7 +196,7 @@ def test_after_a_kill_another_machine_goes_on_with_what_was_sent(bucket: Bucket)
     assert names_in(bucket) == [i.filepath for i in IMAGES]
 
 
-def test_after_a_kill_the_same_machine_goes_on_with_what_was_not_sent(bucket: Bucket) -> None:
+def test_after_a_kill_the_same_machine_continues_its_local_records(bucket: Bucket) -> None:
     process = start(bucket, 600)
     (copy,) = [path for path in working_copies() if path.name == "predictions.json"]
     wait_until(lambda: copy.read_bytes().count(b"filepath") == 10)  # within two seconds
@@ -208,7 +208,7 @@ def test_after_a_kill_the_same_machine_goes_on_with_what_was_not_sent(bucket: Bu
     assert len(names_in(bucket)) == 10
 
 
-def test_what_was_not_sent_is_kept_aside_if_the_file_was_changed(s3_bucket: Bucket) -> None:
+def test_local_records_are_kept_aside_if_the_file_was_changed(s3_bucket: Bucket) -> None:
     process = start(s3_bucket, 600)
     (copy,) = [path for path in working_copies() if path.name == "predictions.json"]
     wait_until(lambda: copy.read_bytes().count(b"filepath") == 10)
@@ -221,7 +221,7 @@ def test_what_was_not_sent_is_kept_aside_if_the_file_was_changed(s3_bucket: Buck
     assert len(json.loads(unsent.read_text())["predictions"]) == 10
 
 
-# Others.
+# Other writers.
 
 
 def test_a_second_run_on_this_machine_is_refused(s3_bucket: Bucket) -> None:
@@ -232,7 +232,7 @@ def test_a_second_run_on_this_machine_is_refused(s3_bucket: Bucket) -> None:
         opened(s3_bucket).__enter__()
 
 
-def test_what_somebody_else_wrote_is_not_overwritten(bucket: Bucket) -> None:
+def test_records_of_another_writer_are_not_overwritten(bucket: Bucket) -> None:
     for was_there in (False, True):
         theirs = json.dumps({"predictions": [record(8 + was_there)]}).encode()
         with (
@@ -241,7 +241,7 @@ def test_what_somebody_else_wrote_is_not_overwritten(bucket: Bucket) -> None:
         ):
             file.write([record(10 + was_there)])
             bucket.put(KEY, theirs)
-            for number in range(8):  # it ends before all of the work is done in vain
+            for number in range(8):  # the run ends early, as its work would be lost
                 time.sleep(0.5)
                 file.write([record(number)])
         assert bucket.get(KEY) == theirs
@@ -272,7 +272,7 @@ def test_two_that_write_at_the_same_moment_do_not_overwrite_each_other(
     assert url and client.version(name, KEY) == second
 
 
-def test_an_upload_whose_answer_is_lost_is_this_runs_own(bucket: Bucket) -> None:
+def test_an_upload_whose_response_is_lost_is_recognized(bucket: Bucket) -> None:
     with opened(bucket) as file:
         file.write([record(0)])
         wait_until(lambda: KEY in bucket.names())
@@ -310,14 +310,14 @@ def test_the_last_upload_waits_for_a_bucket_that_fails(bucket: Bucket) -> None:
     assert len(names_in(bucket)) == 20
 
 
-def test_a_bucket_that_recovers_between_two_questions_holds_nothing(bucket: Bucket) -> None:
+def test_a_bucket_that_recovers_between_two_requests_is_empty(bucket: Bucket) -> None:
     if bucket.scheme != "s3":
         pytest.skip("only S3 is asked twice")
     bucket.proxy.always(Answer(503), "HEAD")
     assert storage.version_of(bucket.url(KEY)) is None
 
 
-def test_a_bucket_that_stays_away_costs_no_records(
+def test_a_bucket_that_never_recovers_costs_no_records(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket_module, "LAST_UPLOAD_SECONDS", 0.5)
@@ -333,7 +333,7 @@ def test_a_bucket_that_stays_away_costs_no_records(
     assert names_in(bucket) == ["0.jpg"]
 
 
-def test_no_permission_is_told_before_the_first_image(bucket: Bucket) -> None:
+def test_no_permission_is_reported_before_the_first_image(bucket: Bucket) -> None:
     bucket.proxy.always(FORBIDDEN[bucket.scheme], "PUT", "POST")
     with pytest.raises(OutputError, match=f"no permission for the bucket {bucket.name}"):
         opened(bucket).__enter__()
@@ -343,7 +343,7 @@ def test_no_permission_is_told_before_the_first_image(bucket: Bucket) -> None:
     assert not working_copies()
 
 
-def test_credentials_that_have_expired_are_told_before_the_first_image(bucket: Bucket) -> None:
+def test_credentials_that_have_expired_are_reported_before_the_first_image(bucket: Bucket) -> None:
     bucket.proxy.always(EXPIRED[bucket.scheme])
     with pytest.raises(CredentialsError, match=f"for {bucket.scheme}://{bucket.name} have expired"):
         opened(bucket).__enter__()
@@ -360,7 +360,7 @@ def test_credentials_that_expire_in_the_end_cost_no_records(bucket: Bucket) -> N
     assert "test-secret" not in str(error.value)
 
 
-def test_a_bucket_that_does_not_exist_is_told_before_the_first_image(bucket: Bucket) -> None:
+def test_a_bucket_that_does_not_exist_is_reported_before_the_first_image(bucket: Bucket) -> None:
     settings = RunSettings("detector", {"version": "1"})
     url = f"{bucket.scheme}://no-such-bucket/out.json"
     with pytest.raises(OutputError, match=f"^{url} cannot be (read|written)"):
@@ -378,6 +378,6 @@ def test_a_bucket_that_does_not_exist_is_told_before_the_first_image(bucket: Buc
         ("https://host/out.json", "is on the web, where nothing can be written"),
     ],
 )
-def test_what_cannot_become_a_file_says_so(path: str, reason: str) -> None:
+def test_invalid_outputs_are_refused(path: str, reason: str) -> None:
     with pytest.raises(OutputError, match=reason):
         check_output(path)

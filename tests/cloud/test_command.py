@@ -73,7 +73,7 @@ def test_a_bucket_gives_and_takes_what_a_disk_does(
     assert records_of(s3_bucket.get("out/again.json")) == wanted
 
 
-def test_a_run_that_is_killed_is_gone_on_with_elsewhere(
+def test_a_killed_run_is_continued_elsewhere(
     s3_bucket: Bucket, tmp_path: Path, command: Callable[..., Any]
 ) -> None:
     for path in find_images([str(SAMPLE_IMAGES)]):

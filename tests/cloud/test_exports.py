@@ -29,7 +29,7 @@ from surveys import BLANK, DEER, FOX, correction, record, survey_of, write_predi
 from speciesnet.errors import CredentialsError, ImageError, InputError, OutputError
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.report.thumbnails import Thumbnails
-from speciesnet.scripts.remote_files import sent_file, sent_folder
+from speciesnet.scripts.outputs import sent_file, sent_folder
 from speciesnet.survey.corrections import find_corrections, read_corrections
 from speciesnet.survey.photographs import Photographs, with_metadata
 
@@ -40,7 +40,7 @@ FILES = ("p.json", "p.json.run.json", "p.json.corrections.jsonl")
 
 
 def put_survey(bucket: Bucket, folder: Path) -> str:
-    """Photographs in a bucket; their predictions, with what lies beside, there and in a folder."""
+    """Photographs in a bucket; their predictions and the files next to them there and in a folder."""
     urls = []
     for minute, name in enumerate(NAMES):
         taken = {ExifTags.Base.DateTimeOriginal: f"2024:05:01 06:3{minute}:00"}
@@ -177,10 +177,10 @@ def test_pages_in_a_bucket_lead_to_no_photograph_of_this_computer(
     done = run_module("report", local, "--out", s3_bucket.url("report"), "--blur_humans")
     assert f"Pictures of the earlier report stay in {s3_bucket.url('report')}" in done.err
     done = run_module("report", local, "--out", s3_bucket.url("survey"))
-    assert f"The folder {s3_bucket.url('survey')} holds other files" in done.sentence
+    assert f"The folder {s3_bucket.url('survey')} contains other files" in done.sentence
 
 
-def test_photographs_that_a_bucket_lacks_are_told(s3_bucket: Bucket, tmp_path: Path) -> None:
+def test_photographs_missing_in_a_bucket_are_reported(s3_bucket: Bucket, tmp_path: Path) -> None:
     photographs, lost = Photographs(), s3_bucket.url("gone.jpg")
     found = with_metadata([{"filepath": lost}], photographs)
     assert [metadata for _, metadata in found] == [PhotoMetadata()]
@@ -189,7 +189,7 @@ def test_photographs_that_a_bucket_lacks_are_told(s3_bucket: Bucket, tmp_path: P
     assert (photographs.found, photographs.missing) == (0, 2)
 
 
-def test_a_thumbnail_is_made_anew_once_its_photograph_changes(
+def test_a_thumbnail_is_replaced_once_its_photograph_changes(
     s3_bucket: Bucket, tmp_path: Path
 ) -> None:
     path = Path(photograph(tmp_path / "a.jpg"))
@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_sent_leaves_the_old_one(s3_bucket: Bucket, survey
     done = run_module("speciesnet_to_table", survey, target)
     assert done.code == 1
     assert f"{target} cannot be written (no permission for the bucket" in done.sentence
-    assert "is as it was" in done.sentence
+    assert "is unchanged" in done.sentence
     assert (done.out, s3_bucket.get("t.csv")) == ("", b"old")
 
 
@@ -220,7 +220,7 @@ def send_file(url: str) -> None:
         Path(made).write_text("new")
 
 
-def test_an_answer_that_is_lost_is_no_failure(bucket: Bucket) -> None:
+def test_a_lost_response_is_not_a_failure(bucket: Bucket) -> None:
     bucket.put("t.csv", b"old")
     bucket.proxy.first(1, Drop(afterwards=True), "POST" if bucket.scheme == "gs" else "PUT")
     send_file(bucket.url("t.csv"))
@@ -235,7 +235,7 @@ def test_a_file_that_is_not_finished_is_not_sent(s3_bucket: Bucket) -> None:
 
 
 def send_folder(url: str, **files: str) -> str:
-    """Sends ``mark`` first and ``z`` last; answers the mark that was there."""
+    """Sends ``mark`` first and ``z`` last; returns the earlier mark."""
     with sent_folder(url, last="z", mark="mark", unchanging="same") as made:
         mark = Path(made, "mark")
         found = mark.read_text() if mark.exists() else "none"
@@ -260,18 +260,18 @@ def test_a_folder_is_sent_in_order_and_only_what_may_be_new(s3_bucket: Bucket) -
     assert send_folder(s3_bucket.url("other")) == ""
 
 
-def test_a_folder_that_is_sent_in_part_says_so(s3_bucket: Bucket) -> None:
+def test_a_partly_sent_folder_is_reported(s3_bucket: Bucket) -> None:
     s3_bucket.put("out/z", b"old")
     denied = FORBIDDEN["s3"]
     s3_bucket.proxy.plan = lambda method, path: (
         denied if method == "PUT" and path.endswith("/z") else None
     )
-    with pytest.raises(OutputError, match=r"\(no permission .*\), 2 of 3 files are new there"):
+    with pytest.raises(OutputError, match=r"\(no permission .*\), 2 of 3 files are new, and"):
         send_folder(s3_bucket.url("out"), a="new")
     assert s3_bucket.get("out/z") == b"old"
 
 
-def test_expired_credentials_are_told_before_the_work_begins(bucket: Bucket) -> None:
+def test_expired_credentials_are_reported_before_the_work_starts(bucket: Bucket) -> None:
     bucket.proxy.always(EXPIRED[bucket.scheme])
     for context in (sent_file(bucket.url("t.csv")), sent_folder(bucket.url("x"), last="z")):
         with pytest.raises(CredentialsError, match="have expired or are refused"), context:
@@ -282,20 +282,18 @@ def test_expired_credentials_are_told_before_the_work_begins(bucket: Bucket) -> 
     ("target", "sentence"),
     [
         ("http://h/x", "http://h/x is on the web, where nothing can be written"),
-        ("ftp://h/x", "ftp://h/x begins with none of s3://, gs://, az://"),
+        ("ftp://h/x", "ftp://h/x must start with s3://, gs:// or az://"),
         ("s3://b/x/", "s3://b/x/ is a folder; give the name of a file in it"),
         ("s3://b", "s3://b is a folder"),
         ("s3://gone-bucket/t.csv", "cannot be read .there is no bucket gone-bucket"),
     ],
 )
-def test_targets_that_can_be_no_file_are_named(
-    s3_bucket: Bucket, target: str, sentence: str
-) -> None:
+def test_invalid_targets_are_named(s3_bucket: Bucket, target: str, sentence: str) -> None:
     with pytest.raises(OutputError, match=sentence):
         send_file(target)
 
 
-def test_corrections_are_never_left_out_unsaid(
+def test_corrections_are_never_left_out_silently(
     s3_bucket: Bucket, survey: str, tmp_path: Path
 ) -> None:
     denied = FORBIDDEN["s3"]
@@ -351,7 +349,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
     done = run_module("speciesnet_to_table", f"{site}p.json?version=1", "t.csv")
     assert done.code == 0
     assert done.err == (
-        f"{site}{FILES[1]}?version=1 is passed over (there is no such file (404 File not found)).\n"
+        f"{site}{FILES[1]}?version=1 is ignored (there is no such file (404 File not found)).\n"
     )
     assert "white-tailed deer" in (tmp_path / "t.csv").read_text()
 
@@ -363,7 +361,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
         ("write_keywords", ("p.json", "--out", "gs://b/x"), "--out gs://b/x is not on this comp"),
         ("review", ("s3://b/p.json",), "such as --corrections corrections.jsonl, or download"),
         ("review", ("p.json", "--corrections", "az://b/c"), "--corrections az://b/c is not on"),
-        ("review", ("{bucket}p.json", "--corrections", "new"), "what people have said already; down"),
+        ("review", ("{bucket}p.json", "--corrections", "new"), "already contains corrections; download"),
         ("report", ("p.json", "--out", "x", "--image_root", "s3://b"), "--image_root s3://b is not"),
         ("speciesnet_to_table", ("s3://b/t.csv", "s3://b/t.csv"), "would overwrite the predictions"),
         ("speciesnet_to_table", ("{bucket}p.json", "{bucket}t.txt"), "t.txt must end with .csv"),
@@ -371,7 +369,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
         ("write_keywords", ("{bucket}p.json",), "Download them, and pass their folder"),
     ],
 )  # fmt: skip
-def test_what_no_bucket_can_be_is_told_in_one_sentence(
+def test_options_that_cannot_be_in_a_bucket_are_refused_in_one_sentence(
     s3_bucket: Bucket,
     survey: str,
     tmp_path: Path,
@@ -396,7 +394,7 @@ def test_photographs_of_a_bucket_are_sorted_once_they_are_downloaded(
     assert f"{deer}/{s3_bucket.name}/survey/cam1/a.jpg" in files_in(tmp_path / "sorted")
 
 
-def test_a_review_of_a_bucket_keeps_what_is_said_on_a_disk(survey: str, tmp_path: Path) -> None:
+def test_a_review_of_a_bucket_keeps_corrections_on_a_disk(survey: str, tmp_path: Path) -> None:
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         port = str(listener.getsockname()[1])

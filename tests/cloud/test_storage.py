@@ -1,10 +1,11 @@
-"""Reading and listing buckets, on servers that speak the clouds' protocols, with faults between."""
+"""Reading and listing buckets, on servers with the clouds' protocols, with faults in between."""
 
 from __future__ import annotations
 
 import builtins
 import io
 import json
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,14 +55,14 @@ def test_any_key_will_do(s3_bucket: Bucket, key: str) -> None:
     assert read_image(s3_bucket.url(key)).size == (64, 64)
 
 
-def test_what_is_not_there_says_so(bucket: Bucket) -> None:
+def test_a_missing_file_is_reported(bucket: Bucket) -> None:
     with pytest.raises(ImageError, match="there is no such file"):
         read_image(bucket.url("none.png"))
     assert not file_exists(bucket.url("none.png"))
 
 
-def test_a_bucket_that_does_not_exist_says_so(bucket: Bucket) -> None:
-    if bucket.scheme != "gs":  # whose emulator does not tell
+def test_a_bucket_that_does_not_exist_is_reported(bucket: Bucket) -> None:
+    if bucket.scheme != "gs":  # its emulator does not report it
         with pytest.raises(ImageError, match="there is no bucket no-such-bucket; check its name"):
             read_image(f"{bucket.scheme}://no-such-bucket/1.png")
     with pytest.raises(InputError, match="no bucket no-such-bucket") as error:
@@ -69,7 +70,7 @@ def test_a_bucket_that_does_not_exist_says_so(bucket: Bucket) -> None:
     assert str(error.value).startswith(f"The folder {bucket.scheme}://no-such-bucket/a cannot be")
 
 
-def test_no_permission_says_so(bucket: Bucket) -> None:
+def test_missing_permission_is_reported(bucket: Bucket) -> None:
     bucket.put("1.png", picture())
     bucket.proxy.always(FORBIDDEN[bucket.scheme])
     with pytest.raises(ImageError, match=f"no permission for the bucket {bucket.name}"):
@@ -86,7 +87,7 @@ def test_expired_credentials_end_a_run_instead_of_failing_every_image(bucket: Bu
     assert str(error.value).startswith(
         f"The credentials for {bucket.scheme}://{bucket.name} have expired or are refused ("
     )
-    assert "sign in again" in str(error.value)
+    assert "Sign in again" in str(error.value)
     assert load_rgb_image(bucket.url("1.png")) is None
     assert not file_exists(bucket.url("1.png"))
 
@@ -111,7 +112,7 @@ def test_a_fault_that_stays_is_one_reason(s3_bucket: Bucket) -> None:
         read_image(s3_bucket.url("1.png"))
 
 
-def test_a_slow_image_is_given_up(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_image_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "IMAGE_SECONDS", 1.0)
     bucket.put("1.png", picture(400))
     bucket.proxy.always(Drip(70_000, 0.6))
@@ -119,7 +120,7 @@ def test_a_slow_image_is_given_up(bucket: Bucket, monkeypatch: pytest.MonkeyPatc
         read_image(bucket.url("1.png"))
 
 
-def test_a_large_file_is_no_image(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "MAX_IMAGE_BYTES", 2**20)
     bucket.put("1.png", b"\0" * (2**20 + 1))
     with pytest.raises(ImageError, match="larger than 1 MiB"):
@@ -176,7 +177,7 @@ def test_more_objects_than_a_page_holds_are_listed(s3_bucket: Bucket) -> None:
     assert len(find_images([s3_bucket.url()])) == 1010
 
 
-def test_a_folder_that_is_none_says_so(bucket: Bucket) -> None:
+def test_an_invalid_folder_is_reported(bucket: Bucket) -> None:
     bucket.put("a/1.jpg", b"x")
     bucket.put("b/1.txt", b"x")
     with pytest.raises(InputError, match=r"none does not exist; give the folder"):
@@ -238,6 +239,8 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *rest)
 
     monkeypatch.setattr(clouds, "_clients", {})
+    for module in clouds.MODULES.values():
+        monkeypatch.delitem(sys.modules, f"speciesnet.files.{module}", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "x")
     for scheme in ("s3", "gs", "az"):
@@ -255,7 +258,7 @@ def test_azure_without_an_account_says_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(clouds, "_clients", {})
     for name in ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(CredentialsError, match="set AZURE_STORAGE_CONNECTION_STRING"):
+    with pytest.raises(CredentialsError, match="Set AZURE_STORAGE_CONNECTION_STRING"):
         find_images(["az://container/"])
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountKey=secret")
     with pytest.raises(CredentialsError, match="is malformed") as error:

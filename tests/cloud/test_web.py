@@ -1,4 +1,4 @@
-"""Images on the web, with faults between."""
+"""Images on the web, with faults in between."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Before a web server that has one picture."""
+    """A proxy in front of a web server that has one picture."""
     noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "1.png")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -38,7 +38,7 @@ def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 
 def reason(proxy: Proxy) -> str:
-    """Why the picture cannot be read; never with its address, which may hold a signature."""
+    """Why the picture cannot be read; never with its address, which may contain a signature."""
     with pytest.raises(ImageError) as error:
         read_image(f"{proxy.address}/1.png?signature=secret")
     assert "secret" not in str(error.value)
@@ -56,7 +56,7 @@ def test_a_fault_that_passes_is_not_noticed(proxy: Proxy, fault: Any) -> None:
     assert len(proxy.requests) == 3
 
 
-def test_a_server_says_when_to_ask_again_within_bounds(
+def test_a_server_sets_the_pause_within_bounds(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web, "RETRY_AFTER_SECONDS", 1.0)
@@ -71,7 +71,7 @@ def test_a_server_says_when_to_ask_again_within_bounds(
     assert 1.0 <= times[1] - times[0] < 60
 
 
-def test_what_is_refused_is_not_asked_for_again(proxy: Proxy) -> None:
+def test_a_refused_request_is_not_repeated(proxy: Proxy) -> None:
     proxy.always(Answer(403))
     assert reason(proxy) == "download failed: the server refused (403 Forbidden)"
     proxy.always(Answer(404))
@@ -92,30 +92,28 @@ def test_a_fault_that_stays_is_one_reason(proxy: Proxy, monkeypatch: pytest.Monk
     )
 
 
-def test_a_server_that_says_nothing_is_given_up(
-    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_server_fails(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "READ_SECONDS", 0.3)
     monkeypatch.setattr(storage, "IMAGE_SECONDS", 1.0)
     proxy.delay = 5
     assert reason(proxy) == "download failed: the server did not answer in time"
 
 
-def test_a_slow_image_is_given_up(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_image_fails(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "IMAGE_SECONDS", 1.0)
     proxy.always(Drip(70_000, 0.6))
     assert reason(proxy) == "it did not come within 1 seconds"
 
 
-def test_a_dripping_image_is_given_up(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dripping_image_fails(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "IMAGE_SECONDS", 1.0)
     proxy.always(Drip(100, 0.1))
-    begin = time.monotonic()
+    start = time.monotonic()
     assert reason(proxy) == "it did not come within 1 seconds"
-    assert time.monotonic() - begin < 30  # all of it would take minutes
+    assert time.monotonic() - start < 30  # all of it would take minutes
 
 
-def test_a_large_file_is_no_image(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_fails(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "MAX_IMAGE_BYTES", 1000)
     assert "it is larger than" in reason(proxy)
 

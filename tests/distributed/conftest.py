@@ -1,4 +1,4 @@
-"""Buckets on this machine, as the tests of clouds have them."""
+"""Buckets on this machine, shared with the tests of clouds."""
 
 from __future__ import annotations
 

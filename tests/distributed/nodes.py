@@ -1,6 +1,6 @@
-"""Three Ray nodes on this machine, until standard input ends: ``add`` and ``remove`` there change them.
+"""Three Ray nodes on this machine, until standard input ends; its lines ``add`` and ``remove`` a node.
 
-Not in the tests' own process: Ray keeps what it has found in the environment when it was imported.
+They run outside the process of the tests, because Ray reads the environment only once, on import.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
-NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 150 * 2**20}  # of each
+NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 150 * 2**20}  # each
 
 
 def main() -> None:
-    """Answers with the address, and with a line for each command that is done."""
+    """Prints the address, and then each command once it is done."""
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     nodes = [cluster.add_node(**NODE) for _ in range(2)]
     print(cluster.address, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Folders that many machines write into."""
+"""Output folders on a disk and in a bucket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     return Folder.of(bucket.url("new/out/"))
 
 
-def test_files_come_and_are_replaced(folder: Folder) -> None:
+def test_files_are_created_and_replaced(folder: Folder) -> None:
     assert folder.names() == [] and folder.read("b") is None
     folder.write("b", b"1")
     folder.write("a", b"2")
@@ -34,12 +34,12 @@ def test_files_come_and_are_replaced(folder: Folder) -> None:
         assert path.read_bytes() == b"2"
 
 
-def test_nothing_else_is_left_beside_them(tmp_path: Path) -> None:
+def test_no_temporary_file_is_left(tmp_path: Path) -> None:
     Folder(str(tmp_path)).write("a", b"1")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_relative_path_and_link_become_whole(
+def test_relative_path_and_link_become_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -48,19 +48,19 @@ def test_relative_path_and_link_become_whole(
     assert Folder.of("link/out/").path == str(tmp_path.resolve() / "real" / "out")
 
 
-def test_what_cannot_be_a_folder(tmp_path: Path) -> None:
+def test_invalid_output_folders(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (str(tmp_path / "file"), "https://site.org/out"):
         with pytest.raises(OutputError, match="--output"):
             Folder.of(path)
 
 
-def test_file_that_is_not_there(folder: Folder) -> None:
+def test_missing_file(folder: Folder) -> None:
     with pytest.raises(InputError, match="cannot be read"), folder.local("a") as path:
         path.read_bytes()
 
 
-def test_below_a_file(tmp_path: Path) -> None:
+def test_folder_inside_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = Folder(str(tmp_path / "file" / "out"))
     with pytest.raises(OutputError, match="out/a cannot be written"):
@@ -69,14 +69,14 @@ def test_below_a_file(tmp_path: Path) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that gives up at once, so that what is tested is the patience above it."""
+    """A client that never retries, so that only the folder does."""
     monkeypatch.setattr(clouds, "ATTEMPTS", 1)
     monkeypatch.setattr(clouds, "_clients", {})
     monkeypatch.setattr(folder_module, "PAUSE_SECONDS", 0.01)
 
 
 @pytest.mark.parametrize("fault", [Answer(503), Drop()])
-def test_bucket_that_is_busy_is_asked_again(
+def test_requests_to_a_busy_bucket_are_repeated(
     quick: None, s3_bucket: Bucket, fault: Answer | Drop
 ) -> None:
     folder = Folder.of(s3_bucket.url("out"))
@@ -88,7 +88,7 @@ def test_bucket_that_is_busy_is_asked_again(
     assert folder.names() == ["a"]
 
 
-def test_answer_to_an_upload_that_is_lost(quick: None, s3_bucket: Bucket) -> None:
+def test_lost_answer_to_an_upload(quick: None, s3_bucket: Bucket) -> None:
     folder = Folder.of(s3_bucket.url("out"))
     s3_bucket.proxy.first(1, Drop(afterwards=True), "PUT")
     folder.write("a", b"1")
@@ -107,7 +107,7 @@ def test_bucket_that_stays_out_of_order(
         folder.names()
 
 
-def test_bucket_that_forbids_is_not_asked_again(quick: None, s3_bucket: Bucket) -> None:
+def test_forbidden_request_is_not_repeated(quick: None, s3_bucket: Bucket) -> None:
     s3_bucket.proxy.always(FORBIDDEN["s3"], "PUT")
     with pytest.raises(OutputError, match="no permission"):
         Folder.of(s3_bucket.url("out")).write("a", b"1")

@@ -1,4 +1,4 @@
-"""Lists of images of every form, one instance at a time."""
+"""Lists of instances in every format, read one at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(path: Path, content: str | bytes, **options: Any) -> list[Instance]:
     return list(read_instances(str(path), **options))
 
 
-def test_json_wherever_its_instances_stand(tmp_path: Path) -> None:
+def test_json_with_its_instances_anywhere(tmp_path: Path) -> None:
     document = {"info": {"instances": [1]}, "instances": ROWS, "more": [2]}
     assert read(tmp_path / "list.json", json.dumps(document)) == WANTED
 
@@ -38,13 +38,13 @@ def test_json_lines(tmp_path: Path) -> None:
     assert read(tmp_path / "list.jsonl", lines) == WANTED
 
 
-def test_table(tmp_path: Path) -> None:
+def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     pq.write_table(pa.Table.from_pylist([{"extra": 1, **row} for row in ROWS]), path)
     assert list(read_instances(str(path))) == WANTED
 
 
-def test_paths(tmp_path: Path) -> None:
+def test_text_file_of_paths(tmp_path: Path) -> None:
     found = read(tmp_path / "list.txt", "/a/1.jpg\r\n\n /b/2.jpg \n", country="KEN")
     assert found == [Instance("/a/1.jpg", "KEN"), Instance("/b/2.jpg", "KEN")]
 
@@ -65,7 +65,7 @@ def test_bucket_and_a_list_in_it(s3_bucket: Bucket) -> None:
     assert list(read_instances(s3_bucket.url("list.jsonl"))) == WANTED[:1]
 
 
-def test_names_that_are_no_valid_unicode(tmp_path: Path) -> None:
+def test_names_with_invalid_unicode(tmp_path: Path) -> None:
     rows = [{"filepath": "/a.jpg"}, {"filepath": "/\udcff.jpg"}, {"filepath": "/c.jpg"}]
     wanted = [Instance(row["filepath"]) for row in rows]
     assert read(tmp_path / "list.json", json.dumps({"instances": rows})) == wanted
@@ -79,7 +79,7 @@ def test_byte_order_mark(tmp_path: Path, ending: str) -> None:
     assert read(tmp_path / f"list.{ending}", b"\xef\xbb\xbf" + text.encode()) == [Instance("/a")]
 
 
-def test_relative_paths_become_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = "a.jpg\n/b//../c.jpg\ns3://b/d.jpg"
     found = [i.filepath for i in read(tmp_path / "list.txt", text)]
@@ -96,7 +96,7 @@ def test_places_are_looked_up_in_every_chunk(
     assert [i.country for i in found] == ["KEN"] * 5
 
 
-def test_a_list_is_read_only_as_far_as_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_list_is_read_no_further_than_needed(tmp_path: Path) -> None:
     lines = [json.dumps({"filepath": f"/{i}"}) for i in range(instance_lists.CHUNK)]
     path = tmp_path / "list.jsonl"
     path.write_text("\n".join([*lines, "damaged"]), encoding="utf-8")
@@ -106,7 +106,9 @@ def test_a_list_is_read_only_as_far_as_it_is_asked_for(tmp_path: Path) -> None:
         next(instances)
 
 
-def test_mistake_far_down_has_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_far_down_in_a_list_has_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(instance_lists, "CHUNK", 2)
     lines = [json.dumps({"filepath": f"/{i}", "country": "KEN"}) for i in range(5)]
     lines[3] = json.dumps({"filepath": "/3", "country": "KEN", "admin1_region": "X3"})
@@ -115,13 +117,13 @@ def test_mistake_far_down_has_its_number(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 DEEP = "[" * 50_000 + "]" * 50_000
-MISTAKES = {
+DAMAGED = {
     "empty.json": ("", 'no list "instances"'),
     "none.json": ('{"instances": {}}', 'no list "instances"'),
     "no-images.json": ('{"instances": []}', "empty"),
-    "cut.json": ('{"instances": [{"filepath": "a"}, {"fi', "not valid JSON"),
-    "more.json": ('{"instances": [{"filepath": "a"}]} x', "Extra data"),
-    "bytes.json": (b'{"instances": [{"filepath": "\xff"}]}', "utf-8"),
+    "cut.json": ('{"instances": [{"filepath": "a"}, {"fi', "cut off"),
+    "more.json": ('{"instances": [{"filepath": "a"}]} x', "damaged"),
+    "bytes.json": (b'{"instances": [{"filepath": "\xff"}]}', "UTF-8"),
     "deep.json": (f'{{"instances": [{{"filepath": "a", "x": {DEEP}}}]}}', "too deeply"),
     "range.json": ('{"instances": [{"filepath": "a", "latitude": 91}]}', '"latitude"'),
     "cut.jsonl": ('{"filepath": "a"}\n{"fi', "Line 2"),
@@ -136,9 +138,9 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_list(tmp_path: Path, name: str) -> None:
-    content, words = MISTAKES[name]
+    content, words = DAMAGED[name]
     with pytest.raises(InputError) as caught:
         read(tmp_path / name, content)
     sentence = str(caught.value)
@@ -147,14 +149,14 @@ def test_damaged_list(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [lambda b: b[:-9], lambda b: b[:8] + b"\xff" * 40 + b[48:]])
-def test_damaged_table(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
+def test_damaged_parquet(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "list.parquet"
     pq.write_table(pa.table({"filepath": ["/a.jpg"] * 100}), path)
     with pytest.raises(InputError, match="Parquet"):
         read(path, cut(path.read_bytes()))
 
 
-def test_table_without_paths(tmp_path: Path) -> None:
+def test_parquet_without_paths(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     pq.write_table(pa.table({"file": ["/a.jpg"]}), path)
     with pytest.raises(InputError, match="no column filepath"):
@@ -162,6 +164,6 @@ def test_table_without_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["/nowhere", "/nowhere.json", "https://site.org/images"])
-def test_nothing_there(source: str) -> None:
+def test_missing_sources(source: str) -> None:
     with pytest.raises(InputError, match=source):
         list(read_instances(source))

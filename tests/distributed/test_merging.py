@@ -1,4 +1,4 @@
-"""One predictions file from the parts of a run."""
+"""Merging the parts of a run into one predictions file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from buckets import Bucket
@@ -22,13 +22,14 @@ from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import find_images
 from speciesnet.predictions.layout import save_predictions
 from speciesnet.predictions.settings import RunSettings
+from speciesnet.records import Record
 
-Record = dict[str, Any]
 SETTINGS = RunSettings("all", {"version": "demo-1"}, country="KEN", model_name="demo")
 
 
-def record(path: str, **values: Any) -> Record:
-    return {"filepath": path, "prediction": "a;;;;;;animal", "prediction_score": 0.5, **values}
+def record(path: str, **values: str) -> Record:
+    fields = {"filepath": path, "prediction": "a;;;;;;animal", "prediction_score": 0.5, **values}
+    return cast("Record", fields)  # a TypedDict takes no keyword arguments of unknown names
 
 
 def failed(path: str) -> Record:
@@ -78,7 +79,7 @@ def test_parts_of_every_kind_in_the_order_of_a_whole_run(tmp_path: Path, s3_buck
     assert target.read_bytes() == whole.read_bytes()
 
 
-def test_of_two_records_the_one_that_has_not_failed_counts_or_the_later_one(
+def test_successful_and_later_records_are_preferred(
     tmp_path: Path,
 ) -> None:
     first = shards(tmp_path / "1", [record("a", model_version="1"), failed("b"), failed("c")])
@@ -91,14 +92,14 @@ def test_of_two_records_the_one_that_has_not_failed_counts_or_the_later_one(
     assert (tally.images, tally.failed) == (3, 1)
 
 
-def test_names_that_are_no_valid_unicode(tmp_path: Path) -> None:
+def test_names_with_invalid_unicode(tmp_path: Path) -> None:
     paths = ["/\ud800.jpg", "/\udcff.jpg", "/\ue000.jpg", "/🦌.jpg"]
     part = shards(tmp_path / "1", [record(path) for path in reversed(paths)])
     merge([part], tmp_path / "out.json")
     assert [r["filepath"] for r in read_predictions(tmp_path / "out.json")] == paths
 
 
-def test_settings_go_with_the_records_and_an_older_file_is_kept(tmp_path: Path) -> None:
+def test_settings_are_copied_and_an_older_file_is_kept(tmp_path: Path) -> None:
     part = with_settings(shards(tmp_path / "1", [record("a")]), SETTINGS)
     target = tmp_path / "out.json"
     target.write_text("older")
@@ -121,7 +122,7 @@ def test_parts_of_different_runs(tmp_path: Path) -> None:
     assert merge([folder, str(file)], tmp_path / "out.json").images == 2
 
 
-def test_parts_that_were_made_of_parts_of_an_earlier_step(tmp_path: Path) -> None:
+def test_parts_made_from_parts_of_an_earlier_step(tmp_path: Path) -> None:
     def part(name: str, **inputs: str) -> str:
         save_predictions({"predictions": [record(name)]}, str(tmp_path / name))
         return with_settings(str(tmp_path / name), replace(SETTINGS, inputs=inputs))
@@ -139,7 +140,9 @@ def test_parts_that_were_made_of_parts_of_an_earlier_step(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("shard_format", ["jsonl", "parquet"])
-def test_damaged_shard_is_told_and_nothing_is_written(tmp_path: Path, shard_format: str) -> None:
+def test_damaged_shard_is_an_error_and_nothing_is_written(
+    tmp_path: Path, shard_format: str
+) -> None:
     part = shards(tmp_path / "1", [record("a"), record("b")], shard_format=shard_format)
     (shard,) = Path(part).iterdir()
     shard.write_bytes(shard.read_bytes()[:-5])
@@ -199,7 +202,7 @@ print((peak() - before) // 1024)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="how much memory was in use is in other units")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in other units")
 def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(tmp_path)],
@@ -208,11 +211,11 @@ def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
         timeout=300,
         check=True,
     )
-    # MiB; the cache of the index takes up to 64, the records of a list in Python 80 more than these.
+    # MiB; the cache of the index takes up to 64, and a list of the records would take 80 more.
     assert int(done.stdout) < 70
 
 
-def test_file_that_a_run_is_writing_is_left_alone(tmp_path: Path) -> None:
+def test_file_that_a_run_is_writing_is_not_replaced(tmp_path: Path) -> None:
     part, target = tmp_path / "part.json", tmp_path / "out.json"
     save_predictions({"predictions": [record("a")]}, str(part))
     target.write_text("{}")
@@ -224,7 +227,7 @@ def test_file_that_a_run_is_writing_is_left_alone(tmp_path: Path) -> None:
     assert not Path(f"{target}.lock").exists()
 
 
-def test_parts_of_array_jobs_need_no_package_of_clusters(tmp_path: Path) -> None:
+def test_merging_array_jobs_needs_no_cluster_packages(tmp_path: Path) -> None:
     part, target = tmp_path / "part.json", tmp_path / "out.json"
     save_predictions({"predictions": [record("a")]}, str(part))
     program = "import sys; sys.modules.update(ray=None, pyarrow=None, pandas=None)\n"

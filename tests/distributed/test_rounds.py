@@ -1,4 +1,4 @@
-"""A round: whether what comes back from a cluster is what was given to it."""
+"""Rounds: the checksum of their images, and errors of other processes."""
 
 from __future__ import annotations
 
@@ -11,36 +11,30 @@ if importlib.util.find_spec("ray") is None:
 
 from ray.exceptions import RayTaskError, WorkerCrashedError
 
-from speciesnet.distributed.rounds import Checksum, plainly
-from speciesnet.errors import InputError, SpeciesNetError
+from speciesnet.distributed.rounds import checksum, original_errors
+from speciesnet.errors import ClusterError, InputError
 
 
-def checksum(*filepaths: str) -> Checksum:
-    of = Checksum()
-    of.add(filepaths)
-    return of
-
-
-def test_checksum_is_that_of_the_images_in_any_order() -> None:
-    assert checksum("/a", "/b", "/\udcff") == checksum("/\udcff", "/a", "/b")
-    assert checksum("/a", "/b") != checksum("/a", "/a")  # one is lost, another is there twice
-    assert checksum("/a", "/b") != checksum("/a", "/b", "/b")
-    assert checksum("/a", "/b") != checksum("/a")
+def test_checksum_does_not_depend_on_the_order_of_the_images() -> None:
+    assert checksum(["/a", "/b", "/\udcff"]) == checksum(["/\udcff", "/a", "/b"])
+    assert checksum(["/a", "/b"]) != checksum(["/a", "/a"])  # one is lost, another repeated
+    assert checksum(["/a", "/b"]) != checksum(["/a", "/b", "/b"])
+    assert checksum(["/a", "/b"]) != checksum(["/a"])
 
 
 def failed(cause: Exception) -> RayTaskError:
-    """As Ray tells what another process has raised, seen through two of them."""
+    """An error as Ray passes it on through two processes."""
     inner = RayTaskError("read", "Traceback ...", cause)
     return RayTaskError("do_round", "Traceback ...", inner).as_instanceof_cause()
 
 
-def test_mistake_in_another_process_is_one_sentence() -> None:
-    with pytest.raises(InputError) as caught, plainly():
+def test_error_of_another_process_is_one_sentence() -> None:
+    with pytest.raises(InputError) as caught, original_errors():
         raise failed(InputError("The file is gone.\nray::read() (pid=1)"))
     assert str(caught.value) == "The file is gone."
-    with pytest.raises(FileNotFoundError) as missing, plainly():
+    with pytest.raises(FileNotFoundError) as missing, original_errors():
         raise failed(FileNotFoundError(2, "No such file", "/a"))
     assert missing.value.filename == "/a"
     assert not isinstance(missing.value, RayTaskError)
-    with pytest.raises(SpeciesNetError, match="ended from outside"), plainly():
+    with pytest.raises(ClusterError, match="ended from outside"), original_errors():
         raise WorkerCrashedError

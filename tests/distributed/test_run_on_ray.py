@@ -1,4 +1,4 @@
-"""Runs on a real cluster of several processes, while its parts are killed, cut off and taken over."""
+"""Runs on a real cluster whose processes, nodes and bucket fail, and whose output is taken over."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if not sys.platform.startswith("linux"):
 if importlib.util.find_spec("ray") is None:
     pytest.skip("needs speciesnet[ray]", allow_module_level=True)
 
-PATIENCE = 240  # seconds for one step; what takes longer hangs
+PATIENCE = 240  # seconds for one step; a longer one hangs
 IMAGES = 24
-OUTAGE = 20  # seconds that a bucket is out of order
+OUTAGE = 20  # seconds in which the bucket fails
 DRIVER = Path(__file__).with_name("with_small_tasks.py")
 NODES = Path(__file__).with_name("nodes.py")
 
 
 def wait_for(what: Callable[[], Any], driver: Driver | None = None) -> Any:
-    """Asks until there is an answer; fails where the driver ends before."""
+    """Polls until there is a result; fails if the driver ends before."""
     deadline = time.monotonic() + PATIENCE
     while not (found := what()):
         ended = driver is not None and driver.process.poll() is not None
@@ -48,7 +48,7 @@ def wait_for(what: Callable[[], Any], driver: Driver | None = None) -> Any:
 
 @dataclass
 class Driver:
-    """A run in a process of its own; what it says goes into files, which never fill up as pipes do."""
+    """A run in a process of its own, with its output in files, which never fill up as pipes do."""
 
     process: subprocess.Popen[bytes]
     path: Path
@@ -66,13 +66,14 @@ class Cluster:
     """Three nodes on this machine.
 
     Attributes:
-        nodes: What starts and ends them.
-        address: For drivers.
-        token: Of this cluster alone; all of its processes have it in their environment.
-        bucket: That all of them reach.
-        images: Folder of the images of all runs.
-        wanted: What a run on one machine writes of them.
-        folder: For outputs.
+        nodes: The process that starts and ends them.
+        address: The address for drivers.
+        token: Secret of this cluster alone, in the environment of all of its processes.
+        bucket: A bucket that all of them reach.
+        images: Folder with the images of all runs.
+        wanted: Predictions file that a run on one machine writes for them.
+        folder: Folder for outputs.
+        drivers: All drivers that were started.
     """
 
     nodes: subprocess.Popen[str]
@@ -106,27 +107,27 @@ class Cluster:
         return self.start(output, *more, **environment).wait()
 
     def nodes_do(self, command: str) -> None:
-        """``add`` or ``remove`` a node."""
+        """Adds or removes a node."""
         assert self.nodes.stdin and self.nodes.stdout
         self.nodes.stdin.write(f"{command}\n")
         self.nodes.stdin.flush()
         assert self.nodes.stdout.readline() == f"{command}\n"
 
     def workers(self, title: str) -> list[int]:
-        """Processes of this cluster in whose title, which tells what they do, a text stands."""
+        """Finds the processes of this cluster by a part of their title."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 name = (process / "cmdline").read_bytes()
                 is_ours = self.token.encode() in (process / "environ").read_bytes()
-            except OSError:  # it has just ended
+            except OSError:  # the process has just ended
                 continue
             if is_ours and name.startswith(b"ray::") and title.encode() in name:
                 found.append(int(process.name))
         return found
 
     def kill_worker(self, title: str) -> bool:
-        """Whether there was one to kill."""
+        """Kills one such process; returns False if there is none."""
         for process in self.workers(title):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
@@ -134,7 +135,7 @@ class Cluster:
         return False
 
     def check(self, output: str | Path) -> None:
-        """What is merged is what one machine writes, byte for byte: complete, and each image once."""
+        """Asserts that the merged output equals the file of a local run, byte for byte."""
         merged = self.folder / f"merged-{secrets.token_hex(4)}.json"
         outcome = run_module("merge", merged, str(output))
         assert outcome.code == 0, outcome.err
@@ -145,7 +146,7 @@ def shards(output: Path) -> list[Path]:
     return sorted(output.glob("part-*"))
 
 
-def check_mistake(outcome: Outcome, *words: str) -> None:
+def check_error(outcome: Outcome, *words: str) -> None:
     assert outcome.code == 1, outcome
     assert outcome.err == f"{outcome.sentence}\n"
     for word in words:
@@ -154,7 +155,7 @@ def check_mistake(outcome: Outcome, *words: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_hang() -> Iterator[None]:
-    """Ends a test that waits for ever, and only it."""
+    """Fails a test that hangs, without ending the others."""
 
     def give_up(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("the test hangs")
@@ -208,7 +209,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3_proxy: Proxy) -> Iterat
             yield Cluster(nodes, address, token, bucket, images, content, folder, drivers)
         finally:
             for driver in drivers:
-                driver.process.kill()  # also one that is stopped
+                driver.process.kill()  # even a stopped one
             nodes.communicate(timeout=PATIENCE)
 
 
@@ -246,14 +247,12 @@ def test_killed_drivers_damaged_shards_and_another_driver(cluster: Cluster) -> N
     owner = (output / "run.json").read_bytes()
     overtaken = cluster.start(output, *options)
     wait_for(lambda: (output / "run.json").read_bytes() != owner, overtaken)
-    overtaken.process.send_signal(
-        signal.SIGSTOP
-    )  # or it might be done before the next one is there
+    overtaken.process.send_signal(signal.SIGSTOP)  # or it may finish before the next one starts
     owner = (output / "run.json").read_bytes()
     last = cluster.start(output, *options)
     wait_for(lambda: (output / "run.json").read_bytes() != owner, last)
     overtaken.process.send_signal(signal.SIGCONT)
-    check_mistake(overtaken.wait(), str(output), "another run")
+    check_error(overtaken.wait(), str(output), "another run")
     outcome = last.wait()
     assert outcome.code == 0, outcome.err
     assert f"{IMAGES} images, 0 of them failed." in outcome.out
@@ -264,11 +263,11 @@ def test_killed_round(cluster: Cluster) -> None:
     output = cluster.folder / "round"
     driver = cluster.start(output, "--detectors", "1", "--classifiers", "1")
     wait_for(lambda: shards(output), driver)
-    assert cluster.kill_worker("ray::do_round")
-    check_mistake(driver.wait(), "ended from outside", "same command again")
+    assert cluster.kill_worker("ray::run_round")
+    check_error(driver.wait(), "ended from outside", "same command again")
     before = len(shards(output))
     wait_for(lambda: not cluster.workers("MapWorker"))
-    assert len(shards(output)) == before  # Ray has not given the round again by itself
+    assert len(shards(output)) == before  # Ray has not repeated the round
     outcome = cluster.run(output)
     assert outcome.code == 0, outcome.err
     cluster.check(output)
@@ -283,7 +282,7 @@ def test_interrupted(cluster: Cluster, number: signal.Signals) -> None:
     outcome = driver.wait()
     assert outcome.code == 128 + number
     assert outcome.sentence.endswith(
-        f"Whole shards are in {output}; give the same command again to go on."
+        f"Complete shards are in {output}. Give the same command again to continue."
     )
     wait_for(lambda: not cluster.workers("MapWorker"))
     before = len(shards(output))
@@ -298,22 +297,22 @@ def test_network_that_workers_cannot_load(cluster: Cluster) -> None:
         content = file.read_bytes()
         (package / file.name).write_bytes(content[:5000] if file.suffix == ".keras" else content)
     outcome = cluster.run(cluster.folder / "unloaded", "--model", package)
-    check_mistake(outcome, str(package / "classifier.keras"))
+    check_error(outcome, str(package / "classifier.keras"))
 
 
-def test_bucket_that_takes_no_shards(cluster: Cluster) -> None:
+def test_bucket_that_forbids_writing_shards(cluster: Cluster) -> None:
     def plan(method: str, path: str) -> Fault:
         return FORBIDDEN["s3"] if method == "PUT" and "part-" in path else None
 
     cluster.bucket.proxy.plan = plan
     outcome = cluster.run(cluster.bucket.url("forbidden"), "--detectors", "1")
     cluster.bucket.proxy.reset()
-    check_mistake(outcome, cluster.bucket.url("forbidden/part-"), "no permission")
+    check_error(outcome, cluster.bucket.url("forbidden/part-"), "no permission")
 
 
 def test_driver_without_the_token(cluster: Cluster) -> None:
     outcome = cluster.run(cluster.folder / "none", RAY_AUTH_TOKEN="", HOME=str(cluster.folder))
-    check_mistake(outcome, cluster.address, "RAY_AUTH_TOKEN")
+    check_error(outcome, cluster.address, "RAY_AUTH_TOKEN")
 
 
 def test_killed_node(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""Which images are left to do, in memory that does not grow."""
+"""The list of unfinished instances, in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from speciesnet.distributed import work_list
 from speciesnet.distributed.shards import digest
-from speciesnet.distributed.work_list import Counts, Seen, read_work, unfinished, write_work
+from speciesnet.distributed.work_list import SeenImages, read_work, write_work
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
 
@@ -19,18 +19,15 @@ INSTANCES = [Instance(f"/{i}.jpg", "USA", "CA", 37.5, -122.0) for i in range(7)]
 
 def test_finished_and_repeated_images_are_left_out() -> None:
     given = [*INSTANCES, INSTANCES[3], Instance("/\udcff"), Instance("/\udcff")]
-    counts = Counts()
-    with Seen() as seen:
+    with SeenImages() as seen:
         seen.add(digest("/0.jpg") + digest("/5.jpg"))
         seen.add(b"")
-        left = list(unfinished(given, seen, counts))
+        left = list(seen.unseen(given))
     assert left == [*INSTANCES[1:5], INSTANCES[6], Instance("/\udcff")]
-    assert counts == Counts(new=6)
+    assert seen.new == 6
 
 
-def test_list_goes_into_files_and_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_list, "FILE_INSTANCES", 3)
     odd = [Instance("/\udcff\u2028\n\r.jpg"), Instance("s3://b/é?#.jpg", "KEN")]
     files = write_work(iter([*INSTANCES, *odd]), tmp_path)
@@ -41,10 +38,13 @@ def test_list_goes_into_files_and_comes_back(
     assert write_work([], tmp_path) == []
 
 
-def test_list_that_was_tidied_up(tmp_path: Path) -> None:
+def test_missing_and_damaged_files_of_the_list(tmp_path: Path) -> None:
     files = write_work(INSTANCES, tmp_path)
     files[0].unlink()
     with pytest.raises(InputError, match=r"0\.jsonl.*TMPDIR"):
+        next(read_work(files, 3))
+    files[0].write_bytes(b'{"filepath": "/0.jpg"}\n{"filep')
+    with pytest.raises(InputError, match=r"0\.jsonl.*damaged.*TMPDIR"):
         next(read_work(files, 3))
 
 
@@ -59,7 +59,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from speciesnet.distributed.shards import digest
-from speciesnet.distributed.work_list import Counts, Seen, unfinished, write_work
+from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.instances import Instance
 
 def peak():
@@ -69,12 +69,11 @@ def names(number):
     return (f"/surveys/camera-{i % 977:04}/IMG_{i:09}.JPG" for i in range(number))
 
 def join(number):
-    counts = Counts()
-    with Seen() as seen:
+    with SeenImages() as seen:
         for path in names(number // 2):
             seen.add(digest(path))
-        write_work(unfinished(map(Instance, names(number)), seen, counts), Path(sys.argv[1]))
-    assert counts == Counts(number - number // 2), counts
+        write_work(seen.unseen(map(Instance, names(number))), Path(sys.argv[1]))
+    assert seen.new == number - number // 2, seen.new
 
 join(20_000)
 before = peak()
@@ -83,7 +82,7 @@ print((peak() - before) // 1024)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="how much memory was in use is in other units")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in other units")
 def test_memory_does_not_grow_with_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,5 +93,5 @@ def test_memory_does_not_grow_with_the_list(
         timeout=300,
         check=True,
     )
-    # MiB; the cache of the index takes up to 64 of them, a list of the instances would take 60 more.
+    # MiB; the cache of the index takes up to 64, and a list of the instances would take 60 more.
     assert int(done.stdout) < 40

@@ -27,7 +27,7 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 def test_the_notebook_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No proxy answers at this address: what wants the network fails.
+    # No proxy answers at this address: everything that uses the network fails.
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")

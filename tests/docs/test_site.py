@@ -1,9 +1,8 @@
-"""The documentation builds without a warning, and what it tells people to type exists."""
+"""The documentation builds without a warning, and its commands exist."""
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
+import importlib
 import re
 import shlex
 import subprocess
@@ -13,6 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from documentation import commands as commands_page
+
+from speciesnet.scripts.commands import COMMANDS, DEFAULT
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
@@ -23,19 +25,6 @@ PAGES = sorted(
 )
 SHELLS = ("bash", "sh", "console", "powershell")
 OWN_MODULE = "speciesnet"
-
-# The flags of a command line, one a line, from absl's own list of what its modules define.
-_LIST_FLAGS = """
-import importlib, sys
-from absl import flags
-importlib.import_module(sys.argv[1])
-for name, defined in flags.FLAGS.flags_by_module_dict().items():
-    if name.startswith("speciesnet"):
-        for flag in defined:
-            print(flag.name, *flag.short_name or "")
-            if flag.boolean:
-                print("no" + flag.name)
-"""
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -54,7 +43,7 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Module and arguments of each command of ours that a page tells people to give."""
+    """Module and arguments of each command of ours that a page shows."""
     for language, text in blocks(page):
         if language not in SHELLS:
             continue
@@ -66,33 +55,27 @@ def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
                 if not words:
                     continue
                 program = words[0].rsplit("/", 1)[-1]
-                if program in console_scripts():
-                    yield console_scripts()[program], words[1:]
+                if program == OWN_MODULE:
+                    name, *arguments = (
+                        words[1:] if words[1:2] and words[1] in COMMANDS else [DEFAULT, *words[1:]]
+                    )
+                    yield f"speciesnet.scripts.{COMMANDS[name][0]}", arguments
                 elif re.fullmatch(r"py(thon[\d.]*)?", program) and words[1:2] == ["-m"]:
                     module = words[2]
                     if module.split(".")[0] == OWN_MODULE:
                         yield module, words[3:]
 
 
-@functools.cache
-def console_scripts() -> dict[str, str]:
-    """Commands that the installation brings, and their modules."""
-    entry_points = importlib.metadata.distribution("speciesnet").entry_points
-    return {e.name: e.module for e in entry_points if e.group == "console_scripts"}
-
-
-@functools.cache
 def flags_of(module: str) -> set[str]:
     """The flags of a module that is a command line; fails if there is no such module."""
-    done = subprocess.run(
-        [sys.executable, "-c", _LIST_FLAGS, module],
-        cwd=REPOSITORY,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
-    assert done.returncode == 0, f"{module} cannot be imported:\n{done.stderr}"
-    return {*done.stdout.split(), "help"}
+    flags = importlib.import_module(module.removesuffix(".py")).COMMAND.all_flags
+    switches = {f"no{flag.name}" for flag in flags if flag.is_switch}
+    return {
+        "help",
+        *switches,
+        *(flag.name for flag in flags),
+        *filter(None, (f.alias for f in flags)),
+    }
 
 
 def slug(heading: str) -> str:
@@ -131,6 +114,11 @@ def test_there_are_commands_to_check() -> None:
     assert "base_folder" not in flags_of("speciesnet.scripts.run_model")
 
 
+def test_list_of_commands_is_that_of_the_code() -> None:
+    page = commands_page.PAGE.read_text(encoding="utf-8")
+    assert page == commands_page.text(), "run PYTHONPATH=scripts python -m documentation.commands"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_inside_the_repository_resolve(page: Path) -> None:
     prose = _FENCE.sub("", page.read_text(encoding="utf-8"))
@@ -149,6 +137,20 @@ def test_code_of_pages_is_python(page: Path) -> None:
     for language, text in blocks(page):
         if language == "python":
             compile(text, page_id(page), "exec")
+
+
+def test_files_that_the_overview_of_the_code_names_exist() -> None:
+    rows = re.findall(
+        r"^\| (`.*?) \|", (REPOSITORY / "docs" / "development.md").read_text("utf-8"), re.M
+    )
+    names = [name for row in rows for name in re.findall(r"`([\w/.]+)`", row)]
+    files = [path.as_posix() for path in (REPOSITORY / "speciesnet").rglob("*")]
+    missing = [
+        name
+        for name in names
+        if not any(f"{file}/".endswith(f"/{name.rstrip('/')}/") for file in files)
+    ]
+    assert len(names) > 40 and not missing
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

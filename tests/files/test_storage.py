@@ -17,7 +17,7 @@ def test_outputs_go_to_a_disk_or_a_bucket() -> None:
         OutputError, match="--output http://h/x is on the web, where nothing can be"
     ):
         storage.goes_to_bucket("http://h/x", "--output ")
-    with pytest.raises(OutputError, match="ftp://h/x begins with none of s3://, gs://, az://"):
+    with pytest.raises(OutputError, match="ftp://h/x must start with s3://, gs:// or az://"):
         storage.goes_to_bucket("ftp://h/x")
 
 

@@ -33,7 +33,7 @@ DEEP = nested(b'{"predictions":[', b'{"predictions": [\n{"filepath":"a/0.jpg","x
     | DEEP
 )
 @steady(500)
-def test_any_predictions_file_is_gone_on_with_or_left_alone(data: bytes) -> None:
+def test_any_predictions_file_is_continued_or_left_alone(data: bytes) -> None:
     targets.predictions(data)
 
 
@@ -70,7 +70,7 @@ SETTINGS = {
 
 @given(edited([SETTINGS]) | damaged(seeds_of("run_settings")) | nested() | st.binary())
 @steady(150)
-def test_any_settings_beside_the_file_cost_no_prediction(data: bytes) -> None:
+def test_any_settings_cost_no_prediction(data: bytes) -> None:
     targets.run_settings(data)
 
 

@@ -87,7 +87,7 @@ def test_detector_of_an_address_is_taken_from_the_package(package: Path) -> None
 @pytest.mark.parametrize("value", [None, 4, "", ["x"], {}, True])
 def test_every_key_must_be_a_text(package: Path, key: str, value: object) -> None:
     alter_info(package, **{key: value})
-    with pytest.raises(ModelError, match=rf'info\.json lacks "{key}", or it is no text'):
+    with pytest.raises(ModelError, match=rf'info\.json lacks "{key}", or it is not a text'):
         ModelInfo(str(package))
 
 
@@ -153,7 +153,7 @@ def test_description_must_be_a_json_object(package: Path, content: bytes) -> Non
 
 def test_folder_must_have_a_description(package: Path) -> None:
     (package / "info.json").rename(package / "info.txt")
-    with pytest.raises(ModelError, match=r"package is no model package: it has no info\.json"):
+    with pytest.raises(ModelError, match=r"package is not a model package: it has no info\.json"):
         ModelInfo(str(package))
 
 

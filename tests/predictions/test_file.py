@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typing_extensions import Unpack
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
@@ -24,7 +25,7 @@ from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, encode_reco
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.reading import load_partial_predictions, read_records
 from speciesnet.predictions.settings import RunSettings, settings_path
-from speciesnet.records import Record, components_of
+from speciesnet.records import Box, Location, Record, components_of
 
 SETTINGS = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
 NAMES = ["a/1.jpg", "b/ñandú š.jpg", 'c/😀 "quoted".jpg', "d/back\\slash.jpg", "e,f.jpg"]
@@ -39,7 +40,9 @@ def numbered(count: int) -> list[Instance]:
 
 
 def detected(name: str) -> Record:
-    box = {"category": "1", "label": "animal", "conf": 0.1 + len(name) / 1000, "bbox": [0.1] * 4}
+    box: Box = {
+        "category": "1", "label": "animal", "conf": 0.1 + len(name) / 1000, "bbox": [0.1] * 4
+    }  # fmt: skip
     return {"filepath": name, "detections": [box]}
 
 
@@ -47,7 +50,7 @@ def failed(name: str) -> Record:
     return {"filepath": name, "failures": ["DETECTOR"]}
 
 
-def ensembled(name: str, **place: str) -> Record:
+def ensembled(name: str, **place: Unpack[Location]) -> Record:
     return {
         "filepath": name,
         **place,
@@ -66,21 +69,21 @@ def write(
     settings: RunSettings = SETTINGS,
     make: Callable[[str], Record] = detected,
     order: Callable[[list[str]], Iterable[str]] = iter,
-    **options: bool,
+    ignore_existing: bool = False,
 ) -> list[str]:
-    """Does what is left of a run; answers which images that were."""
-    with PredictionsFile(path, instances, settings, **options) as file:
+    """Runs the pending images, and returns them."""
+    with PredictionsFile(path, instances, settings, ignore_existing=ignore_existing) as file:
         pending = file.pending
         for name in order(pending):
             file.write([make(name) for _ in file.instances_of(name)])
     return pending
 
 
-def write_published(path: Path, records: Sequence[Record]) -> None:
+def write_published(path: Path, records: Sequence[Mapping[str, object]]) -> None:
     path.write_text(json.dumps({"predictions": records}, indent=1), encoding="utf-8")
 
 
-def own_layout(records: Iterable[Record]) -> bytes:
+def own_layout(records: Iterable[Mapping[str, object]]) -> bytes:
     return HEADER + SEPARATOR.join(map(encode_record, records)) + FOOTER
 
 
@@ -96,18 +99,18 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def unbuffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every record is flushed by itself."""
+    """Flushes after every record."""
     monkeypatch.setattr(predictions, "BUFFER_BYTES", 0)
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares the waits for the disk; nobody pulls the plug."""
+    """Skips the waits for the disk, as no power cut is simulated."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Files by name; Windows cannot remove a lock that is held."""
+    """Files by name, except locks in use, which Windows cannot remove."""
     return {
         file.name: file.read_bytes()
         for file in folder.iterdir()
@@ -117,7 +120,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def untouched(folder: Path) -> Iterator[None]:
-    """Whatever happens inside, every file stays as it was and none comes or goes."""
+    """Checks that no file is changed, created or removed inside."""
     before = contents(folder)
     yield
     assert contents(folder) == before
@@ -133,7 +136,7 @@ def test_records_come_back_as_they_were_written(path: Path) -> None:
     assert list(read_records(path)) == expected
 
 
-def test_one_record_a_line_in_utf8(path: Path) -> None:
+def test_has_one_record_a_line_in_utf8(path: Path) -> None:
     write(path, images(NAMES))
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == '{"predictions": [' and lines[-1] == "]}"
@@ -178,7 +181,7 @@ def test_a_write_touches_only_the_tail(path: Path, unbuffered: None, quick: None
 
 
 def _bytes_written() -> int:
-    """By this process so far; 0 where the system does not say."""
+    """Bytes written by this process so far; 0 if the system does not report them."""
     try:
         return int(Path("/proc/self/io").read_text().split("wchar: ")[1].split()[0])
     except (OSError, IndexError):
@@ -215,7 +218,7 @@ def test_path_given_twice_keeps_both_places(path: Path) -> None:
     assert write(path, instances, replace(SETTINGS, components="all")) == []
 
 
-def test_names_that_are_no_unicode_come_back(path: Path) -> None:
+def test_names_that_are_not_unicode_come_back(path: Path) -> None:
     names = ["a/\udcff\udcfe.jpg", "b/ñ\udc80.jpg", "c.jpg"]
     write(path, images(names), order=reversed)
     assert [record["filepath"] for record in read_predictions(path)] == names
@@ -246,10 +249,10 @@ def test_symbolic_link_stays_one(path: Path) -> None:
     assert len(read_predictions(path.parent / "disk" / "real.json")) == 3
 
 
-# Going on
+# Resuming
 
 
-def test_goes_on_with_what_is_missing(path: Path) -> None:
+def test_resumes_with_the_missing_images(path: Path) -> None:
     instances = numbered(10)
     write(path, instances, order=lambda names: [names[i] for i in (7, 2, 3)])
     assert write(path, instances) == [
@@ -258,7 +261,7 @@ def test_goes_on_with_what_is_missing(path: Path) -> None:
     assert path.read_bytes() == own_layout(detected(i.filepath) for i in instances)
 
 
-def test_tries_failed_ones_again_and_keeps_the_others(path: Path) -> None:
+def test_retries_failed_images_and_keeps_the_others(path: Path) -> None:
     instances = numbered(6)
     bad = {"001.jpg", "004.jpg"}
     write(path, instances, make=lambda name: failed(name) if name in bad else detected(name))
@@ -266,7 +269,7 @@ def test_tries_failed_ones_again_and_keeps_the_others(path: Path) -> None:
     assert path.read_bytes() == own_layout(detected(i.filepath) for i in instances)
 
 
-def test_failed_ones_are_counted_once(path: Path) -> None:
+def test_failed_images_are_counted_once(path: Path) -> None:
     write(path, numbered(2), make=failed)
     with PredictionsFile(path, numbered(2), SETTINGS) as file:
         assert file.tally.images == 0
@@ -301,15 +304,15 @@ def test_order_of_the_images_may_change(path: Path) -> None:
     assert path.read_bytes() == own_layout(map(detected, "abc"))
 
 
-def _after_crashes(whole: bytes, begun: int) -> Iterator[bytes]:
-    """What crashes may leave of a file whose last write began after ``begun`` bytes of records."""
+def _after_crashes(whole: bytes, start: int) -> Iterator[bytes]:
+    """Contents after a crash, if the last write started after ``start`` bytes of records."""
     for length in range(len(HEADER) + 1):
         yield whole[:length]
     for length in range(len(whole) - 2048, len(whole)):
         yield whole[:length]  # cut off
         yield whole[:length] + bytes(9)  # as long as it should be, but never written to the disk
     for length in range(len(FOOTER) + 1):  # a part of the old brackets is still there
-        yield whole[: begun + length] + FOOTER[length:]
+        yield whole[: start + length] + FOOTER[length:]
 
 
 def test_file_cut_off_at_any_byte_ends_as_an_uninterrupted_one(path: Path, quick: None) -> None:
@@ -351,7 +354,7 @@ def test_file_cut_off_again_and_again_ends_as_an_uninterrupted_one(path: Path, s
     assert path.read_bytes() == own_layout(detected(i.filepath) for i in instances)
 
 
-def test_damaged_line_in_the_middle_is_done_again(path: Path) -> None:
+def test_image_of_a_damaged_line_is_pending(path: Path) -> None:
     write(path, numbered(5))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b'"002.jpg","det', b'"002.j\x00\xff","d'))
@@ -371,7 +374,7 @@ def test_records_after_damage_at_the_beginning_are_kept(path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_published_layout_without_a_whole_record_is_kept_beside(path: Path) -> None:
+def test_published_layout_without_a_whole_record_is_kept_as_backup(path: Path) -> None:
     write_published(path, [detected("000.jpg")])
     path.write_bytes(path.read_bytes()[:60])
     before = path.read_bytes()
@@ -389,7 +392,7 @@ def test_brackets_in_the_middle_leave_valid_json(path: Path, comma: bytes) -> No
     assert path.read_bytes() == whole
 
 
-def test_brackets_behind_the_last_record_may_stand_in_its_line(path: Path) -> None:
+def test_brackets_may_follow_the_last_record_on_its_line(path: Path) -> None:
     write(path, numbered(2))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(FOOTER, b"]}"))
@@ -418,7 +421,7 @@ def test_malformed_record_is_named_and_the_file_left_alone(
         write(path, numbered(2))
 
 
-def test_empty_file_is_begun(path: Path) -> None:
+def test_empty_file_is_started(path: Path) -> None:
     path.touch()
     assert len(write(path, numbered(3))) == 3
     assert len(read_predictions(path)) == 3
@@ -466,7 +469,10 @@ def test_other_inputs_are_refused(path: Path) -> None:
 
 _MADE_BY: dict[str, Callable[[str], Record]] = {
     "detector": detected,
-    "classifier": lambda name: {"filepath": name, "classifications": {"classes": ["x"]}},
+    "classifier": lambda name: {
+        "filepath": name,
+        "classifications": {"classes": ["x"], "scores": [1.0]},
+    },
     "all": ensembled,
 }
 
@@ -513,7 +519,7 @@ def test_record_of_a_whole_run_need_not_name_the_model(what: Record) -> None:
 def test_failed_records_of_other_components_are_refused_without_settings(
     path: Path, part: str
 ) -> None:
-    record = {"filepath": "000.jpg", "failures": [part]}
+    record: Record = {"filepath": "000.jpg", "failures": [part]}
     path.write_bytes(own_layout([record]))
     other = {"DETECTOR": "classifier", "CLASSIFIER": "detector"}[part]
     assert components_of(record) not in (None, other)
@@ -569,7 +575,7 @@ def test_other_files_are_refused(path: Path, content: str) -> None:
     ["", "{", "[]", "null", '{"model": null}', '{"country": []}', "\0", "[" * 100_000],
     ids=len,
 )
-def test_damaged_settings_are_passed_over(path: Path, text: str) -> None:
+def test_damaged_settings_are_ignored(path: Path, text: str) -> None:
     write(path, numbered(3), order=lambda names: names[:1])
     settings_path(path).write_text(text, encoding="utf-8")
     assert len(write(path, numbered(3))) == 2
@@ -584,7 +590,7 @@ def test_file_without_records_belongs_to_nobody(path: Path) -> None:
         assert len(file.pending) == 2
 
 
-def test_settings_may_hold_what_is_no_unicode(path: Path) -> None:
+def test_settings_may_contain_text_that_is_not_unicode(path: Path) -> None:
     settings = replace(SETTINGS, country="KEN", admin1_region="\udcff")
     write(path, numbered(2), settings, order=lambda names: names[:1])
     assert write(path, numbered(2), settings) == ["001.jpg"]
@@ -597,7 +603,7 @@ def test_outputs_that_differ_in_their_extension_have_settings_of_their_own(tmp_p
     assert len(write(north, numbered(3))) == 2
 
 
-def test_ignore_existing_begins_anew_and_keeps_the_old_file(path: Path) -> None:
+def test_ignore_existing_starts_over_and_keeps_the_old_file(path: Path) -> None:
     write(path, images(["a.jpg"]))
     before = path.read_bytes()
     other = replace(SETTINGS, country="KEN")
@@ -615,7 +621,7 @@ def test_ignore_existing_twice_loses_neither_file(path: Path) -> None:
     assert all(any(name in text for text in texts) for name in ("a.jpg", "b.jpg", "c.jpg"))
 
 
-# Two runs at once
+# Two runs at the same time
 
 _HOLD = """
 import sys, time
@@ -654,7 +660,7 @@ def test_second_run_is_refused_until_the_first_one_is_gone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("indent", [None, 1, 4])
-def test_published_layout_is_gone_on_with(path: Path, indent: int | None) -> None:
+def test_published_layout_is_continued(path: Path, indent: int | None) -> None:
     records = [detected(NAMES[0]), failed(NAMES[1]), detected(NAMES[2])]
     path.write_text(json.dumps({"predictions": records}, indent=indent), encoding="utf-8")
     assert "\\u00f1" in path.read_text(encoding="utf-8")
@@ -663,7 +669,7 @@ def test_published_layout_is_gone_on_with(path: Path, indent: int | None) -> Non
 
 
 @pytest.mark.parametrize("escaped", [True, False])
-def test_published_layout_that_is_cut_off_is_gone_on_with(
+def test_published_layout_that_is_cut_off_is_continued(
     path: Path, escaped: bool, quick: None
 ) -> None:
     records = [detected(name) for name in NAMES]
@@ -692,7 +698,7 @@ def test_published_layout_that_is_cut_off_and_of_another_run_is_refused(path: Pa
         write(path, numbered(2))
 
 
-def test_published_names_that_are_no_unicode_are_read(path: Path) -> None:
+def test_published_names_that_are_not_unicode_are_read(path: Path) -> None:
     names = ["a\udcff.jpg", "b.jpg"]
     write_published(path, [detected(name) for name in names])
     assert [record["filepath"] for record in read_records(path)] == names
@@ -735,7 +741,7 @@ def test_file_nested_too_deeply_is_refused_in_little_memory(path: Path, start: s
         RecordsByFile(path, ["000.jpg"])
 
 
-def test_byte_order_mark_is_passed_over(path: Path) -> None:
+def test_byte_order_mark_is_ignored(path: Path) -> None:
     write_published(path, [detected("a.jpg")])
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert list(read_records(path)) == [detected("a.jpg")]
@@ -750,7 +756,9 @@ def test_what_the_published_system_wrote_is_kept_to_the_last_digit(
         Instance(r["filepath"], *map(r.get, ("country", "admin1_region", "latitude", "longitude")))
         for r in golden
     ]
-    settings = replace(SETTINGS, components="all", model={"version": golden[0]["model_version"]})
+    settings = replace(
+        SETTINGS, components="all", model={"version": golden[0].get("model_version")}
+    )
     kept = [record for record in golden if not record.get("failures")]
     with PredictionsFile(path, instances, settings) as file:
         assert file.tally.images == len(kept)
@@ -778,7 +786,7 @@ def test_records_by_file_in_both_layouts(path: Path, layout: str, end: int | Non
 
 
 @pytest.mark.parametrize("name", [b"00\xff.jpg", b"00\\q.jpg", b"00\n.jpg"])
-def test_records_by_file_pass_over_a_line_whose_name_is_damaged(path: Path, name: bytes) -> None:
+def test_records_by_file_skips_a_line_whose_name_is_damaged(path: Path, name: bytes) -> None:
     path.write_bytes(own_layout(map(detected, NAMES)).replace(NAMES[0].encode(), name))
     assert list(RecordsByFile(path, NAMES)) == NAMES[1:]
 
@@ -794,7 +802,7 @@ def test_records_by_file_refuses_other_images(path: Path, layout: str) -> None:
         RecordsByFile(path, NAMES[1:])
 
 
-def test_records_by_file_wants_a_predictions_file(path: Path) -> None:
+def test_records_by_file_needs_a_predictions_file(path: Path) -> None:
     with pytest.raises(OutputError, match="There is no file"):
         RecordsByFile(path, NAMES)
     path.write_text('{"instances": []}', encoding="utf-8")
@@ -866,7 +874,7 @@ def test_loading_refuses_other_images(path: Path) -> None:
         load_partial_predictions(str(path), [{"filepath": "a"}])
 
 
-def test_saving_replaces_the_file_at_once_or_not_at_all(path: Path) -> None:
+def test_saving_replaces_the_file_as_a_whole_or_not_at_all(path: Path) -> None:
     save_predictions({"predictions": [detected("a")]}, str(path))
     before = path.read_bytes()
     with pytest.raises(TypeError):

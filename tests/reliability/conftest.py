@@ -19,22 +19,22 @@ from faults import Proxy, before_web_server
 
 from speciesnet.instances import SAMPLE_IMAGES
 
-PATIENCE = 60.0  # seconds; what takes longer hangs
+PATIENCE = 60.0  # seconds; a longer wait is a hang
 WITH_FAULT = Path(__file__).with_name("with_fault.py")
 SAMPLES = sorted(path.as_posix() for path in SAMPLE_IMAGES.rglob("*.jpg"))
-HELD = "held.jpg"  # an image whose answer does not come before it is released
+HELD = "held.jpg"  # an image whose response is held back until it is released
 
 
 @dataclass(frozen=True)
 class Run:
-    """A command line that can be given again and again.
+    """A command line that can be run again and again.
 
     Attributes:
-        photographs: Paths and URLs; none where ``more`` names them.
+        photographs: Paths and URLs; empty if ``more`` names them.
         path: The output.
-        fault: One of ``with_fault.py``.
+        fault: The name of a fault in ``with_fault.py``.
         more: Further arguments.
-        options: Of the process.
+        options: Options of the process.
     """
 
     photographs: Sequence[str]
@@ -67,14 +67,14 @@ class Run:
             process.communicate()
 
     def wait_for(self, records: int) -> None:
-        """Until so many are in the file."""
+        """Waits until the file has so many records."""
         deadline = time.monotonic() + PATIENCE
         while not self.path.exists() or self.path.read_bytes().count(b'{"filepath":') < records:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
     def ended(self, process: subprocess.Popen[str]) -> Outcome:
-        """How it ends; fails where it does not."""
+        """The outcome; fails if the command does not end."""
         out, err = process.communicate(timeout=PATIENCE)
         return Outcome(process.returncode, out or "", err or "")
 
@@ -84,7 +84,7 @@ class Run:
             return self.ended(process)
 
     def go_on(self) -> list[dict[str, Any]]:
-        """The same without the fault must finish; answers the records."""
+        """Finishes the same run without the fault; returns its records."""
         outcome = replace(self, fault=None, options={}).finished()
         assert outcome.code == 0, outcome.err
         return read_predictions(self.path)
@@ -109,7 +109,7 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
 
 
 class _Samples(http.server.SimpleHTTPRequestHandler):
-    """Answers whatever is asked for with one photograph."""
+    """Responds to every request with one photograph."""
 
     def translate_path(self, path: str) -> str:
         return SAMPLES[0]
@@ -120,7 +120,7 @@ class _Samples(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Before a web server that has every photograph there is."""
+    """A proxy in front of a web server that has every photograph."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with before_web_server(_Samples) as proxy:
         yield proxy
@@ -128,7 +128,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 @pytest.fixture
 def release(web: Proxy) -> Iterator[threading.Event]:
-    """Lets the answer that is held go."""
+    """Releases the held response."""
     event = threading.Event()
 
     def plan(method: str, path: str) -> None:
@@ -142,5 +142,5 @@ def release(web: Proxy) -> Iterator[threading.Event]:
 
 @pytest.fixture
 def held_run(make_run: Callable[..., Run], web: Proxy, release: threading.Event) -> Run:
-    """A run that stops in its midst: two batches, then an image that is held, then one more."""
+    """A run that stops in the middle: two batches, then an image that is held, then one more."""
     return make_run([*SAMPLES[:16], f"{web.address}/{HELD}", SAMPLES[16]])

@@ -1,4 +1,4 @@
-"""What should not fail, fails in the midst of a run."""
+"""Unexpected failures in the middle of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def with_huge_one(samples: list[str], tmp_path: Path) -> list[str]:
     return [*samples[:10], str(huge), *samples[10:]]
 
 
-def test_memory_that_does_not_suffice_for_an_image_costs_only_it(
+def test_an_image_too_large_for_the_memory_costs_only_itself(
     make_run: Any, with_huge_one: list[str]
 ) -> None:
     run = make_run(with_huge_one, fault="no_memory")
@@ -35,7 +35,7 @@ def test_memory_that_does_not_suffice_for_an_image_costs_only_it(
         ("network", "RuntimeError: the card fell off the bus, with_fault.py:"),
     ],
 )
-def test_an_error_nobody_thought_of_ends_the_run_in_a_sentence_and_keeps_the_rest(
+def test_an_unexpected_error_ends_the_run_in_a_sentence_and_keeps_the_rest(
     make_run: Any, with_huge_one: list[str], fault: str, reason: str
 ) -> None:
     run = make_run(with_huge_one, fault=fault)
@@ -46,7 +46,7 @@ def test_an_error_nobody_thought_of_ends_the_run_in_a_sentence_and_keeps_the_res
     assert [record["filepath"] for record in run.go_on()] == with_huge_one
 
 
-def test_the_log_shows_where_an_error_nobody_thought_of_came_from(
+def test_the_log_shows_where_an_unexpected_error_came_from(
     make_run: Any, with_huge_one: list[str]
 ) -> None:
     run = make_run(with_huge_one, fault="network", more=["--log_level", "debug"])

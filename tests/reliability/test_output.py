@@ -1,4 +1,4 @@
-"""Places to write to that refuse, vanish, or are no files."""
+"""Outputs that refuse writes, vanish, or are not regular files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_settings_that_cannot_be_written_leave_nothing_behind(
     assert len(run.go_on()) == len(samples)
 
 
-def test_a_lock_that_cannot_be_taken_is_told(make_run: Any, samples: list[str]) -> None:
+def test_a_lock_that_cannot_be_acquired_is_reported(make_run: Any, samples: list[str]) -> None:
     run = make_run(samples)
     lock = run.path.with_name(f"{run.path.name}.lock")
     lock.mkdir()
@@ -84,7 +84,7 @@ def test_a_lock_that_cannot_be_taken_is_told(make_run: Any, samples: list[str]) 
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe"])
-def test_what_is_no_file_is_left_alone(make_run: Any, samples: list[str], kind: str) -> None:
+def test_devices_and_pipes_are_left_alone(make_run: Any, samples: list[str], kind: str) -> None:
     run = make_run(samples)
     if kind == "device":
         run.path.symlink_to(os.devnull)
@@ -96,7 +96,7 @@ def test_what_is_no_file_is_left_alone(make_run: Any, samples: list[str], kind: 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="has no /dev/full")
-def test_a_full_disk_for_what_is_said_costs_no_record(make_run: Any, samples: list[str]) -> None:
+def test_a_full_disk_for_logs_costs_no_record(make_run: Any, samples: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         log = make_run(samples, options={"stderr": full}).finished()
         assert log.code == 0 and f"{len(samples)} images, 0 of them failed" in log.out

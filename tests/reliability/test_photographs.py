@@ -1,4 +1,4 @@
-"""Photographs that are none, any more or at all, and a server that misbehaves."""
+"""Photographs that vanish or are not photographs, and a server that misbehaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faults import Answer, Cut, Drip, Drop, Proxy
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are other files there")
-def test_what_became_of_photographs_since_they_were_listed_costs_only_them(
+def test_photographs_changed_since_they_were_listed_cost_only_themselves(
     make_run: Any, samples: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "folder.jpg").mkdir()
@@ -24,7 +24,7 @@ def test_what_became_of_photographs_since_they_were_listed_costs_only_them(
     (tmp_path / "file").touch()
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(os.path.relpath(tmp_path / "socket.jpg"))  # a long path is none for it
+    listener.bind(os.path.relpath(tmp_path / "socket.jpg"))  # it refuses long paths
     names = ["gone.jpg", "folder.jpg", "pipe.jpg", "round.jpg", "zero.jpg", "socket.jpg"]
     bad = [str(tmp_path / name) for name in [*names, "gone/gone.jpg", "file/1.jpg"]]
     run = make_run([*bad, *samples])
@@ -54,7 +54,7 @@ def test_folders_that_lead_round_in_a_circle_are_walked_once(
 
 @pytest.fixture
 def tarpit() -> Iterator[str]:
-    """A server whose answer never gets beyond its head."""
+    """A server whose response never gets beyond its header."""
     ended = threading.Event()
     server = socket.create_server(("127.0.0.1", 0))
 

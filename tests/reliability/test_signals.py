@@ -1,4 +1,4 @@
-"""Runs that are told to end, or killed, while an image does not come."""
+"""Runs that are interrupted or killed while they wait for an image."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ from surveys import (
 
 from speciesnet.errors import InputError
 from speciesnet.records import Record
-from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, listen, make_app, token_of
+from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, make_app, token_of
+from speciesnet.server.http import listen
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
 from speciesnet.survey.photographs import Photographs
 
@@ -340,5 +341,5 @@ def test_token_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_port_that_is_in_use(untouched: Server) -> None:
-    with pytest.raises(InputError, match=f"Port {untouched.port} cannot be used"):
-        listen(untouched.port)
+    with pytest.raises(InputError, match=f"Port {untouched.port} of 127.0.0.1 cannot be used"):
+        listen("127.0.0.1", untouched.port)

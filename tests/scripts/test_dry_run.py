@@ -1,18 +1,15 @@
-"""What a run would take, without running it."""
+"""Estimates of a run that is not executed."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here, run_module
 
 from speciesnet.instances import find_images
 from speciesnet.predictions.layout import save_predictions
-
-Command = Callable[..., Outcome]
 
 SAMPLES = find_images(["demo"])
 DEMO = ("--model", "demo", "--folders", "demo", "--dry_run", "--log_level", "warning")
@@ -26,8 +23,8 @@ def check_mistake(outcome: Outcome, *words: str) -> None:
         assert word in outcome.sentence
 
 
-def test_speed_that_is_given(command: Command, tmp_path: Path) -> None:
-    outcome = command(*DEMO, *GIVEN, cwd=tmp_path)
+def test_speed_that_is_given(tmp_path: Path) -> None:
+    outcome = run_here("run_model", *DEMO, *GIVEN, cwd=tmp_path)
     assert (outcome.code, outcome.err) == (0, "")
     first, speed, hours, cost = outcome.out.splitlines()
     left = len(SAMPLES)
@@ -38,9 +35,7 @@ def test_speed_that_is_given(command: Command, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_finished_images_count_once_and_nothing_is_written(
-    command: Command, tmp_path: Path
-) -> None:
+def test_finished_images_count_once_and_nothing_is_written(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     records = [
         {"filepath": SAMPLES[0], "prediction": "blank"},
@@ -49,23 +44,23 @@ def test_finished_images_count_once_and_nothing_is_written(
     ]
     save_predictions({"predictions": records}, str(out))
     before = out.read_bytes()
-    outcome = command(*DEMO, *GIVEN, "--predictions_json", out)
+    outcome = run_here("run_model", *DEMO, *GIVEN, "--predictions_json", out)
     assert f"{len(SAMPLES)} images, 1 of them done before" in outcome.out
     assert out.read_bytes() == before and [*tmp_path.iterdir()] == [out]
 
 
-def test_all_is_done(command: Command, tmp_path: Path) -> None:
+def test_all_is_done(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     records = [{"filepath": path, "prediction": "blank"} for path in SAMPLES]
     save_predictions({"predictions": records}, str(out))
-    outcome = command(*DEMO, "--predictions_json", out)
+    outcome = run_here("run_model", *DEMO, "--predictions_json", out)
     assert outcome.out == f"{len(SAMPLES)} images, all of them done before.\n"
 
 
-def test_speed_that_is_measured(command: Command, tmp_path: Path) -> None:
+def test_speed_that_is_measured(tmp_path: Path) -> None:
     few = tmp_path / "few.txt"
     few.write_text("\n".join(SAMPLES[:5]))
-    outcome = command("--model", "demo", "--filepaths_txt", few, "--dry_run")
+    outcome = run_here("run_model", "--model", "demo", "--filepaths_txt", few, "--dry_run")
     assert outcome.code == 0, outcome.err
     assert "images/s on a machine, measured here on some of the images." in outcome.out
     assert [*tmp_path.iterdir()] == [few]
@@ -75,34 +70,36 @@ def test_speed_that_is_measured(command: Command, tmp_path: Path) -> None:
     "flag", ["images_per_second=0", "images_per_second=nan", "machines=0", "price_per_hour=-1",
              "price_per_hour=inf", "images_per_second=fast"]
 )  # fmt: skip
-def test_values_that_are_none(command: Command, flag: str) -> None:
-    check_mistake(command(*DEMO, f"--{flag}"), f"--{flag.partition('=')[0]}")
+def test_invalid_values(flag: str) -> None:
+    check_mistake(run_here("run_model", *DEMO, f"--{flag}"), f"--{flag.partition('=')[0]}")
 
 
-def test_only_of_whole_runs(command: Command) -> None:
-    check_mistake(command(*DEMO, "--detector_only"), "--dry_run", "--detector_only")
+def test_single_steps_cannot_be_estimated() -> None:
+    check_mistake(run_here("run_model", *DEMO, "--detector_only"), "--dry_run", "--detector_only")
 
 
 @pytest.mark.parametrize("flag", ["machines", "price_per_hour", "images_per_second"])
-def test_prices_of_a_run_that_is_no_dry_one(command: Command, tmp_path: Path, flag: str) -> None:
+def test_prices_require_a_dry_run(tmp_path: Path, flag: str) -> None:
     out = tmp_path / "out.json"
-    outcome = command(*DEMO, "--nodry_run", "--predictions_json", out, f"--{flag}", "2")
+    outcome = run_here(
+        "run_model", *DEMO, "--nodry_run", "--predictions_json", out, f"--{flag}", "2"
+    )
     check_mistake(outcome, f"--{flag}", "--dry_run")
     assert not out.exists()
 
 
-def test_file_that_is_no_predictions_file(command: Command, tmp_path: Path) -> None:
+def test_file_of_another_kind(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     out.write_text("[]")
-    check_mistake(command(*DEMO, "--predictions_json", out), str(out))
+    check_mistake(run_here("run_model", *DEMO, "--predictions_json", out), str(out))
     assert out.read_text() == "[]"
 
 
-# On a cluster, before any is asked for.
+# On a cluster, before it is connected.
 
 
 def on_ray(*arguments: str | Path) -> Outcome:
-    return run_module("run_on_ray", "--model", "demo", *arguments)
+    return run_here("run_on_ray", "--model", "demo", *arguments)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs speciesnet[ray]")
@@ -121,13 +118,6 @@ def test_mistakes_in_a_run_on_a_cluster(tmp_path: Path) -> None:
                  "classifier_gpus=nan", "precision=auto"):  # fmt: skip
         check_mistake(on_ray(*images, *out, f"--{flag}"), f"--{flag.partition('=')[0]}")
     check_mistake(on_ray(*images, *out, "--address", "ray://h:1"), "ray job submit")
-    check_mistake(
-        on_ray(*images, *out, "--address", "127.0.0.1:1"), "no Ray cluster at 127.0.0.1:1"
-    )
+    outcome = run_module("run_on_ray", *images, *out, "--model", "demo", "--address", "127.0.0.1:1")
+    check_mistake(outcome, "no Ray cluster at 127.0.0.1:1")
     assert [*tmp_path.iterdir()] == [file]
-
-
-def test_help_of_the_cluster_command() -> None:
-    outcome = run_module("run_on_ray", "--help")
-    assert outcome.code == 0 and "run_on_ray --instances" in outcome.out
-    assert max(map(len, outcome.out.splitlines())) <= 80

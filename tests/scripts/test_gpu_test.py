@@ -1,30 +1,25 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import torch
-from commands import run_module
+from commands import run_here
 
 
-def test_help_and_flags_that_there_are_not() -> None:
-    outcome = run_module("gpu_test", "--help")
+def test_help_and_unknown_flags() -> None:
+    outcome = run_here("gpu_test", "--help")
     assert outcome.code == 0
-    assert outcome.out.startswith("Tells what PyTorch")
-    outcome = run_module("gpu_test", "--gpus", "2")
+    assert outcome.out.startswith("Reports which GPUs PyTorch")
+    outcome = run_here("gpu_test", "--gpus", "2")
     assert outcome.code == 1
     assert "gpus" in outcome.sentence
 
 
-def test_report_names_what_is_there_and_what_to_do() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "speciesnet.scripts.gpu_test"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"PyTorch {torch.__version__}" in done.stdout
-    assert "TensorFlow 2." in done.stdout
-    assert "Both networks run on the" in done.stdout
+def test_report_names_the_engines_and_the_next_step() -> None:
+    done = run_here("gpu_test")
+    assert done.code == 0, done.err
+    assert f"PyTorch {torch.__version__}" in done.out
+    assert "TensorFlow 2." in done.out
+    assert "Both networks run on the" in done.out
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        assert "No GPUs reported by PyTorch" in done.stdout
-        assert "No GPUs reported by Tensorflow" in done.stdout
-        assert "nvidia-smi" in done.stdout
+        assert "No GPUs reported by PyTorch" in done.out
+        assert "No GPUs reported by Tensorflow" in done.out
+        assert "nvidia-smi" in done.out

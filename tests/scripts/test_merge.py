@@ -1,17 +1,14 @@
-"""Jobs beside each other, and one file of what they write."""
+"""Parallel jobs, and the file that merges their outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 
 from speciesnet.instances import find_images
 from speciesnet.predictions.layout import save_predictions
-
-Command = Callable[..., Outcome]
 
 PARTS = 3  # into one of which none of the images falls
 DEMO = ("--model", "demo", "--precision", "fp32", "--noprogress_bars")
@@ -34,19 +31,19 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def test_parts_together_are_the_whole_run(command: Command, images: Path, tmp_path: Path) -> None:
+def test_parts_together_are_the_whole_run(images: Path, tmp_path: Path) -> None:
     given = (
         *DEMO,
         "--folders",
         images.name,
-    )  # relative: what falls into which part is always the same
-    outcome = command(*given, "--predictions_json", "whole.json", cwd=tmp_path)
+    )  # relative, so that the parts are always the same
+    outcome = run_here("run_model", *given, "--predictions_json", "whole.json", cwd=tmp_path)
     assert outcome.code == 0, outcome.err
     parts = []
     for number in range(1, PARTS + 1):
         part = tmp_path / f"part-{number}.json"
         shard = ("--shard", f"{number}/{PARTS}")
-        outcome = command(*given, *shard, "--predictions_json", part, cwd=tmp_path)
+        outcome = run_here("run_model", *given, *shard, "--predictions_json", part, cwd=tmp_path)
         assert outcome.code == 0, outcome.err
         if part.exists():
             parts.append(part)
@@ -57,17 +54,19 @@ def test_parts_together_are_the_whole_run(command: Command, images: Path, tmp_pa
             )
     assert 1 < len(parts) < PARTS
     merged = tmp_path / "merged.json"
-    # As a pattern gives them, with what lies beside them.
-    outcome = run_module("merge", merged, *sorted(tmp_path.glob("part-*")))
+    # As a shell pattern expands, with their companion files.
+    outcome = run_here("merge", merged, *sorted(tmp_path.glob("part-*")))
     assert outcome.out == f"6 images, 0 of them failed: {merged}\n"
     for name in ("{}.json", "{}.json.run.json"):
         content = [(tmp_path / name.format(run)).read_bytes() for run in ("merged", "whole")]
         assert content[0] == content[1]
 
 
-def test_part_that_is_none(command: Command, images: Path, tmp_path: Path) -> None:
+def test_part_that_is_none(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    outcome = command("--folders", images, "--shard", "4/3", "--predictions_json", out)
+    outcome = run_here(
+        "run_model", "--folders", images, "--shard", "4/3", "--predictions_json", out
+    )
     check_mistake(outcome, "--shard", "'4/3'", "I/N")
     assert not out.exists()
 
@@ -80,14 +79,14 @@ def part(tmp_path: Path) -> Path:
 
 
 def test_mistakes(part: Path, tmp_path: Path) -> None:
-    check_mistake(run_module("merge"), "out.json out-1.json")
-    check_mistake(run_module("merge", part), "out.json out-1.json")
-    check_mistake(run_module("merge", part, part), "overwrite the part")
-    check_mistake(run_module("merge", tmp_path, part), "The output", "is a folder")
-    check_mistake(run_module("merge", tmp_path / "no" / "out.json", part), "create")
-    check_mistake(run_module("merge", "https://example.org/out.json", part), "on the web")
+    check_mistake(run_here("merge"), "out.json out-1.json")
+    check_mistake(run_here("merge", part), "out.json out-1.json")
+    check_mistake(run_here("merge", part, part), "overwrite the part")
+    check_mistake(run_here("merge", tmp_path, part), "The output", "is a folder")
+    check_mistake(run_here("merge", tmp_path / "no" / "out.json", part), "Create")
+    check_mistake(run_here("merge", "https://example.org/out.json", part), "on the web")
     out = tmp_path / "out.json"
-    check_mistake(run_module("merge", out, tmp_path / "no.json"), "no.json", "cannot be read")
+    check_mistake(run_here("merge", out, tmp_path / "no.json"), "no.json", "cannot be read")
     part.write_text("[]")
-    check_mistake(run_module("merge", out, part), str(part))
+    check_mistake(run_here("merge", out, part), str(part))
     assert not out.exists()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from speciesnet import SpeciesNet
 from speciesnet.errors import InputError
 from speciesnet.instances import find_images
+from speciesnet.model import Predictions
 from speciesnet.scripts.planning import SAMPLE_IMAGES, WARM_UP_IMAGES, Estimate, measure
 
 
@@ -20,7 +21,7 @@ def test_machines_share_the_hours_and_not_the_cost() -> None:
     assert Estimate(1, 0, 1.0).cost is None
 
 
-def test_what_is_told() -> None:
+def test_lines_of_an_estimate() -> None:
     lines = list(Estimate(10_000, 2_800, 2.0, 4, 0.5).lines("as given"))
     assert lines == [
         "10,000 images, 2,800 of them done before: 7,200 to do.",
@@ -31,21 +32,20 @@ def test_what_is_told() -> None:
     assert len(list(Estimate(1, 0, 1.0).lines("as given"))) == 3
 
 
-class Spy:
-    """Notes the images that it is asked for."""
+def asked(paths: list[str]) -> list[list[str]]:
+    """The images that are predicted to measure the speed on some paths, by call."""
+    calls: list[list[str]] = []
 
-    def __init__(self) -> None:
-        self.asked: list[list[str]] = []
-
-    def predict(self, filepaths: list[str]) -> dict[str, Any]:
-        self.asked.append(filepaths)
+    def predict(filepaths: Sequence[str]) -> Predictions:
+        calls.append(list(filepaths))
         return {"predictions": [{"filepath": path, "prediction": "deer"} for path in filepaths]}
 
+    measure(predict, paths)
+    return calls
 
-def asked(paths: list[str]) -> list[list[str]]:
-    spy = Spy()
-    measure(spy, paths)  # type: ignore[arg-type]
-    return spy.asked
+
+def predict_demo(filepaths: Sequence[str]) -> Predictions | None:
+    return SpeciesNet("demo").predict(filepaths=filepaths)
 
 
 def test_sample_is_spread_over_the_list() -> None:
@@ -60,9 +60,9 @@ def test_sample_of_a_short_list_takes_each_image_once() -> None:
 
 
 def test_speed_of_the_real_networks() -> None:
-    assert measure(SpeciesNet("demo"), find_images(["demo"])[:6]) > 0
+    assert measure(predict_demo, find_images(["demo"])[:6]) > 0
 
 
-def test_speed_of_images_that_cannot_be_read_is_none() -> None:
+def test_unreadable_images_have_no_speed() -> None:
     with pytest.raises(InputError, match="--images_per_second"):
-        measure(SpeciesNet("demo"), ["no.jpg", "nor.jpg"])
+        measure(predict_demo, ["no.jpg", "nor.jpg"])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 from surveys import BLANK, FOX, correction, record, write_predictions
 
@@ -12,7 +12,7 @@ from speciesnet.survey.corrections import CorrectionsFile, corrections_path
 
 
 def report(*arguments: str | Path) -> Outcome:
-    return run_module("report", *arguments)
+    return run_here("report", *arguments)
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def predictions(tmp_path: Path) -> Path:
     return write_predictions(tmp_path / "predictions.json", *records)
 
 
-def test_report_is_made_and_made_again(predictions: Path, tmp_path: Path) -> None:
+def test_report_is_made_and_updated(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for _ in range(2):
         done = report(predictions, "--out", out)
@@ -49,7 +49,7 @@ def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
     assert len(list((out / "thumbs").rglob("*.jpg"))) == 1
 
 
-def test_corrections_are_taken_in_unless_told_otherwise(predictions: Path, tmp_path: Path) -> None:
+def test_corrections_are_applied_by_default(predictions: Path, tmp_path: Path) -> None:
     with CorrectionsFile(corrections_path(predictions)) as file:
         file.add([correction(tmp_path / "survey" / "b.jpg", FOX, BLANK)])
     out = tmp_path / "out"
@@ -59,7 +59,7 @@ def test_corrections_are_taken_in_unless_told_otherwise(predictions: Path, tmp_p
     assert (out / "species-blank.html").exists()
 
 
-def test_model_that_is_not_known(predictions: Path, tmp_path: Path) -> None:
+def test_unknown_model(predictions: Path, tmp_path: Path) -> None:
     predictions.with_name("predictions.json.run.json").unlink()
     out = tmp_path / "out"
     done = report(predictions, "--out", out)

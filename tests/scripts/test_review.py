@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 from surveys import DEER, FOX, corrections_in, record, write_predictions
 
@@ -78,7 +78,7 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
     review, address = start(predictions, "--port", str(port), "--reviewer", "Jane")
     assert address.startswith(f"http://127.0.0.1:{port}/")
     assert say(address, DEER, predictions.parent / "s" / "a.jpg") == {"saved": 1}
-    second = run_module("review", predictions, "--port", str(free_port()))
+    second = run_here("review", predictions, "--port", str(free_port()))
     assert (
         "is being written by another review. Wait for it, or stop that review first"
         in second.sentence
@@ -92,7 +92,9 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
     assert names == {"p.json", "p.json.run.json", "p.json.corrections.jsonl", "s"}
 
 
-def test_review_that_is_killed_goes_on_at_the_same_address(predictions: Path, start: Start) -> None:
+def test_review_that_is_killed_restarts_at_the_same_address(
+    predictions: Path, start: Start
+) -> None:
     port = str(free_port())
     review, address = start(predictions, "--port", port)
     say(address, DEER, predictions.parent / "s" / "a.jpg")
@@ -104,9 +106,7 @@ def test_review_that_is_killed_goes_on_at_the_same_address(predictions: Path, st
     assert corrections_in(predictions) == [("a.jpg", DEER), ("a.jpg", FOX)]
 
 
-def test_corrections_go_where_they_are_told(
-    predictions: Path, tmp_path: Path, start: Start
-) -> None:
+def test_corrections_go_to_the_given_file(predictions: Path, tmp_path: Path, start: Start) -> None:
     other = tmp_path / "mine.jsonl"
     _, address = start(predictions, "--port", str(free_port()), "--corrections", other)
     say(address, DEER, predictions.parent / "s" / "a.jpg")
@@ -116,7 +116,7 @@ def test_corrections_go_where_they_are_told(
 
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     def review(*arguments: str | Path) -> Outcome:
-        return run_module("review", "--port", str(free_port()), *arguments)
+        return run_here("review", "--port", str(free_port()), *arguments)
 
     assert "Give one predictions file" in review().sentence
     assert "leave --corrections out" in review(predictions, "--corrections", "none").sentence
@@ -127,13 +127,16 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = str(listener.getsockname()[1])
-        assert f"Port {port} cannot be used" in review(predictions, "--port", port).sentence
+        assert (
+            f"Port {port} of 127.0.0.1 cannot be used"
+            in review(predictions, "--port", port).sentence
+        )
     with CorrectionsFile(corrections_path(predictions)):
         assert "another review" in review(predictions).sentence
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.json", "p.json.run.json", "s"]
 
 
 def test_help_is_short() -> None:
-    done = run_module("review", "--help")
+    done = run_here("review", "--help")
     assert (done.code, done.err) == (0, "")
     assert "--reviewer" in done.out

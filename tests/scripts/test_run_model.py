@@ -8,28 +8,11 @@ from pathlib import Path
 
 import golden
 import pytest
-from commands import Outcome, read_predictions
+from commands import Outcome, read_predictions, run_here
 
 import speciesnet
-from speciesnet.scripts import run_model
 
 Command = Callable[..., Outcome]
-
-
-def test_help_fits_a_screen_for_every_topic(command: Command) -> None:
-    for topic in ("", *run_model.TOPICS):
-        outcome = command("--help", *filter(None, [topic]))
-        assert outcome.code == 0
-        assert len(outcome.out.splitlines()) <= 30
-        assert max(map(len, outcome.out.splitlines())) <= 80
-
-
-def test_every_flag_has_help() -> None:
-    from absl import flags
-
-    own = {flag.name for flag in flags.FLAGS.get_key_flags_for_module(run_model)}
-    told = {name for _, names in run_model.TOPICS.values() for name in names}
-    assert own - {"ignore_existing_predictions"} <= told
 
 
 @pytest.mark.parametrize(
@@ -43,7 +26,7 @@ def test_all_names_of_the_command_work(module: str) -> None:
 
 
 def test_three_steps_on_the_command_line_give_the_published_records(
-    command: Command, shared: Path, tmp_path: Path
+    shared: Path, tmp_path: Path
 ) -> None:
     common = (
         "--model", "packages/small_random", "--folders", "images", "--engine", "torch,tensorflow",
@@ -59,19 +42,17 @@ def test_three_steps_on_the_command_line_give_the_published_records(
         ),
     )  # fmt: skip
     for step in steps:
-        outcome = command(*common, *step, cwd=shared)
+        outcome = run_here("run_model", *common, *step, cwd=shared)
         assert outcome.code == 0, outcome.err
         assert "24 images, 0 of them failed." in outcome.out
     expected = golden.load(shared / "golden" / "small_random_predictions.json")
     golden.assert_same(read_predictions(out), expected, shared)
 
 
-def test_published_records_can_be_the_input_of_the_ensemble(
-    command: Command, shared: Path, tmp_path: Path
-) -> None:
+def test_published_records_can_be_the_input_of_the_ensemble(shared: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     published = shared / "golden" / "small_random_predictions.json"
-    outcome = command(
+    outcome = run_here("run_model",
         "--ensemble_only", "--model", "packages/small_random", "--folders", "images",
         "--detections_json", published, "--classifications_json", published,
         "--predictions_json", out, "--country", "USA", "--admin1_region", "CA", cwd=shared,
@@ -111,9 +92,11 @@ def test_log_is_plain_lines(command: Command, tmp_path: Path) -> None:
     assert ":absl:" not in outcome.err
 
 
-def test_demo_runs_on_its_own_images(command: Command, tmp_path: Path) -> None:
+def test_demo_runs_on_its_own_images(tmp_path: Path) -> None:
     out = tmp_path / "demo.json"
-    outcome = command("--model", "demo", "--folders", "demo", "--predictions_json", out)
+    outcome = run_here(
+        "run_model", "--model", "demo", "--folders", "demo", "--predictions_json", out
+    )
     assert outcome.code == 0, outcome.err
     records = read_predictions(out)
     assert len(records) >= 16
@@ -121,15 +104,20 @@ def test_demo_runs_on_its_own_images(command: Command, tmp_path: Path) -> None:
     assert f"Predictions: {out}" in outcome.out
 
 
-def test_output_is_utf8_one_record_a_line(
-    command: Command, small_package: Path, tmp_path: Path
-) -> None:
+def test_output_is_utf8_one_record_a_line(small_package: Path, tmp_path: Path) -> None:
     folder = tmp_path / "Žebřík ñ 🦊"
     folder.mkdir()
     (folder / "broken é.jpg").touch()
     out = tmp_path / "out.json"
-    outcome = command(
-        "--detector_only", "--model", small_package, "--folders", folder, "--predictions_json", out
+    outcome = run_here(
+        "run_model",
+        "--detector_only",
+        "--model",
+        small_package,
+        "--folders",
+        folder,
+        "--predictions_json",
+        out,
     )
     assert outcome.code == 0, outcome.err
     lines = out.read_bytes().split(b"\n")

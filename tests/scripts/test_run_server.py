@@ -6,29 +6,29 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here, run_module
 from servers import served
 
 pytest.importorskip("fastapi", reason='the extra "server" is not installed')
 
 
 def refused(*arguments: str | Path) -> Outcome:
-    done = run_module("run_server", "--model", "demo", "--port", "0", *arguments)
+    done = run_here("run_server", "--model", "demo", "--port", "0", *arguments)
     assert done.code == 1
     return done
 
 
 def test_help_is_short() -> None:
-    done = run_module("run_server", "--help")
+    done = run_here("run_server", "--help")
     assert (done.code, done.err) == (0, "")
     assert len(done.out.splitlines()) < 25
-    assert "--allow_anyone" in run_module("run_server", "--help", "safety").out
+    assert "--allow_anyone" in run_here("run_server", "--help", "safety").out
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
 def test_other_computers_need_a_key(host: str) -> None:
     assert (
-        "give keys with --api_key_file, or say --allow_anyone" in refused("--host", host).sentence
+        "give keys with --api_key_file, or add --allow_anyone" in refused("--host", host).sentence
     )
 
 
@@ -76,7 +76,7 @@ def test_model_that_cannot_be_loaded_ends_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
-def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_server_runs_until_it_is_interrupted(tmp_path: Path) -> None:
     with served(tmp_path, "--api_path", "/v1/species") as server:
         assert server.ask("/v1/species", "{}").status == 400
         assert server.ask("/predict", "{}").status == 404

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 from PIL import ExifTags
 
@@ -15,12 +15,12 @@ FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 
 
 def sort(*arguments: str | Path) -> Outcome:
-    return run_module("sort_images", *arguments)
+    return run_here("sort_images", *arguments)
 
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Two photographs of a survey, and what a run says of them."""
+    """Two photographs of a survey and their predictions."""
     taken = {ExifTags.Base.DateTimeOriginal: "2024:05:01 06:30:00"}
     records: list[dict[str, Any]] = [
         {
@@ -67,7 +67,7 @@ def test_sorting_and_taking_back(predictions: Path, tmp_path: Path, how: str) ->
 def test_sorting_by_category_and_by_sequence(predictions: Path, tmp_path: Path) -> None:
     sort(predictions, "--out", tmp_path / "a", "--by", "category", "--min_score", "0.9")
     assert files(tmp_path / "a")[0::2] == ["failed/cam2/a.jpg", "unsure/cam1/a.jpg"]
-    for _ in range(2):  # moved photographs are opened where they are
+    for _ in range(2):  # moved photographs are opened at their new place
         outcome = sort(
             predictions, "--out", tmp_path / "b", "--by", "sequence", "--how", "move",
             "--sequence_gap", "10",
@@ -88,7 +88,7 @@ def test_moved_and_missing_photographs(predictions: Path, tmp_path: Path) -> Non
     assert "1 of 2 photographs are not where the predictions say; they are not sorted" in found.err
 
 
-def test_places_that_are_taken_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
+def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     taken = tmp_path / "out" / "failed" / "cam2" / "a.jpg"
     taken.parent.mkdir(parents=True)
     taken.write_text("somebody's")
@@ -99,7 +99,7 @@ def test_places_that_are_taken_end_in_one_sentence(predictions: Path, tmp_path: 
     assert taken.read_text() == "somebody's"
 
 
-def test_dry_run_ends_quietly_where_the_reader_ends(predictions: Path, tmp_path: Path) -> None:
+def test_dry_run_ends_quietly_when_its_reader_ends(predictions: Path, tmp_path: Path) -> None:
     many = json.loads(predictions.read_text())["predictions"][:1] * 2000  # more than a pipe holds
     predictions.write_text(json.dumps({"predictions": many}))
     command = f'"{sys.executable}" -m speciesnet.scripts.sort_images predictions.json --out out'
@@ -118,7 +118,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "Give one predictions file" in sort("--out", out).sentence
     assert "--undo takes no predictions file" in sort("--undo", predictions, "--out", out).sentence
     assert "there is nothing to undo" in sort("--undo", "--out", out).sentence
-    assert "is no folder; give another" in sort(predictions, "--out", predictions).sentence
+    assert "is not a folder; give another" in sort(predictions, "--out", predictions).sentence
     assert "is not a folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
     assert "must be a number" in sort(predictions, "--out", out, "--min_score", "nan").sentence
     assert "See --help" in sort(predictions, "--out", out, "--how", "burn").sentence
@@ -126,7 +126,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert not out.exists()
 
 
-def test_undo_tells_what_it_keeps(predictions: Path, tmp_path: Path) -> None:
+def test_undo_reports_what_it_keeps(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sort(predictions, "--out", out)
     (out / "failed" / "cam2" / "a.jpg").write_text("changed")

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 
 WHO = ("--title", "Lions", "--contributor", "Jane", "--timezone", "+03:00")
 
 
 def convert(*arguments: str | Path) -> Outcome:
-    return run_module("speciesnet_to_camtrap_dp", *arguments)
+    return run_here("speciesnet_to_camtrap_dp", *arguments)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     out = tmp_path / "package"
     assert "Give a file and a folder" in convert(predictions).sentence
     assert "add --contributor" in convert(predictions, out, "--title", "Lions").sentence
-    assert "give simpleRandom" in convert(predictions, out, *WHO, "--sampling_design=x").sentence
+    assert "must be simpleRandom" in convert(predictions, out, *WHO, "--sampling_design=x").sentence
     assert "cannot be made" in convert(predictions, tmp_path / "a" / "b", *WHO).sentence
     assert "cannot be read" in convert(tmp_path / "gone.json", out, *WHO).sentence
     missing = convert(predictions, out, *WHO, "--deployments", tmp_path / "gone.csv")

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here, run_module
 
 RECORD = {"filepath": "/survey/a.jpg", "detections": []}
 
 
 def convert(*arguments: str | Path) -> Outcome:
-    return run_module("speciesnet_to_md", *arguments)
+    return run_here("speciesnet_to_md", *arguments)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_standard_output_holds_the_file_alone(predictions: Path, tmp_path: Path)
     out.symlink_to(
         "/dev/stdout"
     )  # never the device's own name: a mistake may cost the system its own
-    outcome = convert(predictions, out)
+    outcome = run_module("speciesnet_to_md", predictions, out)
     assert json.loads(outcome.out)["images"] == [{"file": "/survey/a.jpg", "detections": []}]
     assert outcome.err == f"1 images: {out}\n"
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import NAIROBI, photograph
 
 
 def convert(*arguments: str | Path) -> Outcome:
-    return run_module("speciesnet_to_table", *arguments)
+    return run_here("speciesnet_to_table", *arguments)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_moved_photographs_give_their_positions(predictions: Path, tmp_path: Pat
     assert rows(out)[0]["latitude"] == "-1.29"
 
 
-def test_nothing_is_said_where_nobody_reads(predictions: Path, tmp_path: Path) -> None:
+def test_a_closed_standard_output_is_no_error(predictions: Path, tmp_path: Path) -> None:
     reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
     reader.wait()
     out = tmp_path / "out.csv"
@@ -66,7 +66,9 @@ def test_nothing_is_said_where_nobody_reads(predictions: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["", '{"predictions": [\n'])
-def test_file_without_a_record_is_told_of(predictions: Path, tmp_path: Path, content: str) -> None:
+def test_file_without_a_record_is_warned_of(
+    predictions: Path, tmp_path: Path, content: str
+) -> None:
     predictions.write_text(content)
     outcome = convert(predictions, tmp_path / "out.csv")
     assert (outcome.code, outcome.err.count("\n")) == (0, 1)

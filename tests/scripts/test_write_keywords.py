@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Outcome, run_module
+from commands import Outcome, run_here
 from photographs import photograph
 
 try:
@@ -17,12 +17,12 @@ FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 
 
 def write(*arguments: str | Path) -> Outcome:
-    return run_module("write_keywords", *arguments)
+    return run_here("write_keywords", *arguments)
 
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Two photographs of a survey, and what a run says of them."""
+    """Two photographs of a survey and their predictions."""
     records: list[dict[str, Any]] = [
         {
             "filepath": photograph(tmp_path / "survey" / "cam1" / "a.jpg"),
@@ -73,7 +73,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     out = tmp_path / "out"
     assert "Give one predictions file" in write().sentence
     assert "leave out --embed or --out" in write(predictions, "--embed", "--out", out).sentence
-    assert "is no folder; give another" in write(predictions, "--out", predictions).sentence
+    assert "is not a folder; give another" in write(predictions, "--out", predictions).sentence
     assert "is not a folder" in write(predictions, "--image_root", "gone").sentence
     assert "See --help" in write(predictions, "--naming", "odd").sentence
     sidecar = tmp_path / "survey" / "cam1" / "a.jpg.xmp"

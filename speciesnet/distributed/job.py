@@ -1,0 +1,33 @@
+"""The description of a run on a cluster, as all of its processes receive it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.resources import Resources
+from speciesnet.model import ModelOptions
+from speciesnet.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run on a cluster.
+
+    Attributes:
+        folder: The output folder.
+        model: The model that every process loads.
+        run: The options shared with runs on one machine; its instances and its output are not used.
+        resources: What the stages take of the machines.
+        shard_size: Number of records in a shard; the last shard of a round may have fewer.
+        shard_format: "jsonl" or "parquet".
+        task_images: Number of images that one task reads.
+    """
+
+    folder: Folder
+    model: ModelOptions
+    run: Run
+    resources: Resources
+    shard_size: int = 500
+    shard_format: str = "jsonl"
+    task_images: int = 64

@@ -1,0 +1,81 @@
+"""The program ``speciesnet``: a run by default, or one of its sub-commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+
+from speciesnet.errors import InputError
+from speciesnet.scripts import console
+
+# The module of each sub-command, and a line about it.
+COMMANDS = {
+    "run": ("run_model", "find and name the animals in images (the default)"),
+    "report": ("report", "pages with the photographs of a survey, opened from disk"),
+    "review": ("review", "confirm and correct answers in the browser"),
+    "table": ("speciesnet_to_table", "predictions as a table, CSV or Parquet"),
+    "camtrap-dp": ("speciesnet_to_camtrap_dp", "predictions as a Camtrap DP data package"),
+    "megadetector": ("speciesnet_to_md", "predictions in MegaDetector's format, for Timelapse"),
+    "sort": ("sort_images", "photographs into folders by species"),
+    "keywords": ("write_keywords", "predictions as keywords for Lightroom and digiKam"),
+    "merge": ("merge", "one predictions file from those of several jobs"),
+    "ray": ("run_on_ray", "a run on a Ray cluster"),
+    "server": ("run_server", "predictions for other programs, over HTTP"),
+    "gpu-test": ("gpu_test", "which GPUs are found"),
+}
+DEFAULT = "run"
+
+
+def command_of(name: str) -> console.Command:
+    """A sub-command by its name."""
+    module, _ = COMMANDS[name]
+    command = import_module(f"speciesnet.scripts.{module}").COMMAND
+    assert isinstance(command, console.Command)
+    return command
+
+
+def resolve(words: Sequence[str]) -> tuple[console.Command, list[str]]:
+    """The command that a command line names, and the arguments of that command.
+
+    Args:
+        words: The command line without the program: ``[COMMAND] FLAGS`` or ``help [COMMAND [TOPIC]]``.
+
+    Raises:
+        InputError: There is no such command.
+    """
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help", *words[2:]]
+    if not words or words[0].startswith("-"):
+        others = [
+            f"  {name:<12} {line}\n" for name, (_, line) in COMMANDS.items() if name != DEFAULT
+        ]
+        epilogue = f"\nspeciesnet COMMAND:\n{''.join(others)}"
+        return replace(command_of(DEFAULT), epilogue=epilogue), [*words]
+    name, *arguments = words
+    if name not in COMMANDS:
+        raise InputError(_unknown(name))
+    return command_of(name), arguments
+
+
+def cli() -> None:
+    """Runs the program."""
+    program, *words = sys.argv
+    try:
+        command, arguments = resolve(words)
+    except InputError as error:
+        console.say(str(error))
+        sys.exit(console.EXIT_ERROR)
+    sys.argv = [program, *arguments]
+    console.start(command)
+
+
+def _unknown(name: str) -> str:
+    """The error for a word that is not a sub-command, with the nearest one."""
+    from difflib import get_close_matches
+
+    nearest = [command for command, (module, _) in COMMANDS.items() if module == name]
+    if nearest := nearest or get_close_matches(name.lower(), COMMANDS, n=1):
+        return f"{name!r} is not a command, but {nearest[0]} is; see --help."
+    return f"{name!r} is not a command; see --help, and give images with --folders IMAGES."

@@ -1,0 +1,247 @@
+"""The flags that commands share, each defined once, and what a command does with its flags.
+
+A ``Flag`` is only a description. A command registers its flags with absl when it is started, in a
+``FlagValues`` of its own, so several commands can be imported and run in one process.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from absl import flags as absl_flags
+
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP
+from speciesnet.machine import available_cpus
+from speciesnet.packages.info import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from speciesnet.engines.base import Precision
+
+T = TypeVar("T")
+Integer = TypeVar("Integer", int, int | None)
+Number = TypeVar("Number", float, float | None)
+Choice = TypeVar("Choice", bound=str)
+
+
+@dataclass(frozen=True, eq=False)
+class Flag(Generic[T]):
+    """One flag of a command line.
+
+    Attributes:
+        name: The name, without dashes.
+        default: The value if the flag is not given.
+        help: What it does, in whole sentences.
+        define: The function of absl that registers it.
+        options: More arguments of that function: bounds, or the allowed values.
+        alias: A second name.
+    """
+
+    name: str
+    default: T
+    help: str
+    define: Callable[..., object] = absl_flags.DEFINE_string
+    options: Mapping[str, object] = field(default_factory=dict)
+    alias: str | None = None
+
+    def but(self, **changes: object) -> Flag[T]:
+        """The same flag with other attributes, for a command in which it differs a little."""
+        return replace(self, **changes)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is given without a value."""
+        return self.define is absl_flags.DEFINE_bool
+
+    @property
+    def syntax(self) -> str:
+        """The flag as help screens show it, such as ``--threads N``."""
+        if self.is_switch:
+            return f"--[no]{self.name}" if self.default else f"--{self.name}"
+        if choices := self.options.get("enum_values"):
+            return f"--{self.name} {'|'.join(choices)}"  # type: ignore[arg-type]  # of ``choice``
+        kinds = {absl_flags.DEFINE_integer: "N", absl_flags.DEFINE_float: "X"}
+        return f"--{self.name} {kinds.get(self.define, 'TEXT')}"
+
+    @property
+    def description(self) -> str:
+        """The help with the default."""
+        has_default = self.default and self.default is not True
+        return f"{self.help} Default: {self.default}." if has_default else self.help
+
+    def register(self, values: absl_flags.FlagValues) -> None:
+        """Defines the flag in absl's registry of one command."""
+        arguments = {"help": self.help, "flag_values": values, **self.options}
+        self.define(self.name, self.default, **arguments)
+        if self.define is absl_flags.DEFINE_float:  # no bound excludes NaN
+            absl_flags.register_validator(
+                self.name,
+                lambda value: value is None or math.isfinite(value),
+                "it must be a number",
+                flag_values=values,
+            )
+        if self.alias:
+            absl_flags.DEFINE_alias(self.alias, self.name, flag_values=values)
+
+
+class Values:
+    """The values of a command's flags: ``values[FLAG]``.
+
+    Args:
+        registered: The flags, parsed.
+    """
+
+    def __init__(self, registered: absl_flags.FlagValues) -> None:
+        self._registered = registered
+
+    def __getitem__(self, flag: Flag[T]) -> T:
+        return getattr(self._registered, flag.name)
+
+    def is_given(self, flag: Flag[Any]) -> bool:
+        """Whether the command line contains the flag."""
+        return bool(self._registered[flag.name].present)
+
+
+def text(name: str, meaning: str) -> Flag[str | None]:
+    """A flag whose value is a string, None by default; with a default it is a ``Flag`` as such."""
+    return Flag(name, None, meaning)
+
+
+def integer(
+    name: str, default: Integer, meaning: str, *, at_least: int = 1, at_most: int | None = None
+) -> Flag[Integer]:
+    """A flag whose value is a whole number."""
+    bounds = {"lower_bound": at_least, "upper_bound": at_most}
+    return Flag(name, default, meaning, absl_flags.DEFINE_integer, bounds)
+
+
+def number(
+    name: str, default: Number, meaning: str, *, at_least: float = 0, at_most: float | None = None
+) -> Flag[Number]:
+    """A flag whose value is a finite number."""
+    bounds = {"lower_bound": at_least, "upper_bound": at_most}
+    return Flag(name, default, meaning, absl_flags.DEFINE_float, bounds)
+
+
+def switch(name: str, meaning: str, *, default: bool = False) -> Flag[bool]:
+    """A flag that is on (``--NAME``) or off (``--noNAME``)."""
+    return Flag(name, default, meaning, absl_flags.DEFINE_bool)
+
+
+def choice(name: str, choices: Sequence[Choice], meaning: str) -> Flag[Choice]:
+    """A flag that takes one of some values, by default the first."""
+    return Flag(name, choices[0], meaning, absl_flags.DEFINE_enum, {"enum_values": choices})
+
+
+def names(name: str, meaning: str) -> Flag[list[str]]:
+    """A flag whose value is a comma-separated list, empty by default."""
+    return Flag(name, [], meaning, absl_flags.DEFINE_list)
+
+
+# The program.
+
+LOG_LEVEL = choice(
+    "log_level", ["debug", "info", "warning", "error"], "Least severe messages to print."
+).but(default="info")
+VERSION = switch("version", "Print the version and exit.")
+LOG = (LOG_LEVEL, VERSION)
+
+# Runs: on one machine, on a cluster, in a server.
+
+MODEL = Flag(
+    "model",
+    DEFAULT_MODEL,
+    "Model package: kaggle:OWNER/MODEL/FRAMEWORK/VARIATION[/N], hf:OWNER/REPO, a folder, or demo "
+    "(included; recognizes rendered scenes only).",
+)
+TARGET_SPECIES_TXT = text(
+    "target_species_txt", "Text file of labels, whose raw scores (logits) every record gets."
+)
+COUNTRY = text("country", "Country of all images, ISO 3166-1 alpha-3, such as KEN.")
+ADMIN1_REGION = text(
+    "admin1_region", "State of all images; for the USA, its two letters, such as CA."
+)
+COUNTRY_FROM_COORDINATES = switch(
+    "country_from_coordinates", "Look up missing countries, and correct wrong ones, by coordinates."
+)
+EXIF_GPS = switch("exif_gps", "Take missing coordinates from the EXIF data of the photographs.")
+GEOFENCE = switch(
+    "geofence",
+    "Roll species that do not live in the country up to a taxon that does.",
+    default=True,
+)
+PLACE = (COUNTRY, ADMIN1_REGION, COUNTRY_FROM_COORDINATES, EXIF_GPS, GEOFENCE)
+METADATA = switch("metadata", "Add date, position and camera from the EXIF data to every record.")
+
+ENGINE = Flag(
+    "engine",
+    "auto",
+    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two "
+    "with a comma, for the detector and the classifier.",
+)
+PRECISION: Flag[Precision | Literal["auto"]] = choice(
+    "precision",
+    ["auto", "fp32", "bf16", "fp16"],
+    "Numeric precision of the networks. auto: bf16 or fp16 if the hardware supports it and the first "
+    "images get the same answers as in fp32.",
+)
+DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
+THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")
+BATCH_SIZE = integer("batch_size", 8, "Images per batch.")
+READERS = integer(
+    "readers",
+    None,
+    "Threads or processes that read images; by default one per core, at most 8, or 32 for URLs.",
+)
+SPEED = (ENGINE, PRECISION, DEVICE, THREADS, BATCH_SIZE, READERS)
+PROGRESS_BARS = switch("progress_bars", "Show progress bars.", default=True)
+
+# Planning a run.
+
+DRY_RUN = switch("dry_run", "Only count the images and estimate hours and cost; write nothing.")
+IMAGES_PER_SECOND = number(
+    "images_per_second",
+    None,
+    "For --dry_run: speed of one machine; by default some of the images are timed on this one.",
+    at_least=1e-6,
+    at_most=1e9,
+)
+MACHINES = integer("machines", 1, "For --dry_run: number of machines that share the work.")
+PRICE_PER_HOUR = number(
+    "price_per_hour", None, "For --dry_run: price of one machine, in any currency.", at_most=1e9
+)
+PLANNING = (DRY_RUN, IMAGES_PER_SECOND, MACHINES, PRICE_PER_HOUR)
+
+# Predictions and their photographs.
+
+IMAGE_ROOT = text(
+    "image_root", "Folder that the photographs moved to; their paths are matched from the end."
+)
+CORRECTIONS = Flag(
+    "corrections",
+    "auto",
+    "Corrections written by review (path or URL). auto: the file next to the predictions, if any; none: "
+    "ignore corrections.",
+)
+SEQUENCE_GAP = number(
+    "sequence_gap",
+    DEFAULT_SEQUENCE_GAP,
+    "Longest pause within a sequence, in seconds.",
+    at_most=1e9,
+)
+SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
+BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
+THUMBNAIL_THREADS = integer(
+    "threads", None, "Thumbnails to make in parallel; by default one per core, at most 8."
+)
+PAGES = (IMAGE_ROOT, BLUR_HUMANS, SEQUENCE_GAP, CORRECTIONS, SURVEY_MODEL, THUMBNAIL_THREADS)
+
+OUT = text("out", "Folder to write to.")
+MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_most=1)
+
+
+def thumbnail_threads(values: Values) -> int:
+    """How many thumbnails to make in parallel."""
+    return values[THUMBNAIL_THREADS] or min(available_cpus(), 8)

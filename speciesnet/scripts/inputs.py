@@ -1,0 +1,126 @@
+"""Predictions files as input of a command, on this machine or elsewhere."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from absl import logging
+
+from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
+from speciesnet.errors import InputError, OutputError
+from speciesnet.files import storage
+from speciesnet.files.clouds import BrokenConnectionError, RemoteError
+from speciesnet.scripts import flags
+
+if TYPE_CHECKING:
+    from speciesnet.survey.corrections import Correction
+    from speciesnet.survey.photographs import Photographs
+    from speciesnet.survey.survey import Survey
+
+
+@contextmanager
+def local_predictions(path: str, corrections: str) -> Iterator[str]:
+    """A predictions file on this machine: the file itself, or a copy.
+
+    The copy has the settings of the run next to it and, if wanted, the corrections.
+
+    Args:
+        path: Path or URL of the predictions file.
+        corrections: The value of ``--corrections``; "auto" also copies the file of corrections.
+
+    Raises:
+        InputError: The corrections exist, but cannot be read.
+        OutputError: The predictions cannot be read.
+        CredentialsError: The credentials for the bucket have expired or are refused.
+    """
+    if storage.scheme_of(path) is None:
+        yield path
+        return
+    from speciesnet.files.paths import safe_name
+
+    name = path.rpartition("/")[2] if storage.is_cloud(path) else unquote(urlsplit(path).path)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / safe_name(PurePosixPath(name).name)
+        try:
+            storage.fetch(path, copy)
+        except OSError as error:
+            raise OutputError(
+                f"The predictions file {path} cannot be read ({error.strerror or error}). Fix the "
+                "cause or pass another file."
+            ) from error
+        _fetch_companion(path, RUN_ENDING, copy)
+        if corrections == "auto":
+            _fetch_companion(path, CORRECTIONS_ENDING, copy)
+        with storage.displayed_as(path, copy):
+            yield str(copy)
+
+
+def _fetch_companion(path: str, ending: str, copy: Path) -> None:
+    """Copies the file next to the predictions whose name has one more ending, if there is one."""
+    url = f"{path}{ending}"
+    if not storage.is_cloud(path):  # the URL may have a query after the name
+        parts = urlsplit(path)
+        url = urlunsplit(parts._replace(path=f"{parts.path}{ending}"))
+    try:
+        storage.fetch(url, copy.with_name(f"{copy.name}{ending}"))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # Sites, and buckets that may not be listed, answer "forbidden" for a missing file.
+        is_answer = isinstance(error, RemoteError) and not isinstance(error, BrokenConnectionError)
+        if is_answer and (ending == RUN_ENDING or not storage.is_cloud(path)):
+            logging.info("%s is ignored (%s).", url, error.strerror or error)
+            return
+        without = " or give --corrections none" if ending == CORRECTIONS_ENDING else ""
+        raise InputError(
+            f"{url} cannot be read ({error.strerror or error}). Fix the cause{without}."
+        ) from error
+
+
+def warn_if_empty(predictions: str) -> None:
+    """Warns of a file that ends before its first record: complete or cut off, it contains nothing."""
+    from speciesnet.predictions.layout import HEADER
+
+    with Path(predictions).open("rb") as file:
+        is_empty = HEADER.startswith(file.read(len(HEADER) + 1))
+    if is_empty:
+        logging.warning(
+            "%s ends before its first record. Run the command that wrote it again to continue it.",
+            storage.display_name(predictions),
+        )
+
+
+def survey_of(
+    predictions: str,
+    values: flags.Values,
+    photographs: Photographs | None,
+    corrections: Mapping[str, Correction] | None = None,
+) -> Survey:
+    """The survey of a predictions file.
+
+    Args:
+        predictions: The file, on this machine.
+        values: ``--corrections``, ``--model`` and ``--sequence_gap``.
+        photographs: Where to find the photographs, for dates and positions.
+        corrections: The corrections by path; by default those that ``--corrections`` names.
+
+    Raises:
+        SpeciesNetError: As ``load_survey``.
+    """
+    from speciesnet.survey.corrections import find_corrections
+    from speciesnet.survey.survey import load_survey
+
+    if corrections is None:
+        corrections = find_corrections(predictions, values[flags.CORRECTIONS])
+    return load_survey(
+        predictions,
+        photographs=photographs,
+        corrections=corrections,
+        model=values[flags.SURVEY_MODEL],
+        gap=values[flags.SEQUENCE_GAP],
+    )
