@@ -20,6 +20,7 @@ from PIL import Image
 from surveys import BLANK, DEER, FOX, HUMAN, LABELS, box, correction, record, said_in, survey_of
 
 from speciesnet.errors import InputError
+from speciesnet.records import Record
 from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, make_app, token_of
 from speciesnet.server.http import listen
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
@@ -87,7 +88,7 @@ def item(position: object, file: object, label: object) -> dict[str, object]:
     return {"position": position, "path": file, "label": label}
 
 
-def survey_records(tmp_path: Path) -> list[dict[str, Any]]:
+def survey_records(tmp_path: Path) -> list[Record]:
     """A sequence of two, a person, a missing photograph, the person again, and one on the web."""
     paths = [photograph(tmp_path / "s" / f"{name}.jpg") for name in "abc"]
     return [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -67,7 +67,7 @@ def thumbs(out: Path) -> dict[str, int]:
 
 
 def report(
-    tmp_path: Path, *records: dict[str, Any], said: Sequence[Correction] = (), **options: Any
+    tmp_path: Path, *records: Mapping[str, object], said: Sequence[Correction] = (), **options: Any
 ) -> Path:
     survey = survey_of(tmp_path, *records, said=said)
     photographs = options.pop("photographs", Photographs())
