@@ -43,7 +43,9 @@ def checks(tmp_path: Path, *records: Mapping[str, object], **options: Any) -> li
         ),
     ],
 )
-def test_checks_of_one_image(tmp_path: Path, found: dict[str, Any], expected: list[str]) -> None:
+def test_checks_of_one_image(
+    tmp_path: Path, found: Mapping[str, object], expected: list[str]
+) -> None:
     assert checks(tmp_path, found) == [expected]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def pictures(survey: Survey, **preview: Any) -> list[dict[str, Any]]:
         ({"filepath": "a.jpg"}, "unknown"),
     ],
 )
-def test_category(tmp_path: Path, found: dict[str, Any], category: str) -> None:
+def test_category(tmp_path: Path, found: Mapping[str, object], category: str) -> None:
     survey = survey_of(tmp_path, found)
     assert category_of_picture(survey.pictures[0]) == category
     assert pictures(survey)[0]["category"] == category
