@@ -79,7 +79,7 @@ def test_image_with_all_its_properties(tmp_path: Path) -> None:
 
 def test_prediction_is_kept_next_to_the_correction(tmp_path: Path) -> None:
     low = record("a.jpg", BLANK, 0.6)
-    (picture,) = pictures(survey_of(tmp_path, low, said=[correction("a.jpg", DEER, BLANK)]))
+    (picture,) = pictures(survey_of(tmp_path, low, corrections=[correction("a.jpg", DEER, BLANK)]))
     assert picture["category"] == "blank"
     assert (picture["checks"], picture["correction"] >= 0) == (["low"], True)
 
