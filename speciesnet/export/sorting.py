@@ -28,7 +28,12 @@ from speciesnet.files.moves import (
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
-from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
+from speciesnet.survey.sequences import (
+    camera_folder,
+    clock_time,
+    is_blank,
+    sequence_numbers,
+)
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 By = Literal["species", "category"]
@@ -99,12 +104,14 @@ def destinations_by_sequence(
         photographs: The finder of photographs, to read dates that records lack.
         gap: The longest time between two photographs of a sequence, in seconds.
     """
-    files, taken = [], []
+    files, taken, blanks = [], [], []
     for record, metadata in with_metadata(records, photographs):
         files.append(record["filepath"])
         taken.append(metadata.datetime)
+        with named(record):
+            blanks.append(is_blank(record))
     cameras = ["/".join(camera_folder(file)) for file in files]
-    numbers = sequence_numbers(zip(cameras, taken, strict=True), gap)
+    numbers = sequence_numbers(zip(cameras, taken, strict=True), gap, blanks)
     starts: dict[tuple[str, int], str] = {}
     for camera, number, date in zip(cameras, numbers, taken, strict=True):
         if date is not None:
