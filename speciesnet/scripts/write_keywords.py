@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError
 from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
 from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
@@ -59,21 +59,16 @@ def main(values: flags.Values, source: str) -> None:
         out=out,
         embed=embed,
         dry_run=dry_run,
-        tell=report if dry_run else None,
+        report=report if dry_run else None,
     )
     photographs.warn_of_missing("they get no keywords")
     what = "photographs" if embed else "sidecars"
     would = " would be" if dry_run else ""
     sys.stdout.write(
-        f"{result.written} {what}{would} written, {result.unchanged} unchanged; "
+        f"{result.done} {what}{would} written, {result.unchanged} unchanged; "
         f"{result.without_answer} photographs have no answer.\n"
     )
-    if result.left_alone:
-        name, reason = result.left_alone[0]
-        raise OutputError(
-            f"{len(result.left_alone)} {what} are left alone, such as {name} ({reason}). Fix or remove "
-            "them and give the same command again."
-        )
+    result.raise_if_skipped(what, "Fix or remove them,")
 
 
 COMMAND = console.Command(

@@ -75,7 +75,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "cannot be read" in report(tmp_path / "gone.json", "--out", out).sentence
     assert "contains other files" in report(predictions, "--out", mine).sentence
     assert "is not a folder" in report(predictions, "--out", predictions).sentence
-    assert "is no folder" in report(predictions, "--out", out, "--image_root", "gone").sentence
+    assert "is not a folder" in report(predictions, "--out", out, "--image_root", "gone").sentence
     assert (
         "There is no file gone"
         in report(predictions, "--out", out, "--corrections", "gone").sentence
@@ -83,7 +83,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "gone" in report(predictions, "--out", out, "--model", "gone").sentence
     assert "See --help" in report(predictions, "--out", out, "--sequence_gap", "-1").sentence
     empty = write_predictions(tmp_path / "empty.json")
-    assert "holds no record yet" in report(empty, "--out", out).sentence
+    assert "contains no records yet" in report(empty, "--out", out).sentence
     empty.write_text(json.dumps([]), encoding="utf-8")
     assert "is not a predictions file" in report(empty, "--out", out).sentence
     assert not out.exists()

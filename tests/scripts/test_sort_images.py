@@ -80,7 +80,7 @@ def test_sorting_by_category_and_by_sequence(predictions: Path, tmp_path: Path) 
 def test_moved_and_missing_photographs(predictions: Path, tmp_path: Path) -> None:
     (tmp_path / "survey").rename(tmp_path / "now")
     out = tmp_path / "out"
-    assert "give the folder that holds them now" in sort(predictions, "--out", out).sentence
+    assert "pass their folder with --image_root" in sort(predictions, "--out", out).sentence
     assert not out.exists()
     (tmp_path / "now" / "cam2" / "a.jpg").unlink()
     found = sort(predictions, "--out", out, "--image_root", tmp_path / "now")
@@ -94,7 +94,7 @@ def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -
     taken.write_text("somebody's")
     outcome = sort(predictions, "--out", tmp_path / "out")
     assert outcome.code == 1
-    assert "1 of 2 photographs are left alone" in outcome.sentence
+    assert "1 of 2 photographs were skipped" in outcome.sentence
     assert f"another file is at {taken}" in outcome.sentence
     assert taken.read_text() == "somebody's"
 
@@ -117,12 +117,12 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "such as --out sorted" in sort(predictions).sentence
     assert "Give one predictions file" in sort("--out", out).sentence
     assert "--undo takes no predictions file" in sort("--undo", predictions, "--out", out).sentence
-    assert "nothing to take back" in sort("--undo", "--out", out).sentence
+    assert "there is nothing to undo" in sort("--undo", "--out", out).sentence
     assert "is not a folder; give another" in sort(predictions, "--out", predictions).sentence
-    assert "is no folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
+    assert "is not a folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
     assert "must be a number" in sort(predictions, "--out", out, "--min_score", "nan").sentence
     assert "See --help" in sort(predictions, "--out", out, "--how", "burn").sentence
-    assert "). Fix the cause" in sort(predictions, "--out", predictions / "out").sentence
+    assert "is not a folder). Fix" in sort(predictions, "--out", predictions / "out").sentence
     assert not out.exists()
 
 

@@ -90,7 +90,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "must end with .csv or .parquet" in convert(predictions, tmp_path / "a.xls").sentence
     assert "is not one character" in convert(predictions, out, "--delimiter", ";;").sentence
     assert "must be a number" in convert(predictions, out, "--min_confidence", "nan").sentence
-    assert "is no folder" in convert(predictions, out, "--image_root", "gone").sentence
+    assert "is not a folder" in convert(predictions, out, "--image_root", "gone").sentence
     assert "would overwrite" in convert(predictions, predictions).sentence
     assert "cannot be written" in convert(predictions, tmp_path / "gone" / "a.csv").sentence
     assert not out.exists()
