@@ -26,7 +26,7 @@ _NO_ANIMAL = _BLANK | _HUMAN | _VEHICLE
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the decision table; all of its conditions must hold, and None is no condition.
+    """One row of the decision table; all of its conditions must hold, and None means no condition.
 
     Attributes:
         name: Number of the rule in the documentation's table.

@@ -87,7 +87,7 @@ class Profile:
     """Seconds spent in each part of a run. Parts overlap, so the sum may exceed the run's duration.
 
     Attributes:
-        seconds: By part, in the order of first use.
+        seconds: The seconds of each part, in the order of first use.
 
     Example:
         >>> profile = Profile()

@@ -1,4 +1,4 @@
-"""The record of one image, as it stands in a predictions file."""
+"""The record of one image, as a predictions file contains it."""
 
 from __future__ import annotations
 
