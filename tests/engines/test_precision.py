@@ -12,8 +12,9 @@ from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.precision import TrialCache, first_difference
 from speciesnet.engines.select import reduced_precision
 from speciesnet.networks import Networks
+from speciesnet.records import Record
 
-RECORD: dict[str, Any] = {
+RECORD: Record = {
     "filepath": "a.jpg",
     "classifications": {"classes": ["x;fox", "y;deer", "z;bear"], "scores": [0.8, 0.15, 0.02]},
     "detections": [
@@ -26,7 +27,7 @@ RECORD: dict[str, Any] = {
 }
 
 
-def changed(**paths: Any) -> dict[str, Any]:
+def changed(**paths: Any) -> Record:
     """The record with other values at paths such as ``detections__0__conf``."""
     record = copy.deepcopy(RECORD)
     for path, value in paths.items():
@@ -79,7 +80,7 @@ def test_larger_changes_are_named(change: dict[str, Any], said: str) -> None:
 
 
 def test_detector_alone_is_compared_by_its_boxes() -> None:
-    one = {"filepath": "a.jpg", "detections": RECORD["detections"]}
+    one: Record = {"filepath": "a.jpg", "detections": RECORD.get("detections", [])}
     assert first_difference([one], [copy.deepcopy(one)]) is None
     assert first_difference([one], [{"filepath": "a.jpg", "detections": []}]) is not None
 
