@@ -242,7 +242,7 @@ def test_missing_instances(try_: Command) -> None:
 
 def test_output_in_a_missing_folder(try_: Command, tmp_path: Path) -> None:
     path = tmp_path / "none" / "out.json"
-    check_mistake(try_("--predictions_json", path), f"create {path.parent} first")
+    check_mistake(try_("--predictions_json", path), f"Create {path.parent} first")
 
 
 def test_output_that_is_a_folder(try_: Command, tmp_path: Path) -> None:
