@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.records import answer_of, is_failed, named, read_from
+from speciesnet.records import answer_of, in_file, is_failed, record_errors
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 CLASSES = {"classes": [FOX], "scores": [0.7]}
@@ -54,8 +54,8 @@ def test_malformed_record_is_named_with_its_file_and_field(
         pytest.raises(
             InputError, match=r"^survey.json: The record of a.jpg is malformed"
         ) as caught,
-        read_from("survey.json"),
-        named(record),
+        in_file("survey.json"),
+        record_errors(record),
     ):
         raise KeyError("unknown")
     assert field in str(caught.value)

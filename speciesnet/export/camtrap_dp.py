@@ -23,7 +23,7 @@ from speciesnet.export.deployments import DEPLOYMENT_COLUMNS, Deployment
 from speciesnet.export.files import check_not_same, output_file
 from speciesnet.export.media_index import MediaIndex, Medium, parse_timezone
 from speciesnet.predictions.reading import read_records
-from speciesnet.records import Record, answer_of, named, read_from
+from speciesnet.records import Record, answer_of, in_file, record_errors
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import Label, category_of, split_label
@@ -154,7 +154,7 @@ def write_camtrap_dp(
             "another folder."
         ) from error
     records = corrected(read_records(predictions), corrections or {})
-    with read_from(predictions):
+    with in_file(predictions):
         taxa, refused = _write_tables(folder, records, index, deployments, project)
     with output_file(folder / DESCRIPTOR) as part:
         descriptor = json.dumps(
@@ -236,7 +236,7 @@ def _media_row(medium: Medium, project: Project) -> dict[str, str]:
 
 def _observation_row(record: Record, medium: Medium) -> tuple[dict[str, str], Label]:
     """The row of a photograph's observation, and its label."""
-    with named(record):
+    with record_errors(record):
         text, score, source = answer_of(record)
         label = Label() if text is None else split_label(text)
         kind = "unclassified" if text is None else category_of(text)

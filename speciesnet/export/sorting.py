@@ -25,7 +25,7 @@ from speciesnet.files.moves import (
     remove_source,
 )
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
-from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
 from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
@@ -50,7 +50,7 @@ def folder_of(record: Record, by: By, min_score: float) -> str:
         >>> folder_of(record, "species", 0.0), folder_of(record, "category", 0.0)
         ('red fox (Vulpes vulpes)', 'animal')
     """
-    with named(record):
+    with record_errors(record):
         if is_failed(record):
             return FAILED
         label, score, _ = answer_of(record)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.records import Box, Record, answer_of, named
+from speciesnet.records import Box, Record, answer_of, record_errors
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.taxonomy import Label, split_label
 
@@ -77,7 +77,7 @@ def table_rows(
         [('a.jpg', 'DETECTOR')]
     """
     for record, metadata in with_metadata(records, photographs):
-        with named(record):
+        with record_errors(record):
             boxes = [
                 _box_cells(box)
                 for box in record.get("detections") or []

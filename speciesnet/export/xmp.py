@@ -20,7 +20,7 @@ from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.paths import common_folder, path_below
-from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label
 
@@ -128,7 +128,7 @@ def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Key
 
 
 def _keywords_of(record: Record, min_score: float, known: dict[str, Keywords]) -> Keywords | None:
-    with named(record):
+    with record_errors(record):
         if is_failed(record):
             return None
         label, score, _ = answer_of(record)

@@ -25,7 +25,15 @@ from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.predictions.reading import read_records
 from speciesnet.predictions.settings import is_geofenced, model_of_run
-from speciesnet.records import Box, Record, answer_of, is_failed, make_record, named, read_from
+from speciesnet.records import (
+    Box,
+    Record,
+    answer_of,
+    in_file,
+    is_failed,
+    make_record,
+    record_errors,
+)
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import (
@@ -219,7 +227,7 @@ def load_survey(
     version = None
     pictures = []
     interned: dict[str, str] = {}  # keeps each label and folder in memory once
-    with read_from(predictions):
+    with in_file(predictions):
         for record, metadata in with_metadata(read_records(predictions), photographs):
             picture = _picture(record, metadata, interned)
             picture.correction = corrections.get(picture.filepath)
@@ -247,7 +255,7 @@ def _picture(record: Record, metadata: PhotoMetadata, interned: dict[str, str]) 
     def once(text: str) -> str:
         return interned.setdefault(text, text)
 
-    with named(record):
+    with record_errors(record):
         label, score, source = answer_of(record)
         if label is not None and not isinstance(label, str):
             raise TypeError("the answer is not a text")
