@@ -165,7 +165,7 @@ def find_admin1_region(
         latitude: Degrees, or None.
         longitude: Degrees, or None.
 
-    Example:
+    Examples:
         >>> find_admin1_region("USA", latitude=37.77, longitude=-122.42)
         'CA'
     """

@@ -89,7 +89,7 @@ class Profile:
     Attributes:
         seconds: The seconds of each part, in the order of first use.
 
-    Example:
+    Examples:
         >>> profile = Profile()
         >>> profile.add("reading", 1.5)
         >>> profile.add("reading", 0.5)

@@ -163,7 +163,7 @@ def make_record(filepath: str, failures: Sequence[Failure] = (), **values: objec
     Raises:
         TypeError: A key does not belong to a record.
 
-    Example:
+    Examples:
         >>> make_record("a.jpg", prediction_score=0.9, prediction="x;fox")
         {'filepath': 'a.jpg', 'prediction': 'x;fox', 'prediction_score': 0.9}
     """

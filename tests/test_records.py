@@ -37,7 +37,7 @@ def test_only_a_missing_place_leaves_the_answer(
         ({"prediction": FOX}, "prediction_score must be a number"),
         ({"prediction": 7, "prediction_score": 1}, "prediction must be a label"),
         ({"failures": 1}, "failures must be a list"),
-        ({"classifications": []}, "classifications must hold"),
+        ({"classifications": []}, "classifications must contain"),
         ({"classifications": {"classes": [FOX], "scores": []}}, "classifications.scores"),
         ({"detections": 3}, "detections must be a list"),
         ({"detections": [BOX, BOX | {"bbox": [0.1, None, 0.2, 0.3]}]}, "detection 2: bbox"),

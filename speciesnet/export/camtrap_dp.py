@@ -128,13 +128,13 @@ def write_camtrap_dp(
             missing; or the package would overwrite one of its inputs.
         OutputError: A file cannot be written.
 
-    Example:
-        >>> folder = getfixture("tmp_path")
+    Examples:
+        >>> path = Path("out.json")
         >>> metadata = '{"datetime": "2024-05-01T06:30:00", "latitude": -1.29, "longitude": 36.82}'
         >>> record = '{"filepath": "cam1/a.jpg", "metadata": %s}' % metadata
-        >>> _ = (folder / "out.json").write_text('{"predictions": [%s]}' % record)
+        >>> _ = path.write_text('{"predictions": [%s]}' % record)
         >>> project = Project("Lions of Laikipia", "Jane Doe")
-        >>> write_camtrap_dp(folder / "out.json", folder / "dp", project, timezone_name="+03:00")
+        >>> write_camtrap_dp(path, Path("dp"), project, timezone_name="+03:00")
         Summary(deployments=1, media=1, events=1, left_out=0)
     """
     folder = Path(folder)

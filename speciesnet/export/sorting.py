@@ -44,7 +44,7 @@ def folder_of(record: Record, by: By, min_score: float) -> str:
     Raises:
         InputError: The record is malformed.
 
-    Example:
+    Examples:
         >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> record = {"filepath": "a.jpg", "prediction": fox, "prediction_score": 0.9}
         >>> folder_of(record, "species", 0.0), folder_of(record, "category", 0.0)

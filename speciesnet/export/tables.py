@@ -71,7 +71,7 @@ def table_rows(
     Raises:
         InputError: A record is malformed.
 
-    Example:
+    Examples:
         >>> failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
@@ -179,9 +179,9 @@ def write_table(
         InputError: The ending is another one, a record is malformed, or pyarrow is not installed.
         OutputError: The file cannot be written.
 
-    Example:
+    Examples:
         >>> records = [{"filepath": "a.jpg", "failures": ["DETECTOR"]}]
-        >>> write_table(table_rows(records), getfixture("tmp_path") / "table.csv", columns("image"))
+        >>> write_table(table_rows(records), Path("table.csv"), columns("image"))
         1
     """
     suffix = Path(path).suffix.lower()

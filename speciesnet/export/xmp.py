@@ -69,7 +69,7 @@ def keywords_of_label(label: str) -> Keywords:
 
     The label of an image without any answer has no keywords.
 
-    Example:
+    Examples:
         >>> fox = keywords_of_label("u;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
         >>> fox.flat
         ['Red fox', 'Vulpes vulpes', 'animal']
