@@ -28,12 +28,11 @@ from numpy.typing import NDArray
 
 from speciesnet.boxes import BBox
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import RunMode
+from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.storage import scheme_of
 from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_array
-from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.progress import Profile
 from speciesnet.records import Box, Classifications, Record

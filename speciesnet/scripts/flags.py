@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from absl import flags as absl_flags
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP
-from speciesnet.machine import available_cpus
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, available_cpus
 from speciesnet.packages.info import DEFAULT_MODEL
 
 if TYPE_CHECKING:

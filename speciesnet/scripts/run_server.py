@@ -7,8 +7,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from speciesnet.constants import available_cpus
 from speciesnet.errors import InputError, ModelError
-from speciesnet.machine import available_cpus
 from speciesnet.records import Record
 from speciesnet.scripts import console, flags
 
