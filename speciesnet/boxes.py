@@ -22,7 +22,7 @@ class BBox:
     def crop(self, image_width: int, image_height: int) -> tuple[int, int, int, int]:
         """Converts to whole pixels (left, top, width, height), truncated, at least one pixel in size.
 
-        Example:
+        Examples:
             >>> BBox(0.25, 0.5, 0.5, 0.25).crop(image_width=640, image_height=480)
             (160, 240, 320, 120)
         """

@@ -78,7 +78,7 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
 def parse_datetime(value: Any, offset: Any = None) -> str | None:
     """Converts an EXIF or ISO 8601 date to ISO 8601; None if it is not a date.
 
-    Example:
+    Examples:
         >>> parse_datetime("2024:05:01 06:30:00", "+03:00")
         '2024-05-01T06:30:00+03:00'
     """

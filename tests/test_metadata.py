@@ -53,11 +53,11 @@ def test_photographs_of_real_cameras(shared: Path) -> None:
         (None, None),
     ],
 )
-def test_dates_that_cannot_be_true_are_none(value: Any, expected: str | None) -> None:
+def test_impossible_dates_are_dropped(value: Any, expected: str | None) -> None:
     assert parse_datetime(value) == expected
 
 
-def test_offset_stands_in_a_field_of_its_own() -> None:
+def test_offset_is_in_a_separate_field() -> None:
     assert parse_datetime("2024:05:01 06:30:00", "-07:00") == "2024-05-01T06:30:00-07:00"
     assert parse_datetime("2024:05:01 06:30:00", "   :  ") == "2024-05-01T06:30:00"
 
@@ -72,7 +72,7 @@ def test_offset_stands_in_a_field_of_its_own() -> None:
         {ExifTags.GPS.GPSLatitude: ()},
     ],
 )
-def test_positions_that_cannot_be_true_are_none(tmp_path: Path, change: dict[int, Any]) -> None:
+def test_impossible_positions_are_dropped(tmp_path: Path, change: dict[int, Any]) -> None:
     found = read_metadata(photograph(tmp_path / "a.jpg", gps=NAIROBI | change))
     assert (found.latitude, found.longitude) == (None, None)
 

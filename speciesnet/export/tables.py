@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.records import Box, Record, answer_of, named
+from speciesnet.records import Box, Record, answer_of, record_errors
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.taxonomy import Label, split_label
 
@@ -71,13 +71,13 @@ def table_rows(
     Raises:
         InputError: A record is malformed.
 
-    Example:
+    Examples:
         >>> failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
     """
     for record, metadata in with_metadata(records, photographs):
-        with named(record):
+        with record_errors(record):
             boxes = [
                 _box_cells(box)
                 for box in record.get("detections") or []
@@ -179,9 +179,9 @@ def write_table(
         InputError: The ending is another one, a record is malformed, or pyarrow is not installed.
         OutputError: The file cannot be written.
 
-    Example:
+    Examples:
         >>> records = [{"filepath": "a.jpg", "failures": ["DETECTOR"]}]
-        >>> write_table(table_rows(records), getfixture("tmp_path") / "table.csv", columns("image"))
+        >>> write_table(table_rows(records), Path("table.csv"), columns("image"))
         1
     """
     suffix = Path(path).suffix.lower()

@@ -15,7 +15,7 @@ from speciesnet.export.sorting import (
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
-from speciesnet.records import read_from
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import check_local_folder
@@ -79,7 +79,7 @@ def _destinations(
 ) -> list[Destination]:
 
     by = values[BY]
-    with read_from(predictions):
+    with in_file(predictions):
         records = read_corrected(predictions, values[flags.CORRECTIONS])
         if by == "sequence":
             found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP])
