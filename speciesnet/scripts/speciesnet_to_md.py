@@ -38,6 +38,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (BASE_FOLDER, flags.CORRECTIONS),
+    ignored=(flags.IMAGE_ROOT, flags.SEQUENCE_GAP),
     files=2,
     missing="Give two files, such as predictions.json megadetector.json: the input and the output.",
 )

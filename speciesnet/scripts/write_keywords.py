@@ -83,6 +83,7 @@ COMMAND = console.Command(
         flags.CORRECTIONS,
         flags.DRY_RUN.but(help="Print what would be written, and change nothing."),
     ),
+    ignored=(flags.SEQUENCE_GAP,),
     files=1,
     missing="Give one predictions file, such as predictions.json.",
 )
