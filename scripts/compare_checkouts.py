@@ -298,7 +298,7 @@ def skeleton(text: str) -> dict[str, str]:
 
 
 def structural_changes(before: str, after: str) -> list[str]:
-    """Flags, topics and defaults that differ; a default that only one text prints is no change."""
+    """Flags, topics and defaults that differ; defaults that only one text prints are ignored."""
     old, new = skeleton(before), skeleton(after)
     changed = [f"- {name}" for name in old.keys() - new.keys()]
     changed += [f"+ {name}" for name in new.keys() - old.keys()]

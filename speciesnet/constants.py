@@ -18,6 +18,8 @@ TOP_CLASSES = 5  # classes in a record, and classes that the decision table take
 RUN_ENDING = ".run.json"  # settings of the run
 CORRECTIONS_ENDING = ".corrections.jsonl"  # corrections by reviewers
 
+DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, at most
+
 
 class Classification(str, Enum):
     """Labels that the ensemble refers to: ``uuid;class;order;family;genus;species;common name``."""

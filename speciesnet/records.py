@@ -94,6 +94,20 @@ class Instance:
         return location
 
 
+class Review(TypedDict):
+    """Who corrected the answer of a record.
+
+    Attributes:
+        predicted: The label in the predictions, or None.
+        at: The time, ISO 8601 in UTC.
+        reviewer: The person's name, or "".
+    """
+
+    predicted: str | None
+    at: str
+    reviewer: str
+
+
 class Record(Location, total=False):
     """One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
 
@@ -107,6 +121,7 @@ class Record(Location, total=False):
         prediction_source: Where it comes from, such as "classifier" or "detector".
         model_version: The model that gave it.
         metadata: Date, position and camera from EXIF, with ``--metadata``.
+        review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
     """
 
     filepath: Required[str]
@@ -118,6 +133,7 @@ class Record(Location, total=False):
     prediction_source: str
     model_version: str
     metadata: dict[str, str | float]
+    review: Review
 
 
 MalformedRecord = MalformedRecordError  # its earlier name

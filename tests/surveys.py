@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import Correction, corrections_path
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey, load_survey
@@ -24,7 +25,7 @@ HUMAN, BLANK, UNKNOWN = LABELS["human"], LABELS["blank"], LABELS["no cv result"]
 
 def box(
     kind: str = "animal", conf: float = 0.9, bbox: Sequence[float] = (0.2, 0.3, 0.4, 0.5)
-) -> dict[str, Any]:
+) -> Box:
     """A detection."""
     category = str(["animal", "human", "vehicle"].index(kind) + 1)
     return {"category": category, "label": kind, "conf": conf, "bbox": list(bbox)}
@@ -37,14 +38,14 @@ def record(
     *,
     taken: str | None = None,
     classes: dict[str, float] | None = None,
-    boxes: Sequence[dict[str, Any]] | None = None,
-    **values: Any,
-) -> dict[str, Any]:
-    """A record of a whole run; a blank has no box if none is given."""
+    boxes: Sequence[Box] | None = None,
+    **values: object,
+) -> Record:
+    """A record of a run with all components; a blank has no box unless boxes are given."""
     if boxes is None:
         boxes = [] if answer == BLANK else [box()]
     classes = classes or {answer: score}
-    return {
+    found = {
         "filepath": str(filepath),
         "classifications": {"classes": list(classes), "scores": list(classes.values())},
         "detections": list(boxes),
@@ -55,9 +56,12 @@ def record(
         "metadata": {} if taken is None else {"datetime": taken},
         **values,
     }
+    return cast("Record", found)  # values may be malformed, to test that
 
 
-def write_predictions(path: Path, *records: dict[str, Any], model: str | None = "demo") -> Path:
+def write_predictions(
+    path: Path, *records: Mapping[str, object], model: str | None = "demo"
+) -> Path:
     """Writes a predictions file and the settings of its run."""
     path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
     if model is not None:
@@ -72,12 +76,12 @@ def correction(filepath: str | Path, label: str | None, predicted: str | None = 
 
 
 def survey_of(
-    folder: Path, *records: dict[str, Any], said: Sequence[Correction] = (), **options: Any
+    folder: Path, *records: Mapping[str, object], said: Sequence[Correction] = (), **options: Any
 ) -> Survey:
     """The survey of a predictions file in a folder that holds these records."""
     path = write_predictions(folder / "predictions.json", *records)
-    corrections = {one.filepath: one for one in said}
-    options = {"photographs": Photographs(), "corrections": corrections, **options}
+    by_file = {one.filepath: one for one in said}
+    options = {"photographs": Photographs(), "corrections": by_file, **options}
     return load_survey(path, **options)
 
 

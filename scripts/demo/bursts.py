@@ -80,7 +80,7 @@ def measure(frames: list[Frame], model: Path) -> list[tuple[Frame, str, str]]:
     """Each picture with its own answer and that of its burst, as common names."""
     from speciesnet import SpeciesNet
     from speciesnet.geofence import Rules
-    from speciesnet.survey.consensus import consensus
+    from speciesnet.survey.sequences import sequence_answer
 
     net = SpeciesNet(str(model))
     predictions = net.predict(filepaths=[str(frame.path) for frame in frames])
@@ -91,7 +91,7 @@ def measure(frames: list[Frame], model: Path) -> list[tuple[Frame, str, str]]:
     for _, group in groupby(frames, key=lambda frame: frame.burst):
         members = list(group)
         own = [records[frame.path.as_posix()] for frame in members]
-        answer = consensus(own, rules)
+        answer = sequence_answer(own, rules)
         together = common_name(answer[0]) if answer else "none"
         found += [
             (frame, common_name(record["prediction"]), together)

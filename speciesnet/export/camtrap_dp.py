@@ -9,23 +9,22 @@ import csv
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import TextIO
 
 from absl import logging
 
 from speciesnet.errors import OutputError
-from speciesnet.export.deployments import COLUMNS as DEPLOYMENTS
-from speciesnet.export.deployments import Deployment
-from speciesnet.export.files import check_not_same, written_whole
-from speciesnet.export.media_index import Whereabouts, parse_timezone
+from speciesnet.export.deployments import DEPLOYMENT_COLUMNS, Deployment
+from speciesnet.export.files import check_not_same, output_file
+from speciesnet.export.media_index import MediaIndex, Medium, parse_timezone
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, answer_of, named, read_from
-from speciesnet.survey.corrections import REVIEW, Correction, corrected
+from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import Label, category_of, split_label
 
@@ -39,15 +38,15 @@ DESCRIPTOR = "datapackage.json"
 TABLES = ("deployments", "media", "observations")
 FILES = (*(f"{name}.csv" for name in TABLES), DESCRIPTOR)
 
-MAX_EXAMPLES = 3  # of photographs that are left out
+MAX_EXAMPLES = 3  # paths of photographs that are left out, in a warning
 DAY = len("2024-05-01")
 
-# Columns of the table schemas: all must be there, in this order, though they may be empty.
-MEDIA = (
+# Columns of the table schemas: all are required, in this order, but may be empty.
+MEDIA_COLUMNS = (
     "mediaID", "deploymentID", "captureMethod", "timestamp", "filePath", "filePublic", "fileName",
     "fileMediatype", "exifData", "favorite", "mediaComments",
 )  # fmt: skip
-OBSERVATIONS = (
+OBSERVATION_COLUMNS = (
     "observationID", "deploymentID", "mediaID", "eventID", "eventStart", "eventEnd",
     "observationLevel", "observationType", "cameraSetupType", "scientificName", "count", "lifeStage",
     "sex", "behavior", "individualID", "individualPositionRadius", "individualPositionAngle",
@@ -64,10 +63,10 @@ _SMALLEST_SIDE = 1e-15  # of a box, by observations-table-schema.json
 
 @dataclass(frozen=True)
 class Project:
-    """What a predictions file does not tell of a survey.
+    """The facts about a survey that a predictions file lacks.
 
     Attributes:
-        title: Of the project and its package.
+        title: The title of the project and of its package.
         contributor: A person or an organisation.
         sampling_design: One of ``SAMPLING_DESIGNS``.
         capture_method: One of ``CAPTURE_METHODS``.
@@ -81,13 +80,13 @@ class Project:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a package holds.
+    """The contents of a package, in numbers.
 
     Attributes:
         deployments: Places and periods.
         media: Photographs.
         events: Sequences of photographs.
-        left_out: Photographs without a date, or with a name that the format does not take.
+        left_out: Photographs without a date, or with a name that the format does not allow.
     """
 
     deployments: int
@@ -109,51 +108,84 @@ def write_camtrap_dp(
 ) -> Summary:
     """Writes a package: ``datapackage.json`` and three tables.
 
-    Every photograph has one observation, the answer of its record with the best box of that kind.
+    Every photograph has one observation: the answer of its record with the best box of that kind.
     Photographs of a deployment that follow each other closely share an event.
 
     Args:
-        predictions: A predictions file; read twice, so that memory holds a few numbers a record.
-        folder: Made if it does not exist; its parent must.
-        project: What the file does not tell.
-        photographs: Where to read the dates and positions that records do not keep.
-        deployments_csv: Path or URL of a table of deployments; without it each folder is one. See
-            ``from_table``.
-        timezone_name: Of the cameras' clocks, "Africa/Nairobi" or "+03:00"; needed where the cameras
-            did not write it.
-        sequence_gap: Seconds between two photographs of one event, at most.
-        corrections: What people said, by filepath: their observations are human ones.
+        predictions: A predictions file; it is read twice, so that memory holds a few numbers per record.
+        folder: The folder of the package; created if it does not exist, but not its parent.
+        project: The facts that the predictions file lacks.
+        photographs: The finder of photographs, to read dates and positions that records lack.
+        deployments_csv: Path or URL of a table of deployments, see ``from_table``; None makes each folder
+            a deployment.
+        timezone_name: The time zone of the cameras' clocks, "Africa/Nairobi" or "+03:00"; required if
+            the cameras did not write it.
+        sequence_gap: The longest time between two photographs of one event, in seconds.
+        corrections: The corrections that count, by filepath; these observations are human ones.
 
     Raises:
-        InputError: A record is malformed, or something is missing that a package must have: dates, a
-            time zone, positions; or the package would overwrite what it is made of.
+        InputError: A record is malformed; dates, a time zone or positions, which a package requires, are
+            missing; or the package would overwrite one of its inputs.
         OutputError: A file cannot be written.
+
+    Example:
+        >>> folder = getfixture("tmp_path")
+        >>> metadata = '{"datetime": "2024-05-01T06:30:00", "latitude": -1.29, "longitude": 36.82}'
+        >>> record = '{"filepath": "cam1/a.jpg", "metadata": %s}' % metadata
+        >>> _ = (folder / "out.json").write_text('{"predictions": [%s]}' % record)
+        >>> project = Project("Lions of Laikipia", "Jane Doe")
+        >>> write_camtrap_dp(folder / "out.json", folder / "dp", project, timezone_name="+03:00")
+        Summary(deployments=1, media=1, events=1, left_out=0)
     """
     folder = Path(folder)
     for name in FILES:
         check_not_same(predictions, folder / name)
         if deployments_csv is not None:
             check_not_same(deployments_csv, folder / name, "table of deployments")
-    survey = Whereabouts.read(
-        read_records(predictions),
-        photographs or Photographs(),
-        parse_timezone(timezone_name),
-    )
-    deployments = survey.deploy(deployments_csv)
-    survey.find_events(sequence_gap)
+    zone = parse_timezone(timezone_name)
+    index = MediaIndex.read(read_records(predictions), photographs or Photographs(), zone)
+    deployments = index.deploy(deployments_csv)
+    index.find_events(sequence_gap)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"The folder {folder} cannot be made ({error.strerror}); mend that, or give another one."
+            f"The folder {folder} cannot be made ({error.strerror or error}). Fix the cause or pass "
+            "another folder."
         ) from error
+    records = corrected(read_records(predictions), corrections or {})
+    with read_from(predictions):
+        taxa, refused = _write_tables(folder, records, index, deployments, project)
+    with output_file(folder / DESCRIPTOR) as part:
+        descriptor = json.dumps(
+            _descriptor(project, deployments, taxa), indent=2, ensure_ascii=False
+        )
+        part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
+    _warn("have no date, or are not where the predictions say (see --image_root)", index.undated)
+    _warn(
+        "have names that Camtrap DP does not allow: with .. or a line break in them, or starting with "
+        "/, ~ or .",
+        refused,
+    )
+    left_out = len(index.undated) + len(refused)
+    return Summary(len(deployments), index.kept - len(refused), index.event_count, left_out)
+
+
+def _write_tables(
+    folder: Path,
+    records: Iterable[Record],
+    index: MediaIndex,
+    deployments: Sequence[Deployment],
+    project: Project,
+) -> tuple[dict[str, Label], list[str]]:
+    """Writes the three tables; returns the taxa in them, and the paths that the format does not allow."""
     taxa: dict[str, Label] = {}
     refused: list[str] = []
-    with read_from(predictions), ExitStack() as stack:
+    with ExitStack() as stack:
 
         def table(name: str, columns: Sequence[str]) -> csv.DictWriter[str]:
-            part = stack.enter_context(written_whole(folder / f"{name}.csv"))
-            # Names that are no valid Unicode are shown with backslashes.
+            part = stack.enter_context(output_file(folder / f"{name}.csv"))
+            # Names that are invalid Unicode are written with backslashes.
             file: TextIO = stack.enter_context(
                 part.open("w", encoding="utf-8", errors="backslashreplace", newline="")
             )
@@ -161,76 +193,61 @@ def write_camtrap_dp(
             writer.writeheader()
             return writer
 
-        table("deployments", DEPLOYMENTS).writerows(d.given for d in deployments)
-        media, observations = table("media", MEDIA), table("observations", OBSERVATIONS)
-        records = corrected(read_records(predictions), corrections or {})
+        table("deployments", DEPLOYMENT_COLUMNS).writerows(d.cells for d in deployments)
+        media = table("media", MEDIA_COLUMNS)
+        observations = table("observations", OBSERVATION_COLUMNS)
         for position, record in enumerate(records):
-            photo = survey.photo(position, record["filepath"])
-            if photo is None:
+            medium = index.medium(position, record["filepath"])
+            if medium is None:
                 continue
-            if _PATH_RULE.match(photo.path) is None:
-                refused.append(photo.path)
+            if _PATH_RULE.match(medium.path) is None:
+                refused.append(medium.path)
                 continue
-            media.writerow(
-                {
-                    "mediaID": photo.path,
-                    "deploymentID": photo.deployment,
-                    "captureMethod": project.capture_method,
-                    "timestamp": photo.taken,
-                    "filePath": photo.path,
-                    "filePublic": "true" if "://" in photo.path else "false",
-                    "fileName": PurePosixPath(photo.path).name,
-                    "fileMediatype": _MEDIA_TYPES.get(
-                        PurePosixPath(photo.path).suffix.lower(), "image/jpeg"
-                    ),
-                }
-            )
-            row, label = _observation(record)
+            media.writerow(_media_row(medium, project))
+            row, label = _observation_row(record, medium)
             if row["scientificName"]:
                 taxa.setdefault(row["scientificName"], label)
-            observations.writerow(
-                row
-                | {
-                    "observationID": f"{photo.path}#1",
-                    "deploymentID": photo.deployment,
-                    "mediaID": photo.path,
-                    "eventID": photo.event,
-                    "eventStart": photo.event_start,
-                    "eventEnd": photo.event_end,
-                }
-            )
-    with written_whole(folder / DESCRIPTOR) as part:
-        descriptor = json.dumps(
-            _descriptor(project, deployments, taxa), indent=2, ensure_ascii=False
-        )
-        part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
-    _tell("have no date, or are not where the predictions say (see --image_root)", survey.undated)
-    _tell(
-        "have names that Camtrap DP does not take: with .. or a line break in them, or beginning with "
-        "/, ~ or .",
-        refused,
-    )
-    left_out = len(survey.undated) + len(refused)
-    return Summary(len(deployments), survey.kept - len(refused), survey.event_count, left_out)
+            observations.writerow(row)
+    return taxa, refused
 
 
-def _tell(why: str, left_out: Sequence[str]) -> None:
+def _warn(reason: str, left_out: Sequence[str]) -> None:
     if left_out:
         examples = ", ".join(left_out[:MAX_EXAMPLES])
         more = ", ..." if len(left_out) > MAX_EXAMPLES else ""
         logging.warning(
-            "%d photographs are left out, which %s: %s%s.", len(left_out), why, examples, more
+            "%d photographs are left out, which %s: %s%s.", len(left_out), reason, examples, more
         )
 
 
-def _observation(record: Record) -> tuple[dict[str, Any], Label]:
-    """The cells that only the record tells, and its label."""
+def _media_row(medium: Medium, project: Project) -> dict[str, str]:
+    path = PurePosixPath(medium.path)
+    return {
+        "mediaID": medium.path,
+        "deploymentID": medium.deployment,
+        "captureMethod": project.capture_method,
+        "timestamp": medium.taken,
+        "filePath": medium.path,
+        "filePublic": "true" if "://" in medium.path else "false",
+        "fileName": path.name,
+        "fileMediatype": _MEDIA_TYPES.get(path.suffix.lower(), "image/jpeg"),
+    }
+
+
+def _observation_row(record: Record, medium: Medium) -> tuple[dict[str, str], Label]:
+    """The row of a photograph's observation, and its label."""
     with named(record):
         text, score, source = answer_of(record)
         label = Label() if text is None else split_label(text)
         kind = "unclassified" if text is None else category_of(text)
         boxes = [box for box in record.get("detections") or [] if box["label"] == kind]
         cells = {
+            "observationID": f"{medium.path}#1",
+            "deploymentID": medium.deployment,
+            "mediaID": medium.path,
+            "eventID": medium.event,
+            "eventStart": medium.event_start,
+            "eventEnd": medium.event_end,
             "observationLevel": "media",
             "observationType": kind,
             "scientificName": label.scientific_name if kind in ("animal", "human") else "",
@@ -243,17 +260,17 @@ def _observation(record: Record) -> tuple[dict[str, Any], Label]:
                 "classifiedBy": f"SpeciesNet {version}" if version else "SpeciesNet",
                 "classificationProbability": str(score),
             }
-        if REVIEW in record:
+        if review := record.get("review"):
             cells |= {
                 "classificationMethod": "human",
-                "classifiedBy": record[REVIEW]["reviewer"],
-                "classificationTimestamp": record[REVIEW]["at"],
+                "classifiedBy": review["reviewer"],
+                "classificationTimestamp": review["at"],
                 "classificationProbability": "",
             }
-        return cells | (_box(boxes[0]["bbox"]) if boxes else {}), label
+        return cells | (_box_cells(boxes[0]["bbox"]) if boxes else {}), label
 
 
-def _box(bbox: Sequence[Any]) -> dict[str, str]:
+def _box_cells(bbox: Sequence[float]) -> dict[str, str]:
     xmin, ymin, width, height = (min(max(float(side), 0.0), 1.0) for side in bbox)
     return {
         "bboxX": str(xmin),
@@ -264,11 +281,9 @@ def _box(bbox: Sequence[Any]) -> dict[str, str]:
 
 
 def _descriptor(
-    project: Project,
-    deployments: Sequence[Deployment],
-    taxa: Mapping[str, Label],
-) -> dict[str, Any]:
-    points = [(float(d.given["longitude"]), float(d.given["latitude"])) for d in deployments]
+    project: Project, deployments: Sequence[Deployment], taxa: Mapping[str, Label]
+) -> dict[str, object]:
+    points = [(float(d.cells["longitude"]), float(d.cells["latitude"])) for d in deployments]
     (west, east), (south, north) = (
         (min(values), max(values)) for values in zip(*points, strict=True)
     )
@@ -288,8 +303,8 @@ def _descriptor(
         },
         "spatial": {"type": "Polygon", "coordinates": [outline]},
         "temporal": {
-            "start": min(d.given["deploymentStart"] for d in deployments)[:DAY],
-            "end": max(d.given["deploymentEnd"] for d in deployments)[:DAY],
+            "start": min(d.cells["deploymentStart"] for d in deployments)[:DAY],
+            "end": max(d.cells["deploymentEnd"] for d in deployments)[:DAY],
         },
         "taxonomic": [_taxon(name, label) for name, label in sorted(taxa.items())],
         "resources": [
@@ -307,7 +322,7 @@ def _descriptor(
     }
 
 
-def _taxon(name: str, label: Label) -> dict[str, Any]:
+def _taxon(name: str, label: Label) -> dict[str, object]:
     ranks = {
         "class": label.class_, "order": label.order, "family": label.family, "genus": label.genus,
     }  # fmt: skip

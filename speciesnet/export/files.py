@@ -1,10 +1,11 @@
-"""Output files of exports."""
+"""Output files of exports, and the results of exports that handle photographs one by one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from speciesnet.errors import InputError, OutputError
@@ -12,12 +13,40 @@ from speciesnet.files.atomic import write_atomically
 from speciesnet.files.storage import scheme_of
 
 
+@dataclass
+class Results:
+    """How many photographs an export handled; with ``dry_run``, how many it would handle.
+
+    Attributes:
+        done: Photographs sorted or taken back, or files whose keywords were written.
+        unchanged: Photographs or files that are already as they should be.
+        without_answer: Photographs without an answer.
+        missing: Photographs that were not found.
+        skipped: Files that were left as they are, and the reasons.
+    """
+
+    done: int = 0
+    unchanged: int = 0
+    without_answer: int = 0
+    missing: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def raise_if_skipped(self, what: str, advice: str = "Fix the cause") -> None:
+        """Raises ``OutputError`` if files were skipped; ``what`` names them: "of 20 photographs"."""
+        if self.skipped:
+            name, reason = self.skipped[0]
+            raise OutputError(
+                f"{len(self.skipped)} {what} were skipped, such as {name} ({reason}). {advice} and run "
+                "the same command again."
+            )
+
+
 @contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As ``write_atomically``, with errors for the user of an export.
+def output_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path that replaces ``path`` once the block ends, see ``write_atomically``.
 
     Raises:
-        OutputError: The file cannot be written; it stays as it was.
+        OutputError: The file cannot be written; an earlier file is still there.
         BrokenPipeError: The reader of a pipe has closed it.
     """
     try:
@@ -39,7 +68,7 @@ def check_not_same(
     Args:
         source: The input.
         target: The output.
-        what: The name of the input in the message.
+        what: The input's name in the message.
     """
     same_url = scheme_of(target) is not None and os.fspath(target) == os.fspath(source)
     both_exist = Path(target).exists() and Path(source).exists()

@@ -7,45 +7,64 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Mapping
-from typing import IO, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
 
 import orjson
 from absl import logging
+from typing_extensions import NotRequired
 
 import speciesnet
 from speciesnet.constants import Classification, Detection
-from speciesnet.export.files import written_whole
+from speciesnet.export.files import output_file
+from speciesnet.files.paths import with_slashes
 from speciesnet.predictions.layout import encode_record
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.taxonomy import species_name, split_label
 
 FORMAT_VERSION = "1.5"
-UNKNOWN_CATEGORY = "4"  # of a box that stands for a whole image
+UNKNOWN_CATEGORY = "4"  # of a box that covers a whole image
 _WHOLE_IMAGE = [0.0, 0.0, 1.0, 1.0]
 
 
+class MegaDetectorBox(TypedDict):
+    """A detection in the MegaDetector format; each classification is [class number, score]."""
+
+    category: str
+    conf: float
+    bbox: Sequence[float]
+    classifications: NotRequired[list[tuple[str, float]]]
+
+
+class MegaDetectorImage(TypedDict):
+    """An image in the MegaDetector format; one that failed has no detections."""
+
+    file: str
+    failure: NotRequired[str]
+    detections: list[MegaDetectorBox] | None
+
+
 class MegaDetectorConverter:
-    """Turns records into images of the MegaDetector format, one at a time.
+    """Converts records to images of the MegaDetector format, one at a time.
 
     Args:
-        base_folder: Paths under it become relative to it; others stay as they are.
+        base_folder: The folder that paths under it become relative to; other paths stay as they are.
 
     Attributes:
-        outside: How many paths were not under it.
+        outside: The number of paths that were not under it.
     """
 
     def __init__(self, base_folder: str | None = None) -> None:
-        self._base = None if base_folder is None else _plain(base_folder)
+        self._base = None if base_folder is None else _normalized(base_folder)
         self._classes: dict[str, str] = {}
         self._has_unknown = False
         self.outside = 0
 
-    def image(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """The image of a record, ``{"file", "detections"[, "failure"]}``.
+    def image(self, record: Record) -> MegaDetectorImage:
+        """Converts one record.
 
-        Every box carries the image's answer, also that it is blank. An answer other than blank without
-        any box gets a box around the whole image, of the category "unknown".
+        Every box gets the answer of its image, even a blank one. An answer other than blank without any
+        box gets a box around the whole image, with the category "unknown".
 
         Raises:
             InputError: The record is malformed.
@@ -53,10 +72,10 @@ class MegaDetectorConverter:
         with named(record):
             file = self._relative(record["filepath"])
             if is_failed(record):
-                failure = ", ".join(map(str, record["failures"]))
+                failure = ", ".join(map(str, record.get("failures", ())))
                 return {"file": file, "failure": failure, "detections": None}
             label, score, _ = answer_of(record)
-            boxes = [
+            boxes: list[MegaDetectorBox] = [
                 {
                     "category": box["category"],
                     "conf": float(box["conf"]),
@@ -70,26 +89,26 @@ class MegaDetectorConverter:
                     boxes = [{"category": UNKNOWN_CATEGORY, "conf": score, "bbox": _WHOLE_IMAGE}]
                 number = self._classes.setdefault(label, str(len(self._classes)))
                 for box in boxes:
-                    box["classifications"] = [[number, score]]
+                    box["classifications"] = [(number, score)]
         return {"file": file, "detections": boxes}
 
     def _relative(self, filepath: str) -> str:
-        path = _with_slashes(filepath)
+        path = with_slashes(filepath)
         if self._base is None:
             return path
-        plain, base = _plain(filepath), self._base
-        if os.path.isabs(plain) != os.path.isabs(base) and "://" not in path:  # noqa: PTH117
-            plain, base = (_plain(os.path.abspath(p)) for p in (plain, base))  # noqa: PTH100
+        normalized, base = _normalized(filepath), self._base
+        if os.path.isabs(normalized) != os.path.isabs(base) and "://" not in path:  # noqa: PTH117
+            normalized, base = (_normalized(os.path.abspath(p)) for p in (normalized, base))  # noqa: PTH100
         start = "" if base == "." else base.rstrip("/") + "/"
-        is_inside = plain.startswith(start) if start else not plain.startswith("../")
+        is_inside = normalized.startswith(start) if start else not normalized.startswith("../")
         if not is_inside:
             self.outside += 1
             return path
-        return plain[len(start) :]
+        return normalized[len(start) :]
 
     @property
-    def categories(self) -> dict[str, Any]:
-        """What the numbers in all images so far mean."""
+    def categories(self) -> Mapping[str, Mapping[str, str]]:
+        """The meanings of the numbers in all images so far."""
         detections = {kind.category: kind.value for kind in Detection}
         if self._has_unknown:
             detections[UNKNOWN_CATEGORY] = "unknown"
@@ -105,35 +124,48 @@ class MegaDetectorConverter:
         }
 
 
-def _with_slashes(path: str) -> str:
-    return path.replace("\\", "/")
-
-
-def _plain(path: str) -> str:
-    """A path in the spelling that can be compared: ``./survey/`` is ``survey``."""
-    return posixpath.normpath(_with_slashes(path))
+def _normalized(path: str) -> str:
+    """A path in a spelling that can be compared: ``./survey/`` is ``survey``."""
+    return posixpath.normpath(with_slashes(path))
 
 
 def write_megadetector(
     records: Iterable[Record], path: str | os.PathLike[str], base_folder: str | None = None
 ) -> int:
-    """Writes records as a file of the MegaDetector format, one at a time, at once or not at all.
+    """Writes records as a file of the MegaDetector format, one at a time, whole or not at all.
 
     Args:
-        records: Of any run.
+        records: Records of any run.
         path: The file.
         base_folder: See ``MegaDetectorConverter``.
 
     Returns:
-        How many images it holds.
+        The number of images.
 
     Raises:
         InputError: A record is malformed.
         OutputError: The file cannot be written.
+
+    Example:
+        >>> records = [{"filepath": "survey/a.jpg", "detections": []}]
+        >>> write_megadetector(records, getfixture("tmp_path") / "md.json", "survey")
+        1
     """
     converter = MegaDetectorConverter(base_folder)
-    with written_whole(path) as part, part.open("wb") as file:
-        count = _write(records, file, converter)
+    info = {
+        "format_version": FORMAT_VERSION,
+        "detector": f"speciesnet {speciesnet.__version__}",
+    }
+    count = 0
+    with output_file(path) as part, part.open("wb") as file:
+        file.write(b'{\n"info": ' + orjson.dumps(info) + b',\n"images": [')
+        for count, record in enumerate(records, start=1):
+            image = converter.image(record)
+            file.write((b",\n" if count > 1 else b"\n") + encode_record(image))
+        file.write(b"\n]")
+        for name, meanings in converter.categories.items():
+            file.write(b",\n" + orjson.dumps(name) + b": " + orjson.dumps(meanings))
+        file.write(b"\n}\n")
     if converter.outside:
         logging.warning(
             "%d of %d files are not under %s: their paths stay as they are.",
@@ -141,20 +173,4 @@ def write_megadetector(
             count,
             base_folder,
         )
-    return count
-
-
-def _write(records: Iterable[Record], file: IO[bytes], converter: MegaDetectorConverter) -> int:
-    info = {
-        "format_version": FORMAT_VERSION,
-        "detector": f"speciesnet {speciesnet.__version__}",
-    }
-    file.write(b'{\n"info": ' + orjson.dumps(info) + b',\n"images": [')
-    count = 0
-    for count, record in enumerate(records, start=1):
-        file.write((b",\n" if count > 1 else b"\n") + encode_record(converter.image(record)))
-    file.write(b"\n]")
-    for name, meanings in converter.categories.items():
-        file.write(b",\n" + orjson.dumps(name) + b": " + orjson.dumps(meanings))
-    file.write(b"\n}\n")
     return count

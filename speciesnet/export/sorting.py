@@ -1,50 +1,54 @@
-"""Photographs sorted into folders by what is on them."""
+"""Sorts photographs into folders by their answers."""
 
 from __future__ import annotations
 
 import errno
 import filecmp
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from absl import logging
 
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP
 from speciesnet.errors import OutputError, SkippedFileError
-from speciesnet.export.safe_paths import Parts, common_folder, path_below, safe_name
-from speciesnet.export.undo import (
-    PART_FILE,
-    Entry,
-    How,
+from speciesnet.export.files import Results
+from speciesnet.export.undo import PART_FILE, Entry, How, open_log, read_entries
+from speciesnet.files.moves import (
     copy_file,
     is_same_place,
     link_target,
     move_file,
-    open_list,
-    read_entries,
     remove_source,
 )
+from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
-from speciesnet.survey.sequences import DEFAULT_GAP, camera_folder, clock_time, sequence_numbers
+from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
-Answer = Literal["species", "category"]
+By = Literal["species", "category"]
 
 FAILED = "failed"
 UNSURE = "unsure"
 
 
-def folder_of(record: Mapping[str, Any], by: Answer, min_score: float) -> str:
-    """The name of the folder that a record's photograph belongs into.
+def folder_of(record: Record, by: By, min_score: float) -> str:
+    """The name of the folder for a record's photograph.
 
-    A record of the detector alone goes by its best box.
+    A record of a run with the detector alone is sorted by its best box.
 
     Raises:
         InputError: The record is malformed.
+
+    Example:
+        >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> record = {"filepath": "a.jpg", "prediction": fox, "prediction_score": 0.9}
+        >>> folder_of(record, "species", 0.0), folder_of(record, "category", 0.0)
+        ('red fox (Vulpes vulpes)', 'animal')
     """
     with named(record):
         if is_failed(record):
@@ -52,8 +56,8 @@ def folder_of(record: Mapping[str, Any], by: Answer, min_score: float) -> str:
         label, score, _ = answer_of(record)
         if label is not None:
             name = species_name(label) if by == "species" else category_of(label)
-        elif record.get("detections"):
-            best = max(record["detections"], key=lambda box: box["conf"])
+        elif boxes := record.get("detections"):
+            best = max(boxes, key=lambda box: box["conf"])
             name, score = best["label"] if by == "category" else UNKNOWN, best["conf"]
         else:
             name, score = BLANK if by == "category" and "detections" in record else UNKNOWN, 1.0
@@ -61,37 +65,39 @@ def folder_of(record: Mapping[str, Any], by: Answer, min_score: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a photograph belongs.
+class Destination:
+    """The folder for one photograph.
 
     Attributes:
-        filepath: Its path in the predictions.
-        folder: The name of its folder.
+        filepath: The path in the predictions.
+        folder: The name of the folder.
     """
 
     filepath: str
     folder: str
 
 
-def places_by_answer(records: Iterable[Record], by: Answer, min_score: float = 0.0) -> list[Place]:
-    """Places by what the predictions say; raises ``InputError`` for a malformed record."""
-    names: dict[str, str] = {}  # each name is in memory once
+def destinations_by_answer(
+    records: Iterable[Record], by: By, min_score: float = 0.0
+) -> list[Destination]:
+    """Destinations by ``folder_of``; raises ``InputError`` for a malformed record."""
+    names: dict[str, str] = {}  # keeps each name in memory once
     found = []
     for record in records:
         name = folder_of(record, by, min_score)
-        found.append(Place(record["filepath"], names.setdefault(name, name)))
+        found.append(Destination(record["filepath"], names.setdefault(name, name)))
     return found
 
 
-def places_by_sequence(
-    records: Iterable[Record], photographs: Photographs, gap: float = DEFAULT_GAP
-) -> list[Place]:
-    """Places by when each camera took them: ``2024-05-01_063000_0001``, or ``undated_0002``.
+def destinations_by_sequence(
+    records: Iterable[Record], photographs: Photographs, gap: float = DEFAULT_SEQUENCE_GAP
+) -> list[Destination]:
+    """Destinations by sequence: ``2024-05-01_063000_0001``, or ``undated_0002``.
 
     Args:
-        records: Of any run.
-        photographs: Where to read the dates that records do not keep.
-        gap: See ``sequence_numbers``.
+        records: Records of any run.
+        photographs: The finder of photographs, to read dates that records lack.
+        gap: The longest time between two photographs of a sequence, in seconds.
     """
     files, taken = [], []
     for record, metadata in with_metadata(records, photographs):
@@ -105,41 +111,23 @@ def places_by_sequence(
             start = clock_time(date).strftime("%Y-%m-%d_%H%M%S")
             starts[camera, number] = min(start, starts.get((camera, number), start))
     return [
-        Place(file, f"{starts.get((camera, number), 'undated')}_{number:04d}")
+        Destination(file, f"{starts.get((camera, number), 'undated')}_{number:04d}")
         for file, camera, number in zip(files, cameras, numbers, strict=True)
     ]
 
 
-@dataclass
-class Sorted:
-    """What became of the photographs.
-
-    Attributes:
-        sorted: Linked, copied or moved now; with ``dry_run``, those that would be.
-        already: Where they belong since an earlier run.
-        missing: Not where the predictions say.
-        left_alone: Photographs whose place another file has, and those that cannot be read: what they
-            are, and why.
-    """
-
-    sorted: int = 0
-    already: int = 0
-    missing: int = 0
-    left_alone: list[tuple[str, str]] = field(default_factory=list)
-
-
 class SortedPhotographs(Photographs):
-    """Finds photographs also where an earlier sort into the same folder has moved them.
+    """Finds photographs, even those that an earlier sort into the same folder has moved.
 
     Args:
-        out: The folder that they are sorted into.
+        out: The folder to sort into.
         image_root: See ``Photographs``.
 
     Attributes:
-        out: The same, absolute; links in it stay as they are given.
+        out: The absolute path of that folder; links in it are not resolved.
 
     Raises:
-        InputError: The folder of the photographs does not exist, or the list in ``out`` is damaged.
+        InputError: The folder of the photographs does not exist, or the log in ``out`` is damaged.
     """
 
     def __init__(self, out: str | os.PathLike[str], image_root: str | None = None) -> None:
@@ -154,21 +142,17 @@ class SortedPhotographs(Photographs):
         for entry in reversed(self._moves.get(filepath, [])):
             target, source = self.out / entry.target, Path(entry.source)
             if target.is_file():
-                return source if source.is_file() else target  # both: the move was cut off
+                return source if source.is_file() else target  # both: the move was interrupted
         return super()._find(filepath)
 
     def source(self, filepath: str) -> Path | None:
-        """As ``find``: there is nothing to sort in a bucket."""
+        """Like ``find``: photographs in a bucket cannot be sorted."""
         return self.find(filepath)
 
-    def has_sorted(self, filepath: str, file: Path) -> bool:
-        """Whether a file is where an earlier sort has moved it to."""
-        return any(self.out / entry.target == file for entry in self._moves.get(filepath, []))
-
-    def was_moved(self, filepath: str, source: Path, target: Path) -> bool:
-        """Whether the list has this move, done or only begun."""
+    def was_moved(self, filepath: str, target: Path, source: Path | None = None) -> bool:
+        """Whether the log has a move to a target, complete or not; ``source`` None: from anywhere."""
         return any(
-            entry.source == str(source) and self.out / entry.target == target
+            self.out / entry.target == target and source in (None, Path(entry.source))
             for entry in self._moves.get(filepath, [])
         )
 
@@ -178,81 +162,83 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def sort_photographs(
-    places: list[Place],
+    destinations: list[Destination],
     photographs: SortedPhotographs,
     *,
     how: How = "copy",
     dry_run: bool = False,
-    tell: Callable[[Path, Path], None] | None = None,
-) -> Sorted:
-    """Puts photographs at ``out/FOLDER/path below the common folder of all``. Overwrites nothing.
+    report: Callable[[Path, Path], None] | None = None,
+) -> Results:
+    """Sorts photographs into ``out/FOLDER/path below the common folder of all``. Overwrites nothing.
 
-    What is done is written to ``out/undo.jsonl`` before it is done: see ``undo``. After an
-    interruption, the same call goes on.
+    Every step is written to ``out/undo.jsonl`` before it is done, see ``undo``. After an interruption,
+    the same call continues.
 
     Args:
-        places: Of all photographs.
-        photographs: Where they are, and the folder to put them into; it is made if need be.
-        how: Hard links need no room and survive the originals; symbolic links need no room either.
-        dry_run: Touches nothing.
-        tell: Called with the photograph and its place for each that is, or would be, sorted.
+        destinations: The destinations of all photographs.
+        photographs: The finder of photographs, and the folder to sort into; created if it does not exist.
+        how: Whether to copy, link or move. Hard links need no space and outlive the originals; symbolic
+            links need no space either.
+        dry_run: Whether only to count and report.
+        report: Called with the path of each photograph and its new path.
 
     Raises:
         InputError: There are photographs in the predictions, but none is found.
-        OutputError: The system refuses; what was done is kept, and nothing is half done.
+        OutputError: The system refuses; finished steps are kept, and no step is half done.
     """
-    result = Sorted()
-    common = common_folder(place.filepath for place in places)
+    results = Results()
+    common = common_folder(destination.filepath for destination in destinations)
     with _Sorter(photographs, how, dry_run) as sorter:
-        for place in places:
-            found = photographs.find(place.filepath)
+        for destination in destinations:
+            filepath = destination.filepath
+            found = photographs.find(filepath)
             if found is None:
-                result.missing += 1
+                results.missing += 1
                 continue
             source = _absolute(found)
-            below = (place.folder, *path_below(place.filepath, common))
+            below = (destination.folder, *path_below(filepath, common))
             try:
-                if sorter.is_done(place.filepath, source, below):
-                    result.already += 1
+                if sorter.is_done(filepath, source, below):
+                    results.unchanged += 1
                     continue
-                sorter.sort(place.filepath, source, below)
+                sorter.sort(filepath, source, below)
             except SkippedFileError as reason:
-                logging.debug("%s is left alone: %s.", source, reason)
-                result.left_alone.append((str(source), str(reason)))
+                logging.debug("%s is skipped: %s.", source, reason)
+                results.skipped.append((str(source), str(reason)))
                 continue
-            result.sorted += 1
-            if tell is not None:
-                tell(source, photographs.out.joinpath(*below))
-    if result.missing and result.missing == len(places):
-        raise none_found([place.filepath for place in places])
-    return result
+            results.done += 1
+            if report is not None:
+                report(source, photographs.out.joinpath(*below))
+    if results.missing and results.missing == len(destinations):
+        raise none_found([destination.filepath for destination in destinations])
+    return results
 
 
 class _Sorter:
-    """Sorts one photograph at a time, and keeps the list of what it does."""
+    """Sorts one photograph at a time, and writes the log."""
 
     def __init__(self, photographs: SortedPhotographs, how: How, dry_run: bool) -> None:
         self._photographs = photographs
         self._out = photographs.out
         self._how: How = how
         self._dry_run = dry_run
-        self._list: BinaryIO | None = None
+        self._log: BinaryIO | None = None
 
     def __enter__(self) -> _Sorter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._list is not None:
-            self._list.close()
+        if self._log is not None:
+            self._log.close()
         if not self._dry_run:
             with suppress(OSError):
                 (self._out / PART_FILE).unlink()
 
     def is_done(self, filepath: str, source: Path, below: Parts) -> bool:
-        """Whether the place holds what it should; ends a move that was cut off.
+        """Whether a photograph is at its destination; completes an interrupted move.
 
         Raises:
-            SkippedFileError: The place holds another file, or cannot be read.
+            SkippedFileError: Another file is there, or it cannot be read.
         """
         target = self._out.joinpath(*below)
         try:
@@ -262,12 +248,12 @@ class _Sorter:
                 done = target.is_symlink() and link_target(target) == str(source)
             elif self._how == "hardlink":
                 done = target.samefile(source)
-            elif self._how == "copy":  # size and date are enough where they are the same
+            elif self._how == "copy":  # the same size and date are enough
                 done = target.samefile(source) or filecmp.cmp(source, target)
             elif is_same_place(source, target):
                 done = True
             else:
-                done = self._photographs.was_moved(filepath, source, target) and filecmp.cmp(
+                done = self._photographs.was_moved(filepath, target, source) and filecmp.cmp(
                     source, target, shallow=False
                 )
                 if done and not self._dry_run:
@@ -279,21 +265,21 @@ class _Sorter:
         return True
 
     def sort(self, filepath: str, source: Path, below: Parts) -> None:
-        """Writes the list, then acts; does neither in a dry run.
+        """Writes the log, then sorts a photograph; a dry run does neither.
 
         Raises:
-            SkippedFileError: The photograph cannot be read.
+            SkippedFileError: The photograph cannot be sorted.
             OutputError: The system refuses.
         """
         target = self._out.joinpath(*below)
         try:
             if source.is_symlink() and self._how == "hardlink":
-                source = source.resolve()  # a link to a link would not survive the photograph
+                source = source.resolve()  # a link to a link would not outlive the photograph
             elif source.is_symlink() and self._how == "move":
-                raise SkippedFileError("a link that is moved may lead nowhere; give another --how")
+                raise SkippedFileError("a link may break when it is moved; use another --how")
             if self._how == "move" and self._is_among_photographs(filepath, source):
                 raise SkippedFileError(
-                    f"it lies in {self._out} itself; give a folder beside that, or a new one in it"
+                    f"it is in {self._out} itself; pass a folder next to that, or a new one in it"
                 )
             if self._how == "copy" and not os.access(source, os.R_OK):
                 raise SkippedFileError("no permission to read it")
@@ -301,64 +287,54 @@ class _Sorter:
                 return
             self._make_folder(target.parent)
             file = source.stat()
-            self._note(
-                Entry(
-                    self._how,
-                    filepath,
-                    str(source),
-                    "/".join(below),
-                    file.st_size,
-                    file.st_mtime_ns,
-                )
-            )
+            names = str(source), "/".join(below)
+            self._write_log(Entry(self._how, filepath, *names, file.st_size, file.st_mtime_ns))
             self._act(source, target)
         except FileExistsError as error:
             raise SkippedFileError(f"another file is at {target}") from error
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise SkippedFileError(f"{target} is too long a name") from error
-            raise OutputError(self._sentence(source, error)) from error
+            raise OutputError(self._message(source, error)) from error
 
     def _is_among_photographs(self, filepath: str, source: Path) -> bool:
-        """Whether a photograph would only move within its own folder: a later run would find a mess."""
+        """Whether a photograph would move within its own folder, and be sorted again later."""
         is_inside = source.is_relative_to(self._out)
-        return is_inside and not self._photographs.has_sorted(filepath, source)
+        return is_inside and not self._photographs.was_moved(filepath, source)
 
     def _make_folder(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise SkippedFileError(f"{folder} is no folder") from error
+            raise SkippedFileError(f"{folder} is not a folder") from error
 
-    def _note(self, entry: Entry) -> None:
-        if self._list is None:
-            self._list = open_list(self._out)
-        self._list.write(entry.as_line())
-        self._list.flush()
+    def _write_log(self, entry: Entry) -> None:
+        if self._log is None:
+            self._log = open_log(self._out)
+        self._log.write(entry.as_line())
+        self._log.flush()
 
     def _act(self, source: Path, target: Path) -> None:
         if self._how == "hardlink":
             os.link(source, target)
         elif self._how == "symlink":
             target.symlink_to(source)
-        elif self._how == "copy":
-            copy_file(source, target, self._out / PART_FILE)
         else:
-            move_file(source, target, self._out / PART_FILE)
+            act = copy_file if self._how == "copy" else move_file
+            act(source, target, self._out / PART_FILE)
 
-    def _sentence(self, source: Path, error: OSError) -> str:
-        reason = error.strerror or str(error)
+    def _message(self, source: Path, error: OSError) -> str:
         if self._how == "hardlink" and error.errno == errno.EXDEV:
             return (
-                f"Hard links cannot reach from {source} to {self._out}, which is on another drive; "
-                "give --how copy, or a folder on the same drive."
+                f"Hard links cannot lead from {source} to {self._out}, which is on another drive; use "
+                "--how copy, or a folder on the same drive."
             )
         if self._how == "symlink" and getattr(error, "winerror", None) == 1314:
             return (
                 "Windows lets only administrators make symbolic links; turn on its developer mode, or "
-                "give --how hardlink or copy."
+                "use --how hardlink or copy."
             )
         return (
-            f"{source} cannot be sorted into {self._out} ({reason}); mend that, or give another --how "
-            "or --out. The same command goes on, and --undo takes back what is done."
+            f"{source} cannot be sorted into {self._out} ({error.strerror or error}). Fix the cause, or "
+            "use another --how or --out. The same command continues; --undo undoes what is done."
         )

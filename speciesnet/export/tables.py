@@ -1,4 +1,4 @@
-"""Tables: one row an image or one row a detection, as CSV, Parquet or a pandas DataFrame."""
+"""Tables: one row per image, detection or sequence, as CSV, Parquet or a pandas DataFrame."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from speciesnet.errors import InputError
-from speciesnet.export.files import written_whole
+from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.records import Record, answer_of, named
-from speciesnet.survey.corrections import REVIEW
-from speciesnet.survey.photographs import Photographs, with_metadata
+from speciesnet.records import Box, Record, answer_of, named
+from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.taxonomy import Label, split_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from speciesnet.survey.survey import Survey
+
 Rows = Literal["image", "detection"]
-Row = dict[str, Any]
+Cell = str | int | float | None
+Row = dict[str, Cell]
 
 # Columns and their types. ``boxes`` counts those of an image; ``box`` numbers them from 1, best first.
-COLUMNS: dict[str, type] = {
+TABLE_COLUMNS: dict[str, type] = {
     "file": str, "datetime": str, "latitude": float, "longitude": float, "country": str,
     "admin1_region": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
     "species": str, "common_name": str, "score": float, "source": str, "boxes": int, "box": int,
@@ -32,16 +34,21 @@ COLUMNS: dict[str, type] = {
     "height": float, "failures": str, "camera_make": str, "camera_model": str, "model_version": str,
     "predicted": str, "reviewer": str, "reviewed_at": str,
 }  # fmt: skip
+SEQUENCE_COLUMNS: dict[str, type] = {
+    "folder": str, "sequence": int, "start": str, "end": str, "images": int, "reviewed": int,
+    "first_file": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
+    "species": str, "common_name": str, "score": float, "source": str,
+}  # fmt: skip
 _LEFT_OUT = {"image": "box", "detection": "boxes"}
-_BATCH = 10_000  # rows that a Parquet file takes at once
+_BATCH = 10_000  # rows written to a Parquet file together
 
-# Cells that spreadsheets would compute: https://owasp.org/www-community/attacks/CSV_Injection
+# Cells that spreadsheets would evaluate: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def columns(rows: Rows) -> dict[str, type]:
-    """The columns of a table and their types, in order."""
-    return {name: kind for name, kind in COLUMNS.items() if name != _LEFT_OUT[rows]}
+    """The columns of a table of images or detections and their types, in order."""
+    return {name: kind for name, kind in TABLE_COLUMNS.items() if name != _LEFT_OUT[rows]}
 
 
 def table_rows(
@@ -51,58 +58,70 @@ def table_rows(
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
 ) -> Iterator[Row]:
-    """The rows of a table, one at a time; None stands for an empty cell.
+    """The rows of a table, one at a time; None is an empty cell.
 
     Args:
-        records: Of any run.
-        rows: One for each image, with its best box; or one for each box, and none for images without.
-        photographs: Where to read the dates, positions and cameras that records do not keep; None
-            leaves these empty.
-        min_confidence: Boxes below it are left out.
+        records: Records of any run.
+        rows: "image": one row per image, with its best box. "detection": one row per box, so none for
+            images without boxes.
+        photographs: The finder of photographs, to read dates, positions and cameras that records lack;
+            None leaves these cells empty.
+        min_confidence: The lowest confidence of boxes to include, in [0, 1].
 
     Raises:
         InputError: A record is malformed.
+
+    Example:
+        >>> failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
+        >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
+        [('a.jpg', 'DETECTOR')]
     """
     for record, metadata in with_metadata(records, photographs):
         with named(record):
             boxes = [
-                _box(box) for box in record.get("detections") or [] if box["conf"] >= min_confidence
+                _box_cells(box)
+                for box in record.get("detections") or []
+                if box["conf"] >= min_confidence
             ]
             row = _row(record, metadata)
         if rows == "image":
-            found = {"boxes": len(boxes)} if "detections" in record else {}
-            yield row | found | (boxes[0] if boxes else {})
+            count: Row = {"boxes": len(boxes)} if "detections" in record else {}
+            yield row | count | (boxes[0] if boxes else {})
         else:
             yield from (row | {"box": i} | box for i, box in enumerate(boxes, start=1))
 
 
 def _row(record: Record, metadata: PhotoMetadata) -> Row:
     text, score, source = answer_of(record)
-    label = split_label(text) if text is not None else Label()
-    place = record if "latitude" in record else metadata.as_dict()
-    review = record.get(REVIEW, {})
-    row = {
+    latitude, longitude = position_of(record, metadata)
+    review = record.get("review")
+    empty: Row = dict.fromkeys(TABLE_COLUMNS)
+    return empty | {
         "file": record["filepath"],
         "datetime": metadata.datetime,
-        "latitude": place.get("latitude"),
-        "longitude": place.get("longitude"),
+        "latitude": latitude,
+        "longitude": longitude,
         "country": record.get("country"),
         "admin1_region": record.get("admin1_region"),
-        **{name.rstrip("_"): part or None for name, part in label._asdict().items()},
+        **_label_cells(text),
         "score": None if text is None else score,
         "source": source,
         "failures": ", ".join(record.get("failures") or []) or None,
         "camera_make": metadata.make,
         "camera_model": metadata.model,
         "model_version": record.get("model_version"),
-        "predicted": review.get("predicted"),
-        "reviewer": review.get("reviewer") or None,
-        "reviewed_at": review.get("at"),
+        "predicted": review["predicted"] if review else None,
+        "reviewer": review["reviewer"] or None if review else None,
+        "reviewed_at": review["at"] if review else None,
     }
-    return dict.fromkeys(COLUMNS) | row
 
 
-def _box(box: Mapping[str, Any]) -> Row:
+def _label_cells(label: str | None) -> Row:
+    parts = split_label(label) if label is not None else Label()
+    return {name.rstrip("_"): part or None for name, part in parts._asdict().items()}
+
+
+def _box_cells(box: Box) -> Row:
     xmin, ymin, width, height = map(float, box["bbox"])
     return {
         "category": box["label"], "confidence": float(box["conf"]),
@@ -110,37 +129,75 @@ def _box(box: Mapping[str, Any]) -> Row:
     }  # fmt: skip
 
 
-def write_csv(
+def sequence_rows(survey: Survey) -> Iterator[Row]:
+    """The rows of a table of sequences, by folder and time; None is an empty cell.
+
+    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images.
+    """
+    for sequence in survey.sequences:
+        pictures = [survey.pictures[position] for position in sequence.pictures]
+        label, score, source = sequence.answer or (None, None, None)
+        yield {
+            "folder": sequence.camera,
+            "sequence": sequence.number,
+            "start": pictures[0].taken,
+            "end": pictures[-1].taken,
+            "images": len(pictures),
+            "reviewed": sum(picture.correction is not None for picture in pictures),
+            "first_file": pictures[0].filepath,
+            **_label_cells(label),
+            "score": score,
+            "source": source,
+        }
+
+
+def write_table(
     rows: Iterable[Row],
     path: str | os.PathLike[str],
-    names: Iterable[str],
+    types: Mapping[str, type],
     *,
     bom: bool = False,
     delimiter: str = ",",
 ) -> int:
-    """Writes a CSV file in UTF-8, at once or not at all, whatever its length in little memory.
+    """Writes a CSV or Parquet file, by the ending of its name, whole or not at all.
 
-    Text that a spreadsheet would compute as a formula gets an apostrophe in front.
+    Memory does not grow with the table. In CSV, text that a spreadsheet would evaluate as a formula gets
+    an apostrophe in front; Parquet keeps it as it is.
 
     Args:
-        rows: See ``table_rows``.
-        path: The file.
-        names: Its columns.
-        bom: Begins with a byte order mark, by which Excel knows UTF-8.
-        delimiter: Between cells; Excel wants a semicolon where numbers have a comma.
+        rows: The rows, see ``table_rows`` and ``sequence_rows``.
+        path: The file, ``.csv`` or ``.parquet``.
+        types: Its columns and their types, see ``columns`` and ``SEQUENCE_COLUMNS``.
+        bom: Whether a CSV file starts with a byte order mark, by which Excel recognizes UTF-8.
+        delimiter: The character between the cells of a CSV file; Excel needs a semicolon where numbers
+            have a decimal comma.
 
     Returns:
-        How many rows it holds.
+        The number of rows.
 
     Raises:
+        InputError: The ending is another one, a record is malformed, or pyarrow is not installed.
         OutputError: The file cannot be written.
+
+    Example:
+        >>> records = [{"filepath": "a.jpg", "failures": ["DETECTOR"]}]
+        >>> write_table(table_rows(records), getfixture("tmp_path") / "table.csv", columns("image"))
+        1
     """
-    encoding = "utf-8-sig" if bom else "utf-8"
-    with (
-        written_whole(path) as part,
-        # Names that are no valid Unicode are shown with backslashes.
-        part.open("w", encoding=encoding, errors="backslashreplace", newline="") as file,
-    ):
+    suffix = Path(path).suffix.lower()
+    if suffix == ".csv":
+        with output_file(path) as part:
+            return _write_csv(rows, part, types, "utf-8-sig" if bom else "utf-8", delimiter)
+    if suffix == ".parquet":
+        return _write_parquet(rows, path, types)
+    raise InputError(f"{path} must end with .csv or .parquet; pass another name.")
+
+
+def _write_csv(
+    rows: Iterable[Row], path: Path, names: Iterable[str], encoding: str, delimiter: str
+) -> int:
+    # Names that are invalid Unicode are written with backslashes.
+    with path.open("w", encoding=encoding, errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter)
         names = list(names)
         writer.writerow(names)
@@ -151,31 +208,25 @@ def write_csv(
     return count
 
 
-def _harmless(value: Any) -> Any:
+def _harmless(value: Cell) -> Cell:
     is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
     return f"'{value}" if is_formula else value
 
 
-def write_parquet(
+def _write_parquet(
     rows: Iterable[Row], path: str | os.PathLike[str], types: Mapping[str, type]
 ) -> int:
-    """Writes a Parquet file; otherwise as ``write_csv``. Text stays as it is.
-
-    Raises:
-        InputError: pyarrow is not installed.
-        OutputError: The file cannot be written.
-    """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise InputError("Parquet needs one more package: pip install pyarrow") from error
+        raise InputError("Parquet needs another package: pip install pyarrow") from error
 
     kinds = {str: pa.string(), float: pa.float64(), int: pa.int32()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in types.items()])
     count = 0
     rows = iter(rows)
-    with written_whole(path) as part, pq.ParquetWriter(part, schema) as writer:
+    with output_file(path) as part, pq.ParquetWriter(part, schema) as writer:
         while batch := list(itertools.islice(rows, _BATCH)):
             values = [[_valid(row[name]) for row in batch] for name in types]
             writer.write_batch(pa.record_batch(values, schema=schema))
@@ -183,8 +234,8 @@ def write_parquet(
     return count
 
 
-def _valid(value: Any) -> Any:
-    """Text that can be UTF-8: names of files need not."""
+def _valid(value: Cell) -> Cell:
+    """Text that can be encoded as UTF-8, which file names need not be."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "backslashreplace").decode()
     return value
@@ -197,7 +248,7 @@ def to_dataframe(
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
 ) -> pd.DataFrame:
-    """A pandas DataFrame; ``datetime`` is one, by the camera's clock, and columns have their types.
+    """A pandas DataFrame of ``table_rows``, with typed columns; ``datetime`` is by the camera's clock.
 
     Args:
         records: ``predict(...)["predictions"]``, or ``read_corrected(path)``.
@@ -211,47 +262,15 @@ def to_dataframe(
     try:
         import pandas as pd
     except ImportError as error:
-        raise InputError("A DataFrame needs one more package: pip install pandas") from error
+        raise InputError("A DataFrame needs another package: pip install pandas") from error
 
-    kinds: dict[type, Any] = {str: "string", float: "float64", int: "Int32"}
+    kinds = {str: "string", float: "float64", int: "Int32"}
     found = list(
         table_rows(records, rows=rows, photographs=photographs, min_confidence=min_confidence)
     )
     types = columns(rows)
     frame = pd.DataFrame(found, columns=list(types))
     frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
-    # Cameras that write an offset and such that do not are comparable by their clocks only.
+    # Cameras that write an offset and cameras that do not can be compared only by their clocks.
     clock = frame["datetime"].str.slice(0, len("2024-05-01T06:30:00"))
     return frame.assign(datetime=pd.to_datetime(clock))
-
-
-def write_table(
-    rows: Iterable[Row],
-    path: str | os.PathLike[str],
-    types: Mapping[str, type],
-    *,
-    bom: bool = False,
-    delimiter: str = ",",
-) -> int:
-    """Writes the table that the name of the file asks for, ``.csv`` or ``.parquet``.
-
-    Args:
-        rows: See ``table_rows``, and ``sequence_rows``.
-        path: The file.
-        types: Its columns and their types; see ``columns``.
-        bom: See ``write_csv``.
-        delimiter: See ``write_csv``.
-
-    Returns:
-        How many rows it holds.
-
-    Raises:
-        InputError: The name ends otherwise, or a record is malformed.
-        OutputError: The file cannot be written.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".csv":
-        return write_csv(rows, path, types, bom=bom, delimiter=delimiter)
-    if suffix == ".parquet":
-        return write_parquet(rows, path, types)
-    raise InputError(f"{path} must end with .csv or .parquet; give another name.")

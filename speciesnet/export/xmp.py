@@ -8,7 +8,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +17,16 @@ from PIL import Image
 
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError, SkippedFileError
-from speciesnet.export.safe_paths import common_folder, path_below
+from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
+from speciesnet.files.paths import common_folder, path_below
 from speciesnet.records import Record, answer_of, is_failed, named
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label
 
 Naming = Literal["full", "base"]
 
-ROOT = "SpeciesNet"  # the keyword that all others of this program lie under
+ROOT = "SpeciesNet"  # the parent of all keywords of this program
 EMBEDDABLE = ("image/jpeg", "image/png", "image/tiff", "image/webp")
 
 _SUBJECT = "Xmp.dc.subject"
@@ -35,18 +36,18 @@ _LABEL = "Xmp.xmp.Label"
 _LISTS = {_SUBJECT: "Bag", _HIERARCHY: "Bag", _TAGS: "Seq"}
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
-# Separators of the two trees, and what XML cannot hold.
+# Separators of the two trees, and characters that XML cannot contain.
 _NO_KEYWORD = re.compile("[/|\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
-# Where these say so, every further file would fail alike.
+# Errors that every other file would have as well.
 _FULL = {errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @dataclass(frozen=True)
 class Keywords:
-    """What is written about one photograph.
+    """The keywords of one photograph.
 
     Attributes:
-        paths: Keywords with those that they lie under, below ``ROOT``; the most telling first.
+        paths: Keywords with their parents, below ``ROOT``; the most specific first.
         label: The value of ``xmp:Label``, or "".
     """
 
@@ -55,19 +56,25 @@ class Keywords:
 
     @property
     def flat(self) -> list[str]:
-        """The keywords without what they lie under."""
+        """The keywords without their parents."""
         return list(dict.fromkeys(path[-1] for path in self.paths))
 
     def joined(self, separator: str) -> list[str]:
-        """The keywords with what they lie under."""
+        """The keywords with their parents, from ``ROOT``."""
         return [separator.join((ROOT, *path)) for path in self.paths]
 
 
 def keywords_of_label(label: str) -> Keywords:
-    """The common name, the scientific name and the category, each with what it lies under.
+    """The common name, the scientific name and the category of a label, each with its parents.
 
-    ``Mammalia|Carnivora|Canidae|Vulpes|Red fox``, the same with ``Vulpes vulpes``, and ``animal``.
-    The label of an image without any answer has none.
+    The label of an image without any answer has no keywords.
+
+    Example:
+        >>> fox = keywords_of_label("u;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
+        >>> fox.flat
+        ['Red fox', 'Vulpes vulpes', 'animal']
+        >>> fox.joined("|")[0]
+        'SpeciesNet|Mammalia|Carnivora|Canidae|Vulpes|Red fox'
     """
     if label == Classification.UNKNOWN:
         return Keywords()
@@ -93,33 +100,34 @@ def _keyword(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """Keywords of one photograph.
+class KeywordTask:
+    """The keywords to write for one photograph.
 
     Attributes:
-        filepath: Its path in the predictions.
-        keywords: None leaves the photograph alone; empty ones take out what was written earlier.
+        filepath: The path in the predictions.
+        keywords: The keywords; empty: remove earlier ones; None: change nothing.
     """
 
     filepath: str
     keywords: Keywords | None
 
 
-def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Task]:
-    """What to write for records of any run.
+def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[KeywordTask]:
+    """The keywords to write for records of any run.
 
-    Failed images and records without an answer get None; answers below ``min_score`` no keywords.
+    Failed images and records without an answer get None; answers below ``min_score`` get no keywords.
 
     Raises:
         InputError: A record is malformed.
     """
-    known: dict[str, Keywords] = {}  # the keywords of each label are in memory once
-    return [Task(record["filepath"], _keywords_of(record, min_score, known)) for record in records]
+    known: dict[str, Keywords] = {}  # keeps the keywords of each label in memory once
+    return [
+        KeywordTask(record["filepath"], _keywords_of(record, min_score, known))
+        for record in records
+    ]
 
 
-def _keywords_of(
-    record: Mapping[str, Any], min_score: float, known: dict[str, Keywords]
-) -> Keywords | None:
+def _keywords_of(record: Record, min_score: float, known: dict[str, Keywords]) -> Keywords | None:
     with named(record):
         if is_failed(record):
             return None
@@ -133,48 +141,29 @@ def _keywords_of(
         return known[label] if known[label].paths else None
 
 
-@dataclass
-class Written:
-    """What became of the photographs.
-
-    Attributes:
-        written: Files written; with ``dry_run``, those that would be.
-        unchanged: Files that held the same, or that there is nothing to write to.
-        without_answer: Photographs without an answer.
-        missing: Photographs that are not where the predictions say.
-        left_alone: Files that cannot be changed, and why.
-    """
-
-    written: int = 0
-    unchanged: int = 0
-    without_answer: int = 0
-    missing: int = 0
-    left_alone: list[tuple[str, str]] = field(default_factory=list)
-
-
 def write_keywords(
-    tasks: list[Task],
+    tasks: list[KeywordTask],
     photographs: Photographs,
     *,
     naming: Naming = "full",
     out: str | os.PathLike[str] | None = None,
     embed: bool = False,
     dry_run: bool = False,
-    tell: Callable[[Path, Keywords], None] | None = None,
-) -> Written:
-    """Writes keywords to sidecars or into the photographs, one file at a time, each whole or not at all.
+    report: Callable[[Path, Keywords], None] | None = None,
+) -> Results:
+    """Writes keywords to sidecars or into photographs, one file at a time, each whole or not at all.
 
-    What this program wrote earlier is replaced; anything else in a file stays as it is.
+    Earlier keywords of this program are replaced; everything else in a file stays as it is.
 
     Args:
-        tasks: Of all photographs.
-        photographs: Where they are.
-        naming: Of sidecars: ``IMG_1.jpg.xmp`` ("full") or ``IMG_1.xmp`` ("base").
-        out: A folder for the sidecars, below which they lie as the photographs do below the common
-            folder of all; None puts them beside the photographs.
-        embed: Writes into the photographs instead; their dates stay.
-        dry_run: Touches nothing.
-        tell: Called with the file and its keywords for each that is, or would be, written.
+        tasks: The keywords of all photographs.
+        photographs: The finder of photographs.
+        naming: The names of sidecars: ``IMG_1.jpg.xmp`` ("full") or ``IMG_1.xmp`` ("base").
+        out: A folder for the sidecars, with the subfolders that the photographs have below their common
+            folder; None writes sidecars next to the photographs.
+        embed: Whether to write into the photographs instead; their dates stay.
+        dry_run: Whether only to count and report.
+        report: Called with each file that is, or would be, written and its keywords.
 
     Raises:
         InputError: There are photographs in the predictions, but none is found; or pyexiv2 is not
@@ -184,46 +173,49 @@ def write_keywords(
     _pyexiv2()
     change = _change_photograph if embed else _change_sidecar
     common = common_folder(task.filepath for task in tasks) if out is not None else ()
-    result = Written()
+    results = Results()
     owners: dict[Path, Path] = {}
     for task in tasks:
         photograph = photographs.find(task.filepath)
         if photograph is None:
-            result.missing += 1
+            results.missing += 1
             continue
         if task.keywords is None:
-            result.without_answer += 1
+            results.without_answer += 1
             continue
-        beside = photograph
-        if out is not None:
-            beside = Path(out, *path_below(task.filepath, common))
-        file = Path(os.path.realpath(photograph)) if embed else _sidecar(beside, naming)
+        stem = photograph if out is None else Path(out, *path_below(task.filepath, common))
+        file = Path(os.path.realpath(photograph)) if embed else _sidecar(stem, naming)
         try:
             if naming == "base" and not embed and owners.setdefault(file, photograph) != photograph:
                 raise SkippedFileError(
-                    f"it is the sidecar of {owners[file].name}; give --naming full"
+                    f"it is the sidecar of {owners[file].name}; use --naming full"
                 )
-            is_new = change(file, task.keywords, dry_run)
+            is_changed = change(file, task.keywords, dry_run)
         except (OSError, RuntimeError, ValueError) as error:  # exiv2 raises the latter two
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise OutputError(
-                    f"{file} cannot be written ({error.strerror}); mend that and give the same command "
-                    "again: what is written is whole."
-                ) from error
-            reason = error.strerror if isinstance(error, OSError) else None
-            reason = reason or " ".join(str(error).split())
-            logging.warning("%s is left alone: %s.", file, reason)
-            result.left_alone.append((str(file), reason))
+            results.skipped.append((str(file), _reason(file, error)))
             continue
-        if not is_new:
-            result.unchanged += 1
+        if not is_changed:
+            results.unchanged += 1
             continue
-        result.written += 1
-        if tell is not None:
-            tell(file, task.keywords)
-    if result.missing and result.missing == len(tasks):
+        results.done += 1
+        if report is not None:
+            report(file, task.keywords)
+    if results.missing and results.missing == len(tasks):
         raise none_found([task.filepath for task in tasks])
-    return result
+    return results
+
+
+def _reason(file: Path, error: Exception) -> str:
+    """Why a file is skipped; raises ``OutputError`` if every other file would fail as well."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise OutputError(
+            f"{file} cannot be written ({error.strerror or error}). Fix the cause and run the same "
+            "command again; no file is half written."
+        ) from error
+    reason = error.strerror if isinstance(error, OSError) else None
+    reason = reason or " ".join(str(error).split())
+    logging.warning("%s is skipped: %s.", file, reason)
+    return reason
 
 
 def _sidecar(photograph: Path, naming: Naming) -> Path:
@@ -236,11 +228,11 @@ def _sidecar(photograph: Path, naming: Naming) -> Path:
 def _pyexiv2() -> Any:
     try:
         import pyexiv2
-    except (ImportError, OSError) as error:  # OSError: without the libraries that it needs
+    except (ImportError, OSError) as error:  # OSError: a library is missing
         raise InputError(
-            f'Keywords need pyexiv2 ({error}); give: pip install "speciesnet[xmp]".'
+            f'Keywords need pyexiv2 ({error}): pip install "speciesnet[xmp]".'
         ) from error
-    pyexiv2.set_log_level(3)  # errors are raised; warnings would go to standard output
+    pyexiv2.set_log_level(3)  # errors are raised; warnings would be printed
     return pyexiv2
 
 
@@ -256,7 +248,7 @@ def _change_sidecar(file: Path, keywords: Keywords, dry_run: bool) -> bool:
         body = new[new.index("<x:xmpmeta") : new.rindex(">", 0, new.rindex("<?xpacket")) + 1]
         _replace(file, f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode())
     elif not dry_run:
-        file.unlink()  # nobody else wrote anything into it
+        file.unlink()  # it contained only our keywords
     return True
 
 
@@ -264,7 +256,9 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
     """Changes a photograph; False if there is nothing to change."""
     with _pyexiv2().ImageData(file.read_bytes()) as image:
         if image.get_mime_type() not in EMBEDDABLE:
-            raise SkippedFileError("its format takes no keywords; write sidecars, without --embed")
+            raise SkippedFileError(
+                "its format cannot contain keywords; write sidecars, without --embed"
+            )
         new = with_keywords(image.read_raw_xmp() or None, keywords)
         if new is None:
             return False
@@ -275,24 +269,24 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
 
 
 def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
-    """An XMP packet with keywords in place of those that this program wrote earlier.
+    """Replaces the keywords of this program in an XMP packet.
 
-    Earlier ones are known by what lies under ``ROOT``. ``xmp:Label`` is set where there is none, or
-    one of these. All else in the packet keeps its value.
+    Earlier ones are recognized by their parent ``ROOT``. ``xmp:Label`` is set if there is none, or if it
+    is an earlier keyword. Everything else in the packet keeps its value.
 
     Args:
-        packet: RDF/XML; None where there is none yet.
-        keywords: None of them takes the earlier ones out.
+        packet: RDF/XML, or None if there is no packet yet.
+        keywords: The new keywords; none removes the earlier ones.
 
     Returns:
-        The packet, "" if nothing is left in it; None if there is nothing to change.
+        The packet, "" if it is empty then, or None if nothing changes.
 
     Raises:
-        RuntimeError, ValueError: The packet is damaged, or cannot be written back as it is.
+        RuntimeError, ValueError: The packet is damaged, or cannot be written back unchanged.
         InputError: pyexiv2 is not installed.
     """
     if packet is not None and _RDF not in packet:
-        raise SkippedFileError("it holds no XMP")
+        raise SkippedFileError("it contains no XMP")
     with _pyexiv2().ImageData(_picture()) as image:
         if packet is not None:
             image.modify_raw_xmp(packet)
@@ -314,13 +308,13 @@ def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
         or found.get(_LABEL, "") != label
         or any(_list(found, key) != values for key, values in wanted.items())
     ):
-        raise SkippedFileError("it holds something that cannot be written back as it is")
+        raise SkippedFileError("it contains something that cannot be written back unchanged")
     return new
 
 
 @functools.cache
 def _picture() -> bytes:
-    """A picture to hold a packet: exiv2 would mix what a sidecar says with EXIF and IPTC."""
+    """A picture for a packet: in a sidecar, exiv2 would mix it with EXIF and IPTC."""
     stream = io.BytesIO()
     Image.new("L", (1, 1)).save(stream, "PNG")
     return stream.getvalue()
@@ -338,7 +332,7 @@ def _wanted(old: Mapping[str, Any], keywords: Keywords) -> tuple[dict[str, list[
             else:
                 others.update(parts)
     subject = _list(old, _SUBJECT)
-    # Somebody's keyword that is one of ours too: as a path of its own it is known for theirs later.
+    # Another program's keyword that equals one of ours gets its own path: later runs keep it.
     theirs = [word for word in keywords.flat if word in subject and word not in earlier | others]
     wanted = {
         _SUBJECT: _replaced(subject, keywords.flat, lambda word: word in earlier - others),
@@ -363,7 +357,7 @@ def _replaced(old: list[str], new: list[str], is_ours: Callable[[str], bool]) ->
 def _list(properties: Mapping[str, Any], key: str) -> list[str]:
     value = properties.get(key, [])
     if isinstance(value, str):
-        raise SkippedFileError("its keywords have a form of their own")
+        raise SkippedFileError("its keywords are not a list")
     return value
 
 
@@ -372,17 +366,11 @@ def _others(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(word: str) -> str:
-    """A word as exiv2 takes it, which reads an attribute at its start."""
+    """A word for exiv2, which would read ``type=`` at its start as an attribute."""
     return f"type= {word}" if word.startswith("type=") else word
 
 
 def _replace(file: Path, data: bytes, is_photograph: bool = False) -> None:
-    """Puts a file in another's place, at once or not at all.
-
-    Args:
-        file: Its name.
-        data: Its content.
-        is_photograph: Whether it keeps its dates, and must be safe from a power cut.
-    """
+    """Replaces a file, whole or not at all; a photograph keeps its dates and is safe from a power cut."""
     with write_atomically(file, fsync=is_photograph, keep_dates=is_photograph) as part:
         part.write_bytes(data)

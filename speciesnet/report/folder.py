@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from speciesnet.errors import OutputError
-from speciesnet.export.safe_paths import path_parts
+from speciesnet.files.paths import path_parts
 from speciesnet.files.storage import scheme_of
 
 MARKER = "report.json"  # marks a folder as a report and lists the report's files

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Literal
 
+from speciesnet.constants import DETECTION_THRESHOLD
+from speciesnet.files.paths import file_name
 from speciesnet.report.checks import CHECKS, failed_checks
 from speciesnet.report.thumbnails import Preview
-from speciesnet.survey.survey import COUNTS, Picture, Survey
+from speciesnet.survey.survey import Picture, Survey
 from speciesnet.taxonomy import Label, category_of, split_label
 
 Mode = Literal["report", "review"]
@@ -37,7 +39,7 @@ def predicted_category(picture: Picture) -> str:
     if picture.boxes is None:
         return "unknown"
     best = picture.boxes[0] if picture.boxes else None
-    return best.kind if best is not None and best.conf >= COUNTS else "blank"
+    return best.kind if best is not None and best.conf >= DETECTION_THRESHOLD else "blank"
 
 
 class Payload:
@@ -112,7 +114,7 @@ class Payload:
         sequence_label, sequence_score, _ = sequence.answer or (None, 0.0, None)
         boxes = picture.boxes or ()
         return {
-            "file": picture.filepath.replace("\\", "/").rpartition("/")[2],
+            "file": file_name(picture.filepath),
             "camera": self._cameras[picture.camera],
             "category": predicted_category(picture),
             "label": self._number_of(picture.label),

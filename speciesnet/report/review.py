@@ -91,7 +91,7 @@ class Review:
                 else:
                     self._corrections[correction.filepath] = correction
                 self._changed += self._positions[correction.filepath]
-            self.survey.correct(self._corrections)
+            self.survey.apply_corrections(self._corrections)
 
     def _correction(self, item: object) -> Correction:
         values = item if isinstance(item, dict) else {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from speciesnet.export.safe_paths import common_folder, path_parts
+from speciesnet.files.paths import common_folder, path_parts
 from speciesnet.report import plots
 from speciesnet.report.checks import LOW_SCORE
 from speciesnet.report.folder import ReportFolder, unused_name

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from PIL import Image, ImageFilter
 
-from speciesnet.constants import Classification, Detection
+from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.errors import ImageError
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.storage import version_of
 from speciesnet.images import opened, upright
 from speciesnet.survey.photographs import Photographs
-from speciesnet.survey.survey import COUNTS, Picture
+from speciesnet.survey.survey import Picture
 
 SIZE = 480  # pixels of the longer side
 QUALITY = 72
@@ -54,7 +54,7 @@ def people_of(picture: Picture) -> tuple[Area, ...]:
     is sure, because a faint box need not be where the person is.
     """
     people = [box for box in picture.boxes or () if box.kind == Detection.HUMAN]
-    is_sure = any(box.conf >= COUNTS for box in people)
+    is_sure = any(box.conf >= DETECTION_THRESHOLD for box in people)
     labels = {picture.label, picture.answer, *(label for label, _ in picture.classes[:1])}
     if not is_sure and Classification.HUMAN in labels:
         return ((0.0, 0.0, 1.0, 1.0),)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from absl import flags as absl_flags
 
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP
 from speciesnet.machine import available_cpus
 from speciesnet.packages.info import DEFAULT_MODEL
-from speciesnet.survey.sequences import DEFAULT_GAP
 
 if TYPE_CHECKING:
     from speciesnet.engines.base import Precision
@@ -226,7 +226,10 @@ CORRECTIONS = Flag(
     "ignore corrections.",
 )
 SEQUENCE_GAP = number(
-    "sequence_gap", DEFAULT_GAP, "Longest pause within a sequence, in seconds.", at_most=1e9
+    "sequence_gap",
+    DEFAULT_SEQUENCE_GAP,
+    "Longest pause within a sequence, in seconds.",
+    at_most=1e9,
 )
 SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
 BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")

@@ -41,7 +41,7 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
     if storage.scheme_of(path) is None:
         yield path
         return
-    from speciesnet.export.safe_paths import safe_name
+    from speciesnet.files.paths import safe_name
 
     name = path.rpartition("/")[2] if storage.is_cloud(path) else unquote(urlsplit(path).path)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

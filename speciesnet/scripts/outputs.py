@@ -102,6 +102,13 @@ def must_be_local(flag: str, path: str | None, fix: str) -> None:
         raise InputError(f"{flag} {path} is not on this computer; {fix}.")
 
 
+def check_local_folder(out: str | None) -> None:
+    """Raises ``InputError`` unless ``--out`` is None, or a folder or a new path on this computer."""
+    must_be_local("--out", out, "give a folder on a disk, and upload it afterwards")
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
+        raise InputError(f"--out {out} is not a folder; give another name.")
+
+
 @contextmanager
 def _readable(target: str) -> Iterator[None]:
     try:

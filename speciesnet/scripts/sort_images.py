@@ -6,19 +6,19 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError
 from speciesnet.export.sorting import (
-    Place,
+    Destination,
     SortedPhotographs,
-    places_by_answer,
-    places_by_sequence,
+    destinations_by_answer,
+    destinations_by_sequence,
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
 from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
-from speciesnet.scripts.outputs import must_be_local
+from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 
 BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
@@ -43,7 +43,7 @@ def main(values: flags.Values, *files: str) -> None:
     out = values[flags.OUT]
     if out is None:
         raise InputError("Give the folder to sort into, such as --out sorted.")
-    must_be_local("--out", out, "give a folder on a disk, and upload it afterwards")
+    check_local_folder(out)
     if values[UNDO]:
         if files:
             raise InputError("--undo takes no predictions file; give only --out FOLDER.")
@@ -55,40 +55,34 @@ def main(values: flags.Values, *files: str) -> None:
 
 
 def _sort(values: flags.Values, source: str, out: str) -> None:
-
     def report(photograph: Path, target: Path) -> None:
         sys.stdout.write(f"{how} {photograph} -> {target}\n")
 
     how, dry_run = values[HOW], values[flags.DRY_RUN]
-    if Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out {out} is not a folder; give another name.")
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
         places = _places(values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]))
     photographs = SortedPhotographs(out, values[flags.IMAGE_ROOT])
     result = sort_photographs(
-        places, photographs, how=how, dry_run=dry_run, tell=report if dry_run else None
+        places, photographs, how=how, dry_run=dry_run, report=report if dry_run else None
     )
     photographs.warn_of_missing("they are not sorted")
     would = " would be" if dry_run else ""
-    done = f"{result.already} were there already" if result.already else "none was there before"
-    sys.stdout.write(f"{result.sorted} photographs{would} sorted ({how}) into {out}; {done}.\n")
-    if result.left_alone:
-        name, reason = result.left_alone[0]
-        raise OutputError(
-            f"{len(result.left_alone)} of {len(places)} photographs are left alone, such as {name} "
-            f"({reason}). Fix the cause and give the same command again."
-        )
+    done = f"{result.unchanged} were there already" if result.unchanged else "none was there before"
+    sys.stdout.write(f"{result.done} photographs{would} sorted ({how}) into {out}; {done}.\n")
+    result.raise_if_skipped(f"of {len(places)} photographs")
 
 
-def _places(values: flags.Values, predictions: str, photographs: SortedPhotographs) -> list[Place]:
+def _places(
+    values: flags.Values, predictions: str, photographs: SortedPhotographs
+) -> list[Destination]:
 
     by = values[BY]
     with read_from(predictions):
         records = read_corrected(predictions, values[flags.CORRECTIONS])
         if by == "sequence":
-            found = places_by_sequence(records, photographs, values[flags.SEQUENCE_GAP])
+            found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP])
         else:
-            found = places_by_answer(records, by, values[flags.MIN_SCORE])
+            found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     if not found:
         warn_if_empty(predictions)
     return found
@@ -98,13 +92,8 @@ def _undo(out: str, dry_run: bool) -> None:
 
     result = undo(out, dry_run=dry_run)
     would = " would be" if dry_run else ""
-    sys.stdout.write(f"{result.back} photographs{would} taken back.\n")
-    if result.kept:
-        name, reason = result.kept[0]
-        raise OutputError(
-            f"{len(result.kept)} photographs in {out} could not be taken back, such as {name} "
-            f"({reason}); they stay in undo.jsonl. Fix the cause and give the same command again."
-        )
+    sys.stdout.write(f"{result.done} photographs{would} taken back.\n")
+    result.raise_if_skipped(f"photographs in {out}, which stay in undo.jsonl,")
 
 
 COMMAND = console.Command(

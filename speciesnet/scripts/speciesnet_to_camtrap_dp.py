@@ -53,7 +53,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
                 f"--{flag.name} must be {', '.join(others)} or {last}, not {values[flag]}."
             )
     for name in camtrap_dp.FILES:
-        output = f"{folder.rstrip('/')}/{name}"  # valid for a URL, too
+        output = f"{folder.rstrip('/')}/{name}"  # a path or a URL
         check_not_same(source, output)
         if (deployments := values[DEPLOYMENTS]) is not None:
             check_not_same(deployments, output, "table of deployments")

@@ -7,8 +7,14 @@ from typing import Literal
 
 from speciesnet.errors import InputError
 from speciesnet.export.files import check_not_same
-from speciesnet.export.sequence_table import SEQUENCE_COLUMNS, sequence_rows
-from speciesnet.export.tables import Row, columns, table_rows, write_table
+from speciesnet.export.tables import (
+    SEQUENCE_COLUMNS,
+    Row,
+    columns,
+    sequence_rows,
+    table_rows,
+    write_table,
+)
 from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, survey_of, warn_if_empty

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError
 from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
 from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
-from speciesnet.scripts.outputs import must_be_local
+from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 from speciesnet.survey.photographs import Photographs
 
@@ -44,9 +44,7 @@ def main(values: flags.Values, source: str) -> None:
     out, embed, dry_run = values[flags.OUT], values[EMBED], values[flags.DRY_RUN]
     if out is not None and embed:
         raise InputError("--embed writes into the photographs; leave out --embed or --out.")
-    must_be_local("--out", out, "give a folder on a disk, and upload it afterwards")
-    if out is not None and Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out {out} is not a folder; give another name.")
+    check_local_folder(out)
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
         with read_from(predictions):
@@ -61,21 +59,16 @@ def main(values: flags.Values, source: str) -> None:
         out=out,
         embed=embed,
         dry_run=dry_run,
-        tell=report if dry_run else None,
+        report=report if dry_run else None,
     )
     photographs.warn_of_missing("they get no keywords")
     what = "photographs" if embed else "sidecars"
     would = " would be" if dry_run else ""
     sys.stdout.write(
-        f"{result.written} {what}{would} written, {result.unchanged} unchanged; "
+        f"{result.done} {what}{would} written, {result.unchanged} unchanged; "
         f"{result.without_answer} photographs have no answer.\n"
     )
-    if result.left_alone:
-        name, reason = result.left_alone[0]
-        raise OutputError(
-            f"{len(result.left_alone)} {what} are left alone, such as {name} ({reason}). Fix or remove "
-            "them and give the same command again."
-        )
+    result.raise_if_skipped(what, "Fix or remove them,")
 
 
 COMMAND = console.Command(

@@ -1,4 +1,4 @@
-"""Where the photographs of a predictions file are now, and what their cameras wrote."""
+"""Finds the photographs of a predictions file, and reads the metadata that their cameras wrote."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from absl import logging
 
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.clouds import RemoteError
+from speciesnet.files.paths import with_slashes
 from speciesnet.files.storage import is_cloud, scheme_of
 from speciesnet.images import read_metadata
 from speciesnet.metadata import PhotoMetadata
@@ -21,20 +22,20 @@ from speciesnet.records import Record
 
 _Found = TypeVar("_Found", bound=Path | str | None)
 
-READERS = 4  # files of a network drive or a spinning disk that are waited for at once
-REMOTE_READERS = 32  # photographs in buckets that are waited for at once
-READ_AHEAD = 64
+READERS = 4  # files read in parallel, from a network drive or a spinning disk
+REMOTE_READERS = 32  # photographs read in parallel from buckets
+READ_AHEAD = 64  # photographs whose reading starts before their turn
 
 
 class Photographs:
-    """Finds photographs by the paths in records; may be used by several threads.
+    """Finds photographs by the paths in records; safe to use from several threads.
 
     Args:
-        image_root: The folder that they have moved to; None where they are as the records say.
+        image_root: The folder that the photographs have moved to; None if the paths are still right.
 
     Attributes:
-        found: How many have been found.
-        missing: How many have not.
+        found: The number of photographs that were found.
+        missing: The number of photographs that were not found.
 
     Raises:
         InputError: The folder does not exist, or is not on this computer.
@@ -43,12 +44,12 @@ class Photographs:
     def __init__(self, image_root: str | None = None) -> None:
         if image_root is not None and scheme_of(image_root) is not None:
             raise InputError(
-                f"--image_root {image_root} is not on this computer, where photographs are looked for; "
-                "download that folder, and give the copy."
+                f"--image_root {image_root} is not on this computer. Download that folder, and pass "
+                "the copy."
             )
         if image_root is not None and not Path(image_root).is_dir():
             raise InputError(
-                f"--image_root {image_root} is no folder; give the one that holds the photographs now."
+                f"--image_root {image_root} is not a folder; pass the folder of the photographs."
             )
         self._root = None if image_root is None else Path(image_root)
         self._folders: dict[tuple[str, ...], list[Path]] = {}  # see _folders_of
@@ -56,16 +57,16 @@ class Photographs:
         self.found = self.missing = 0
 
     def find(self, filepath: str) -> Path | None:
-        """The file of a path or URL in a record on this computer, or None where there is none.
+        """The file on this computer for a path or URL in a record, or None if there is none.
 
-        Under ``image_root`` that is the longest end of the path that is there.
+        Under ``image_root`` that is the file that matches the longest end of the path.
         """
         return self._counted(self._find(filepath))
 
     def source(self, filepath: str) -> Path | str | None:
-        """As ``find``; and a photograph in a bucket is its URL, unless there is an ``image_root``.
+        """Like ``find``, but a photograph in a bucket is its URL, unless there is an ``image_root``.
 
-        Whether it is there turns out when it is opened: see ``not_there``.
+        Whether the URL exists is known only once it is opened: see ``not_there``.
         """
         is_url = self._root is None and is_cloud(filepath)
         return self._counted(filepath if is_url else self._find(filepath))
@@ -79,7 +80,7 @@ class Photographs:
         return found
 
     def not_there(self) -> None:
-        """Counts a photograph that ``source`` gave, and that cannot be fetched, as missing."""
+        """Counts a photograph that ``source`` returned as missing, because it cannot be fetched."""
         with self._lock:
             self.found -= 1
             self.missing += 1
@@ -87,14 +88,14 @@ class Photographs:
     def _find(self, filepath: str) -> Path | None:
         if self._root is None:
             return None if scheme_of(filepath) is not None else _existing(Path(filepath))
-        *parts, name = PurePosixPath(filepath.replace("\\", "/")).parts or ("",)
+        *parts, name = PurePosixPath(with_slashes(filepath)).parts or ("",)
         if name in ("", "..", "/") or name.endswith(":"):
             return None
         files = (_existing(folder / name) for folder in self._folders_of(tuple(parts), self._root))
         return next((file for file in files if file is not None), None)
 
     def _folders_of(self, parts: tuple[str, ...], root: Path) -> list[Path]:
-        """The ends of a folder of the predictions that are below the root, longest first."""
+        """The folders below the root that match an end of a folder's parts, longest first."""
         with self._lock:
             if parts not in self._folders:
                 ends = (parts[dropped:] for dropped in range(len(parts) + 1))
@@ -108,15 +109,15 @@ class Photographs:
             return self._folders[parts]
 
     def warn_of_missing(self, consequence: str) -> None:
-        """Says once how many photographs were not found.
+        """Logs how many photographs were not found, if any.
 
         Args:
-            consequence: What was done without them, such as "their dates are left empty".
+            consequence: The consequence for these photographs: "their dates are left empty".
         """
         if self.missing:
             logging.warning(
-                "%d of %d photographs are not where the predictions say; %s. If they have moved, give "
-                "the folder that holds them now with --image_root.",
+                "%d of %d photographs are not where the predictions say; %s. If they have moved, pass "
+                "their new folder with --image_root.",
                 self.missing,
                 self.missing + self.found,
                 consequence,
@@ -124,22 +125,22 @@ class Photographs:
 
 
 def none_found(filepaths: Sequence[str]) -> InputError:
-    """That no photograph is found by a program that works on files."""
+    """The error of a command that needs photographs and finds none of them."""
     if scheme_of(filepaths[0]) is not None:
         return InputError(
-            f"The photographs are not on this computer, such as {filepaths[0]}; download them, and give "
-            "the folder that holds them with --image_root."
+            f"The photographs are not on this computer, such as {filepaths[0]}. Download them, and pass "
+            "their folder with --image_root."
         )
     return InputError(
         f"None of the {len(filepaths)} photographs is where the predictions say, such as "
-        f"{filepaths[0]}; give the folder that holds them now with --image_root."
+        f"{filepaths[0]}; pass their folder with --image_root."
     )
 
 
 def _existing(path: Path) -> Path | None:
     try:
         return path if path.is_file() else None
-    except (OSError, ValueError):  # names that no file system takes
+    except (OSError, ValueError):  # names that no file system accepts
         return None
 
 
@@ -150,28 +151,35 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
+def position_of(record: Record, metadata: PhotoMetadata) -> tuple[float | None, float | None]:
+    """Latitude and longitude in degrees: those of the record, or else those of the camera."""
+    if "latitude" in record:
+        return record["latitude"], record.get("longitude")
+    return metadata.latitude, metadata.longitude
+
+
 def with_metadata(
     records: Iterable[Record], photographs: Photographs | None
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
-    """Records with what their cameras wrote, in order.
+    """Records with the metadata that their cameras wrote, in order.
 
-    A record that keeps ``metadata`` is taken at its word; for others the photograph is opened, a few
-    beside each other, without decoding it; or none is, where ``photographs`` is None.
+    The ``metadata`` of a record is used if there is any. Otherwise the photograph is opened, without
+    decoding it and a few in parallel; ``photographs`` None opens no photograph.
 
     Raises:
-        CredentialsError: Those for the bucket of a photograph have expired or are refused.
+        CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
     """
 
     def read(path: Path | str) -> PhotoMetadata:
         try:
             return read_metadata(str(path))
-        except ImageError as error:  # of a file, the run has told of it
+        except ImageError as error:  # the run has already reported an unreadable file
             if photographs and isinstance(error.__cause__, RemoteError | FileNotFoundError):
                 photographs.not_there()
             return PhotoMetadata()
 
     def start(record: Record) -> tuple[Record, Future[PhotoMetadata] | PhotoMetadata]:
-        kept: Any = record.get("metadata")
+        kept = record.get("metadata")
         if isinstance(kept, Mapping):
             return record, PhotoMetadata.from_dict(kept)
         path = photographs.source(record["filepath"]) if photographs else None

@@ -1,56 +1,85 @@
-"""Photographs that one passing animal set off: sequences, by the camera's clock."""
+"""Sequences: the photographs of one passing animal, and their one answer.
+
+Photographs belong together by the clock of their camera: see ``sequence_numbers``. Their answer,
+see ``sequence_answer``, is decided by these rules, in order:
+
+1. Images that failed, or have no answer, do not count.
+2. Images whose answer is blank, including those that a person confirmed as blank, do not count, unless
+   all images are blank: the animal was out of sight.
+3. If a person reviewed any of the images that count, the most frequent of these answers is taken.
+4. The scores of each class are averaged over the images that count. The five best classes go into the
+   decision table, together with the most confident box of these images.
+
+So five frames at 0.5 for one species outweigh one at 0.6 for another, and frames that agree only on a
+family or an order are answered by the roll-up.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-DEFAULT_GAP = 60.0  # seconds
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification
+from speciesnet.ensemble import combine_predictions_for_single_item
+from speciesnet.files.paths import Parts, with_slashes
+from speciesnet.geofence import Answer, Rules
+from speciesnet.records import Classifications, Record
+from speciesnet.survey.corrections import SOURCE
 
 # Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, 100RECNX.
 _MADE_BY_CAMERA = re.compile(r"DCIM|[1-9]\d\d\w{5}", re.ASCII | re.IGNORECASE)
 _CLOCK = len("2024-05-01T06:30:00")
 
 
-def camera_folder(filepath: str) -> tuple[str, ...]:
-    """The parts of the folder that stands for a photograph's camera: without DCIM, 100RECNX."""
-    parts = filepath.replace("\\", "/").split("/")[:-1]
+def camera_folder(filepath: str) -> Parts:
+    """The folder that identifies the camera of a photograph, without ``DCIM`` and ``100RECNX``.
+
+    Example:
+        >>> camera_folder("survey/cam1/DCIM/100RECNX/IMG_0001.JPG")
+        ('survey', 'cam1')
+    """
+    parts = with_slashes(filepath).split("/")[:-1]
     while parts and _MADE_BY_CAMERA.fullmatch(parts[-1]):
         parts.pop()
     return tuple(parts)
 
 
 def clock_time(taken: str) -> datetime:
-    """What the camera's clock showed, of an ISO 8601 date, to the second.
+    """The time on the camera's clock, to the second, in an ISO 8601 date.
 
-    An offset is passed over: a camera may write it into some of its photographs only.
+    An offset is ignored: a camera may write it into only some of its photographs.
 
     Raises:
-        ValueError: It is no such date.
+        ValueError: The date is invalid.
     """
     return datetime.fromisoformat(taken[:_CLOCK])
 
 
 def sequence_numbers(
-    photographs: Iterable[tuple[str, str | None]], gap: float = DEFAULT_GAP
+    photographs: Iterable[tuple[str, str | None]], gap: float = DEFAULT_SEQUENCE_GAP
 ) -> list[int]:
     """Numbers the sequences of each camera from 1, in the order of time.
 
-    A photograph belongs to the sequence of the one that its camera took before it where no more than
-    ``gap`` lies between them. One without a date is a sequence of its own; these come last, in the
-    order given.
+    A photograph continues the sequence of the previous one of its camera if they are at most ``gap``
+    apart. Each photograph without a date is a sequence of its own; these come last, in the given order.
 
     Args:
-        photographs: The camera of each, see ``camera_folder``; and when it was taken, ISO 8601, or
+        photographs: The camera of each photograph, see ``camera_folder``; and its date, ISO 8601, or
             None. In any order.
         gap: Seconds, at least 0.
 
     Returns:
-        The number of each one's sequence of its camera, in the order given.
+        For each photograph, the number of its sequence within its camera, in the given order.
 
     Raises:
-        ValueError: A date is none.
+        ValueError: A date is invalid.
+
+    Example:
+        >>> taken = ["2024-05-01T06:30:00", "2024-05-01T06:30:40", "2024-05-01T09:00:00", None]
+        >>> sequence_numbers([("cam1", date) for date in taken])
+        [1, 1, 2, 3]
     """
     dated: dict[str, list[tuple[datetime, int]]] = {}
     undated: dict[str, list[int]] = {}
@@ -72,3 +101,66 @@ def sequence_numbers(
         for number, position in enumerate(undated.get(folder, []), start=number + 1):  # noqa: B020
             numbers[position] = number
     return numbers
+
+
+def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
+    """The one answer for a sequence, by the rules above; None if none of its images counts.
+
+    Args:
+        records: The records of its images, from a run with all components, corrected or not.
+        rules: The rules of the model package of that run.
+
+    Returns:
+        (label, score in [0, 1], source); the source is ``review`` if people decided.
+
+    Raises:
+        ValueError: A label is malformed.
+
+    Example:
+        >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> frame = {"filepath": "a.jpg", "prediction": fox, "detections": [],
+        ...          "classifications": {"classes": [fox], "scores": [0.9]}}
+        >>> sequence_answer([frame, frame], Rules())
+        ('u;mammalia;carnivora;canidae;vulpes;vulpes;red fox', 0.9, 'classifier')
+    """
+    answered = [
+        record
+        for record in records
+        if record.get("prediction_source") == SOURCE
+        or ("prediction" in record and record.get("classifications", {}).get("classes"))
+    ]
+    counted = [r for r in answered if r.get("prediction") != Classification.BLANK] or answered
+    if not counted:
+        return None
+    reviewed = [r for r in counted if r.get("prediction_source") == SOURCE]
+    others = [r for r in counted if r.get("prediction_source") != SOURCE]
+    # One image that a person confirmed as blank does not make the unreviewed ones blank.
+    if reviewed and (not others or counted[0].get("prediction") != Classification.BLANK):
+        labels = Counter(record.get("prediction", "") for record in reviewed)
+        return labels.most_common(1)[0][0], 1.0, SOURCE
+    classes, scores = mean_classes([r["classifications"] for r in others if "classifications" in r])
+    boxes = [boxes[0] for record in others if (boxes := record.get("detections"))]
+    return combine_predictions_for_single_item(
+        classifications={"classes": classes, "scores": scores},
+        detections=sorted(boxes, key=lambda box: -box["conf"])[:1],
+        country=others[0].get("country"),
+        admin1_region=others[0].get("admin1_region"),
+        taxonomy_map=rules.taxonomy_map,
+        geofence_map=rules.geofence_map,
+        enable_geofence=rules.enable_geofence,
+    )
+
+
+def mean_classes(classifications: Sequence[Classifications]) -> tuple[list[str], list[float]]:
+    """The five classes with the greatest mean score, best first, and these scores.
+
+    Args:
+        classifications: The classes and scores of each image, at least one image. A class that an image
+            does not list has the score 0 there.
+    """
+    sums: dict[str, float] = {}
+    for one in classifications:
+        for label, score in zip(one["classes"], one["scores"], strict=True):
+            sums[label] = sums.get(label, 0.0) + float(score)
+    best = sorted(sums, key=lambda label: -sums[label])[:TOP_CLASSES]
+    return best, [sums[label] / len(classifications) for label in best]

@@ -1,6 +1,6 @@
-"""A survey as people look at it: its pictures, their sequences, and what was said about them.
+"""A survey: the pictures of a predictions file, their sequences and their corrections.
 
-The report and the review read predictions and corrections here, and nowhere else.
+The report, the review and the table of sequences read predictions and corrections here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -8,31 +8,38 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from absl import logging
 
-from speciesnet.constants import DETECTION_THRESHOLD, TOP_CLASSES, Classification, Detection
+from speciesnet.constants import (
+    DEFAULT_SEQUENCE_GAP,
+    TOP_CLASSES,
+    Classification,
+    Detection,
+)
 from speciesnet.errors import InputError, ModelError
+from speciesnet.files.paths import file_name, with_slashes
 from speciesnet.geofence import Answer, Rules, load_geofence
+from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.predictions.reading import read_records
 from speciesnet.predictions.settings import is_geofenced, model_of_run
-from speciesnet.records import Record, answer_of, is_failed, make_record, named, read_from
-from speciesnet.survey.consensus import consensus
+from speciesnet.records import Box, Record, answer_of, is_failed, make_record, named, read_from
 from speciesnet.survey.corrections import Correction, corrected
-from speciesnet.survey.photographs import Photographs, with_metadata
-from speciesnet.survey.sequences import DEFAULT_GAP, camera_folder, sequence_numbers
-from speciesnet.taxonomy import build_taxonomy_map, load_taxonomy
-
-COUNTS = (
-    DETECTION_THRESHOLD  # the decision table's own bound: it takes no box below it into account
+from speciesnet.survey.photographs import Photographs, position_of, with_metadata
+from speciesnet.survey.sequences import (
+    camera_folder,
+    sequence_answer,
+    sequence_numbers,
 )
+from speciesnet.taxonomy import LABEL_PARTS, build_taxonomy_map, load_taxonomy
+
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
 
-class Box(NamedTuple):
-    """A detection: what it is of, its confidence in [0, 1], and its place relative to the image."""
+class PictureBox(NamedTuple):
+    """A detection: its kind, its confidence in [0, 1], and its sides relative to the image."""
 
     kind: str
     conf: float
@@ -44,22 +51,22 @@ class Box(NamedTuple):
 
 @dataclass(slots=True)
 class Picture:
-    """One record of the predictions, with what its camera wrote.
+    """A photograph of a survey: its record, and the date and position from its camera.
 
     Attributes:
-        filepath: As in the predictions.
+        filepath: The path in the predictions.
         camera: Its folder.
         label: The predicted answer, or the best class of a run without ensemble; or None.
-        score: Of the predicted answer, in [0, 1].
-        source: The rule that gave it, or None.
-        failures: Components that failed, so that there is no answer.
-        boxes: Detections of at least ``MIN_CONFIDENCE``, best first; None where there was no detector.
+        score: The score of the predicted answer, in [0, 1].
+        source: The rule that gave the predicted answer, or None.
+        failures: The components that failed, so that there is no answer.
+        boxes: Detections of at least ``MIN_CONFIDENCE``, best first; None if there was no detector.
         classes: The best classes and their scores, best first.
-        taken: By the camera's clock, ISO 8601, or None.
+        taken: The date by the camera's clock, ISO 8601, or None.
         position: Latitude and longitude in degrees, or None.
-        place: Country and region as the run took them, or None each.
-        sequence: The number of its sequence in ``Survey.sequences``.
-        correction: What a person said, or None.
+        place: The country and the region that the run used, or None each.
+        sequence: The position of its sequence in ``Survey.sequences``.
+        correction: The correction of its answer, or None.
     """
 
     filepath: str
@@ -68,7 +75,7 @@ class Picture:
     score: float
     source: str | None
     failures: tuple[str, ...]
-    boxes: tuple[Box, ...] | None
+    boxes: tuple[PictureBox, ...] | None
     classes: tuple[tuple[str, float], ...]
     taken: str | None
     position: tuple[float, float] | None
@@ -78,7 +85,7 @@ class Picture:
 
     @property
     def answer(self) -> str | None:
-        """What a person said it is, or else what was predicted; None for a failure."""
+        """The corrected answer, or else the predicted one; None for a failure."""
         if self.correction is not None:
             return self.correction.label
         return None if self.failures else self.label
@@ -86,11 +93,11 @@ class Picture:
     @property
     def shown_path(self) -> str:
         """Its path as pages show it: with slashes, below its camera."""
-        file = self.filepath.replace("\\", "/").rpartition("/")[2]
+        file = file_name(self.filepath)
         return f"{self.camera}/{file}" if self.camera else file
 
     def as_record(self) -> Record:
-        """What a sequence's consensus needs of it, with its correction."""
+        """The fields that ``sequence_answer`` needs, corrected."""
         country, region = self.place
         record = make_record(
             self.filepath,
@@ -103,19 +110,19 @@ class Picture:
             detections=[{"label": box.kind, "conf": box.conf} for box in self.boxes or ()],
             prediction=None if self.failures or self.source is None else self.label,
         )
-        said = {} if self.correction is None else {self.filepath: self.correction}
-        return next(corrected([record], said))
+        corrections = {} if self.correction is None else {self.filepath: self.correction}
+        return next(corrected([record], corrections))
 
 
 @dataclass(slots=True)
 class PictureSequence:
-    """Pictures that one passing animal set off.
+    """Pictures of one passing animal.
 
     Attributes:
         camera: Its folder.
         number: Its number within that folder, from 1, in the order of time.
         pictures: Positions in ``Survey.pictures``, in the order of time.
-        answer: Its consensus (label, score, source), or None.
+        answer: Its one answer (label, score, source), or None.
     """
 
     camera: str
@@ -129,12 +136,13 @@ class Survey:
     """All pictures of a predictions file.
 
     Attributes:
-        name: Of the predictions file.
+        name: The name of the predictions file.
         pictures: One for each record, in order.
-        sequences: All of them; a picture without a date is a sequence of its own.
-        rules: What decides on a sequence.
-        labels: What a person may answer: labels of the model, or those in the file without it.
-        model_version: As the records state it, or None.
+        sequences: All sequences; a picture without a date is a sequence of its own.
+        rules: The rules that decide on the answer of a sequence.
+        labels: The answers that a reviewer can choose: the labels of the model, or those in the file
+            if the model is unknown.
+        model_version: The version in the records, or None.
     """
 
     name: str
@@ -144,22 +152,26 @@ class Survey:
     labels: list[str] = field(default_factory=list)
     model_version: str | None = None
 
-    def correct(self, corrections: Mapping[str, Correction]) -> None:
-        """Takes in what people say now, by filepath; sequences that it touches decide anew."""
-        touched: set[int] = set()
+    def apply_corrections(self, corrections: Mapping[str, Correction]) -> None:
+        """Replaces all corrections, and decides again on the sequences whose corrections changed.
+
+        Args:
+            corrections: The corrections that count now, by filepath.
+        """
+        changed: set[int] = set()
         for picture in self.pictures:
-            said = corrections.get(picture.filepath)
-            if said != picture.correction:
-                picture.correction = said
-                touched.add(picture.sequence)
-        for number in touched:
+            correction = corrections.get(picture.filepath)
+            if correction != picture.correction:
+                picture.correction = correction
+                changed.add(picture.sequence)
+        for number in changed:
             self._decide(self.sequences[number])
 
     def _decide(self, sequence: PictureSequence) -> None:
         records = [self.pictures[position].as_record() for position in sequence.pictures]
         try:
-            sequence.answer = consensus(records, self.rules)
-        except ValueError:  # labels that are not of seven parts, of another program
+            sequence.answer = sequence_answer(records, self.rules)
+        except ValueError:  # labels of another program, without seven parts
             sequence.answer = None
 
     def find_sequences(self, gap: float) -> None:
@@ -185,36 +197,36 @@ def load_survey(
     photographs: Photographs | None,
     corrections: Mapping[str, Correction],
     model: str | None = None,
-    gap: float = DEFAULT_GAP,
+    gap: float = DEFAULT_SEQUENCE_GAP,
     geofence: bool | None = None,
 ) -> Survey:
-    """Reads a predictions file, of any run, also one that is being written.
+    """Reads a predictions file of any run, even one that is still being written.
 
     Args:
-        predictions: The file.
-        photographs: Where to read the dates and positions that records do not keep; None leaves them
-            out.
-        corrections: What people said, by filepath.
-        model: The model package that made it; None takes the one that the run noted beside the file.
-        gap: Seconds between two sequences, at least 0.
-        geofence: Whether sequences are decided with the geofence; None as the run's images were.
+        predictions: The predictions file.
+        photographs: The finder of photographs, to read dates and positions that records lack; None
+            leaves them out.
+        corrections: The corrections that count, by filepath.
+        model: The model package that made the predictions; None: the one in the settings of the run.
+        gap: The longest time between two photographs of a sequence, in seconds, at least 0.
+        geofence: Whether the geofence applies to sequences; None: as in the run.
 
     Raises:
-        InputError: A record is malformed, or there is none.
+        InputError: A record is malformed, or there are no records.
         ModelError: The model that was named cannot be read.
         OutputError: The file cannot be read.
     """
     version = None
     pictures = []
-    interned: dict[str, str] = {}  # labels and folders are in memory once
+    interned: dict[str, str] = {}  # keeps each label and folder in memory once
     with read_from(predictions):
         for record, metadata in with_metadata(read_records(predictions), photographs):
-            picture = _picture(record, metadata.as_dict(), interned)
+            picture = _picture(record, metadata, interned)
             picture.correction = corrections.get(picture.filepath)
             pictures.append(picture)
             version = version or record.get("model_version")
     if not pictures:
-        raise InputError(f"{predictions} holds no record yet; give a file with predictions in it.")
+        raise InputError(f"{predictions} contains no records yet; pass a file with predictions.")
     labels = {label for picture in pictures for label, _ in picture.classes}
     labels |= {picture.label for picture in pictures if picture.label}
     if geofence is None:
@@ -231,25 +243,27 @@ def load_survey(
     return survey
 
 
-def _picture(record: Record, metadata: Mapping[str, Any], interned: dict[str, str]) -> Picture:
+def _picture(record: Record, metadata: PhotoMetadata, interned: dict[str, str]) -> Picture:
     def once(text: str) -> str:
         return interned.setdefault(text, text)
 
     with named(record):
         label, score, source = answer_of(record)
         if label is not None and not isinstance(label, str):
-            raise TypeError("the answer is no text")
+            raise TypeError("the answer is not a text")
         classes = record.get("classifications") or {"classes": [], "scores": []}
         boxes = record.get("detections")
-        place = record if "latitude" in record else metadata
-        has_place = "latitude" in place and "longitude" in place
+        latitude, longitude = position_of(record, metadata)
+        position = None
+        if latitude is not None and longitude is not None:
+            position = float(latitude), float(longitude)
         return Picture(
             filepath=record["filepath"],
-            camera=once(record["filepath"].replace("\\", "/").rpartition("/")[0]),
+            camera=once(with_slashes(record["filepath"]).rpartition("/")[0]),
             label=None if label is None else once(label),
             score=score,
             source=None if source is None else once(source),
-            failures=tuple(map(once, record["failures"])) if is_failed(record) else (),
+            failures=tuple(map(once, record.get("failures", []))) if is_failed(record) else (),
             boxes=None if boxes is None else tuple(_boxes(boxes)),
             classes=tuple(
                 (once(label), float(score))
@@ -257,15 +271,15 @@ def _picture(record: Record, metadata: Mapping[str, Any], interned: dict[str, st
                     classes["classes"][:TOP_CLASSES], classes["scores"][:TOP_CLASSES], strict=True
                 )
             ),
-            taken=metadata.get("datetime"),
-            position=(float(place["latitude"]), float(place["longitude"])) if has_place else None,
+            taken=metadata.datetime,
+            position=position,
             place=(record.get("country"), record.get("admin1_region")),
         )
 
 
-def _boxes(detections: Sequence[Mapping[str, Any]]) -> list[Box]:
+def _boxes(detections: Sequence[Box]) -> list[PictureBox]:
     return [
-        Box(Detection(box["label"]).value, float(box["conf"]), *map(float, box["bbox"]))
+        PictureBox(Detection(box["label"]).value, float(box["conf"]), *map(float, box["bbox"]))
         for box in detections
         if box["conf"] >= MIN_CONFIDENCE
     ]
@@ -275,8 +289,7 @@ def _rules(
     predictions: str | os.PathLike[str], model: str | None, geofence: bool, labels: set[str]
 ) -> tuple[Rules, list[str]]:
     """The rules of the model that made the predictions, and its labels."""
-    noted = model_of_run(predictions)
-    if name := model or noted:
+    if name := model or model_of_run(predictions):
         try:
             package = ModelInfo(name)
             rules = Rules(load_taxonomy(package), load_geofence(package), geofence)
@@ -287,8 +300,8 @@ def _rules(
                 raise
             logging.warning("%s", error)
     logging.warning(
-        "The model that made the predictions is not known here: sequences are decided, and species "
-        "found, by the labels in the file alone. Name the model with --model."
+        "The model that made the predictions is unknown: sequences are decided, and species are "
+        "offered, by the labels in the file alone. Name the model with --model."
     )
-    taxa = sorted(label for label in labels if label.count(";") == 6)
+    taxa = sorted(label for label in labels if label.count(";") == LABEL_PARTS - 1)
     return Rules(build_taxonomy_map(taxa), {}, False), list(dict.fromkeys([*taxa, *Classification]))

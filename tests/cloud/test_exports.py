@@ -177,7 +177,7 @@ def test_pages_in_a_bucket_lead_to_no_photograph_of_this_computer(
     done = run_module("report", local, "--out", s3_bucket.url("report"), "--blur_humans")
     assert f"Pictures of the earlier report stay in {s3_bucket.url('report')}" in done.err
     done = run_module("report", local, "--out", s3_bucket.url("survey"))
-    assert f"The folder {s3_bucket.url('survey')} holds other files" in done.sentence
+    assert f"The folder {s3_bucket.url('survey')} contains other files" in done.sentence
 
 
 def test_photographs_missing_in_a_bucket_are_reported(s3_bucket: Bucket, tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
         ("speciesnet_to_table", ("s3://b/t.csv", "s3://b/t.csv"), "would overwrite the predictions"),
         ("speciesnet_to_table", ("{bucket}p.json", "{bucket}t.txt"), "t.txt must end with .csv"),
         ("sort_images", ("{bucket}p.json", "--out", "x"), "not on this computer, such as s3://"),
-        ("write_keywords", ("{bucket}p.json",), "download them, and give the folder"),
+        ("write_keywords", ("{bucket}p.json",), "Download them, and pass their folder"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_in_a_bucket_are_refused_in_one_sentence(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import io
 import json
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_expired_credentials_end_a_run_instead_of_failing_every_image(bucket: Bu
     assert str(error.value).startswith(
         f"The credentials for {bucket.scheme}://{bucket.name} have expired or are refused ("
     )
-    assert "sign in again" in str(error.value)
+    assert "Sign in again" in str(error.value)
     assert load_rgb_image(bucket.url("1.png")) is None
     assert not file_exists(bucket.url("1.png"))
 
@@ -238,6 +239,8 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *rest)
 
     monkeypatch.setattr(clouds, "_clients", {})
+    for module in clouds.MODULES.values():
+        monkeypatch.delitem(sys.modules, f"speciesnet.files.{module}", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "x")
     for scheme in ("s3", "gs", "az"):

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from datetime import timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import frictionless
 import jsonschema
@@ -15,7 +16,8 @@ from PIL import ExifTags
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError
 from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
-from speciesnet.export.media_index import Whereabouts
+from speciesnet.export.media_index import MediaIndex
+from speciesnet.records import Record
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.photographs import Photographs
 
@@ -25,28 +27,33 @@ PERSON = {"category": "2", "label": "human", "conf": 0.95, "bbox": [0.5, 0.5, 0.
 PROJECT = Project("Lions of Laikipia", "Jane Doe")
 
 
-def record(name: str, taken: str | None = "2024-05-01T06:30:00", **values: Any) -> dict[str, Any]:
+def record(name: str, taken: str | None = "2024-05-01T06:30:00", **values: object) -> Record:
     metadata = {"datetime": taken, "latitude": -1.29, "longitude": 36.82, "model": "HC550"}
-    return {
+    found = {
         "filepath": f"/survey/{name}", "detections": [PERSON, BOX], "prediction": DEER,
         "prediction_score": 0.8, "prediction_source": "classifier", "model_version": "4.0.0a",
         "metadata": metadata, **values,
     }  # fmt: skip
+    return cast("Record", found)  # values may be malformed, to test that
 
 
-def failed(name: str, taken: str) -> dict[str, Any]:
-    whole = record(name, taken)
-    return {"failures": ["DETECTOR"], **{key: whole[key] for key in ("filepath", "metadata")}}
+def failed(name: str, taken: str, **values: object) -> Record:
+    whole = {"failures": ["DETECTOR"], **record(name, taken), **values}
+    kept = ("failures", "filepath", "metadata", *values)
+    return cast("Record", {key: whole[key] for key in kept})
 
 
-def predictions(tmp_path: Path, *records: dict[str, Any]) -> Path:
+def predictions(tmp_path: Path, *records: Mapping[str, object]) -> Path:
     path = tmp_path / "predictions.json"
     path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
     return path
 
 
 def package(
-    tmp_path: Path, *records: dict[str, Any], timezone_name: str | None = "+03:00", **options: Any
+    tmp_path: Path,
+    *records: Mapping[str, object],
+    timezone_name: str | None = "+03:00",
+    **options: Any,
 ) -> Summary:
     path = predictions(tmp_path, *records)
     return write_camtrap_dp(path, tmp_path / "dp", PROJECT, timezone_name=timezone_name, **options)
@@ -58,11 +65,11 @@ def table(tmp_path: Path, name: str) -> list[dict[str, str]]:
 
 
 def assert_valid(folder: Path, schemas: Path) -> None:
-    """Holds a package against the published schemas, with what others wrote."""
+    """Checks a package against the published schemas, with other people's validators."""
     descriptor = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
     profile = json.loads((schemas / "camtrap-dp-profile.json").read_text(encoding="utf-8"))
     own_rules = profile["allOf"][1] | {"$defs": profile["$defs"]}
-    own_rules["properties"]["spatial"].pop("$ref")  # GeoJSON's schema is not at hand
+    own_rules["properties"]["spatial"].pop("$ref")  # the schema of GeoJSON is not available
     jsonschema.Draft4Validator(own_rules).validate(descriptor)
     del descriptor["profile"]  # frictionless would fetch it
     for resource in descriptor["resources"]:
@@ -117,16 +124,18 @@ def test_observation_has_the_answer_and_the_best_box_of_its_kind(tmp_path: Path)
     }  # fmt: skip
 
 
-def test_what_people_said_is_a_human_classification(tmp_path: Path, schemas: Path) -> None:
+def test_correction_is_a_human_classification(tmp_path: Path, schemas: Path) -> None:
     at, fox = "2024-05-02T08:00:00+00:00", "uuid;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-    said = {
+    corrections = {
         f"/survey/cam1/{name}": Correction(f"/survey/cam1/{name}", label, DEER, at, reviewer)
         for name, label, reviewer in (
             ("a.jpg", fox, "Jane"), ("b.jpg", Classification.BLANK.value, ""), ("d.jpg", fox, "Jane"),
         )
     }  # fmt: skip
     records = [record(f"cam1/{name}.jpg") for name in "abc"]
-    package(tmp_path, *records, failed("cam1/d.jpg", "2024-05-01T06:30:00"), corrections=said)
+    package(
+        tmp_path, *records, failed("cam1/d.jpg", "2024-05-01T06:30:00"), corrections=corrections
+    )
     assert_valid(tmp_path / "dp", schemas)
     first, second, third, fourth = table(tmp_path, "observations")
     human = {
@@ -188,12 +197,12 @@ def test_time_zones_follow_the_season(tmp_path: Path) -> None:
     ]
 
 
-def test_clock_that_tells_its_zone_is_believed(tmp_path: Path) -> None:
+def test_time_zone_of_the_camera_is_used(tmp_path: Path) -> None:
     package(tmp_path, record("a.jpg", "2024-05-01T06:30:00-07:00"), timezone_name=None)
     assert table(tmp_path, "media")[0]["timestamp"] == "2024-05-01T06:30:00-07:00"
 
 
-def test_photographs_are_asked_where_records_are_silent(tmp_path: Path) -> None:
+def test_photographs_are_read_if_records_lack_a_date(tmp_path: Path) -> None:
     taken = {ExifTags.Base.DateTimeOriginal: "2024:05:01 06:30:00"}
     path = photograph(tmp_path / "cam" / "a.jpg", details=taken, gps=NAIROBI)
     bare = record("a.jpg") | {"filepath": path}
@@ -202,13 +211,13 @@ def test_photographs_are_asked_where_records_are_silent(tmp_path: Path) -> None:
     assert table(tmp_path, "deployments")[0]["latitude"] == "-1.29"
 
 
-def test_what_cannot_be_in_it_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_photographs_left_out_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     found = package(
         tmp_path, record("a.jpg"), record("b.jpg", None), record("..c.jpg"), record("a.jpg")
     )
     assert found == Summary(deployments=1, media=1, events=1, left_out=2)
     assert "1 photographs are left out, which have no date" in caplog.text
-    assert "which have names that Camtrap DP does not take" in caplog.text
+    assert "which have names that Camtrap DP does not allow" in caplog.text
 
 
 TABLE = "deploymentID,latitude,longitude\n"
@@ -218,7 +227,7 @@ TABLE = "deploymentID,latitude,longitude\n"
     ("change", "options", "message"),
     [
         ({}, {"timezone_name": None}, "add --timezone"),
-        ({}, {"timezone_name": "Kenya/Nairobi"}, "--timezone Kenya/Nairobi is none"),
+        ({}, {"timezone_name": "Kenya/Nairobi"}, "--timezone Kenya/Nairobi is not a time zone"),
         ({"metadata": {}}, {}, "None of the photographs has a date"),
         ({"metadata": {"datetime": "2024-05-01T06:30:00"}}, {}, "cam has no position"),
         ({"detections": [{"conf": 1}]}, {}, "record of /survey/cam/a.jpg is malformed"),
@@ -238,7 +247,7 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({}, {"table": "deploymentID,deploymentStart\ncam,May\n"}, "'May' as deploymentStart"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_named_and_nothing_is_left(
+def test_missing_facts_are_named_and_nothing_is_written(
     tmp_path: Path, change: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     options = dict(options)
@@ -250,8 +259,8 @@ def test_what_is_missing_is_named_and_nothing_is_left(
     assert not list(tmp_path.glob("dp/*"))
 
 
-def test_a_file_without_records_is_told_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="There is no record in the predictions"):
+def test_file_without_records_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="The predictions contain no records"):
         package(tmp_path)
 
 
@@ -271,7 +280,7 @@ def test_inputs_are_not_overwritten(tmp_path: Path, name: str) -> None:
     assert table.read_text() == TABLE + "cam,1,2\n"
 
 
-def test_names_that_are_no_unicode_are_shown(tmp_path: Path, schemas: Path) -> None:
+def test_names_that_are_invalid_unicode_have_backslashes(tmp_path: Path, schemas: Path) -> None:
     package(tmp_path, record("cam1/a.jpg"), record("cam\udcff/\udce9.jpg"))
     assert_valid(tmp_path / "dp", schemas)
     assert [row["filePath"] for row in table(tmp_path, "media")] == [
@@ -279,7 +288,7 @@ def test_names_that_are_no_unicode_are_shown(tmp_path: Path, schemas: Path) -> N
     ]  # fmt: skip
 
 
-def test_other_labels_of_people_and_vehicles_are_observed_as_such(tmp_path: Path) -> None:
+def test_other_labels_of_people_and_vehicles_have_their_type(tmp_path: Path) -> None:
     package(
         tmp_path,
         record("a.jpg", prediction="u;mammalia;primates;hominidae;homo;;homo species"),
@@ -290,11 +299,11 @@ def test_other_labels_of_people_and_vehicles_are_observed_as_such(tmp_path: Path
     ]  # fmt: skip
 
 
-def test_failed_image_is_unclassified_whatever_part_of_it_is_there(tmp_path: Path) -> None:
+def test_failed_image_is_unclassified_even_with_classes(tmp_path: Path) -> None:
     classes = {"classes": [DEER], "scores": [0.9]}
-    package(tmp_path, record("x.jpg"), failed("a.jpg", "2024-05-01T06:30:00") | {
-        "classifications": classes,
-    })  # fmt: skip
+    package(
+        tmp_path, record("x.jpg"), failed("a.jpg", "2024-05-01T06:30:00", classifications=classes)
+    )
     assert table(tmp_path, "observations")[1]["observationType"] == "unclassified"
 
 
@@ -309,7 +318,7 @@ def test_images_on_the_web_leave_other_paths_relative(tmp_path: Path, schemas: P
     ]
 
 
-def test_folders_that_share_nothing_are_told(
+def test_folders_without_a_common_folder_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stray = record("x") | {"filepath": "/other/b.jpg"}
@@ -320,18 +329,20 @@ def test_folders_that_share_nothing_are_told(
     assert not caplog.text
 
 
-def test_predictions_that_change_meanwhile_are_refused() -> None:
+def test_predictions_that_change_while_they_are_read_are_refused() -> None:
     records = [record("cam1/a.jpg"), record("cam1/b.jpg")]
-    found = Whereabouts.read(records, Photographs(), timezone.utc)
+    found = MediaIndex.read(records, Photographs(), timezone.utc)
     found.deploy(None)
     found.find_events(60.0)
-    assert found.photo(0, records[0]["filepath"]) is not None
+    assert found.medium(0, records[0]["filepath"]) is not None
     for position, path in ((0, records[1]["filepath"]), (2, "/survey/cam1/c.jpg")):
         with pytest.raises(InputError, match="changed while they were read"):
-            found.photo(position, path)
+            found.medium(position, path)
 
 
-def test_two_network_drives_share_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_network_drives_have_no_common_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     drives = [record("x") | {"filepath": f"//nas{i}/share/cam1/a.jpg"} for i in (1, 2)]
     package(tmp_path, *drives)
     assert "//nas1/share/cam1 and //nas2/share/cam1 have no folder in common" in caplog.text

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from speciesnet.errors import InputError, OutputError
-from speciesnet.export.files import check_not_same, written_whole
+from speciesnet.export.files import check_not_same, output_file
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
 
 
 def write(path: Path, text: str = "new") -> None:
-    with written_whole(path) as part:
+    with output_file(path) as part:
         part.write_text(text)
 
 
@@ -22,7 +22,7 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     file, link = tmp_path / "there" / "real.csv", tmp_path / "link.csv"
     link.symlink_to(file)
-    for text in ("first", "second"):  # the link leads nowhere at first
+    for text in ("first", "second"):  # at first, the link is broken
         write(link, text)
         assert file.read_text() == text
     assert link.is_symlink()
@@ -30,7 +30,7 @@ def test_link_stays_a_link(tmp_path: Path) -> None:
 
 
 @needs_posix
-def test_pipe_is_written_as_it_is(tmp_path: Path) -> None:
+def test_pipe_is_written_directly(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)
     read: list[str] = []
@@ -42,7 +42,7 @@ def test_pipe_is_written_as_it_is(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_file_of_another_that_ends_in_part_stays(tmp_path: Path) -> None:
+def test_other_file_that_ends_in_part_stays(tmp_path: Path) -> None:
     theirs = tmp_path / "a.csv.part"
     theirs.write_text("theirs")
     write(tmp_path / "a.csv")
@@ -66,10 +66,10 @@ def _umask() -> int:
     return mask
 
 
-def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_failure_leaves_the_earlier_file(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     write(file, "old")
-    with pytest.raises(ValueError, match="stop"), written_whole(file) as part:
+    with pytest.raises(ValueError, match="stop"), output_file(file) as part:
         part.write_text("half")
         raise ValueError("stop")
     assert file.read_text() == "old"
@@ -80,7 +80,7 @@ def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_input_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "media.csv"
-    check_not_same(file, tmp_path / "media.csv")  # none is there
+    check_not_same(file, tmp_path / "media.csv")  # the target does not exist yet
     write(file)
     with pytest.raises(InputError, match=r"media.csv would overwrite the table of deployments"):
         check_not_same(file, tmp_path / "." / "media.csv", "table of deployments")

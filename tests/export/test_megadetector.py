@@ -5,7 +5,7 @@ import os
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from megadetector_package import module_of_megadetector
@@ -14,17 +14,19 @@ from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.megadetector import write_megadetector
 from speciesnet.predictions.reading import read_records
+from speciesnet.records import Box, Classifications, Record
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
-BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+BOX: Box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
 
 
-def record(name: str = "a.jpg", **values: Any) -> dict[str, Any]:
+def record(name: str = "a.jpg", **values: object) -> Record:
     answer = {"prediction": DEER, "prediction_score": 0.8, "prediction_source": "classifier"}
-    return {"filepath": f"/survey/{name}", "detections": [BOX], **answer, **values}
+    found = {"filepath": f"/survey/{name}", "detections": [BOX], **answer, **values}
+    return cast("Record", found)  # values may be malformed, to test that
 
 
-def written(tmp_path: Path, *records: dict[str, Any], base: str | None = "/survey") -> Any:
+def written(tmp_path: Path, *records: Record, base: str | None = "/survey") -> Any:
     assert write_megadetector(records, tmp_path / "md.json", base) == len(records)
     return json.loads((tmp_path / "md.json").read_text(encoding="utf-8"))
 
@@ -41,7 +43,7 @@ def test_boxes_carry_the_answer_of_their_image(tmp_path: Path) -> None:
     ]
 
 
-def test_blank_is_an_answer_too(tmp_path: Path) -> None:
+def test_boxes_carry_even_a_blank_answer(tmp_path: Path) -> None:
     blank = {"prediction": Classification.BLANK.value, "prediction_score": 0.7}
     first, second = written(tmp_path, record(**blank), record(detections=[], **blank))["images"]
     assert first["detections"][0]["classifications"] == [["0", 0.7]]
@@ -57,13 +59,13 @@ def test_answer_without_boxes_gets_one_around_the_image(tmp_path: Path) -> None:
 
 
 def test_failures_are_kept(tmp_path: Path) -> None:
-    failed = {"filepath": "/survey/b.jpg", "failures": ["CLASSIFIER", "DETECTOR"]}
+    failed: Record = {"filepath": "/survey/b.jpg", "failures": ["CLASSIFIER", "DETECTOR"]}
     assert written(tmp_path, failed)["images"] == [
         {"file": "b.jpg", "failure": "CLASSIFIER, DETECTOR", "detections": None}
     ]
 
 
-def test_image_without_a_place_keeps_answer_and_boxes(tmp_path: Path) -> None:
+def test_image_without_a_location_keeps_answer_and_boxes(tmp_path: Path) -> None:
     with_place, without = written(tmp_path, record(), record(failures=["GEOLOCATION"]))["images"]
     assert without == with_place
 
@@ -73,10 +75,10 @@ def test_label_without_a_common_name_has_its_scientific_one(tmp_path: Path) -> N
     assert found["classification_categories"] == {"0": "Pica pica"}
 
 
-def test_runs_of_one_component_are_converted_too(tmp_path: Path) -> None:
-    boxes = {"filepath": "/survey/a.jpg", "detections": [BOX]}
-    classes = {"classes": [DEER, "x"], "scores": [0.6, 0.1]}
-    classified = {"filepath": "/survey/a.jpg", "classifications": classes}
+def test_runs_of_one_component_are_converted(tmp_path: Path) -> None:
+    boxes: Record = {"filepath": "/survey/a.jpg", "detections": [BOX]}
+    classes: Classifications = {"classes": [DEER, "x"], "scores": [0.6, 0.1]}
+    classified: Record = {"filepath": "/survey/a.jpg", "classifications": classes}
     first, second = written(tmp_path, boxes, classified)["images"]
     assert "classifications" not in first["detections"][0]
     assert second["detections"][0]["classifications"] == [["0", 0.6]]
@@ -103,9 +105,7 @@ def test_runs_of_one_component_are_converted_too(tmp_path: Path) -> None:
 def test_paths_are_relative_to_the_folder(
     tmp_path: Path, path: str, base: str | None, expected: str
 ) -> None:
-    assert (
-        written(tmp_path, record() | {"filepath": path}, base=base)["images"][0]["file"] == expected
-    )
+    assert written(tmp_path, record(filepath=path), base=base)["images"][0]["file"] == expected
 
 
 def test_paths_outside_the_folder_are_counted(
@@ -115,20 +115,20 @@ def test_paths_outside_the_folder_are_counted(
     assert "1 of 2 files are not under /survey" in caplog.text
 
 
-def test_malformed_record_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+def test_malformed_record_is_named_and_no_file_is_left(tmp_path: Path) -> None:
     bad = record(detections=[{"conf": 0.5}])
     with pytest.raises(InputError, match=r"record of /survey/a.jpg is malformed"):
         write_megadetector([bad], tmp_path / "md.json")
     assert not list(tmp_path.iterdir())
 
 
-def test_folder_that_is_missing_is_said_so(tmp_path: Path) -> None:
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_megadetector([record()], tmp_path / "missing" / "md.json")
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    def many(number: int) -> Iterator[dict[str, Any]]:
+    def many(number: int) -> Iterator[Record]:
         return (record(f"{i}.jpg") for i in range(number))
 
     def peak(number: int) -> int:
@@ -143,7 +143,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["output_ensemble.json", "small_random_predictions.json"])
-def test_megadetectors_own_tools_take_it(shared: Path, tmp_path: Path, name: str) -> None:
+def test_tools_of_megadetector_accept_the_file(shared: Path, tmp_path: Path, name: str) -> None:
     validate = module_of_megadetector("postprocessing.validate_batch_results")
     loading = module_of_megadetector("postprocessing.load_api_results")
     records = list(read_records(shared / "golden" / name))
@@ -156,6 +156,6 @@ def test_megadetectors_own_tools_take_it(shared: Path, tmp_path: Path, name: str
     table, _ = loading.load_api_results(str(tmp_path / "md.json"))
     assert list(table["file"]) == [r["filepath"] for r in records]
     assert [len(boxes) for boxes in table["detections"]] == [
-        max(len(r.get("detections", [])), r["prediction"] != Classification.BLANK.value)
+        max(len(r.get("detections", [])), r.get("prediction") != Classification.BLANK.value)
         for r in records
     ]

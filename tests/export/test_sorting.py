@@ -13,12 +13,13 @@ from speciesnet.constants import Classification
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.sorting import (
     SortedPhotographs,
+    destinations_by_answer,
+    destinations_by_sequence,
     folder_of,
-    places_by_answer,
-    places_by_sequence,
     sort_photographs,
 )
 from speciesnet.export.undo import UNDO_FILE, undo
+from speciesnet.records import Record
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
@@ -26,18 +27,18 @@ HOWS = ["copy", "hardlink", "symlink", "move"]
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="Windows takes no such names or links")
 
 
-def record(file: str | Path = "a.jpg", label: str = FOX, score: float = 0.8) -> dict[str, Any]:
+def record(file: str | Path = "a.jpg", label: str = FOX, score: float = 0.8) -> Record:
     return {"filepath": str(file), "prediction": label, "prediction_score": score}
 
 
-def sort(records: list[dict[str, Any]], out: Path, *, root: Path | None = None, **options: Any):
-    places = places_by_answer(records, options.pop("by", "species"))
+def sort(records: list[Record], out: Path, *, root: Path | None = None, **options: Any):
+    destinations = destinations_by_answer(records, options.pop("by", "species"))
     where = SortedPhotographs(out, None if root is None else str(root))
-    return sort_photographs(places, where, **options)
+    return sort_photographs(destinations, where, **options)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, but the list."""
+    """Every file below a folder, except the log."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
@@ -58,7 +59,7 @@ def survey(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def records(survey: Path) -> list[dict[str, Any]]:
+def records(survey: Path) -> list[Record]:
     return [
         record(survey / "cam1" / "1.jpg"),
         record(survey / "cam1" / "2.jpg", Classification.BLANK.value),
@@ -102,36 +103,37 @@ def test_folder_of_each_kind_of_record(values: Any, species: str, category: str)
 
 
 def test_malformed_record_is_named() -> None:
+    malformed: Any = {"filepath": "a.jpg", "detections": [{"label": "animal"}]}
     with pytest.raises(InputError, match=r"record of a.jpg is malformed"):
-        folder_of({"filepath": "a.jpg", "detections": [{"label": "animal"}]}, "category", 0.0)
+        folder_of(malformed, "category", 0.0)
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_photographs_are_sorted_and_the_same_again_does_nothing(
+def test_photographs_are_sorted_and_a_second_run_changes_nothing(
     records: Any, survey: Path, tmp_path: Path, how: Any
 ) -> None:
     before = tree(survey)
     dates = {path.name: path.stat().st_mtime_ns for path in (survey / "cam1").iterdir()}
     out = tmp_path / "out"
-    assert sort(records, out, how=how).sorted == 3
+    assert sort(records, out, how=how).done == 3
     assert tree(out) == SORTED
     assert (out / "blank" / "cam1" / "2.jpg").stat().st_mtime_ns == dates["2.jpg"]
     assert tree(survey) == ({} if how == "move" else before)
     listed = (out / UNDO_FILE).read_bytes()
     again = sort(records, out, how=how)
-    assert (again.sorted, again.already, again.left_alone) == (0, 3, [])
+    assert (again.done, again.unchanged, again.skipped) == (0, 3, [])
     assert tree(out) == SORTED
     assert (out / UNDO_FILE).read_bytes() == listed
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_dry_run_tells_and_touches_nothing(
+def test_dry_run_reports_and_changes_nothing(
     records: Any, survey: Path, tmp_path: Path, how: Any
 ) -> None:
-    before, told, out = tree(survey), [], tmp_path / "out"
-    result = sort(records, out, how=how, dry_run=True, tell=lambda *pair: told.append(pair))
-    assert result.sorted == len(told) == 3
-    assert told[1] == (survey / "cam1" / "2.jpg", out / "blank" / "cam1" / "2.jpg")
+    before, reported, out = tree(survey), [], tmp_path / "out"
+    result = sort(records, out, how=how, dry_run=True, report=lambda *pair: reported.append(pair))
+    assert result.done == len(reported) == 3
+    assert reported[1] == (survey / "cam1" / "2.jpg", out / "blank" / "cam1" / "2.jpg")
     assert not out.exists()
     assert tree(survey) == before
 
@@ -144,10 +146,10 @@ def test_nothing_is_ever_overwritten(records: Any, survey: Path, tmp_path: Path,
     (out / "red fox (Vulpes vulpes)").mkdir()
     (out / "red fox (Vulpes vulpes)" / "cam2").write_bytes(b"a file where a folder belongs")
     result = sort(records, out, how=how)
-    assert result.sorted == 1
-    (_, first), (_, second) = result.left_alone
+    assert result.done == 1
+    (_, first), (_, second) = result.skipped
     assert "another file is at" in first
-    assert "cam2 is no folder" in second
+    assert "cam2 is not a folder" in second
     assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"somebody's"
     undo(out)
     assert tree(survey) == before
@@ -156,12 +158,12 @@ def test_nothing_is_ever_overwritten(records: Any, survey: Path, tmp_path: Path,
 
 @needs_posix
 @pytest.mark.parametrize("how", HOWS)
-def test_link_that_leads_nowhere_is_another_file(records: Any, tmp_path: Path, how: Any) -> None:
+def test_broken_link_is_another_file(records: Any, tmp_path: Path, how: Any) -> None:
     link = tmp_path / "out" / "blank" / "cam1" / "2.jpg"
     link.parent.mkdir(parents=True)
     link.symlink_to("gone")
     result = sort(records, tmp_path / "out", how=how)
-    assert (result.sorted, len(result.left_alone)) == (2, 1)
+    assert (result.done, len(result.skipped)) == (2, 1)
     assert link.readlink() == Path("gone")
 
 
@@ -172,31 +174,29 @@ def test_a_photograph_that_is_a_link_is_not_moved(survey: Path, tmp_path: Path) 
     except OSError:
         pytest.skip("this system makes no links")
     result = sort([record(link)], tmp_path / "out", how="move")
-    assert "lead nowhere" in result.left_alone[0][1]
+    assert "may break" in result.skipped[0][1]
     assert link.read_bytes() == b"photograph 0"
-    assert sort([record(link)], tmp_path / "out", how="hardlink").sorted == 1
+    assert sort([record(link)], tmp_path / "out", how="hardlink").done == 1
 
 
-def test_what_moves_between_folders_can_be_sorted_anew(
-    records: Any, survey: Path, tmp_path: Path
-) -> None:
+def test_moved_photographs_can_be_sorted_again(records: Any, survey: Path, tmp_path: Path) -> None:
     before, out = tree(survey), tmp_path / "out"
     sort(records, out, how="move")
-    assert sort(records, out, how="move", by="category").sorted == 2
+    assert sort(records, out, how="move", by="category").done == 2
     assert set(tree(out)) == {"animal/cam1/1.jpg", "animal/cam2/1.jpg", "blank/cam1/2.jpg"}
-    assert sort(records, out, how="move").sorted == 2
+    assert sort(records, out, how="move").done == 2
     assert tree(out) == SORTED
-    assert undo(out).kept == []
+    assert undo(out).skipped == []
     assert tree(survey) == before
     assert not out.exists()
 
 
-def test_out_may_lie_among_the_photographs(records: Any, survey: Path) -> None:
+def test_out_may_be_among_the_photographs(records: Any, survey: Path) -> None:
     before = tree(survey)
     out = survey / "sorted"
-    assert sort(records, out, how="move").sorted == 3
+    assert sort(records, out, how="move").done == 3
     assert tree(out) == SORTED
-    assert sort(records, out, how="move").already == 3
+    assert sort(records, out, how="move").unchanged == 3
     undo(out)
     assert tree(survey) == before
 
@@ -208,26 +208,26 @@ def test_photographs_do_not_move_within_their_own_folder(
     before = tree(survey)
     result = sort(records, (survey / out).resolve(), how="move")
     inside = 2 if out == "cam1" else 3
-    assert len(result.left_alone) == inside
-    assert "give a folder beside that, or a new one in it" in result.left_alone[0][1]
+    assert len(result.skipped) == inside
+    assert "pass a folder next to that, or a new one in it" in result.skipped[0][1]
     kept = {name: content for name, content in tree(survey).items() if name in before}
     assert len(kept) == inside
 
 
 def test_photographs_that_moved_are_found(records: Any, survey: Path, tmp_path: Path) -> None:
     moved = survey.rename(tmp_path / "elsewhere")
-    assert sort(records, tmp_path / "out", root=moved, how="move").sorted == 3
+    assert sort(records, tmp_path / "out", root=moved, how="move").done == 3
     assert tree(tmp_path / "out") == SORTED
-    assert sort(records, tmp_path / "out", root=moved, how="move").already == 3
+    assert sort(records, tmp_path / "out", root=moved, how="move").unchanged == 3
 
 
 def test_missing_photographs_are_counted(records: Any, survey: Path, tmp_path: Path) -> None:
     (survey / "cam1" / "2.jpg").unlink()
     result = sort([*records, record("https://host/a.jpg")], tmp_path / "out")
-    assert (result.sorted, result.missing) == (2, 2)
+    assert (result.done, result.missing) == (2, 2)
     with pytest.raises(InputError, match=r"None of the 1 photographs .* with --image_root"):
         sort([record(tmp_path / "gone.jpg")], tmp_path / "out")
-    assert sort([], tmp_path / "out").sorted == 0
+    assert sort([], tmp_path / "out").done == 0
 
 
 @needs_posix
@@ -242,29 +242,29 @@ def test_strange_names_stay_in_the_folder(survey: Path, tmp_path: Path) -> None:
     found.append(record(f"{survey}/cam1/../../survey/cam2/1.jpg", "u;;;;;;../../../up"))
     for how in HOWS:
         out = tmp_path / "out"
-        assert sort(found, out, how=how).sorted == len(names) + 1
+        assert sort(found, out, how=how).done == len(names) + 1
         assert len(tree(out)) == len(names) + 1
         assert (out / ".._.._.._up" / "cam2" / "1.jpg").is_file()
-        assert undo(out).back == len(names) + 1
+        assert undo(out).done == len(names) + 1
         assert tree(survey) == before
         assert [path.name for path in tmp_path.iterdir()] == ["survey"]
 
 
 @needs_posix
-def test_names_that_become_too_long_are_left_alone(survey: Path, tmp_path: Path) -> None:
+def test_names_that_become_too_long_are_skipped(survey: Path, tmp_path: Path) -> None:
     long = survey / "cam1" / ("y" * 250)
     long.write_text("long")
     deep = tmp_path
     while len(str(deep)) < os.pathconf(tmp_path, "PC_PATH_MAX") - 300:
         deep /= "z" * 50
     result = sort([record(long), record(survey / "cam2" / "1.jpg")], deep)
-    assert result.sorted == 1
-    ((_, reason),) = result.left_alone
+    assert result.done == 1
+    ((_, reason),) = result.skipped
     assert "too long a name" in reason
-    assert undo(deep).back == 1
+    assert undo(deep).done == 1
 
 
-def test_folder_that_cannot_be_written_ends_in_a_sentence(records: Any, tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_is_reported(records: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir(mode=0o500)
     if os.name == "nt" or os.access(out, os.W_OK):
@@ -279,14 +279,14 @@ def test_hard_links_do_not_cross_drives(records: Any) -> None:
     if not other.is_dir() or other.stat().st_dev == survey.stat().st_dev:
         pytest.skip("there is no second drive")
     out = other / f"speciesnet-test-{os.getpid()}"
-    with pytest.raises(OutputError, match="on another drive; give --how copy"):
+    with pytest.raises(OutputError, match="on another drive; use --how copy"):
         sort(records, out, how="hardlink")
     undo(out)
     assert not out.exists()
 
 
 def test_sequences_are_numbered_for_each_camera(tmp_path: Path) -> None:
-    def taken(name: str, time: str | None) -> dict[str, Any]:
+    def taken(name: str, time: str | None) -> Record:
         details = {ExifTags.Base.DateTimeOriginal: f"2024:05:01 {time}"} if time else {}
         return record(photograph(tmp_path / name, details=details))
 
@@ -295,10 +295,11 @@ def test_sequences_are_numbered_for_each_camera(tmp_path: Path) -> None:
         taken("cam1/2.jpg", "06:30:40"),
         taken("cam1/3.jpg", "06:32:00"),
         taken("cam1/4.jpg", None),
-        taken("cam2/1.jpg", "06:30:00") | {"metadata": {"datetime": "2023-01-01T00:00:00"}},
+        taken("cam2/1.jpg", "06:30:00"),
     ]
-    places = places_by_sequence(found, SortedPhotographs(tmp_path / "out"), gap=60)
-    assert [place.folder for place in places] == [
+    found[-1]["metadata"] = {"datetime": "2023-01-01T00:00:00"}
+    destinations = destinations_by_sequence(found, SortedPhotographs(tmp_path / "out"), gap=60)
+    assert [one.folder for one in destinations] == [
         "2024-05-01_063000_0001",
         "2024-05-01_063000_0001",
         "2024-05-01_063200_0002",

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import csv
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -13,25 +13,42 @@ from PIL import ExifTags
 
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError
-from speciesnet.export.tables import Rows, columns, table_rows, to_dataframe, write_table
+from speciesnet.export.tables import (
+    SEQUENCE_COLUMNS,
+    Rows,
+    columns,
+    sequence_rows,
+    table_rows,
+    to_dataframe,
+    write_table,
+)
+from speciesnet.predictions.layout import save_predictions
 from speciesnet.predictions.reading import read_records
+from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.survey import Survey, load_survey
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
-PERSON = {"category": "2", "label": "human", "conf": 0.5, "bbox": [0.5, 0.5, 0.2, 0.2]}
-KEPT = {"datetime": "2024-05-01T06:30:00", "latitude": 1.5, "longitude": 2.5, "make": "A"}
+BOX: Box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+PERSON: Box = {"category": "2", "label": "human", "conf": 0.5, "bbox": [0.5, 0.5, 0.2, 0.2]}
+KEPT: dict[str, str | float] = {
+    "datetime": "2024-05-01T06:30:00",
+    "latitude": 1.5,
+    "longitude": 2.5,
+    "make": "A",
+}
 
 
-def write(records: Any, path: Path, rows: Rows = "image", **options: Any) -> int:
+def write(records: Iterable[Record], path: Path, rows: Rows = "image", **options: Any) -> int:
     return write_table(table_rows(records, rows=rows), path, columns(rows), **options)
 
 
-def record(name: str = "a.jpg", **values: Any) -> dict[str, Any]:
+def record(name: str = "a.jpg", **values: object) -> Record:
     answer = {"prediction": DEER, "prediction_score": 0.8, "prediction_source": "classifier"}
-    return {"filepath": name, "detections": [BOX, PERSON], **answer, **values}
+    found = {"filepath": name, "detections": [BOX, PERSON], **answer, **values}
+    return cast("Record", found)  # values may be malformed, to test that
 
 
 def test_row_of_an_image_has_its_answer_and_best_box() -> None:
@@ -60,9 +77,9 @@ def test_position_of_the_record_comes_before_that_of_the_camera() -> None:
     assert (row["latitude"], row["longitude"]) == (-3.0, 4.0)
 
 
-def test_failures_and_single_steps_have_rows_too() -> None:
-    failed = {"filepath": "a.jpg", "failures": ["CLASSIFIER", "DETECTOR"]}
-    boxes = {"filepath": "b.jpg", "detections": []}
+def test_failures_and_runs_of_one_component_have_rows() -> None:
+    failed: Record = {"filepath": "a.jpg", "failures": ["CLASSIFIER", "DETECTOR"]}
+    boxes: Record = {"filepath": "b.jpg", "detections": []}
     unknown = record("c.jpg", prediction=Classification.UNKNOWN.value, detections=[])
     first, second, third = table_rows([failed, boxes, unknown])
     assert (first["failures"], first["boxes"], first["score"]) == (
@@ -74,9 +91,9 @@ def test_failures_and_single_steps_have_rows_too() -> None:
     assert (third["common_name"], third["species"]) == ("no cv result", None)
 
 
-def test_what_people_said_stands_beside_what_was_predicted() -> None:
-    said = Correction("a.jpg", FOX, DEER, "2024-05-02T08:00:00+00:00", "Jane")
-    reviewed, other = table_rows(corrected([record(), record("b.jpg")], {"a.jpg": said}))
+def test_corrected_answer_has_the_predicted_one_in_its_row() -> None:
+    correction = Correction("a.jpg", FOX, DEER, "2024-05-02T08:00:00+00:00", "Jane")
+    reviewed, other = table_rows(corrected([record(), record("b.jpg")], {"a.jpg": correction}))
     assert reviewed.items() >= {
         "common_name": "red fox", "source": "review", "predicted": DEER, "reviewer": "Jane",
         "reviewed_at": "2024-05-02T08:00:00+00:00",
@@ -97,27 +114,27 @@ def test_dates_are_read_from_the_photographs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("rows", ["image", "detection"])
-def test_pandas_reads_what_was_written(shared: Path, tmp_path: Path, kind: str, rows: Any) -> None:
+def test_pandas_reads_the_written_table(shared: Path, tmp_path: Path, kind: str, rows: Any) -> None:
     records = list(read_records(shared / "golden" / "output_ensemble.json"))
     path = tmp_path / f"table.{kind}"
     count = write(records, path, rows)
     found = pd.read_csv(path) if kind == "csv" else pd.read_parquet(path)
     assert list(found.columns) == list(columns(rows))
-    boxes = [(r["filepath"], *b["bbox"]) for r in records for b in r["detections"]]
+    boxes = [(r["filepath"], *b["bbox"]) for r in records for b in r.get("detections", [])]
     if rows == "detection":
         sides = ["file", "xmin", "ymin", "width", "height"]
         assert list(found[sides].itertuples(index=False, name=None)) == boxes
     else:
         assert list(found["file"]) == [r["filepath"] for r in records]
-        assert list(found["score"]) == [r["prediction_score"] for r in records]
+        assert list(found["score"]) == [r.get("prediction_score") for r in records]
         assert [";".join(map(str, row)) for row in found.loc[:, "uuid":"common_name"].values] == [
-            r["prediction"] for r in records
+            r.get("prediction") for r in records
         ]
     assert count == len(found) == (len(boxes) if rows == "detection" else len(records))
 
 
 @pytest.mark.parametrize("name", ["=1+1.jpg", "+1.jpg", "-1.jpg", "@SUM(1).jpg", "\t=1.jpg"])
-def test_spreadsheets_compute_nothing(tmp_path: Path, name: str) -> None:
+def test_spreadsheets_evaluate_no_cell(tmp_path: Path, name: str) -> None:
     write([record(name, country=name, longitude=-1.5, latitude=2.0)], tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
@@ -132,14 +149,14 @@ def test_strange_names_are_one_cell(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_names_that_are_no_unicode_are_shown(tmp_path: Path, kind: str) -> None:
+def test_names_that_are_invalid_unicode_have_backslashes(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"t.{kind}"
     write([record("caf\udce9.jpg")], path)
     found = pd.read_csv(path) if kind == "csv" else pd.read_parquet(path)
     assert list(found["file"]) == ["caf\\udce9.jpg"]
 
 
-def test_excel_is_told_of_utf8_on_request(tmp_path: Path) -> None:
+def test_byte_order_mark_and_delimiter_for_excel(tmp_path: Path) -> None:
     write([record("é.jpg")], tmp_path / "t.csv", bom=True, delimiter=";")
     assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbffile;datetime;")
 
@@ -154,7 +171,7 @@ def test_dataframe_has_types() -> None:
     assert list(to_dataframe([]).columns) == list(columns("image"))
 
 
-def test_malformed_record_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+def test_malformed_record_is_named_and_no_file_is_left(tmp_path: Path) -> None:
     bad = record(detections=[{"conf": 0.5}])
     with pytest.raises(InputError, match=r"record of a.jpg is malformed"):
         write([record(), bad], tmp_path / "t.csv")
@@ -165,7 +182,7 @@ def test_malformed_record_is_named_and_nothing_is_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_table(tmp_path: Path, kind: str) -> None:
-    def many(number: int) -> Iterator[dict[str, Any]]:
+    def many(number: int) -> Iterator[Record]:
         return (record(f"{i}.jpg") for i in range(number))
 
     def peak(number: int) -> int:
@@ -177,3 +194,71 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path, kind: str) -> None:
 
     peak(10)
     assert peak(40_000) < peak(20_000) + 500_000
+
+
+def small_survey(folder: Path, corrections: dict[str, Correction] | None = None) -> Survey:
+    """Two cameras: a burst of two and a single picture, and one picture without a date."""
+    records = []
+    for name, taken in (
+        ("a/1.jpg", "2024:05:01 06:30:00"), ("a/2.jpg", "2024:05:01 06:30:40"),
+        ("a/3.jpg", "2024:05:01 09:00:00"), ("b/1.jpg", None),
+    ):  # fmt: skip
+        details = {ExifTags.Base.DateTimeOriginal: taken} if taken else None
+        records.append(
+            {
+                "filepath": photograph(folder / name, details=details),
+                "classifications": {"classes": [DEER, FOX], "scores": [0.9, 0.05]},
+                "detections": [{"category": "1", "label": "animal", "conf": 0.9, "bbox": [0] * 4}],
+                "prediction": DEER,
+                "prediction_score": 0.9,
+                "prediction_source": "classifier",
+            }
+        )
+    path = folder / "predictions.json"
+    save_predictions({"predictions": records}, str(path))
+    return load_survey(path, photographs=Photographs(), corrections=corrections or {})
+
+
+def test_row_for_each_sequence(tmp_path: Path) -> None:
+    path = tmp_path / "sequences.csv"
+    assert write_table(sequence_rows(small_survey(tmp_path)), path, SEQUENCE_COLUMNS) == 3
+    found = pd.read_csv(path)
+    assert list(found.columns) == list(SEQUENCE_COLUMNS)
+    assert [Path(folder).name for folder in found["folder"]] == ["a", "a", "b"]
+    assert list(found["sequence"]) == [1, 2, 1]
+    assert list(found["images"]) == [2, 1, 1]
+    assert list(found["start"].fillna("")) == ["2024-05-01T06:30:00", "2024-05-01T09:00:00", ""]
+    assert found["end"][0] == "2024-05-01T06:30:40"
+    assert set(found["common_name"]) == {"white-tailed deer"}
+
+
+def test_folders_made_by_a_camera_share_a_sequence(tmp_path: Path) -> None:
+    records = [
+        {
+            "filepath": photograph(
+                tmp_path / f"a/DCIM/{folder}/1.jpg", details={ExifTags.Base.DateTimeOriginal: taken}
+            ),
+            "prediction": DEER,
+            "prediction_score": 0.9,
+            "prediction_source": "classifier",
+        }
+        for folder, taken in (
+            ("100RECNX", "2024:05:01 06:30:00"),
+            ("101RECNX", "2024:05:01 06:30:40"),
+        )
+    ]
+    path = tmp_path / "predictions.json"
+    save_predictions({"predictions": records}, str(path))
+    survey = load_survey(path, photographs=Photographs(), corrections={})
+    [row] = sequence_rows(survey)
+    assert (Path(str(row["folder"])).name, row["images"]) == ("a", 2)
+
+
+def test_corrections_decide_on_their_sequence(tmp_path: Path) -> None:
+    first = (tmp_path / "a" / "1.jpg").as_posix()
+    survey = small_survey(
+        tmp_path, {first: Correction(first, FOX, DEER, "2024-06-01T00:00:00+00:00")}
+    )
+    row = next(sequence_rows(survey))
+    assert (row["common_name"], row["score"], row["source"]) == ("red fox", 1.0, "review")
+    assert (row["images"], row["reviewed"]) == (2, 1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.export.sorting import Place, SortedPhotographs, sort_photographs
+from speciesnet.export.sorting import Destination, SortedPhotographs, sort_photographs
 from speciesnet.export.undo import UNDO_FILE, undo
 
 HOWS = ["copy", "hardlink", "symlink", "move"]
@@ -20,7 +20,7 @@ NAMES = ("cam1/1.jpg", "cam1/2.jpg", "cam2/1.jpg")
 
 
 def tree(folder: Path) -> dict[str, Any]:
-    """Every folder and file below a folder: what is in it, and when that was changed."""
+    """The content and the time of the last change of every folder and file below a folder."""
     return {
         path.relative_to(folder).as_posix(): None
         if path.is_dir()
@@ -30,10 +30,12 @@ def tree(folder: Path) -> dict[str, Any]:
 
 
 def sort(survey: Path, out: Path, how: Any) -> None:
-    places = [Place(str(survey / name), "fox" if "1.jpg" in name else "blank") for name in NAMES]
-    result = sort_photographs(places, SortedPhotographs(out), how=how)
-    assert not result.left_alone
-    assert result.sorted + result.already == len(NAMES)
+    destinations = [
+        Destination(str(survey / name), "fox" if "1.jpg" in name else "blank") for name in NAMES
+    ]
+    result = sort_photographs(destinations, SortedPhotographs(out), how=how)
+    assert not result.skipped
+    assert result.done + result.unchanged == len(NAMES)
 
 
 def make_survey(folder: Path) -> Path:
@@ -84,7 +86,7 @@ def is_killed(step: Callable[[], object], point: int) -> bool:
 
 
 def check_every_kill(folder: Path, out: Path, how: str) -> None:
-    """Kills a sort at every point, then its undo; whatever comes next, all is as before."""
+    """Kills a sort at every point, then its undo; the next sort or undo restores everything."""
     survey = make_survey(folder / "survey")
     before = tree(survey)
     sort(survey, out, how)
@@ -94,7 +96,7 @@ def check_every_kill(folder: Path, out: Path, how: str) -> None:
 
     point = 0
     while is_killed(lambda: sort(survey, out, how), point := point + 1):
-        if (out / UNDO_FILE).exists() and point % 2:  # taken back at once, or finished before
+        if (out / UNDO_FILE).exists() and point % 2:  # undone immediately, or finished first
             undo(out)
             assert tree(survey) == before, point
         sort(survey, out, how)
@@ -120,17 +122,19 @@ def check_every_kill(folder: Path, out: Path, how: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
 @pytest.mark.parametrize("how", HOWS)
-def test_killed_at_any_point_it_goes_on_and_can_be_taken_back(tmp_path: Path, how: Any) -> None:
+def test_sort_killed_at_any_point_continues_and_can_be_undone(tmp_path: Path, how: Any) -> None:
     check_every_kill(tmp_path, tmp_path / "out", how)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
 @pytest.mark.parametrize("how", ["copy", "move"])
-def test_killed_on_the_way_to_another_drive(tmp_path: Path, other_drive: Path, how: Any) -> None:
+def test_sort_to_another_drive_killed_at_any_point(
+    tmp_path: Path, other_drive: Path, how: Any
+) -> None:
     check_every_kill(tmp_path, other_drive, how)
 
 
-def test_line_that_was_cut_off_is_passed_over(survey: Path, tmp_path: Path) -> None:
+def test_incomplete_line_is_skipped(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     before = tree(survey)
     sort(survey, out, "move")
@@ -138,40 +142,40 @@ def test_line_that_was_cut_off_is_passed_over(survey: Path, tmp_path: Path) -> N
         file.write(b'{"how": "mo')
     sort(survey, out, "move")
     shutil.copy2(out / "fox" / "cam1" / "1.jpg", survey.parent / "new.jpg")
-    places = [Place(str(survey.parent / "new.jpg"), "new")]
-    assert sort_photographs(places, SortedPhotographs(out), how="move").sorted == 1
-    assert undo(out).back == 4
+    destinations = [Destination(str(survey.parent / "new.jpg"), "new")]
+    assert sort_photographs(destinations, SortedPhotographs(out), how="move").done == 1
+    assert undo(out).done == 4
     assert tree(survey) == before
 
 
 def test_dry_run_only_counts(survey: Path, tmp_path: Path) -> None:
     sort(survey, tmp_path / "out", "move")
     before = tree(tmp_path)
-    assert undo(tmp_path / "out", dry_run=True).back == 3
+    assert undo(tmp_path / "out", dry_run=True).done == 3
     assert tree(tmp_path) == before
 
 
-def test_copies_that_were_changed_stay_and_stay_listed(survey: Path, tmp_path: Path) -> None:
+def test_changed_copies_stay_on_disk_and_in_the_log(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sort(survey, out, "copy")
     changed = out / "blank" / "cam1" / "2.jpg"
     changed.chmod(0o644)
     changed.write_text("a note")
-    undone = undo(out)
-    assert undone.back == 2
-    assert undone.kept == [("blank/cam1/2.jpg", "it has been changed since")]
+    results = undo(out)
+    assert results.done == 2
+    assert results.skipped == [("blank/cam1/2.jpg", "it has been changed since")]
     assert changed.read_text() == "a note"
     changed.unlink()
-    assert undo(out).kept == []
+    assert undo(out).skipped == []
     assert not out.exists()
 
 
 @pytest.mark.parametrize("how", ["copy", "hardlink"])
-def test_last_of_a_photograph_is_not_removed(survey: Path, tmp_path: Path, how: Any) -> None:
+def test_last_copy_of_a_photograph_is_not_removed(survey: Path, tmp_path: Path, how: Any) -> None:
     out = tmp_path / "out"
     sort(survey, out, how)
     (survey / "cam1" / "2.jpg").unlink()
-    ((_, reason),) = undo(out).kept
+    ((_, reason),) = undo(out).skipped
     assert reason.endswith("is gone")
     assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"photograph 1"
 
@@ -181,7 +185,7 @@ def test_nothing_is_moved_back_over_another_file(survey: Path, tmp_path: Path) -
     sort(survey, out, "move")
     (survey / "cam1" / "2.jpg").write_text("somebody's")
     (out / "fox" / "cam2" / "1.jpg").unlink()
-    (_, first), (_, second) = undo(out).kept
+    (_, first), (_, second) = undo(out).skipped
     assert "another file is now at" in first
     assert "it is gone, and so is" in second
     assert (survey / "cam1" / "2.jpg").read_text() == "somebody's"
@@ -189,7 +193,7 @@ def test_nothing_is_moved_back_over_another_file(survey: Path, tmp_path: Path) -
     assert (survey / "cam1" / "1.jpg").read_bytes() == b"photograph 0"
 
 
-def test_folders_that_are_gone_are_made_again(survey: Path, tmp_path: Path) -> None:
+def test_removed_folders_are_created_again(survey: Path, tmp_path: Path) -> None:
     before = tree(survey)
     sort(survey, tmp_path / "out", "move")
     shutil.rmtree(survey)
@@ -197,7 +201,7 @@ def test_folders_that_are_gone_are_made_again(survey: Path, tmp_path: Path) -> N
     assert tree(survey) == before
 
 
-def test_files_of_others_keep_their_folders(survey: Path, tmp_path: Path) -> None:
+def test_folders_with_other_files_are_kept(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sort(survey, out, "copy")
     (out / "fox" / "notes.txt").write_text("mine")
@@ -208,7 +212,7 @@ def test_files_of_others_keep_their_folders(survey: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "target", ["../survey/cam1/1.jpg", "/etc/passwd", "a/../../b", "a//b", "", "."]
 )
-def test_list_that_leads_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> None:
+def test_log_that_leads_out_of_the_folder_is_refused(tmp_path: Path, target: str) -> None:
     out = tmp_path / "out"
     out.mkdir()
     line = f'{{"how": "copy", "filepath": "a", "source": "/a", "target": "{target}", '
@@ -218,12 +222,12 @@ def test_list_that_leads_out_of_the_folder_is_refused(tmp_path: Path, target: st
 
 
 @pytest.mark.parametrize("line", ["junk", "[]", "{}", '{"how": "copy"}', "\xff"])
-def test_damaged_list_is_named(tmp_path: Path, line: str) -> None:
+def test_damaged_log_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / UNDO_FILE).write_text(f"{line}\n", encoding="latin-1")
     with pytest.raises(InputError, match=r"Line 1 of .*undo.jsonl is damaged"):
         undo(tmp_path)
 
 
-def test_folder_without_a_list_has_nothing_to_take_back(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give the folder that was sorted into"):
+def test_folder_without_a_log_cannot_be_undone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pass the folder of the sort"):
         undo(tmp_path)

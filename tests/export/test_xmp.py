@@ -22,6 +22,7 @@ from speciesnet.export.xmp import (
     with_keywords,
     write_keywords,
 )
+from speciesnet.records import Record
 from speciesnet.survey.photographs import Photographs
 
 try:
@@ -126,11 +127,11 @@ DIGIKAM = PACKET % (
 )
 
 
-def record(file: str | Path, label: str = FOX, score: float = 0.8) -> dict[str, Any]:
+def record(file: str | Path, label: str = FOX, score: float = 0.8) -> Record:
     return {"filepath": str(file), "prediction": label, "prediction_score": score}
 
 
-def write(records: list[dict[str, Any]], root: Path | None = None, **options: Any):
+def write(records: list[Record], root: Path | None = None, **options: Any):
     where = Photographs(None if root is None else str(root))
     return write_keywords(keyword_tasks(records, options.pop("min_score", 0.0)), where, **options)
 
@@ -180,8 +181,8 @@ def test_keywords_of_a_label(label: str, flat: list[str], first: str, name: str)
     assert (found.flat, found.joined("|")[0], found.label) == (flat, first, name)
 
 
-def test_what_has_no_answer_gets_no_keywords(picture: Path) -> None:
-    records = [
+def test_images_without_an_answer_get_no_keywords(picture: Path) -> None:
+    records: list[Record] = [
         {"filepath": str(picture), "failures": ["CLASSIFIER"]},
         {"filepath": str(picture), "detections": []},
         record(picture, Classification.UNKNOWN.value),
@@ -189,17 +190,18 @@ def test_what_has_no_answer_gets_no_keywords(picture: Path) -> None:
     assert [task.keywords for task in keyword_tasks(records)] == [None] * 3
     assert write(records).without_answer == 3
     assert len(list(picture.parent.iterdir())) == 1
-    whole_image = {"filepath": "a", "classifications": {"classes": [FOX], "scores": [0.9]}}
-    without_place = record(picture, FOX) | {"failures": ["GEOLOCATION"]}
+    whole_image: Record = {"filepath": "a", "classifications": {"classes": [FOX], "scores": [0.9]}}
+    without_place = record(picture, FOX)
+    without_place["failures"] = ["GEOLOCATION"]
     found = keyword_tasks([whole_image, without_place])
     assert [task.keywords for task in found] == [keywords_of_label(FOX)] * 2
     with pytest.raises(InputError, match=r"record of a.jpg is malformed"):
         keyword_tasks([{"filepath": "a.jpg", "prediction": FOX}])
 
 
-def test_sidecar_is_read_by_others_and_written_once(picture: Path) -> None:
+def test_sidecar_is_readable_and_written_once(picture: Path) -> None:
     photo = picture.read_bytes()
-    assert write([record(picture)]).written == 1
+    assert write([record(picture)]).done == 1
     sidecar = picture.with_name("a.jpg.xmp")
     assert parsed(sidecar.read_bytes()) == {
         "subject": ["Red fox", "Vulpes vulpes", "animal"],
@@ -217,7 +219,7 @@ def test_sidecar_is_read_by_others_and_written_once(picture: Path) -> None:
         ]
     before = sidecar.stat()
     again = write([record(picture)])
-    assert (again.written, again.unchanged) == (0, 1)
+    assert (again.done, again.unchanged) == (0, 1)
     assert (sidecar.stat().st_ino, sidecar.stat().st_mtime_ns) == (
         before.st_ino,
         before.st_mtime_ns,
@@ -234,18 +236,18 @@ def test_another_answer_replaces_the_earlier_one(picture: Path) -> None:
     assert set(found["subject"]) == {"animal", "White-tailed deer", "Odocoileus virginianus"}
     assert not [path for name in ("hierarchy", "tags") for path in found[name] if "ulpes" in path]
     assert found["label"] == "White-tailed deer"
-    assert write([record(picture)], min_score=0.9).written == 1
+    assert write([record(picture)], min_score=0.9).done == 1
     assert not sidecar.exists()  # nobody else wrote anything into it
     assert write([record(picture)], min_score=0.9).unchanged == 1
 
 
 @pytest.mark.parametrize("packet", [LIGHTROOM, DARKTABLE, DIGIKAM], ids=["lr", "dt", "digikam"])
-def test_sidecars_of_others_keep_all_that_is_theirs(packet: str, picture: Path) -> None:
+def test_sidecars_of_other_programs_keep_their_content(packet: str, picture: Path) -> None:
     sidecar = picture.with_name("a.jpg.xmp")
     sidecar.write_text(packet, encoding="utf-8")
     before, theirs = parsed(packet), properties(packet)
     assert len(theirs) > 15
-    assert write([record(picture)]).written == 1
+    assert write([record(picture)]).done == 1
     written = sidecar.read_text(encoding="utf-8")
     assert properties(written) == theirs
     found = parsed(written)
@@ -256,13 +258,13 @@ def test_sidecars_of_others_keep_all_that_is_theirs(packet: str, picture: Path) 
             assert found[name][: len(before.get(name, []))] == before.get(name, [])
             assert set(found[name]) == {*before.get(name, []), *ours}
     assert write([record(picture)]).unchanged == 1
-    assert write([record(picture)], min_score=0.9).written == 1
+    assert write([record(picture)], min_score=0.9).done == 1
     written = sidecar.read_text(encoding="utf-8")
     assert properties(written) == theirs
     assert parsed(written) == before
 
 
-def test_keyword_of_somebody_that_is_ours_too_stays_theirs(picture: Path) -> None:
+def test_equal_keyword_of_another_program_is_kept(picture: Path) -> None:
     sidecar = picture.with_name("a.jpg.xmp")
     bag = "<dc:subject><rdf:Bag><rdf:li>animal</rdf:li><rdf:li>type=Bag</rdf:li></rdf:Bag></dc:subject>"
     sidecar.write_text(PACKET % ("", "", bag), encoding="utf-8")
@@ -297,12 +299,12 @@ def test_keyword_of_somebody_that_is_ours_too_stays_theirs(picture: Path) -> Non
         "\xff\xfe" + LIGHTROOM,
     ],
 )
-def test_damaged_sidecars_are_left_alone(damaged: str, picture: Path) -> None:
+def test_damaged_sidecars_are_skipped(damaged: str, picture: Path) -> None:
     sidecar = picture.with_name("a.jpg.xmp")
     sidecar.write_bytes(damaged.encode("latin-1", "xmlcharrefreplace"))
     before = sidecar.read_bytes()
     result = write([record(picture)])
-    ((name, reason),) = result.left_alone
+    ((name, reason),) = result.skipped
     assert name == str(sidecar)
     assert reason
     assert "\n" not in reason
@@ -310,16 +312,18 @@ def test_damaged_sidecars_are_left_alone(damaged: str, picture: Path) -> None:
     assert len(list(picture.parent.iterdir())) == 2
 
 
-def test_dry_run_tells_and_touches_nothing(picture: Path) -> None:
-    told: list[Any] = []
+def test_dry_run_reports_and_changes_nothing(picture: Path) -> None:
+    reported: list[Any] = []
     for embed in (False, True):
         before = picture.read_bytes()
-        result = write([record(picture)], dry_run=True, embed=embed, tell=lambda *x: told.append(x))
-        assert result.written == 1
+        result = write(
+            [record(picture)], dry_run=True, embed=embed, report=lambda *x: reported.append(x)
+        )
+        assert result.done == 1
         assert picture.read_bytes() == before
         assert len(list(picture.parent.iterdir())) == 1
     keywords = keywords_of_label(FOX)
-    assert told == [(picture.with_name("a.jpg.xmp"), keywords), (picture, keywords)]
+    assert reported == [(picture.with_name("a.jpg.xmp"), keywords), (picture, keywords)]
 
 
 def test_names_of_sidecars(picture: Path) -> None:
@@ -327,14 +331,14 @@ def test_names_of_sidecars(picture: Path) -> None:
     write([record(picture)], naming="base")
     assert picture.with_name("a.xmp").exists()
     result = write([record(picture), record(other)], naming="base")
-    assert result.left_alone[0][1] == "it is the sidecar of a.jpg; give --naming full"
-    assert write([record(picture), record(other)]).written == 2
+    assert result.skipped[0][1] == "it is the sidecar of a.jpg; use --naming full"
+    assert write([record(picture), record(other)]).done == 2
 
 
 def test_sidecars_in_a_folder_of_their_own(picture: Path, tmp_path: Path) -> None:
     second = Path(photograph(tmp_path / "survey" / "cam2" / "a.jpg"))
     out = tmp_path / "out"
-    assert write([record(picture), record(second)], out=out).written == 2
+    assert write([record(picture), record(second)], out=out).done == 2
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*")) == [
         "cam1/a.jpg.xmp",
         "cam2/a.jpg.xmp",
@@ -345,7 +349,7 @@ def test_sidecars_in_a_folder_of_their_own(picture: Path, tmp_path: Path) -> Non
 def test_photographs_that_moved_or_are_missing(picture: Path, tmp_path: Path) -> None:
     old = "D:\\survey\\cam1\\a.jpg"
     result = write([record(old), record("D:\\survey\\cam1\\gone.jpg")], root=tmp_path / "survey")
-    assert (result.written, result.missing) == (1, 1)
+    assert (result.done, result.missing) == (1, 1)
     assert picture.with_name("a.jpg.xmp").exists()
     with pytest.raises(InputError, match=r"None of the 1 photographs .* with --image_root"):
         write([record(old)])
@@ -369,7 +373,7 @@ def test_strange_file_names(picture: Path) -> None:
     for name in ("Elch 🦌 é.jpg", '"quo\'ted".jpg', "line\nbreak.jpg", "CON.jpg", "-.jpg"):
         file = picture.with_name(name)
         file.write_bytes(picture.read_bytes())
-        assert write([record(file)]).written == write([record(file)], embed=True).written == 1
+        assert write([record(file)]).done == write([record(file)], embed=True).done == 1
         assert parsed(file.with_name(f"{name}.xmp").read_bytes())["label"] == "Red fox"
 
 
@@ -399,12 +403,12 @@ def test_embedded_keywords_keep_pixels_dates_and_permissions(ending: str, tmp_pa
             return np.asarray(image).tolist(), image.getexif()[ExifTags.Base.Make], gps
 
     before, stat = content(), file.stat()
-    assert write([record(file)], embed=True).written == 1
+    assert write([record(file)], embed=True).done == 1
     assert xmp_of(file)["subject"] == ["Red fox", "Vulpes vulpes", "animal"]
     assert content() == before
     assert (file.stat().st_mtime_ns, file.stat().st_mode) == (stat.st_mtime_ns, stat.st_mode)
     assert write([record(file)], embed=True).unchanged == 1
-    assert write([record(file)], embed=True, min_score=0.9).written == 1
+    assert write([record(file)], embed=True, min_score=0.9).done == 1
     assert xmp_of(file) == {}
     assert content() == before
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
@@ -415,7 +419,7 @@ def test_xmp_in_a_photograph_keeps_all_that_is_not_ours(picture: Path) -> None:
         image.modify_raw_xmp(DIGIKAM)
         theirs = {key: value for key, value in image.read_xmp().items() if key not in OURS}
         picture.write_bytes(image.get_bytes())
-    assert write([record(picture)], embed=True).written == 1
+    assert write([record(picture)], embed=True).done == 1
     with pyexiv2.ImageData(picture.read_bytes()) as image:
         found = image.read_xmp()
     assert {key: value for key, value in found.items() if key not in OURS} == theirs
@@ -424,10 +428,10 @@ def test_xmp_in_a_photograph_keeps_all_that_is_not_ours(picture: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [b"", b"not a photograph", b"GIF89a"])
-def test_photographs_that_take_no_keywords_are_left_alone(damaged: bytes, tmp_path: Path) -> None:
+def test_photographs_without_room_for_keywords_are_skipped(damaged: bytes, tmp_path: Path) -> None:
     file = tmp_path / "a.jpg"
     file.write_bytes(damaged)
-    assert len(write([record(file)], embed=True).left_alone) == 1
+    assert len(write([record(file)], embed=True).skipped) == 1
     assert file.read_bytes() == damaged
 
 
@@ -444,7 +448,7 @@ def test_real_photographs_keep_what_their_cameras_wrote(shared: Path, tmp_path: 
         file = tmp_path / source.name
         file.write_bytes(source.read_bytes())
         result = write([record(file)], embed=True)
-        if result.left_alone:
+        if result.skipped:
             assert file.read_bytes() == source.read_bytes()
             continue
         with Image.open(source) as old, Image.open(file) as new:
@@ -454,12 +458,12 @@ def test_real_photographs_keep_what_their_cameras_wrote(shared: Path, tmp_path: 
         assert coded_pixels(file.read_bytes()) == coded_pixels(source.read_bytes())
 
 
-def test_packets_that_a_photograph_cannot_hold_are_left_alone(picture: Path) -> None:
+def test_packets_too_large_for_a_photograph_are_skipped(picture: Path) -> None:
     before = picture.read_bytes()
     long = record(
         picture, f"u;;;;;;{'x' * 40_000}"
-    )  # JPEG holds 64 KB, and each word is there thrice
-    ((_, reason),) = write([long], embed=True).left_alone
+    )  # a JPEG file takes 64 KB, and each word occurs three times
+    ((_, reason),) = write([long], embed=True).skipped
     assert "XMP" in reason
     assert picture.read_bytes() == before
 
@@ -479,9 +483,7 @@ def test_full_disk_ends_the_run_and_leaves_files_whole(
     assert len(list(picture.parent.iterdir())) == 1
 
 
-def test_missing_pyexiv2_is_said_in_a_sentence(
-    picture: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_pyexiv2_is_reported(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     xmp._pyexiv2.cache_clear()
     monkeypatch.setitem(sys.modules, "pyexiv2", None)
     with pytest.raises(InputError, match=r'pip install "speciesnet\[xmp\]"'):

@@ -1,4 +1,4 @@
-"""What the real command makes of mistakes, damage and hostile files."""
+"""How the command handles mistakes, damaged and hostile files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ON_WINDOWS = os.name == "nt"
 
 
 def check_mistake(outcome: Any, *words: str) -> None:
-    """One sentence that holds these words, nothing else, and an exit code that says so."""
+    """Checks that a command failed with one sentence that contains these words, and nothing else."""
     assert outcome.code == 1, outcome.err
     sentence = outcome.sentence
     assert outcome.err == f"{sentence}\n"
@@ -107,7 +107,7 @@ def test_bad_batch_size(try_: Command, size: str) -> None:
 
 
 @pytest.mark.parametrize("flag", ["run_mode", "log_level"])
-def test_value_that_is_none_of_the_choices(try_: Command, flag: str) -> None:
+def test_value_that_is_not_one_of_the_choices(try_: Command, flag: str) -> None:
     check_mistake(try_(f"--{flag}=fast"), f"--{flag}=fast", "should be one of")
 
 
@@ -124,7 +124,7 @@ def test_two_inputs(try_: Command, image: Path) -> None:
 
 
 @pytest.mark.parametrize("pair", [("detector", "classifier"), ("classifier", "ensemble")])
-def test_two_steps_at_once(try_: Command, image: Path, pair: tuple[str, str]) -> None:
+def test_two_steps_in_one_run(try_: Command, image: Path, pair: tuple[str, str]) -> None:
     flags = [f"--{step}_only" for step in pair]
     check_mistake(try_("--folders", image.parent, *flags, base=False), *flags, "at most one")
 
@@ -265,7 +265,7 @@ def _obey_permissions() -> None:
 
 @pytest.fixture(scope="session")
 def obedient(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    """Options for a child that permissions apply to."""
+    """Options for a child process that permissions apply to."""
     if ON_WINDOWS:
         pytest.skip("folders have other permissions there")
     options: Json = {} if os.geteuid() else {"preexec_fn": _obey_permissions}
@@ -373,7 +373,7 @@ def fill(disk: Path) -> None:
             file.write(bytes(4096))
 
 
-def test_disk_that_gets_full_costs_nothing_but_time(
+def test_run_continues_after_the_disk_was_full(
     try_: Command, tmp_path: Path, small_disk: Path, output: Path
 ) -> None:
     names = [f"{number:04}.jpg" for number in range(4000)]
@@ -417,12 +417,12 @@ def test_disk_that_is_full_from_the_start(try_: Command, small_disk: Path) -> No
 # Prompts
 
 
-def test_classifier_without_boxes_asks_and_cannot(try_: Command) -> None:
+def test_classifier_without_boxes_fails_if_it_cannot_ask(try_: Command) -> None:
     outcome = try_("--nodetector_only", "--classifier_only")
     check_mistake(outcome, "--detections_json", "--bypass_prompts")
 
 
-def test_bypass_prompts_goes_on(try_: Command, small_package: Path, tmp_path: Path) -> None:
+def test_bypass_prompts_continues(try_: Command, small_package: Path, tmp_path: Path) -> None:
     package = copied(small_package, tmp_path)
     (package / "classifier.keras").write_bytes(b"")
     arguments = ["--nodetector_only", "--classifier_only", "--bypass_prompts", "--model", package]
@@ -464,7 +464,7 @@ def test_no_at_the_prompt_ends_the_run(
     assert not path.exists()
 
 
-def test_yes_at_the_prompt_goes_on(small_package: Path, image: Path, tmp_path: Path) -> None:
+def test_yes_at_the_prompt_continues(small_package: Path, image: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     code, shown = on_terminal(
         "y\n",
@@ -477,7 +477,7 @@ def test_yes_at_the_prompt_goes_on(small_package: Path, image: Path, tmp_path: P
     assert record["filepath"] == str(image) and len(record["classifications"]["classes"]) == 5
 
 
-# Images that are odd or damaged, all in one run
+# Unusual and damaged images, all in one run
 
 
 def _png_of_a_billion_pixels() -> bytes:
@@ -689,7 +689,7 @@ def alter_info(package: Path, **changes: Any) -> None:
     write_json(package / "info.json", {key: v for key, v in info.items() if v is not None})
 
 
-def test_folder_that_is_no_package(try_: Command, tmp_path: Path) -> None:
+def test_folder_that_is_not_a_package(try_: Command, tmp_path: Path) -> None:
     check_mistake(try_("--model", tmp_path), f"{tmp_path} is not a model package", "info.json")
 
 
@@ -801,7 +801,7 @@ def test_damaged_detector(try_: Command, package: Path, damage: str) -> None:
     check_mistake(try_("--model", package), str(path), "get it again")
 
 
-def test_run_goes_on_once_its_detector_is_mended(
+def test_run_continues_once_its_detector_is_fixed(
     try_: Command, package: Path, output: Path
 ) -> None:
     path = package / "detector.pt"
@@ -815,7 +815,7 @@ def test_run_goes_on_once_its_detector_is_mended(
 
 
 class _Trap:
-    """What a pickle of it runs when it is loaded."""
+    """Runs a function when it is unpickled."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.call = function, arguments

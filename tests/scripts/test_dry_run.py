@@ -1,4 +1,4 @@
-"""What a run would take, without running it."""
+"""Estimates of a run that is not executed."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def test_speed_that_is_measured(tmp_path: Path) -> None:
     "flag", ["images_per_second=0", "images_per_second=nan", "machines=0", "price_per_hour=-1",
              "price_per_hour=inf", "images_per_second=fast"]
 )  # fmt: skip
-def test_values_that_are_none(flag: str) -> None:
+def test_invalid_values(flag: str) -> None:
     check_mistake(run_here("run_model", *DEMO, f"--{flag}"), f"--{flag.partition('=')[0]}")
 
 
-def test_only_of_whole_runs() -> None:
+def test_single_steps_cannot_be_estimated() -> None:
     check_mistake(run_here("run_model", *DEMO, "--detector_only"), "--dry_run", "--detector_only")
 
 
 @pytest.mark.parametrize("flag", ["machines", "price_per_hour", "images_per_second"])
-def test_prices_of_a_run_that_is_no_dry_one(tmp_path: Path, flag: str) -> None:
+def test_prices_require_a_dry_run(tmp_path: Path, flag: str) -> None:
     out = tmp_path / "out.json"
     outcome = run_here(
         "run_model", *DEMO, "--nodry_run", "--predictions_json", out, f"--{flag}", "2"
@@ -88,14 +88,14 @@ def test_prices_of_a_run_that_is_no_dry_one(tmp_path: Path, flag: str) -> None:
     assert not out.exists()
 
 
-def test_file_that_is_no_predictions_file(tmp_path: Path) -> None:
+def test_file_of_another_kind(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     out.write_text("[]")
     check_mistake(run_here("run_model", *DEMO, "--predictions_json", out), str(out))
     assert out.read_text() == "[]"
 
 
-# On a cluster, before any is asked for.
+# On a cluster, before it is connected.
 
 
 def on_ray(*arguments: str | Path) -> Outcome:

@@ -4,7 +4,7 @@ import torch
 from commands import run_here
 
 
-def test_help_and_flags_that_there_are_not() -> None:
+def test_help_and_unknown_flags() -> None:
     outcome = run_here("gpu_test", "--help")
     assert outcome.code == 0
     assert outcome.out.startswith("Reports which GPUs PyTorch")
@@ -13,7 +13,7 @@ def test_help_and_flags_that_there_are_not() -> None:
     assert "gpus" in outcome.sentence
 
 
-def test_report_names_what_is_there_and_what_to_do() -> None:
+def test_report_names_the_engines_and_the_next_step() -> None:
     done = run_here("gpu_test")
     assert done.code == 0, done.err
     assert f"PyTorch {torch.__version__}" in done.out

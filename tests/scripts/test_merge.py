@@ -1,4 +1,4 @@
-"""Jobs beside each other, and one file of what they write."""
+"""Parallel jobs, and the file that merges their outputs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_parts_together_are_the_whole_run(images: Path, tmp_path: Path) -> None:
         *DEMO,
         "--folders",
         images.name,
-    )  # relative: what falls into which part is always the same
+    )  # relative, so that the parts are always the same
     outcome = run_here("run_model", *given, "--predictions_json", "whole.json", cwd=tmp_path)
     assert outcome.code == 0, outcome.err
     parts = []
@@ -54,7 +54,7 @@ def test_parts_together_are_the_whole_run(images: Path, tmp_path: Path) -> None:
             )
     assert 1 < len(parts) < PARTS
     merged = tmp_path / "merged.json"
-    # As a pattern gives them, with what lies beside them.
+    # As a shell pattern expands, with their companion files.
     outcome = run_here("merge", merged, *sorted(tmp_path.glob("part-*")))
     assert outcome.out == f"6 images, 0 of them failed: {merged}\n"
     for name in ("{}.json", "{}.json.run.json"):

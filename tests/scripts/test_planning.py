@@ -21,7 +21,7 @@ def test_machines_share_the_hours_and_not_the_cost() -> None:
     assert Estimate(1, 0, 1.0).cost is None
 
 
-def test_what_is_told() -> None:
+def test_lines_of_an_estimate() -> None:
     lines = list(Estimate(10_000, 2_800, 2.0, 4, 0.5).lines("as given"))
     assert lines == [
         "10,000 images, 2,800 of them done before: 7,200 to do.",
@@ -63,6 +63,6 @@ def test_speed_of_the_real_networks() -> None:
     assert measure(predict_demo, find_images(["demo"])[:6]) > 0
 
 
-def test_speed_of_images_that_cannot_be_read_is_none() -> None:
+def test_unreadable_images_have_no_speed() -> None:
     with pytest.raises(InputError, match="--images_per_second"):
         measure(predict_demo, ["no.jpg", "nor.jpg"])

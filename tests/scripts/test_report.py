@@ -24,7 +24,7 @@ def predictions(tmp_path: Path) -> Path:
     return write_predictions(tmp_path / "predictions.json", *records)
 
 
-def test_report_is_made_and_made_again(predictions: Path, tmp_path: Path) -> None:
+def test_report_is_made_and_updated(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for _ in range(2):
         done = report(predictions, "--out", out)
@@ -49,7 +49,7 @@ def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
     assert len(list((out / "thumbs").rglob("*.jpg"))) == 1
 
 
-def test_corrections_are_taken_in_unless_told_otherwise(predictions: Path, tmp_path: Path) -> None:
+def test_corrections_are_applied_by_default(predictions: Path, tmp_path: Path) -> None:
     with CorrectionsFile(corrections_path(predictions)) as file:
         file.add([correction(tmp_path / "survey" / "b.jpg", FOX, BLANK)])
     out = tmp_path / "out"
@@ -59,7 +59,7 @@ def test_corrections_are_taken_in_unless_told_otherwise(predictions: Path, tmp_p
     assert (out / "species-blank.html").exists()
 
 
-def test_model_that_is_not_known(predictions: Path, tmp_path: Path) -> None:
+def test_unknown_model(predictions: Path, tmp_path: Path) -> None:
     predictions.with_name("predictions.json.run.json").unlink()
     out = tmp_path / "out"
     done = report(predictions, "--out", out)
@@ -75,7 +75,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "cannot be read" in report(tmp_path / "gone.json", "--out", out).sentence
     assert "contains other files" in report(predictions, "--out", mine).sentence
     assert "is not a folder" in report(predictions, "--out", predictions).sentence
-    assert "is no folder" in report(predictions, "--out", out, "--image_root", "gone").sentence
+    assert "is not a folder" in report(predictions, "--out", out, "--image_root", "gone").sentence
     assert (
         "There is no file gone"
         in report(predictions, "--out", out, "--corrections", "gone").sentence
@@ -83,7 +83,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "gone" in report(predictions, "--out", out, "--model", "gone").sentence
     assert "See --help" in report(predictions, "--out", out, "--sequence_gap", "-1").sentence
     empty = write_predictions(tmp_path / "empty.json")
-    assert "holds no record yet" in report(empty, "--out", out).sentence
+    assert "contains no records yet" in report(empty, "--out", out).sentence
     empty.write_text(json.dumps([]), encoding="utf-8")
     assert "is not a predictions file" in report(empty, "--out", out).sentence
     assert not out.exists()

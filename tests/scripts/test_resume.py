@@ -1,4 +1,4 @@
-"""Runs that are killed, interrupted and given again, on the real command.
+"""Runs of the real command that are killed, interrupted and repeated.
 
 SPECIESNET_KILLS says how often a run is killed (3).
 """
@@ -31,14 +31,14 @@ PATIENCE = 300.0  # seconds, on a machine that is busy with something else
 
 
 def records_in(path: Path) -> list[dict[str, Any]]:
-    """The records of a file that must be valid JSON; none where it is not begun."""
+    """The records of a file that must be valid JSON; none if it does not exist yet."""
     if not path.exists() or not path.stat().st_size:
         return []
     return json.loads(path.read_text(encoding="utf-8"))["predictions"]
 
 
 def count_in(path: Path) -> int:
-    """Records of a file that is being written just now."""
+    """The number of records of a file that is being written."""
     return path.read_bytes().count(b'{"filepath":') if path.exists() else 0
 
 
@@ -51,11 +51,11 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A command that can be given again and again.
+    """A command that can be repeated.
 
     Attributes:
-        arguments: All but the output.
-        path: The output.
+        arguments: All arguments but the output.
+        path: The output file.
     """
 
     arguments: tuple[str, ...]
@@ -81,19 +81,19 @@ class Run:
             process.communicate()
 
     def finish(self) -> str:
-        """Runs it to its end; answers what it said."""
+        """Runs it to its end and returns its output."""
         with self.started() as process:
             out, err = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, err
             return out + err
 
     def finish_despite_kills(self, images: int, pause: float, seed: int) -> list[int]:
-        """Kills it again and again; answers how many records were there after each time.
+        """Kills it repeatedly and returns the number of records after each time.
 
         Args:
-            images: How many there are.
-            pause: Seconds within which a run writes again.
-            seed: For the moments.
+            images: Number of images.
+            pause: Seconds between two writes of a run.
+            seed: Seed of the random moments.
         """
         dice = random.Random(seed)
         there = [0]
@@ -125,8 +125,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def beside() -> dict[str, Any]:
-    """What happened to a second run on the output of the uninterrupted one."""
+def rival() -> dict[str, Any]:
+    """How a second run on the output of the uninterrupted one ended."""
     return {}
 
 
@@ -135,7 +135,7 @@ def uninterrupted(
     small_package: Path,
     images: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    beside: dict[str, Any],
+    rival: dict[str, Any],
 ) -> Run:
     """A run of the detector that is finished."""
     path = tmp_path_factory.mktemp("uninterrupted") / "out.json"
@@ -144,9 +144,9 @@ def uninterrupted(
     with run.started() as first:
         wait_until(path.exists)
         with run.started("--ignore_existing") as second:
-            beside["out"], beside["err"] = second.communicate(timeout=PATIENCE)
-            beside["code"] = second.returncode
-            beside["first is running"] = first.poll() is None
+            rival["out"], rival["err"] = second.communicate(timeout=PATIENCE)
+            rival["code"] = second.returncode
+            rival["first is running"] = first.poll() is None
         out, err = first.communicate(timeout=PATIENCE)
         assert first.returncode == 0, err
         assert f"{IMAGES} images, 0 of them failed" in out
@@ -155,16 +155,16 @@ def uninterrupted(
 
 @pytest.fixture
 def run(uninterrupted: Run, tmp_path: Path) -> Run:
-    """The same, not begun."""
+    """The same run with another output, not started."""
     return replace(uninterrupted, path=tmp_path / "out.json")
 
 
-def test_second_run_on_one_output_is_refused(uninterrupted: Run, beside: dict[str, Any]) -> None:
-    assert beside["first is running"]
-    assert beside["code"] == 1
-    assert beside["out"] == ""
+def test_second_run_on_one_output_is_refused(uninterrupted: Run, rival: dict[str, Any]) -> None:
+    assert rival["first is running"]
+    assert rival["code"] == 1
+    assert rival["out"] == ""
     assert re.fullmatch(
-        r"speciesnet: .*out\.json is being written by another run; .*\.\n", beside["err"]
+        r"speciesnet: .*out\.json is being written by another run; .*\.\n", rival["err"]
     )
     assert len(records_in(uninterrupted.path)) == IMAGES
     assert [file.name for file in uninterrupted.path.parent.glob("*.bak")] == []
@@ -189,7 +189,7 @@ def test_killed_runs_end_as_an_uninterrupted_one(run: Run, uninterrupted: Run) -
 
 
 def interrupt(run: Run, number: signal.Signals, code: int) -> tuple[int, str]:
-    """Sends a signal once there is a new record; answers how many there are then, and what it said."""
+    """Sends a signal after a new record; returns the number of records and the log."""
     before = len(records_in(run.path))
     with run.started() as process:
         wait_until(lambda: count_in(run.path) > before)
@@ -205,7 +205,7 @@ def interrupt(run: Run, number: signal.Signals, code: int) -> tuple[int, str]:
     return done, err
 
 
-def test_interrupted_runs_say_how_to_go_on_and_do(run: Run, uninterrupted: Run) -> None:
+def test_interrupted_runs_explain_how_to_continue_and_do(run: Run, uninterrupted: Run) -> None:
     first, _ = interrupt(run, signal.SIGINT, 130)
     second, said = interrupt(run, signal.SIGTERM, 143)
     assert f"{first} of {IMAGES} images were done before" in said

@@ -92,7 +92,9 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
     assert names == {"p.json", "p.json.run.json", "p.json.corrections.jsonl", "s"}
 
 
-def test_review_that_is_killed_goes_on_at_the_same_address(predictions: Path, start: Start) -> None:
+def test_review_that_is_killed_restarts_at_the_same_address(
+    predictions: Path, start: Start
+) -> None:
     port = str(free_port())
     review, address = start(predictions, "--port", port)
     say(address, DEER, predictions.parent / "s" / "a.jpg")
@@ -104,9 +106,7 @@ def test_review_that_is_killed_goes_on_at_the_same_address(predictions: Path, st
     assert said_in(predictions) == [("a.jpg", DEER), ("a.jpg", FOX)]
 
 
-def test_corrections_go_where_they_are_told(
-    predictions: Path, tmp_path: Path, start: Start
-) -> None:
+def test_corrections_go_to_the_given_file(predictions: Path, tmp_path: Path, start: Start) -> None:
     other = tmp_path / "mine.jsonl"
     _, address = start(predictions, "--port", str(free_port()), "--corrections", other)
     say(address, DEER, predictions.parent / "s" / "a.jpg")

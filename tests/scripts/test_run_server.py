@@ -76,7 +76,7 @@ def test_model_that_cannot_be_loaded_ends_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
-def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_server_runs_until_it_is_interrupted(tmp_path: Path) -> None:
     with served(tmp_path, "--api_path", "/v1/species") as server:
         assert server.ask("/v1/species", "{}").status == 400
         assert server.ask("/predict", "{}").status == 404

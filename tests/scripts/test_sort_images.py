@@ -20,7 +20,7 @@ def sort(*arguments: str | Path) -> Outcome:
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Two photographs of a survey, and what a run says of them."""
+    """Two photographs of a survey and their predictions."""
     taken = {ExifTags.Base.DateTimeOriginal: "2024:05:01 06:30:00"}
     records: list[dict[str, Any]] = [
         {
@@ -67,7 +67,7 @@ def test_sorting_and_taking_back(predictions: Path, tmp_path: Path, how: str) ->
 def test_sorting_by_category_and_by_sequence(predictions: Path, tmp_path: Path) -> None:
     sort(predictions, "--out", tmp_path / "a", "--by", "category", "--min_score", "0.9")
     assert files(tmp_path / "a")[0::2] == ["failed/cam2/a.jpg", "unsure/cam1/a.jpg"]
-    for _ in range(2):  # moved photographs are opened where they are
+    for _ in range(2):  # moved photographs are opened at their new place
         outcome = sort(
             predictions, "--out", tmp_path / "b", "--by", "sequence", "--how", "move",
             "--sequence_gap", "10",
@@ -80,7 +80,7 @@ def test_sorting_by_category_and_by_sequence(predictions: Path, tmp_path: Path) 
 def test_moved_and_missing_photographs(predictions: Path, tmp_path: Path) -> None:
     (tmp_path / "survey").rename(tmp_path / "now")
     out = tmp_path / "out"
-    assert "give the folder that holds them now" in sort(predictions, "--out", out).sentence
+    assert "pass their folder with --image_root" in sort(predictions, "--out", out).sentence
     assert not out.exists()
     (tmp_path / "now" / "cam2" / "a.jpg").unlink()
     found = sort(predictions, "--out", out, "--image_root", tmp_path / "now")
@@ -88,18 +88,18 @@ def test_moved_and_missing_photographs(predictions: Path, tmp_path: Path) -> Non
     assert "1 of 2 photographs are not where the predictions say; they are not sorted" in found.err
 
 
-def test_places_that_are_taken_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
+def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     taken = tmp_path / "out" / "failed" / "cam2" / "a.jpg"
     taken.parent.mkdir(parents=True)
     taken.write_text("somebody's")
     outcome = sort(predictions, "--out", tmp_path / "out")
     assert outcome.code == 1
-    assert "1 of 2 photographs are left alone" in outcome.sentence
+    assert "1 of 2 photographs were skipped" in outcome.sentence
     assert f"another file is at {taken}" in outcome.sentence
     assert taken.read_text() == "somebody's"
 
 
-def test_dry_run_ends_quietly_where_the_reader_ends(predictions: Path, tmp_path: Path) -> None:
+def test_dry_run_ends_quietly_when_its_reader_ends(predictions: Path, tmp_path: Path) -> None:
     many = json.loads(predictions.read_text())["predictions"][:1] * 2000  # more than a pipe holds
     predictions.write_text(json.dumps({"predictions": many}))
     command = f'"{sys.executable}" -m speciesnet.scripts.sort_images predictions.json --out out'
@@ -117,18 +117,16 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "such as --out sorted" in sort(predictions).sentence
     assert "Give one predictions file" in sort("--out", out).sentence
     assert "--undo takes no predictions file" in sort("--undo", predictions, "--out", out).sentence
-    assert "nothing to take back" in sort("--undo", "--out", out).sentence
+    assert "there is nothing to undo" in sort("--undo", "--out", out).sentence
     assert "is not a folder; give another" in sort(predictions, "--out", predictions).sentence
-    assert "is no folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
+    assert "is not a folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
     assert "must be a number" in sort(predictions, "--out", out, "--min_score", "nan").sentence
     assert "See --help" in sort(predictions, "--out", out, "--how", "burn").sentence
-    assert (
-        "is no folder). Fix the cause" in sort(predictions, "--out", predictions / "out").sentence
-    )
+    assert "is not a folder). Fix" in sort(predictions, "--out", predictions / "out").sentence
     assert not out.exists()
 
 
-def test_undo_tells_what_it_keeps(predictions: Path, tmp_path: Path) -> None:
+def test_undo_reports_what_it_keeps(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sort(predictions, "--out", out)
     (out / "failed" / "cam2" / "a.jpg").write_text("changed")

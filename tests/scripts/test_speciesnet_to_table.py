@@ -45,7 +45,7 @@ def test_moved_photographs_give_their_positions(predictions: Path, tmp_path: Pat
     assert rows(out)[0]["latitude"] == "-1.29"
 
 
-def test_nothing_is_said_where_nobody_reads(predictions: Path, tmp_path: Path) -> None:
+def test_a_closed_standard_output_is_no_error(predictions: Path, tmp_path: Path) -> None:
     reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
     reader.wait()
     out = tmp_path / "out.csv"
@@ -66,7 +66,9 @@ def test_nothing_is_said_where_nobody_reads(predictions: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["", '{"predictions": [\n'])
-def test_file_without_a_record_is_told_of(predictions: Path, tmp_path: Path, content: str) -> None:
+def test_file_without_a_record_is_warned_of(
+    predictions: Path, tmp_path: Path, content: str
+) -> None:
     predictions.write_text(content)
     outcome = convert(predictions, tmp_path / "out.csv")
     assert (outcome.code, outcome.err.count("\n")) == (0, 1)
@@ -88,7 +90,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "must end with .csv or .parquet" in convert(predictions, tmp_path / "a.xls").sentence
     assert "is not one character" in convert(predictions, out, "--delimiter", ";;").sentence
     assert "must be a number" in convert(predictions, out, "--min_confidence", "nan").sentence
-    assert "is no folder" in convert(predictions, out, "--image_root", "gone").sentence
+    assert "is not a folder" in convert(predictions, out, "--image_root", "gone").sentence
     assert "would overwrite" in convert(predictions, predictions).sentence
     assert "cannot be written" in convert(predictions, tmp_path / "gone" / "a.csv").sentence
     assert not out.exists()

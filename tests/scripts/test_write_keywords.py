@@ -22,7 +22,7 @@ def write(*arguments: str | Path) -> Outcome:
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Two photographs of a survey, and what a run says of them."""
+    """Two photographs of a survey and their predictions."""
     records: list[dict[str, Any]] = [
         {
             "filepath": photograph(tmp_path / "survey" / "cam1" / "a.jpg"),
@@ -74,17 +74,17 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "Give one predictions file" in write().sentence
     assert "leave out --embed or --out" in write(predictions, "--embed", "--out", out).sentence
     assert "is not a folder; give another" in write(predictions, "--out", predictions).sentence
-    assert "is no folder" in write(predictions, "--image_root", "gone").sentence
+    assert "is not a folder" in write(predictions, "--image_root", "gone").sentence
     assert "See --help" in write(predictions, "--naming", "odd").sentence
     sidecar = tmp_path / "survey" / "cam1" / "a.jpg.xmp"
     sidecar.write_text("junk")
     outcome = write(predictions)
     assert outcome.code == 1
-    assert f"1 sidecars are left alone, such as {sidecar} (it holds no XMP)" in outcome.sentence
+    assert f"1 sidecars were skipped, such as {sidecar} (it contains no XMP)" in outcome.sentence
     assert sidecar.read_text() == "junk"
 
 
 def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
     (tmp_path / "survey").rename(tmp_path / "now")
-    assert "give the folder that holds them now" in write(predictions).sentence
+    assert "pass their folder with --image_root" in write(predictions).sentence
     assert write(predictions, "--image_root", tmp_path / "now").out.startswith("1 sidecars written")

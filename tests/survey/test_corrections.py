@@ -13,6 +13,7 @@ from commands import run_module
 from surveys import BLANK, DEER, FOX, correction, record, write_predictions
 
 from speciesnet.errors import InputError, OutputError
+from speciesnet.records import Record
 from speciesnet.survey.corrections import (
     Correction,
     CorrectionsFile,
@@ -41,7 +42,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "predictions.json.corrections.jsonl"
 
 
-def test_the_last_thing_said_counts(path: Path) -> None:
+def test_last_correction_of_a_photograph_counts(path: Path) -> None:
     add(path, correction("a.jpg", DEER), correction("b.jpg", FOX))
     add(path, correction("a.jpg", FOX), correction("b.jpg", None))
     assert labels(path) == {"a.jpg": FOX}
@@ -51,19 +52,19 @@ def test_the_last_thing_said_counts(path: Path) -> None:
     assert not path.with_name(f"{path.name}.lock").exists()
 
 
-def test_no_file_holds_no_corrections(path: Path) -> None:
+def test_missing_file_means_no_corrections(path: Path) -> None:
     assert read_corrections(path) == {}
     with CorrectionsFile(path):
         assert not path.exists()
 
 
-def test_names_that_are_no_unicode_or_look_like_lines(path: Path) -> None:
+def test_names_that_are_invalid_unicode_or_look_like_lines(path: Path) -> None:
     names = ["caf\udce9.jpg", "a\nb\r\u2028c.jpg", '"}{.jpg', "🦊.jpg"]
     add(path, *(correction(name, FOX) for name in names))
     assert list(read_corrections(path)) == names
 
 
-def test_torn_last_line_costs_only_itself(path: Path) -> None:
+def test_torn_last_line_loses_only_itself(path: Path) -> None:
     add(path, correction("a.jpg", DEER), correction("b.jpg", DEER))
     path.write_bytes(path.read_bytes()[:-20])
     assert labels(path) == {"a.jpg": DEER}
@@ -80,7 +81,7 @@ def test_torn_last_line_costs_only_itself(path: Path) -> None:
         b'{"filepath": "a.jpg", "label": [], "predicted": null, "at": ""}',
     ],
 )  # fmt: skip
-def test_damaged_line_is_passed_over_with_a_warning(
+def test_damaged_line_is_skipped_with_a_warning(
     path: Path, line: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     add(path, correction("a.jpg", DEER), correction("b.jpg", DEER))
@@ -91,7 +92,7 @@ def test_damaged_line_is_passed_over_with_a_warning(
     assert f"Line 2 of {path} is damaged" in caplog.text
 
 
-def test_second_writer_is_told(path: Path) -> None:
+def test_second_writer_is_refused(path: Path) -> None:
     with (
         CorrectionsFile(path),
         pytest.raises(OutputError, match="being written by another review"),
@@ -102,7 +103,7 @@ def test_second_writer_is_told(path: Path) -> None:
         pass
 
 
-def test_folder_that_is_missing_and_file_that_is_a_folder(path: Path, tmp_path: Path) -> None:
+def test_missing_folder_and_path_of_a_folder_are_refused(path: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="There is no folder"):
         add(tmp_path / "gone" / "corrections.jsonl", correction("a.jpg", FOX))
     assert not (tmp_path / "gone").exists()
@@ -113,8 +114,8 @@ def test_folder_that_is_missing_and_file_that_is_a_folder(path: Path, tmp_path: 
         read_corrections(path)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="a user who may do anything")
-def test_file_that_is_read_only(path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may write anything")
+def test_read_only_file_is_refused(path: Path) -> None:
     add(path, correction("a.jpg", FOX))
     path.chmod(0o444)
     with pytest.raises(OutputError, match="cannot be written"):
@@ -123,44 +124,46 @@ def test_file_that_is_read_only(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
-def test_disk_that_becomes_full_saves_nothing_of_it(path: Path) -> None:
+def test_full_disk_saves_none_of_the_corrections(path: Path) -> None:
     add(path, correction("a.jpg", FOX))
     before = path.read_bytes()
     script = (
         "import resource, sys\n"
         "from speciesnet.survey.corrections import Correction, CorrectionsFile\n"
         "from speciesnet.errors import OutputError\n"
-        "said = [Correction(f'{i}.jpg', None, None, '') for i in range(100)]\n"
+        "corrections = [Correction(f'{i}.jpg', None, None, '') for i in range(100)]\n"
         "with CorrectionsFile(sys.argv[1]) as file:\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
         "    try:\n"
-        "        file.add(said)\n"
+        "        file.add(corrections)\n"
         "    except OutputError as error:\n"
         "        print(error)\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 10**6, resource.RLIM_INFINITY))\n"
-        "    file.add(said[:1])\n"
+        "    file.add(corrections[:1])\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
-    assert "cannot be written (File too large); mend that, and go on." in done.stdout, done.stderr
+    assert "cannot be written (File too large). Fix the cause, and continue." in done.stdout, (
+        done.stderr
+    )
     assert path.read_bytes().startswith(before)
     assert len(path.read_bytes().splitlines()) == 2
 
 
-def test_corrected_record_says_what_a_person_said() -> None:
-    failed = {"filepath": "b.jpg", "failures": ["DETECTOR"], "metadata": {}}
+def test_corrected_record_has_the_answer_of_the_reviewer() -> None:
+    failed: Record = {"filepath": "b.jpg", "failures": ["DETECTOR"], "metadata": {}}
     records = [record("a.jpg", FOX, 0.5, country="USA"), failed, record("c.jpg")]
-    said = {"a.jpg": correction("a.jpg", DEER), "b.jpg": correction("b.jpg", BLANK, None)}
-    first, second, third = corrected(records, said)
+    corrections = {"a.jpg": correction("a.jpg", DEER), "b.jpg": correction("b.jpg", BLANK, None)}
+    first, second, third = corrected(records, corrections)
     assert first == records[0] | {
         "prediction": DEER, "prediction_score": 1.0, "prediction_source": "review",
-        "review": {"predicted": FOX, "at": said["a.jpg"].at, "reviewer": "Jane"},
+        "review": {"predicted": FOX, "at": corrections["a.jpg"].at, "reviewer": "Jane"},
     }  # fmt: skip
     assert "failures" not in second
-    assert second["prediction"] == BLANK
+    assert second.get("prediction") == BLANK
     assert third == records[2]
 
 
-def test_which_corrections_are_used(tmp_path: Path) -> None:
+def test_flag_chooses_the_corrections(tmp_path: Path) -> None:
     predictions = write_predictions(tmp_path / "p.json", record("a.jpg"))
     other = tmp_path / "other.jsonl"
     add(other, correction("a.jpg", BLANK))
@@ -168,7 +171,7 @@ def test_which_corrections_are_used(tmp_path: Path) -> None:
     add(corrections_path(predictions), correction("a.jpg", DEER))
     for asked, label in (("auto", DEER), ("none", FOX), (None, FOX), (str(other), BLANK)):
         (found,) = read_corrected(predictions, asked)
-        assert found["prediction"] == label
+        assert found.get("prediction") == label
     with pytest.raises(InputError, match=r"There is no file .*gone"):
         find_corrections(predictions, str(tmp_path / "gone"))
 
@@ -179,7 +182,7 @@ def test_time_of_a_correction_is_utc() -> None:
 
 @pytest.fixture
 def survey(tmp_path: Path) -> Path:
-    """Predictions of three photographs, of which a person corrected one."""
+    """Predictions of three photographs, of which a reviewer corrected two."""
     place: dict[str, Any] = {"latitude": -1.29, "longitude": 36.82}
     taken: dict[str, Any] = {"taken": "2024-05-01T06:30:00", **place}
     failed = {
@@ -201,7 +204,7 @@ def survey(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("asked", "first"), [("auto", DEER), ("none", FOX)])
-def test_exports_take_corrections_in(survey: Path, tmp_path: Path, asked: str, first: str) -> None:
+def test_exports_apply_corrections(survey: Path, tmp_path: Path, asked: str, first: str) -> None:
     out = tmp_path / "out.csv"
     done = run_module("speciesnet_to_table", survey, out, "--noexif", "--corrections", asked)
     assert done.code == 0, done.err
@@ -221,7 +224,7 @@ def test_exports_take_corrections_in(survey: Path, tmp_path: Path, asked: str, f
     assert ("failure" in found["images"][2]) is not is_reviewed
 
 
-def test_camtrap_dp_names_the_people(survey: Path, tmp_path: Path) -> None:
+def test_camtrap_dp_names_the_reviewer(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "dp"
     done = run_module("speciesnet_to_camtrap_dp", survey, out, *WHO)
     assert done.code == 0, done.err
@@ -243,18 +246,18 @@ def test_camtrap_dp_names_the_people(survey: Path, tmp_path: Path) -> None:
         ("speciesnet_to_camtrap_dp", "out", *WHO),
     ],
 )
-def test_corrections_that_are_not_there_end_in_one_sentence(
+def test_missing_corrections_end_in_one_sentence(
     survey: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     module, out, *more = command
     done = run_module(module, survey, tmp_path / out, *more, "--corrections", "gone.jsonl")
-    assert "There is no file gone.jsonl; give the corrections that review wrote" in done.sentence
+    assert "There is no file gone.jsonl; pass the corrections that review wrote" in done.sentence
     assert not (tmp_path / out).exists()
 
 
-def test_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
+def test_other_file_ends_in_one_sentence(tmp_path: Path) -> None:
     path = write_predictions(tmp_path / "p.json", record("a.jpg"), record("b.jpg"))
     with pytest.raises(
-        InputError, match=r"p\.json holds no corrections; give the file that review"
+        InputError, match=r"p\.json does not contain corrections; pass a file that review"
     ):
         read_corrections(path)

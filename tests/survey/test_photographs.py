@@ -6,6 +6,7 @@ import pytest
 from photographs import NAIROBI, photograph
 
 from speciesnet.errors import InputError
+from speciesnet.records import Record
 from speciesnet.survey.photographs import Photographs, with_metadata
 
 
@@ -17,7 +18,7 @@ def moved(tmp_path: Path) -> Path:
     return tmp_path / "now"
 
 
-def test_paths_are_taken_as_they_are(moved: Path) -> None:
+def test_paths_are_used_as_they_are(moved: Path) -> None:
     photographs = Photographs()
     assert photographs.find(str(moved / "cam1" / "a.jpg")) == moved / "cam1" / "a.jpg"
     assert photographs.find("/survey/cam1/a.jpg") is None
@@ -40,13 +41,13 @@ def test_nothing_outside_the_folder_is_found(moved: Path) -> None:
         assert photographs.find(path) is None
 
 
-def test_names_that_no_file_system_takes_are_missing(moved: Path) -> None:
+def test_names_that_no_file_system_accepts_are_missing(moved: Path) -> None:
     for path in ("x" * 5000, "a\0b.jpg", ""):
         assert Photographs(str(moved)).find(path) is None
         assert Photographs().find(path) is None
 
 
-def test_missing_photographs_are_told_once(moved: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_photographs_are_logged_once(moved: Path, caplog: pytest.LogCaptureFixture) -> None:
     photographs = Photographs()
     photographs.find("/gone/a.jpg")
     photographs.find(str(moved / "cam1" / "a.jpg"))
@@ -55,17 +56,17 @@ def test_missing_photographs_are_told_once(moved: Path, caplog: pytest.LogCaptur
     assert "--image_root" in caplog.text
 
 
-def test_folder_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--image_root .*gone is no folder"):
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--image_root .*gone is not a folder"):
         Photographs(str(tmp_path / "gone"))
 
 
 def test_records_keep_their_order_and_their_own_metadata(tmp_path: Path) -> None:
-    records = [
+    records: list[Record] = [
         {"filepath": photograph(tmp_path / f"{i}.jpg", gps=NAIROBI if i % 2 else None)}
         for i in range(200)
     ]
-    records[5]["metadata"] = {"latitude": 7.0, "longitude": 8.0}  # type: ignore[assignment]
+    records[5]["metadata"] = {"latitude": 7.0, "longitude": 8.0}
     (tmp_path / "8.jpg").write_bytes(b"rubbish")
     found = list(with_metadata(records, Photographs()))
     assert [record for record, _ in found] == records
@@ -74,7 +75,7 @@ def test_records_keep_their_order_and_their_own_metadata(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("first", ["/old/s/cam2/a.jpg", "/old/s/cam9/a.jpg"])
-def test_longest_end_counts_whatever_was_asked_before(moved: Path, first: str) -> None:
+def test_longest_end_counts_whatever_was_searched_before(moved: Path, first: str) -> None:
     for name in ("a.jpg", "b.jpg"):
         photograph(moved / name)
     photographs = Photographs(str(moved))
@@ -83,6 +84,6 @@ def test_longest_end_counts_whatever_was_asked_before(moved: Path, first: str) -
     assert photographs.find("/old/s/b.jpg") == moved / "b.jpg"
 
 
-def test_shorter_end_is_taken_where_a_folder_lacks_the_file(moved: Path) -> None:
+def test_shorter_end_is_used_if_a_folder_lacks_the_file(moved: Path) -> None:
     photograph(moved / "c.jpg")
     assert Photographs(str(moved)).find("/survey/cam1/c.jpg") == moved / "c.jpg"

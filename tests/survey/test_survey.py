@@ -36,7 +36,7 @@ def members(survey: Survey) -> list[list[int]]:
     return [sequence.pictures for sequence in survey.sequences]
 
 
-def test_sequences_are_of_one_camera(tmp_path: Path) -> None:
+def test_sequence_belongs_to_one_camera(tmp_path: Path) -> None:
     at = "2024-05-01T06:30:{}"
     survey = survey_of(
         tmp_path,
@@ -108,7 +108,7 @@ def test_file_of_the_published_program(shared: Path) -> None:
     assert survey.model_version == "4.0.0a"
 
 
-def test_file_that_is_cut_off_or_still_being_written(tmp_path: Path) -> None:
+def test_incomplete_file_gives_its_whole_records(tmp_path: Path) -> None:
     path = tmp_path / "predictions.json"
     lines = [json.dumps(record(f"{i}.jpg")) for i in range(3)]
     path.write_text('{"predictions": [\n' + ",\n".join(lines)[:-30], encoding="utf-8")
@@ -117,18 +117,18 @@ def test_file_that_is_cut_off_or_still_being_written(tmp_path: Path) -> None:
     assert len(load(path).pictures) == 1
 
 
-def test_path_that_is_given_twice_is_two_pictures(tmp_path: Path) -> None:
+def test_path_that_occurs_twice_is_two_pictures(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, record("a.jpg"), record("a.jpg"), record("b.jpg"))
     assert [picture.filepath for picture in survey.pictures] == ["a.jpg", "a.jpg", "b.jpg"]
-    survey.correct({"a.jpg": correction("a.jpg", DEER)})
+    survey.apply_corrections({"a.jpg": correction("a.jpg", DEER)})
     assert [picture.answer for picture in survey.pictures] == [DEER, DEER, FOX]
 
 
-def test_mistakes_are_told(tmp_path: Path) -> None:
+def test_errors_name_the_file_and_the_record(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be read"):
         load(tmp_path / "gone.json")
     path = write_predictions(tmp_path / "p.json")
-    with pytest.raises(InputError, match="holds no record yet"):
+    with pytest.raises(InputError, match="contains no records yet"):
         load(path)
     for wrong in (
         {"classifications": {"classes": [FOX], "scores": []}},
@@ -150,7 +150,7 @@ def test_labels_of_another_program(tmp_path: Path) -> None:
     assert [bool(sequence.answer) for sequence in survey.sequences] == [False, True]
 
 
-def test_corrections_are_taken_in_and_back(tmp_path: Path) -> None:
+def test_corrections_are_applied_and_taken_back(tmp_path: Path) -> None:
     at: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
     survey = survey_of(
         tmp_path, record("a.jpg", FOX, **at), record("b.jpg", BLANK, 0.99, **at),
@@ -159,12 +159,12 @@ def test_corrections_are_taken_in_and_back(tmp_path: Path) -> None:
     (sequence,) = survey.sequences
     assert [picture.answer for picture in survey.pictures] == [FOX, DEER]
     assert sequence.answer == (DEER, 1.0, "review")
-    survey.correct({})
+    survey.apply_corrections({})
     assert [picture.answer for picture in survey.pictures] == [FOX, BLANK]
     assert sequence.answer == (FOX, 0.9, "classifier")
 
 
-def test_failure_that_a_person_answered(tmp_path: Path) -> None:
+def test_failure_is_answered_by_its_correction(tmp_path: Path) -> None:
     failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
     survey = survey_of(tmp_path, failed, said=[correction("a.jpg", DEER, None)])
     assert survey.pictures[0].answer == DEER
@@ -185,7 +185,7 @@ def test_rules_and_labels_are_those_of_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("noted", [None, "/gone/package"])
-def test_without_its_model_the_labels_of_the_file_do(
+def test_unknown_model_leaves_the_labels_of_the_file(
     tmp_path: Path, noted: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_predictions(tmp_path / "p.json", record("a.jpg"), record("b.jpg"), model=noted)
@@ -200,7 +200,7 @@ def test_without_its_model_the_labels_of_the_file_do(
         load(path, model="/gone/package")
 
 
-def test_run_notes_its_model_and_its_geofence(tmp_path: Path) -> None:
+def test_settings_of_a_run_name_its_model_and_geofence(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     for text in ("", "[]", '{"model_name": 5, "geofence": 0}', "{}", "\udce9"):
         settings = path.with_name("p.json.run.json")

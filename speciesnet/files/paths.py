@@ -1,4 +1,4 @@
-"""Names and paths that no system refuses and that lead nowhere else."""
+"""Paths of photographs as predictions contain them, and names that every file system accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from speciesnet.files.storage import scheme_of
 
 MAX_NAME = 100  # characters
-_MAX_BYTES = 240  # what file systems take is 255
+_MAX_BYTES = 240  # file systems accept 255
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _RESERVED_CHARACTERS = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
@@ -21,8 +21,23 @@ _RESERVED_NAME = re.compile(
 Parts = tuple[str, ...]
 
 
+def with_slashes(filepath: str) -> str:
+    """A path of any system with ``/`` between its parts."""
+    return filepath.replace("\\", "/")
+
+
+def file_name(filepath: str) -> str:
+    """The last part of a path of any system."""
+    return with_slashes(filepath).rpartition("/")[2]
+
+
 def safe_name(text: str) -> str:
-    """A name for a file or folder on any system, as near to the text as can be."""
+    """The closest name to a text that every system accepts for a file or folder.
+
+    Example:
+        >>> safe_name('red fox: "1/2"')
+        'red fox_ _1_2_'
+    """
     name = _RESERVED_CHARACTERS.sub("_", text)[:MAX_NAME]
     name = name.encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore")
     name = name.strip().rstrip(". ")
@@ -30,11 +45,11 @@ def safe_name(text: str) -> str:
 
 
 def path_parts(filepath: str) -> Parts:
-    """The folders and the name of a path of any system or URL, without what leads up or to a root."""
+    """The folders and the name in a path or URL, without roots, schemes, ``.`` and ``..``."""
     parts: list[str] = []
     if scheme_of(filepath) is not None:
         filepath = filepath.partition("://")[2]
-    for part in filepath.replace("\\", "/").split("/"):
+    for part in with_slashes(filepath).split("/"):
         if part == "..":
             del parts[-1:]
         elif part not in ("", "."):
@@ -43,12 +58,12 @@ def path_parts(filepath: str) -> Parts:
 
 
 def common_folder(filepaths: Iterable[str]) -> Parts:
-    """The innermost folder that all files lie in; those on the web do not count."""
+    """The innermost folder that contains all files; URLs do not count."""
     return shared_start(path_parts(path)[:-1] for path in filepaths if scheme_of(path) is None)
 
 
 def shared_start(folders: Iterable[Parts]) -> Parts:
-    """The parts that all folders begin with; none of no folders."""
+    """The parts that all folders start with; empty if there are no folders."""
     return functools.reduce(_shared_by_two, folders, None) or ()
 
 
@@ -64,9 +79,9 @@ def path_below(filepath: str, common: Parts, *, windows: bool = os.name == "nt")
     """The folders and the name of a file below the common folder.
 
     Args:
-        filepath: Of a record.
-        common: See ``common_folder``; the path lies in it, unless it is on the web.
-        windows: Whether names must be such as Windows takes.
+        filepath: The path in a record.
+        common: The common folder, see ``common_folder``; it contains the path, unless that is a URL.
+        windows: Whether to replace names that Windows does not accept.
     """
     parts = path_parts(filepath)[0 if scheme_of(filepath) else len(common) :]
     return tuple(safe_name(part) for part in parts) if windows else parts

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from speciesnet.export.safe_paths import common_folder, path_below, path_parts, safe_name
+from speciesnet.files.paths import common_folder, path_below, path_parts, safe_name
 
 
 @pytest.mark.parametrize(
