@@ -17,7 +17,7 @@ from speciesnet.export.sorting import (
 from speciesnet.export.undo import How, undo
 from speciesnet.records import read_from
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, warn_if_empty
+from speciesnet.scripts.inputs import date_rules, local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 
@@ -80,7 +80,9 @@ def _places(
     with read_from(predictions):
         records = read_corrected(predictions, values[flags.CORRECTIONS])
         if by == "sequence":
-            found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP])
+            found = destinations_by_sequence(
+                records, photographs, values[flags.SEQUENCE_GAP], date_rules(values)
+            )
         else:
             found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     if not found:
@@ -106,6 +108,7 @@ COMMAND = console.Command(
             help='Sort answers with a lower score into "unsure"; not for sequences.'
         ),
         flags.SEQUENCE_GAP,
+        *flags.DATES,
         flags.IMAGE_ROOT,
         flags.CORRECTIONS,
         flags.OUT,

@@ -12,6 +12,7 @@ from datetime import timedelta
 from absl import logging
 
 from speciesnet.errors import InputError
+from speciesnet.files.paths import Parts, with_slashes
 from speciesnet.files.storage import read_text
 from speciesnet.metadata import parse_datetime
 from speciesnet.survey.sequences import camera_folder, clock_time
@@ -24,8 +25,6 @@ _SECONDS = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "
             "d": 86_400, "day": 86_400, "w": 604_800, "week": 604_800}  # fmt: skip
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)|(\d+):([0-5]\d):([0-5]\d)", re.ASCII)
 _HEADER_FORMS = f"{FOLDER},{OFFSET} or {FOLDER},{CAMERA_TIME},{ACTUAL_TIME}"
-
-Parts = tuple[str, ...]
 
 
 def parse_shift(text: str) -> timedelta | None:
@@ -56,7 +55,9 @@ def parse_shift(text: str) -> timedelta | None:
             seconds += int(part[3]) * 3600 + int(part[4]) * 60 + int(part[5])
     if not position or text[position:].strip(" ,"):
         return None
-    return timedelta(seconds=sign * round(seconds)) if seconds <= MAX_SHIFT.total_seconds() else None
+    return (
+        timedelta(seconds=sign * round(seconds)) if seconds <= MAX_SHIFT.total_seconds() else None
+    )
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,7 @@ class CameraClocks:
 
 def _parts(folder: str) -> Parts:
     """The parts of a folder; "cam1/DCIM/100RECNX" is the camera in "cam1"."""
-    slashes = folder.replace("\\", "/").strip().strip("/")
-    parts = tuple(part for part in slashes.split("/") if part not in ("", "."))
+    parts = tuple(part for part in with_slashes(folder).split("/") if part not in ("", "."))
     return camera_folder("/".join((*parts, ""))) or parts
 
 
@@ -209,7 +209,9 @@ def _read(path: str) -> list[tuple[str, dict[str, str]]]:
     known = {name.lower(): name for name in COLUMNS}
     columns = [name.strip() for name in next(reader, [])]
     names = [known.get(name.lower(), name) for name in columns]
-    if FOLDER not in names or not ({OFFSET} <= set(names) or {CAMERA_TIME, ACTUAL_TIME} <= set(names)):
+    if FOLDER not in names or not (
+        {OFFSET} <= set(names) or {CAMERA_TIME, ACTUAL_TIME} <= set(names)
+    ):
         raise InputError(f"The first line of {path} must name the columns {_HEADER_FORMS}.")
     if unknown := [name for name in names if name and name not in COLUMNS]:
         raise InputError(

@@ -10,6 +10,7 @@ from datetime import datetime
 from absl import logging
 
 from speciesnet.errors import InputError
+from speciesnet.files.paths import with_slashes
 from speciesnet.metadata import YEARS, PhotoMetadata
 from speciesnet.survey.clocks import ClockCorrections
 
@@ -71,7 +72,7 @@ class NamePattern:
 
     def date_in(self, filepath: str) -> str | None:
         """The date in a name, ISO 8601; None if there is none, or if there are several."""
-        name = "/".join(filepath.replace("\\", "/").split("/")[-1 - self._folders :])
+        name = "/".join(with_slashes(filepath).split("/")[-1 - self._folders :])
         dates = set()
         for match in self._found.finditer(name):
             try:

@@ -27,6 +27,7 @@ from speciesnet.predictions.reading import read_records
 from speciesnet.predictions.settings import is_geofenced, model_of_run
 from speciesnet.records import Box, Record, answer_of, is_failed, make_record, named, read_from
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import (
     camera_folder,
@@ -199,6 +200,7 @@ def load_survey(
     model: str | None = None,
     gap: float = DEFAULT_SEQUENCE_GAP,
     geofence: bool | None = None,
+    dates: DateRules | None = None,
 ) -> Survey:
     """Reads a predictions file of any run, even one that is still being written.
 
@@ -210,9 +212,10 @@ def load_survey(
         model: The model package that made the predictions; None: the one in the settings of the run.
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
-        InputError: A record is malformed, or there are no records.
+        InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
         ModelError: The model that was named cannot be read.
         OutputError: The file cannot be read.
     """
@@ -220,7 +223,7 @@ def load_survey(
     pictures = []
     interned: dict[str, str] = {}  # keeps each label and folder in memory once
     with read_from(predictions):
-        for record, metadata in with_metadata(read_records(predictions), photographs):
+        for record, metadata in with_metadata(read_records(predictions), photographs, dates):
             picture = _picture(record, metadata, interned)
             picture.correction = corrections.get(picture.filepath)
             pictures.append(picture)
