@@ -253,8 +253,8 @@ def _shift(where: str, given: Mapping[str, str]) -> timedelta:
         shift = parse_shift(given[OFFSET])
         if shift is None:
             raise InputError(
-                f"{where} has {given[OFFSET]!r} as {OFFSET}. Write a time such as +1:00:00 (hours, minutes, "
-                "seconds), -3 days or 365d."
+                f"{where} has {given[OFFSET]!r} as {OFFSET}. Write a time such as +1:00:00 (hours, "
+                "minutes and seconds), -3 days or 365d."
             )
         return shift
     times = []
