@@ -76,16 +76,19 @@ def correction(filepath: str | Path, label: str | None, predicted: str | None = 
 
 
 def survey_of(
-    folder: Path, *records: Mapping[str, object], said: Sequence[Correction] = (), **options: Any
+    folder: Path,
+    *records: Mapping[str, object],
+    corrections: Sequence[Correction] = (),
+    **options: Any,
 ) -> Survey:
     """The survey of a predictions file in a folder that holds these records."""
     path = write_predictions(folder / "predictions.json", *records)
-    by_file = {one.filepath: one for one in said}
+    by_file = {one.filepath: one for one in corrections}
     options = {"photographs": Photographs(), "corrections": by_file, **options}
     return load_survey(path, **options)
 
 
-def said_in(predictions: Path) -> list[tuple[str, str | None]]:
+def corrections_in(predictions: Path) -> list[tuple[str, str | None]]:
     """The name of the file and the label of each line of the corrections."""
     path = corrections_path(predictions)
     lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []

@@ -36,7 +36,7 @@ def records() -> list[dict[str, Any]]:
     """The boxes of one camera's pictures, and the classes of the best one of each."""
     found = SpeciesNet("demo").predict(folders=[str(CAMERA)])
     assert found is not None
-    return found["predictions"]
+    return [dict(record) for record in found["predictions"]]
 
 
 def boxes_of(record: dict[str, Any]) -> list[BBox]:
@@ -62,7 +62,7 @@ def test_every_box_is_classified_as_run_md_and_speciesnet_does(
     assert max(map(len, cut)) > 1
     for record, ready in zip(records, cut, strict=True):
         names = [f"{record['filepath']}_{number}" for number in range(len(ready))]
-        answers = namer.batch_predict(names, ready)
+        answers: list[Any] = namer.batch_predict(names, ready)
         assert [answer["filepath"] for answer in answers] == names
         for answer in answers:
             assert "failures" not in answer
@@ -137,7 +137,7 @@ def test_run_md_and_speciesnet_runs_with_this_package(
     records: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     module_of_megadetector("detection.run_md_and_speciesnet")
-    boxes = [{key: record[key] for key in ("filepath", "detections")} for record in records]
+    boxes: list[Any] = [{key: r[key] for key in ("filepath", "detections")} for r in records]
     write_megadetector(boxes, tmp_path / "boxes.json", str(CAMERA))
     done = subprocess.run(
         [

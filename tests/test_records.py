@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.records import answer_of, is_failed, named, read_from
+from speciesnet.records import Record, answer_of, is_failed, named, read_from
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 CLASSES = {"classes": [FOX], "scores": [0.7]}
@@ -26,7 +26,7 @@ BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 
 def test_only_a_missing_place_leaves_the_answer(
     values: dict[str, Any], failed: bool, label: str | None
 ) -> None:
-    record = {"filepath": "a.jpg", **values}
+    record = cast("Record", {"filepath": "a.jpg", **values})
     assert is_failed(record) == failed
     assert answer_of(record)[0] == label
 
@@ -49,7 +49,7 @@ def test_only_a_missing_place_leaves_the_answer(
 def test_malformed_record_is_named_with_its_file_and_field(
     values: dict[str, Any], field: str
 ) -> None:
-    record = {"filepath": "a.jpg", **values}
+    record = cast("Record", {"filepath": "a.jpg", **values})
     with (
         pytest.raises(
             InputError, match=r"^survey.json: The record of a.jpg is malformed"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def _iou(a: Sequence[float], b: Sequence[float]) -> float:
     return overlap / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap)
 
 
-def result_of(example: Example, record: dict[str, Any]) -> Result:
+def result_of(example: Example, record: Mapping[str, Any]) -> Result:
     """Compares a record with the truth."""
     detections = record.get("detections", [])
     top = detections[0] if detections else None

@@ -11,7 +11,7 @@ import argparse
 import io
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from speciesnet import BBox, SpeciesNet, draw_bboxes, load_rgb_image
 from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.records import Record
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDTH = 640  # pixels
@@ -84,7 +85,7 @@ def main() -> None:
     write(side_by_side(cells), folder / "overview.jpg")
 
 
-def answer(model: SpeciesNet, subject: Subject) -> tuple[Image.Image, dict[str, Any]]:
+def answer(model: SpeciesNet, subject: Subject) -> tuple[Image.Image, Record]:
     """The image as the model sees it, and its record."""
     image = load_rgb_image(str(SAMPLE_IMAGES / subject.sample))
     assert image is not None
@@ -97,7 +98,7 @@ def answer(model: SpeciesNet, subject: Subject) -> tuple[Image.Image, dict[str, 
     return image, predictions["predictions"][0]
 
 
-def marked(image: Image.Image, record: dict[str, Any]) -> Image.Image:
+def marked(image: Image.Image, record: Mapping[str, Any]) -> Image.Image:
     """The image with the boxes that count, as wide as all pictures are."""
     boxes = [
         BBox(*detection["bbox"])
@@ -108,7 +109,7 @@ def marked(image: Image.Image, record: dict[str, Any]) -> Image.Image:
     return drawn.resize((WIDTH, round(WIDTH * image.height / image.width)))
 
 
-def caption(record: dict[str, Any]) -> list[str]:
+def caption(record: Mapping[str, Any]) -> list[str]:
     """The answer in a line, and where it comes from in another."""
     label = record["prediction"].rsplit(";", 1)[-1]
     place = f", country {record['country']}" if "country" in record else ""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from speciesnet.errors import ImageError, InputError, ModelError, OutputError
+from speciesnet.records import Box, Record
 
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}
@@ -123,10 +124,10 @@ def lists(data: bytes) -> None:
 # Predictions
 
 
-def record_of(name: str) -> dict[str, Any]:
+def record_of(name: str) -> Record:
     """What the runs of these targets answer for an image."""
     number = NAMES.index(name)
-    box = {"category": "1", "label": "animal", "conf": 0.5 + number / 100, "bbox": [0.1] * 4}
+    box: Box = {"category": "1", "label": "animal", "conf": 0.5 + number / 100, "bbox": [0.1] * 4}
     return {"filepath": name, "detections": [box] * (number % 3)}
 
 
@@ -161,7 +162,7 @@ def predictions(data: bytes) -> None:
     from speciesnet.predictions.reading import read_records
 
     with file_of(data, "out.json") as path:
-        read: list[dict[str, Any]] = []
+        read: list[Record] = []
         with suppress(OutputError):
             for record in read_records(path):
                 assert isinstance(record["filepath"], str)

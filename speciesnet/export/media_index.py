@@ -61,7 +61,7 @@ class _Folder:
 
     positions: Counter[Position] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
-    deployment: Deployment | None = None
+    deployment: str = ""  # the name, after MediaIndex.deploy
 
 
 class MediaIndex:
@@ -201,12 +201,12 @@ class MediaIndex:
             by_folder, deployments = from_table(deployments_csv, list(self._numbers))
         folders: dict[str, list[_Folder]] = defaultdict(list)
         for parts, number in self._numbers.items():
-            self._folders[number].deployment = by_folder[parts]
+            self._folders[number].deployment = by_folder[parts].deployment_id
             folders[by_folder[parts].deployment_id].append(self._folders[number])
         periods: dict[str, _Span] = {}
         for position, number in enumerate(self._folder):
             if number >= 0:
-                self._extend(periods, self._deployment(number), position)
+                self._extend(periods, self._folders[number].deployment, position)
         for deployment in deployments:
             name = deployment.deployment_id
             self._complete(deployment, folders[name], periods.get(name))
@@ -258,12 +258,13 @@ class MediaIndex:
         """Groups the photographs of each deployment into events; ``gap`` is in seconds."""
         kept = [position for position, number in enumerate(self._folder) if number >= 0]
         numbers = sequence_numbers(
-            ((self._deployment(self._folder[p]), self._utc(p)) for p in kept), gap
+            ((self._folders[self._folder[p]].deployment, self._utc(p)) for p in kept), gap
         )
         self._event = array("i", [0]) * len(self._folder)
         for position, number in zip(kept, numbers, strict=True):
             self._event[position] = number
-            self._extend(self._events, (self._deployment(self._folder[position]), number), position)
+            deployment = self._folders[self._folder[position]].deployment
+            self._extend(self._events, (deployment, number), position)
 
     def medium(self, position: int, filepath: str) -> Medium | None:
         """The photograph of a record, or None if it is left out.
@@ -283,7 +284,7 @@ class MediaIndex:
         number = self._folder[position]
         if number < 0:
             return None
-        deployment, event = self._deployment(number), self._event[position]
+        deployment, event = self._folders[number].deployment, self._event[position]
         first, last = self._events[deployment, event]
         return Medium(
             path=self._relative(filepath),
@@ -293,11 +294,6 @@ class MediaIndex:
             event_start=self._taken(first),
             event_end=self._taken(last),
         )
-
-    def _deployment(self, number: int) -> str:
-        deployment = self._folders[number].deployment
-        assert deployment is not None
-        return deployment.deployment_id
 
     def _relative(self, filepath: str) -> str:
         if scheme_of(filepath) is not None:

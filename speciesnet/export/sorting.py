@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from typing import BinaryIO, Literal
 
 from absl import logging
@@ -82,12 +83,11 @@ def destinations_by_answer(
     records: Iterable[Record], by: By, min_score: float = 0.0
 ) -> list[Destination]:
     """Destinations by ``folder_of``; raises ``InputError`` for a malformed record."""
-    names: dict[str, str] = {}  # keeps each name in memory once
-    found = []
-    for record in records:
-        name = folder_of(record, by, min_score)
-        found.append(Destination(record["filepath"], names.setdefault(name, name)))
-    return found
+    return [
+        # sys.intern keeps each name in memory once.
+        Destination(record["filepath"], intern(folder_of(record, by, min_score)))
+        for record in records
+    ]
 
 
 def destinations_by_sequence(

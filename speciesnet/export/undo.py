@@ -90,12 +90,13 @@ def open_log(out: Path) -> BinaryIO:
 def _entry(line: bytes) -> Entry:
     entry = Entry(**json.loads(line))
     parts = entry.target.split("/")
-    if entry.how not in ("hardlink", "symlink", "copy", "move") or not isinstance(entry.size, int):
+    is_ours = (
+        entry.how in ("hardlink", "symlink", "copy", "move") and Path(entry.source).is_absolute()
+    )
+    if not is_ours or not isinstance(entry.size, int) or not isinstance(entry.mtime_ns, int):
         raise ValueError("another program wrote it")
     if {"..", "."} & set(parts) or not all(parts) or ("\\" in entry.target and os.name == "nt"):
         raise ValueError(f"{entry.target!r} leads out of the folder")
-    if not Path(entry.source).is_absolute() or not isinstance(entry.mtime_ns, int):
-        raise ValueError("another program wrote it")
     return entry
 
 

@@ -65,6 +65,7 @@ class Keywords:
         return [separator.join((ROOT, *path)) for path in self.paths]
 
 
+@functools.lru_cache(maxsize=10_000)  # keeps the keywords of each label in memory once
 def keywords_of_label(label: str) -> Keywords:
     """The common name, the scientific name and the category of a label, each with its parents.
 
@@ -121,14 +122,10 @@ def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Key
     Raises:
         InputError: A record is malformed.
     """
-    known: dict[str, Keywords] = {}  # keeps the keywords of each label in memory once
-    return [
-        KeywordTask(record["filepath"], _keywords_of(record, min_score, known))
-        for record in records
-    ]
+    return [KeywordTask(record["filepath"], _keywords_of(record, min_score)) for record in records]
 
 
-def _keywords_of(record: Record, min_score: float, known: dict[str, Keywords]) -> Keywords | None:
+def _keywords_of(record: Record, min_score: float) -> Keywords | None:
     with named(record):
         if is_failed(record):
             return None
@@ -137,9 +134,8 @@ def _keywords_of(record: Record, min_score: float, known: dict[str, Keywords]) -
             return None
         if score < min_score:
             return Keywords()
-        if label not in known:
-            known[label] = keywords_of_label(label)
-        return known[label] if known[label].paths else None
+        keywords = keywords_of_label(label)
+        return keywords if keywords.paths else None
 
 
 def write_keywords(

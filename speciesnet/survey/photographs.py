@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -88,12 +88,13 @@ class Photographs:
 
     def _find(self, filepath: str) -> Path | None:
         if self._root is None:
-            return None if scheme_of(filepath) is not None else _existing(Path(filepath))
+            path = Path(filepath)
+            return path if scheme_of(filepath) is None and _is_there(path, Path.is_file) else None
         *parts, name = PurePosixPath(with_slashes(filepath)).parts or ("",)
         if name in ("", "..", "/") or name.endswith(":"):
             return None
-        files = (_existing(folder / name) for folder in self._folders_of(tuple(parts), self._root))
-        return next((file for file in files if file is not None), None)
+        files = (folder / name for folder in self._folders_of(tuple(parts), self._root))
+        return next((file for file in files if _is_there(file, Path.is_file)), None)
 
     def _folders_of(self, parts: tuple[str, ...], root: Path) -> list[Path]:
         """The folders below the root that match an end of a folder's parts, longest first."""
@@ -105,7 +106,7 @@ class Photographs:
                     for end in ends
                     if not {"..", "/"} & set(end)
                     and not (end and end[0].endswith(":"))
-                    and _is_folder(root.joinpath(*end))
+                    and _is_there(root.joinpath(*end), Path.is_dir)
                 ]
             return self._folders[parts]
 
@@ -138,17 +139,10 @@ def none_found(filepaths: Sequence[str]) -> InputError:
     )
 
 
-def _existing(path: Path) -> Path | None:
+def _is_there(path: Path, check: Callable[[Path], bool]) -> bool:
     try:
-        return path if path.is_file() else None
+        return check(path)
     except (OSError, ValueError):  # names that no file system accepts
-        return None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
         return False
 
 

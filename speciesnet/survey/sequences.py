@@ -31,6 +31,7 @@ from speciesnet.survey.corrections import SOURCE
 # Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, 100RECNX.
 _MADE_BY_CAMERA = re.compile(r"DCIM|[1-9]\d\d\w{5}", re.ASCII | re.IGNORECASE)
 _CLOCK = len("2024-05-01T06:30:00")
+_UNDATED = datetime.max  # after all photographs with a date
 
 
 def camera_folder(filepath: str) -> Parts:
@@ -81,25 +82,17 @@ def sequence_numbers(
         >>> sequence_numbers([("cam1", date) for date in taken])
         [1, 1, 2, 3]
     """
-    dated: dict[str, list[tuple[datetime, int]]] = {}
-    undated: dict[str, list[int]] = {}
-    count = 0
-    for position, (folder, taken) in enumerate(photographs):
-        count += 1
-        if taken is None:
-            undated.setdefault(folder, []).append(position)
-        else:
-            dated.setdefault(folder, []).append((clock_time(taken), position))
-
-    numbers = [0] * count
+    cameras: dict[str, list[tuple[datetime, int]]] = {}
+    for position, (camera, taken) in enumerate(photographs):
+        moment = _UNDATED if taken is None else clock_time(taken)
+        cameras.setdefault(camera, []).append((moment, position))
+    numbers = [0] * sum(map(len, cameras.values()))
     longest = timedelta(seconds=gap)
-    for folder in dated.keys() | undated.keys():
-        number, last = 0, None
-        for moment, position in sorted(dated.get(folder, [])):
-            number += last is None or moment - last > longest
+    for taken_by_one in cameras.values():
+        number, last = 0, _UNDATED
+        for moment, position in sorted(taken_by_one):
+            number += _UNDATED in (moment, last) or moment - last > longest
             numbers[position], last = number, moment
-        for number, position in enumerate(undated.get(folder, []), start=number + 1):  # noqa: B020
-            numbers[position] = number
     return numbers
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import NamedTuple
 
 from absl import logging
@@ -221,10 +222,9 @@ def load_survey(
     """
     version = None
     pictures = []
-    interned: dict[str, str] = {}  # keeps each label and folder in memory once
     with read_from(predictions):
         for record, metadata in with_metadata(read_records(predictions), photographs, dates):
-            picture = _picture(record, metadata, interned)
+            picture = _picture(record, metadata)
             picture.correction = corrections.get(picture.filepath)
             pictures.append(picture)
             version = version or record.get("model_version")
@@ -235,25 +235,15 @@ def load_survey(
     if geofence is None:
         geofence = is_geofenced(predictions)
     rules, known = _rules(predictions, model, geofence, labels)
-    survey = Survey(
-        os.path.basename(predictions),  # noqa: PTH119
-        pictures,
-        rules=rules,
-        labels=known,
-        model_version=version,
-    )
+    name = os.path.basename(predictions)  # noqa: PTH119
+    survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
     survey.find_sequences(gap)
     return survey
 
 
-def _picture(record: Record, metadata: PhotoMetadata, interned: dict[str, str]) -> Picture:
-    def once(text: str) -> str:
-        return interned.setdefault(text, text)
-
-    with named(record):
+def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
+    with named(record):  # sys.intern keeps each label and folder in memory once
         label, score, source = answer_of(record)
-        if label is not None and not isinstance(label, str):
-            raise TypeError("the answer is not a text")
         classes = record.get("classifications") or {"classes": [], "scores": []}
         boxes = record.get("detections")
         latitude, longitude = position_of(record, metadata)
@@ -262,14 +252,14 @@ def _picture(record: Record, metadata: PhotoMetadata, interned: dict[str, str]) 
             position = float(latitude), float(longitude)
         return Picture(
             filepath=record["filepath"],
-            camera=once(with_slashes(record["filepath"]).rpartition("/")[0]),
-            label=None if label is None else once(label),
+            camera=intern(with_slashes(record["filepath"]).rpartition("/")[0]),
+            label=None if label is None else intern(label),
             score=score,
-            source=None if source is None else once(source),
-            failures=tuple(map(once, record.get("failures", []))) if is_failed(record) else (),
+            source=None if source is None else intern(source),
+            failures=tuple(map(intern, record.get("failures", []))) if is_failed(record) else (),
             boxes=None if boxes is None else tuple(_boxes(boxes)),
             classes=tuple(
-                (once(label), float(score))
+                (intern(label), float(score))
                 for label, score in zip(
                     classes["classes"][:TOP_CLASSES], classes["scores"][:TOP_CLASSES], strict=True
                 )

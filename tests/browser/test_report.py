@@ -85,7 +85,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     for i in range(LINKS):
         path = link(f"cam3/{i:03d}.jpg", 9 + i % 10)
         records.append(record(path, DEER, 0.8 + i / 1000, **seconds(86400 * (i + 2))))
-    survey = survey_of(folder, *records, said=[correction(folder / "survey/cam2/said.jpg", BOAR)])
+    survey = survey_of(
+        folder, *records, corrections=[correction(folder / "survey/cam2/said.jpg", BOAR)]
+    )
     write_report(survey, folder / "pages", Photographs(), blur_humans=True)
     return Report(folder / "pages")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from surveys import BLANK, BOAR, DEER, FOX, LABELS, MODEL, record, said_in, write_predictions
+from surveys import BLANK, BOAR, DEER, FOX, LABELS, MODEL, corrections_in, record, write_predictions
 
 from speciesnet.report.payload import Payload
 from speciesnet.survey.survey import Survey
@@ -49,15 +49,15 @@ class Server:
             process.communicate()
 
     @property
-    def said(self) -> list[tuple[str, str | None]]:
-        return said_in(self.predictions)
+    def saved(self) -> list[tuple[str, str | None]]:
+        return corrections_in(self.predictions)
 
-    def wait_for(self, *said: tuple[str, str | None]) -> None:
+    def wait_for(self, *expected: tuple[str, str | None]) -> None:
         """Waits until exactly these corrections are on disk."""
         end = time.monotonic() + 10
-        while self.said != list(said) and time.monotonic() < end:
+        while self.saved != list(expected) and time.monotonic() < end:
             time.sleep(0.02)
-        assert self.said == list(said)
+        assert self.saved == list(expected)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_answers_are_confirmed_by_enter(server: Server, new_page: NewPage) -> No
     expect(page.locator(".mark.reviewed")).to_have_count(4)
     page.reload()
     expect(page.locator(".mark.reviewed")).to_have_count(4)
-    assert len(server.said) == 4
+    assert len(server.saved) == 4
 
 
 def test_species_is_corrected_with_the_keyboard_alone(server: Server, new_page: NewPage) -> None:
@@ -134,7 +134,7 @@ def test_species_is_corrected_with_the_keyboard_alone(server: Server, new_page: 
     expect(page.locator("#viewer")).to_be_visible()
     press(page, "Escape")
     expect(page.locator("#viewer")).to_be_hidden()
-    assert len(server.said) == 2
+    assert len(server.saved) == 2
     page.locator("select[name=label]").select_option(label="wild boar (1)")
     expect(page.locator(".card")).to_have_count(1)
 
@@ -267,7 +267,7 @@ def test_corrections_are_withdrawn(server: Server, new_page: NewPage) -> None:
     server.wait_for(("c.jpg", BOAR), ("c.jpg", None), ("c.jpg", BOAR))
     press(page, "u", "Escape")  # nothing is left to undo
     expect(page.locator(".card .dot").nth(2)).to_have_class("dot animal")
-    assert len(server.said) == 3
+    assert len(server.saved) == 3
 
 
 def test_last_correction_is_undone_from_the_next_image(server: Server, new_page: NewPage) -> None:
@@ -293,7 +293,7 @@ def test_tabs_show_the_corrections_of_others(server: Server, new_page: NewPage) 
     for page in (first, second):
         expect(page.locator(".mark.reviewed")).to_have_count(2)
         expect(page.locator(".card .name").nth(3)).to_have_text("wild boar")
-    assert sorted(server.said) == [("a.jpg", FOX), ("d.jpg", BOAR)]
+    assert sorted(server.saved) == [("a.jpg", FOX), ("d.jpg", BOAR)]
     open_first(second)
     press(second, "u")
     expect(second.locator("#withdraw")).to_be_disabled()
@@ -319,8 +319,8 @@ def test_corrections_are_kept_while_the_server_is_down_and_saved_later(
     server.start()
     for tab in (page, other):
         expect(tab.locator("#saved")).to_have_text("All saved")
-    assert server.said[0] == ("a.jpg", FOX)
-    assert sorted(server.said) == [
+    assert server.saved[0] == ("a.jpg", FOX)
+    assert sorted(server.saved) == [
         ("a.jpg", FOX),
         ("b.jpg", FOX),
         ("c.jpg", BLANK),
@@ -363,7 +363,7 @@ def test_page_keeps_unsaved_corrections_while_the_port_serves_another_survey(
     server.predictions = mine
     server.start()
     expect(page.locator("#saved")).to_have_text("All saved")
-    assert server.said == [("a.jpg", FOX)]
+    assert server.saved == [("a.jpg", FOX)]
 
 
 def test_refused_correction_does_not_hold_back_others(server: Server, new_page: NewPage) -> None:

@@ -116,7 +116,7 @@ def test_parts_are_merged_from_a_bucket_into_it(
         (tmp_path / "p.json.run.json").read_text()
     )
     again = run_module("merge", target, survey)
-    assert (again.code, "is there already" in again.sentence) == (1, True)
+    assert (again.code, "already exists" in again.sentence) == (1, True)
 
 
 def test_a_bucket_of_each_cloud_is_read_and_written(bucket: Bucket, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_pages_in_a_bucket_lead_to_no_photograph_of_this_computer(
     assert done.code == 0, done.err
     assert b'"url":null' in s3_bucket.get("report/data/survey.js")
     done = run_module("report", local, "--out", s3_bucket.url("report"), "--blur_humans")
-    assert f"Pictures of the earlier report stay in {s3_bucket.url('report')}" in done.err
+    assert f"The pictures of the earlier report stay in {s3_bucket.url('report')}" in done.err
     done = run_module("report", local, "--out", s3_bucket.url("survey"))
     assert f"The folder {s3_bucket.url('survey')} contains other files" in done.sentence
 
@@ -266,7 +266,7 @@ def test_a_partly_sent_folder_is_reported(s3_bucket: Bucket) -> None:
     s3_bucket.proxy.plan = lambda method, path: (
         denied if method == "PUT" and path.endswith("/z") else None
     )
-    with pytest.raises(OutputError, match=r"\(no permission .*\), 2 of 3 files are new, and"):
+    with pytest.raises(OutputError, match=r"\(no permission .*\); 2 of 3 files are new, and"):
         send_folder(s3_bucket.url("out"), a="new")
     assert s3_bucket.get("out/z") == b"old"
 

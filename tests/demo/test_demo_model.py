@@ -20,7 +20,7 @@ def test_most_sample_pictures_get_the_right_answer() -> None:
         for shot in camera.shots:
             shown[shot.label] += shot.frames
         found = Counter(
-            common_name(record["prediction"])
+            common_name(record.get("prediction", ""))
             for record in answer["predictions"]
             if Path(record["filepath"]).parent.name == camera.folder
         )

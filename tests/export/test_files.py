@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from speciesnet.errors import InputError, OutputError
-from speciesnet.export.files import check_not_same, output_file
+from speciesnet.export.files import Results, check_not_same, output_file
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
 
@@ -84,3 +84,14 @@ def test_input_is_not_overwritten(tmp_path: Path) -> None:
     write(file)
     with pytest.raises(InputError, match=r"media.csv would overwrite the table of deployments"):
         check_not_same(file, tmp_path / "." / "media.csv", "table of deployments")
+
+
+def test_skipped_files_end_in_one_sentence() -> None:
+    Results(done=3).raise_if_skipped("of 3 photographs")
+    results = Results(done=1, skipped=[("a.jpg", "no permission to read it"), ("b.jpg", "gone")])
+    with pytest.raises(OutputError) as caught:
+        results.raise_if_skipped("of 3 photographs")
+    assert str(caught.value) == (
+        "2 of 3 photographs were skipped, such as a.jpg (no permission to read it). Fix the cause and "
+        "run the same command again."
+    )

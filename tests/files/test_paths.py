@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from speciesnet.files.paths import common_folder, path_below, path_parts, safe_name
+from speciesnet.files.paths import common_folder, file_name, path_below, path_parts, safe_name
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,19 @@ def test_long_names_fit_into_a_file_system(tmp_path: Path) -> None:
 )
 def test_parts_of_a_path_lead_nowhere_else(path: str, parts: tuple[str, ...]) -> None:
     assert path_parts(path) == parts
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("D:\\survey\\a.jpg", "a.jpg"),
+        ("survey/cam1/a.jpg", "a.jpg"),
+        ("a.jpg", "a.jpg"),
+        ("cam1/", ""),
+    ],
+)
+def test_file_name_is_the_last_part_on_any_system(path: str, name: str) -> None:
+    assert file_name(path) == name
 
 
 def test_common_folder_is_the_innermost_one() -> None:

@@ -53,7 +53,7 @@ def test_the_log_shows_where_an_unexpected_error_came_from(
     outcome = run.finished()
     assert outcome.code == 1
     assert "Traceback (most recent call last)" in outcome.err
-    assert outcome.err.splitlines()[-1].startswith("speciesnet: Something failed")
+    assert outcome.err.splitlines()[-1].startswith("speciesnet: Unexpected error")
 
 
 def test_a_clock_that_goes_back_changes_nothing(make_run: Any, samples: list[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from surveys import BLANK, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, correction, r
 from speciesnet.report.checks import failed_checks, open_checks
 
 
-def checks(tmp_path: Path, *records: dict[str, Any], **options: Any) -> list[list[str]]:
+def checks(tmp_path: Path, *records: Mapping[str, object], **options: Any) -> list[list[str]]:
     survey = survey_of(tmp_path, *records, **options)
     return [open_checks(picture, survey) for picture in survey.pictures]
 
@@ -42,7 +43,9 @@ def checks(tmp_path: Path, *records: dict[str, Any], **options: Any) -> list[lis
         ),
     ],
 )
-def test_checks_of_one_image(tmp_path: Path, found: dict[str, Any], expected: list[str]) -> None:
+def test_checks_of_one_image(
+    tmp_path: Path, found: Mapping[str, object], expected: list[str]
+) -> None:
     assert checks(tmp_path, found) == [expected]
 
 
@@ -60,7 +63,7 @@ def test_single_image_does_not_differ_from_its_sequence(tmp_path: Path) -> None:
 
 
 def test_reviewed_image_needs_no_check_until_the_correction_is_withdrawn(tmp_path: Path) -> None:
-    survey = survey_of(tmp_path, record("a.jpg", FOX, 0.5), said=[correction("a.jpg", FOX)])
+    survey = survey_of(tmp_path, record("a.jpg", FOX, 0.5), corrections=[correction("a.jpg", FOX)])
     (picture,) = survey.pictures
     assert open_checks(picture, survey) == []
     assert failed_checks(picture, survey) == ["low"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def pictures(survey: Survey, **preview: Any) -> list[dict[str, Any]]:
         ({"filepath": "a.jpg"}, "unknown"),
     ],
 )
-def test_category(tmp_path: Path, found: dict[str, Any], category: str) -> None:
+def test_category(tmp_path: Path, found: Mapping[str, object], category: str) -> None:
     survey = survey_of(tmp_path, found)
     assert category_of_picture(survey.pictures[0]) == category
     assert pictures(survey)[0]["category"] == category
@@ -79,7 +80,7 @@ def test_image_with_all_its_properties(tmp_path: Path) -> None:
 
 def test_prediction_is_kept_next_to_the_correction(tmp_path: Path) -> None:
     low = record("a.jpg", BLANK, 0.6)
-    (picture,) = pictures(survey_of(tmp_path, low, said=[correction("a.jpg", DEER, BLANK)]))
+    (picture,) = pictures(survey_of(tmp_path, low, corrections=[correction("a.jpg", DEER, BLANK)]))
     assert picture["category"] == "blank"
     assert (picture["checks"], picture["correction"] >= 0) == (["low"], True)
 

@@ -17,9 +17,21 @@ import pytest
 import uvicorn
 from photographs import photograph
 from PIL import Image
-from surveys import BLANK, DEER, FOX, HUMAN, LABELS, box, correction, record, said_in, survey_of
+from surveys import (
+    BLANK,
+    DEER,
+    FOX,
+    HUMAN,
+    LABELS,
+    box,
+    correction,
+    corrections_in,
+    record,
+    survey_of,
+)
 
 from speciesnet.errors import InputError
+from speciesnet.records import Record
 from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, make_app, token_of
 from speciesnet.server.http import listen
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
@@ -78,8 +90,8 @@ class Server:
         return json.loads(self.get(f"corrections?after={after}"))
 
     @property
-    def said(self) -> list[tuple[str, str | None]]:
-        return said_in(self.predictions)
+    def saved(self) -> list[tuple[str, str | None]]:
+        return corrections_in(self.predictions)
 
 
 def item(position: object, file: object, label: object) -> dict[str, object]:
@@ -87,7 +99,7 @@ def item(position: object, file: object, label: object) -> dict[str, object]:
     return {"position": position, "path": file, "label": label}
 
 
-def survey_records(tmp_path: Path) -> list[dict[str, Any]]:
+def survey_records(tmp_path: Path) -> list[Record]:
     """A sequence of two, a person, a missing photograph, the person again, and one on the web."""
     paths = [photograph(tmp_path / "s" / f"{name}.jpg") for name in "abc"]
     return [
@@ -103,8 +115,8 @@ def survey_records(tmp_path: Path) -> list[dict[str, Any]]:
 @contextmanager
 def served(tmp_path: Path, **options: Any) -> Iterator[Server]:
     records = survey_records(tmp_path)
-    said = [correction(records[3]["filepath"], DEER, BLANK)]
-    survey = survey_of(tmp_path, *records, said=said)
+    corrections = [correction(records[3]["filepath"], DEER, BLANK)]
+    survey = survey_of(tmp_path, *records, corrections=corrections)
     predictions = tmp_path / "predictions.json"
     with CorrectionsFile(corrections_path(predictions)) as file, socket.socket() as listener:
         review = Review(survey, file, "Jane")
@@ -164,7 +176,7 @@ def test_pages_scripts_and_pictures_are_served(server: Server) -> None:
 def test_nothing_else_is_served(untouched: Server, path: str) -> None:
     assert untouched.ask(path)[0] == 404
     assert untouched.ask(path, b'{"items": []}')[0] in (404, 405)
-    assert untouched.said == []
+    assert untouched.saved == []
 
 
 @pytest.mark.parametrize("host", ["evil.example:80", "192.168.0.1", "127.0.0.1.evil.example"])
@@ -173,7 +185,7 @@ def test_other_hosts_are_refused(untouched: Server, host: str) -> None:
     assert untouched.ask(f"/{TOKEN}/gallery.html", host=host)[0] == 400
     assert untouched.ask(f"/{TOKEN}/corrections", body, host=host)[0] == 400
     assert untouched.ask(f"/{TOKEN}/gallery.html", host="localhost:1")[0] == 200
-    assert untouched.said == []
+    assert untouched.saved == []
 
 
 @pytest.mark.parametrize(
@@ -194,7 +206,7 @@ def test_invalid_corrections_are_refused_and_nothing_is_saved(
 ) -> None:
     status, answer = untouched.correct(*items)
     assert (status, list(answer)) == (400, ["error"])
-    assert untouched.said == []
+    assert untouched.saved == []
     assert untouched.changes()["count"] == 1
 
 
@@ -216,7 +228,7 @@ def test_requests_without_a_list_of_corrections_are_refused(
     status, answer = untouched.ask(f"/{TOKEN}/corrections", good if body == b"good" else body, kind)
     assert status == 400
     assert json.loads(answer)["error"]
-    assert untouched.said == []
+    assert untouched.saved == []
     for method in ("PUT", "DELETE", "PATCH"):
         assert untouched.ask(f"/{TOKEN}/corrections", good, method=method)[0] == 405
 
@@ -225,7 +237,7 @@ def test_corrections_are_on_disk_and_among_the_changes(server: Server) -> None:
     first = server.changes()
     assert [(one["position"], one["label"]) for one in first["items"]] == [(3, DEER)]
     assert server.correct(item(0, "a.jpg", FOX), item(1, "b.jpg", DEER)) == (200, {"saved": 2})
-    assert server.said == [("a.jpg", FOX), ("b.jpg", DEER)]
+    assert server.saved == [("a.jpg", FOX), ("b.jpg", DEER)]
     found = read_corrections(corrections_path(server.predictions))
     assert {(one.reviewer, one.predicted) for one in found.values()} == {("Jane", FOX)}
 
@@ -237,7 +249,7 @@ def test_corrections_are_on_disk_and_among_the_changes(server: Server) -> None:
     }
     assert server.changes(changes["count"])["items"] == []
     server.correct(item(0, "a.jpg", None), item(1, "b.jpg", None))
-    assert server.said[2:] == [("a.jpg", None), ("b.jpg", None)]
+    assert server.saved[2:] == [("a.jpg", None), ("b.jpg", None)]
     latest = server.changes(changes["count"])["items"]
     assert [(one["position"], one["label"]) for one in latest] == [(0, None), (1, None)]
     assert latest[0]["sequenceLabel"] == FOX
@@ -253,7 +265,7 @@ def test_changes_after_any_text(untouched: Server, after: str) -> None:
 
 def test_correction_of_a_photograph_in_two_records_changes_both(server: Server) -> None:
     server.correct(item(2, "c.jpg", BLANK))
-    assert server.said == [("c.jpg", BLANK)]
+    assert server.saved == [("c.jpg", BLANK)]
     assert [one["position"] for one in server.changes(1)["items"]] == [2, 4]
     assert {one["label"] for one in server.changes(1)["items"]} == {BLANK}
 
@@ -268,7 +280,7 @@ def test_full_disk_is_reported_and_nothing_is_saved(server: Server) -> None:
     assert server.review.survey.pictures[0].answer == FOX
     path.unlink() if path.is_symlink() else path.rmdir()
     assert server.correct(item(0, "a.jpg", DEER))[0] == 200
-    assert server.said == [("a.jpg", DEER)]
+    assert server.saved == [("a.jpg", DEER)]
 
 
 def test_reloaded_page_has_the_corrections(server: Server) -> None:
@@ -297,9 +309,9 @@ def test_corrections_from_several_tabs(server: Server) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(server.said) == 45
+    assert len(server.saved) == 45
     for name in ("a.jpg", "b.jpg", "c.jpg"):
-        assert [label for file, label in server.said if file == name] == [FOX, DEER, None] * 5
+        assert [label for file, label in server.saved if file == name] == [FOX, DEER, None] * 5
 
 
 @pytest.mark.parametrize("blur", [False, True])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -67,9 +67,12 @@ def thumbs(out: Path) -> dict[str, int]:
 
 
 def report(
-    tmp_path: Path, *records: dict[str, Any], said: Sequence[Correction] = (), **options: Any
+    tmp_path: Path,
+    *records: Mapping[str, object],
+    corrections: Sequence[Correction] = (),
+    **options: Any,
 ) -> Path:
-    survey = survey_of(tmp_path, *records, said=said)
+    survey = survey_of(tmp_path, *records, corrections=corrections)
     photographs = options.pop("photographs", Photographs())
     write_report(survey, tmp_path / "report", photographs, **options)
     return tmp_path / "report"
@@ -231,12 +234,12 @@ def test_blurred_people_are_on_no_page(tmp_path: Path, survey: list[dict[str, An
 
 def test_corrections_are_counted(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
     paths = [one["filepath"] for one in survey]
-    said = [
+    corrections = [
         correction(paths[0], FOX),
         correction(paths[1], DEER),
         correction(paths[5], DEER, UNKNOWN),
     ]
-    out = report(tmp_path, *survey, said=said)
+    out = report(tmp_path, *survey, corrections=corrections)
     text = " ".join(pages(out)["index.html"].text.split())
     assert "Reviewers have confirmed or corrected 3 images" in text
     assert "red fox 2 1 50 % white-tailed deer 1" in text

@@ -17,8 +17,8 @@ WHOLE = ((0.0, 0.0, 1.0, 1.0),)
 
 
 def picture(tmp_path: Path, *args: object, **values: object) -> Picture:
-    said = values.pop("said", ())
-    return survey_of(tmp_path, record(*args, **values), said=said).pictures[0]  # type: ignore[arg-type]
+    corrections = values.pop("corrections", ())
+    return survey_of(tmp_path, record(*args, **values), corrections=corrections).pictures[0]  # type: ignore[arg-type]
 
 
 def noise(path: Path, size: tuple[int, int] = (1600, 1200)) -> Path:
@@ -67,9 +67,11 @@ def test_areas_to_blur(tmp_path: Path) -> None:
     assert people_of(picture(tmp_path, "a.jpg", HUMAN, boxes=[person])) == (sure,)
     assert people_of(picture(tmp_path, "a.jpg", HUMAN, boxes=[])) == WHOLE
     assert people_of(picture(tmp_path, "a.jpg", HUMAN, boxes=[box(), faint])) == WHOLE
-    for said in (HUMAN, BLANK):  # a prediction that a reviewer overruled may still be right
-        named = correction("a.jpg", said)
-        whole = picture(tmp_path, "a.jpg", HUMAN if said == BLANK else FOX, boxes=[], said=[named])
+    for label in (HUMAN, BLANK):  # a prediction that a reviewer overruled may still be right
+        named = correction("a.jpg", label)
+        whole = picture(
+            tmp_path, "a.jpg", HUMAN if label == BLANK else FOX, boxes=[], corrections=[named]
+        )
         assert people_of(whole) == WHOLE
 
 

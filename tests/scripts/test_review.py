@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from commands import Outcome, run_here
 from photographs import photograph
-from surveys import DEER, FOX, record, said_in, write_predictions
+from surveys import DEER, FOX, corrections_in, record, write_predictions
 
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path
 
@@ -86,7 +86,7 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
     review.send_signal(signal.SIGINT)
     _, error = review.communicate(timeout=30)
     assert (error, review.returncode) == ("", 0)
-    assert said_in(predictions) == [("a.jpg", DEER)]
+    assert corrections_in(predictions) == [("a.jpg", DEER)]
     assert json.loads(corrections_path(predictions).read_text())["reviewer"] == "Jane"
     names = {path.name for path in predictions.parent.iterdir()}
     assert names == {"p.json", "p.json.run.json", "p.json.corrections.jsonl", "s"}
@@ -103,7 +103,7 @@ def test_review_that_is_killed_restarts_at_the_same_address(
     _, again = start(predictions, "--port", port)
     assert again == address
     say(address, FOX, predictions.parent / "s" / "a.jpg")
-    assert said_in(predictions) == [("a.jpg", DEER), ("a.jpg", FOX)]
+    assert corrections_in(predictions) == [("a.jpg", DEER), ("a.jpg", FOX)]
 
 
 def test_corrections_go_to_the_given_file(predictions: Path, tmp_path: Path, start: Start) -> None:

@@ -6,8 +6,9 @@ import pytest
 from photographs import NAIROBI, photograph
 
 from speciesnet.errors import InputError
+from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
-from speciesnet.survey.photographs import Photographs, with_metadata
+from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 
 
 @pytest.fixture
@@ -72,6 +73,14 @@ def test_records_keep_their_order_and_their_own_metadata(tmp_path: Path) -> None
     assert [record for record, _ in found] == records
     latitudes = [metadata.latitude for _, metadata in found]
     assert latitudes == [7.0 if i == 5 else -1.29 if i % 2 else None for i in range(200)]
+
+
+def test_position_is_that_of_the_record_or_else_of_the_camera() -> None:
+    camera = PhotoMetadata(latitude=1.0, longitude=2.0)
+    record: Record = {"filepath": "a.jpg", "latitude": 3.0, "longitude": 4.0}
+    assert position_of(record, camera) == (3.0, 4.0)
+    assert position_of({"filepath": "a.jpg"}, camera) == (1.0, 2.0)
+    assert position_of({"filepath": "a.jpg"}, PhotoMetadata()) == (None, None)
 
 
 @pytest.mark.parametrize("first", ["/old/s/cam2/a.jpg", "/old/s/cam9/a.jpg"])

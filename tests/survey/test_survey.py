@@ -154,7 +154,7 @@ def test_corrections_are_applied_and_taken_back(tmp_path: Path) -> None:
     at: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
     survey = survey_of(
         tmp_path, record("a.jpg", FOX, **at), record("b.jpg", BLANK, 0.99, **at),
-        said=[correction("b.jpg", DEER, BLANK)],
+        corrections=[correction("b.jpg", DEER, BLANK)],
     )  # fmt: skip
     (sequence,) = survey.sequences
     assert [picture.answer for picture in survey.pictures] == [FOX, DEER]
@@ -166,7 +166,7 @@ def test_corrections_are_applied_and_taken_back(tmp_path: Path) -> None:
 
 def test_failure_is_answered_by_its_correction(tmp_path: Path) -> None:
     failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
-    survey = survey_of(tmp_path, failed, said=[correction("a.jpg", DEER, None)])
+    survey = survey_of(tmp_path, failed, corrections=[correction("a.jpg", DEER, None)])
     assert survey.pictures[0].answer == DEER
     assert survey.sequences[0].answer == (DEER, 1.0, "review")
 
