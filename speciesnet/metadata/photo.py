@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import ExifTags, Image, IptcImagePlugin
+from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
 
 from speciesnet.metadata.dates import is_blank, parse_datetime, text_of
 from speciesnet.metadata.maker_notes import maker_note_date
@@ -122,6 +122,8 @@ def _xmp_dates(image: Image.Image) -> Iterator[str]:
 
 
 def _iptc_date(image: Image.Image) -> str | None:
+    if not isinstance(image, ImageFile.ImageFile):
+        return None
     try:
         values = IptcImagePlugin.getiptcinfo(image) or {}
     except Exception:  # damaged blocks raise nearly anything

@@ -240,16 +240,13 @@ DATE_FROM_NAME = text(
     "date_from_name",
     "Pattern of dates in file names, such as %Y%m%d_%H%M%S, for photographs without a readable date.",
 )
-DATES = (CLOCK_CORRECTIONS, DATE_FROM_NAME)
+DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
 SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
 BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(
     "threads", None, "Thumbnails to make in parallel; by default one per core, at most 8."
 )
-PAGES = (
-    *(IMAGE_ROOT, BLUR_HUMANS, SEQUENCE_GAP, *DATES, CORRECTIONS, SURVEY_MODEL),
-    THUMBNAIL_THREADS,
-)
+PAGES = (IMAGE_ROOT, BLUR_HUMANS, SEQUENCE_GAP, CORRECTIONS, SURVEY_MODEL, THUMBNAIL_THREADS)
 
 OUT = text("out", "Folder to write to.")
 MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_most=1)

@@ -97,10 +97,10 @@ def warn_if_empty(predictions: str) -> None:
 
 
 def date_rules(values: flags.Values, deployments: Mapping[str, str] | None = None) -> DateRules:
-    """What ``--clock_corrections`` and ``--date_from_name`` say about dates.
+    """The rules for dates that ``--clock_corrections`` and ``--date_from_name`` give.
 
     Args:
-        values: These two flags.
+        values: The values of the two flags.
         deployments: The folders of deployments, by ID.
 
     Raises:

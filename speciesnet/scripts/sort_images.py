@@ -108,13 +108,13 @@ COMMAND = console.Command(
             help='Sort answers with a lower score into "unsure"; not for sequences.'
         ),
         flags.SEQUENCE_GAP,
-        *flags.DATES,
         flags.IMAGE_ROOT,
         flags.CORRECTIONS,
         flags.OUT,
         flags.DRY_RUN.but(help="Print what would be done, and change nothing."),
         UNDO,
     ),
+    topics=flags.DATES,
     files=1,
 )
 

@@ -59,9 +59,8 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         if (deployments := values[DEPLOYMENTS]) is not None:
             check_not_same(deployments, output, "table of deployments")
     corrections = values[flags.CORRECTIONS]
-    folders = None
-    if values[flags.CLOCK_CORRECTIONS] is not None and values[DEPLOYMENTS] is not None:
-        folders = deployment_folders(values[DEPLOYMENTS])
+    deployments = values[DEPLOYMENTS] if values[flags.CLOCK_CORRECTIONS] is not None else None
+    folders = {} if deployments is None else deployment_folders(deployments)
     dates = date_rules(values, folders)
     with (
         local_predictions(source, corrections) as predictions,
@@ -94,8 +93,9 @@ COMMAND = console.Command(
     USAGE,
     (
         *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS, SAMPLING_DESIGN, CAPTURE_METHOD),
-        *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, *flags.DATES, flags.CORRECTIONS),
+        *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
+    topics=flags.DATES,
     files=2,
     missing="Give a file and a folder, such as predictions.json my_survey.",
 )

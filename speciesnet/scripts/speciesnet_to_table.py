@@ -85,8 +85,9 @@ COMMAND = console.Command(
     USAGE,
     (
         *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.SEQUENCE_GAP),
-        *(*flags.DATES, flags.SURVEY_MODEL, BOM, DELIMITER),
+        *(flags.SURVEY_MODEL, BOM, DELIMITER),
     ),
+    topics=flags.DATES,
     files=2,
     missing="Give two files, such as predictions.json table.csv.",
 )

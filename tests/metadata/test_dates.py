@@ -26,7 +26,7 @@ from speciesnet.metadata.dates import is_blank, parse_datetime
         (None, None),
     ],
 )
-def test_dates_that_cannot_be_true_are_none(value: Any, expected: str | None) -> None:
+def test_impossible_dates_are_left_out(value: Any, expected: str | None) -> None:
     assert parse_datetime(value) == expected
 
 
@@ -93,11 +93,11 @@ def test_dates_that_can_be_read_in_one_way(value: str, expected: str | None) -> 
         "2023:06:01 07:05:09 \xe4\xb8\x8b\xe5\x8d\x88", "2019:05:07 08:08:31 7", "12052019 080831",
     ],
 )  # fmt: skip
-def test_dates_that_can_be_read_in_two_ways_are_none(value: str) -> None:
+def test_dates_that_can_be_read_in_two_ways_are_left_out(value: str) -> None:
     assert parse_datetime(value) is None
     assert not is_blank(value)
 
 
 @pytest.mark.parametrize("value", ["0000:00:00 00:00:00", "", " ", "    :  :     :  :  ", None, 0])
-def test_zeros_and_blanks_are_no_dates(value: object) -> None:
+def test_zeros_and_blanks_are_skipped(value: object) -> None:
     assert is_blank(value)

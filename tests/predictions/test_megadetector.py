@@ -144,7 +144,7 @@ def test_boxes_of_mirrored_photographs_are_moved_in_both_steps(
     both = PastResults(past.detections, {record["filepath"]: record for record in classes})
     found = execute(Run(instances=instances, components="ensemble", past=both), model).records
     assert found is not None
-    assert [record["detections"][0]["bbox"] for record in found] == [
+    assert [record.get("detections", [])[0]["bbox"] for record in found] == [
         [0.6, 0.2, 0.3, 0.4],
         [0.1, 0.2, 0.3, 0.4],
     ]

@@ -53,7 +53,7 @@ def test_offsets(text: str, seconds: int) -> None:
     "text",
     ["", "1:30", "3600", "1 m", "1 month", "1 year", "d", "1:99:00", "--1d", "1d -2h", "500000d"],
 )
-def test_offsets_that_may_mean_several_are_none(text: str) -> None:
+def test_offsets_that_may_mean_several_are_refused(text: str) -> None:
     assert parse_shift(text) is None
 
 
