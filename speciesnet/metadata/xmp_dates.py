@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import suppress
 
 from PIL import Image
 
 MAX_PACKET = 2**22  # bytes; packets of photographs have some thousand
 
+_TIFF_TAG = 700
+_JPEG_START = b"http://ns.adobe.com/xap/1.0/\0"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _EXIF = "{http://ns.adobe.com/exif/1.0/}"
 # In order of trust: when it was taken, then when it became a file.
@@ -22,10 +25,21 @@ _TAGS = (
 
 def packet_of(image: Image.Image) -> bytes:
     """The XMP packet of an opened image, b"" if it has none."""
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if not packet:  # Pillow before 11
+        with suppress(Exception):  # damaged EXIF raises nearly anything
+            packet = image.getexif().get(_TIFF_TAG)
+        packet = packet or _segment_of(image)
     if isinstance(packet, str):
         packet = packet.encode("utf-8", "replace")
     return packet if isinstance(packet, bytes) else b""
+
+
+def _segment_of(image: Image.Image) -> bytes:
+    """The XMP packet in a segment of a JPEG file."""
+    segments = getattr(image, "applist", [])
+    found = (content for _, content in segments if content.startswith(_JPEG_START))
+    return next(found, b"").removeprefix(_JPEG_START)
 
 
 def xmp_dates(packet: bytes) -> Iterator[str]:

@@ -196,6 +196,11 @@ def test_dates_in_xmp(tmp_path: Path, name: str, xmp: bytes, taken: str | None) 
         picture.save(path, pnginfo=info)
     elif name == "a.tif":
         picture.save(path, tiffinfo={700: xmp})
+    elif name == "a.jpg":
+        picture.save(path)
+        segment = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+        start, rest = path.read_bytes()[:2], path.read_bytes()[2:]
+        path.write_bytes(start + struct.pack(">HH", 0xFFE1, len(segment) + 2) + segment + rest)
     else:
         picture.save(path, xmp=xmp)
     assert read_metadata(str(path)).datetime == taken
