@@ -25,7 +25,7 @@ class BBox:
     def crop(self, image_width: int, image_height: int) -> tuple[int, int, int, int]:
         """Converts to whole pixels (left, top, width, height), truncated, at least one pixel in size.
 
-        Example:
+        Examples:
             >>> BBox(0.25, 0.5, 0.5, 0.25).crop(image_width=640, image_height=480)
             (160, 240, 320, 120)
         """
@@ -47,7 +47,7 @@ def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:
     Returns:
         The box relative to the upright picture.
 
-    Example:
+    Examples:
         >>> upright_box([0.1, 0.2, 0.3, 0.4], 2)  # mirrored from left to right
         [0.6, 0.2, 0.3, 0.4]
     """

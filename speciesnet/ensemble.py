@@ -26,7 +26,7 @@ _NO_ANIMAL = _BLANK | _HUMAN | _VEHICLE
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of the decision table; all of its conditions must hold, and None is no condition.
+    """One row of the decision table; all of its conditions must hold, and None means no condition.
 
     Attributes:
         name: Number of the rule in the documentation's table.
@@ -177,7 +177,7 @@ def combine_predictions_for_single_item(
     Raises:
         ValueError: A label is malformed.
 
-    Example:
+    Examples:
         >>> from speciesnet.taxonomy import build_taxonomy_map
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}

@@ -111,7 +111,7 @@ def should_geofence_animal_classification(
         geofence_map: The geofence rules.
         enable_geofence: False excludes nothing.
 
-    Example:
+    Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> rules = {"mammalia;carnivora;canidae;vulpes;vulpes": {"block": {"KEN": []}}}
         >>> should_geofence_animal_classification(fox, "KEN", None, rules, True)
@@ -152,7 +152,7 @@ def roll_up_labels_to_first_matching_level(
     Raises:
         ValueError: A label is malformed, or a level is unknown.
 
-    Example:
+    Examples:
         >>> from speciesnet.taxonomy import build_taxonomy_map
         >>> foxes = ["1;mammalia;carnivora;canidae;vulpes;vulpes;red fox",
         ...          "2;mammalia;carnivora;canidae;vulpes;zerda;fennec fox"]

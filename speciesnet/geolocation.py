@@ -157,15 +157,15 @@ def find_admin1_region(
     latitude: float | None = None,
     longitude: float | None = None,
 ) -> str | None:
-    """The region of an image: as given, or else, for the USA, from the coordinates.
+    """The region of an image: the given one, or, in the USA, that of its coordinates.
 
     Args:
         country: ISO 3166-1 alpha-3 code; without one there is no region.
-        admin1_region: Region code as given, or None.
+        admin1_region: The given region code, or None.
         latitude: Degrees, or None.
         longitude: Degrees, or None.
 
-    Example:
+    Examples:
         >>> find_admin1_region("USA", latitude=37.77, longitude=-122.42)
         'CA'
     """

@@ -57,7 +57,7 @@ def prepare_instances_dict(
     Raises:
         InputError: The input is missing, malformed or empty.
 
-    Example:
+    Examples:
         >>> prepare_instances_dict(filepaths=["a.jpg"], country="KEN")
         {'instances': [{'filepath': 'a.jpg', 'country': 'KEN'}]}
     """

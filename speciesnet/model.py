@@ -106,7 +106,7 @@ class SpeciesNet:
         ModelError: The package cannot be found or is broken.
         InputError: One of the names is unknown.
 
-    Example:
+    Examples:
         >>> from speciesnet import SpeciesNet
         >>> model = SpeciesNet("demo", precision="fp32")
         >>> predictions = model.predict(folders=["demo"])

@@ -223,7 +223,7 @@ def test_a_fenced_out_top_class_rolls_up_with_all_that_the_ancestor_has() -> Non
     assert found == (BEAR_FAMILY, 0.75, "classifier+geofence+rollup_to_family")
 
 
-def test_the_genus_is_no_answer_of_the_geofence() -> None:
+def test_the_geofence_never_answers_a_genus() -> None:
     rules = {BLACK_BEAR_KEY: {"block": {"KEN": []}}}
     found = fence([BLACK_BEAR], [0.9], rules)
     assert found == (BEAR_FAMILY, 0.9, "classifier+geofence+rollup_to_family")

@@ -69,7 +69,7 @@ def test_a_region_given_is_kept(country: str, region: str) -> None:
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), [(41.46, None), (None, -73.84), (None, None)])
-def test_half_a_place_is_no_place(latitude: float | None, longitude: float | None) -> None:
+def test_half_a_place_does_not_count(latitude: float | None, longitude: float | None) -> None:
     assert find_admin1_region("USA", None, latitude, longitude) is None
 
 
@@ -249,6 +249,6 @@ def test_instances_keep_their_order_and_their_repetitions() -> None:
     ]
 
 
-def test_a_territory_with_a_code_of_its_own_is_no_contradiction() -> None:
+def test_a_territory_with_its_own_code_does_not_contradict() -> None:
     instance = Instance("a.jpg", country="PRI", latitude=18.4, longitude=-66.1)
     assert resolve_locations([instance], country_from_coordinates=True) == [instance]

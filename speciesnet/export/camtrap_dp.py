@@ -24,7 +24,7 @@ from speciesnet.export.files import check_not_same, output_file
 from speciesnet.export.media_index import MediaIndex, Medium, parse_timezone
 from speciesnet.files.storage import scheme_of
 from speciesnet.predictions.reading import read_records
-from speciesnet.records import Record, answer_of, named, read_from
+from speciesnet.records import Record, answer_of, in_file, record_errors
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
@@ -135,13 +135,13 @@ def write_camtrap_dp(
             missing; or the package would overwrite one of its inputs.
         OutputError: A file cannot be written.
 
-    Example:
-        >>> folder = getfixture("tmp_path")
+    Examples:
+        >>> path = Path("out.json")
         >>> metadata = '{"datetime": "2024-05-01T06:30:00", "latitude": -1.29, "longitude": 36.82}'
         >>> record = '{"filepath": "cam1/a.jpg", "metadata": %s}' % metadata
-        >>> _ = (folder / "out.json").write_text('{"predictions": [%s]}' % record)
+        >>> _ = path.write_text('{"predictions": [%s]}' % record)
         >>> project = Project("Lions of Laikipia", "Jane Doe")
-        >>> write_camtrap_dp(folder / "out.json", folder / "dp", project, timezone_name="+03:00")
+        >>> write_camtrap_dp(path, Path("dp"), project, timezone_name="+03:00")
         Summary(deployments=1, media=1, events=1, left_out=0)
     """
     folder = Path(folder)
@@ -161,7 +161,7 @@ def write_camtrap_dp(
             "another folder."
         ) from error
     records = corrected(read_records(predictions), corrections or {})
-    with read_from(predictions):
+    with in_file(predictions):
         taxa, refused = _write_tables(folder, records, index, deployments, project)
     with output_file(folder / DESCRIPTOR) as part:
         descriptor = json.dumps(
@@ -253,7 +253,7 @@ def _media_type(path: str) -> str:
 
 def _observation_row(record: Record, medium: Medium) -> tuple[dict[str, str], Label]:
     """The row of a photograph's observation, and its label."""
-    with named(record):
+    with record_errors(record):
         text, score, source = answer_of(record)
         label = Label() if text is None else split_label(text)
         kind = "unclassified" if text is None else category_of(text)

@@ -19,7 +19,7 @@ from speciesnet.constants import Classification, Detection
 from speciesnet.export.files import output_file
 from speciesnet.files.paths import with_slashes
 from speciesnet.predictions.layout import encode_record
-from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.taxonomy import species_name, split_label
 
 FORMAT_VERSION = "1.5"
@@ -69,7 +69,7 @@ class MegaDetectorConverter:
         Raises:
             InputError: The record is malformed.
         """
-        with named(record):
+        with record_errors(record):
             file = self._relative(record["filepath"])
             if is_failed(record):
                 failure = ", ".join(map(str, record.get("failures", ())))
@@ -146,9 +146,9 @@ def write_megadetector(
         InputError: A record is malformed.
         OutputError: The file cannot be written.
 
-    Example:
+    Examples:
         >>> records = [{"filepath": "survey/a.jpg", "detections": []}]
-        >>> write_megadetector(records, getfixture("tmp_path") / "md.json", "survey")
+        >>> write_megadetector(records, "md.json", "survey")
         1
     """
     converter = MegaDetectorConverter(base_folder)

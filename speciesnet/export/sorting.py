@@ -26,7 +26,7 @@ from speciesnet.files.moves import (
     remove_source,
 )
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
-from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
 from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
@@ -46,13 +46,13 @@ def folder_of(record: Record, by: By, min_score: float) -> str:
     Raises:
         InputError: The record is malformed.
 
-    Example:
+    Examples:
         >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> record = {"filepath": "a.jpg", "prediction": fox, "prediction_score": 0.9}
         >>> folder_of(record, "species", 0.0), folder_of(record, "category", 0.0)
         ('red fox (Vulpes vulpes)', 'animal')
     """
-    with named(record):
+    with record_errors(record):
         if is_failed(record):
             return FAILED
         label, score, _ = answer_of(record)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.records import Box, Record, answer_of, named
+from speciesnet.records import Box, Record, answer_of, record_errors
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.taxonomy import Label, split_label
@@ -86,13 +86,13 @@ def table_rows(
     Raises:
         InputError: A record is malformed, or the clock corrections do not fit the photographs.
 
-    Example:
+    Examples:
         >>> failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
     """
     for record, metadata in with_metadata(records, photographs, dates):
-        with named(record):
+        with record_errors(record):
             boxes = [
                 _box_cells(box)
                 for box in record.get("detections") or []
@@ -196,9 +196,9 @@ def write_table(
         InputError: The ending is another one, a record is malformed, or pyarrow is not installed.
         OutputError: The file cannot be written.
 
-    Example:
+    Examples:
         >>> records = [{"filepath": "a.jpg", "failures": ["DETECTOR"]}]
-        >>> write_table(table_rows(records), getfixture("tmp_path") / "table.csv", columns("image"))
+        >>> write_table(table_rows(records), Path("table.csv"), columns("image"))
         1
     """
     suffix = Path(path).suffix.lower()

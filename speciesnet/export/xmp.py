@@ -20,7 +20,7 @@ from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.paths import common_folder, path_below
-from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label
 
@@ -71,7 +71,7 @@ def keywords_of_label(label: str) -> Keywords:
 
     The label of an image without any answer has no keywords.
 
-    Example:
+    Examples:
         >>> fox = keywords_of_label("u;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
         >>> fox.flat
         ['Red fox', 'Vulpes vulpes', 'animal']
@@ -126,7 +126,7 @@ def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Key
 
 
 def _keywords_of(record: Record, min_score: float) -> Keywords | None:
-    with named(record):
+    with record_errors(record):
         if is_failed(record):
             return None
         label, score, _ = answer_of(record)

@@ -72,7 +72,7 @@ def parse_datetime(value: object, offset: object = None) -> str | None:
             be in May or in July. A date must have a time of day.
         offset: The offset of the clock from UTC, if the value itself has none.
 
-    Example:
+    Examples:
         >>> parse_datetime("2024:05:01 06:30:00", "+03:00")
         '2024-05-01T06:30:00+03:00'
         >>> parse_datetime("25/12/2024 6:30 PM")

@@ -29,7 +29,7 @@ from speciesnet.predictions.settings import (
     settings_path,
     write_settings,
 )
-from speciesnet.records import Instance, Record, Tally, named, read_from
+from speciesnet.records import Instance, Record, Tally, in_file, record_errors
 
 FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
@@ -192,7 +192,7 @@ class PredictionsFile:
 
     def _check_record(self, record: Record, position: int) -> None:
         """Refuses a record that this run would not have written."""
-        with read_from(self._name), named(record):
+        with in_file(self._name), record_errors(record):
             Tally().count(record)
         if difference := self._settings.difference_in(record, self._instances[position]):
             raise self._other_run(difference)

@@ -25,8 +25,8 @@ class RecordsByFile(Mapping[str, Record]):
     Raises:
         OutputError: The file cannot be read, or names other images.
 
-    Example:
-        >>> path = getfixture("tmp_path") / "detections.json"
+    Examples:
+        >>> path = Path("detections.json")
         >>> _ = path.write_text('{"predictions": [{"filepath": "fox.jpg", "detections": []}]}')
         >>> RecordsByFile(path, ["fox.jpg", "owl.jpg"])["fox.jpg"]
         {'filepath': 'fox.jpg', 'detections': []}

@@ -45,6 +45,7 @@ class Command:
             Raises ``SpeciesNetError`` for errors that the user can fix.
         usage: The first screen of its help.
         flags: The flags on its first screen.
+        ignored: Flags that it accepts without an effect; no help screen shows them.
         topics: Its other flags by topic, for a command with many; each topic has a one-line description.
         files: How many arguments without a flag it takes at most.
         missing: The error if there are fewer; empty if fewer are allowed.
@@ -54,6 +55,7 @@ class Command:
     main: Callable[..., None]
     usage: str
     flags: Flags = ()
+    ignored: Flags = ()
     topics: Topics = field(default_factory=dict)
     files: int = 0
     missing: str = ""
@@ -63,7 +65,7 @@ class Command:
     def all_flags(self) -> Flags:
         """All flags, with those that every command takes."""
         sorted_flags = [flag for _, flags in self.topics.values() for flag in flags]
-        return list(dict.fromkeys([*self.flags, *sorted_flags, *LOG]))
+        return list(dict.fromkeys([*self.flags, *self.ignored, *sorted_flags, *LOG]))
 
     def parse(self, argv: Sequence[str]) -> tuple[Values, list[str]]:
         """The values of the flags, and the arguments that belong to no flag.

@@ -15,7 +15,7 @@ from speciesnet.export.sorting import (
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
-from speciesnet.records import read_from
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import check_local_folder
@@ -60,24 +60,26 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
 
     how, dry_run = values[HOW], values[flags.DRY_RUN]
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
-        places = _places(values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]))
+        destinations = _destinations(
+            values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT])
+        )
     photographs = SortedPhotographs(out, values[flags.IMAGE_ROOT])
     result = sort_photographs(
-        places, photographs, how=how, dry_run=dry_run, report=report if dry_run else None
+        destinations, photographs, how=how, dry_run=dry_run, report=report if dry_run else None
     )
     photographs.warn_of_missing("they are not sorted")
     would = " would be" if dry_run else ""
     done = f"{result.unchanged} were there already" if result.unchanged else "none was there before"
     sys.stdout.write(f"{result.done} photographs{would} sorted ({how}) into {out}; {done}.\n")
-    result.raise_if_skipped(f"of {len(places)} photographs")
+    result.raise_if_skipped(f"of {len(destinations)} photographs")
 
 
-def _places(
+def _destinations(
     values: flags.Values, predictions: str, photographs: SortedPhotographs
 ) -> list[Destination]:
 
     by = values[BY]
-    with read_from(predictions):
+    with in_file(predictions):
         records = read_corrected(predictions, values[flags.CORRECTIONS])
         if by == "sequence":
             found = destinations_by_sequence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.export.files import check_not_same
 from speciesnet.export.megadetector import write_megadetector
-from speciesnet.records import read_from
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import sent_file
@@ -26,7 +26,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     corrections = values[flags.CORRECTIONS]
     with local_predictions(source, corrections) as predictions, sent_file(target) as out:
-        with read_from(predictions):
+        with in_file(predictions):
             records = read_corrected(predictions, corrections)
             count = write_megadetector(records, out, values[BASE_FOLDER])
         if not count:
@@ -38,6 +38,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (BASE_FOLDER, flags.CORRECTIONS),
+    ignored=(flags.IMAGE_ROOT, flags.SEQUENCE_GAP),
     files=2,
     missing="Give two files, such as predictions.json megadetector.json: the input and the output.",
 )

@@ -15,7 +15,7 @@ from speciesnet.export.tables import (
     table_rows,
     write_table,
 )
-from speciesnet.records import read_from
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of, warn_if_empty
 from speciesnet.scripts.outputs import sent_file
@@ -52,7 +52,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
         local_predictions(source, values[flags.CORRECTIONS]) as predictions,
         sent_file(target) as table,
     ):
-        with read_from(predictions):
+        with in_file(predictions):
             rows, types = _table(values, predictions, photographs)
             count = write_table(rows, table, types, bom=values[BOM], delimiter=delimiter)
         if not count:

@@ -33,7 +33,7 @@ def parse_shift(text: str) -> timedelta | None:
     Returns:
         The time that is added to the clock; None if the text is not such a length, or may mean several.
 
-    Example:
+    Examples:
         >>> parse_shift("-1 day 02:30:00")
         datetime.timedelta(days=-2, seconds=77400)
     """

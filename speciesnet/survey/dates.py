@@ -38,7 +38,7 @@ class NamePattern:
     Raises:
         InputError: The pattern is invalid, or contains no complete date.
 
-    Example:
+    Examples:
         >>> NamePattern("%Y%m%d_%H%M%S").date_in("cam1/IMG_20240501_063000.JPG")
         '2024-05-01T06:30:00'
     """

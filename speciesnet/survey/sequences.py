@@ -37,7 +37,7 @@ _UNDATED = datetime.max  # after all photographs with a date
 def camera_folder(filepath: str) -> Parts:
     """The folder that identifies the camera of a photograph, without ``DCIM`` and ``100RECNX``.
 
-    Example:
+    Examples:
         >>> camera_folder("survey/cam1/DCIM/100RECNX/IMG_0001.JPG")
         ('survey', 'cam1')
     """
@@ -77,7 +77,7 @@ def sequence_numbers(
     Raises:
         ValueError: A date is invalid.
 
-    Example:
+    Examples:
         >>> taken = ["2024-05-01T06:30:00", "2024-05-01T06:30:40", "2024-05-01T09:00:00", None]
         >>> sequence_numbers([("cam1", date) for date in taken])
         [1, 1, 2, 3]
@@ -109,7 +109,7 @@ def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
     Raises:
         ValueError: A label is malformed.
 
-    Example:
+    Examples:
         >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> frame = {"filepath": "a.jpg", "prediction": fox, "detections": [],
         ...          "classifications": {"classes": [fox], "scores": [0.9]}}

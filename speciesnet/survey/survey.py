@@ -26,7 +26,15 @@ from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.predictions.reading import read_records
 from speciesnet.predictions.settings import is_geofenced, model_of_run
-from speciesnet.records import Box, Record, answer_of, is_failed, make_record, named, read_from
+from speciesnet.records import (
+    Box,
+    Record,
+    answer_of,
+    in_file,
+    is_failed,
+    make_record,
+    record_errors,
+)
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
@@ -222,7 +230,7 @@ def load_survey(
     """
     version = None
     pictures = []
-    with read_from(predictions):
+    with in_file(predictions):
         for record, metadata in with_metadata(read_records(predictions), photographs, dates):
             picture = _picture(record, metadata)
             picture.correction = corrections.get(picture.filepath)
@@ -242,7 +250,7 @@ def load_survey(
 
 
 def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
-    with named(record):  # sys.intern keeps each label and folder in memory once
+    with record_errors(record):  # sys.intern keeps each label and folder in memory once
         label, score, source = answer_of(record)
         classes = record.get("classifications") or {"classes": [], "scores": []}
         boxes = record.get("detections")

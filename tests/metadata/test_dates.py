@@ -26,11 +26,11 @@ from speciesnet.metadata.dates import is_blank, parse_datetime
         (None, None),
     ],
 )
-def test_impossible_dates_are_left_out(value: Any, expected: str | None) -> None:
+def test_impossible_dates_are_dropped(value: Any, expected: str | None) -> None:
     assert parse_datetime(value) == expected
 
 
-def test_offset_is_in_a_field_of_its_own() -> None:
+def test_offset_is_in_a_separate_field() -> None:
     assert parse_datetime("2024:05:01 06:30:00", "-07:00") == "2024-05-01T06:30:00-07:00"
     assert parse_datetime("2024:05:01 06:30:00", "   :  ") == "2024-05-01T06:30:00"
     assert parse_datetime("2024:05:01 06:30:00", "+0530\0") == "2024-05-01T06:30:00+05:30"

@@ -50,7 +50,7 @@ def test_photographs_of_real_cameras(shared: Path) -> None:
         {ExifTags.GPS.GPSLatitude: ()},
     ],
 )
-def test_impossible_positions_are_left_out(tmp_path: Path, change: dict[int, Any]) -> None:
+def test_impossible_positions_are_dropped(tmp_path: Path, change: dict[int, Any]) -> None:
     found = read_metadata(photograph(tmp_path / "a.jpg", gps=NAIROBI | change))
     assert (found.latitude, found.longitude) == (None, None)
 

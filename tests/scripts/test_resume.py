@@ -99,7 +99,7 @@ class Run:
         there = [0]
         for _ in range(KILLS):
             with self.started() as process:
-                if dice.random() < 0.8:  # in the midst of its work, else while it starts
+                if dice.random() < 0.8:  # in the middle of its work, else while it starts
                     wanted = there[-1] + dice.uniform(0, 1.5) * images / KILLS
                     while count_in(self.path) < wanted and process.poll() is None:
                         time.sleep(0.01)

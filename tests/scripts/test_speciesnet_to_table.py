@@ -45,7 +45,7 @@ def test_moved_photographs_give_their_positions(predictions: Path, tmp_path: Pat
     assert rows(out)[0]["latitude"] == "-1.29"
 
 
-def test_a_closed_standard_output_is_no_error(predictions: Path, tmp_path: Path) -> None:
+def test_closed_standard_output_causes_no_error(predictions: Path, tmp_path: Path) -> None:
     reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
     reader.wait()
     out = tmp_path / "out.csv"
