@@ -152,7 +152,8 @@ def _check(values: flags.Values) -> None:
 
 def _is_reserved(field: str) -> bool:
     """Whether the records of a server, or its instances, have a field of that name."""
-    return field == "image" or (field in Record.__annotations__ and field != "metadata")
+    absent = ("metadata", "orientation", "boxes_as_stored", "review")  # in a server's records
+    return field == "image" or (field in Record.__annotations__ and field not in absent)
 
 
 def _service(values: flags.Values, metrics: Metrics, folders: Folders, hosts: Hosts) -> Service:
