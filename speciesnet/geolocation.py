@@ -89,6 +89,21 @@ def country_codes() -> dict[str, str]:
     return {c.alpha_3: c.alpha_2 for c in pycountry.countries} | _KOSOVO
 
 
+def country_name(code: str) -> str:
+    """The common name of a country, such as Bolivia for BOL; the code itself if it is unknown.
+
+    Examples:
+        >>> country_name("KEN")
+        'Kenya'
+    """
+    import pycountry
+
+    if code in _KOSOVO:
+        return "Kosovo"
+    country = pycountry.countries.get(alpha_3=code)
+    return getattr(country, "common_name", country.name) if country else code
+
+
 def check_country(country: str, where: str) -> None:
     """Raises ``InputError`` unless a code is an ISO 3166-1 alpha-3 code.
 

@@ -133,14 +133,15 @@ def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
         return labels.most_common(1)[0][0], 1.0, SOURCE
     classes, scores = mean_classes([r["classifications"] for r in others if "classifications" in r])
     boxes = [boxes[0] for record in others if (boxes := record.get("detections"))]
+    country = others[0].get("country")
     return combine_predictions_for_single_item(
         classifications={"classes": classes, "scores": scores},
         detections=sorted(boxes, key=lambda box: -box["conf"])[:1],
-        country=others[0].get("country"),
+        country=country,
         admin1_region=others[0].get("admin1_region"),
         taxonomy_map=rules.taxonomy_map,
         geofence_map=rules.geofence_map,
-        enable_geofence=rules.enable_geofence,
+        enable_geofence=rules.enable_geofence and rules.countries.covers(country),
     )
 
 
