@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Any
 
 from absl import logging
 
+from speciesnet.country_names import suggest_country
 from speciesnet.errors import InputError
 from speciesnet.records import Instance
 
@@ -74,9 +74,6 @@ US_STATES = {
 # Countries in ISO 3166-1 and in the place list, but regions of the USA in geofences.
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
 US_REGIONS = frozenset([*US_STATES.values(), *US_TERRITORIES.values()])
-_COMMON_NAMES: dict[str, str] = dict.fromkeys(
-    ["UK", "BRITAIN", "ENGLAND", "SCOTLAND", "WALES"], "GBR"
-)
 # User-assigned codes, in wide use.
 _KOSOVO = {"XKX": "XK"}
 
@@ -118,16 +115,8 @@ def check_country(country: str, where: str) -> None:
 
 
 def _country_hint(text: str) -> str:
-    import pycountry
-
-    if text.upper() in _COMMON_NAMES:
-        return f"; did you mean {_COMMON_NAMES[text.upper()]}"
-    try:
-        return f"; did you mean {pycountry.countries.lookup(text).alpha_3}?".rstrip("?")
-    except LookupError:
-        pass
-    close = difflib.get_close_matches(text.upper(), country_codes(), n=1)
-    return f"; did you mean {close[0]}" if close else "; codes look like USA, KEN or GBR"
+    code = suggest_country(text, country_codes())
+    return f"; did you mean {code}" if code else "; codes look like USA, KEN or GBR"
 
 
 def check_admin1_region(region: str, country: str | None, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ COLUMNS = (
     "longitude",
 )  # of tables of instances
 _TEXT_FIELDS = ("country", "admin1_region")
+# How R and pandas write a missing value into text fields; NaN as a number is one as well.
+_NO_VALUE = frozenset({"NA", "<NA>", "NaN", "nan"})
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
 
 
@@ -222,6 +225,16 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
             f'{where} lacks "filepath", or it is not a text; add the path of the image.'
         )
     where = f"{where} ({filepath})"
+    if raw.get("country") == "NA":
+        logging.log_first_n(
+            logging.WARNING,
+            '%s has the country "NA", which means no value there and in any instance that follows. '
+            "If it is Namibia, write NAM.",
+            1,
+            where,
+        )
+    fields = (*_TEXT_FIELDS, *_COORDINATES)
+    raw = {field: None if _is_missing(raw.get(field)) else raw[field] for field in fields}
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):
             raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be a text.')
@@ -241,6 +254,12 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     if region is not None:
         geolocation.check_admin1_region(region, country, f'{where} has a wrong "admin1_region":')
     return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
+
+
+def _is_missing(value: object) -> bool:
+    if isinstance(value, str):
+        return value in _NO_VALUE
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def path_digest(filepath: str, size: int) -> bytes:

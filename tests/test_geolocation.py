@@ -12,6 +12,7 @@ from speciesnet.geolocation import (
     US_TERRITORIES,
     check_admin1_region,
     check_country,
+    country_name,
     find_admin1_region,
     nearest_places,
     resolve_locations,
@@ -21,6 +22,22 @@ from speciesnet.records import Instance
 NEW_YORK = (41.46, -73.84)
 NAIROBI = (-1.29, 36.82)
 SAN_JUAN = (18.4, -66.1)
+
+MEANT = {
+    "usa": "USA", "US": "USA", "us": "USA", "U.S.A.": "USA", "840": "USA", "America": "USA",
+    "UK": "GBR", "uk": "GBR", "England": "GBR", "Great Britain": "GBR", "GB": "GBR",
+    "Kenya": "KEN", "KENYA": "KEN", "KENN": "KEN", "Keyna": "KEN", "ke": "KEN", " KEN ": "KEN",
+    "Russia": "RUS", "Rusia": "RUS", "Russian Federation": "RUS", "ru": "RUS",
+    "GER": "DEU", "de": "DEU", "Germany": "DEU", "Deutschland": "DEU", "SUI": "CHE", "RSA": "ZAF",
+    "Holland": "NLD", "The Netherlands": "NLD", "NED": "NLD",
+    "Ivory Coast": "CIV", "Cote d'Ivoire": "CIV", "C\xf4te d\u2019Ivoire": "CIV",
+    "Kosovo": "XKX", "XK": "XKX", "xkx": "XKX", "NA": "NAM",
+    "Niger": "NER", "Nigeria": "NGA", "Guinea": "GIN", "Georgia": "GEO", "Dominica": "DMA",
+    "DRC": "COD", "Congo": "COG or COD", "Korea": "KOR or PRK", "South Korea": "KOR",
+    "Burma": "MMR", "Swaziland": "SWZ", "Turkey": "TUR", "T\xfcrkiye": "TUR", "Cape Verde": "CPV",
+    "Czech Republic": "CZE", "Macedonia": "MKD", "Palestine": "PSE", "The Gambia": "GMB",
+    "Tanzania": "TZA", "Bolivia": "BOL", "Iran": "IRN", "UAE": "ARE", "Micronesia": "FSM",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -113,13 +130,11 @@ def test_countries_of_iso_3166_are_known(country: str) -> None:
 @pytest.mark.parametrize(
     ("country", "hint"),
     [
-        ("usa", "did you mean USA"),
-        ("US", "did you mean USA"),
-        ("UK", ""),
-        ("Kenya", "did you mean KEN"),
-        ("UK", "did you mean GBR"),
-        ("KENN", "did you mean KEN"),
-        ("", ""),
+        *((text, f"did you mean {code}.") for text, code in MEANT.items()),
+        ("", "codes look like"),
+        ("QQQ", "codes look like"),
+        ("XYZ", "codes look like"),
+        ("Atlantis", "codes look like"),
         ("12345", "codes look like"),
     ],
 )
@@ -252,3 +267,15 @@ def test_instances_keep_their_order_and_their_repetitions() -> None:
 def test_a_territory_with_its_own_code_does_not_contradict() -> None:
     instance = Instance("a.jpg", country="PRI", latitude=18.4, longitude=-66.1)
     assert resolve_locations([instance], country_from_coordinates=True) == [instance]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("KEN", "Kenya"), ("XKX", "Kosovo"), ("BOL", "Bolivia"), ("RUS", "Russian Federation")],
+)
+def test_countries_have_their_common_names(code: str, name: str) -> None:
+    assert country_name(code) == name
+
+
+def test_an_unknown_code_is_its_own_name() -> None:
+    assert country_name("QQQ") == "QQQ"
