@@ -228,8 +228,8 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     if raw.get("country") == "NA":
         logging.log_first_n(
             logging.WARNING,
-            '%s has the country "NA", which means no value there and in any instance that follows. '
-            "If it is Namibia, write NAM.",
+            '%s has the country "NA"; it is read as a missing value, here and in later instances. '
+            "If Namibia is meant, write NAM.",
             1,
             where,
         )
