@@ -14,6 +14,7 @@ from speciesnet.geolocation import (
     check_country,
     country_name,
     find_admin1_region,
+    find_country,
     nearest_places,
     resolve_locations,
 )
@@ -211,7 +212,7 @@ def test_the_country_is_echoed_and_the_state_looked_up(
     [
         (None, None, NAIROBI, ("KEN", None)),
         (None, None, NEW_YORK, ("USA", "NY")),
-        (None, None, SAN_JUAN, ("USA", "PR")),
+        (None, None, SAN_JUAN, ("PRI", None)),
         (None, None, (None, None), (None, None)),
         (None, "CA", NEW_YORK, ("USA", "CA")),
         (None, "CA", NAIROBI, ("KEN", None)),
@@ -279,3 +280,101 @@ def test_countries_have_their_common_names(code: str, name: str) -> None:
 
 def test_an_unknown_code_is_its_own_name() -> None:
     assert country_name("QQQ") == "QQQ"
+
+
+# Countries of coordinates.
+
+TIJUANA = (32.53, -117.03)
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [
+        (NEW_YORK, "USA"),
+        (SAN_JUAN, "PRI"),
+        ((13.45, 144.78), "GUM"),
+        ((18.34, -64.93), "VIR"),
+        ((-14.28, -170.7), "ASM"),
+        ((15.18, 145.75), "MNP"),
+        (TIJUANA, "MEX"),
+        ((42.66, 21.17), "XKX"),
+        ((0.0, 0.0), None),
+        ((0.0, 32.5), "UGA"),  # Entebbe is north of the equator
+        ((51.48, 0.0), "GBR"),
+        ((80.0, 25.0), "SJM"),  # Svalbard; fewer degrees from Norway
+    ],
+)
+def test_a_point_is_in_the_country_of_its_nearest_town(
+    point: tuple[float, float], expected: str | None
+) -> None:
+    assert find_country(*point) == expected
+    assert (
+        place(Instance("a.jpg", None, None, *point), country_from_coordinates=True)[0] == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [
+        ((-16.8, 179.99), "FJI"),  # Taveuni, whose nearest towns are west of the meridian
+        ((-16.8, -179.99), "FJI"),
+        ((-17.3, -178.95), "FJI"),  # Vanua Balavu
+        ((71.2, -179.5), "RUS"),  # Wrangel Island
+        ((71.2, 179.5), "RUS"),
+        ((66.3, 179.9), "RUS"),
+        ((51.97, 179.5), "USA"),  # Semisopochnoi, the Aleutian Islands
+        ((51.4, 179.2), "USA"),  # Amchitka
+    ],
+)
+def test_both_sides_of_the_180th_meridian(point: tuple[float, float], expected: str) -> None:
+    assert find_country(*point) == expected
+    assert nearest_places([point])[0][0] == expected
+
+
+@pytest.mark.parametrize("longitude", [179.5, -176.7])
+def test_the_aleutian_islands_are_in_alaska(longitude: float) -> None:
+    assert find_admin1_region("USA", None, 51.9, longitude) == "AK"
+
+
+@pytest.mark.parametrize(
+    ("given", "point", "expected"),
+    [
+        # Near a border both countries are possible.
+        ("USA", TIJUANA, "USA"),
+        ("MEX", TIJUANA, "MEX"),
+        ("TZA", (-1.5, 35.2), "TZA"),  # the Serengeti
+        ("KEN", (-1.5, 35.2), "KEN"),
+        ("DEU", (47.555, 7.59), "DEU"),  # Basel
+        ("FRA", (47.555, 7.59), "FRA"),
+        ("ZAF", (-24.9, 31.9), "ZAF"),  # the Kruger Park
+        ("MOZ", (-24.9, 31.9), "MOZ"),
+        # Elsewhere only one is.
+        ("ITA", (47.555, 7.59), "CHE"),
+        ("KEN", NEW_YORK, "USA"),
+        ("CAN", NEW_YORK, "USA"),
+        ("USA", NAIROBI, "KEN"),
+        ("TZA", (0.5, 35.3), "KEN"),
+        ("AUS", (52.5, 13.4), "DEU"),
+        # The USA include their territories, not the other way round.
+        ("USA", SAN_JUAN, "USA"),
+        ("PRI", SAN_JUAN, "PRI"),
+        ("GUM", SAN_JUAN, "PRI"),
+        ("PRI", NEW_YORK, "USA"),
+        # The list has no town there.
+        ("UMI", (28.2, -177.4), "UMI"),
+        # No position.
+        ("USA", (0.0, 0.0), "USA"),
+        ("USA", (-0.0, 0.0), "USA"),
+    ],
+)
+def test_a_given_country_is_kept_unless_the_point_is_certainly_elsewhere(
+    given: str, point: tuple[float, float], expected: str
+) -> None:
+    assert find_country(*point, given) == expected
+    instance = Instance("a.jpg", given, None, *point)
+    assert place(instance, country_from_coordinates=True)[0] == expected
+
+
+def test_the_usa_at_a_territory_have_its_region() -> None:
+    instance = Instance("a.jpg", "USA", None, *SAN_JUAN)
+    assert place(instance, country_from_coordinates=True) == ("USA", "PR")
