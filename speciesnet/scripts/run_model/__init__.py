@@ -13,6 +13,7 @@ from speciesnet.scripts import console, flags, planning
 from speciesnet.scripts.summary import print_profile, print_summary
 
 if TYPE_CHECKING:
+    from speciesnet.files.input_notes import InputNotes
     from speciesnet.instances import Instance
     from speciesnet.model import Predictions, SpeciesNet
     from speciesnet.records import Record
@@ -100,6 +101,7 @@ TOPICS: console.Topics = {
 
 def main(values: flags.Values) -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
+    from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.bucket import check_output
     from speciesnet.progress import Profile
     from speciesnet.run import execute
@@ -108,7 +110,8 @@ def main(values: flags.Values) -> None:
     _check(values, components)
     if path := values[PREDICTIONS_JSON]:
         check_output(path)
-    instances = _instances(values)
+    notes = InputNotes()
+    instances = _instances(values, notes)
     if not instances:
         sys.stdout.write(f"No image falls into part {values[SHARD]}; nothing is written.\n")
         return
@@ -121,7 +124,7 @@ def main(values: flags.Values) -> None:
     profile = Profile()
     outcome = execute(run, model, profile)
     seconds = time.monotonic() - started
-    print_summary(outcome.tally, outcome.earlier, seconds, path or "")
+    print_summary(outcome.tally, outcome.earlier, seconds, path or "", notes.lines())
     if values[PROFILE]:
         print_profile(profile, seconds)
 
@@ -166,7 +169,7 @@ def _check(values: flags.Values, components: Components) -> None:
             )
 
 
-def _instances(values: flags.Values) -> list[Instance]:
+def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
     """The images of the run; empty only if none falls into the shard."""
     from speciesnet.instances import prepare_instances, split_paths, take_shard
 
@@ -179,6 +182,7 @@ def _instances(values: flags.Values) -> list[Instance]:
         folders_txt=values[FOLDERS_TXT],
         country=values[flags.COUNTRY],
         admin1_region=values[flags.ADMIN1_REGION],
+        notes=notes,
     )
     shard = values[SHARD]
     return instances if shard is None else take_shard(instances, shard)
