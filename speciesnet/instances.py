@@ -8,12 +8,14 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from speciesnet import geolocation
 from speciesnet.errors import InputError
 from speciesnet.files import listing, storage
+from speciesnet.files.given_paths import GivenPaths
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.records import Instance
 
@@ -26,6 +28,7 @@ COLUMNS = (
     "latitude",
     "longitude",
 )  # of tables of instances
+TABLE_ENDINGS = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _TEXT_FIELDS = ("country", "admin1_region")
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
 
@@ -78,28 +81,38 @@ def prepare_instances(
     admin1_region: str | None = None,
     *,
     notes: InputNotes | None = None,
+    match_files: bool = True,
 ) -> list[Instance]:
     """Does the same as ``prepare_instances_dict`` and returns a list of instances.
 
-    ``notes`` receives what a user should know about the input.
+    ``notes`` receives what a user should know about the input. With ``match_files``, the paths of images
+    that do not exist as written are searched for; see ``GivenPaths``.
     """
     notes = InputNotes() if notes is None else notes
     inputs = (instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt)
-    given = sum(value is not None for value in inputs)
-    if given != 1:
+    count = sum(value is not None for value in inputs)
+    if count != 1:
         raise InputError(
-            f"{'No' if not given else 'More than one'} input is given; give exactly one of --folders, "
+            f"{'No' if not count else 'More than one'} input is given; give exactly one of --folders, "
             "--folders_txt, --filepaths, --filepaths_txt, --instances_json."
         )
     if instances_dict is not None:
         instances = parse_instances(instances_dict, "the instances")
     elif instances_json is not None:
         instances = parse_instances(_read_json(instances_json), instances_json)
+        found = GivenPaths(notes, os.fspath(instances_json)).find if match_files else str
+        instances = [replace(one, filepath=found(one.filepath)) for one in instances]
     else:
+        source = folders_txt if folders_txt is not None else filepaths_txt
+        given = GivenPaths(notes, None if source is None else os.fspath(source))
         if folders_txt is not None:
             folders = _read_lines(folders_txt, "folder")
         if filepaths_txt is not None:
             filepaths = _read_lines(filepaths_txt, "image")
+        if folders is not None:
+            folders = [given.find(folder) for folder in _as_texts(folders, "folders")]
+        elif match_files:
+            filepaths = [given.find(path) for path in _as_texts(filepaths, "filepaths")]
         paths = (
             find_images(folders, notes)
             if folders is not None
@@ -108,6 +121,7 @@ def prepare_instances(
         instances = [Instance(path) for path in paths]
     if not instances:
         raise InputError("There are no images to predict: the list is empty; put images into it.")
+    notes.log()
     return geolocation.override_location(instances, country, admin1_region)
 
 
@@ -275,6 +289,11 @@ def split_paths(text: str) -> list[str]:
     """Splits a comma-separated list of paths, unless the whole text is an existing path."""
     if text and _exists(text):
         return [text]
+    if re.search(r'" +--?\w', text):
+        raise InputError(
+            f"The list of paths {text!r} contains a quote and another flag: Windows reads a backslash "
+            "before a closing quote as part of the text; leave out the backslash at the end of the path."
+        )
     try:
         parts = next(csv.reader([text], strict=True), [])
     except csv.Error:
@@ -291,9 +310,24 @@ def _read_json(path: str) -> Any:
             "pass another file."
         ) from error
     except (ValueError, RecursionError) as error:
+        fix = "Correct the file."
+        if PurePath(path).suffix.lower() in (*TABLE_ENDINGS, ".txt"):
+            fix = "Pass a list of paths with --filepaths_txt, or write the table as JSON."
+        raise InputError(f"The instances file {path} is not valid JSON ({error}). {fix}") from error
+
+
+def _check_kind(path: str, text: str, what: str) -> None:
+    """Refuses JSON and tables in place of a list with one path a line."""
+    first = text.lstrip().partition("\n")[0]
+    is_json = re.match(r'\s*(\{\s*("|$)|\[\s*(\{|"|$))', first)
+    cells = [cell.strip(" \r\"'").lower() for cell in re.split("[,;\t]", first)]
+    is_table = len(cells) > 1 and ("filepath" in cells or len({"file", *COLUMNS} & set(cells)) > 1)
+    if is_json or is_table:
+        kind = "JSON" if is_json else "a table"
         raise InputError(
-            f"The instances file {path} is not valid JSON ({error}). Correct the file."
-        ) from error
+            f"The list of {what}s {path} is {kind}; write one {what} a line, or pass images with their "
+            "places as JSON with --instances_json."
+        )
 
 
 def _read_lines(path: str, what: str) -> list[str]:
@@ -308,6 +342,7 @@ def _read_lines(path: str, what: str) -> list[str]:
         raise InputError(
             f"The list of {what}s {path} is not UTF-8 text; save it as UTF-8."
         ) from error
+    _check_kind(path, text, what)
     lines = [line.strip() for line in text.split("\n")]
     if not any(lines):
         raise InputError(f"The list of {what}s {path} is empty; it must have one {what} a line.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from speciesnet.constants import RUN_MODES, Components, RunMode
@@ -23,9 +24,9 @@ FOLDERS = flags.text(
     "folders",
     "Comma-separated folders, on a disk or in a bucket, searched for images at any depth; demo: the "
     "sample images of the package.",
-)
+).but(several=True)
 FOLDERS_TXT = flags.text("folders_txt", "Text file with one folder per line.")
-FILEPATHS = flags.text("filepaths", "Comma-separated images: paths or URLs.")
+FILEPATHS = flags.text("filepaths", "Comma-separated images: paths or URLs.").but(several=True)
 FILEPATHS_TXT = flags.text("filepaths_txt", "Text file with one image per line.")
 INSTANCES_JSON = flags.text(
     "instances_json", "JSON file with images and their places; see docs/input_format.md."
@@ -148,6 +149,12 @@ def _check(values: flags.Values, components: Components) -> None:
     planning.check(values)
     if not values[PREDICTIONS_JSON] and not values[flags.DRY_RUN]:
         raise InputError("No output is given; add --predictions_json OUT.json.")
+    ending = PurePath(values[PREDICTIONS_JSON] or "").suffix.lower()
+    if ending in (".csv", ".tsv", ".xls", ".xlsx", ".ods"):
+        raise InputError(
+            f"--predictions_json is {values[PREDICTIONS_JSON]}, but predictions are JSON; give a name "
+            "that ends with .json, and make a table of it with speciesnet table."
+        )
     if values[flags.DRY_RUN] and components != "all":
         raise InputError(
             f"--dry_run estimates whole runs; leave out --{components}_only or --dry_run."
@@ -183,6 +190,7 @@ def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
         country=values[flags.COUNTRY],
         admin1_region=values[flags.ADMIN1_REGION],
         notes=notes,
+        match_files=not values[ENSEMBLE_ONLY],  # it reads no image
     )
     shard = values[SHARD]
     return instances if shard is None else take_shard(instances, shard)
