@@ -27,6 +27,7 @@ from speciesnet.files.moves import (
 )
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
 from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
@@ -90,7 +91,10 @@ def destinations_by_answer(
 
 
 def destinations_by_sequence(
-    records: Iterable[Record], photographs: Photographs, gap: float = DEFAULT_SEQUENCE_GAP
+    records: Iterable[Record],
+    photographs: Photographs,
+    gap: float = DEFAULT_SEQUENCE_GAP,
+    dates: DateRules | None = None,
 ) -> list[Destination]:
     """Destinations by sequence: ``2024-05-01_063000_0001``, or ``undated_0002``.
 
@@ -98,9 +102,10 @@ def destinations_by_sequence(
         records: Records of any run.
         photographs: The finder of photographs, to read dates that records lack.
         gap: The longest time between two photographs of a sequence, in seconds.
+        dates: Dates from file names, and corrections of the cameras' clocks.
     """
     files, taken = [], []
-    for record, metadata in with_metadata(records, photographs):
+    for record, metadata in with_metadata(records, photographs, dates):
         files.append(record["filepath"])
         taken.append(metadata.datetime)
     cameras = ["/".join(camera_folder(file)) for file in files]

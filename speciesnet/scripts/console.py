@@ -44,9 +44,9 @@ class Command:
         main: What it does; takes the values of the flags and the arguments that belong to no flag.
             Raises ``SpeciesNetError`` for errors that the user can fix.
         usage: The first screen of its help.
-        flags: Its flags, for a command whose help is a single screen.
+        flags: The flags on its first screen.
         ignored: Flags that it accepts without an effect; no help screen shows them.
-        topics: Its flags by topic, for a command with many; each topic has a one-line description.
+        topics: Its other flags by topic, for a command with many; each topic has a one-line description.
         files: How many arguments without a flag it takes at most.
         missing: The error if there are fewer; empty if fewer are allowed.
         epilogue: What follows the first screen of the help.
@@ -118,12 +118,14 @@ class Command:
             sections = [
                 f"{name}: {line}\n{describe(flags)}" for name, (line, flags) in self.topics.items()
             ]
-            return "\n".join(sections)
+            return "\n".join([describe(self.flags), *sections] if self.flags else sections)
         if topic in self.topics:
             line, flags = self.topics[topic]
             return f"{topic}: {line}\n\n{describe(flags)}"
         listing = "".join(f"  --help {name:<9} {line}\n" for name, (line, _) in self.topics.items())
         unknown = f"There is no help on {topic!r}.\n\n" if topic else ""
+        if self.flags:
+            return f"{unknown}{self.usage}\n{describe(self.flags)}{listing}{self.epilogue}"
         everything = "  --help all       everything\n"
         return f"{unknown}{self.usage}\nMore:\n{listing}{everything}{self.epilogue}"
 
