@@ -141,7 +141,7 @@ def demo_steps() -> Iterator[Step]:
             (*run, *images, *PLACE, "--shard", f"{number}/2", "--predictions_json",
              f"shard{number}.json"),
         )  # fmt: skip
-    yield Step("merge", ("merge", "shard1.json", "shard2.json", "merged.json"))
+    yield Step("merge", ("merge", "merged.json", "shard1.json", "shard2.json"))
     yield Step("Python: predict, detect, classify", ("-c", PYTHON_VERBS))
     table = ("speciesnet_to_table", "all.json")
     for rows in ("image", "detection", "sequence"):
@@ -164,27 +164,30 @@ def demo_steps() -> Iterator[Step]:
 
 
 def package_steps(shared: Path) -> Iterator[Step]:
-    """The small packages, and the inputs of the published program's answers."""
-    images = ("--folders", str(shared / "images"), *PLACE)
+    """The small packages, and the decisions about the published program's boxes and classes."""
+
+    def link_images(folder: Path) -> None:
+        if not (folder / "images").exists():
+            (folder / "images").symlink_to(shared / "images")
+
     for name in ("small_random", "small_random_b", "small_random_pt"):
         package = shared / "packages" / name
         run = ("run_model", "--model", str(package), "--noprogress_bars", "--bypass_prompts")
-        yield Step(f"{name}: whole run", (*run, *images, "--predictions_json", f"{name}.json"))
-    golden = shared / "golden"
-    package = shared / "packages" / "small_random"
-    run = ("run_model", "--model", str(package), "--noprogress_bars", "--bypass_prompts")
-    published = golden / "published_5.0.6"
-    yield Step(
-        "golden records: 400 decisions",
-        (*run, "--ensemble_only",
-         "--instances_json", str(published / "instances.json"),
-         "--detections_json", str(published / "detections.json"),
-         "--classifications_json", str(published / "classifications.json"),
-         "--predictions_json", "golden_decisions.json"),
-    )  # fmt: skip
-    yield Step(
-        "golden records: table", ("speciesnet_to_table", "golden_decisions.json", "golden.csv")
-    )
+        output = ("--predictions_json", f"{name}.json")
+        yield Step(
+            f"{name}: whole run",
+            (*run, "--folders", "images", *PLACE, *output),
+            prepare=link_images,
+        )
+        golden = shared / "golden" / f"{name}_predictions.json"
+        if golden.exists():
+            past = ("--detections_json", str(golden), "--classifications_json", str(golden))
+            output = ("--predictions_json", f"{name}_golden.json")
+            yield Step(
+                f"{name}: golden records",
+                (*run, "--ensemble_only", "--folders", "images", *PLACE, *past, *output),
+                prepare=link_images,
+            )
 
 
 def error_steps() -> Iterator[Step]:
@@ -349,9 +352,10 @@ def golden_agreement(folder: Path, shared: Path) -> Iterator[tuple[str, str]]:
     """How many answers of each run equal those of the published program."""
     for name, golden in (
         ("small_random.json", "small_random_predictions.json"),
+        ("small_random_golden.json", "small_random_predictions.json"),
         ("small_random_b.json", "small_random_b_predictions.json"),
+        ("small_random_b_golden.json", "small_random_b_predictions.json"),
         ("small_random_pt.json", "published_5.0.6/small_random_pt_predictions.json"),
-        ("golden_decisions.json", "published_5.0.6/published_5.0.6.json"),
     ):
         path, published = folder / name, shared / "golden" / golden
         if not path.exists() or not published.exists():
