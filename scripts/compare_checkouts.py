@@ -42,7 +42,7 @@ VOLATILE = {
     "*.svg": rb"<dc:date>[^<]*</dc:date>|(?<=[#\"])[a-z]{1,2}[0-9a-f]{10}(?=[\")])",
 }
 PUBLISHED_NAMES = """
-import importlib, inspect, json, sys
+import importlib, inspect, json, re, sys
 MODULES = ["speciesnet"] + ["speciesnet." + name for name in (
     "classifier constants detector display ensemble ensemble_prediction_combiner geofence_utils "
     "geolocation multiprocessing taxonomy_utils utils").split()]
@@ -51,9 +51,10 @@ def signature(value):
     try:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
-        return type(value).__name__
+        return "attribute"
     # Annotations say the same in other words; names, kinds and defaults are the contract.
-    return ", ".join(f"{one.kind.name} {one.name}={one.default!r}" for one in parameters)
+    shown = ", ".join(f"{one.kind.name} {one.name}={one.default!r}" for one in parameters)
+    return re.sub(" at 0x[0-9a-f]+", "", shown).replace("<class 'inspect._empty'>", "")
 
 found = {}
 for name in MODULES:
@@ -319,6 +320,15 @@ def facts(text: str) -> list[str]:
     return sorted(set(re.findall(r"\S*[\d/]\S*", text)))
 
 
+def changed_names(before: dict[str, str], after: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Names that are missing or have other parameters; new names are listed as words."""
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            verdict = "words" if old is None else "missing" if new is None else "structure"
+            yield f"name {name}", verdict, f"- {old}\n+ {new}"
+
+
 def compare(before: Path, after: Path) -> Iterator[tuple[str, str, str]]:
     """Yields name, verdict and detail of each file that differs.
 
@@ -337,7 +347,9 @@ def compare(before: Path, after: Path) -> Iterator[tuple[str, str, str]]:
         texts = [data.decode(errors="replace") for data in (left, right)]
         old_lines, new_lines = (text.splitlines(keepends=True) for text in texts)
         detail = "".join(difflib.unified_diff(old_lines, new_lines, n=0))
-        if not any(fnmatch.fnmatch(name, pattern) for pattern in WORDS):
+        if name == "published_names.json":
+            yield from changed_names(*map(json.loads, texts))
+        elif not any(fnmatch.fnmatch(name, pattern) for pattern in WORDS):
             yield name, "bytes", detail
         elif name.startswith("help_"):
             structure = "\n".join(structural_changes(*texts))
