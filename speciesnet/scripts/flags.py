@@ -36,6 +36,7 @@ class Flag(Generic[T]):
         define: The function of absl that registers it.
         options: More arguments of that function: bounds, or the allowed values.
         alias: A second name.
+        several: Whether it takes several values with spaces between, as shells expand ``*``.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Flag(Generic[T]):
     define: Callable[..., object] = absl_flags.DEFINE_string
     options: Mapping[str, object] = field(default_factory=dict)
     alias: str | None = None
+    several: bool = False
 
     def but(self, **changes: object) -> Flag[T]:
         """The same flag with other attributes, for a command in which it differs a little."""
