@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from absl import logging
+
 from speciesnet import geolocation
 from speciesnet.errors import InputError
 from speciesnet.files import listing, storage
