@@ -222,7 +222,7 @@ def _nearest_towns(points: Sequence[Coordinates]) -> list[tuple[dict[str, str], 
 @cache
 def _towns_of(country: str | None) -> Any:
     """A tree of the towns of a country, or of all countries for None; None if there are none."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     geocoder = _geocoder()
     towns = geocoder.tree.data
@@ -230,7 +230,7 @@ def _towns_of(country: str | None) -> Any:
         code = country_codes().get(country)
         rows = [row for row, place in enumerate(geocoder.locations) if place["cc"] == code]
         towns = towns[rows]
-    return cKDTree(_on_globe(towns)) if len(towns) else None
+    return KDTree(_on_globe(towns)) if len(towns) else None
 
 
 def _on_globe(points: Any) -> Any:

@@ -115,8 +115,8 @@ def _is_clipped(original: Image.Image, converted: Image.Image) -> bool:
     if not values.size or values.min() == values.max():
         return False
     outside = np.count_nonzero(~((values >= 0) & (values < 256)))
-    lowest, highest = converted.getchannel(0).getextrema()
-    return highest - lowest <= 1 or 2 * outside > values.size
+    shown = np.asarray(converted)[..., 0]
+    return int(np.ptp(shown)) <= 1 or 2 * outside > values.size
 
 
 def read_metadata(filepath: str) -> PhotoMetadata:

@@ -53,9 +53,12 @@ Converts a predictions file to a Camtrap DP data package.
 
 def main(values: flags.Values, source: str, folder: str) -> None:
     """Checks the flags, and writes the package."""
-    for flag in (TITLE, CONTRIBUTOR):
-        if not values[flag]:
-            raise InputError(f"Camtrap DP requires a {flag.name}; add --{flag.name}.")
+    for name, given in (
+        (TITLE.name, values[TITLE]),
+        (CONTRIBUTOR.name, values[CONTRIBUTOR]),
+    ):
+        if not given:
+            raise InputError(f"Camtrap DP requires a {name}; add --{name}.")
     for flag, allowed in (
         (SAMPLING_DESIGN, camtrap_dp.SAMPLING_DESIGNS),
         (CAPTURE_METHOD, camtrap_dp.CAPTURE_METHODS),

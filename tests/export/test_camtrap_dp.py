@@ -126,8 +126,8 @@ def test_observation_has_the_answer_and_the_best_box_of_its_kind(tmp_path: Path)
         "eventEnd": "2024-05-01T06:30:50+03:00", "observationLevel": "media",
         "observationType": "animal", "scientificName": "Odocoileus virginianus", "count": "1",
         "bboxX": "0.1", "bboxY": "0.2", "bboxWidth": "0.3", "bboxHeight": "0.4",
-        "classificationMethod": "machine", "classifiedBy": "SpeciesNet 4.0.0a", "classificationProbability": "0.8",
-        "observationComments": "classifier",
+        "classificationMethod": "machine", "classifiedBy": "SpeciesNet 4.0.0a",
+        "classificationProbability": "0.8", "observationComments": "classifier",
     }  # fmt: skip
 
 
