@@ -94,7 +94,8 @@ def _destinations(
             found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     if not found:
         warn_if_empty(predictions)
-    return found if values[PEOPLE] is None else set_people_aside(found, values[PEOPLE])
+    people = values[PEOPLE]
+    return found if people is None else set_people_aside(found, people)
 
 
 def _report_people(folder: str | None, destinations: list[Destination]) -> None:
