@@ -13,9 +13,9 @@ from absl import logging
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
+from speciesnet.constants import available_cpus
 from speciesnet.errors import CredentialsError, ImageError
 from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
-from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata, metadata_of
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})

@@ -121,6 +121,10 @@ class Record(Location, total=False):
         prediction_source: Where it comes from, such as "classifier" or "detector".
         model_version: The model that gave it.
         metadata: Date, position and camera from EXIF, with ``--metadata``.
+        orientation: The EXIF orientation of a mirrored photograph that was classified in the boxes of
+            MegaDetector; the ensemble moves them as the classifier did.
+        boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
+            only in memory.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
     """
 
@@ -133,6 +137,8 @@ class Record(Location, total=False):
     prediction_source: str
     model_version: str
     metadata: dict[str, str | float]
+    orientation: int
+    boxes_as_stored: bool
     review: Review
 
 

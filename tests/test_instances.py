@@ -165,8 +165,8 @@ def test_extensions_of_images_in_any_letter_case(folder: Path) -> None:
 
 
 def test_folders_are_searched_at_any_depth(folder: Path) -> None:
-    touch("in/1.jpg", "in/a/b/c/d/2.jpg", "in/.hidden/3.jpg", "in/folder.jpg/4.jpg")
-    expected = ["in/.hidden/3.jpg", "in/1.jpg", "in/a/b/c/d/2.jpg", "in/folder.jpg/4.jpg"]
+    touch("in/1.jpg", "in/a/b/c/d/2.jpg", "in/folder.jpg/4.jpg")
+    expected = ["in/1.jpg", "in/a/b/c/d/2.jpg", "in/folder.jpg/4.jpg"]
     assert find_images(["in"]) == expected
 
 

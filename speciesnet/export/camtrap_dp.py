@@ -22,9 +22,11 @@ from speciesnet.errors import OutputError
 from speciesnet.export.deployments import DEPLOYMENT_COLUMNS, Deployment
 from speciesnet.export.files import check_not_same, output_file
 from speciesnet.export.media_index import MediaIndex, Medium, parse_timezone
+from speciesnet.files.storage import scheme_of
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, answer_of, in_file, record_errors
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import Label, category_of, split_label
 
@@ -55,8 +57,11 @@ OBSERVATION_COLUMNS = (
     "observationComments",
 )  # fmt: skip
 
-_MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png",
-                ".tif": "image/tiff", ".tiff": "image/tiff", ".webp": "image/webp"}  # fmt: skip
+_MEDIA_TYPES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "jpe": "image/jpeg", "jfif": "image/jpeg",
+                "png": "image/png", "tif": "image/tiff", "tiff": "image/tiff", "webp": "image/webp",
+                "bmp": "image/bmp", "gif": "image/gif", "jp2": "image/jp2"}  # fmt: skip
+# In an address, before its query or fragment, or in a parameter such as "?file=a.png".
+_EXTENSION = re.compile(rf"\.({'|'.join(_MEDIA_TYPES)})(?=[?#&]|$)", re.IGNORECASE)
 _PATH_RULE = re.compile(r"^(?=^[^./~])(^((?!\.{2}).)*$).*$")  # of media-table-schema.json
 _SMALLEST_SIDE = 1e-15  # of a box, by observations-table-schema.json
 
@@ -105,6 +110,7 @@ def write_camtrap_dp(
     timezone_name: str | None = None,
     sequence_gap: float = 60.0,
     corrections: Mapping[str, Correction] | None = None,
+    dates: DateRules | None = None,
 ) -> Summary:
     """Writes a package: ``datapackage.json`` and three tables.
 
@@ -122,6 +128,7 @@ def write_camtrap_dp(
             the cameras did not write it.
         sequence_gap: The longest time between two photographs of one event, in seconds.
         corrections: The corrections that count, by filepath; these observations are human ones.
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
         InputError: A record is malformed; dates, a time zone or positions, which a package requires, are
@@ -143,7 +150,7 @@ def write_camtrap_dp(
         if deployments_csv is not None:
             check_not_same(deployments_csv, folder / name, "table of deployments")
     zone = parse_timezone(timezone_name)
-    index = MediaIndex.read(read_records(predictions), photographs or Photographs(), zone)
+    index = MediaIndex.read(read_records(predictions), photographs or Photographs(), zone, dates)
     deployments = index.deploy(deployments_csv)
     index.find_events(sequence_gap)
     try:
@@ -230,8 +237,18 @@ def _media_row(medium: Medium, project: Project) -> dict[str, str]:
         "filePath": medium.path,
         "filePublic": "true" if "://" in medium.path else "false",
         "fileName": path.name,
-        "fileMediatype": _MEDIA_TYPES.get(path.suffix.lower(), "image/jpeg"),
+        "fileMediatype": _media_type(medium.path),
     }
+
+
+def _media_type(path: str) -> str:
+    """The media type of a photograph, by the extension of its name."""
+    scheme = scheme_of(path)
+    if scheme in ("http", "https"):
+        match = _EXTENSION.search(path)
+        return _MEDIA_TYPES[match[1].lower()] if match else "image/jpeg"
+    extension = PurePosixPath(path).suffix.lower().removeprefix(".")
+    return _MEDIA_TYPES.get(extension, "image/jpeg")
 
 
 def _observation_row(record: Record, medium: Medium) -> tuple[dict[str, str], Label]:

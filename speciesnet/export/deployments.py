@@ -110,6 +110,11 @@ def from_table(
     return found, [deployment for _, deployment in rows]
 
 
+def deployment_folders(path: str) -> dict[str, str]:
+    """The folder of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
+    return {row.deployment_id: "/".join(parts) for parts, row in _read(path)}
+
+
 def _end_of(wanted: Parts, parts: Parts) -> tuple[int, int]:
     """The position at which ``wanted`` ends in a path, or -1 if it does not occur; and its length."""
     for end in range(len(parts), len(wanted) - 1, -1):

@@ -25,6 +25,7 @@ from speciesnet.files.storage import scheme_of
 from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata, parse_datetime
 from speciesnet.records import Record
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import camera_folder, sequence_numbers
 
@@ -96,7 +97,11 @@ class MediaIndex:
 
     @classmethod
     def read(
-        cls, records: Iterable[Record], photographs: Photographs, zone: tzinfo | None
+        cls,
+        records: Iterable[Record],
+        photographs: Photographs,
+        zone: tzinfo | None,
+        dates: DateRules | None = None,
     ) -> MediaIndex:
         """Reads dates, positions and cameras.
 
@@ -104,13 +109,15 @@ class MediaIndex:
             records: Records of any run. If a path occurs twice, the first record counts.
             photographs: The finder of photographs, to read what records lack.
             zone: The time zone of clocks that do not record one, or None.
+            dates: Dates from file names, and corrections of the cameras' clocks.
 
         Raises:
-            InputError: No record has a date, or a date has no time zone.
+            InputError: No record has a date, a date has no time zone, or the clock corrections do not
+                fit the photographs.
         """
         index = cls(zone)
         seen: set[str] = set()
-        for record, metadata in with_metadata(records, photographs):
+        for record, metadata in with_metadata(records, photographs, dates):
             path = record["filepath"]
             is_new = path not in seen
             seen.add(path)

@@ -125,8 +125,9 @@ class MegaDetectorConverter:
         carrying = [box for box in boxes if box["category"] == carrier]
         if not carrying and kind != BLANK:
             self._has_unknown = True
-            carrying = [{"category": UNKNOWN_CATEGORY, "conf": score, "bbox": _WHOLE_IMAGE}]
-            boxes += carrying
+            whole = MegaDetectorBox(category=UNKNOWN_CATEGORY, conf=score, bbox=_WHOLE_IMAGE)
+            boxes.append(whole)
+            carrying = [whole]
         number = self._classes.number_of(label)
         for box in carrying:
             box["classifications"] = [(number, score)]

@@ -156,7 +156,8 @@ def file_info(
         if completed is not None:
             info["classification_completion_time"] = completed
     program = f"speciesnet {speciesnet.__version__}"
-    info["summary_report"] = _summary([program, classifier, origin.detector], counts)
+    detector = None if origin.detector == UNKNOWN_DETECTOR else f"detector {origin.detector}"
+    info["summary_report"] = _summary([program, classifier, detector], counts)
     info["custom_metadata"] = {"converter": program}
     return info
 

@@ -27,6 +27,7 @@ from speciesnet.files.moves import (
 )
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import shows_people, unmentioned
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
 from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
@@ -99,7 +100,10 @@ def destinations_by_answer(
 
 
 def destinations_by_sequence(
-    records: Iterable[Record], photographs: Photographs, gap: float = DEFAULT_SEQUENCE_GAP
+    records: Iterable[Record],
+    photographs: Photographs,
+    gap: float = DEFAULT_SEQUENCE_GAP,
+    dates: DateRules | None = None,
 ) -> list[Destination]:
     """Destinations by sequence: ``2024-05-01_063000_0001``, or ``undated_0002``.
 
@@ -107,9 +111,10 @@ def destinations_by_sequence(
         records: Records of any run.
         photographs: The finder of photographs, to read dates that records lack.
         gap: The longest time between two photographs of a sequence, in seconds.
+        dates: Dates from file names, and corrections of the cameras' clocks.
     """
     found, taken = [], []
-    for record, metadata in with_metadata(records, photographs):
+    for record, metadata in with_metadata(records, photographs, dates):
         found.append(Destination.of(record, ""))
         taken.append(metadata.datetime)
     cameras = ["/".join(camera_folder(one.filepath)) for one in found]

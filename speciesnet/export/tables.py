@@ -13,6 +13,7 @@ from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Record, answer_of, record_errors
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.taxonomy import Label, split_label
@@ -42,6 +43,7 @@ SEQUENCE_COLUMNS: dict[str, type] = {
     "species": str, "common_name": str, "score": float, "source": str, "people": int,
     "vehicles": int,
 }  # fmt: skip
+ORIGINAL = "datetime_original"  # the date by the camera's clock, if --clock_corrections change it
 _LEFT_OUT = {"image": "box", "detection": "boxes"}
 _BATCH = 10_000  # rows written to a Parquet file together
 
@@ -49,9 +51,20 @@ _BATCH = 10_000  # rows written to a Parquet file together
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def columns(rows: Rows) -> dict[str, type]:
-    """The columns of a table of images or detections and their types, in order."""
-    return {name: kind for name, kind in TABLE_COLUMNS.items() if name != _LEFT_OUT[rows]}
+def columns(rows: Rows, dates: DateRules | None = None) -> dict[str, type]:
+    """The columns of a table of images or detections and their types, in order.
+
+    Args:
+        rows: See ``table_rows``.
+        dates: See ``table_rows``; with corrections of clocks, there is a column for the original dates.
+    """
+    found: dict[str, type] = {}
+    for name, kind in TABLE_COLUMNS.items():
+        if name != _LEFT_OUT[rows]:
+            found[name] = kind
+        if name == "datetime" and dates is not None and dates.clocks is not None:
+            found[ORIGINAL] = str
+    return found
 
 
 def table_rows(
@@ -60,6 +73,7 @@ def table_rows(
     rows: Rows = "image",
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
+    dates: DateRules | None = None,
 ) -> Iterator[Row]:
     """The rows of a table, one at a time; None is an empty cell.
 
@@ -70,16 +84,17 @@ def table_rows(
         photographs: The finder of photographs, to read dates, positions and cameras that records lack;
             None leaves these cells empty.
         min_confidence: The lowest confidence of boxes to include, in [0, 1].
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
-        InputError: A record is malformed.
+        InputError: A record is malformed, or the clock corrections do not fit the photographs.
 
     Examples:
         >>> failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
     """
-    for record, metadata in with_metadata(records, photographs):
+    for record, metadata in with_metadata(records, photographs, dates):
         with record_errors(record):
             boxes = [
                 _box_cells(box)
@@ -87,6 +102,8 @@ def table_rows(
                 if box["conf"] >= min_confidence
             ]
             row = _row(record, metadata)
+        if dates is not None and dates.clocks is not None:
+            row[ORIGINAL] = metadata.original_datetime or metadata.datetime
         if rows == "image":
             count: Row = {"boxes": len(boxes)} if "detections" in record else {}
             yield row | count | (boxes[0] if boxes else {})
@@ -256,6 +273,7 @@ def to_dataframe(
     rows: Rows = "image",
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
+    dates: DateRules | None = None,
 ) -> pd.DataFrame:
     """A pandas DataFrame of ``table_rows``, with typed columns; ``datetime`` is by the camera's clock.
 
@@ -264,9 +282,10 @@ def to_dataframe(
         rows: See ``table_rows``.
         photographs: See ``table_rows``.
         min_confidence: See ``table_rows``.
+        dates: See ``table_rows``.
 
     Raises:
-        InputError: A record is malformed, or pandas is not installed.
+        InputError: A record is malformed, the clock corrections do not fit, or pandas is not installed.
     """
     try:
         import pandas as pd
@@ -275,11 +294,21 @@ def to_dataframe(
 
     kinds = {str: "string", float: "float64", int: "Int32"}
     found = list(
-        table_rows(records, rows=rows, photographs=photographs, min_confidence=min_confidence)
+        table_rows(
+            records,
+            rows=rows,
+            photographs=photographs,
+            min_confidence=min_confidence,
+            dates=dates,
+        )
     )
-    types = columns(rows)
+    types = columns(rows, dates)
     frame = pd.DataFrame(found, columns=list(types))
     frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
     # Cameras that write an offset and cameras that do not can be compared only by their clocks.
-    clock = frame["datetime"].str.slice(0, len("2024-05-01T06:30:00"))
-    return frame.assign(datetime=pd.to_datetime(clock))
+    clocks = {
+        name: pd.to_datetime(frame[name].str.slice(0, len("2024-05-01T06:30:00")))
+        for name in ("datetime", ORIGINAL)
+        if name in types
+    }
+    return frame.assign(**clocks)

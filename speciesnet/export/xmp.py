@@ -7,7 +7,7 @@ import functools
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ _SUBJECT = "Xmp.dc.subject"
 _HIERARCHY = "Xmp.lr.hierarchicalSubject"
 _TAGS = "Xmp.digiKam.TagsList"
 _LABEL = "Xmp.xmp.Label"
+_IPTC_KEYWORDS = "Iptc.Application2.Keywords"
 _LISTS = {_SUBJECT: "Bag", _HIERARCHY: "Bag", _TAGS: "Seq"}
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
@@ -266,7 +267,7 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
             raise SkippedFileError(
                 "its format cannot contain keywords; write sidecars, without --embed"
             )
-        new = with_keywords(image.read_raw_xmp() or None, keywords)
+        new = with_keywords(image.read_raw_xmp() or None, keywords, _iptc_keywords(image))
         if new is None:
             return False
         if not dry_run:
@@ -275,7 +276,17 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
     return True
 
 
-def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
+def _iptc_keywords(image: Any) -> list[str]:
+    """The keywords in the IPTC of a photograph, which readers ignore once there are some in XMP."""
+    try:
+        found = image.read_iptc()
+    except UnicodeDecodeError:
+        found = image.read_iptc("latin-1")
+    values = found.get(_IPTC_KEYWORDS, [])
+    return [values] if isinstance(values, str) else list(values)
+
+
+def with_keywords(packet: str | None, keywords: Keywords, iptc: Sequence[str] = ()) -> str | None:
     """Replaces the keywords of this program in an XMP packet.
 
     Earlier ones are recognized by their parent ``ROOT``. ``xmp:Label`` is set if there is none, or if it
@@ -284,6 +295,8 @@ def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
     Args:
         packet: RDF/XML, or None if there is no packet yet.
         keywords: The new keywords; none removes the earlier ones.
+        iptc: Keywords that the photograph has in IPTC. ``dc:subject`` starts with them if it has none but
+            ours: by the guidelines of the Metadata Working Group, it counts instead of them.
 
     Returns:
         The packet, "" if it is empty then, or None if nothing changes.
@@ -298,7 +311,7 @@ def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
         if packet is not None:
             image.modify_raw_xmp(packet)
         old = image.read_xmp()
-        wanted, label = _wanted(old, keywords)
+        wanted, label = _wanted(old, keywords, iptc)
         changed = {key: values for key, values in wanted.items() if values != _list(old, key)}
         if not changed and label == old.get(_LABEL, ""):
             return None
@@ -327,7 +340,9 @@ def _picture() -> bytes:
     return stream.getvalue()
 
 
-def _wanted(old: Mapping[str, Any], keywords: Keywords) -> tuple[dict[str, list[str]], str]:
+def _wanted(
+    old: Mapping[str, Any], keywords: Keywords, iptc: Sequence[str]
+) -> tuple[dict[str, list[str]], str]:
     """The three lists and the label as they should be."""
     earlier: set[str] = set()
     others: set[str] = set()
@@ -339,6 +354,8 @@ def _wanted(old: Mapping[str, Any], keywords: Keywords) -> tuple[dict[str, list[
             else:
                 others.update(parts)
     subject = _list(old, _SUBJECT)
+    if keywords.paths and set(subject) <= earlier - others:
+        subject = list(dict.fromkeys([*iptc, *subject]))
     # Another program's keyword that equals one of ours gets its own path: later runs keep it.
     theirs = [word for word in keywords.flat if word in subject and word not in earlier | others]
     wanted = {

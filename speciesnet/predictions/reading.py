@@ -187,6 +187,7 @@ def read_detections(path: Path, filepaths: Iterable[str]) -> Iterator[Record]:
     https://github.com/agentmorris/MegaDetector/tree/main/megadetector/api/batch_processing#megadetector-batch-output-format.
     A name in it is a path of this run, or the end of exactly one. Boxes are sorted by confidence; boxes
     below the threshold of our detector and boxes of categories that it does not have are left out.
+    MegaDetector does not turn mirrored photographs: the records have ``boxes_as_stored``.
 
     Args:
         path: ``{"images": [{"file", "detections"}], "detection_categories": {...}}``.
@@ -244,7 +245,9 @@ def _megadetector_record(
             f"The detections of {image['file']} in {name} are malformed ({type(error).__name__}: "
             f"{error}). Make the file again."
         ) from error
-    return make_record(filepath, detections=detections)
+    record = make_record(filepath, detections=detections)
+    record["boxes_as_stored"] = True
+    return record
 
 
 def _four_numbers(box: object) -> list[float]:

@@ -141,8 +141,9 @@ def detector_of_run(predictions: str | os.PathLike[str]) -> str | None:
         return name
     files = (_setting(predictions, "model", dict) or {}).get("files")
     source = files.get("detector") if isinstance(files, dict) else None
-    is_url = isinstance(source, str) and "://" in source
-    return PurePosixPath(urlsplit(source).path).name or None if is_url else None
+    if not isinstance(source, str) or "://" not in source:
+        return None
+    return PurePosixPath(urlsplit(source).path).name or None
 
 
 def is_geofenced(predictions: str | os.PathLike[str]) -> bool:

@@ -20,7 +20,7 @@ from speciesnet.export.sorting import (
 from speciesnet.export.undo import How, undo
 from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, warn_if_empty
+from speciesnet.scripts.inputs import date_rules, local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 
@@ -89,7 +89,9 @@ def _destinations(
     with in_file(predictions):
         records = read_corrected(predictions, values[flags.CORRECTIONS])
         if by == "sequence":
-            found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP])
+            found = destinations_by_sequence(
+                records, photographs, values[flags.SEQUENCE_GAP], date_rules(values)
+            )
         else:
             found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     if not found:
@@ -138,6 +140,7 @@ COMMAND = console.Command(
         flags.DRY_RUN.but(help="Print what would be done, and change nothing."),
         UNDO,
     ),
+    topics=flags.DATES,
     files=1,
 )
 

@@ -6,9 +6,10 @@ import sys
 
 from speciesnet.errors import InputError
 from speciesnet.export import camtrap_dp
+from speciesnet.export.deployments import deployment_folders
 from speciesnet.export.files import check_not_same
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_folder
 from speciesnet.survey.corrections import find_corrections
 from speciesnet.survey.photographs import Photographs
@@ -58,6 +59,9 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         if (deployments := values[DEPLOYMENTS]) is not None:
             check_not_same(deployments, output, "table of deployments")
     corrections = values[flags.CORRECTIONS]
+    deployments = values[DEPLOYMENTS] if values[flags.CLOCK_CORRECTIONS] is not None else None
+    folders = {} if deployments is None else deployment_folders(deployments)
+    dates = date_rules(values, folders)
     with (
         local_predictions(source, corrections) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
@@ -76,6 +80,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             timezone_name=values[TIMEZONE],
             sequence_gap=values[flags.SEQUENCE_GAP],
             corrections=find_corrections(predictions, corrections),
+            dates=dates,
         )
     sys.stdout.write(
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
@@ -90,6 +95,7 @@ COMMAND = console.Command(
         *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS, SAMPLING_DESIGN, CAPTURE_METHOD),
         *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
+    topics=flags.DATES,
     files=2,
     missing="Give a file and a folder, such as predictions.json my_survey.",
 )

@@ -36,6 +36,7 @@ from speciesnet.records import (
     record_errors,
 )
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import (
@@ -215,6 +216,7 @@ def load_survey(
     model: str | None = None,
     gap: float = DEFAULT_SEQUENCE_GAP,
     geofence: bool | None = None,
+    dates: DateRules | None = None,
 ) -> Survey:
     """Reads a predictions file of any run, even one that is still being written.
 
@@ -226,16 +228,17 @@ def load_survey(
         model: The model package that made the predictions; None: the one in the settings of the run.
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
-        InputError: A record is malformed, or there are no records.
+        InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
         ModelError: The model that was named cannot be read.
         OutputError: The file cannot be read.
     """
     version = None
     pictures = []
     with in_file(predictions):
-        for record, metadata in with_metadata(read_records(predictions), photographs):
+        for record, metadata in with_metadata(read_records(predictions), photographs, dates):
             picture = _picture(record, metadata)
             picture.correction = corrections.get(picture.filepath)
             pictures.append(picture)

@@ -25,7 +25,9 @@ from speciesnet.export.tables import (
 from speciesnet.predictions.layout import save_predictions
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record
+from speciesnet.survey.clocks import ClockCorrections
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey, load_survey
 
@@ -277,3 +279,20 @@ def test_people_and_vehicles_are_counted_whatever_the_lowest_confidence() -> Non
     assert counts == [(1, 2, 0), (1, 0, 1), (0, 0, 0), (None, None, None)]
     detections = table_rows(found[:1], rows="detection")
     assert [row["people"] for row in detections] == [2] * 4
+
+
+def test_original_dates_have_a_column_if_clocks_are_corrected(tmp_path: Path) -> None:
+    (tmp_path / "clocks.csv").write_text("folder,offset\ncam1,-3 days\n")
+    rules = DateRules(clocks=ClockCorrections(str(tmp_path / "clocks.csv")))
+    records = [record("cam1/a.jpg", metadata=KEPT), record("cam2/a.jpg", metadata=KEPT)]
+    found = [
+        (row["datetime"], row["datetime_original"]) for row in table_rows(records, dates=rules)
+    ]
+    assert found == [
+        ("2024-04-28T06:30:00", "2024-05-01T06:30:00"),
+        ("2024-05-01T06:30:00", "2024-05-01T06:30:00"),
+    ]
+    assert list(columns("image", rules))[:3] == ["file", "datetime", "datetime_original"]
+    assert "datetime_original" not in columns("image", DateRules())
+    frame = to_dataframe(records, dates=rules)
+    assert (frame["datetime_original"] - frame["datetime"]).dt.days.tolist() == [3, 0]

@@ -523,3 +523,36 @@ def test_missing_pyexiv2_is_reported(picture: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match=r'pip install "speciesnet\[xmp\]"'):
         write([record(picture)])
     assert len(list(picture.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_embedded_keywords_start_with_those_in_iptc(picture: Path, encoding: str) -> None:
+    values: dict[str, Any] = {"Iptc.Application2.Keywords": ["Zoë", "animal"]}
+    if encoding == "utf-8":
+        values["Iptc.Envelope.CharacterSet"] = "\x1b%G"
+    with pyexiv2.Image(str(picture)) as image:
+        image.modify_iptc(values, encoding)
+    assert write([record(picture)], embed=True).done == 1
+    with pyexiv2.Image(str(picture)) as image:
+        assert parsed(image.read_raw_xmp())["subject"] == [
+            "Zoë",
+            "animal",
+            "Red fox",
+            "Vulpes vulpes",
+        ]
+        assert image.read_iptc(encoding)["Iptc.Application2.Keywords"] == ["Zoë", "animal"]
+    assert write([record(picture)], embed=True).unchanged == 1
+    assert write([record(picture, DEER)], embed=True).done == 1
+    with pyexiv2.Image(str(picture)) as image:
+        subject = parsed(image.read_raw_xmp())["subject"]
+    assert subject == ["Zoë", "animal", "White-tailed deer", "Odocoileus virginianus"]
+
+
+def test_iptc_is_left_alone_if_xmp_has_keywords(picture: Path) -> None:
+    with pyexiv2.Image(str(picture)) as image:
+        image.modify_iptc({"Iptc.Application2.Keywords": ["old"]})
+        image.modify_xmp({"Xmp.dc.subject": ["Kenya"]})
+    assert write([record(picture)], embed=True).done == 1
+    with pyexiv2.Image(str(picture)) as image:
+        subject = parsed(image.read_raw_xmp())["subject"]
+    assert subject == ["Kenya", "Red fox", "Vulpes vulpes", "animal"]

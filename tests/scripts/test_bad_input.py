@@ -97,8 +97,20 @@ def test_unknown_flag(try_: Command) -> None:
 
 
 def test_argument_that_belongs_to_no_flag(try_: Command, output: Path) -> None:
-    check_mistake(try_("images"), "'images' belongs to no flag")
+    check_mistake(try_("--bypass_prompts", "images"), "'images' belongs to no flag")
     assert not output.exists()
+
+
+def test_folder_with_spaces_outside_quotes(try_: Command, tmp_path: Path) -> None:
+    (tmp_path / "My Photos").mkdir()
+    check_mistake(try_("--folders", f"{tmp_path}/My", "Photos"), "put it in quotes")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".XLSX", ".tsv"])
+def test_table_as_output(try_: Command, ending: str) -> None:
+    check_mistake(
+        try_("--predictions_json", f"x{ending}"), "predictions are JSON", "speciesnet table"
+    )
 
 
 @pytest.mark.parametrize("size", ["0", "eight", ""])

@@ -164,7 +164,7 @@ def test_second_run_on_one_output_is_refused(uninterrupted: Run, rival: dict[str
     assert rival["code"] == 1
     assert rival["out"] == ""
     assert re.fullmatch(
-        r"speciesnet: .*out\.json is being written by another run; .*\.\n", rival["err"]
+        r"speciesnet: .*out\.json is being written by another run\. .*\.\n", rival["err"]
     )
     assert len(records_in(uninterrupted.path)) == IMAGES
     assert [file.name for file in uninterrupted.path.parent.glob("*.bak")] == []
