@@ -280,6 +280,7 @@ class SpeciesNet:
             metadata=run.metadata,
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,
+            detector_name=self.model_info.detector_name,
         )
 
     def choose_precision(

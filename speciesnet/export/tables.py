@@ -14,6 +14,7 @@ from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Record, answer_of, record_errors
 from speciesnet.survey.dates import DateRules
+from speciesnet.survey.people import people_in, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.taxonomy import Label, split_label
 
@@ -27,18 +28,20 @@ Cell = str | int | float | None
 Row = dict[str, Cell]
 
 # Columns and their types. ``boxes`` counts those of an image; ``box`` numbers them from 1, best first.
+# ``people`` and ``vehicles`` are those of ``survey.people``, whatever the lowest confidence of a table.
 TABLE_COLUMNS: dict[str, type] = {
     "file": str, "datetime": str, "latitude": float, "longitude": float, "country": str,
     "admin1_region": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
     "species": str, "common_name": str, "score": float, "source": str, "boxes": int, "box": int,
     "category": str, "confidence": float, "xmin": float, "ymin": float, "width": float,
     "height": float, "failures": str, "camera_make": str, "camera_model": str, "model_version": str,
-    "predicted": str, "reviewer": str, "reviewed_at": str,
+    "predicted": str, "reviewer": str, "reviewed_at": str, "people": int, "vehicles": int,
 }  # fmt: skip
 SEQUENCE_COLUMNS: dict[str, type] = {
     "folder": str, "sequence": int, "start": str, "end": str, "images": int, "reviewed": int,
     "first_file": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
-    "species": str, "common_name": str, "score": float, "source": str,
+    "species": str, "common_name": str, "score": float, "source": str, "people": int,
+    "vehicles": int,
 }  # fmt: skip
 ORIGINAL = "datetime_original"  # the date by the camera's clock, if --clock_corrections change it
 _LEFT_OUT = {"image": "box", "detection": "boxes"}
@@ -112,6 +115,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
     text, score, source = answer_of(record)
     latitude, longitude = position_of(record, metadata)
     review = record.get("review")
+    has_boxes = record.get("detections") is not None
     empty: Row = dict.fromkeys(TABLE_COLUMNS)
     return empty | {
         "file": record["filepath"],
@@ -130,6 +134,8 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
         "predicted": review["predicted"] if review else None,
         "reviewer": review["reviewer"] or None if review else None,
         "reviewed_at": review["at"] if review else None,
+        "people": people_in(record) if has_boxes else None,
+        "vehicles": vehicles_in(record) if has_boxes else None,
     }
 
 
@@ -149,7 +155,8 @@ def _box_cells(box: Box) -> Row:
 def sequence_rows(survey: Survey) -> Iterator[Row]:
     """The rows of a table of sequences, by folder and time; None is an empty cell.
 
-    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images.
+    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images. ``people``
+    and ``vehicles`` are the largest numbers in one of the images.
     """
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
@@ -165,6 +172,8 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
             **_label_cells(label),
             "score": score,
             "source": source,
+            "people": max(picture.people for picture in pictures),
+            "vehicles": max(picture.vehicles for picture in pictures),
         }
 
 

@@ -15,12 +15,13 @@ from typing import Any, Literal
 from absl import logging
 from PIL import Image
 
-from speciesnet.constants import Classification
+from speciesnet.constants import Classification, Detection
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.paths import common_folder, path_below
 from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.people import PERSON, people_in, vehicles_in
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label
 
@@ -117,7 +118,8 @@ class KeywordTask:
 def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[KeywordTask]:
     """The keywords to write for records of any run.
 
-    Failed images and records without an answer get None; answers below ``min_score`` get no keywords.
+    Failed images get None, and so do records without an answer, people and vehicles. Answers below
+    ``min_score`` get no keywords. All images that show people or vehicles get ``person`` or ``vehicle``.
 
     Raises:
         InputError: A record is malformed.
@@ -130,12 +132,21 @@ def _keywords_of(record: Record, min_score: float) -> Keywords | None:
         if is_failed(record):
             return None
         label, score, _ = answer_of(record)
-        if label is None:
-            return None
-        if score < min_score:
-            return Keywords()
-        keywords = keywords_of_label(label)
-        return keywords if keywords.paths else None
+        counted = label if score >= min_score else None
+        is_human = counted is not None and category_of(counted) == Detection.HUMAN
+        shown = (PERSON,) if is_human or people_in(record) else ()
+        if vehicles_in(record):
+            shown += (Detection.VEHICLE.value,)
+        keywords = _keywords_for(counted, shown)
+        return keywords if keywords.paths or label != counted else None
+
+
+@functools.lru_cache(maxsize=10_000)
+def _keywords_for(label: str | None, shown: tuple[str, ...]) -> Keywords:
+    """The keywords of a label, if any, and those for the people and vehicles in the image."""
+    keywords = Keywords() if label is None else keywords_of_label(label)
+    paths = dict.fromkeys([*keywords.paths, *((word,) for word in shown)])
+    return Keywords(tuple(paths), keywords.label)
 
 
 def write_keywords(

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from absl import logging
+
 from speciesnet.errors import InputError
 from speciesnet.export.sorting import (
     Destination,
     SortedPhotographs,
     destinations_by_answer,
     destinations_by_sequence,
+    set_people_aside,
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
@@ -26,6 +29,9 @@ BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
 )
 HOW: flags.Flag[How] = flags.choice(
     "how", ["copy", "hardlink", "symlink", "move"], "What to do with the photographs."
+)
+PEOPLE = flags.text(
+    "people", "Name of a folder for all photographs that show people, whatever their answer."
 )
 UNDO = flags.switch("undo", "Take everything back that FOLDER/undo.jsonl lists.")
 
@@ -71,6 +77,7 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
     would = " would be" if dry_run else ""
     done = f"{result.unchanged} were there already" if result.unchanged else "none was there before"
     sys.stdout.write(f"{result.done} photographs{would} sorted ({how}) into {out}; {done}.\n")
+    _report_people(values[PEOPLE], destinations)
     result.raise_if_skipped(f"of {len(destinations)} photographs")
 
 
@@ -89,7 +96,23 @@ def _destinations(
             found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     if not found:
         warn_if_empty(predictions)
-    return found
+    people = values[PEOPLE]
+    return found if people is None else set_people_aside(found, people)
+
+
+def _report_people(folder: str | None, destinations: list[Destination]) -> None:
+    total = len(destinations)
+    if folder is not None:
+        count = sum(one.shows_people for one in destinations)
+        sys.stdout.write(f"{count} of {total} photographs show people; their folder is {folder}.\n")
+    elif hidden := [one for one in destinations if one.hides_people]:
+        logging.warning(
+            "%d of %d photographs show people although their answer is not human, such as %s. They are "
+            "sorted like all others; --people FOLDER sets them aside.",
+            len(hidden),
+            total,
+            hidden[0].filepath,
+        )
 
 
 def _undo(out: str, dry_run: bool) -> None:
@@ -106,6 +129,7 @@ COMMAND = console.Command(
     (
         BY,
         HOW,
+        PEOPLE,
         flags.MIN_SCORE.but(
             help='Sort answers with a lower score into "unsure"; not for sequences.'
         ),

@@ -37,6 +37,7 @@ from speciesnet.records import (
 )
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.dates import DateRules
+from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import (
     camera_folder,
@@ -83,6 +84,9 @@ class Picture:
         place: The country and the region that the run used, or None each.
         sequence: The position of its sequence in ``Survey.sequences``.
         correction: The correction of its answer, or None.
+        people: The number of people, see ``people_in``.
+        vehicles: The number of vehicles.
+        unmentioned: People or vehicles next to another predicted answer, see ``unmentioned``.
     """
 
     filepath: str
@@ -98,6 +102,9 @@ class Picture:
     place: tuple[str | None, str | None]
     sequence: int = 0
     correction: Correction | None = None
+    people: int = 0
+    vehicles: int = 0
+    unmentioned: tuple[Detection, ...] = ()
 
     @property
     def answer(self) -> str | None:
@@ -287,6 +294,9 @@ def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
             taken=metadata.datetime,
             position=position,
             place=(record.get("country"), record.get("admin1_region")),
+            people=people_in(record),
+            vehicles=vehicles_in(record),
+            unmentioned=unmentioned(record),
         )
 
 

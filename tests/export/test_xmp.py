@@ -199,6 +199,40 @@ def test_images_without_an_answer_get_no_keywords(picture: Path) -> None:
         keyword_tasks([{"filepath": "a.jpg", "prediction": FOX}])
 
 
+def test_people_and_vehicles_are_keywords_whatever_the_answer(picture: Path) -> None:
+    boxes: Any = [
+        {"category": category, "label": label, "conf": conf, "bbox": [0.1, 0.2, 0.3, 0.4]}
+        for category, label, conf in (
+            ("1", "animal", 0.9),
+            ("2", "human", 0.5),
+            ("3", "vehicle", 0.1),
+        )
+    ]
+    fox = record(picture, FOX) | {"detections": boxes}
+    drive = fox | {"detections": [boxes[1], boxes[2] | {"conf": 0.2}]}
+    found: list[Any] = [
+        fox,
+        drive,
+        {"filepath": str(picture), "detections": boxes},
+        fox | {"prediction_score": 0.1},
+        record(picture, Classification.HUMAN.value),
+        record(picture, Classification.UNKNOWN.value) | {"detections": boxes},
+        {"filepath": str(picture), "detections": boxes, "failures": ["CLASSIFIER"]},
+    ]
+    tasks = keyword_tasks(found, min_score=0.5)
+    assert [one.keywords and one.keywords.flat for one in tasks] == [
+        ["Red fox", "Vulpes vulpes", "animal", "person"],
+        ["Red fox", "Vulpes vulpes", "animal", "person", "vehicle"],
+        ["person"],
+        ["person"],
+        ["Human", "Homo sapiens", "human", "person"],
+        ["person"],
+        None,
+    ]
+    assert tasks[0].keywords is not None
+    assert tasks[0].keywords.label == "Red fox"
+
+
 def test_sidecar_is_readable_and_written_once(picture: Path) -> None:
     photo = picture.read_bytes()
     assert write([record(picture)]).done == 1
