@@ -71,7 +71,7 @@ def split_label(label: str) -> Label:
     The label of an image without any answer has the same words in every part; only its identifier and
     its common name are kept.
 
-    Example:
+    Examples:
         >>> split_label("0;mammalia;carnivora;canidae;vulpes;vulpes;red fox").scientific_name
         'Vulpes vulpes'
     """
@@ -96,7 +96,7 @@ def category_of(label: str) -> str:
 def species_name(label: str) -> str:
     """The common and the scientific name of a label, as far as it has them.
 
-    Example:
+    Examples:
         >>> species_name("0;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
         'red fox (Vulpes vulpes)'
     """
@@ -150,7 +150,7 @@ def get_ancestor_at_level(
     Raises:
         ValueError: The label is malformed, or the level is unknown.
 
-    Example:
+    Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> dogs = "1;mammalia;carnivora;canidae;;;canine family"
         >>> get_ancestor_at_level(fox, "family", build_taxonomy_map([fox, dogs]))

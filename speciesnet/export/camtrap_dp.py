@@ -41,9 +41,11 @@ from speciesnet.export.observations import (
     media_rows,
     observations_of,
 )
+from speciesnet.files.storage import scheme_of
 from speciesnet.predictions.reading import read_records
-from speciesnet.records import Record, read_from
+from speciesnet.records import Record, in_file
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import Label
 
@@ -63,8 +65,11 @@ MEDIA_COLUMNS = (
     "fileMediatype", "exifData", "favorite", "mediaComments",
 )  # fmt: skip
 
-_MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png",
-                ".tif": "image/tiff", ".tiff": "image/tiff", ".webp": "image/webp"}  # fmt: skip
+_MEDIA_TYPES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "jpe": "image/jpeg", "jfif": "image/jpeg",
+                "png": "image/png", "tif": "image/tiff", "tiff": "image/tiff", "webp": "image/webp",
+                "bmp": "image/bmp", "gif": "image/gif", "jp2": "image/jp2"}  # fmt: skip
+# In an address, before its query or fragment, or in a parameter such as "?file=a.png".
+_EXTENSION = re.compile(rf"\.({'|'.join(_MEDIA_TYPES)})(?=[?#&]|$)", re.IGNORECASE)
 _PATH_RULE = re.compile(r"^(?=^[^./~])(^((?!\.{2}).)*$).*$")  # of media-table-schema.json
 
 
@@ -99,6 +104,7 @@ def write_camtrap_dp(
     timezone_name: str | None = None,
     sequence_gap: float = 60.0,
     corrections: Mapping[str, Correction] | None = None,
+    dates: DateRules | None = None,
 ) -> Summary:
     """Writes a package: ``datapackage.json`` and three tables.
 
@@ -117,6 +123,7 @@ def write_camtrap_dp(
             the cameras did not write it.
         sequence_gap: The longest time between two photographs of one event, in seconds.
         corrections: The corrections that count, by filepath; these observations are human ones.
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
         InputError: A record is malformed; dates, a time zone or positions, which a package requires, are
@@ -124,13 +131,13 @@ def write_camtrap_dp(
             inputs.
         OutputError: A file cannot be written.
 
-    Example:
-        >>> folder = getfixture("tmp_path")
+    Examples:
+        >>> path = Path("out.json")
         >>> metadata = '{"datetime": "2024-05-01T06:30:00", "latitude": -1.29, "longitude": 36.82}'
         >>> record = '{"filepath": "cam1/a.jpg", "metadata": %s}' % metadata
-        >>> _ = (folder / "out.json").write_text('{"predictions": [%s]}' % record)
+        >>> _ = path.write_text('{"predictions": [%s]}' % record)
         >>> project = Project("Lions of Laikipia", "Jane Doe")
-        >>> write_camtrap_dp(folder / "out.json", folder / "dp", project, timezone_name="+03:00")
+        >>> write_camtrap_dp(path, Path("dp"), project, timezone_name="+03:00")
         Summary(deployments=1, media=1, events=1, left_out=0, outside=0, doubtful=0)
     """
     folder = Path(folder)
@@ -141,8 +148,10 @@ def write_camtrap_dp(
     contributors_of(project)  # fails before anything is read
     licenses_of(project)
     zone = parse_timezone(timezone_name)
-    with read_from(predictions):
-        index = MediaIndex.read(read_records(predictions), photographs or Photographs(), zone)
+    with in_file(predictions):
+        index = MediaIndex.read(
+            read_records(predictions), photographs or Photographs(), zone, dates
+        )
     deployments = index.deploy(deployments_csv)
     index.find_events(sequence_gap)
     try:
@@ -153,7 +162,7 @@ def write_camtrap_dp(
             "another folder."
         ) from error
     records = corrected(read_records(predictions), corrections or {})
-    with read_from(predictions):
+    with in_file(predictions):
         contents = _write_tables(folder, records, index, deployments, project)
     with output_file(folder / DESCRIPTOR) as part:
         descriptor = json.dumps(
@@ -221,7 +230,9 @@ def _write_tables(
         rest = stack.enter_context(
             TemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="")
         )
-        of_events = csv.DictWriter(rest, OBSERVATION_COLUMNS, lineterminator="\n")
+        of_events: csv.DictWriter[str] = csv.DictWriter(
+            rest, OBSERVATION_COLUMNS, lineterminator="\n"
+        )
         for position, record in enumerate(records):
             medium = index.medium(position, record["filepath"])
             if medium is None:
@@ -295,5 +306,15 @@ def _media_row(medium: Medium, project: Project) -> dict[str, str]:
         "filePath": medium.path,
         "filePublic": "true" if "://" in medium.path else "false",
         "fileName": path.name,
-        "fileMediatype": _MEDIA_TYPES.get(path.suffix.lower(), "image/jpeg"),
+        "fileMediatype": _media_type(medium.path),
     }
+
+
+def _media_type(path: str) -> str:
+    """The media type of a photograph, by the extension of its name."""
+    scheme = scheme_of(path)
+    if scheme in ("http", "https"):
+        match = _EXTENSION.search(path)
+        return _MEDIA_TYPES[match[1].lower()] if match else "image/jpeg"
+    extension = PurePosixPath(path).suffix.lower().removeprefix(".")
+    return _MEDIA_TYPES.get(extension, "image/jpeg")

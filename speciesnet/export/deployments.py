@@ -242,6 +242,11 @@ def _check_periods(deployments: Sequence[Deployment], folder: Parts, path: str) 
             )
 
 
+def deployment_folders(path: str) -> dict[str, str]:
+    """The folder of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
+    return {row.deployment_id: "/".join(parts) for parts, row in _read(path)}
+
+
 def _end_of(wanted: Parts, parts: Parts) -> tuple[int, int]:
     """The position at which ``wanted`` ends in a path, or -1 if it does not occur; and its length."""
     for end in range(len(parts), len(wanted) - 1, -1):

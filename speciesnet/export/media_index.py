@@ -28,7 +28,8 @@ from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.records import Record, named
+from speciesnet.records import Record, record_errors
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import is_blank, sequence_numbers, without_card
 
@@ -119,7 +120,11 @@ class MediaIndex:
 
     @classmethod
     def read(
-        cls, records: Iterable[Record], photographs: Photographs, zone: tzinfo | None
+        cls,
+        records: Iterable[Record],
+        photographs: Photographs,
+        zone: tzinfo | None,
+        dates: DateRules | None = None,
     ) -> MediaIndex:
         """Reads dates, positions and cameras.
 
@@ -127,13 +132,15 @@ class MediaIndex:
             records: Records of any run. If a path occurs twice, the first record counts.
             photographs: The finder of photographs, to read what records lack.
             zone: The time zone of clocks that do not record one, or None.
+            dates: Dates from file names, and corrections of the cameras' clocks.
 
         Raises:
-            InputError: No record has a date, or a date has no time zone.
+            InputError: No record has a date, a date has no time zone, or the clock corrections do not
+                fit the photographs.
         """
         index = cls(zone)
         seen: set[str] = set()
-        for record, metadata in with_metadata(records, photographs):
+        for record, metadata in with_metadata(records, photographs, dates):
             path = record["filepath"]
             is_new = path not in seen
             seen.add(path)
@@ -186,7 +193,7 @@ class MediaIndex:
             if (file := file_number(path)) is not None:
                 series, number = _number_of((folder, file[0]), self._series), file[1]
             self.kept += 1
-        with named(record):
+        with record_errors(record):
             self._blank.append(is_blank(record))
         self._digests.frombytes(path_digest(path, 8))
         self._folder.append(folder)

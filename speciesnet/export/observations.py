@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.export.media_index import Medium
-from speciesnet.records import Box, Record, answer_of, named
+from speciesnet.records import Box, Record, answer_of, record_errors
 from speciesnet.taxonomy import BLANK, UNKNOWN, Label, category_of, split_label
 
 # Columns of observations-table-schema.json: all are required, in this order, but may be empty.
@@ -79,7 +79,7 @@ def observations_of(record: Record) -> list[Observation]:
     Raises:
         MalformedRecordError: The record is malformed.
     """
-    with named(record):
+    with record_errors(record):
         text, score, source = answer_of(record)
         kind = UNCLASSIFIED if text is None else category_of(text)
         version = record.get("model_version")

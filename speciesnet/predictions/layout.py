@@ -138,9 +138,8 @@ def save_predictions(
     Raises:
         OutputError: The file cannot be written.
 
-    Example:
-        >>> path = str(getfixture("tmp_path") / "predictions.json")
-        >>> save_predictions({"predictions": [{"filepath": "fox.jpg"}]}, path)
+    Examples:
+        >>> save_predictions({"predictions": [{"filepath": "fox.jpg"}]}, "predictions.json")
     """
     rewrite(Path(filepath), map(encode_record, predictions_dict["predictions"]))
 

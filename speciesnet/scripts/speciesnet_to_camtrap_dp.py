@@ -6,9 +6,10 @@ import sys
 
 from speciesnet.errors import InputError
 from speciesnet.export import camtrap_dp
+from speciesnet.export.deployments import deployment_folders
 from speciesnet.export.files import check_not_same
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_folder
 from speciesnet.survey.corrections import find_corrections
 from speciesnet.survey.photographs import Photographs
@@ -52,9 +53,12 @@ Converts a predictions file to a Camtrap DP data package.
 
 def main(values: flags.Values, source: str, folder: str) -> None:
     """Checks the flags, and writes the package."""
-    for flag in (TITLE, CONTRIBUTOR):
-        if not values[flag]:
-            raise InputError(f"Camtrap DP requires a {flag.name}; add --{flag.name}.")
+    for name, given in (
+        (TITLE.name, values[TITLE]),
+        (CONTRIBUTOR.name, values[CONTRIBUTOR]),
+    ):
+        if not given:
+            raise InputError(f"Camtrap DP requires a {name}; add --{name}.")
     for flag, allowed in (
         (SAMPLING_DESIGN, camtrap_dp.SAMPLING_DESIGNS),
         (CAPTURE_METHOD, camtrap_dp.CAPTURE_METHODS),
@@ -70,6 +74,9 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         if (deployments := values[DEPLOYMENTS]) is not None:
             check_not_same(deployments, output, "table of deployments")
     corrections = values[flags.CORRECTIONS]
+    deployments = values[DEPLOYMENTS] if values[flags.CLOCK_CORRECTIONS] is not None else None
+    folders = {} if deployments is None else deployment_folders(deployments)
+    dates = date_rules(values, folders)
     with (
         local_predictions(source, corrections) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
@@ -90,6 +97,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             timezone_name=values[TIMEZONE],
             sequence_gap=values[flags.SEQUENCE_GAP],
             corrections=find_corrections(predictions, corrections),
+            dates=dates,
         )
     sys.stdout.write(
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
@@ -112,6 +120,7 @@ COMMAND = console.Command(
         *(LICENSE_DATA, LICENSE_MEDIA),
         *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
+    topics=flags.DATES,
     files=2,
     missing="Give a file and a folder, such as predictions.json my_survey.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from speciesnet.taxonomy import species_name
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 TOP_ANSWERS = 10
 
 
-def print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None:
+def print_summary(
+    tally: Tally, earlier: int, seconds: float, path: str, notes: Sequence[str] = ()
+) -> None:
     """Prints the number of images, the most frequent answers, and the speed.
 
     Args:
@@ -22,6 +25,7 @@ def print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None
         earlier: How many of the records an earlier run wrote.
         seconds: Time that the others took.
         path: The predictions file or folder.
+        notes: Sentences on what else the user should know about the results.
     """
     done = tally.images - earlier
     lines = [f"{tally.images} images, {tally.failed} of them failed."]
@@ -32,6 +36,7 @@ def print_summary(tally: Tally, earlier: int, seconds: float, path: str) -> None
         lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
     if tally.failed:
         lines.append("Give the same command again to retry the failed images.")
+    lines += notes
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -52,7 +52,7 @@ def camera_folder(filepath: str) -> Parts:
 
     Serial numbers, dates, and names of sites such as ``101NORTH`` remain.
 
-    Example:
+    Examples:
         >>> camera_folder("survey/cam1/DCIM/100RECNX/IMG_0001.JPG")
         ('survey', 'cam1')
         >>> camera_folder("survey/10012345/IMG_0001.JPG")
@@ -124,7 +124,7 @@ def sequence_numbers(
     Raises:
         ValueError: A date is invalid.
 
-    Example:
+    Examples:
         >>> taken = ["2024-05-01T06:30:00", "2024-05-01T06:30:40", "2024-05-01T09:00:00", None]
         >>> sequence_numbers([("cam1", date) for date in taken])
         [1, 1, 2, 3]
@@ -164,7 +164,7 @@ def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
     Raises:
         ValueError: A label is malformed.
 
-    Example:
+    Examples:
         >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> frame = {"filepath": "a.jpg", "prediction": fox, "detections": [],
         ...          "classifications": {"classes": [fox], "scores": [0.9]}}
@@ -188,14 +188,15 @@ def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
         return labels.most_common(1)[0][0], 1.0, SOURCE
     classes, scores = mean_classes([r["classifications"] for r in others if "classifications" in r])
     boxes = [boxes[0] for record in others if (boxes := record.get("detections"))]
+    country = others[0].get("country")
     return combine_predictions_for_single_item(
         classifications={"classes": classes, "scores": scores},
         detections=sorted(boxes, key=lambda box: -box["conf"])[:1],
-        country=others[0].get("country"),
+        country=country,
         admin1_region=others[0].get("admin1_region"),
         taxonomy_map=rules.taxonomy_map,
         geofence_map=rules.geofence_map,
-        enable_geofence=rules.enable_geofence,
+        enable_geofence=rules.enable_geofence and rules.countries.covers(country),
     )
 
 

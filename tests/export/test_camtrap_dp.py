@@ -18,7 +18,9 @@ from speciesnet.errors import InputError
 from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
 from speciesnet.export.media_index import MediaIndex
 from speciesnet.records import Record
+from speciesnet.survey.clocks import ClockCorrections
 from speciesnet.survey.corrections import Correction
+from speciesnet.survey.dates import DateRules, NamePattern
 from speciesnet.survey.photographs import Photographs
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
@@ -124,8 +126,8 @@ def test_observation_has_the_answer_and_the_best_box_of_its_kind(tmp_path: Path)
         "eventEnd": "2024-05-01T06:30:50+03:00", "observationLevel": "media",
         "observationType": "animal", "scientificName": "Odocoileus virginianus", "count": "1",
         "bboxX": "0.1", "bboxY": "0.2", "bboxWidth": "0.3", "bboxHeight": "0.4",
-        "classificationMethod": "machine", "classifiedBy": "SpeciesNet 4.0.0a", "classificationProbability": "0.8",
-        "observationComments": "classifier",
+        "classificationMethod": "machine", "classifiedBy": "SpeciesNet 4.0.0a",
+        "classificationProbability": "0.8", "observationComments": "classifier",
     }  # fmt: skip
 
 
@@ -475,3 +477,37 @@ def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:
     assert found.media + found.left_out == len(records)
     assert found.media > len(records) / 2
     assert_valid(tmp_path / "dp", schemas)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/survey/cam1/a.PNG", "image/png"),
+        ("/survey/cam1/a.tif", "image/tiff"),
+        ("/survey/cam1/a.jfif", "image/jpeg"),
+        ("https://host/a.png?size=large", "image/png"),
+        ("https://host/a.webp#top", "image/webp"),
+        ("https://host/a.png?from=b.jpg", "image/png"),
+        ("https://host/download?file=a.tiff&size=1", "image/tiff"),
+        ("https://host/download?id=7", "image/jpeg"),
+        ("s3://bucket/a.jpg?b.png", "image/png"),
+    ],
+)
+def test_media_types_are_those_of_the_files(tmp_path: Path, path: str, kind: str) -> None:
+    package(tmp_path, record("x") | {"filepath": path})
+    assert [medium["fileMediatype"] for medium in table(tmp_path, "media")] == [kind]
+
+
+def test_clocks_and_names_give_the_dates(tmp_path: Path) -> None:
+    (tmp_path / "clocks.csv").write_text("folder,offset\nD1,1 d\n")
+    rules = DateRules(
+        NamePattern("%Y%m%d_%H%M%S"), ClockCorrections(str(tmp_path / "clocks.csv"), {"D1": "cam1"})
+    )
+    records = record("cam1/a.jpg"), record("cam1/20240501_063010.jpg", None), record("cam2/a.jpg")
+    package(tmp_path, *records, dates=rules)
+    found = {medium["filePath"]: medium["timestamp"] for medium in table(tmp_path, "media")}
+    assert found == {
+        "cam1/a.jpg": "2024-05-02T06:30:00+03:00",
+        "cam1/20240501_063010.jpg": "2024-05-02T06:30:10+03:00",
+        "cam2/a.jpg": "2024-05-01T06:30:00+03:00",
+    }

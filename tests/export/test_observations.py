@@ -21,6 +21,7 @@ def shown(found: list[Observation]) -> list[tuple[str, str, int | None]]:
 def rows_of(*records: Record) -> list[dict[str, str]]:
     events = Events()
     date = "2024-05-01T06:30:00+00:00"
+    rows: list[dict[str, str]] = []
     for number, one in enumerate(records):
         medium = Medium(f"{number}.jpg", "cam1", date, "cam1#1", date, date, len(records))
         rows = events.add(medium, observations_of(one))
