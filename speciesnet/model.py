@@ -238,6 +238,7 @@ class SpeciesNet:
             options.get("folders_txt"),
             country,
             admin1_region,
+            match_files=components != "ensemble",  # which reads no image
         )
         run = Run(
             instances=resolve_locations(instances, country_from_coordinates=from_coordinates),
