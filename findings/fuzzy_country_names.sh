@@ -3,8 +3,7 @@
 # another country first for names that are common in survey tables: Niger, Java, Zaire, ZAM. It finds
 # nothing for Swaziland or Burma, for Kosovo it finds Serbia, and XKX is unknown.
 # Code that takes the first match filters the species of a survey by the wrong country, without an error.
-# This program accepts exact alpha-3 codes only, adds XKX, and takes its hints from the exact lookup and
-# from codes with a similar spelling.
+# This program accepts exact alpha-3 codes only, adds XKX, and suggests codes from a list of its own.
 set -euo pipefail
 
 folder=$(mktemp -d)
