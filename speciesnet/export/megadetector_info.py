@@ -99,7 +99,7 @@ class ClassNumbers:
         """The label of each class by its number."""
         labels = {number: label for label, number in self._numbers.items()}
         if labels and not self._is_zero_taken:
-            labels["0"] = Classification.BLANK.value  # of no image
+            labels["0"] = Classification.BLANK.value  # no image has it
         return {number: labels[number] for number in sorted(labels, key=int)}
 
     @property
