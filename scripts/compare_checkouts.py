@@ -42,7 +42,7 @@ VOLATILE = {
     "*.svg": rb"<dc:date>[^<]*</dc:date>|(?<=[#\"])[a-z]{1,2}[0-9a-f]{10}(?=[\")])",
 }
 PUBLISHED_NAMES = """
-import importlib, inspect, json, sys
+import importlib, inspect, json, re, sys
 MODULES = ["speciesnet"] + ["speciesnet." + name for name in (
     "classifier constants detector display ensemble ensemble_prediction_combiner geofence_utils "
     "geolocation multiprocessing taxonomy_utils utils").split()]
@@ -51,9 +51,10 @@ def signature(value):
     try:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
-        return type(value).__name__
+        return "attribute"
     # Annotations say the same in other words; names, kinds and defaults are the contract.
-    return ", ".join(f"{one.kind.name} {one.name}={one.default!r}" for one in parameters)
+    shown = ", ".join(f"{one.kind.name} {one.name}={one.default!r}" for one in parameters)
+    return re.sub(" at 0x[0-9a-f]+", "", shown).replace("<class 'inspect._empty'>", "")
 
 found = {}
 for name in MODULES:
@@ -141,7 +142,7 @@ def demo_steps() -> Iterator[Step]:
             (*run, *images, *PLACE, "--shard", f"{number}/2", "--predictions_json",
              f"shard{number}.json"),
         )  # fmt: skip
-    yield Step("merge", ("merge", "shard1.json", "shard2.json", "merged.json"))
+    yield Step("merge", ("merge", "merged.json", "shard1.json", "shard2.json"))
     yield Step("Python: predict, detect, classify", ("-c", PYTHON_VERBS))
     table = ("speciesnet_to_table", "all.json")
     for rows in ("image", "detection", "sequence"):
@@ -164,27 +165,30 @@ def demo_steps() -> Iterator[Step]:
 
 
 def package_steps(shared: Path) -> Iterator[Step]:
-    """The small packages, and the inputs of the published program's answers."""
-    images = ("--folders", str(shared / "images"), *PLACE)
+    """The small packages, and the decisions about the published program's boxes and classes."""
+
+    def link_images(folder: Path) -> None:
+        if not (folder / "images").exists():
+            (folder / "images").symlink_to(shared / "images")
+
     for name in ("small_random", "small_random_b", "small_random_pt"):
         package = shared / "packages" / name
         run = ("run_model", "--model", str(package), "--noprogress_bars", "--bypass_prompts")
-        yield Step(f"{name}: whole run", (*run, *images, "--predictions_json", f"{name}.json"))
-    golden = shared / "golden"
-    package = shared / "packages" / "small_random"
-    run = ("run_model", "--model", str(package), "--noprogress_bars", "--bypass_prompts")
-    published = golden / "published_5.0.6"
-    yield Step(
-        "golden records: 400 decisions",
-        (*run, "--ensemble_only",
-         "--instances_json", str(published / "instances.json"),
-         "--detections_json", str(published / "detections.json"),
-         "--classifications_json", str(published / "classifications.json"),
-         "--predictions_json", "golden_decisions.json"),
-    )  # fmt: skip
-    yield Step(
-        "golden records: table", ("speciesnet_to_table", "golden_decisions.json", "golden.csv")
-    )
+        output = ("--predictions_json", f"{name}.json")
+        yield Step(
+            f"{name}: whole run",
+            (*run, "--folders", "images", *PLACE, *output),
+            prepare=link_images,
+        )
+        golden = shared / "golden" / f"{name}_predictions.json"
+        if golden.exists():
+            past = ("--detections_json", str(golden), "--classifications_json", str(golden))
+            output = ("--predictions_json", f"{name}_golden.json")
+            yield Step(
+                f"{name}: golden records",
+                (*run, "--ensemble_only", "--folders", "images", *PLACE, *past, *output),
+                prepare=link_images,
+            )
 
 
 def error_steps() -> Iterator[Step]:
@@ -316,6 +320,15 @@ def facts(text: str) -> list[str]:
     return sorted(set(re.findall(r"\S*[\d/]\S*", text)))
 
 
+def changed_names(before: dict[str, str], after: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Names that are missing or have other parameters; new names are listed as words."""
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            verdict = "words" if old is None else "missing" if new is None else "structure"
+            yield f"name {name}", verdict, f"- {old}\n+ {new}"
+
+
 def compare(before: Path, after: Path) -> Iterator[tuple[str, str, str]]:
     """Yields name, verdict and detail of each file that differs.
 
@@ -334,7 +347,9 @@ def compare(before: Path, after: Path) -> Iterator[tuple[str, str, str]]:
         texts = [data.decode(errors="replace") for data in (left, right)]
         old_lines, new_lines = (text.splitlines(keepends=True) for text in texts)
         detail = "".join(difflib.unified_diff(old_lines, new_lines, n=0))
-        if not any(fnmatch.fnmatch(name, pattern) for pattern in WORDS):
+        if name == "published_names.json":
+            yield from changed_names(*map(json.loads, texts))
+        elif not any(fnmatch.fnmatch(name, pattern) for pattern in WORDS):
             yield name, "bytes", detail
         elif name.startswith("help_"):
             structure = "\n".join(structural_changes(*texts))
@@ -349,9 +364,10 @@ def golden_agreement(folder: Path, shared: Path) -> Iterator[tuple[str, str]]:
     """How many answers of each run equal those of the published program."""
     for name, golden in (
         ("small_random.json", "small_random_predictions.json"),
+        ("small_random_golden.json", "small_random_predictions.json"),
         ("small_random_b.json", "small_random_b_predictions.json"),
+        ("small_random_b_golden.json", "small_random_b_predictions.json"),
         ("small_random_pt.json", "published_5.0.6/small_random_pt_predictions.json"),
-        ("golden_decisions.json", "published_5.0.6/published_5.0.6.json"),
     ):
         path, published = folder / name, shared / "golden" / golden
         if not path.exists() or not published.exists():

@@ -26,9 +26,9 @@ LONG_FUNCTION = 60  # lines
 REPEATED_LINES = 6  # as few lines as these are a repetition
 # A module may import from its own group and from those before it. A package stands for its modules.
 LAYERS = (
-    ("constants", "errors", "records", "boxes", "machine"),
+    ("constants", "errors", "records", "boxes"),
     ("files",),
-    ("metadata", "images", "geolocation", "instances", "display", "progress"),
+    ("metadata", "images", "country_names", "geolocation", "instances", "display", "progress"),
     ("packages", "engines"),
     ("taxonomy", "geofence", "detector", "classifier", "ensemble"),
     ("pipeline", "networks"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+MIRRORED = (2, 4, 5, 7)  # EXIF orientations
 
 Boxes = NDArray[np.float32]
 
@@ -22,7 +25,7 @@ class BBox:
     def crop(self, image_width: int, image_height: int) -> tuple[int, int, int, int]:
         """Converts to whole pixels (left, top, width, height), truncated, at least one pixel in size.
 
-        Example:
+        Examples:
             >>> BBox(0.25, 0.5, 0.5, 0.25).crop(image_width=640, image_height=480)
             (160, 240, 320, 120)
         """
@@ -31,6 +34,34 @@ class BBox:
         width = min(max(int(self.width * image_width), 1), image_width - left)
         height = min(max(int(self.height * image_height), 1), image_height - top)
         return left, top, width, height
+
+
+def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:
+    """Moves a box from a mirrored picture, as it is stored, to the upright one.
+
+    Args:
+        bbox: Left, top, width and height relative to the stored picture.
+        orientation: The EXIF orientation. All but the mirrored ones, 2, 4, 5 and 7, change nothing:
+            MegaDetector itself turns pictures with 3, 6 and 8.
+
+    Returns:
+        The box relative to the upright picture.
+
+    Examples:
+        >>> upright_box([0.1, 0.2, 0.3, 0.4], 2)  # mirrored from left to right
+        [0.6, 0.2, 0.3, 0.4]
+    """
+    left, top, width, height = bbox
+    right, bottom = (max(round(1 - side, 9), 0.0) for side in (left + width, top + height))
+    if orientation == 2:
+        return [right, top, width, height]
+    if orientation == 4:
+        return [left, bottom, width, height]
+    if orientation == 5:
+        return [top, left, height, width]
+    if orientation == 7:
+        return [bottom, right, height, width]
+    return [left, top, width, height]
 
 
 def corners(centres: Boxes) -> Boxes:

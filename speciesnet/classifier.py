@@ -53,7 +53,7 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
     Returns:
         Shape (size, size, 3).
 
-    Example:
+    Examples:
         >>> resize_bilinear(np.full((2, 4, 3), 7, np.uint8), size=1).tolist()
         [[[7, 7, 7]]]
     """

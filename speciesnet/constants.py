@@ -1,7 +1,8 @@
-"""Labels, categories, failures and thresholds that several modules share."""
+"""Labels, categories, failures, thresholds and limits that several modules share."""
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from typing import Literal
 
@@ -19,6 +20,13 @@ RUN_ENDING = ".run.json"  # settings of the run
 CORRECTIONS_ENDING = ".corrections.jsonl"  # corrections by reviewers
 
 DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, at most
+
+
+def available_cpus() -> int:
+    """CPU cores that this process may use; a container or a batch system may allow fewer than exist."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Classification(str, Enum):

@@ -39,7 +39,7 @@ def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.ui
         Shape (H', W', 3), with half of the grey padding on each side and an odd pixel at the bottom
         or right.
 
-    Example:
+    Examples:
         >>> letterbox(np.zeros((1080, 1920, 3), np.uint8), size=1280, stride=64).shape
         (768, 1280, 3)
     """

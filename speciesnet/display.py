@@ -28,7 +28,7 @@ def draw_bboxes(img: Image.Image, detections: Sequence[BBox | Mapping[str, Any]]
         detections: Boxes relative to the image, or detections of a record, which are drawn in the colour
             of their label with label and confidence.
 
-    Example:
+    Examples:
         >>> image = Image.new("RGB", (400, 300))
         >>> draw_bboxes(image, [BBox(0.25, 0.25, 0.5, 0.5)]).getpixel((100, 75))
         (255, 59, 48)

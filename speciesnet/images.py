@@ -13,9 +13,9 @@ from absl import logging
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
+from speciesnet.constants import available_cpus
 from speciesnet.errors import CredentialsError, ImageError
 from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
-from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata, metadata_of
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
@@ -115,8 +115,8 @@ def _is_clipped(original: Image.Image, converted: Image.Image) -> bool:
     if not values.size or values.min() == values.max():
         return False
     outside = np.count_nonzero(~((values >= 0) & (values < 256)))
-    lowest, highest = converted.getchannel(0).getextrema()
-    return highest - lowest <= 1 or 2 * outside > values.size
+    shown = np.asarray(converted)[..., 0]
+    return int(np.ptp(shown)) <= 1 or 2 * outside > values.size
 
 
 def read_metadata(filepath: str) -> PhotoMetadata:

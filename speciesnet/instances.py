@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,7 +17,9 @@ from absl import logging
 
 from speciesnet import geolocation
 from speciesnet.errors import InputError
-from speciesnet.files import storage
+from speciesnet.files import listing, storage
+from speciesnet.files.given_paths import GivenPaths
+from speciesnet.files.input_notes import InputNotes
 from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
@@ -27,7 +31,10 @@ COLUMNS = (
     "latitude",
     "longitude",
 )  # of tables of instances
+TABLE_ENDINGS = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _TEXT_FIELDS = ("country", "admin1_region")
+# How R and pandas write a missing value into text fields; NaN as a number is one as well.
+_NO_VALUE = frozenset({"NA", "<NA>", "NaN", "nan"})
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
 
 
@@ -57,7 +64,7 @@ def prepare_instances_dict(
     Raises:
         InputError: The input is missing, malformed or empty.
 
-    Example:
+    Examples:
         >>> prepare_instances_dict(filepaths=["a.jpg"], country="KEN")
         {'instances': [{'filepath': 'a.jpg', 'country': 'KEN'}]}
     """
@@ -77,94 +84,110 @@ def prepare_instances(
     folders_txt: str | None = None,
     country: str | None = None,
     admin1_region: str | None = None,
+    *,
+    notes: InputNotes | None = None,
+    match_files: bool = True,
 ) -> list[Instance]:
-    """Does the same as ``prepare_instances_dict`` and returns a list of instances."""
+    """Does the same as ``prepare_instances_dict`` and returns a list of instances.
+
+    ``notes`` receives what a user should know about the input. With ``match_files``, the paths of images
+    that do not exist as written are searched for; see ``GivenPaths``.
+    """
+    notes = InputNotes() if notes is None else notes
     inputs = (instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt)
-    given = sum(value is not None for value in inputs)
-    if given != 1:
+    count = sum(value is not None for value in inputs)
+    if count != 1:
         raise InputError(
-            f"{'No' if not given else 'More than one'} input is given; give exactly one of --folders, "
+            f"{'No' if not count else 'More than one'} input is given; give exactly one of --folders, "
             "--folders_txt, --filepaths, --filepaths_txt, --instances_json."
         )
     if instances_dict is not None:
         instances = parse_instances(instances_dict, "the instances")
     elif instances_json is not None:
         instances = parse_instances(_read_json(instances_json), instances_json)
+        found = GivenPaths(notes, os.fspath(instances_json)).find if match_files else str
+        instances = [replace(one, filepath=found(one.filepath)) for one in instances]
     else:
+        source = folders_txt if folders_txt is not None else filepaths_txt
+        given = GivenPaths(notes, None if source is None else os.fspath(source))
         if folders_txt is not None:
             folders = _read_lines(folders_txt, "folder")
         if filepaths_txt is not None:
             filepaths = _read_lines(filepaths_txt, "image")
-        paths = find_images(folders) if folders is not None else _as_texts(filepaths, "filepaths")
+        if folders is not None:
+            folders = [given.find(folder) for folder in _as_texts(folders, "folders")]
+        elif match_files:
+            filepaths = [given.find(path) for path in _as_texts(filepaths, "filepaths")]
+        paths = (
+            find_images(folders, notes)
+            if folders is not None
+            else _as_texts(filepaths, "filepaths")
+        )
         instances = [Instance(path) for path in paths]
     if not instances:
         raise InputError("There are no images to predict: the list is empty; put images into it.")
+    notes.log()
     return geolocation.override_location(instances, country, admin1_region)
 
 
-def find_images(folders: Iterable[str]) -> list[str]:
+def find_images(folders: Iterable[str], notes: InputNotes | None = None) -> list[str]:
     """Finds the images under folders at any depth, each once, sorted by path component.
 
-    Paths have forward slashes.
+    Paths have forward slashes. Hidden files and folders, and those that systems and programs make for
+    themselves, are skipped.
+
+    Args:
+        folders: Paths, or URLs of buckets.
+        notes: Receives what is skipped.
 
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
     """
     found: dict[str, str] = {}  # by the name that the file system compares
-    for path in walk_images(folders):
+    for path in walk_images(folders, notes):
         found[path if storage.scheme_of(path) else os.path.normcase(path)] = path
     return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
 
 
-def walk_images(folders: Iterable[str]) -> Iterator[str]:
+def walk_images(folders: Iterable[str], notes: InputNotes | None = None) -> Iterator[str]:
     """Yields what ``find_images`` finds, unsorted, and twice where folders overlap."""
-    from speciesnet.images import IMAGE_EXTENSIONS, is_image_name  # Pillow takes time to import
+    from speciesnet.images import is_image_name  # Pillow takes time to import
 
+    notes = InputNotes() if notes is None else notes
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
-    is_empty = True
+    counted: list[str] = []
     for folder in folders:
-        for path in filter(is_image_name, _files_in(folder)):
+        is_empty = True
+        for path in listing.images_in(folder, is_image_name, notes, counted):
             is_empty = False
             yield path
-    if is_empty:
-        raise InputError(
-            f"There are no images in {', '.join(folders)}: no file name ends with "
-            f"{' '.join(sorted(IMAGE_EXTENSIONS))}."
-        )
-
-
-def _files_in(folder: str) -> Iterator[str]:
-    if storage.scheme_of(folder) is not None:
-        yield from _files_in_bucket(folder)
-        return
-    if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
-        kind = "is a file, not a folder" if _exists(folder) else "does not exist"
-        raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
-    for parent, _, names in os.walk(folder, onerror=_warn_unreadable):
-        for name in names:
-            yield Path(parent, name).as_posix()
-
-
-def _files_in_bucket(folder: str) -> Iterator[str]:
-    if not storage.is_cloud(folder):
-        raise InputError(
-            f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
-            "--filepaths_txt."
-        )
-    is_empty = True
-    try:
-        for url in storage.list_folder(folder):
-            is_empty = False
-            yield url
+        counted.append(listing.identity_of(folder))
         if is_empty:
-            kind = "is a file, not a folder" if storage.is_object(folder) else "does not exist"
-            raise InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
-    except OSError as error:
-        raise InputError(
-            f"The folder {folder} cannot be listed ({error.strerror or error}). Fix the cause or "
-            "pass another folder."
-        ) from error
+            notes.empty_folders.add(folder)
+    if notes.empty_folders.count == len(folders):
+        raise InputError(_no_images(folders, notes))
+    notes.log()
+
+
+def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
+    from speciesnet.images import IMAGE_EXTENSIONS
+
+    found = ""
+    if count := notes.other_files.total():
+        videos = notes.videos
+        kinds = [_number(videos, "video")] if videos else []
+        kinds += [_number(count - videos, "other file")] if count > videos else []
+        found = f", only {' and '.join(kinds)} ({notes.endings})"
+    skipped = "".join(f"; {line.rstrip('.')}" for line in notes.skipped())
+    return (
+        f"There are no images in {', '.join(folders)}{found}: no file name ends with "
+        f"{' '.join(sorted(IMAGE_EXTENSIONS))}{skipped}."
+    )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
@@ -180,10 +203,6 @@ def _means_samples(folder: str) -> bool:
 
 def _exists(path: str) -> bool:
     return os.path.exists(path)  # noqa: PTH110 (pathlib's raises for names that are too long)
-
-
-def _warn_unreadable(error: OSError) -> None:
-    logging.warning("Cannot read the folder %s: %s.", error.filename, error.strerror or error)
 
 
 def parse_instances(document: Any, source: str) -> list[Instance]:
@@ -222,6 +241,16 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
             f'{where} lacks "filepath", or it is not a text; add the path of the image.'
         )
     where = f"{where} ({filepath})"
+    if raw.get("country") == "NA":
+        logging.log_first_n(
+            logging.WARNING,
+            '%s has the country "NA"; it is read as a missing value, here and in later instances. '
+            "If Namibia is meant, write NAM.",
+            1,
+            where,
+        )
+    fields = (*_TEXT_FIELDS, *_COORDINATES)
+    raw = {field: None if _is_missing(raw.get(field)) else raw[field] for field in fields}
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):
             raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be a text.')
@@ -241,6 +270,12 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     if region is not None:
         geolocation.check_admin1_region(region, country, f'{where} has a wrong "admin1_region":')
     return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
+
+
+def _is_missing(value: object) -> bool:
+    if isinstance(value, str):
+        return value in _NO_VALUE
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def path_digest(filepath: str, size: int) -> bytes:
@@ -275,6 +310,11 @@ def split_paths(text: str) -> list[str]:
     """Splits a comma-separated list of paths, unless the whole text is an existing path."""
     if text and _exists(text):
         return [text]
+    if re.search(r'" +--?\w', text):
+        raise InputError(
+            f"The list of paths {text!r} contains a quote and another flag: Windows reads a backslash "
+            "before a closing quote as part of the text; leave out the backslash at the end of the path."
+        )
     try:
         parts = next(csv.reader([text], strict=True), [])
     except csv.Error:
@@ -291,9 +331,24 @@ def _read_json(path: str) -> Any:
             "pass another file."
         ) from error
     except (ValueError, RecursionError) as error:
+        fix = "Correct the file."
+        if PurePath(path).suffix.lower() in (*TABLE_ENDINGS, ".txt"):
+            fix = "Pass a list of paths with --filepaths_txt, or write the table as JSON."
+        raise InputError(f"The instances file {path} is not valid JSON ({error}). {fix}") from error
+
+
+def _check_kind(path: str, text: str, what: str) -> None:
+    """Refuses JSON and tables in place of a list with one path a line."""
+    first = text.lstrip().partition("\n")[0]
+    is_json = re.match(r'\s*(\{\s*("|$)|\[\s*(\{|"|$))', first)
+    cells = [cell.strip(" \r\"'").lower() for cell in re.split("[,;\t]", first)]
+    is_table = len(cells) > 1 and ("filepath" in cells or len({"file", *COLUMNS} & set(cells)) > 1)
+    if is_json or is_table:
+        kind = "JSON" if is_json else "a table"
         raise InputError(
-            f"The instances file {path} is not valid JSON ({error}). Correct the file."
-        ) from error
+            f"The list of {what}s {path} is {kind}; write one {what} a line, or pass images with their "
+            "places as JSON with --instances_json."
+        )
 
 
 def _read_lines(path: str, what: str) -> list[str]:
@@ -308,6 +363,7 @@ def _read_lines(path: str, what: str) -> list[str]:
         raise InputError(
             f"The list of {what}s {path} is not UTF-8 text; save it as UTF-8."
         ) from error
+    _check_kind(path, text, what)
     lines = [line.strip() for line in text.split("\n")]
     if not any(lines):
         raise InputError(f"The list of {what}s {path} is empty; it must have one {what} a line.")

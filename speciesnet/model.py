@@ -106,7 +106,7 @@ class SpeciesNet:
         ModelError: The package cannot be found or is broken.
         InputError: One of the names is unknown.
 
-    Example:
+    Examples:
         >>> from speciesnet import SpeciesNet
         >>> model = SpeciesNet("demo", precision="fp32")
         >>> predictions = model.predict(folders=["demo"])
@@ -238,6 +238,7 @@ class SpeciesNet:
             options.get("folders_txt"),
             country,
             admin1_region,
+            match_files=components != "ensemble",  # which reads no image
         )
         run = Run(
             instances=resolve_locations(instances, country_from_coordinates=from_coordinates),
@@ -279,6 +280,7 @@ class SpeciesNet:
             metadata=run.metadata,
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,
+            detector_name=self.model_info.detector_name,
         )
 
     def choose_precision(

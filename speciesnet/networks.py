@@ -25,11 +25,11 @@ class Networks:
 
     Args:
         model_info: Their package.
-        engine: As for ``SpeciesNet``; so are the other arguments.
-        precision: See there.
-        device: See there.
-        threads: See there.
-        target_species_txt: See there.
+        engine: The engine or engines; see ``SpeciesNet``.
+        precision: The numeric precision; see ``SpeciesNet``.
+        device: The device; see ``SpeciesNet``.
+        threads: The CPU threads of each network; see ``SpeciesNet``.
+        target_species_txt: The file of target species; see ``SpeciesNet``.
 
     Raises:
         InputError: The engine or the precision is unknown.

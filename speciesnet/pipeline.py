@@ -26,14 +26,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.boxes import BBox
+from speciesnet.boxes import MIRRORED, BBox, upright_box
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import RunMode
+from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.storage import scheme_of
 from speciesnet.images import CLIPPED, NO_MEMORY, PreprocessedImage, read_photograph, to_array
-from speciesnet.machine import available_cpus
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.progress import Profile
 from speciesnet.records import Box, Classifications, Record
@@ -86,6 +85,7 @@ class Photo:
         detections: The detector's answer, of this run or of an earlier one.
         classifications: The classifier's answer.
         metadata: EXIF of the photograph.
+        mirrored: The EXIF orientation by which past detections were moved; see ``upright_box``.
     """
 
     filepath: str
@@ -98,6 +98,7 @@ class Photo:
     detections: Sequence[Box] | None = None
     classifications: Classifications | None = None
     metadata: PhotoMetadata | None = None
+    mirrored: int | None = None
 
     @property
     def nbytes(self) -> int:
@@ -174,9 +175,10 @@ def past_photos(filepaths: Iterable[str], past: PastResults) -> Generator[Photo,
         detected = past.detections.get(path)
         classified = past.classifications.get(path)
         metadata = (detected or {}).get("metadata", (classified or {}).get("metadata"))
+        orientation = classified.get("orientation") if classified else None
         yield Photo(
             path,
-            detections=detected.get("detections") if detected else None,
+            detections=_upright_detections(detected, orientation) if detected else None,
             classifications=classified.get("classifications") if classified else None,
             metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
         )
@@ -187,8 +189,20 @@ def _with_past_detections(
 ) -> Generator[Photo, None, None]:
     for photo in photos:
         if (record := detections.get(photo.filepath)) is not None:
-            photo.detections = record.get("detections")
+            orientation = photo.metadata.orientation if photo.metadata else None
+            photo.detections = _upright_detections(record, orientation)
+            if orientation in MIRRORED and record.get("boxes_as_stored"):
+                photo.mirrored = orientation
         yield photo
+
+
+def _upright_detections(record: Record, orientation: int | None) -> Sequence[Box] | None:
+    """The detections of a record, relative to the upright picture."""
+    boxes = record.get("detections")
+    if not boxes or orientation not in MIRRORED or not record.get("boxes_as_stored"):
+        return boxes
+    moved: list[Box] = [{**box, "bbox": upright_box(box["bbox"], orientation)} for box in boxes]
+    return moved
 
 
 def read_photo(

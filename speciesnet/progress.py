@@ -87,9 +87,9 @@ class Profile:
     """Seconds spent in each part of a run. Parts overlap, so the sum may exceed the run's duration.
 
     Attributes:
-        seconds: By part, in the order of first use.
+        seconds: The seconds of each part, in the order of first use.
 
-    Example:
+    Examples:
         >>> profile = Profile()
         >>> profile.add("reading", 1.5)
         >>> profile.add("reading", 0.5)

@@ -1,4 +1,4 @@
-"""The record of one image, as it stands in a predictions file."""
+"""The record of one image, as a predictions file contains it."""
 
 from __future__ import annotations
 
@@ -121,6 +121,10 @@ class Record(Location, total=False):
         prediction_source: Where it comes from, such as "classifier" or "detector".
         model_version: The model that gave it.
         metadata: Date, position and camera from EXIF, with ``--metadata``.
+        orientation: The EXIF orientation of a mirrored photograph that was classified in the boxes of
+            MegaDetector; the ensemble moves them as the classifier did.
+        boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
+            only in memory.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
     """
 
@@ -133,6 +137,8 @@ class Record(Location, total=False):
     prediction_source: str
     model_version: str
     metadata: dict[str, str | float]
+    orientation: int
+    boxes_as_stored: bool
     review: Review
 
 
@@ -163,7 +169,7 @@ def make_record(filepath: str, failures: Sequence[Failure] = (), **values: objec
     Raises:
         TypeError: A key does not belong to a record.
 
-    Example:
+    Examples:
         >>> make_record("a.jpg", prediction_score=0.9, prediction="x;fox")
         {'filepath': 'a.jpg', 'prediction': 'x;fox', 'prediction_score': 0.9}
     """
@@ -222,7 +228,7 @@ def is_failed(record: Record) -> bool:
 
 
 @contextmanager
-def named(record: Record) -> Iterator[None]:
+def record_errors(record: Record) -> Iterator[None]:
     """Turns the errors that a malformed record causes in the block into one that names its field.
 
     Raises:
@@ -238,8 +244,8 @@ def named(record: Record) -> Iterator[None]:
 
 
 @contextmanager
-def read_from(predictions: str | os.PathLike[str]) -> Iterator[None]:
-    """Adds the name of a predictions file to the errors that ``named`` raises for its records.
+def in_file(predictions: str | os.PathLike[str]) -> Iterator[None]:
+    """Adds the name of a predictions file to the errors that ``record_errors`` raises for its records.
 
     Raises:
         MalformedRecordError: A record is malformed.

@@ -359,7 +359,10 @@ def _answer(
         return make_record(photo.filepath, failures, detections=photo.detections)
     if components == "classifier":
         failures = [Failure.CLASSIFIER] if photo.classifications is None else []
-        return make_record(photo.filepath, failures, classifications=photo.classifications)
+        record = make_record(photo.filepath, failures, classifications=photo.classifications)
+        if photo.mirrored is not None:  # the ensemble reads no image, so it could not know
+            record["orientation"] = photo.mirrored
+        return record
     assert ensemble is not None
     try:
         return ensemble.combine_one(

@@ -23,7 +23,7 @@ __all__ = [
 def only_one_true(*args: object) -> bool:
     """Whether exactly one of the arguments is truthy.
 
-    Example:
+    Examples:
         >>> only_one_true(0, "a", None)
         True
     """

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import ExifTags, Image
 
-from speciesnet.boxes import BBox, Boxes, corners, non_maximum_suppression
+from speciesnet.boxes import BBox, Boxes, corners, non_maximum_suppression, upright_box
+from speciesnet.images import read_image
 
 
 @pytest.mark.parametrize(
@@ -136,3 +140,28 @@ def test_equal_scores_stay_in_order() -> None:
     boxes = np.array([[i * 20, 0, i * 20 + 10, 10] for i in range(5)], dtype=np.float32)
     kept = non_maximum_suppression(boxes, np.full(5, 0.5, dtype=np.float32), 0.45, 3)
     assert kept.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("orientation", [2, 4, 5, 7])
+def test_boxes_of_mirrored_pictures_are_moved_with_them(tmp_path: Path, orientation: int) -> None:
+    stored = Image.new("RGB", (100, 50))
+    stored.paste("red", (10, 5, 40, 15))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    picture = read_image(str(tmp_path / "a.png"))
+    box = upright_box([0.1, 0.1, 0.3, 0.2], orientation)
+    left, top, right, bottom = picture.getbbox() or (0, 0, 0, 0)
+    assert box == pytest.approx(
+        [
+            left / picture.width,
+            top / picture.height,
+            (right - left) / picture.width,
+            (bottom - top) / picture.height,
+        ]
+    )
+
+
+@pytest.mark.parametrize("orientation", [None, 0, 1, 3, 6, 8, 9])
+def test_other_boxes_stay(orientation: int | None) -> None:
+    assert upright_box([0.1, 0.1, 0.3, 0.2], orientation) == [0.1, 0.1, 0.3, 0.2]

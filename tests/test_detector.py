@@ -179,7 +179,7 @@ def test_classes_are_shifted_in_float32() -> None:
         assert len(select_boxes(raw)[0]) == kept
 
 
-def test_no_box_is_no_detection() -> None:
+def test_no_box_gives_no_detection() -> None:
     for raw in (raw_boxes(), raw_boxes((50, 60, 20, 40, 0, 1, 1, 1))):
         boxes, scores, classes = select_boxes(raw)
         assert (boxes.shape, scores.shape, classes.shape) == ((0, 4), (0,), (0,))

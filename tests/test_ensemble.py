@@ -348,7 +348,7 @@ def test_an_image_without_a_place_has_no_failure(package: Path) -> None:
     assert list(record)[:2] == ["filepath", "classifications"]
 
 
-def test_no_boxes_are_no_failure(package: Path) -> None:
+def test_no_boxes_are_not_a_failure(package: Path) -> None:
     empty = {"filepath": "a.jpg", "detections": []}
     record = combine(SpeciesNetEnsemble(str(package)), CLASSIFIED, empty, {})
     assert record["detections"] == []
@@ -487,7 +487,7 @@ def test_the_published_programs_answers_are_recomputed(
     assert_same_text(records, expected)
 
 
-def test_a_package_can_lie_in_a_folder_of_any_name(materials: Path, tmp_path: Path) -> None:
+def test_a_package_can_be_in_a_folder_of_any_name(materials: Path, tmp_path: Path) -> None:
     folder = tmp_path / "мой пакет, ñ"
     shutil.copytree(materials / "packages" / "small_random", folder)
     taxonomy = SpeciesNetEnsemble(str(folder)).taxonomy_map

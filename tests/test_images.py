@@ -259,15 +259,15 @@ def problem(path: str | Path) -> str:
     return reason
 
 
-@pytest.mark.parametrize("content", [b"", b"This is no image.\n", b"\xff\xd8\xff", b"II*\0"])
-def test_a_file_that_is_no_image_says_so(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"Not an image.\n", b"\xff\xd8\xff", b"II*\0"])
+def test_a_file_that_is_not_an_image_is_reported(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     path.write_bytes(content)
     assert problem(path)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_a_cut_header_is_no_image(tmp_path: Path) -> None:
+def test_a_cut_header_is_not_an_image(tmp_path: Path) -> None:
     for extension in ("jpg", "png", "webp", "tif", "gif"):
         path = save(photograph(), tmp_path / f"image.{extension}")
         path.write_bytes(path.read_bytes()[:10])
@@ -278,12 +278,12 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
     assert problem(tmp_path / "image.jpg") == "there is no such file"
 
 
-def test_a_folder_is_no_image(tmp_path: Path) -> None:
+def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
     assert problem(tmp_path) == "it is not a regular file"
 
 
 @pytest.mark.parametrize("path", ["a\0b.jpg", "a" * 5000, ""])
-def test_a_path_that_cannot_be_is_no_image(path: str) -> None:
+def test_an_impossible_path_is_not_an_image(path: str) -> None:
     with pytest.raises(ImageError):
         read_image(path)
 
@@ -383,7 +383,7 @@ def test_an_image_on_the_web_is_read(address: str, path: str) -> None:
         ("/0", "not an image"),
     ],
 )
-def test_what_is_no_image_on_the_web_says_so(address: str, path: str, reason: str) -> None:
+def test_other_content_on_the_web_is_reported(address: str, path: str, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         read_image(address + path)
     assert load_rgb_image(address + path) is None
@@ -399,7 +399,7 @@ def test_a_server_that_does_not_answer_says_so(address: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[/a.jpg", "https:///a.jpg"])
-def test_a_malformed_address_is_no_image(url: str) -> None:
+def test_a_malformed_address_is_not_an_image(url: str) -> None:
     with pytest.raises(ImageError):
         read_image(url)
     assert load_rgb_image(url) is None

@@ -137,7 +137,7 @@ def test_instances_keep_their_fields(folder: Path) -> None:
     }
 
 
-def test_an_instances_file_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+def test_an_instances_file_may_start_with_a_byte_order_mark(folder: Path) -> None:
     Path("i.json").write_text('{"instances": [{"filepath": "é.jpg"}]}', encoding="utf-8-sig")
     assert paths(prepare_instances(instances_json="i.json")) == ["é.jpg"]
 
@@ -165,8 +165,8 @@ def test_extensions_of_images_in_any_letter_case(folder: Path) -> None:
 
 
 def test_folders_are_searched_at_any_depth(folder: Path) -> None:
-    touch("in/1.jpg", "in/a/b/c/d/2.jpg", "in/.hidden/3.jpg", "in/folder.jpg/4.jpg")
-    expected = ["in/.hidden/3.jpg", "in/1.jpg", "in/a/b/c/d/2.jpg", "in/folder.jpg/4.jpg"]
+    touch("in/1.jpg", "in/a/b/c/d/2.jpg", "in/folder.jpg/4.jpg")
+    expected = ["in/1.jpg", "in/a/b/c/d/2.jpg", "in/folder.jpg/4.jpg"]
     assert find_images(["in"]) == expected
 
 
@@ -210,7 +210,7 @@ def test_links_to_images_are_images(folder: Path) -> None:
     assert find_images(["in"]) == ["in/link.jpg"]
 
 
-# Mistakes. Each sentence says what is wrong, where, and how to mend it.
+# Errors. Each sentence states what is wrong, where, and how to fix it.
 
 
 def mistake(**given: Any) -> str:
@@ -288,7 +288,7 @@ def test_a_list_that_is_not_utf8_is_named(kind: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b'{"instances": [}', '{"a": "ñ"}'.encode("latin-1"), b"[" * 100_000]
 )
-def test_an_instances_file_that_is_no_json_is_named(content: bytes, folder: Path) -> None:
+def test_an_instances_file_that_is_not_json_is_named(content: bytes, folder: Path) -> None:
     Path("i.json").write_bytes(content)
     assert "i.json is not valid JSON" in mistake(instances_json="i.json")
 
@@ -312,7 +312,7 @@ def test_a_document_without_instances_is_named(document: str, folder: Path) -> N
 
 
 @pytest.mark.parametrize("instance", [None, "a.jpg", [], 1])
-def test_an_instance_that_is_no_object_is_named(instance: Any, folder: Path) -> None:
+def test_an_instance_that_is_not_an_object_is_named(instance: Any, folder: Path) -> None:
     document = {"instances": [{"filepath": "a.jpg"}, instance]}
     sentence = mistake(instances_json=write("i.json", document))
     assert sentence.startswith("Instance 2 of i.json is not a JSON object")
@@ -327,7 +327,7 @@ def test_an_instance_without_a_path_is_named(instance: Any, folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "mend"),
+    ("field", "value", "fix"),
     [
         ("country", 1, "must be a text"),
         ("country", ["USA"], "must be a text"),
@@ -341,7 +341,9 @@ def test_an_instance_without_a_path_is_named(instance: Any, folder: Path) -> Non
         ("latitude", [1], "must be a number in degrees"),
         ("latitude", 90.1, "must be between -90 and 90"),
         ("latitude", -91, "must be between -90 and 90"),
-        ("latitude", float("nan"), "must be between -90 and 90"),
+        ("latitude", float("inf"), "must be between -90 and 90"),
+        ("latitude", "41.5", "must be a number"),
+        ("country", "na", "did you mean NAM"),
         ("longitude", 180.1, "must be between -180 and 180"),
         ("longitude", -181, "must be between -180 and 180"),
         ("longitude", float("inf"), "must be between -180 and 180"),
@@ -349,24 +351,24 @@ def test_an_instance_without_a_path_is_named(instance: Any, folder: Path) -> Non
         ("longitude", "", "must be a number in degrees"),
     ],
 )
-def test_a_wrong_field_is_named(field: str, value: Any, mend: str, folder: Path) -> None:
+def test_a_wrong_field_is_named(field: str, value: Any, fix: str, folder: Path) -> None:
     document = {"instances": [{"filepath": "a.jpg"}, {"filepath": "b.jpg", field: value}]}
     sentence = mistake(instances_json=write("i.json", document))
     assert sentence.startswith("Instance 2 of i.json (b.jpg) has ")
     assert f'"{field}"' in sentence
-    assert mend in sentence
+    assert fix in sentence
 
 
 @pytest.mark.parametrize(
-    ("region", "mend"),
+    ("region", "fix"),
     [("California", "did you mean CA"), ("ca", "did you mean CA"), ("ZZ", "codes look like CA")],
 )
-def test_a_state_that_there_is_not_is_named(region: str, mend: str) -> None:
+def test_a_state_that_there_is_not_is_named(region: str, fix: str) -> None:
     raw = {"filepath": "b.jpg", "country": "USA", "admin1_region": region}
     with pytest.raises(InputError) as error:
         parse_instances({"instances": [raw]}, "i.json")
     assert str(error.value).startswith('Instance 1 of i.json (b.jpg) has a wrong "admin1_region"')
-    assert mend in str(error.value)
+    assert fix in str(error.value)
 
 
 @pytest.mark.parametrize(("latitude", "longitude"), [(90, 180), (-90, -180), (0, 0), (-0.0, 1e-9)])
@@ -376,7 +378,7 @@ def test_the_ends_of_the_earth_are_places(latitude: float, longitude: float) -> 
     assert instance.location == {"latitude": latitude, "longitude": longitude}
 
 
-def test_empty_texts_are_no_places() -> None:
+def test_empty_texts_are_not_places() -> None:
     raw = {"filepath": "a.jpg", "country": "", "admin1_region": ""}
     assert parse_instances({"instances": [raw]}, "i.json") == [Instance("a.jpg")]
 
@@ -421,7 +423,7 @@ def test_a_region_without_a_country_is_a_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("country", "region", "beginning", "mend"),
+    ("country", "region", "beginning", "fix"),
     [
         ("US", None, "--country 'US'", "did you mean USA"),
         ("Kenya", None, "--country 'Kenya'", "did you mean KEN"),
@@ -431,14 +433,14 @@ def test_a_region_without_a_country_is_a_mistake() -> None:
     ],
 )
 def test_a_place_that_there_is_not_is_named(
-    country: str, region: str | None, beginning: str, mend: str
+    country: str, region: str | None, beginning: str, fix: str
 ) -> None:
     sentence = mistake(filepaths=["a.jpg"], country=country, admin1_region=region)
     assert sentence.startswith(beginning)
-    assert mend in sentence
+    assert fix in sentence
 
 
-def test_a_region_of_an_instance_must_lie_in_the_country_that_applies() -> None:
+def test_a_region_of_an_instance_must_be_in_the_country_that_applies() -> None:
     document = {"instances": [{"filepath": "a.jpg", "admin1_region": "ZZ"}]}
     sentence = mistake(instances_dict=document, country="USA")
     assert "a.jpg" in sentence
@@ -474,7 +476,7 @@ def test_a_path_with_commas_that_exists_is_one_path(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [50, 5000])
-def test_many_paths_are_no_single_path(count: int, folder: Path) -> None:
+def test_many_paths_are_not_a_single_path(count: int, folder: Path) -> None:
     names: list[str] = [f"{number:04}.jpg" for number in range(count)]
     assert split_paths(",".join(names)) == names
 
@@ -522,6 +524,20 @@ def test_image_that_is_given_twice_is_in_one_part() -> None:
 @pytest.mark.parametrize(
     "shard", ["", "0/3", "4/3", "1/0", "1", "1/", "/1", "-1/3", "1/3/3", "a/b"]
 )
-def test_part_that_is_none(shard: str) -> None:
+def test_invalid_part(shard: str) -> None:
     with pytest.raises(InputError, match=r"--shard is .*I/N"):
         take_shard([Instance("/1")], shard)
+
+
+@pytest.mark.parametrize("missing", ["NA", "<NA>", "NaN", "nan", float("nan"), None])
+def test_missing_values_of_r_and_pandas_are_no_value(missing: object) -> None:
+    raw = {"country": missing, "admin1_region": missing, "latitude": missing, "longitude": missing}
+    document = json.loads(json.dumps({"instances": [{"filepath": "a.jpg", **raw}]}))
+    assert parse_instances(document, "x.json") == [Instance("a.jpg")]
+
+
+def test_a_missing_value_leaves_the_others() -> None:
+    raw = {"filepath": "a.jpg", "country": "NAM", "latitude": float("nan"), "longitude": 17.1}
+    [instance] = parse_instances({"instances": [raw]}, "x.json")
+    assert (instance.country, instance.latitude, instance.longitude) == ("NAM", None, 17.1)
+    assert instance.location == {"country": "NAM"}

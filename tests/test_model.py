@@ -144,7 +144,7 @@ def test_own_combiner_decides(in_materials: Path) -> None:
     assert record["prediction_source"] == "mine"
 
 
-def test_file_is_written_and_gone_on_with(
+def test_file_is_written_and_continued(
     model: SpeciesNet, in_materials: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out.json"
@@ -211,7 +211,7 @@ def test_ensemble_takes_positions_from_earlier_steps(model: SpeciesNet, located:
     assert places(answer) == [{"latitude": -1.29, "longitude": 36.82}, {}]
 
 
-def test_run_with_exif_positions_is_gone_on_with(
+def test_run_with_exif_positions_is_continued(
     model: SpeciesNet, located: Path, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "out.json")

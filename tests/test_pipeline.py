@@ -19,7 +19,7 @@ from speciesnet.progress import Profile
 
 @dataclass
 class Counting:
-    """A detector of no network, which notes the shapes of its batches."""
+    """A detector without a network that records the shapes of its batches."""
 
     batch_size: int = 4
 
@@ -72,7 +72,7 @@ def test_each_image_that_leaves_a_stage_is_told(pictures: list[str]) -> None:
     assert told == ["Detector"] * len(pictures)
 
 
-def test_images_are_let_go_of(pictures: list[str]) -> None:
+def test_images_are_released(pictures: list[str]) -> None:
     detector: Any = Counting(batch_size=1)
     for photo in pipeline.run(pictures, detector=detector, batch_size=1):
         assert photo.image is None

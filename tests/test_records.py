@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.records import Record, answer_of, is_failed, named, read_from
+from speciesnet.records import Record, answer_of, in_file, is_failed, record_errors
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 CLASSES = {"classes": [FOX], "scores": [0.7]}
@@ -37,7 +37,7 @@ def test_only_a_missing_place_leaves_the_answer(
         ({"prediction": FOX}, "prediction_score must be a number"),
         ({"prediction": 7, "prediction_score": 1}, "prediction must be a label"),
         ({"failures": 1}, "failures must be a list"),
-        ({"classifications": []}, "classifications must hold"),
+        ({"classifications": []}, "classifications must contain"),
         ({"classifications": {"classes": [FOX], "scores": []}}, "classifications.scores"),
         ({"detections": 3}, "detections must be a list"),
         ({"detections": [BOX, BOX | {"bbox": [0.1, None, 0.2, 0.3]}]}, "detection 2: bbox"),
@@ -54,8 +54,8 @@ def test_malformed_record_is_named_with_its_file_and_field(
         pytest.raises(
             InputError, match=r"^survey.json: The record of a.jpg is malformed"
         ) as caught,
-        read_from("survey.json"),
-        named(record),
+        in_file("survey.json"),
+        record_errors(record),
     ):
         raise KeyError("unknown")
     assert field in str(caught.value)

@@ -90,7 +90,7 @@ def test_human_and_animal_are_in_every_taxonomy_map() -> None:
 @pytest.mark.parametrize(
     "label", [Classification.BLANK, Classification.VEHICLE, Classification.UNKNOWN]
 )
-def test_what_is_no_taxon_is_left_out_of_the_map(label: Classification) -> None:
+def test_other_labels_are_left_out_of_the_map(label: Classification) -> None:
     assert build_taxonomy_map([label.value, MAMMAL]) == build_taxonomy_map([MAMMAL])
 
 

@@ -92,7 +92,7 @@ class ProgressDisplay:
         try:
             reply = self._reporter.actor.counts.remote(self._fetched)
             images, failed, warnings = ray.get(reply, timeout=ANSWER_SECONDS)
-        except RayError:  # its machine may be gone; Ray starts it elsewhere
+        except RayError:  # its machine may have died; Ray restarts it elsewhere
             return
         for warning in warnings:
             logging.warning("%s", warning)

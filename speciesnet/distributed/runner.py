@@ -14,6 +14,7 @@ import ray
 from absl import logging
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from speciesnet.constants import available_cpus
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.job import Job
@@ -23,7 +24,6 @@ from speciesnet.distributed.shards import FinishedImages, finished_in, shard_nam
 from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.files import storage
 from speciesnet.instances import Instance
-from speciesnet.machine import available_cpus
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
 from speciesnet.run import Outcome

@@ -91,7 +91,7 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
         ) from error
     if network.detect.nc != len(Detection):
         raise ModelError(
-            f"The detector {path} tells {network.detect.nc} classes apart; it must be 3: animal, "
+            f"The detector {path} has {network.detect.nc} classes; it must have 3: animal, "
             "human and vehicle."
         )
     return network.eval()

@@ -40,7 +40,7 @@ def read_keras_network(path: Path) -> GraphNetwork:
     """
     config = read_config(path)
     try:
-        # Reading all at once is many times faster than seeking in the archive.
+        # Reading the whole member is many times faster than seeking in the archive.
         with open_weights(path) as file:
             content = io.BytesIO(file.read())
         weights = h5py.File(content)

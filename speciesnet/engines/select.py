@@ -118,7 +118,7 @@ def engine_of_each_stage(engines: str) -> tuple[Engine, Engine]:
     Raises:
         InputError: A name is not in ``ENGINES``.
 
-    Example:
+    Examples:
         >>> engine_of_each_stage("torch,openvino")
         ('torch', 'openvino')
         >>> engine_of_each_stage("tensorflow")

@@ -88,7 +88,7 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
     names = getattr(network, "names", {})
     if len(names) != len(Detection):
         raise ModelError(
-            f"The detector {checkpoint} tells {len(names)} classes apart; it must be 3: animal, "
+            f"The detector {checkpoint} has {len(names)} classes; it must have 3: animal, "
             "human and vehicle."
         )
     for module in network.modules():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
@@ -14,17 +15,27 @@ import orjson
 from absl import logging
 from typing_extensions import NotRequired
 
-import speciesnet
-from speciesnet.constants import Classification, Detection
+from speciesnet.constants import Detection
 from speciesnet.export.files import output_file
+from speciesnet.export.megadetector_info import (
+    DETECTION_CATEGORIES,
+    UNKNOWN_CATEGORY,
+    ClassNumbers,
+    Origin,
+    file_info,
+    is_human,
+)
 from speciesnet.files.paths import with_slashes
 from speciesnet.predictions.layout import encode_record
-from speciesnet.records import Record, answer_of, is_failed, named
-from speciesnet.taxonomy import species_name, split_label
+from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.people import kind_of, unmentioned
+from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
 
-FORMAT_VERSION = "1.5"
-UNKNOWN_CATEGORY = "4"  # of a box that covers a whole image
 _WHOLE_IMAGE = [0.0, 0.0, 1.0, 1.0]
+# The boxes that carry an answer, by its category; those of animals carry all others.
+_CARRIERS = {Detection.HUMAN.value: Detection.HUMAN, Detection.VEHICLE.value: Detection.VEHICLE}
+_SHOWN = {Detection.HUMAN: "people", Detection.VEHICLE: "vehicles"}
+_VIDEO_ENDINGS = (".mp4", ".avi", ".mpeg", ".mpg", ".mov", ".mkv", ".flv")
 
 
 class MegaDetectorBox(TypedDict):
@@ -41,6 +52,8 @@ class MegaDetectorImage(TypedDict):
 
     file: str
     failure: NotRequired[str]
+    frame_rate: NotRequired[float]
+    frames_processed: NotRequired[list[int]]
     detections: list[MegaDetectorBox] | None
 
 
@@ -52,45 +65,72 @@ class MegaDetectorConverter:
 
     Attributes:
         outside: The number of paths that were not under it.
+        classifier: The name of the classifier, or None as long as no image has an answer.
+        counts: The numbers of images by what they show.
     """
 
     def __init__(self, base_folder: str | None = None) -> None:
         self._base = None if base_folder is None else _normalized(base_folder)
-        self._classes: dict[str, str] = {}
+        self._classes = ClassNumbers()
         self._has_unknown = False
         self.outside = 0
+        self.classifier: str | None = None
+        self.counts: Counter[str] = Counter(images=0)
 
     def image(self, record: Record) -> MegaDetectorImage:
         """Converts one record.
 
-        Every box gets the answer of its image, even a blank one. An answer other than blank without any
-        box gets a box around the whole image, with the category "unknown".
+        The answer of an image belongs to its boxes of the same category: animals, people or vehicles.
+        An answer other than blank without such a box gets a box around the whole image, with the category
+        "unknown".
 
         Raises:
             InputError: The record is malformed.
         """
-        with named(record):
+        self.counts["images"] += 1
+        with record_errors(record):
             file = self._relative(record["filepath"])
-            if is_failed(record):
-                failure = ", ".join(map(str, record.get("failures", ())))
-                return {"file": file, "failure": failure, "detections": None}
             label, score, _ = answer_of(record)
+            if is_failed(record) or (label is None and record.get("detections") is None):
+                return self._failed_image(file, record)
             boxes: list[MegaDetectorBox] = [
                 {
-                    "category": box["category"],
+                    "category": kind_of(box).category,
                     "conf": float(box["conf"]),
                     "bbox": [float(side) for side in box["bbox"]],
                 }
                 for box in record.get("detections") or []
             ]
             if label is not None:
-                if not boxes and label != Classification.BLANK:
-                    self._has_unknown = True
-                    boxes = [{"category": UNKNOWN_CATEGORY, "conf": score, "bbox": _WHOLE_IMAGE}]
-                number = self._classes.setdefault(label, str(len(self._classes)))
-                for box in boxes:
-                    box["classifications"] = [(number, score)]
+                self._add_answer(boxes, label, score)
+                self.classifier = f"speciesnet {record.get('model_version', '')}".rstrip()
+            elif not boxes:
+                self.counts["without boxes"] += 1
+            for kind in unmentioned(record):
+                self.counts[f"{_SHOWN[kind]} next to another answer"] += 1
         return {"file": file, "detections": boxes}
+
+    def _failed_image(self, file: str, record: Record) -> MegaDetectorImage:
+        self.counts["failed"] += 1
+        failure = ", ".join(map(str, record.get("failures") or ["no result"]))
+        image: MegaDetectorImage = {"file": file, "failure": failure, "detections": None}
+        if file.lower().endswith(_VIDEO_ENDINGS):  # of which the format requires these values
+            image["frame_rate"], image["frames_processed"] = -1.0, []
+        return image
+
+    def _add_answer(self, boxes: list[MegaDetectorBox], label: str, score: float) -> None:
+        kind = Detection.HUMAN.value if is_human(label) else category_of(label)
+        self.counts[kind] += 1
+        carrier = _CARRIERS.get(kind, Detection.ANIMAL).category
+        carrying = [box for box in boxes if box["category"] == carrier]
+        if not carrying and kind != BLANK:
+            self._has_unknown = True
+            whole = MegaDetectorBox(category=UNKNOWN_CATEGORY, conf=score, bbox=_WHOLE_IMAGE)
+            boxes.append(whole)
+            carrying = [whole]
+        number = self._classes.number_of(label)
+        for box in carrying:
+            box["classifications"] = [(number, score)]
 
     def _relative(self, filepath: str) -> str:
         path = with_slashes(filepath)
@@ -109,18 +149,11 @@ class MegaDetectorConverter:
     @property
     def categories(self) -> Mapping[str, Mapping[str, str]]:
         """The meanings of the numbers in all images so far."""
-        detections = {kind.category: kind.value for kind in Detection}
-        if self._has_unknown:
-            detections[UNKNOWN_CATEGORY] = "unknown"
+        unknown = {UNKNOWN_CATEGORY: UNKNOWN} if self._has_unknown else {}
         return {
-            "detection_categories": detections,
-            "classification_categories": {
-                number: split_label(label).common_name or species_name(label)
-                for label, number in self._classes.items()
-            },
-            "classification_category_descriptions": {
-                number: label for label, number in self._classes.items()
-            },
+            "detection_categories": DETECTION_CATEGORIES | unknown,
+            "classification_categories": self._classes.names,
+            "classification_category_descriptions": self._classes.labels,
         }
 
 
@@ -130,7 +163,10 @@ def _normalized(path: str) -> str:
 
 
 def write_megadetector(
-    records: Iterable[Record], path: str | os.PathLike[str], base_folder: str | None = None
+    records: Iterable[Record],
+    path: str | os.PathLike[str],
+    base_folder: str | None = None,
+    origin: Origin | None = None,
 ) -> int:
     """Writes records as a file of the MegaDetector format, one at a time, whole or not at all.
 
@@ -138,6 +174,7 @@ def write_megadetector(
         records: Records of any run.
         path: The file.
         base_folder: See ``MegaDetectorConverter``.
+        origin: Where the records come from; by default, this is unknown.
 
     Returns:
         The number of images.
@@ -152,19 +189,18 @@ def write_megadetector(
         1
     """
     converter = MegaDetectorConverter(base_folder)
-    info = {
-        "format_version": FORMAT_VERSION,
-        "detector": f"speciesnet {speciesnet.__version__}",
-    }
     count = 0
     with output_file(path) as part, part.open("wb") as file:
-        file.write(b'{\n"info": ' + orjson.dumps(info) + b',\n"images": [')
+        file.write(b'{\n"images": [')
         for count, record in enumerate(records, start=1):
             image = converter.image(record)
             file.write((b",\n" if count > 1 else b"\n") + encode_record(image))
         file.write(b"\n]")
-        for name, meanings in converter.categories.items():
-            file.write(b",\n" + orjson.dumps(name) + b": " + orjson.dumps(meanings))
+        info = file_info(
+            origin or Origin(), classifier=converter.classifier, counts=converter.counts
+        )
+        for name, value in {**converter.categories, "info": info}.items():
+            file.write(b",\n" + orjson.dumps(name) + b": " + encode_record(value))
         file.write(b"\n}\n")
     if converter.outside:
         logging.warning(

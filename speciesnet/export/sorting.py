@@ -7,17 +7,17 @@ import filecmp
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sys import intern
 from typing import BinaryIO, Literal
 
 from absl import logging
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP
-from speciesnet.errors import OutputError, SkippedFileError
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Detection
+from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
-from speciesnet.export.undo import PART_FILE, Entry, How, open_log, read_entries
+from speciesnet.export.undo import PART_FILE, UNDO_FILE, Entry, How, open_log, read_entries
 from speciesnet.files.moves import (
     copy_file,
     is_same_place,
@@ -26,9 +26,16 @@ from speciesnet.files.moves import (
     remove_source,
 )
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
-from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.dates import DateRules
+from speciesnet.survey.people import shows_people, unmentioned
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
-from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
+from speciesnet.survey.sequences import (
+    camera_folder,
+    clock_time,
+    is_blank,
+    sequence_numbers,
+)
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 By = Literal["species", "category"]
@@ -45,13 +52,13 @@ def folder_of(record: Record, by: By, min_score: float) -> str:
     Raises:
         InputError: The record is malformed.
 
-    Example:
+    Examples:
         >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> record = {"filepath": "a.jpg", "prediction": fox, "prediction_score": 0.9}
         >>> folder_of(record, "species", 0.0), folder_of(record, "category", 0.0)
         ('red fox (Vulpes vulpes)', 'animal')
     """
-    with named(record):
+    with record_errors(record):
         if is_failed(record):
             return FAILED
         label, score, _ = answer_of(record)
@@ -72,25 +79,36 @@ class Destination:
     Attributes:
         filepath: The path in the predictions.
         folder: The name of the folder.
+        shows_people: Whether it shows people, by a box or by its answer.
+        hides_people: Whether it shows people although its answer is not human.
     """
 
     filepath: str
     folder: str
+    shows_people: bool = False
+    hides_people: bool = False
+
+    @classmethod
+    def of(cls, record: Record, folder: str) -> Destination:
+        """The destination of a record's photograph; raises ``InputError`` for a malformed record."""
+        with record_errors(record):
+            hides = Detection.HUMAN in unmentioned(record)
+            # sys.intern keeps each name in memory once.
+            return cls(record["filepath"], intern(folder), shows_people(record), hides)
 
 
 def destinations_by_answer(
     records: Iterable[Record], by: By, min_score: float = 0.0
 ) -> list[Destination]:
     """Destinations by ``folder_of``; raises ``InputError`` for a malformed record."""
-    return [
-        # sys.intern keeps each name in memory once.
-        Destination(record["filepath"], intern(folder_of(record, by, min_score)))
-        for record in records
-    ]
+    return [Destination.of(record, folder_of(record, by, min_score)) for record in records]
 
 
 def destinations_by_sequence(
-    records: Iterable[Record], photographs: Photographs, gap: float = DEFAULT_SEQUENCE_GAP
+    records: Iterable[Record],
+    photographs: Photographs,
+    gap: float = DEFAULT_SEQUENCE_GAP,
+    dates: DateRules | None = None,
 ) -> list[Destination]:
     """Destinations by sequence: ``2024-05-01_063000_0001``, or ``undated_0002``.
 
@@ -98,21 +116,52 @@ def destinations_by_sequence(
         records: Records of any run.
         photographs: The finder of photographs, to read dates that records lack.
         gap: The longest time between two photographs of a sequence, in seconds.
+        dates: Dates from file names, and corrections of the cameras' clocks.
     """
-    files, taken = [], []
-    for record, metadata in with_metadata(records, photographs):
-        files.append(record["filepath"])
+    found, taken, blanks = [], [], []
+    for record, metadata in with_metadata(records, photographs, dates):
+        found.append(Destination.of(record, ""))
         taken.append(metadata.datetime)
-    cameras = ["/".join(camera_folder(file)) for file in files]
-    numbers = sequence_numbers(zip(cameras, taken, strict=True), gap)
+        with record_errors(record):
+            blanks.append(is_blank(record))
+    cameras = ["/".join(camera_folder(one.filepath)) for one in found]
+    numbers = sequence_numbers(zip(cameras, taken, strict=True), gap, blanks)
     starts: dict[tuple[str, int], str] = {}
     for camera, number, date in zip(cameras, numbers, taken, strict=True):
         if date is not None:
             start = clock_time(date).strftime("%Y-%m-%d_%H%M%S")
             starts[camera, number] = min(start, starts.get((camera, number), start))
     return [
-        Destination(file, f"{starts.get((camera, number), 'undated')}_{number:04d}")
-        for file, camera, number in zip(files, cameras, numbers, strict=True)
+        replace(one, folder=f"{starts.get((camera, number), 'undated')}_{number:04d}")
+        for one, camera, number in zip(found, cameras, numbers, strict=True)
+    ]
+
+
+def set_people_aside(destinations: Iterable[Destination], folder: str) -> list[Destination]:
+    """Replaces the folder of all photographs that show people, whatever their answer.
+
+    Raises:
+        InputError: The name is not one of a folder, or it is the folder of photographs without people.
+
+    Example:
+        >>> walk = Destination("a.jpg", "domestic dog", shows_people=True, hides_people=True)
+        >>> [one.folder for one in set_people_aside([walk, Destination("b.jpg", "blank")], "people")]
+        ['people', 'blank']
+    """
+    if safe_name(folder) != folder or folder.casefold() in (UNDO_FILE, PART_FILE):
+        raise InputError(
+            f"--people {folder!r} is not the name of a folder. Give one such as people."
+        )
+    destinations = list(destinations)
+    for one in destinations:
+        if not one.shows_people and one.folder.casefold() == folder.casefold():
+            raise InputError(
+                f"--people {folder} is also the folder of photographs without people, such as "
+                f"{one.filepath}. Give another name, such as people."
+            )
+    return [
+        replace(one, folder=folder, hides_people=False) if one.shows_people else one
+        for one in destinations
     ]
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.records import Box, Record, answer_of, named
+from speciesnet.records import Box, Record, answer_of, record_errors
+from speciesnet.survey.dates import DateRules
+from speciesnet.survey.people import people_in, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.taxonomy import Label, split_label
 
@@ -26,19 +28,22 @@ Cell = str | int | float | None
 Row = dict[str, Cell]
 
 # Columns and their types. ``boxes`` counts those of an image; ``box`` numbers them from 1, best first.
+# ``people`` and ``vehicles`` are those of ``survey.people``, whatever the lowest confidence of a table.
 TABLE_COLUMNS: dict[str, type] = {
     "file": str, "datetime": str, "latitude": float, "longitude": float, "country": str,
     "admin1_region": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
     "species": str, "common_name": str, "score": float, "source": str, "boxes": int, "box": int,
     "category": str, "confidence": float, "xmin": float, "ymin": float, "width": float,
     "height": float, "failures": str, "camera_make": str, "camera_model": str, "model_version": str,
-    "predicted": str, "reviewer": str, "reviewed_at": str,
+    "predicted": str, "reviewer": str, "reviewed_at": str, "people": int, "vehicles": int,
 }  # fmt: skip
 SEQUENCE_COLUMNS: dict[str, type] = {
     "folder": str, "sequence": int, "start": str, "end": str, "images": int, "reviewed": int,
     "first_file": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
-    "species": str, "common_name": str, "score": float, "source": str,
+    "species": str, "common_name": str, "score": float, "source": str, "people": int,
+    "vehicles": int,
 }  # fmt: skip
+ORIGINAL = "datetime_original"  # the date by the camera's clock, if --clock_corrections change it
 _LEFT_OUT = {"image": "box", "detection": "boxes"}
 _BATCH = 10_000  # rows written to a Parquet file together
 
@@ -46,9 +51,20 @@ _BATCH = 10_000  # rows written to a Parquet file together
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def columns(rows: Rows) -> dict[str, type]:
-    """The columns of a table of images or detections and their types, in order."""
-    return {name: kind for name, kind in TABLE_COLUMNS.items() if name != _LEFT_OUT[rows]}
+def columns(rows: Rows, dates: DateRules | None = None) -> dict[str, type]:
+    """The columns of a table of images or detections and their types, in order.
+
+    Args:
+        rows: See ``table_rows``.
+        dates: See ``table_rows``; with corrections of clocks, there is a column for the original dates.
+    """
+    found: dict[str, type] = {}
+    for name, kind in TABLE_COLUMNS.items():
+        if name != _LEFT_OUT[rows]:
+            found[name] = kind
+        if name == "datetime" and dates is not None and dates.clocks is not None:
+            found[ORIGINAL] = str
+    return found
 
 
 def table_rows(
@@ -57,6 +73,7 @@ def table_rows(
     rows: Rows = "image",
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
+    dates: DateRules | None = None,
 ) -> Iterator[Row]:
     """The rows of a table, one at a time; None is an empty cell.
 
@@ -67,23 +84,26 @@ def table_rows(
         photographs: The finder of photographs, to read dates, positions and cameras that records lack;
             None leaves these cells empty.
         min_confidence: The lowest confidence of boxes to include, in [0, 1].
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
-        InputError: A record is malformed.
+        InputError: A record is malformed, or the clock corrections do not fit the photographs.
 
-    Example:
+    Examples:
         >>> failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
     """
-    for record, metadata in with_metadata(records, photographs):
-        with named(record):
+    for record, metadata in with_metadata(records, photographs, dates):
+        with record_errors(record):
             boxes = [
                 _box_cells(box)
                 for box in record.get("detections") or []
                 if box["conf"] >= min_confidence
             ]
             row = _row(record, metadata)
+        if dates is not None and dates.clocks is not None:
+            row[ORIGINAL] = metadata.original_datetime or metadata.datetime
         if rows == "image":
             count: Row = {"boxes": len(boxes)} if "detections" in record else {}
             yield row | count | (boxes[0] if boxes else {})
@@ -95,6 +115,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
     text, score, source = answer_of(record)
     latitude, longitude = position_of(record, metadata)
     review = record.get("review")
+    has_boxes = record.get("detections") is not None
     empty: Row = dict.fromkeys(TABLE_COLUMNS)
     return empty | {
         "file": record["filepath"],
@@ -113,6 +134,8 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
         "predicted": review["predicted"] if review else None,
         "reviewer": review["reviewer"] or None if review else None,
         "reviewed_at": review["at"] if review else None,
+        "people": people_in(record) if has_boxes else None,
+        "vehicles": vehicles_in(record) if has_boxes else None,
     }
 
 
@@ -132,7 +155,8 @@ def _box_cells(box: Box) -> Row:
 def sequence_rows(survey: Survey) -> Iterator[Row]:
     """The rows of a table of sequences, by folder and time; None is an empty cell.
 
-    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images.
+    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images. ``people``
+    and ``vehicles`` are the largest numbers in one of the images.
     """
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
@@ -148,6 +172,8 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
             **_label_cells(label),
             "score": score,
             "source": source,
+            "people": max(picture.people for picture in pictures),
+            "vehicles": max(picture.vehicles for picture in pictures),
         }
 
 
@@ -179,9 +205,9 @@ def write_table(
         InputError: The ending is another one, a record is malformed, or pyarrow is not installed.
         OutputError: The file cannot be written.
 
-    Example:
+    Examples:
         >>> records = [{"filepath": "a.jpg", "failures": ["DETECTOR"]}]
-        >>> write_table(table_rows(records), getfixture("tmp_path") / "table.csv", columns("image"))
+        >>> write_table(table_rows(records), Path("table.csv"), columns("image"))
         1
     """
     suffix = Path(path).suffix.lower()
@@ -247,6 +273,7 @@ def to_dataframe(
     rows: Rows = "image",
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
+    dates: DateRules | None = None,
 ) -> pd.DataFrame:
     """A pandas DataFrame of ``table_rows``, with typed columns; ``datetime`` is by the camera's clock.
 
@@ -255,9 +282,10 @@ def to_dataframe(
         rows: See ``table_rows``.
         photographs: See ``table_rows``.
         min_confidence: See ``table_rows``.
+        dates: See ``table_rows``.
 
     Raises:
-        InputError: A record is malformed, or pandas is not installed.
+        InputError: A record is malformed, the clock corrections do not fit, or pandas is not installed.
     """
     try:
         import pandas as pd
@@ -266,11 +294,21 @@ def to_dataframe(
 
     kinds = {str: "string", float: "float64", int: "Int32"}
     found = list(
-        table_rows(records, rows=rows, photographs=photographs, min_confidence=min_confidence)
+        table_rows(
+            records,
+            rows=rows,
+            photographs=photographs,
+            min_confidence=min_confidence,
+            dates=dates,
+        )
     )
-    types = columns(rows)
+    types = columns(rows, dates)
     frame = pd.DataFrame(found, columns=list(types))
     frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
     # Cameras that write an offset and cameras that do not can be compared only by their clocks.
-    clock = frame["datetime"].str.slice(0, len("2024-05-01T06:30:00"))
-    return frame.assign(datetime=pd.to_datetime(clock))
+    clocks = {
+        name: pd.to_datetime(frame[name].str.slice(0, len("2024-05-01T06:30:00")))
+        for name in ("datetime", ORIGINAL)
+        if name in types
+    }
+    return frame.assign(**clocks)

@@ -7,7 +7,7 @@ import functools
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +15,13 @@ from typing import Any, Literal
 from absl import logging
 from PIL import Image
 
-from speciesnet.constants import Classification
+from speciesnet.constants import Classification, Detection
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.paths import common_folder, path_below
-from speciesnet.records import Record, answer_of, is_failed, named
+from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.people import PERSON, people_in, vehicles_in
 from speciesnet.survey.photographs import Photographs, none_found
 from speciesnet.taxonomy import category_of, split_label
 
@@ -33,6 +34,7 @@ _SUBJECT = "Xmp.dc.subject"
 _HIERARCHY = "Xmp.lr.hierarchicalSubject"
 _TAGS = "Xmp.digiKam.TagsList"
 _LABEL = "Xmp.xmp.Label"
+_IPTC_KEYWORDS = "Iptc.Application2.Keywords"
 _LISTS = {_SUBJECT: "Bag", _HIERARCHY: "Bag", _TAGS: "Seq"}
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
@@ -70,7 +72,7 @@ def keywords_of_label(label: str) -> Keywords:
 
     The label of an image without any answer has no keywords.
 
-    Example:
+    Examples:
         >>> fox = keywords_of_label("u;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
         >>> fox.flat
         ['Red fox', 'Vulpes vulpes', 'animal']
@@ -91,7 +93,7 @@ def keywords_of_label(label: str) -> Keywords:
     if common and common != category:
         paths.append((*taxa, common))
     if scientific:
-        paths.append((*taxa, scientific) if parts.rank == "species" else taxa)
+        paths.append((*taxa, scientific) if "species" in parts.rank else taxa)
     paths.append((category,))
     return Keywords(tuple(dict.fromkeys(paths)), common)
 
@@ -116,7 +118,8 @@ class KeywordTask:
 def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[KeywordTask]:
     """The keywords to write for records of any run.
 
-    Failed images and records without an answer get None; answers below ``min_score`` get no keywords.
+    Failed images get None, and so do records without an answer, people and vehicles. Answers below
+    ``min_score`` get no keywords. All images that show people or vehicles get ``person`` or ``vehicle``.
 
     Raises:
         InputError: A record is malformed.
@@ -125,16 +128,25 @@ def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Key
 
 
 def _keywords_of(record: Record, min_score: float) -> Keywords | None:
-    with named(record):
+    with record_errors(record):
         if is_failed(record):
             return None
         label, score, _ = answer_of(record)
-        if label is None:
-            return None
-        if score < min_score:
-            return Keywords()
-        keywords = keywords_of_label(label)
-        return keywords if keywords.paths else None
+        counted = label if score >= min_score else None
+        is_human = counted is not None and category_of(counted) == Detection.HUMAN
+        shown = (PERSON,) if is_human or people_in(record) else ()
+        if vehicles_in(record):
+            shown += (Detection.VEHICLE.value,)
+        keywords = _keywords_for(counted, shown)
+        return keywords if keywords.paths or label != counted else None
+
+
+@functools.lru_cache(maxsize=10_000)
+def _keywords_for(label: str | None, shown: tuple[str, ...]) -> Keywords:
+    """The keywords of a label, if any, and those for the people and vehicles in the image."""
+    keywords = Keywords() if label is None else keywords_of_label(label)
+    paths = dict.fromkeys([*keywords.paths, *((word,) for word in shown)])
+    return Keywords(tuple(paths), keywords.label)
 
 
 def write_keywords(
@@ -255,7 +267,7 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
             raise SkippedFileError(
                 "its format cannot contain keywords; write sidecars, without --embed"
             )
-        new = with_keywords(image.read_raw_xmp() or None, keywords)
+        new = with_keywords(image.read_raw_xmp() or None, keywords, _iptc_keywords(image))
         if new is None:
             return False
         if not dry_run:
@@ -264,7 +276,17 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
     return True
 
 
-def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
+def _iptc_keywords(image: Any) -> list[str]:
+    """The keywords in the IPTC of a photograph, which readers ignore once there are some in XMP."""
+    try:
+        found = image.read_iptc()
+    except UnicodeDecodeError:
+        found = image.read_iptc("latin-1")
+    values = found.get(_IPTC_KEYWORDS, [])
+    return [values] if isinstance(values, str) else list(values)
+
+
+def with_keywords(packet: str | None, keywords: Keywords, iptc: Sequence[str] = ()) -> str | None:
     """Replaces the keywords of this program in an XMP packet.
 
     Earlier ones are recognized by their parent ``ROOT``. ``xmp:Label`` is set if there is none, or if it
@@ -273,6 +295,8 @@ def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
     Args:
         packet: RDF/XML, or None if there is no packet yet.
         keywords: The new keywords; none removes the earlier ones.
+        iptc: Keywords that the photograph has in IPTC. ``dc:subject`` starts with them if it has none but
+            ours: by the guidelines of the Metadata Working Group, it counts instead of them.
 
     Returns:
         The packet, "" if it is empty then, or None if nothing changes.
@@ -287,7 +311,7 @@ def with_keywords(packet: str | None, keywords: Keywords) -> str | None:
         if packet is not None:
             image.modify_raw_xmp(packet)
         old = image.read_xmp()
-        wanted, label = _wanted(old, keywords)
+        wanted, label = _wanted(old, keywords, iptc)
         changed = {key: values for key, values in wanted.items() if values != _list(old, key)}
         if not changed and label == old.get(_LABEL, ""):
             return None
@@ -316,7 +340,9 @@ def _picture() -> bytes:
     return stream.getvalue()
 
 
-def _wanted(old: Mapping[str, Any], keywords: Keywords) -> tuple[dict[str, list[str]], str]:
+def _wanted(
+    old: Mapping[str, Any], keywords: Keywords, iptc: Sequence[str]
+) -> tuple[dict[str, list[str]], str]:
     """The three lists and the label as they should be."""
     earlier: set[str] = set()
     others: set[str] = set()
@@ -328,6 +354,8 @@ def _wanted(old: Mapping[str, Any], keywords: Keywords) -> tuple[dict[str, list[
             else:
                 others.update(parts)
     subject = _list(old, _SUBJECT)
+    if keywords.paths and set(subject) <= earlier - others:
+        subject = list(dict.fromkeys([*iptc, *subject]))
     # Another program's keyword that equals one of ours gets its own path: later runs keep it.
     theirs = [word for word in keywords.flat if word in subject and word not in earlier | others]
     wanted = {

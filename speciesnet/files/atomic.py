@@ -41,8 +41,8 @@ def write_atomically(
     Raises:
         OSError: The file cannot be written.
 
-    Example:
-        >>> target = getfixture("tmp_path") / "notes.txt"
+    Examples:
+        >>> target = Path("notes.txt")
         >>> with write_atomically(target) as part:
         ...     _ = part.write_text("fox")
         >>> target.read_text()

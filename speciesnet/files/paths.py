@@ -34,7 +34,7 @@ def file_name(filepath: str) -> str:
 def safe_name(text: str) -> str:
     """The closest name to a text that every system accepts for a file or folder.
 
-    Example:
+    Examples:
         >>> safe_name('red fox: "1/2"')
         'red fox_ _1_2_'
     """

@@ -9,6 +9,7 @@ import re
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from absl import logging
 
@@ -98,6 +99,13 @@ class ModelInfo:
         from speciesnet.packages.downloads import download_detector
 
         return download_detector(self.detector_source, self.folder)
+
+    @property
+    def detector_name(self) -> str:
+        """The name of the detector's file, by which other programs recognize it."""
+        if isinstance(self.detector_source, Path):
+            return self.detector_source.name
+        return PurePosixPath(urlsplit(self.detector_source).path).name
 
     def read_lines(self, key: str) -> list[str]:
         """Reads the lines of one of the package's text files, without empty lines at the end.

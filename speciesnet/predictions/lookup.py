@@ -38,8 +38,8 @@ class RecordsByFile(Mapping[str, Record]):
         OutputError: The file cannot be read, or names other images only.
         InputError: A name in the file matches several images, or a detection is malformed.
 
-    Example:
-        >>> path = getfixture("tmp_path") / "detections.json"
+    Examples:
+        >>> path = Path("detections.json")
         >>> _ = path.write_text('{"predictions": [{"filepath": "fox.jpg", "detections": []}]}')
         >>> RecordsByFile(path, ["fox.jpg", "owl.jpg"])["fox.jpg"]
         {'filepath': 'fox.jpg', 'detections': []}

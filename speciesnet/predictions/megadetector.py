@@ -125,7 +125,9 @@ def _record_of(image: Mapping[str, object], categories: _Categories, source: str
         raise InputError(
             f"The detections of {filepath} in {source} are malformed ({reason}). Make the file again."
         ) from error
-    return make_record(filepath, detections=sorted(detections, key=lambda box: -box["conf"]))
+    record = make_record(filepath, detections=sorted(detections, key=lambda box: -box["conf"]))
+    record["boxes_as_stored"] = True  # MegaDetector does not turn mirrored photographs
+    return record
 
 
 def _box_of(box: object, categories: _Categories) -> Box | None:

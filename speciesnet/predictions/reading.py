@@ -38,8 +38,8 @@ def read_records(
     Raises:
         OutputError: The file cannot be read, or is not a predictions file.
 
-    Example:
-        >>> path = getfixture("tmp_path") / "predictions.json"
+    Examples:
+        >>> path = Path("predictions.json")
         >>> _ = path.write_text('{"predictions": [{"filepath": "fox.jpg"}]}')
         >>> [record["filepath"] for record in read_records(path)]
         ['fox.jpg']

@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from speciesnet.constants import RUN_ENDING, Components
 from speciesnet.files.atomic import write_atomically
@@ -31,6 +32,7 @@ class RunSettings:
         metadata: Whether records contain the metadata of the cameras.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
+        detector_name: The file name of the detector, for other programs; it may differ as well.
     """
 
     components: Components
@@ -43,13 +45,14 @@ class RunSettings:
     metadata: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
+    detector_name: str = ""
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """Describes what differs in the settings of an earlier run, as its file contains them."""
         found = []
         for key, here in asdict(self).items():
             there = earlier.get(key, here)
-            if key == "model_name":
+            if key in ("model_name", "detector_name"):
                 continue
             if key == "model" and there != here:
                 there, here = there.get("version"), here["version"]
@@ -62,8 +65,13 @@ class RunSettings:
                 found.append(f"{key} {_word(there)} there, {_word(here)} here")
         return found
 
-    def difference_in(self, record: Record, instance: Instance) -> str | None:
-        """Describes how a record shows that another run wrote it; None if it may be of this run."""
+    def difference_in(self, record: Record, instance: Instance | None) -> str | None:
+        """Describes how a record shows that another run wrote it; None if it may be of this run.
+
+        Args:
+            record: The record.
+            instance: Its image; None for one that is not in this run, and may have been anywhere.
+        """
         wanted = "all" if self.components == "ensemble" else self.components
         found = components_of(record)
         if found not in (None, wanted):
@@ -77,7 +85,9 @@ class RunSettings:
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
-        if self.exif_gps or found != "all":  # the place is known once the photograph is read
+        if (
+            instance is None or self.exif_gps or found != "all"
+        ):  # the place is known once the photograph is read
             return None
         for name in ("country", "admin1_region"):
             there, here = record.get(name), getattr(instance, name)
@@ -123,6 +133,24 @@ def read_settings(path: Path) -> Any:
 def model_of_run(predictions: str | os.PathLike[str]) -> str | None:
     """The name of the model that made a predictions file; None if it is unknown."""
     return _setting(predictions, "model_name", str) or None
+
+
+def detector_of_run(predictions: str | os.PathLike[str]) -> str | None:
+    """The file name of the detector that made a predictions file; None if it is unknown.
+
+    Settings of earlier versions contain only the URL of a detector.
+    """
+    components = _setting(predictions, "components", str)
+    inputs = _setting(predictions, "inputs", dict) or {}
+    if components == "classifier" or "detections_json" in inputs:
+        return None  # the boxes are those of another run
+    if name := _setting(predictions, "detector_name", str):
+        return name
+    files = (_setting(predictions, "model", dict) or {}).get("files")
+    source = files.get("detector") if isinstance(files, dict) else None
+    if not isinstance(source, str) or "://" not in source:
+        return None
+    return PurePosixPath(urlsplit(source).path).name or None
 
 
 def is_geofenced(predictions: str | os.PathLike[str]) -> bool:

@@ -15,6 +15,8 @@ CHECKS = {
     "disagree": "The detector and the classifier disagree.",
     "geofence": "The classifier's best species does not occur there.",
     "sequence": "The answer differs from the answer of its sequence.",
+    "people": "A person is in the image, but the answer is another one.",
+    "vehicles": "A vehicle is in the image, but the answer is another one.",
 }
 
 _PEOPLE = {Detection.HUMAN.value, Detection.VEHICLE.value}
@@ -32,11 +34,17 @@ def failed_checks(picture: Picture, survey: Survey) -> list[str]:
     Returns:
         Keys of ``CHECKS``.
     """
-    if picture.failures or picture.label is None:
+    if picture.failures:
         return []
+    shown = {
+        "people": Detection.HUMAN in picture.unmentioned,
+        "vehicles": Detection.VEHICLE in picture.unmentioned,
+    }
+    if picture.label is None:
+        return [name for name in CHECKS if shown.get(name)]
     sequence = survey.sequences[picture.sequence]
     consensus = sequence.answer if len(sequence.pictures) > 1 else None
-    failed = {
+    failed = shown | {
         "low": picture.score < LOW_SCORE,
         "unknown": picture.label == Classification.UNKNOWN,
         "disagree": _networks_disagree(picture),

@@ -44,8 +44,9 @@ class Command:
         main: What it does; takes the values of the flags and the arguments that belong to no flag.
             Raises ``SpeciesNetError`` for errors that the user can fix.
         usage: The first screen of its help.
-        flags: Its flags, for a command whose help is a single screen.
-        topics: Its flags by topic, for a command with many; each topic has a one-line description.
+        flags: The flags on its first screen.
+        ignored: Flags that it accepts without an effect; no help screen shows them.
+        topics: Its other flags by topic, for a command with many; each topic has a one-line description.
         files: How many arguments without a flag it takes at most.
         missing: The error if there are fewer; empty if fewer are allowed.
         epilogue: What follows the first screen of the help.
@@ -54,6 +55,7 @@ class Command:
     main: Callable[..., None]
     usage: str
     flags: Flags = ()
+    ignored: Flags = ()
     topics: Topics = field(default_factory=dict)
     files: int = 0
     missing: str = ""
@@ -63,7 +65,7 @@ class Command:
     def all_flags(self) -> Flags:
         """All flags, with those that every command takes."""
         sorted_flags = [flag for _, flags in self.topics.values() for flag in flags]
-        return list(dict.fromkeys([*self.flags, *sorted_flags, *LOG]))
+        return list(dict.fromkeys([*self.flags, *self.ignored, *sorted_flags, *LOG]))
 
     def parse(self, argv: Sequence[str]) -> tuple[Values, list[str]]:
         """The values of the flags, and the arguments that belong to no flag.
@@ -78,13 +80,31 @@ class Command:
         registered.append_flag_values(absl_flags.FLAGS)  # those of absl's own log
         for flag in self.all_flags:
             flag.register(registered)
-        files = registered(list(argv))[1:]
+        files = registered(self._join_values(argv))[1:]
         absl_flags.FLAGS.mark_as_parsed()  # else absl's log prints a warning
         if len(files) > self.files:
             raise absl_flags.Error(
                 f"{files[self.files]!r} belongs to no flag; flags look like --NAME VALUE"
             )
         return Values(registered), files
+
+    def _join_values(self, argv: Sequence[str]) -> list[str]:
+        """Joins the values of a flag that takes several, as a comma-separated list."""
+        names = {f"{dashes}{f.name}" for f in self.all_flags if f.several for dashes in ("-", "--")}
+        joined: list[str] = []
+        rest = list(argv)
+        while rest:
+            joined.append(rest.pop(0))
+            name, has_value, value = joined[-1].partition("=")
+            if joined[-1] == "--":
+                return joined + rest
+            if name not in names or not (has_value or rest):
+                continue
+            values = [value if has_value else rest.pop(0)]
+            while rest and not rest[0].startswith("-"):
+                values.append(rest.pop(0))
+            joined[-1] = f"{name}={values[0] if len(values) == 1 else _as_list(values)}"
+        return joined
 
     def help(self, topic: str) -> str:
         """A help screen.
@@ -98,14 +118,26 @@ class Command:
             sections = [
                 f"{name}: {line}\n{describe(flags)}" for name, (line, flags) in self.topics.items()
             ]
-            return "\n".join(sections)
+            return "\n".join([describe(self.flags), *sections] if self.flags else sections)
         if topic in self.topics:
             line, flags = self.topics[topic]
             return f"{topic}: {line}\n\n{describe(flags)}"
         listing = "".join(f"  --help {name:<9} {line}\n" for name, (line, _) in self.topics.items())
         unknown = f"There is no help on {topic!r}.\n\n" if topic else ""
+        if self.flags:
+            return f"{unknown}{self.usage}\n{describe(self.flags)}{listing}{self.epilogue}"
         everything = "  --help all       everything\n"
         return f"{unknown}{self.usage}\nMore:\n{listing}{everything}{self.epilogue}"
+
+
+def _as_list(values: Sequence[str]) -> str:
+    """A comma-separated list of paths; refuses one path whose spaces are not in quotes."""
+    whole = " ".join(values)
+    if os.path.exists(whole) and not all(map(os.path.exists, values)):  # noqa: PTH110
+        raise absl_flags.Error(f'{whole} contains spaces; put it in quotes: "{whole}"')
+    quoted = ('"' + value.replace('"', '""') + '"' for value in values)
+    pairs = zip(values, quoted, strict=True)
+    return ",".join(q if "," not in v or os.path.exists(v) else v for v, q in pairs)  # noqa: PTH110
 
 
 def start(command: Command) -> NoReturn:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from absl import flags as absl_flags
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP
-from speciesnet.machine import available_cpus
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, available_cpus
 from speciesnet.packages.info import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ class Flag(Generic[T]):
         define: The function of absl that registers it.
         options: More arguments of that function: bounds, or the allowed values.
         alias: A second name.
+        several: Whether it takes several values with spaces between, as shells expand ``*``.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Flag(Generic[T]):
     define: Callable[..., object] = absl_flags.DEFINE_string
     options: Mapping[str, object] = field(default_factory=dict)
     alias: str | None = None
+    several: bool = False
 
     def but(self, **changes: object) -> Flag[T]:
         """The same flag with other attributes, for a command in which it differs a little."""
@@ -140,6 +141,11 @@ def names(name: str, meaning: str) -> Flag[list[str]]:
     return Flag(name, [], meaning, absl_flags.DEFINE_list)
 
 
+def several(name: str, meaning: str) -> Flag[list[str]]:
+    """A flag that may be given several times, empty by default."""
+    return Flag(name, [], meaning, absl_flags.DEFINE_multi_string)
+
+
 # The program.
 
 LOG_LEVEL = choice(
@@ -231,6 +237,16 @@ SEQUENCE_GAP = number(
     "Longest pause within a sequence, in seconds.",
     at_most=1e9,
 )
+CLOCK_CORRECTIONS = text(
+    "clock_corrections",
+    "CSV file (path or URL) for cameras whose clocks were wrong, with the columns folder and offset "
+    "(+1:00:00, -3 days), or folder, cameraTime and actualTime.",
+)
+DATE_FROM_NAME = text(
+    "date_from_name",
+    "Pattern of dates in file names, such as %Y%m%d_%H%M%S, for photographs without a readable date.",
+)
+DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
 SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
 BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(

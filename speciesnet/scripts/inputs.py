@@ -19,6 +19,7 @@ from speciesnet.scripts import flags
 
 if TYPE_CHECKING:
     from speciesnet.survey.corrections import Correction
+    from speciesnet.survey.dates import DateRules
     from speciesnet.survey.photographs import Photographs
     from speciesnet.survey.survey import Survey
 
@@ -95,6 +96,26 @@ def warn_if_empty(predictions: str) -> None:
         )
 
 
+def date_rules(values: flags.Values, deployments: Mapping[str, str] | None = None) -> DateRules:
+    """The rules for dates that ``--clock_corrections`` and ``--date_from_name`` give.
+
+    Args:
+        values: The values of the two flags.
+        deployments: The folders of deployments, by ID.
+
+    Raises:
+        InputError: The file or the pattern is invalid.
+    """
+    from speciesnet.survey.clocks import ClockCorrections
+    from speciesnet.survey.dates import DateRules, NamePattern
+
+    path, pattern = values[flags.CLOCK_CORRECTIONS], values[flags.DATE_FROM_NAME]
+    return DateRules(
+        None if pattern is None else NamePattern(pattern),
+        None if path is None else ClockCorrections(path, deployments),
+    )
+
+
 def survey_of(
     predictions: str,
     values: flags.Values,
@@ -105,7 +126,7 @@ def survey_of(
 
     Args:
         predictions: The file, on this machine.
-        values: ``--corrections``, ``--model`` and ``--sequence_gap``.
+        values: ``--corrections``, ``--model``, ``--sequence_gap`` and those of ``date_rules``.
         photographs: Where to find the photographs, for dates and positions.
         corrections: The corrections by path; by default those that ``--corrections`` names.
 
@@ -123,4 +144,5 @@ def survey_of(
         corrections=corrections,
         model=values[flags.SURVEY_MODEL],
         gap=values[flags.SEQUENCE_GAP],
+        dates=date_rules(values),
     )

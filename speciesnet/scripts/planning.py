@@ -97,7 +97,7 @@ def print_estimate(
     estimate = Estimate(
         images, finished, rate, values[flags.MACHINES], values[flags.PRICE_PER_HOUR]
     )
-    source = "as given" if given else "measured here on some of the images"
+    source = "as specified" if given else "measured here on some of the images"
     sys.stdout.write("\n".join(estimate.lines(source)) + "\n")
 
 

@@ -66,6 +66,7 @@ COMMAND = console.Command(
         flags.OUT.but(help="Folder (path or URL) for the pages: a new one or an earlier report."),
         *flags.PAGES,
     ),
+    topics=flags.DATES,
     files=1,
     missing="Give one predictions file, such as predictions.json.",
 )

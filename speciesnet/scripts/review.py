@@ -87,6 +87,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (PORT, REVIEWER, *flags.PAGES),
+    topics=flags.DATES,
     files=1,
     missing="Give one predictions file, such as predictions.json.",
 )

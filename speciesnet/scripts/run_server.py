@@ -7,8 +7,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from speciesnet.constants import available_cpus
 from speciesnet.errors import InputError, ModelError
-from speciesnet.machine import available_cpus
 from speciesnet.records import Record
 from speciesnet.scripts import console, flags
 
@@ -152,7 +152,8 @@ def _check(values: flags.Values) -> None:
 
 def _is_reserved(field: str) -> bool:
     """Whether the records of a server, or its instances, have a field of that name."""
-    return field == "image" or (field in Record.__annotations__ and field != "metadata")
+    absent = ("metadata", "orientation", "boxes_as_stored", "review")  # in a server's records
+    return field == "image" or (field in Record.__annotations__ and field not in absent)
 
 
 def _service(values: flags.Values, metrics: Metrics, folders: Folders, hosts: Hosts) -> Service:

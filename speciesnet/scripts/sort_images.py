@@ -6,18 +6,21 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from absl import logging
+
 from speciesnet.errors import InputError
 from speciesnet.export.sorting import (
     Destination,
     SortedPhotographs,
     destinations_by_answer,
     destinations_by_sequence,
+    set_people_aside,
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
-from speciesnet.records import read_from
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, warn_if_empty
+from speciesnet.scripts.inputs import date_rules, local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 
@@ -26,6 +29,9 @@ BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
 )
 HOW: flags.Flag[How] = flags.choice(
     "how", ["copy", "hardlink", "symlink", "move"], "What to do with the photographs."
+)
+PEOPLE = flags.text(
+    "people", "Name of a folder for all photographs that show people, whatever their answer."
 )
 UNDO = flags.switch("undo", "Take everything back that FOLDER/undo.jsonl lists.")
 
@@ -60,32 +66,53 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
 
     how, dry_run = values[HOW], values[flags.DRY_RUN]
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
-        places = _places(values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]))
+        destinations = _destinations(
+            values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT])
+        )
     photographs = SortedPhotographs(out, values[flags.IMAGE_ROOT])
     result = sort_photographs(
-        places, photographs, how=how, dry_run=dry_run, report=report if dry_run else None
+        destinations, photographs, how=how, dry_run=dry_run, report=report if dry_run else None
     )
     photographs.warn_of_missing("they are not sorted")
     would = " would be" if dry_run else ""
     done = f"{result.unchanged} were there already" if result.unchanged else "none was there before"
     sys.stdout.write(f"{result.done} photographs{would} sorted ({how}) into {out}; {done}.\n")
-    result.raise_if_skipped(f"of {len(places)} photographs")
+    _report_people(values[PEOPLE], destinations)
+    result.raise_if_skipped(f"of {len(destinations)} photographs")
 
 
-def _places(
+def _destinations(
     values: flags.Values, predictions: str, photographs: SortedPhotographs
 ) -> list[Destination]:
 
     by = values[BY]
-    with read_from(predictions):
+    with in_file(predictions):
         records = read_corrected(predictions, values[flags.CORRECTIONS])
         if by == "sequence":
-            found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP])
+            found = destinations_by_sequence(
+                records, photographs, values[flags.SEQUENCE_GAP], date_rules(values)
+            )
         else:
             found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     if not found:
         warn_if_empty(predictions)
-    return found
+    people = values[PEOPLE]
+    return found if people is None else set_people_aside(found, people)
+
+
+def _report_people(folder: str | None, destinations: list[Destination]) -> None:
+    total = len(destinations)
+    if folder is not None:
+        count = sum(one.shows_people for one in destinations)
+        sys.stdout.write(f"{count} of {total} photographs show people; their folder is {folder}.\n")
+    elif hidden := [one for one in destinations if one.hides_people]:
+        logging.warning(
+            "%d of %d photographs show people although their answer is not human, such as %s. They are "
+            "sorted like all others; --people FOLDER sets them aside.",
+            len(hidden),
+            total,
+            hidden[0].filepath,
+        )
 
 
 def _undo(out: str, dry_run: bool) -> None:
@@ -102,6 +129,7 @@ COMMAND = console.Command(
     (
         BY,
         HOW,
+        PEOPLE,
         flags.MIN_SCORE.but(
             help='Sort answers with a lower score into "unsure"; not for sequences.'
         ),
@@ -112,6 +140,7 @@ COMMAND = console.Command(
         flags.DRY_RUN.but(help="Print what would be done, and change nothing."),
         UNDO,
     ),
+    topics=flags.DATES,
     files=1,
 )
 

@@ -6,22 +6,35 @@ import sys
 
 from speciesnet.errors import InputError
 from speciesnet.export import camtrap_dp
+from speciesnet.export.deployments import deployment_folders
 from speciesnet.export.files import check_not_same
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_folder
 from speciesnet.survey.corrections import find_corrections
 from speciesnet.survey.photographs import Photographs
 
 TITLE = flags.text("title", "Title of the project.")
-CONTRIBUTOR = flags.text("contributor", "Your name, or that of your organization.")
+CONTRIBUTOR = flags.several(
+    "contributor",
+    "Your name, or that of your organization; repeat the flag for more contributors. After semicolons, "
+    "a role (contact, principalInvestigator, rightsHolder, publisher or contributor), an email address "
+    'or a URL: "Jane Doe; contact; jane@example.org".',
+)
+LICENSE_DATA = flags.text(
+    "license_data",
+    "Licence of the tables, an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
+)
+LICENSE_MEDIA = flags.text(
+    "license_media", "Licence of the photographs; required with --license_data."
+)
 TIMEZONE = flags.text(
     "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
 )
 DEPLOYMENTS = flags.text(
     "deployments",
-    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every folder "
-    "is a deployment, at the position of its photographs.",
+    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every camera "
+    "(folder) is a deployment, at the position of its photographs.",
 )
 SAMPLING_DESIGN = flags.Flag(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."
@@ -40,9 +53,12 @@ Converts a predictions file to a Camtrap DP data package.
 
 def main(values: flags.Values, source: str, folder: str) -> None:
     """Checks the flags, and writes the package."""
-    for flag in (TITLE, CONTRIBUTOR):
-        if not values[flag]:
-            raise InputError(f"Camtrap DP requires a {flag.name}; add --{flag.name}.")
+    for name, given in (
+        (TITLE.name, values[TITLE]),
+        (CONTRIBUTOR.name, values[CONTRIBUTOR]),
+    ):
+        if not given:
+            raise InputError(f"Camtrap DP requires a {name}; add --{name}.")
     for flag, allowed in (
         (SAMPLING_DESIGN, camtrap_dp.SAMPLING_DESIGNS),
         (CAPTURE_METHOD, camtrap_dp.CAPTURE_METHODS),
@@ -58,6 +74,9 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         if (deployments := values[DEPLOYMENTS]) is not None:
             check_not_same(deployments, output, "table of deployments")
     corrections = values[flags.CORRECTIONS]
+    deployments = values[DEPLOYMENTS] if values[flags.CLOCK_CORRECTIONS] is not None else None
+    folders = {} if deployments is None else deployment_folders(deployments)
+    dates = date_rules(values, folders)
     with (
         local_predictions(source, corrections) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
@@ -67,20 +86,30 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             out,
             camtrap_dp.Project(
                 values[TITLE] or "",
-                values[CONTRIBUTOR] or "",
+                values[CONTRIBUTOR],
                 values[SAMPLING_DESIGN],
                 values[CAPTURE_METHOD],
+                values[LICENSE_DATA],
+                values[LICENSE_MEDIA],
             ),
             photographs=Photographs(values[flags.IMAGE_ROOT]),
             deployments_csv=values[DEPLOYMENTS],
             timezone_name=values[TIMEZONE],
             sequence_gap=values[flags.SEQUENCE_GAP],
             corrections=find_corrections(predictions, corrections),
+            dates=dates,
         )
     sys.stdout.write(
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
         f"{folder}\n"
     )
+    doubts = (
+        (found.left_out, "photographs are left out"),
+        (found.outside, "photographs are outside the period of their deployment"),
+        (found.doubtful, "deployments have wrong dates (timestampIssues)"),
+    )
+    if remarks := [f"{count} {what}" for count, what in doubts if count]:
+        sys.stdout.write(f"See the warnings: {'; '.join(remarks)}.\n")
 
 
 COMMAND = console.Command(
@@ -88,8 +117,10 @@ COMMAND = console.Command(
     USAGE,
     (
         *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS, SAMPLING_DESIGN, CAPTURE_METHOD),
+        *(LICENSE_DATA, LICENSE_MEDIA),
         *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
+    topics=flags.DATES,
     files=2,
     missing="Give a file and a folder, such as predictions.json my_survey.",
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.export.files import check_not_same
 from speciesnet.export.megadetector import write_megadetector
-from speciesnet.records import read_from
+from speciesnet.export.megadetector_info import Origin
+from speciesnet.files.storage import scheme_of
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import sent_file
@@ -26,9 +30,12 @@ def main(values: flags.Values, source: str, target: str) -> None:
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     corrections = values[flags.CORRECTIONS]
     with local_predictions(source, corrections) as predictions, sent_file(target) as out:
-        with read_from(predictions):
+        with in_file(predictions):
             records = read_corrected(predictions, corrections)
-            count = write_megadetector(records, out, values[BASE_FOLDER])
+            origin = Origin.of(predictions)
+            if scheme_of(source) is not None:  # the copy was changed when it was fetched
+                origin = replace(origin, completed=None)
+            count = write_megadetector(records, out, values[BASE_FOLDER], origin)
         if not count:
             warn_if_empty(predictions)
     console.report_on(target, f"{count} images: {target}")
@@ -38,6 +45,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (BASE_FOLDER, flags.CORRECTIONS),
+    ignored=(flags.IMAGE_ROOT, flags.SEQUENCE_GAP),
     files=2,
     missing="Give two files, such as predictions.json megadetector.json: the input and the output.",
 )

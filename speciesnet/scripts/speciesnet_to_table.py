@@ -15,9 +15,9 @@ from speciesnet.export.tables import (
     table_rows,
     write_table,
 )
-from speciesnet.records import read_from
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, survey_of, warn_if_empty
+from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of, warn_if_empty
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.corrections import read_corrected
 from speciesnet.survey.photographs import Photographs
@@ -52,7 +52,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
         local_predictions(source, values[flags.CORRECTIONS]) as predictions,
         sent_file(target) as table,
     ):
-        with read_from(predictions):
+        with in_file(predictions):
             rows, types = _table(values, predictions, photographs)
             count = write_table(rows, table, types, bom=values[BOM], delimiter=delimiter)
         if not count:
@@ -69,13 +69,15 @@ def _table(
     kind = values[ROWS]
     if kind == "sequence":
         return sequence_rows(survey_of(predictions, values, photographs)), SEQUENCE_COLUMNS
+    dates = date_rules(values)
     rows = table_rows(
         read_corrected(predictions, values[flags.CORRECTIONS]),
         rows=kind,
         photographs=photographs,
         min_confidence=values[MIN_CONFIDENCE],
+        dates=dates,
     )
-    return rows, columns(kind)
+    return rows, columns(kind, dates)
 
 
 COMMAND = console.Command(
@@ -85,6 +87,7 @@ COMMAND = console.Command(
         *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.SEQUENCE_GAP),
         *(flags.SURVEY_MODEL, BOM, DELIMITER),
     ),
+    topics=flags.DATES,
     files=2,
     missing="Give two files, such as predictions.json table.csv.",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from speciesnet.errors import InputError
 from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
-from speciesnet.records import read_from
+from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions, warn_if_empty
 from speciesnet.scripts.outputs import check_local_folder
@@ -47,7 +47,7 @@ def main(values: flags.Values, source: str) -> None:
     check_local_folder(out)
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
-        with read_from(predictions):
+        with in_file(predictions):
             records = read_corrected(predictions, values[flags.CORRECTIONS])
             tasks = keyword_tasks(records, values[flags.MIN_SCORE])
         if not tasks:
@@ -83,6 +83,7 @@ COMMAND = console.Command(
         flags.CORRECTIONS,
         flags.DRY_RUN.but(help="Print what would be written, and change nothing."),
     ),
+    ignored=(flags.SEQUENCE_GAP,),
     files=1,
     missing="Give one predictions file, such as predictions.json.",
 )

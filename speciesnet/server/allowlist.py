@@ -129,7 +129,7 @@ class Hosts:
     Raises:
         InputError: An item is invalid.
 
-    Example:
+    Examples:
         >>> Hosts(["images.example.org"]).parse("https://images.example.org/1.jpg?size=l")
         Target(scheme='https', host='images.example.org', port=443, path='/1.jpg?size=l')
     """

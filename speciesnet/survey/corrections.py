@@ -145,8 +145,8 @@ def read_corrected(
         InputError: The corrections that were named do not exist or cannot be read.
         OutputError: The predictions cannot be read.
 
-    Example:
-        >>> path = getfixture("tmp_path") / "out.json"
+    Examples:
+        >>> path = Path("out.json")
         >>> _ = path.write_text('{"predictions": [{"filepath": "a.jpg", "failures": ["DETECTOR"]}]}')
         >>> list(read_corrected(path))
         [{'filepath': 'a.jpg', 'failures': ['DETECTOR']}]

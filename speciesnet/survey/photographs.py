@@ -19,6 +19,7 @@ from speciesnet.files.storage import is_cloud, scheme_of
 from speciesnet.images import read_metadata
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
+from speciesnet.survey.dates import DatedPass, DateRules
 
 _Found = TypeVar("_Found", bound=Path | str | None)
 
@@ -153,16 +154,24 @@ def position_of(record: Record, metadata: PhotoMetadata) -> tuple[float | None, 
 
 
 def with_metadata(
-    records: Iterable[Record], photographs: Photographs | None
+    records: Iterable[Record], photographs: Photographs | None, dates: DateRules | None = None
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
     """Records with the metadata that their cameras wrote, in order.
 
     The ``metadata`` of a record is used if there is any. Otherwise the photograph is opened, without
-    decoding it and a few in parallel; ``photographs`` None opens no photograph.
+    decoding it and a few in parallel; ``photographs`` None opens no photograph. Dates that cannot be
+    read are counted, and reported once at the end.
+
+    Args:
+        records: Records of any run.
+        photographs: The finder of photographs, or None.
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
+        InputError: The clock corrections do not fit the photographs.
     """
+    dating = DatedPass(dates or DateRules())
 
     def read(path: Path | str) -> PhotoMetadata:
         try:
@@ -189,5 +198,7 @@ def with_metadata(
         waiting = deque(itertools.islice(started, READ_AHEAD))
         while waiting:
             record, metadata = waiting.popleft()
-            yield record, metadata.result() if isinstance(metadata, Future) else metadata
+            found = metadata.result() if isinstance(metadata, Future) else metadata
+            yield record, dating.dated(record["filepath"], found)
             waiting.extend(itertools.islice(started, 1))
+    dating.finish()

@@ -26,15 +26,31 @@ from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.predictions.reading import read_records
 from speciesnet.predictions.settings import is_geofenced, model_of_run
-from speciesnet.records import Box, Record, answer_of, is_failed, make_record, named, read_from
+from speciesnet.records import (
+    Box,
+    Record,
+    answer_of,
+    in_file,
+    is_failed,
+    make_record,
+    record_errors,
+)
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.dates import DateRules
+from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import (
     camera_folder,
     sequence_answer,
     sequence_numbers,
 )
-from speciesnet.taxonomy import LABEL_PARTS, build_taxonomy_map, load_taxonomy
+from speciesnet.taxonomy import (
+    BLANK,
+    LABEL_PARTS,
+    build_taxonomy_map,
+    category_of,
+    load_taxonomy,
+)
 
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
@@ -68,6 +84,9 @@ class Picture:
         place: The country and the region that the run used, or None each.
         sequence: The position of its sequence in ``Survey.sequences``.
         correction: The correction of its answer, or None.
+        people: The number of people, see ``people_in``.
+        vehicles: The number of vehicles.
+        unmentioned: People or vehicles next to another predicted answer, see ``unmentioned``.
     """
 
     filepath: str
@@ -83,6 +102,9 @@ class Picture:
     place: tuple[str | None, str | None]
     sequence: int = 0
     correction: Correction | None = None
+    people: int = 0
+    vehicles: int = 0
+    unmentioned: tuple[Detection, ...] = ()
 
     @property
     def answer(self) -> str | None:
@@ -176,10 +198,16 @@ class Survey:
             sequence.answer = None
 
     def find_sequences(self, gap: float) -> None:
-        """Groups the pictures of each camera by time; ``gap`` is in seconds."""
+        """Groups the pictures of each camera by time; ``gap`` is in seconds.
+
+        What is blank is decided by the predictions, so that a correction does not change the groups.
+        """
         folders = {picture.camera for picture in self.pictures}
         cameras = {folder: "/".join(camera_folder(f"{folder}/")) for folder in folders}
-        numbers = sequence_numbers(((cameras[p.camera], p.taken) for p in self.pictures), gap)
+        blanks = [p.label is not None and category_of(p.label) == BLANK for p in self.pictures]
+        numbers = sequence_numbers(
+            ((cameras[p.camera], p.taken) for p in self.pictures), gap, blanks
+        )
         found: dict[tuple[str, int], PictureSequence] = {}
         for position, (picture, number) in enumerate(zip(self.pictures, numbers, strict=True)):
             key = cameras[picture.camera], number
@@ -200,6 +228,7 @@ def load_survey(
     model: str | None = None,
     gap: float = DEFAULT_SEQUENCE_GAP,
     geofence: bool | None = None,
+    dates: DateRules | None = None,
 ) -> Survey:
     """Reads a predictions file of any run, even one that is still being written.
 
@@ -211,16 +240,17 @@ def load_survey(
         model: The model package that made the predictions; None: the one in the settings of the run.
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
+        dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
-        InputError: A record is malformed, or there are no records.
+        InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
         ModelError: The model that was named cannot be read.
         OutputError: The file cannot be read.
     """
     version = None
     pictures = []
-    with read_from(predictions):
-        for record, metadata in with_metadata(read_records(predictions), photographs):
+    with in_file(predictions):
+        for record, metadata in with_metadata(read_records(predictions), photographs, dates):
             picture = _picture(record, metadata)
             picture.correction = corrections.get(picture.filepath)
             pictures.append(picture)
@@ -239,7 +269,7 @@ def load_survey(
 
 
 def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
-    with named(record):  # sys.intern keeps each label and folder in memory once
+    with record_errors(record):  # sys.intern keeps each label and folder in memory once
         label, score, source = answer_of(record)
         classes = record.get("classifications") or {"classes": [], "scores": []}
         boxes = record.get("detections")
@@ -264,6 +294,9 @@ def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
             taken=metadata.datetime,
             position=position,
             place=(record.get("country"), record.get("admin1_region")),
+            people=people_in(record),
+            vehicles=vehicles_in(record),
+            unmentioned=unmentioned(record),
         )
 
 

@@ -231,7 +231,7 @@ def test_merging_array_jobs_needs_no_cluster_packages(tmp_path: Path) -> None:
     part, target = tmp_path / "part.json", tmp_path / "out.json"
     save_predictions({"predictions": [record("a")]}, str(part))
     program = "import sys; sys.modules.update(ray=None, pyarrow=None, pandas=None)\n"
-    program += "from speciesnet.scripts import merge; merge.cli()"
+    program += "from speciesnet.scripts import console, merge; console.start(merge.COMMAND)"
     done = subprocess.run(
         [sys.executable, "-c", program, str(target), str(part)], capture_output=True, text=True
     )

@@ -104,7 +104,7 @@ def test_layer_of_another_architecture_is_refused(tmp_path: Path) -> None:
     "content",
     [b"", b"<html>not found</html>", b"PK\x03\x04 half a zip", pickle.dumps({"model": 1})],
 )
-def test_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "detector.pt"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"detector.pt cannot be read .* get it again"):
@@ -131,5 +131,5 @@ def test_checkpoint_without_a_network_is_refused(tmp_path: Path, content: Any) -
 def test_detector_of_other_classes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "coco.pt"
     save_yolov5_checkpoint(p6_network(80, 0.33, 0.125), [str(i) for i in range(80)], path)
-    with pytest.raises(ModelError, match=r"coco.pt tells 80 classes apart; it must be 3"):
+    with pytest.raises(ModelError, match=r"coco.pt has 80 classes; it must have 3"):
         read_yolov5_checkpoint(path)

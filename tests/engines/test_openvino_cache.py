@@ -117,7 +117,7 @@ def test_half_written_entry_of_a_killed_process_is_cleared(
     assert entries(cache) == [entry]
 
 
-def test_two_processes_at_once_both_get_it(yolov5_checkpoint: Path, cache: Path) -> None:
+def test_two_simultaneous_processes_both_get_it(yolov5_checkpoint: Path, cache: Path) -> None:
     program = (
         "from pathlib import Path\nimport numpy as np\n"
         "from speciesnet.engines.base import EngineOptions\n"

@@ -51,7 +51,7 @@ def changed(**paths: Any) -> Record:
         {"detections__1__bbox": [0.6, 0.5, 0.1, 0.1]},
     ],
 )
-def test_small_changes_are_no_difference(change: dict[str, Any]) -> None:
+def test_small_changes_do_not_count_as_a_difference(change: dict[str, Any]) -> None:
     assert first_difference([RECORD], [changed(**change)]) is None
 
 

@@ -81,7 +81,7 @@ def test_transformers_take_stretched_squares(tmp_path: Path) -> None:
 
 def test_detector_of_other_classes_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "detector.pt", "yolov8n.yaml", classes=4)
-    with pytest.raises(ModelError, match=r"tells 4 classes apart; it must be 3"):
+    with pytest.raises(ModelError, match=r"has 4 classes; it must have 3"):
         load_detector_engine(path, EngineOptions(device="cpu"))
 
 

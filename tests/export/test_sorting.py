@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import run_here
 from photographs import photograph
 from PIL import ExifTags
 
@@ -16,6 +18,7 @@ from speciesnet.export.sorting import (
     destinations_by_answer,
     destinations_by_sequence,
     folder_of,
+    set_people_aside,
     sort_photographs,
 )
 from speciesnet.export.undo import UNDO_FILE, undo
@@ -306,3 +309,72 @@ def test_sequences_are_numbered_for_each_camera(tmp_path: Path) -> None:
         "undated_0003",
         "2023-01-01_000000_0001",
     ]
+
+
+def with_person(conf: float = 0.91, **values: object) -> Any:
+    """What a record has if it shows an animal and, less surely, a person."""
+    return {"detections": [BOX | {"conf": 0.94}, BOX | {"label": "human", "conf": conf}], **values}
+
+
+def test_people_are_set_aside_whatever_the_answer() -> None:
+    found: list[Any] = [
+        record("fox.jpg"),
+        record("walk.jpg") | with_person(),
+        record("faint.jpg") | with_person(0.19),
+        record("human.jpg", Classification.HUMAN.value),
+        {"filepath": "failed.jpg", "failures": ["CLASSIFIER"], **with_person()},
+        {"filepath": "boxes.jpg", **with_person()},
+        record("unsure.jpg", score=0.1) | with_person(),
+    ]
+    plain = destinations_by_answer(found, "category", 0.5)
+    expected = ["animal", "animal", "animal", "human", "failed", "animal", "unsure"]
+    assert [one.folder for one in plain] == expected
+    hidden = [one.filepath for one in plain if one.hides_people]
+    assert hidden == ["walk.jpg", "failed.jpg", "boxes.jpg", "unsure.jpg"]
+    aside = set_people_aside(plain, "people")
+    expected = ["animal", "people", "animal", "people", "people", "people", "people"]
+    assert [one.folder for one in aside] == expected
+    assert not any(one.hides_people for one in aside)
+
+
+def test_people_of_sequences_are_set_aside(tmp_path: Path) -> None:
+    found: list[Any] = [record("1.jpg"), record("2.jpg") | with_person()]
+    places = destinations_by_sequence(found, SortedPhotographs(tmp_path))
+    assert [one.folder for one in set_people_aside(places, "people")] == ["undated_0001", "people"]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a\\b", "..", "x:", "undo.jsonl", "CON", "people "])
+def test_folder_of_people_has_the_name_of_a_folder(name: str) -> None:
+    with pytest.raises(InputError, match="is not the name of a folder"):
+        set_people_aside(destinations_by_answer([record()], "category"), name)
+
+
+def test_folder_of_people_has_no_other_photographs() -> None:
+    found: list[Any] = [record("fox.jpg"), record("walk.jpg") | with_person()]
+    with pytest.raises(InputError, match=r"without people, such as fox.jpg"):
+        set_people_aside(destinations_by_answer(found, "category"), "Animal")
+    human = [*found[1:], record("b.jpg", Classification.HUMAN.value)]
+    places = set_people_aside(destinations_by_answer(human, "category"), "human")
+    assert {one.folder for one in places} == {"human"}
+
+
+def test_command_sets_people_aside_or_warns(tmp_path: Path) -> None:
+    names = ["fox.jpg", "walk.jpg"]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    fox, walk = (record(tmp_path / name) for name in names)
+    walk |= with_person()
+    predictions = tmp_path / "p.json"
+    predictions.write_text(json.dumps({"predictions": [fox, walk]}))
+    warned = run_here("sort_images", predictions, "--out", tmp_path / "plain", "--by", "category")
+    assert "1 of 2 photographs show people although their answer is not human" in warned.err
+    assert (tmp_path / "plain" / "animal" / "walk.jpg").is_file()
+    arguments = ["--out", tmp_path / "aside", "--people", "people"]
+    done = run_here("sort_images", predictions, *arguments)
+    assert "although" not in done.err
+    assert "1 of 2 photographs show people; their folder is people." in done.out
+    assert tree(tmp_path / "aside").keys() == {"people/walk.jpg", "red fox (Vulpes vulpes)/fox.jpg"}
+    refused = run_here("sort_images", predictions, "--out", tmp_path / "no", "--people", "a/b")
+    assert refused.code == 1
+    assert "is not the name of a folder" in refused.sentence
+    assert not (tmp_path / "no").exists()

@@ -25,7 +25,9 @@ from speciesnet.export.tables import (
 from speciesnet.predictions.layout import save_predictions
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record
+from speciesnet.survey.clocks import ClockCorrections
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey, load_survey
 
@@ -60,6 +62,7 @@ def test_row_of_an_image_has_its_answer_and_best_box() -> None:
         "common_name": "white-tailed deer", "score": 0.8, "source": "classifier", "boxes": 2,
         "category": "animal", "confidence": 0.9, "xmin": 0.1, "ymin": 0.2, "width": 0.3,
         "height": 0.4, "camera_make": "A", "model_version": "4.0.0a",
+        "people": 1, "vehicles": 0,
     }  # fmt: skip
 
 
@@ -262,3 +265,34 @@ def test_corrections_decide_on_their_sequence(tmp_path: Path) -> None:
     row = next(sequence_rows(survey))
     assert (row["common_name"], row["score"], row["source"]) == ("red fox", 1.0, "review")
     assert (row["images"], row["reviewed"]) == (2, 1)
+
+
+def test_people_and_vehicles_are_counted_whatever_the_lowest_confidence() -> None:
+    found: list[Any] = [
+        record(detections=[BOX, PERSON, PERSON | {"conf": 0.2}, PERSON | {"conf": 0.19}]),
+        record(detections=[BOX | {"label": "vehicle", "category": "3"}]),
+        record(detections=[]),
+        {"filepath": "b.jpg", "failures": ["DETECTOR"]},
+    ]
+    rows = table_rows(found, min_confidence=0.8)
+    counts = [(row.get("boxes"), row["people"], row["vehicles"]) for row in rows]
+    assert counts == [(1, 2, 0), (1, 0, 1), (0, 0, 0), (None, None, None)]
+    detections = table_rows(found[:1], rows="detection")
+    assert [row["people"] for row in detections] == [2] * 4
+
+
+def test_original_dates_have_a_column_if_clocks_are_corrected(tmp_path: Path) -> None:
+    (tmp_path / "clocks.csv").write_text("folder,offset\ncam1,-3 days\n")
+    rules = DateRules(clocks=ClockCorrections(str(tmp_path / "clocks.csv")))
+    records = [record("cam1/a.jpg", metadata=KEPT), record("cam2/a.jpg", metadata=KEPT)]
+    found = [
+        (row["datetime"], row["datetime_original"]) for row in table_rows(records, dates=rules)
+    ]
+    assert found == [
+        ("2024-04-28T06:30:00", "2024-05-01T06:30:00"),
+        ("2024-05-01T06:30:00", "2024-05-01T06:30:00"),
+    ]
+    assert list(columns("image", rules))[:3] == ["file", "datetime", "datetime_original"]
+    assert "datetime_original" not in columns("image", DateRules())
+    frame = to_dataframe(records, dates=rules)
+    assert (frame["datetime_original"] - frame["datetime"]).dt.days.tolist() == [3, 0]

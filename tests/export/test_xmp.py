@@ -199,6 +199,40 @@ def test_images_without_an_answer_get_no_keywords(picture: Path) -> None:
         keyword_tasks([{"filepath": "a.jpg", "prediction": FOX}])
 
 
+def test_people_and_vehicles_are_keywords_whatever_the_answer(picture: Path) -> None:
+    boxes: Any = [
+        {"category": category, "label": label, "conf": conf, "bbox": [0.1, 0.2, 0.3, 0.4]}
+        for category, label, conf in (
+            ("1", "animal", 0.9),
+            ("2", "human", 0.5),
+            ("3", "vehicle", 0.1),
+        )
+    ]
+    fox = record(picture, FOX) | {"detections": boxes}
+    drive = fox | {"detections": [boxes[1], boxes[2] | {"conf": 0.2}]}
+    found: list[Any] = [
+        fox,
+        drive,
+        {"filepath": str(picture), "detections": boxes},
+        fox | {"prediction_score": 0.1},
+        record(picture, Classification.HUMAN.value),
+        record(picture, Classification.UNKNOWN.value) | {"detections": boxes},
+        {"filepath": str(picture), "detections": boxes, "failures": ["CLASSIFIER"]},
+    ]
+    tasks = keyword_tasks(found, min_score=0.5)
+    assert [one.keywords and one.keywords.flat for one in tasks] == [
+        ["Red fox", "Vulpes vulpes", "animal", "person"],
+        ["Red fox", "Vulpes vulpes", "animal", "person", "vehicle"],
+        ["person"],
+        ["person"],
+        ["Human", "Homo sapiens", "human", "person"],
+        ["person"],
+        None,
+    ]
+    assert tasks[0].keywords is not None
+    assert tasks[0].keywords.label == "Red fox"
+
+
 def test_sidecar_is_readable_and_written_once(picture: Path) -> None:
     photo = picture.read_bytes()
     assert write([record(picture)]).done == 1
@@ -489,3 +523,36 @@ def test_missing_pyexiv2_is_reported(picture: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match=r'pip install "speciesnet\[xmp\]"'):
         write([record(picture)])
     assert len(list(picture.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_embedded_keywords_start_with_those_in_iptc(picture: Path, encoding: str) -> None:
+    values: dict[str, Any] = {"Iptc.Application2.Keywords": ["Zoë", "animal"]}
+    if encoding == "utf-8":
+        values["Iptc.Envelope.CharacterSet"] = "\x1b%G"
+    with pyexiv2.Image(str(picture)) as image:
+        image.modify_iptc(values, encoding)
+    assert write([record(picture)], embed=True).done == 1
+    with pyexiv2.Image(str(picture)) as image:
+        assert parsed(image.read_raw_xmp())["subject"] == [
+            "Zoë",
+            "animal",
+            "Red fox",
+            "Vulpes vulpes",
+        ]
+        assert image.read_iptc(encoding)["Iptc.Application2.Keywords"] == ["Zoë", "animal"]
+    assert write([record(picture)], embed=True).unchanged == 1
+    assert write([record(picture, DEER)], embed=True).done == 1
+    with pyexiv2.Image(str(picture)) as image:
+        subject = parsed(image.read_raw_xmp())["subject"]
+    assert subject == ["Zoë", "animal", "White-tailed deer", "Odocoileus virginianus"]
+
+
+def test_iptc_is_left_alone_if_xmp_has_keywords(picture: Path) -> None:
+    with pyexiv2.Image(str(picture)) as image:
+        image.modify_iptc({"Iptc.Application2.Keywords": ["old"]})
+        image.modify_xmp({"Xmp.dc.subject": ["Kenya"]})
+    assert write([record(picture)], embed=True).done == 1
+    with pyexiv2.Image(str(picture)) as image:
+        subject = parsed(image.read_raw_xmp())["subject"]
+    assert subject == ["Kenya", "Red fox", "Vulpes vulpes", "animal"]

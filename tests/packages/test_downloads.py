@@ -128,7 +128,7 @@ def test_nothing_is_downloaded_before_it_is_needed(server: Server, package: Path
     assert server.asked == []
 
 
-def test_only_one_of_several_downloads_at_once(
+def test_only_one_of_several_simultaneous_downloads(
     server: Server, cache: Path, package: Path, checkpoint: bytes
 ) -> None:
     server.answers["/md.pt"] = sends(checkpoint)
@@ -179,7 +179,7 @@ def test_failed_download_leaves_no_model(
     assert download_detector(url, package).read_bytes() == checkpoint
 
 
-def test_whole_zip_missing_its_end_is_no_model(
+def test_zip_without_its_end_is_not_a_model(
     server: Server, cache: Path, package: Path, checkpoint: bytes
 ) -> None:
     server.answers["/md.pt"] = sends(checkpoint[:-100], Content_Length="")  # length not told
@@ -207,7 +207,7 @@ def test_redirects_and_compression_are_followed(
     assert path.name == "md.pt" and path.read_bytes() == checkpoint
 
 
-def test_length_that_is_no_number(
+def test_length_that_is_not_a_number(
     server: Server, cache: Path, package: Path, checkpoint: bytes
 ) -> None:
     server.answers["/md.pt"] = sends(checkpoint, Content_Length="many")
@@ -306,7 +306,7 @@ def test_detector_that_is_another_than_its_address_says_is_not_kept(
 
 
 @pytest.mark.parametrize("place", ["package", "cache"])
-def test_damaged_file_that_lies_there_is_refused_until_it_is_deleted(
+def test_existing_damaged_file_is_refused_until_it_is_deleted(
     server: Server, cache: Path, package: Path, checkpoint: bytes, place: str
 ) -> None:
     server.answers["/md.pt"] = sends(checkpoint)
@@ -333,7 +333,7 @@ def test_file_that_was_found_right_is_not_read_through_again(
     facts = file.stat()
     file.write_bytes(checkpoint[:-1] + b"x")
     os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert download_detector(url, package) == file  # nothing tells that it has changed
+    assert download_detector(url, package) == file  # nothing shows that it has changed
     file.touch()
     with pytest.raises(ModelError, match="is damaged"):
         download_detector(url, package)
@@ -352,7 +352,7 @@ def test_file_is_checked_where_nothing_can_be_kept(
 @pytest.mark.parametrize(
     "fragment", ["sha256=", "sha256=abc", f"md5={'0' * 64}", f"sha256={'g' * 64}"]
 )
-def test_digest_that_is_none(package: Path, fragment: str) -> None:
+def test_invalid_digest(package: Path, fragment: str) -> None:
     with pytest.raises(ModelError, match=r"hexadecimal digits, as (sha256|md5)sum prints"):
         download_detector(f"https://host.invalid/md.pt#{fragment}", package)
 

@@ -129,7 +129,7 @@ def test_no_file_may_lie_outside(package: Path, key: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [".", "files", "files/a\0b", "ftp://host/x", "x" * 300], ids=len)
-def test_name_that_is_no_file(package: Path, path: str) -> None:
+def test_name_that_is_not_a_file(package: Path, path: str) -> None:
     alter_info(package, detector=path)
     with pytest.raises(ModelError, match="detector"):
         ModelInfo(str(package))
@@ -197,7 +197,7 @@ def test_lines_must_be_text(package: Path, content: bytes, words: str) -> None:
         ModelInfo(str(package)).read_lines("taxonomy")
 
 
-def test_fingerprint_tells_packages_apart(package: Path, tmp_path: Path) -> None:
+def test_fingerprint_distinguishes_packages(package: Path, tmp_path: Path) -> None:
     first = ModelInfo(str(package)).fingerprint
     moved = shutil.copytree(package, tmp_path / "moved")
     assert ModelInfo(str(moved)).fingerprint == first

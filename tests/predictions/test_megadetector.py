@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.megadetector import write_megadetector
+from speciesnet.model import SpeciesNet
+from speciesnet.pipeline import PastResults
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.reading import read_records
+from speciesnet.records import Instance
+from speciesnet.run import Run, execute
 
 ANIMAL = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
 CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
@@ -216,3 +221,29 @@ def test_detections_survive_export_and_import(shared: Path, tmp_path: Path) -> N
     assert {path: r.get("detections") for path, r in found.items()} == {
         r["filepath"]: r.get("detections") for r in records
     }
+
+
+def test_boxes_of_mirrored_photographs_are_moved_in_both_steps(
+    tmp_path: Path, small_package: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 2
+    paths = [str(tmp_path / name) for name in ("mirrored.jpg", "upright.jpg")]
+    picture = Image.effect_noise((80, 60), 90).convert("RGB")
+    picture.save(paths[0], exif=exif)
+    picture.save(paths[1])
+    boxes = detections(tmp_path, *(image(path, ANIMAL) for path in paths))
+    past = PastResults(RecordsByFile(boxes, paths))
+    instances = [Instance(path) for path in paths]
+    model = SpeciesNet(str(small_package))
+    classes = execute(Run(instances=instances, components="classifier", past=past), model).records
+    assert classes is not None
+    assert [record.get("orientation") for record in classes] == [2, None]
+    both = PastResults(past.detections, {record["filepath"]: record for record in classes})
+    found = execute(Run(instances=instances, components="ensemble", past=both), model).records
+    assert found is not None
+    assert [record.get("detections", [])[0]["bbox"] for record in found] == [
+        [0.6, 0.2, 0.3, 0.4],
+        [0.1, 0.2, 0.3, 0.4],
+    ]
+    assert all(record.keys().isdisjoint({"boxes_as_stored", "orientation"}) for record in found)

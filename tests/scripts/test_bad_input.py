@@ -97,8 +97,20 @@ def test_unknown_flag(try_: Command) -> None:
 
 
 def test_argument_that_belongs_to_no_flag(try_: Command, output: Path) -> None:
-    check_mistake(try_("images"), "'images' belongs to no flag")
+    check_mistake(try_("--bypass_prompts", "images"), "'images' belongs to no flag")
     assert not output.exists()
+
+
+def test_folder_with_spaces_outside_quotes(try_: Command, tmp_path: Path) -> None:
+    (tmp_path / "My Photos").mkdir()
+    check_mistake(try_("--folders", f"{tmp_path}/My", "Photos"), "put it in quotes")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".XLSX", ".tsv"])
+def test_table_as_output(try_: Command, ending: str) -> None:
+    check_mistake(
+        try_("--predictions_json", f"x{ending}"), "predictions are JSON", "speciesnet table"
+    )
 
 
 @pytest.mark.parametrize("size", ["0", "eight", ""])
@@ -242,7 +254,7 @@ def test_missing_instances(try_: Command) -> None:
 
 def test_output_in_a_missing_folder(try_: Command, tmp_path: Path) -> None:
     path = tmp_path / "none" / "out.json"
-    check_mistake(try_("--predictions_json", path), f"create {path.parent} first")
+    check_mistake(try_("--predictions_json", path), f"Create {path.parent} first")
 
 
 def test_output_that_is_a_folder(try_: Command, tmp_path: Path) -> None:
@@ -568,8 +580,8 @@ def test_odd_and_damaged_images(
             assert record == {"filepath": file.as_posix(), "failures": ["DETECTOR"]}
             assert f"Cannot read image {file.as_posix()}: " in outcome.err
     failed = len([file for file in files if file.parent == bad])
-    news = ("The detector runs on ", f"{len(files)} of {len(files)} images done, ")
-    lines = [line for line in outcome.err.splitlines() if not line.startswith(news)]
+    progress = rf"The detector runs on |\d+ of {len(files)} images done, "
+    lines = [line for line in outcome.err.splitlines() if not re.match(progress, line)]
     assert len(lines) == failed + 1, lines
     assert "2 images have more than 8 bits" in lines[-1] and lines[-1] in outcome.out
     assert f"{len(files)} images, {failed} of them failed" in outcome.out

@@ -60,7 +60,9 @@ def test_images_without_an_entry_fail(survey: Path, tmp_path: Path) -> None:
     assert classify(tmp_path, whole).code == 0
     expected = classes_of(tmp_path)
     (tmp_path / "classes.json").unlink()
-    some = write(tmp_path / "some.json", {name: [BOX] for name in (*NAMES[:2], "cam3/IMG_0001.JPG")})
+    some = write(
+        tmp_path / "some.json", {name: [BOX] for name in (*NAMES[:2], "cam3/IMG_0001.JPG")}
+    )
     outcome = classify(tmp_path, some)
     assert outcome.code == 0, outcome.err
     expected["survey/cam2/IMG_0001.JPG"] = ["CLASSIFIER"]

@@ -62,7 +62,7 @@ def test_parts_together_are_the_whole_run(images: Path, tmp_path: Path) -> None:
         assert content[0] == content[1]
 
 
-def test_part_that_is_none(images: Path, tmp_path: Path) -> None:
+def test_invalid_part(images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     outcome = run_here(
         "run_model", "--folders", images, "--shard", "4/3", "--predictions_json", out

@@ -22,14 +22,14 @@ def test_machines_share_the_hours_and_not_the_cost() -> None:
 
 
 def test_lines_of_an_estimate() -> None:
-    lines = list(Estimate(10_000, 2_800, 2.0, 4, 0.5).lines("as given"))
+    lines = list(Estimate(10_000, 2_800, 2.0, 4, 0.5).lines("as specified"))
     assert lines == [
         "10,000 images, 2,800 of them done before: 7,200 to do.",
-        "2 images/s on a machine, as given.",
+        "2 images/s on a machine, as specified.",
         "4 machines: 0.25 hours (15:00), start-up not counted.",
         "0.50 at 0.50 an hour and machine.",
     ]
-    assert len(list(Estimate(1, 0, 1.0).lines("as given"))) == 3
+    assert len(list(Estimate(1, 0, 1.0).lines("as specified"))) == 3
 
 
 def asked(paths: list[str]) -> list[list[str]]:

@@ -99,7 +99,7 @@ class Run:
         there = [0]
         for _ in range(KILLS):
             with self.started() as process:
-                if dice.random() < 0.8:  # in the midst of its work, else while it starts
+                if dice.random() < 0.8:  # in the middle of its work, else while it starts
                     wanted = there[-1] + dice.uniform(0, 1.5) * images / KILLS
                     while count_in(self.path) < wanted and process.poll() is None:
                         time.sleep(0.01)
@@ -164,7 +164,7 @@ def test_second_run_on_one_output_is_refused(uninterrupted: Run, rival: dict[str
     assert rival["code"] == 1
     assert rival["out"] == ""
     assert re.fullmatch(
-        r"speciesnet: .*out\.json is being written by another run; .*\.\n", rival["err"]
+        r"speciesnet: .*out\.json is being written by another run\. .*\.\n", rival["err"]
     )
     assert len(records_in(uninterrupted.path)) == IMAGES
     assert [file.name for file in uninterrupted.path.parent.glob("*.bak")] == []

@@ -79,10 +79,7 @@ def test_review_is_served_until_it_is_interrupted(predictions: Path, start: Star
     assert address.startswith(f"http://127.0.0.1:{port}/")
     assert say(address, DEER, predictions.parent / "s" / "a.jpg") == {"saved": 1}
     second = run_here("review", predictions, "--port", str(free_port()))
-    assert (
-        "is being written by another review. Wait for it, or stop that review first"
-        in second.sentence
-    )
+    assert "another review. Wait for it, or use the page of that review" in second.sentence
     review.send_signal(signal.SIGINT)
     _, error = review.communicate(timeout=30)
     assert (error, review.returncode) == ("", 0)

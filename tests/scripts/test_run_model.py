@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,3 +129,18 @@ def test_output_is_utf8_one_record_a_line(small_package: Path, tmp_path: Path) -
     assert record == {"filepath": f"{folder.as_posix()}/broken é.jpg", "failures": ["DETECTOR"]}
     assert "broken é.jpg".encode() in lines[1]
     assert "Cannot read image" in outcome.err
+
+
+def test_what_is_passed_over_is_in_the_log_and_in_the_summary(
+    photographs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photographs, tmp_path / "in")
+    for name in ("VID_0002.MP4", "IMG_0003.HEIC", "._IMG_0001.JPG"):
+        (tmp_path / "in" / name).touch()
+    outcome = run_here(
+        "run_model", "--model", "demo", "--folders", tmp_path / "in",
+        "--predictions_json", tmp_path / "out.json",
+    )  # fmt: skip
+    for text in (outcome.out, outcome.err):
+        assert "2 other files were passed over: 1 .HEIC, 1 .MP4.\n" in text
+        assert "1 hidden file was skipped, such as " in text

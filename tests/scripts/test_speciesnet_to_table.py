@@ -45,7 +45,7 @@ def test_moved_photographs_give_their_positions(predictions: Path, tmp_path: Pat
     assert rows(out)[0]["latitude"] == "-1.29"
 
 
-def test_a_closed_standard_output_is_no_error(predictions: Path, tmp_path: Path) -> None:
+def test_closed_standard_output_causes_no_error(predictions: Path, tmp_path: Path) -> None:
     reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
     reader.wait()
     out = tmp_path / "out.csv"
@@ -104,3 +104,28 @@ def test_file_that_is_cut_off_gives_its_whole_records(predictions: Path, tmp_pat
     assert outcome.code == 0
     assert "is cut off: its whole records are used" in outcome.err
     assert [row["file"] for row in rows(out)] == ["b.jpg"]
+
+
+def test_dates_of_names_and_corrected_clocks(predictions: Path, tmp_path: Path) -> None:
+    records = [
+        {"filepath": "/survey/cam1/20240501_063000.jpg"},
+        {"filepath": "/survey/cam2/a.jpg", "metadata": {"datetime": "2024-05-01T06:30:20"}},
+    ]
+    predictions.write_text(json.dumps({"predictions": records}), encoding="utf-8")
+    clocks, out = tmp_path / "clocks.csv", tmp_path / "out.csv"
+    clocks.write_text("folder,offset\ncam1,-1:00:00\n")
+    names = ("--date_from_name", "%Y%m%d_%H%M%S", "--noexif")
+    assert convert(predictions, out, *names).code == 0
+    assert [row["datetime"][11:] for row in rows(out)] == ["06:30:00", "06:30:20"]
+    assert "datetime_original" not in rows(out)[0]
+    assert convert(predictions, out, *names, "--clock_corrections", clocks).code == 0
+    assert [row["datetime"][11:] for row in rows(out)] == ["05:30:00", "06:30:20"]
+    assert [row["datetime_original"][11:] for row in rows(out)] == ["06:30:00", "06:30:20"]
+    flags = ("--rows", "sequence", "--clock_corrections", clocks)
+    assert convert(predictions, out, *names, *flags).code == 0
+    assert [row["start"][11:] for row in rows(out)] == ["05:30:00", "06:30:20"]
+    out.unlink()
+    clocks.write_text("folder,offset\nsurvey,-1:00:00\n")
+    outcome = convert(predictions, out, *names, "--clock_corrections", clocks)
+    assert (outcome.code, out.exists()) == (1, False)
+    assert "fits two cameras, /survey/cam1 and /survey/cam2" in outcome.err

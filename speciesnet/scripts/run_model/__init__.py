@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from speciesnet.constants import RUN_MODES, Components, RunMode
@@ -13,6 +14,7 @@ from speciesnet.scripts import console, flags, planning
 from speciesnet.scripts.summary import print_profile, print_summary
 
 if TYPE_CHECKING:
+    from speciesnet.files.input_notes import InputNotes
     from speciesnet.instances import Instance
     from speciesnet.model import Predictions, SpeciesNet
     from speciesnet.records import Record
@@ -22,9 +24,9 @@ FOLDERS = flags.text(
     "folders",
     "Comma-separated folders, on a disk or in a bucket, searched for images at any depth; demo: the "
     "sample images of the package.",
-)
+).but(several=True)
 FOLDERS_TXT = flags.text("folders_txt", "Text file with one folder per line.")
-FILEPATHS = flags.text("filepaths", "Comma-separated images: paths or URLs.")
+FILEPATHS = flags.text("filepaths", "Comma-separated images: paths or URLs.").but(several=True)
 FILEPATHS_TXT = flags.text("filepaths_txt", "Text file with one image per line.")
 INSTANCES_JSON = flags.text(
     "instances_json", "JSON file with images and their places; see docs/input_format.md."
@@ -102,6 +104,7 @@ TOPICS: console.Topics = {
 
 def main(values: flags.Values) -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
+    from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.bucket import check_output
     from speciesnet.progress import Profile
     from speciesnet.run import execute
@@ -110,7 +113,8 @@ def main(values: flags.Values) -> None:
     _check(values, components)
     if path := values[PREDICTIONS_JSON]:
         check_output(path)
-    instances = _instances(values)
+    notes = InputNotes()
+    instances = _instances(values, notes)
     if not instances:
         sys.stdout.write(f"No image falls into part {values[SHARD]}; nothing is written.\n")
         return
@@ -123,7 +127,8 @@ def main(values: flags.Values) -> None:
     profile = Profile()
     outcome = execute(run, model, profile)
     seconds = time.monotonic() - started
-    print_summary(outcome.tally, outcome.earlier, seconds, path or "", outcome.notes)
+    found = [*notes.lines(), *outcome.notes]
+    print_summary(outcome.tally, outcome.earlier, seconds, path or "", found)
     if values[PROFILE]:
         print_profile(profile, seconds)
     outcome.check()
@@ -148,6 +153,12 @@ def _check(values: flags.Values, components: Components) -> None:
     planning.check(values)
     if not values[PREDICTIONS_JSON] and not values[flags.DRY_RUN]:
         raise InputError("No output is given; add --predictions_json OUT.json.")
+    ending = PurePath(values[PREDICTIONS_JSON] or "").suffix.lower()
+    if ending in (".csv", ".tsv", ".xls", ".xlsx", ".ods"):
+        raise InputError(
+            f"--predictions_json is {values[PREDICTIONS_JSON]}, but predictions are JSON; give a name "
+            "that ends with .json, and make a table of it with speciesnet table."
+        )
     if values[flags.DRY_RUN] and components != "all":
         raise InputError(
             f"--dry_run estimates whole runs; leave out --{components}_only or --dry_run."
@@ -169,7 +180,7 @@ def _check(values: flags.Values, components: Components) -> None:
             )
 
 
-def _instances(values: flags.Values) -> list[Instance]:
+def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
     """The images of the run; empty only if none falls into the shard."""
     from speciesnet.instances import prepare_instances, split_paths, take_shard
 
@@ -182,6 +193,8 @@ def _instances(values: flags.Values) -> list[Instance]:
         folders_txt=values[FOLDERS_TXT],
         country=values[flags.COUNTRY],
         admin1_region=values[flags.ADMIN1_REGION],
+        notes=notes,
+        match_files=not values[ENSEMBLE_ONLY],  # it reads no image
     )
     shard = values[SHARD]
     return instances if shard is None else take_shard(instances, shard)

@@ -1,0 +1,171 @@
+"""Lists the images in folders, on a disk or in a bucket, and notes what is not a photograph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from absl import logging
+
+from speciesnet.errors import InputError
+from speciesnet.files import storage
+from speciesnet.files.input_notes import InputNotes
+
+# Names in lower case; names that start with a dot are skipped anyway.
+SYSTEM_FOLDERS = frozenset(
+    {
+        "__macosx",  # archives made on macOS
+        "network trash folder",
+        "temporary items",
+        "$recycle.bin",  # Windows
+        "system volume information",
+        "@eadir",  # thumbnails and recycle bins of Synology
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # the same of QNAP
+        "@recently-snapshot",
+        "@__thumb",
+        "deletedfiles",  # where Timelapse moves the images that are deleted in it
+    }
+)
+SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini"})
+
+
+def images_in(
+    folder: str, is_image: Callable[[str], bool], notes: InputNotes, counted: Collection[str] = ()
+) -> Iterator[str]:
+    """Yields the paths of the images under a folder at any depth, with forward slashes.
+
+    The folder itself is entered whatever its name. Below it, hidden files and folders, those that
+    systems and programs make for themselves, and links to folders are skipped.
+
+    Args:
+        folder: A path, or a URL of a bucket.
+        is_image: Whether a name is that of an image.
+        notes: Receives what is skipped.
+        counted: Folders that were searched before, as in ``identity_of``; nothing is noted below them.
+
+    Raises:
+        InputError: The folder does not exist or cannot be listed.
+    """
+    if any(is_within(identity_of(folder), earlier) for earlier in counted):
+        notes = InputNotes()
+    if storage.scheme_of(folder) is not None:
+        yield from _in_bucket(folder, is_image, notes)
+        return
+    if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
+        raise _not_a_folder(folder, is_file=os.path.exists(folder))  # noqa: PTH110 (as above)
+
+    def note_unreadable(error: OSError) -> None:
+        logging.warning("Cannot read the folder %s: %s.", error.filename, error.strerror or error)
+        notes.unreadable_folders.add(str(error.filename))
+
+    for parent, folders, names in os.walk(folder, onerror=note_unreadable):
+        folders[:] = [name for name in folders if _is_entered(parent, name, names, notes)]
+        for name in names:
+            path = Path(parent, name).as_posix()
+            if _is_noted_image(path, is_image, notes):
+                yield path
+
+
+def identity_of(folder: str) -> str:
+    """A folder's name for comparison with others."""
+    if storage.scheme_of(folder) is not None:
+        return folder.rstrip("/")
+    return os.path.normcase(os.path.abspath(folder))  # noqa: PTH100 (does not resolve links)
+
+
+def is_within(folder: str, other: str) -> bool:
+    """Whether a folder is another one or below it; both as in ``identity_of``."""
+    return f"{folder}/".replace("\\", "/").startswith(f"{other}/".replace("\\", "/"))
+
+
+def _is_entered(parent: str, name: str, neighbours: list[str], notes: InputNotes) -> bool:
+    path = Path(parent, name)
+    if _is_system_folder(name) or _is_made_by_program(path, neighbours):
+        notes.system_folders.add(path.as_posix())
+        return False
+    if path.is_symlink():
+        notes.linked_folders.add(path.as_posix())
+        return False
+    return True
+
+
+def _is_system_folder(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+
+
+def _is_made_by_program(folder: Path, neighbours: list[str]) -> bool:
+    """Whether a folder with a common name is a program's, going by the files next to it."""
+    kind = folder.name.lower()
+    if kind == "backups":  # of Timelapse, next to its database or template
+        return any(name.lower().endswith((".ddb", ".tdb")) for name in neighbours)
+    if kind == "originals":  # of Picasa: the images next to it as they were before a change
+        lower = {name.lower() for name in neighbours}
+        if not lower & {"picasa.ini", ".picasa.ini"}:
+            return False
+        try:
+            inside = {entry.name.lower() for entry in folder.iterdir()}
+        except OSError:
+            return False
+        return bool(inside) and inside <= lower | SYSTEM_FILES | {".picasa.ini"}
+    return False
+
+
+def _is_noted_image(path: str, is_image: Callable[[str], bool], notes: InputNotes) -> bool:
+    """Whether a file is an image of the run; notes it otherwise."""
+    name = path.rpartition("/")[2]
+    if name.startswith("."):
+        if is_image(name):
+            notes.hidden_files.add(path)
+        return False
+    if is_image(path):
+        return True
+    if name.lower() not in SYSTEM_FILES:
+        notes.add_other_file(path)
+    return False
+
+
+def _in_bucket(folder: str, is_image: Callable[[str], bool], notes: InputNotes) -> Iterator[str]:
+    if not storage.is_cloud(folder):
+        raise InputError(
+            f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
+            "--filepaths_txt."
+        )
+    is_empty = True
+    base = folder.rstrip("/") + "/"
+    skipped = ""  # the listing is sorted, so the keys below a folder follow each other
+    try:
+        for url in storage.list_folder(folder):
+            is_empty = False
+            if skipped and url.startswith(skipped):
+                continue
+            if (system := _system_folder_of(url, len(base))) is not None:
+                skipped = f"{system}/"
+                notes.system_folders.add(system)
+            elif _is_noted_image(url, is_image, notes):
+                yield url
+        if is_empty:
+            raise _not_a_folder(folder, is_file=storage.is_object(folder))
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be listed ({error.strerror or error}). Fix the cause or "
+            "pass another folder."
+        ) from error
+
+
+def _system_folder_of(url: str, start: int) -> str | None:
+    """The outermost system folder in a URL, after so many characters."""
+    position = start
+    for name in url[start:].split("/")[:-1]:
+        position += len(name)
+        if _is_system_folder(name) and name not in (".", ".."):
+            return url[:position]
+        position += 1
+    return None
+
+
+def _not_a_folder(folder: str, *, is_file: bool) -> InputError:
+    kind = "is a file, not a folder" if is_file else "does not exist"
+    return InputError(f"The folder {folder} {kind}; give the folder that holds the images.")

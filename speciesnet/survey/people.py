@@ -1,0 +1,84 @@
+"""People and vehicles that an image shows, even next to another answer.
+
+An image has one answer, which leaves out a person next to a dog of which the detector is surer. Report,
+review, tables, sorting and keywords all use the functions of this module, and with them one threshold.
+"""
+
+from __future__ import annotations
+
+from speciesnet.constants import DETECTION_THRESHOLD, Detection
+from speciesnet.records import Box, Record, answer_of
+from speciesnet.taxonomy import category_of
+
+# The lowest confidence of a box that counts: the decision table ignores boxes below it.
+SHOWN = DETECTION_THRESHOLD
+PERSON = "person"  # the word for boxes of people in keywords and in MegaDetector's format
+
+_KINDS = {kind.value: kind for kind in Detection} | {PERSON: Detection.HUMAN}
+
+
+def kind_of(box: Box) -> Detection:
+    """The kind of a detection; other programs call a human a person.
+
+    Raises:
+        KeyError: The box is malformed; so is a ``ValueError``.
+    """
+    return _KINDS.get(box["label"]) or Detection.from_category(box["category"])
+
+
+def people_in(record: Record) -> int:
+    """The number of boxes of people with a confidence of at least 0.2.
+
+    Raises:
+        KeyError: The record is malformed; so are ``TypeError`` and ``ValueError``.
+
+    Example:
+        >>> dog = {"category": "1", "label": "animal", "conf": 0.94, "bbox": [0.3, 0.4, 0.2, 0.2]}
+        >>> hiker = {"category": "2", "label": "human", "conf": 0.91, "bbox": [0.6, 0.2, 0.2, 0.6]}
+        >>> people_in({"filepath": "a.jpg", "detections": [dog, hiker]})
+        1
+    """
+    return _count(record, Detection.HUMAN)
+
+
+def vehicles_in(record: Record) -> int:
+    """The number of boxes of vehicles; see ``people_in``."""
+    return _count(record, Detection.VEHICLE)
+
+
+def _count(record: Record, kind: Detection) -> int:
+    boxes = record.get("detections") or ()
+    return sum(box["conf"] >= SHOWN and kind_of(box) is kind for box in boxes)
+
+
+def shows_people(record: Record) -> bool:
+    """Whether an image shows people, by a box or by its answer; raises as ``people_in``."""
+    return people_in(record) > 0 or _main_category(record) == Detection.HUMAN
+
+
+def unmentioned(record: Record) -> tuple[Detection, ...]:
+    """The kinds that an image shows although its answer, or else its best box, is another one.
+
+    A vehicle next to a person is mentioned: its driver is the answer. Raises as ``people_in``.
+
+    Returns:
+        ``Detection.HUMAN``, ``Detection.VEHICLE``, both or neither.
+    """
+    found = []
+    main = _main_category(record)
+    if main != Detection.HUMAN and people_in(record):
+        found.append(Detection.HUMAN)
+    if main not in (Detection.HUMAN, Detection.VEHICLE) and vehicles_in(record):
+        found.append(Detection.VEHICLE)
+    return tuple(found)
+
+
+def _main_category(record: Record) -> str | None:
+    """The category of the answer; of an image that only the detector has seen, of its best box."""
+    label, _, _ = answer_of(record)
+    if label is not None:
+        return category_of(label)
+    boxes = record.get("detections") or ()
+    if record.get("failures") or not boxes:
+        return None
+    return kind_of(max(boxes, key=lambda box: box["conf"])).value

@@ -1,0 +1,175 @@
+"""What the search of folders skips, and what it reports about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speciesnet.errors import InputError
+from speciesnet.files import listing, storage
+from speciesnet.files.input_notes import InputNotes
+from speciesnet.images import is_image_name
+from speciesnet.instances import find_images
+
+LEFT_BY_PROGRAMS = (
+    "__MACOSX/cam/._1.jpg",
+    "@eaDir/1.jpg/SYNOPHOTO_THUMB_XL.jpg",
+    "cam/@EADIR/1.jpg",
+    "#recycle/1.jpg",
+    "$RECYCLE.BIN/S-1-5-21-1/$RABC123.jpg",
+    ".Trashes/501/1.jpg",
+    ".Spotlight-V100/1.jpg",
+    "System Volume Information/1.jpg",
+    "@Recycle/1.jpg",
+    "cam/.@__thumb/1.jpg",
+    "cam/.picasaoriginals/1.jpg",
+    "cam/.thumbnails/1.jpg",
+    "cam/DeletedFiles/1.jpg",
+    ".addaxai/1.jpg",
+)
+
+
+@pytest.fixture(autouse=True)
+def _work_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def search(*folders: str) -> tuple[list[str], list[str]]:
+    """The images in folders, and the lines about everything else."""
+    notes = InputNotes()
+    return find_images(folders, notes), notes.lines()
+
+
+@pytest.mark.parametrize("name", LEFT_BY_PROGRAMS)
+def test_folders_of_systems_and_programs_are_skipped(name: str) -> None:
+    touch("in/cam/1.jpg", f"in/{name}")
+    found, [line] = search("in")
+    assert found == ["in/cam/1.jpg"]
+    assert line.startswith("1 hidden or system folder was skipped, such as in/")
+    assert "give its path with --folders" in line
+
+
+def test_skipped_folders_are_counted() -> None:
+    touch("in/cam/1.jpg", *(f"in/{name}" for name in LEFT_BY_PROGRAMS))
+    assert search("in")[1][0].startswith(f"{len(LEFT_BY_PROGRAMS)} hidden or system folders were")
+
+
+def test_hidden_files_are_skipped() -> None:
+    touch("in/1.JPG", "in/._1.JPG", "in/.2.png", "in/.DS_Store", "in/Thumbs.db", "in/desktop.ini")
+    found, [line] = search("in")
+    assert found == ["in/1.JPG"]
+    assert line.startswith("2 hidden files were skipped, such as in/.")
+
+
+@pytest.mark.parametrize("folder", [".hidden", "in/DeletedFiles", "@eaDir", ".", "./.hidden/"])
+def test_a_folder_of_the_input_is_entered_whatever_its_name(folder: str) -> None:
+    touch(f"{folder}/a/1.jpg")
+    assert search(folder) == ([Path(folder, "a/1.jpg").as_posix()], [])
+
+
+def test_names_that_only_resemble_those_of_programs_are_searched() -> None:
+    names = ["Backups/1.jpg", "Originals/1.jpg", "eaDir/1.jpg", "recycle/1.jpg", "thumbnails/1.jpg"]
+    touch(*names)
+    assert search(".") == (names, [])
+
+
+def test_backups_next_to_a_timelapse_database_are_skipped() -> None:
+    touch("in/1.jpg", "in/TimelapseData.ddb", "in/Backups/1.jpg")
+    found, lines = search("in")
+    assert found == ["in/1.jpg"]
+    assert "such as in/Backups;" in lines[0]
+
+
+def test_originals_of_picasa_are_skipped_where_the_images_next_to_them_have_the_same_names() -> (
+    None
+):
+    touch(
+        "a/1.jpg",
+        "a/Picasa.ini",
+        "a/Originals/1.jpg",
+        "b/1.jpg",
+        "b/Picasa.ini",
+        "b/Originals/2.jpg",
+    )
+    found, [line] = search("a", "b")
+    assert found == ["a/1.jpg", "b/1.jpg", "b/Originals/2.jpg"]
+    assert "such as a/Originals;" in line
+
+
+def test_linked_folders_are_named_and_not_entered() -> None:
+    touch("in/1.jpg", "elsewhere/2.jpg")
+    Path("in/link").symlink_to(Path("elsewhere").resolve(), target_is_directory=True)
+    Path("in/loop").symlink_to(Path("in").resolve(), target_is_directory=True)
+    found, [line] = search("in")
+    assert found == ["in/1.jpg"]
+    assert line.startswith("2 linked folders were not entered, such as in/l")
+    assert search("in/link") == (["in/link/2.jpg"], [])
+
+
+def test_other_files_are_counted_by_ending() -> None:
+    touch("f/1.JPG", "f/2.MP4", "f/3.HEIC", "f/4.jfif", "f/a/5.mp4", "f/README")
+    _, [line] = search("f")
+    assert line.startswith("5 other files were passed over: 2 .")
+    assert line.endswith(" 1 without an ending, 1 .HEIC, 1 .jfif.")
+
+
+def test_many_endings_are_summed_up() -> None:
+    touch("f/1.jpg", *(f"f/1.x{number}" for number in range(20)))
+    assert search("f")[1][0].endswith(", 8 with other endings.")
+
+
+def test_overlapping_folders_are_counted_once() -> None:
+    touch("in/1.jpg", "in/a/2.jpg", "in/a/3.mp4", "in/a/.b/4.jpg")
+    assert search("in", "in/a", "./in")[1] == [
+        "1 hidden or system folder was skipped, such as in/a/.b; give its path with "
+        "--folders to search it.",
+        "1 other file was passed over: 1 .mp4.",
+    ]
+
+
+def test_a_folder_without_images_among_others_is_named() -> None:
+    touch("a/1.jpg", "b/2.txt")
+    assert search("a", "b")[1][0] == "1 of the folders contains no image, such as b."
+
+
+def test_a_folder_of_videos_is_refused_with_their_number() -> None:
+    touch("f/1.MP4", "f/2.MP4", "f/3.avi", "g/4.txt")
+    with pytest.raises(InputError, match=r"only 3 videos \(2 \.MP4, 1 \.avi\)"):
+        find_images(["f"])
+    with pytest.raises(InputError, match=r"only 3 videos and 1 other file \(2 \.MP4"):
+        find_images(["f", "g"])
+
+
+def test_a_folder_whose_images_are_all_hidden_is_refused_with_an_example() -> None:
+    touch("f/.hidden/1.jpg")
+    with pytest.raises(InputError, match=r"no images in f.*; 1 hidden .* such as f/\.hidden"):
+        find_images(["f"])
+
+
+def test_buckets_are_searched_by_the_same_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = ["#recycle/1.jpg", "a/.t/1.jpg", "a/.t/2/3.jpg", "a/1.jpg", "a/._1.jpg", "a/2.mp4"]
+    urls = [f"s3://bucket/.top/{key}" for key in [*keys, "DeletedFiles/5.jpg"]]
+    monkeypatch.setattr(storage, "list_folder", lambda _: iter(urls))
+    notes = InputNotes()
+    found = listing.images_in("s3://bucket/.top", is_image_name, notes)
+    assert list(found) == ["s3://bucket/.top/a/1.jpg"]
+    assert notes.lines() == [
+        "3 hidden or system folders were skipped, such as s3://bucket/.top/#recycle; give its path with "
+        "--folders to search it.",
+        "1 hidden file was skipped, such as s3://bucket/.top/a/._1.jpg.",
+        "1 other file was passed over: 1 .mp4.",
+    ]
+
+
+def test_case_of_hidden_files(shared: Path) -> None:
+    survey = shared / "cases" / "hidden_files" / "survey"
+    if not survey.exists():
+        pytest.skip("this copy has no cases")
+    assert find_images([str(survey)]) == [(survey / "cam1" / "IMG_0001.JPG").as_posix()]

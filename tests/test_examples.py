@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+from measure_code import modules_of
+
+MODULES = [
+    ".".join(module.path.with_suffix("").parts).removesuffix(".__init__")
+    for module in modules_of(Path(__file__).parents[1])
+    if ">>>" in module.text
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert result.attempted > 0
+    assert result.failed == 0
