@@ -155,7 +155,7 @@ class PredictionsFile:
         if incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
-            layout.rewrite(self.path, self._raw_records_without(incomplete))
+            layout.rewrite(self.path, layout.lines_without(self.path, incomplete))
             self._forget()
             self._scan()
 
@@ -229,20 +229,9 @@ class PredictionsFile:
         """Refuses a record that this run would not have written."""
         with in_file(self._name), record_errors(record):
             Tally().count(record)
-        if position is not None:
-            instance = self._instances[position]
-        else:  # it may have been anywhere
-            places = (record.get(name) for name in ("country", "admin1_region"))
-            instance = Instance(record["filepath"], *places)
+        instance = None if position is None else self._instances[position]
         if difference := self._settings.difference_in(record, instance):
             raise self._other_run(difference)
-
-    def _raw_records_without(self, left_out: set[str]) -> Iterator[bytes]:
-        with self.path.open("rb") as file:
-            for _, line in layout.record_lines(file):
-                record, own = layout.split_line(line)
-                if record is not None and record["filepath"] not in left_out:
-                    yield own
 
     def _other_run(self, difference: str) -> OutputError:
         return OutputError(
@@ -294,16 +283,8 @@ class PredictionsFile:
                 self.path.unlink(missing_ok=True)
                 settings_path(self.path).unlink(missing_ok=True)
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
-                self._put_in_order()
-
-    def _put_in_order(self) -> None:
-        def records() -> Iterator[bytes]:
-            with self.path.open("rb") as file:
-                for offset in itertools.chain(self._offsets, self._others):
-                    file.seek(offset)
-                    yield file.readline().strip().removesuffix(b",")
-
-        layout.rewrite(self.path, records())
+                in_order = itertools.chain(self._offsets, self._others)
+                layout.rewrite(self.path, layout.lines_at(self.path, in_order))
 
 
 class _Appender:

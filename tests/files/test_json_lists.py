@@ -53,7 +53,8 @@ def test_items_before_damage_are_read(path: Path) -> None:
     whole = b'{"images": ["a", {"b": "\xc3\xb1"}, 12.5], "x": true}'
     for length in range(len(b'{"images": ['), len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(CutOffError):
+        is_number = whole[:length].endswith(b".")  # a dot that may be anything
+        with pytest.raises(DamagedError if is_number else CutOffError):
             list(read_items(path, "images"))
     for damaged in (b'"\xff"', b'"\0"', b"'b'", b"[}", b"nul", b'"\\q"'):
         path.write_bytes(b'{"images": ["a", %s, "more than twelve characters"]}' % damaged)
