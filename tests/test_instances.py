@@ -142,7 +142,8 @@ def test_an_instances_file_may_start_with_a_byte_order_mark(folder: Path) -> Non
     assert paths(prepare_instances(instances_json="i.json")) == ["é.jpg"]
 
 
-def test_the_golden_instances_are_read(shared: Path) -> None:
+def test_the_golden_instances_are_read(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shared / "golden")
     assert prepare_instances(instances_json=str(shared / "golden" / "input.json")) == [
         Instance("african_elephants.jpg", "KEN"),
         Instance("bear.jpg", "USA", "CA"),
@@ -530,7 +531,7 @@ def test_invalid_part(shard: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["NA", "<NA>", "NaN", "nan", float("nan"), None])
-def test_missing_values_of_r_and_pandas_are_no_value(missing: object) -> None:
+def test_missing_values_of_r_and_pandas_are_ignored(missing: object) -> None:
     raw = {"country": missing, "admin1_region": missing, "latitude": missing, "longitude": missing}
     document = json.loads(json.dumps({"instances": [{"filepath": "a.jpg", **raw}]}))
     assert parse_instances(document, "x.json") == [Instance("a.jpg")]

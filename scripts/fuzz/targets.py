@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,8 @@ def image(data: bytes) -> None:
             photograph, facts = read_photograph(str(path))
             assert photograph.mode == "RGB"
             assert 0 < photograph.width * photograph.height <= MAX_PIXELS
-            assert facts == type(facts).from_dict(facts.as_dict())
+            kept = replace(facts, orientation=None)  # records do not contain it
+            assert kept == type(facts).from_dict(facts.as_dict())
             assert read_metadata(str(path)) == facts
             return
         try:

@@ -55,7 +55,7 @@ def contributor_of(text: str) -> dict[str, str]:
     """A contributor from a text: the name, then a role, an email address or a URL, after semicolons.
 
     Raises:
-        InputError: A part is none of them.
+        InputError: A part is invalid.
 
     Example:
         >>> contributor_of("Jane Doe; contact; jane@example.org")
@@ -170,7 +170,7 @@ def descriptor_of(
 def outline_of(points: Sequence[tuple[float, float]]) -> dict[str, object]:
     """The rectangle around points as GeoJSON, in two parts if it crosses the 180th meridian.
 
-    It crosses it if more than half of the globe lies between two neighbouring longitudes. See RFC 7946,
+    It crosses it if more than half of the globe is between two neighbouring longitudes. See RFC 7946,
     section 3.1.9.
 
     Args:

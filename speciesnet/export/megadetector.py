@@ -183,9 +183,9 @@ def write_megadetector(
         InputError: A record is malformed.
         OutputError: The file cannot be written.
 
-    Example:
+    Examples:
         >>> records = [{"filepath": "survey/a.jpg", "detections": []}]
-        >>> write_megadetector(records, getfixture("tmp_path") / "md.json", "survey")
+        >>> write_megadetector(records, "md.json", "survey")
         1
     """
     converter = MegaDetectorConverter(base_folder)

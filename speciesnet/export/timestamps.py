@@ -79,6 +79,6 @@ def backward_dates(
     back = [other for one, other in pairwise(ordered) if seconds[one] - seconds[other] > BACK]
     is_full_circle = numbers[ordered[-1]] == LAST_NUMBER and len(back) == 1
     if is_full_circle and seconds[ordered[-1]] <= seconds[ordered[0]]:
-        return  # the camera went on with 0001 in the same folder
+        return  # the camera continued with 0001 in the same folder
     for position in back:
         yield Problem(position, "are dated before the previous file of their camera")

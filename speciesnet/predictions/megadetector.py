@@ -47,6 +47,10 @@ def read_detections(path: Path) -> Iterator[Record]:
     name = storage.display_name(path)
     failed = boxes = number = 0
     with json_lists.described_errors(name, InputError, "Make it again with MegaDetector."):
+        if not is_megadetector_file(path):
+            raise InputError(
+                f'{name} does not contain the list "images". Make it again with MegaDetector.'
+            )
         categories = _Categories(json_lists.read_value(path, "detection_categories"), name)
         for number, image in enumerate(json_lists.read_items(path, "images"), start=1):
             if not isinstance(image, dict) or not isinstance(image.get("file"), str):

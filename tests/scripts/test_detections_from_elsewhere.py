@@ -75,7 +75,7 @@ def test_images_without_an_entry_fail(survey: Path, tmp_path: Path) -> None:
     assert read_predictions(tmp_path / "out.json")[2]["failures"] == ["CLASSIFIER", "DETECTOR"]
 
 
-def test_results_of_another_step_are_no_detections(survey: Path, tmp_path: Path) -> None:
+def test_results_of_another_step_are_refused_as_detections(survey: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     records = [{"filepath": f"survey/{name}", "classifications": {}} for name in NAMES]
     other.write_text(json.dumps({"predictions": records}))
