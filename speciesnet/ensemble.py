@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from speciesnet.constants import Classification, Detection, Failure
 from speciesnet.geofence import (
     Answer,
+    CountryList,
     GeofenceMap,
     geofence_animal_classification,
     load_geofence,
@@ -244,7 +245,8 @@ class SpeciesNetEnsemble:
         self.enable_geofence = geofence
         self.prediction_combiner = prediction_combiner
         self.taxonomy_map = load_taxonomy(self.model_info)
-        self.geofence_map = load_geofence(self.model_info)
+        self.geofence_map: GeofenceMap = load_geofence(self.model_info)
+        self._countries = CountryList(self.geofence_map)
 
     def combine(
         self,
@@ -309,7 +311,7 @@ class SpeciesNetEnsemble:
                 admin1_region=location.get("admin1_region"),
                 taxonomy_map=self.taxonomy_map,
                 geofence_map=self.geofence_map,
-                enable_geofence=self.enable_geofence,
+                enable_geofence=self._geofences(location.get("country")),
                 geofence_fn=geofence_animal_classification,
                 roll_up_fn=roll_up_labels_to_first_matching_level,
             )
@@ -328,3 +330,8 @@ class SpeciesNetEnsemble:
             prediction_source=source,
             model_version=self.model_info.version,
         )
+
+    def _geofences(self, country: str | None) -> bool:
+        if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it
+            self._countries = CountryList(self.geofence_map)
+        return self.enable_geofence and self._countries.covers(country)

@@ -18,7 +18,9 @@ Errors that callers inside the package handle:
         ├── BrokenConnectionError
         │   └── BrokenBodyError
         └── ObjectChangedError
-    NoListError, TooDeepError, DamagedError    a JSON list that cannot be read
+    NoListError, TooDeepError                  a JSON list that cannot be read
+    DamagedError
+    └── CutOffError
     UnsupportedNetworkError                    a network that one engine cannot run
     SkippedFileError                           a file that an export leaves as it is
     WorkerError                                a worker process of the server
@@ -106,7 +108,11 @@ class TooDeepError(Exception):
 
 
 class DamagedError(Exception):
-    """A file stops being valid UTF-8 JSON after some item; ``__cause__`` is the parser's error."""
+    """A file stops being valid UTF-8 JSON after some item; the message gives the reason."""
+
+
+class CutOffError(DamagedError):
+    """A JSON file ends in the middle."""
 
 
 class UnsupportedNetworkError(Exception):

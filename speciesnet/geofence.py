@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+
+from absl import logging
 
 from speciesnet.constants import Classification
 from speciesnet.errors import ModelError
+from speciesnet.geolocation import country_name
 from speciesnet.packages.info import ModelInfo
 from speciesnet.taxonomy import (
     GEOFENCE_ROLL_UP_LEVELS,
@@ -19,6 +23,51 @@ from speciesnet.taxonomy import (
 # "class;order;family;genus;species" -> "allow" or "block" -> country -> regions ([]: all of it).
 GeofenceMap = Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
 Answer = tuple[str, float, str]  # label, score in [0, 1], source
+
+
+class CountryList:
+    """The countries that a geofence covers: those that any of its rules names.
+
+    A country that no rule names is missing from the list rather than without animals, so it is not
+    geofenced. A geofence without rules covers every country.
+
+    Args:
+        geofence_map: The geofence rules.
+
+    Examples:
+        >>> rules = {"mammalia;carnivora;canidae;vulpes;vulpes": {"allow": {"ALB": [], "SRB": []}}}
+        >>> CountryList(rules).covers("ALB")
+        True
+    """
+
+    def __init__(self, geofence_map: GeofenceMap) -> None:
+        self.geofence_map = geofence_map
+        self._names = frozenset(
+            country
+            for rules in geofence_map.values()
+            for countries in rules.values()
+            for country in countries
+        )
+        self._warned: set[str] = set()
+
+    def covers(self, country: str | None) -> bool:
+        """Whether a country can be geofenced; warns once about each country that cannot be.
+
+        Args:
+            country: ISO 3166-1 alpha-3 code, or None for no country.
+        """
+        if not country or not self._names or country in self._names:
+            return True
+        if country not in self._warned:
+            self._warned.add(country)
+            logging.warning(
+                "The geofence of the model does not contain %s (%s): images from there are not "
+                "geofenced. Look out for species that do not live there, or add the country to the "
+                "geofence of the model.",
+                country_name(country),
+                country,
+            )
+        return False
 
 
 @dataclass(frozen=True)
@@ -34,6 +83,11 @@ class Rules:
     taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
     geofence_map: GeofenceMap = field(default_factory=dict)
     enable_geofence: bool = True
+
+    @cached_property
+    def countries(self) -> CountryList:
+        """The countries that the geofence covers."""
+        return CountryList(self.geofence_map)
 
     def exclude(self, label: str, country: str | None, admin1_region: str | None) -> bool:
         """Whether the taxon of a label does not occur at a place.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from absl import logging
 
+from speciesnet.country_names import suggest_country
 from speciesnet.errors import InputError
 from speciesnet.records import Instance
 
@@ -74,9 +75,11 @@ US_STATES = {
 # Countries in ISO 3166-1 and in the place list, but regions of the USA in geofences.
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
 US_REGIONS = frozenset([*US_STATES.values(), *US_TERRITORIES.values()])
-_COMMON_NAMES: dict[str, str] = dict.fromkeys(
-    ["UK", "BRITAIN", "ENGLAND", "SCOTLAND", "WALES"], "GBR"
-)
+_NEAR_180 = 170.0  # degrees of longitude from which the 180th meridian matters
+_EARTH_RADIUS_KM = 6371.0
+# A country whose nearest town is no farther than this may still be that of a point.
+_SAME_AREA_FACTOR = 2.0  # times the distance of the nearest town
+_SAME_AREA_KM = 20.0  # and this
 # User-assigned codes, in wide use.
 _KOSOVO = {"XKX": "XK"}
 
@@ -87,6 +90,21 @@ def country_codes() -> dict[str, str]:
     import pycountry
 
     return {c.alpha_3: c.alpha_2 for c in pycountry.countries} | _KOSOVO
+
+
+def country_name(code: str) -> str:
+    """The common name of a country, such as Bolivia for BOL; the code itself if it is unknown.
+
+    Examples:
+        >>> country_name("KEN")
+        'Kenya'
+    """
+    import pycountry
+
+    if code in _KOSOVO:
+        return "Kosovo"
+    country = pycountry.countries.get(alpha_3=code)
+    return getattr(country, "common_name", country.name) if country else code
 
 
 def check_country(country: str, where: str) -> None:
@@ -103,16 +121,8 @@ def check_country(country: str, where: str) -> None:
 
 
 def _country_hint(text: str) -> str:
-    import pycountry
-
-    if text.upper() in _COMMON_NAMES:
-        return f"; did you mean {_COMMON_NAMES[text.upper()]}"
-    try:
-        return f"; did you mean {pycountry.countries.lookup(text).alpha_3}?".rstrip("?")
-    except LookupError:
-        pass
-    close = difflib.get_close_matches(text.upper(), country_codes(), n=1)
-    return f"; did you mean {close[0]}" if close else "; codes look like USA, KEN or GBR"
+    code = suggest_country(text, country_codes())
+    return f"; did you mean {code}" if code else "; codes look like USA, KEN or GBR"
 
 
 def check_admin1_region(region: str, country: str | None, where: str) -> None:
@@ -135,20 +145,112 @@ def _geocoder() -> Any:
 
 
 def nearest_places(coordinates: Sequence[Coordinates]) -> list[tuple[str, str | None]]:
-    """The country (ISO alpha-3) and the US region (or None) of the place nearest to each point."""
+    """The country (ISO alpha-3) and the US region (or None) of the place nearest to each point.
+
+    Distances are in degrees, as in ``reverse_geocoder``, but on the globe near the 180th meridian.
+    """
     if not coordinates:
         return []
-    alpha3 = {two: three for three, two in country_codes().items()}
+    # The tree of reverse_geocoder is flat: to it, -179 and 179 are 358 degrees apart.
     places = []
-    for place in _geocoder().query(list(coordinates)):
-        code = place["cc"]
-        if code in US_TERRITORIES.values():
-            places.append((USA, code))
-        elif code == "US":
-            places.append((USA, US_STATES.get(place["admin1"])))
+    towns = _geocoder().query(list(coordinates))
+    around = [n for n, (_, longitude) in enumerate(coordinates) if abs(longitude) > _NEAR_180]
+    for n, (town, _) in zip(around, _nearest_towns([coordinates[n] for n in around]), strict=True):
+        towns[n] = town
+    for town in towns:
+        country = _alpha_3().get(town["cc"], "")
+        if country in US_TERRITORIES:
+            places.append((USA, US_TERRITORIES[country]))
         else:
-            places.append((alpha3.get(code, ""), None))
+            places.append((country, US_STATES.get(town["admin1"]) if country == USA else None))
     return places
+
+
+def find_country(latitude: float, longitude: float, given: str | None = None) -> str | None:
+    """The country of a point: the given one, unless the point is certainly elsewhere.
+
+    The country of a point is taken to be that of the nearest town, by distance on the globe. This is
+    uncertain near a border. So a given country is kept if its own nearest town is not much farther
+    away: at most twice as far plus 20 km. It is kept as well if the list of towns has none there.
+
+    Args:
+        latitude: Degrees.
+        longitude: Degrees.
+        given: ISO 3166-1 alpha-3 code, or None. The USA includes their territories.
+
+    Returns:
+        ISO 3166-1 alpha-3 code; territories of the USA have their own. The given country for
+        (0, 0), which devices write if they have no position.
+
+    Examples:
+        >>> find_country(18.4, -66.1)
+        'PRI'
+    """
+    if not (latitude or longitude):
+        return given
+    [nearest] = _nearest_countries([(latitude, longitude)])
+    return _kept_or_found(given, nearest, (latitude, longitude))
+
+
+def _kept_or_found(given: str | None, nearest: tuple[str, float], point: Coordinates) -> str | None:
+    country, kilometers = nearest
+    if not given or not country or given == country:
+        return given or country or None
+    own = [given, *US_TERRITORIES] if given == USA else [given]
+    trees = [tree for code in own if (tree := _towns_of(code)) is not None]
+    if not trees:
+        return given
+    limit = _SAME_AREA_FACTOR * kilometers + _SAME_AREA_KM
+    is_near = any(_kilometers(tree.query(_on_globe([point]))[0][0]) <= limit for tree in trees)
+    return given if is_near else country
+
+
+def _nearest_countries(points: Sequence[Coordinates]) -> list[tuple[str, float]]:
+    """The country of the town nearest to each point on the globe, and its distance in kilometers."""
+    return [(_alpha_3().get(town["cc"], ""), far) for town, far in _nearest_towns(points)]
+
+
+def _nearest_towns(points: Sequence[Coordinates]) -> list[tuple[dict[str, str], float]]:
+    """The town nearest to each point on the globe, and its distance in kilometers."""
+    if not points:
+        return []
+    chords, indices = _towns_of(None).query(_on_globe(points))
+    locations = _geocoder().locations
+    return [(locations[i], _kilometers(chord)) for chord, i in zip(chords, indices, strict=True)]
+
+
+@cache
+def _towns_of(country: str | None) -> Any:
+    """A tree of the towns of a country, or of all countries for None; None if there are none."""
+    from scipy.spatial import KDTree
+
+    geocoder = _geocoder()
+    towns = geocoder.tree.data
+    if country is not None:
+        code = country_codes().get(country)
+        rows = [row for row, place in enumerate(geocoder.locations) if place["cc"] == code]
+        towns = towns[rows]
+    return KDTree(_on_globe(towns)) if len(towns) else None
+
+
+def _on_globe(points: Any) -> Any:
+    """Vectors of length 1 from the center of the globe to points in degrees, one a row."""
+    import numpy as np
+
+    latitudes, longitudes = np.radians(np.asarray(points, dtype=float)).T
+    shadow = np.cos(latitudes)
+    vectors = shadow * np.cos(longitudes), shadow * np.sin(longitudes), np.sin(latitudes)
+    return np.stack(vectors, axis=1)
+
+
+def _kilometers(chord: float) -> float:
+    """The distance on the surface between two points, from that through a globe of radius 1."""
+    return _EARTH_RADIUS_KM * 2 * math.asin(min(chord / 2, 1.0))
+
+
+@cache
+def _alpha_3() -> dict[str, str]:
+    return {two: three for three, two in country_codes().items()}
 
 
 def find_admin1_region(
@@ -217,23 +319,29 @@ def resolve_locations(
     Args:
         instances: The instances of a run.
         country_from_coordinates: Whether to look up missing countries as well, and to overwrite
-            countries that contradict the coordinates.
+            countries where the point is certainly elsewhere; see ``find_country``.
     """
-
-    def needs_lookup(i: Instance) -> bool:
-        if i.latitude is None or i.longitude is None:
-            return False
-        return country_from_coordinates or (i.country == USA and not i.admin1_region)
-
-    points = sorted({(i.latitude, i.longitude) for i in instances if needs_lookup(i)})  # type: ignore[type-var]
-    places = dict(zip(points, nearest_places(points), strict=True))  # type: ignore[arg-type]
+    if country_from_coordinates:
+        points = _points_of(instances)
+        nearest = dict(zip(points, _nearest_countries(points), strict=True))
+        instances = [_with_country(i, nearest) for i in instances]
+    points = _points_of([i for i in instances if i.country == USA and not i.admin1_region])
+    places = dict(zip(points, nearest_places(points), strict=True))
 
     resolved = []
     for i in instances:
-        if (place := places.get((i.latitude, i.longitude))) is not None:
-            i = _with_place(i, *place, country_from_coordinates)
-        resolved.append(replace(i, admin1_region=None) if i.admin1_region and not i.country else i)
+        if not i.country:
+            i = replace(i, admin1_region=None)
+        elif i.country == USA and not i.admin1_region:
+            _, region = places.get((i.latitude, i.longitude), (USA, None))  # type: ignore[arg-type]
+            i = replace(i, admin1_region=region)
+        resolved.append(i)
     return resolved
+
+
+def _points_of(instances: Sequence[Instance]) -> list[Coordinates]:
+    points = ((i.latitude, i.longitude) for i in instances)
+    return sorted({(y, x) for y, x in points if y is not None and x is not None and (y or x)})
 
 
 def with_coordinates(
@@ -257,21 +365,22 @@ def with_coordinates(
     return resolve_locations([located], country_from_coordinates=country_from_coordinates)[0]
 
 
-def _with_place(
-    instance: Instance, country: str, region: str | None, country_from_coordinates: bool
-) -> Instance:
-    is_territory = region and US_TERRITORIES.get(instance.country or "") == region
-    if country_from_coordinates and country and instance.country != country and not is_territory:
-        if instance.country:
-            logging.warning(
-                "%s is in %s, not in %s: its country is overwritten.",
-                instance.filepath,
-                country,
-                instance.country,
-            )
-        if instance.country or country != USA:
-            instance = replace(instance, admin1_region=None)
-        instance = replace(instance, country=country)
-    if instance.country == USA and not instance.admin1_region:
-        return replace(instance, admin1_region=region)
-    return instance
+def _with_country(instance: Instance, nearest: Mapping[Coordinates, tuple[str, float]]) -> Instance:
+    if instance.latitude is None or instance.longitude is None:
+        return instance
+    point = instance.latitude, instance.longitude
+    if point not in nearest:
+        return instance
+    country = _kept_or_found(instance.country, nearest[point], point)
+    if country == instance.country:
+        return instance
+    if instance.country:
+        logging.warning(
+            "%s is in %s, not in %s: its country is overwritten.",
+            instance.filepath,
+            country,
+            instance.country,
+        )
+    keeps_region = not instance.country and country == USA
+    region = instance.admin1_region if keeps_region else None
+    return replace(instance, country=country, admin1_region=region)

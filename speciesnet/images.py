@@ -26,6 +26,11 @@ ImageFile.LOAD_TRUNCATED_IMAGES = True
 # Formats that Pillow decodes itself; it would pass others to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
+# The key in ``info`` of an image whose pixels became white or black when they were converted to 8 bits.
+CLIPPED = "speciesnet: clipped"
+
+WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I", "F"})  # grey, more than 8 bits
+
 NO_MEMORY = "there is not enough memory for it"
 
 _decoding = threading.BoundedSemaphore(available_cpus())
@@ -83,15 +88,35 @@ def read_image(filepath: str) -> Image.Image:
 
 
 def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
-    """Decodes an image as ``read_image`` does, and reads its metadata."""
+    """Decodes an image as ``read_image`` does, and reads its metadata.
+
+    An image that becomes white or black, as its pixels are not from 0 to 255, is marked as ``CLIPPED``.
+    """
     with opened(filepath) as image:
         image.load()
         picture = upright(image)
         if (
             picture.mode != "RGB"
         ):  # otherwise it would be copied, which huge images have no memory for
-            picture = picture.convert("RGB")
+            original, picture = picture, picture.convert("RGB")
+            if _is_clipped(original, picture):
+                picture.info[CLIPPED] = True
         return picture, metadata_of(image)
+
+
+def _is_clipped(original: Image.Image, converted: Image.Image) -> bool:
+    """Whether an image with more than 8 bits loses its contrast when it is converted.
+
+    Then more than half of its pixels are outside 0 to 255, or all of them become almost equal.
+    """
+    if original.mode not in WIDE_MODES:
+        return False
+    values = np.asarray(original)
+    if not values.size or values.min() == values.max():
+        return False
+    outside = np.count_nonzero(~((values >= 0) & (values < 256)))
+    shown = np.asarray(converted)[..., 0]
+    return int(np.ptp(shown)) <= 1 or 2 * outside > values.size
 
 
 def read_metadata(filepath: str) -> PhotoMetadata:

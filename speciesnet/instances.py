@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
+
+from absl import logging
 
 from speciesnet import geolocation
 from speciesnet.errors import InputError
@@ -30,6 +33,8 @@ COLUMNS = (
 )  # of tables of instances
 TABLE_ENDINGS = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _TEXT_FIELDS = ("country", "admin1_region")
+# How R and pandas write a missing value into text fields; NaN as a number is one as well.
+_NO_VALUE = frozenset({"NA", "<NA>", "NaN", "nan"})
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
 
 
@@ -236,6 +241,16 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
             f'{where} lacks "filepath", or it is not a text; add the path of the image.'
         )
     where = f"{where} ({filepath})"
+    if raw.get("country") == "NA":
+        logging.log_first_n(
+            logging.WARNING,
+            '%s has the country "NA"; it is read as a missing value, here and in later instances. '
+            "If Namibia is meant, write NAM.",
+            1,
+            where,
+        )
+    fields = (*_TEXT_FIELDS, *_COORDINATES)
+    raw = {field: None if _is_missing(raw.get(field)) else raw[field] for field in fields}
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):
             raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be a text.')
@@ -255,6 +270,12 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     if region is not None:
         geolocation.check_admin1_region(region, country, f'{where} has a wrong "admin1_region":')
     return Instance(filepath, country, region, raw.get("latitude"), raw.get("longitude"))
+
+
+def _is_missing(value: object) -> bool:
+    if isinstance(value, str):
+        return value in _NO_VALUE
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def path_digest(filepath: str, size: int) -> bytes:

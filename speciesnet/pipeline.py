@@ -32,7 +32,7 @@ from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape, SpeciesNetDetector
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.storage import scheme_of
-from speciesnet.images import NO_MEMORY, PreprocessedImage, read_photograph, to_array
+from speciesnet.images import CLIPPED, NO_MEMORY, PreprocessedImage, read_photograph, to_array
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.progress import Profile
 from speciesnet.records import Box, Classifications, Record
@@ -77,6 +77,7 @@ class Photo:
     Attributes:
         filepath: Path or URL.
         error: Why it cannot be read, or None.
+        is_clipped: Whether it became white or black when it was converted to 8 bits.
         seconds: How long it took to read it and to fit it into the detector's input.
         image: Shape (H, W, 3) in full resolution, as long as a stage still needs it.
         letterboxed: The detector's input, until it has been used.
@@ -89,6 +90,7 @@ class Photo:
 
     filepath: str
     error: str | None = None
+    is_clipped: bool = False
     seconds: float = 0.0
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
     letterboxed: PreprocessedImage | None = field(default=None, repr=False)
@@ -224,6 +226,7 @@ def read_photo(
         return Photo(filepath, error=NO_MEMORY, seconds=time.perf_counter() - start)
     return Photo(
         filepath,
+        is_clipped=CLIPPED in picture.info,
         seconds=time.perf_counter() - start,
         image=image if keep_image else None,
         letterboxed=letterboxed,

@@ -7,7 +7,7 @@ ways, call ``decide`` for each of them. So a record is made in one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -21,9 +21,11 @@ from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
 from speciesnet.geolocation import with_coordinates
+from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
+from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import Profile, ProgressBars
 from speciesnet.records import Instance, Record, Tally, make_record
@@ -34,6 +36,7 @@ STAGES: dict[Components, tuple[str, ...]] = {
     "classifier": ("Classifier",),
     "ensemble": ("Ensemble",),
 }
+DETECTIONS = "detections_json"  # the flag of a file with the results of the detector
 TRIAL_IMAGES = 16
 WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
 
@@ -96,6 +99,11 @@ class Model(Protocol):
     """What a run needs of a model; ``SpeciesNet`` provides it."""
 
     @property
+    def model_info(self) -> ModelInfo:
+        """Its package."""
+        ...
+
+    @property
     def detector(self) -> SpeciesNetDetector:
         """The detector, loaded on first use."""
         ...
@@ -138,6 +146,11 @@ class Output(Protocol):
         """Images without a finished record, once each, in the order of the instances."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the output for the end of the run."""
+        ...
+
     def instances_of(self, filepath: str) -> list[Instance]:
         """The instances that share a path: more than one if it was given more than once."""
         ...
@@ -155,11 +168,21 @@ class Outcome:
         tally: Counts of all records of the output.
         earlier: How many of them were finished before this run.
         records: One record for each instance, in order; None where they went into a file.
+        notes: Sentences on what the user should know about the results; they are in the log as well.
     """
 
     tally: Tally
     earlier: int = 0
     records: list[Record] | None = None
+    notes: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raises ``InputError`` if not a single image of the run has a result."""
+        if self.tally.images and self.tally.failed == self.tally.images:
+            raise InputError(
+                f"All {self.tally.images} images failed. Fix the cause, which the log names, and run the "
+                "same command again."
+            )
 
 
 def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
@@ -178,8 +201,8 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     """
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
-        _fill(run, model, results, profile or Profile())
-        return Outcome(results.tally, records=results.records)
+        notes = _fill(run, model, results, profile or Profile())
+        return Outcome(results.tally, records=results.records, notes=notes)
     output = open_predictions(
         run.predictions_json,
         run.instances,
@@ -191,20 +214,26 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             earlier = output.tally.images
             if earlier:
                 logging.info("%d of %d images were done before.", earlier, len(run.instances))
-            _fill(run, model, output, profile or Profile())
+            notes = _fill(run, model, output, profile or Profile())
     except KeyboardInterrupt:
         without = ", without --ignore_existing," if run.ignore_existing else ""
         raise KeyboardInterrupt(
             f"{output.tally.images} of {len(run.instances)} images are in {run.predictions_json}. Run "
             f"the same command again{without} to continue."
         ) from None
-    return Outcome(output.tally, earlier)
+    return Outcome(output.tally, earlier, notes=notes)
 
 
-def _fill(run: Run, model: Model, output: Output, profile: Profile) -> None:
+def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]:
+    """Predicts the missing images, and returns the notes on the run."""
+    past = (run.past.detections, run.past.classifications)
+    notes = [
+        note for records in past if isinstance(records, RecordsByFile) for note in records.notes
+    ]
+    notes += output.notes
     paths = output.pending
     if not paths:
-        return
+        return notes
     has_ensemble = "Ensemble" in STAGES[run.components]
 
     def decided(photo: Photo) -> list[Record]:
@@ -215,6 +244,15 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> None:
         with _photos(run, model, paths[:TRIAL_IMAGES]) as photos:
             return [decided(photo)[0] for photo in photos]
 
+    if lacking := _without_detections(run, model, paths):
+        for path in lacking:
+            output.write(decided(Photo(path)))
+        paths = [path for path in paths if path not in lacking]
+        notes.append(_note(
+            f"{len(lacking)} images fail, because the classifier needs detections and "
+            f"{run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
+        ))  # fmt: skip
+    clipped: list[str] = []
     if run.components != "ensemble":
         model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
     with profile.timing("loading"):
@@ -226,12 +264,42 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> None:
         for photo in photos:
             if photo.error is not None:
                 logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
+            if photo.is_clipped:
+                clipped.append(photo.filepath)
             with profile.timing("deciding"):
                 records = decided(photo)
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
                 bars.update("Ensemble")
+    if clipped:
+        notes.append(_note(
+            f"{len(clipped)} images have more than 8 bits and become white or black, such as "
+            f"{clipped[0]}. Scale their pixels to 0 to 255 and run them again."
+        ))  # fmt: skip
+    return notes
+
+
+def _note(sentence: str) -> str:
+    logging.warning("%s", sentence)
+    return sentence
+
+
+def _without_detections(run: Run, model: Model, paths: Sequence[str]) -> Collection[str]:
+    """The images that a classifier of crops must not classify, because a file has no detections of them.
+
+    An image on which the detector failed is classified as a whole, as by the published program.
+    """
+    given = run.input_files.get(DETECTIONS) is not None
+    if run.components != "classifier" or not given or not model.model_info.always_crops:
+        return ()
+
+    def has_detections(path: str) -> bool:
+        record = run.past.detections.get(path, {})
+        failures = record.get("failures") or ()
+        return record.get("detections") is not None or Failure.DETECTOR.value in failures
+
+    return dict.fromkeys(path for path in paths if not has_detections(path))
 
 
 def _photos(

@@ -39,11 +39,15 @@ class Label(NamedTuple):
     common_name: str = ""
 
     @property
+    def _epithets(self) -> str:
+        """The second part of a binomial, or the last two of a trinomial."""
+        return self.species.removeprefix(f"{self.genus[0]}. ")  # some are "u. arctos"
+
+    @property
     def scientific_name(self) -> str:
-        """The binomial name of a species, or else the name of the lowest known level."""
+        """The name of a species or subspecies, or else the name of the lowest known level."""
         if self.genus and self.species:
-            epithet = self.species.removeprefix(f"{self.genus[0]}. ")  # some are "u. arctos"
-            return f"{self.genus} {epithet}".capitalize()
+            return f"{self.genus} {self._epithets}".capitalize()
         ranks = (self.genus, self.family, self.order, self.class_)
         return next((name.capitalize() for name in ranks if name), "")
 
@@ -56,7 +60,7 @@ class Label(NamedTuple):
     def rank(self) -> str:
         """The level of the scientific name, or "" if there is none."""
         if self.genus and self.species:
-            return "species"
+            return "subspecies" if " " in self._epithets else "species"
         ranks = {"genus": self.genus, "family": self.family, "order": self.order}
         return next((rank for rank, name in (ranks | {"class": self.class_}).items() if name), "")
 

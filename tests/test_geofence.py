@@ -9,13 +9,18 @@ import pytest
 
 from speciesnet import geofence, geofence_utils, taxonomy
 from speciesnet.constants import Classification
+from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.geofence import (
     Answer,
+    CountryList,
     GeofenceMap,
+    Rules,
     geofence_animal_classification,
     roll_up_labels_to_first_matching_level,
     should_geofence_animal_classification,
 )
+from speciesnet.records import Record
+from speciesnet.survey.sequences import sequence_answer
 from speciesnet.taxonomy import build_taxonomy_map
 
 BLACK_BEAR = (
@@ -309,3 +314,95 @@ def test_other_programs_find_the_taxonomy_in_geofence_utils() -> None:
 def test_other_programs_pass_these_keywords(function: object, keywords: str) -> None:
     assert callable(function)
     assert set(inspect.signature(function).parameters) == set(keywords.split())
+
+
+# Countries that no rule names.
+
+
+RED_FOX = "4a6fd7c8-6f0f-4ed6-a3cd-6e0a5a3a4b7e;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+
+
+def decided(ensemble: SpeciesNetEnsemble, country: str | None) -> tuple[object, object, object]:
+    record = ensemble.combine_one(
+        "a.jpg",
+        {"classes": [RED_FOX], "scores": [0.95]},
+        [],
+        {} if country is None else {"country": country},
+    )
+    assert record.get("country") == country
+    return record.get("prediction"), record.get("prediction_score"), record.get("prediction_source")
+
+
+def test_a_country_missing_from_the_list_is_answered_as_without_a_country(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ensemble = SpeciesNetEnsemble("demo")
+    assert decided(ensemble, "XKX") == decided(ensemble, None) == (RED_FOX, 0.95, "classifier")
+    decided(ensemble, "XKX")
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "does not contain Kosovo (XKX)" in record.getMessage()
+    decided(ensemble, "ISL")
+    assert "Iceland (ISL)" in caplog.records[1].getMessage()
+
+
+@pytest.mark.parametrize("country", ["ALB", "SRB", "MKD", "MNE"])
+def test_the_neighbours_of_kosovo_have_red_foxes(
+    country: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert decided(SpeciesNetEnsemble("demo"), country) == (RED_FOX, 0.95, "classifier")
+    assert not caplog.records
+
+
+def test_a_country_named_by_any_rule_is_fenced(caplog: pytest.LogCaptureFixture) -> None:
+    label, _, source = decided(SpeciesNetEnsemble("demo"), "KEN")
+    assert str(label).endswith(";canine family")
+    assert source == "classifier+geofence+rollup_to_family"
+    assert not caplog.records
+
+
+def test_nothing_is_warned_about_without_geofencing(caplog: pytest.LogCaptureFixture) -> None:
+    decided(SpeciesNetEnsemble("demo", geofence=False), "XKX")
+    assert not caplog.records
+
+
+def test_a_replaced_geofence_has_its_own_countries() -> None:
+    ensemble = SpeciesNetEnsemble("demo")
+    ensemble.geofence_map = {taxonomy.taxonomy_key(RED_FOX): {"block": {"XKX": []}}}
+    assert decided(ensemble, "XKX")[0] != RED_FOX
+    assert decided(ensemble, "KEN")[0] == RED_FOX
+
+
+@pytest.mark.parametrize(
+    ("rules", "country", "expected"),
+    [
+        ({}, "XKX", True),
+        ({BLACK_BEAR_KEY: {}}, "XKX", True),
+        ({BLACK_BEAR_KEY: {"allow": {"CAN": []}}}, "CAN", True),
+        ({BLACK_BEAR_KEY: {"block": {"USA": ["NJ"]}}}, "USA", True),
+        ({BLACK_BEAR_KEY: {"allow": {"CAN": []}}}, "KEN", False),
+        ({BLACK_BEAR_KEY: {"allow": {"CAN": []}}}, None, True),
+        ({BLACK_BEAR_KEY: {"allow": {"CAN": []}}}, "", True),
+    ],
+)
+def test_a_list_covers_the_countries_that_it_names(
+    rules: GeofenceMap, country: str | None, expected: bool
+) -> None:
+    assert CountryList(rules).covers(country) is expected
+
+
+def test_sequences_are_not_fenced_in_a_missing_country_either() -> None:
+    rules = Rules(TAXONOMY, {BLACK_BEAR_KEY: {"allow": {"CAN": []}, "block": {"FRA": []}}})
+    answers = {}
+    for country in ("CAN", "FRA", "XKX"):
+        frame: Record = {
+            "filepath": "a.jpg",
+            "country": country,
+            "classifications": {"classes": [BLACK_BEAR], "scores": [0.9]},
+            "detections": [],
+            "prediction": BLACK_BEAR,
+        }
+        answer = sequence_answer([frame, frame], rules)
+        assert answer is not None
+        answers[country] = answer[0]
+    assert answers == {"CAN": BLACK_BEAR, "FRA": BEAR_FAMILY, "XKX": BLACK_BEAR}

@@ -12,7 +12,9 @@ from speciesnet.geolocation import (
     US_TERRITORIES,
     check_admin1_region,
     check_country,
+    country_name,
     find_admin1_region,
+    find_country,
     nearest_places,
     resolve_locations,
 )
@@ -21,6 +23,22 @@ from speciesnet.records import Instance
 NEW_YORK = (41.46, -73.84)
 NAIROBI = (-1.29, 36.82)
 SAN_JUAN = (18.4, -66.1)
+
+MEANT = {
+    "usa": "USA", "US": "USA", "us": "USA", "U.S.A.": "USA", "840": "USA", "America": "USA",
+    "UK": "GBR", "uk": "GBR", "England": "GBR", "Great Britain": "GBR", "GB": "GBR",
+    "Kenya": "KEN", "KENYA": "KEN", "KENN": "KEN", "Keyna": "KEN", "ke": "KEN", " KEN ": "KEN",
+    "Russia": "RUS", "Rusia": "RUS", "Russian Federation": "RUS", "ru": "RUS",
+    "GER": "DEU", "de": "DEU", "Germany": "DEU", "Deutschland": "DEU", "SUI": "CHE", "RSA": "ZAF",
+    "Holland": "NLD", "The Netherlands": "NLD", "NED": "NLD",
+    "Ivory Coast": "CIV", "Cote d'Ivoire": "CIV", "C\xf4te d\u2019Ivoire": "CIV",
+    "Kosovo": "XKX", "XK": "XKX", "xkx": "XKX", "NA": "NAM",
+    "Niger": "NER", "Nigeria": "NGA", "Guinea": "GIN", "Georgia": "GEO", "Dominica": "DMA",
+    "DRC": "COD", "Congo": "COG or COD", "Korea": "KOR or PRK", "South Korea": "KOR",
+    "Burma": "MMR", "Swaziland": "SWZ", "Turkey": "TUR", "T\xfcrkiye": "TUR", "Cape Verde": "CPV",
+    "Czech Republic": "CZE", "Macedonia": "MKD", "Palestine": "PSE", "The Gambia": "GMB",
+    "Tanzania": "TZA", "Bolivia": "BOL", "Iran": "IRN", "UAE": "ARE", "Micronesia": "FSM",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -113,13 +131,11 @@ def test_countries_of_iso_3166_are_known(country: str) -> None:
 @pytest.mark.parametrize(
     ("country", "hint"),
     [
-        ("usa", "did you mean USA"),
-        ("US", "did you mean USA"),
-        ("UK", ""),
-        ("Kenya", "did you mean KEN"),
-        ("UK", "did you mean GBR"),
-        ("KENN", "did you mean KEN"),
-        ("", ""),
+        *((text, f"did you mean {code}.") for text, code in MEANT.items()),
+        ("", "codes look like"),
+        ("QQQ", "codes look like"),
+        ("XYZ", "codes look like"),
+        ("Atlantis", "codes look like"),
         ("12345", "codes look like"),
     ],
 )
@@ -196,7 +212,7 @@ def test_the_country_is_echoed_and_the_state_looked_up(
     [
         (None, None, NAIROBI, ("KEN", None)),
         (None, None, NEW_YORK, ("USA", "NY")),
-        (None, None, SAN_JUAN, ("USA", "PR")),
+        (None, None, SAN_JUAN, ("PRI", None)),
         (None, None, (None, None), (None, None)),
         (None, "CA", NEW_YORK, ("USA", "CA")),
         (None, "CA", NAIROBI, ("KEN", None)),
@@ -252,3 +268,113 @@ def test_instances_keep_their_order_and_their_repetitions() -> None:
 def test_a_territory_with_its_own_code_does_not_contradict() -> None:
     instance = Instance("a.jpg", country="PRI", latitude=18.4, longitude=-66.1)
     assert resolve_locations([instance], country_from_coordinates=True) == [instance]
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("KEN", "Kenya"), ("XKX", "Kosovo"), ("BOL", "Bolivia"), ("RUS", "Russian Federation")],
+)
+def test_countries_have_their_common_names(code: str, name: str) -> None:
+    assert country_name(code) == name
+
+
+def test_an_unknown_code_is_its_own_name() -> None:
+    assert country_name("QQQ") == "QQQ"
+
+
+# Countries of coordinates.
+
+TIJUANA = (32.53, -117.03)
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [
+        (NEW_YORK, "USA"),
+        (SAN_JUAN, "PRI"),
+        ((13.45, 144.78), "GUM"),
+        ((18.34, -64.93), "VIR"),
+        ((-14.28, -170.7), "ASM"),
+        ((15.18, 145.75), "MNP"),
+        (TIJUANA, "MEX"),
+        ((42.66, 21.17), "XKX"),
+        ((0.0, 0.0), None),
+        ((0.0, 32.5), "UGA"),  # Entebbe is north of the equator
+        ((51.48, 0.0), "GBR"),
+        ((80.0, 25.0), "SJM"),  # Svalbard; fewer degrees from Norway
+    ],
+)
+def test_a_point_is_in_the_country_of_its_nearest_town(
+    point: tuple[float, float], expected: str | None
+) -> None:
+    assert find_country(*point) == expected
+    assert (
+        place(Instance("a.jpg", None, None, *point), country_from_coordinates=True)[0] == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [
+        ((-16.8, 179.99), "FJI"),  # Taveuni, whose nearest towns are west of the meridian
+        ((-16.8, -179.99), "FJI"),
+        ((-17.3, -178.95), "FJI"),  # Vanua Balavu
+        ((71.2, -179.5), "RUS"),  # Wrangel Island
+        ((71.2, 179.5), "RUS"),
+        ((66.3, 179.9), "RUS"),
+        ((51.97, 179.5), "USA"),  # Semisopochnoi, the Aleutian Islands
+        ((51.4, 179.2), "USA"),  # Amchitka
+    ],
+)
+def test_both_sides_of_the_180th_meridian(point: tuple[float, float], expected: str) -> None:
+    assert find_country(*point) == expected
+    assert nearest_places([point])[0][0] == expected
+
+
+@pytest.mark.parametrize("longitude", [179.5, -176.7])
+def test_the_aleutian_islands_are_in_alaska(longitude: float) -> None:
+    assert find_admin1_region("USA", None, 51.9, longitude) == "AK"
+
+
+@pytest.mark.parametrize(
+    ("given", "point", "expected"),
+    [
+        # Near a border both countries are possible.
+        ("USA", TIJUANA, "USA"),
+        ("MEX", TIJUANA, "MEX"),
+        ("TZA", (-1.5, 35.2), "TZA"),  # the Serengeti
+        ("KEN", (-1.5, 35.2), "KEN"),
+        ("DEU", (47.555, 7.59), "DEU"),  # Basel
+        ("FRA", (47.555, 7.59), "FRA"),
+        ("ZAF", (-24.9, 31.9), "ZAF"),  # the Kruger Park
+        ("MOZ", (-24.9, 31.9), "MOZ"),
+        # Elsewhere only one is.
+        ("ITA", (47.555, 7.59), "CHE"),
+        ("KEN", NEW_YORK, "USA"),
+        ("CAN", NEW_YORK, "USA"),
+        ("USA", NAIROBI, "KEN"),
+        ("TZA", (0.5, 35.3), "KEN"),
+        ("AUS", (52.5, 13.4), "DEU"),
+        # The USA include their territories, not the other way round.
+        ("USA", SAN_JUAN, "USA"),
+        ("PRI", SAN_JUAN, "PRI"),
+        ("GUM", SAN_JUAN, "PRI"),
+        ("PRI", NEW_YORK, "USA"),
+        # The list has no town there.
+        ("UMI", (28.2, -177.4), "UMI"),
+        # No position.
+        ("USA", (0.0, 0.0), "USA"),
+        ("USA", (-0.0, 0.0), "USA"),
+    ],
+)
+def test_a_given_country_is_kept_unless_the_point_is_certainly_elsewhere(
+    given: str, point: tuple[float, float], expected: str
+) -> None:
+    assert find_country(*point, given) == expected
+    instance = Instance("a.jpg", given, None, *point)
+    assert place(instance, country_from_coordinates=True)[0] == expected
+
+
+def test_the_usa_at_a_territory_have_its_region() -> None:
+    instance = Instance("a.jpg", "USA", None, *SAN_JUAN)
+    assert place(instance, country_from_coordinates=True) == ("USA", "PR")

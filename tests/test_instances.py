@@ -341,7 +341,9 @@ def test_an_instance_without_a_path_is_named(instance: Any, folder: Path) -> Non
         ("latitude", [1], "must be a number in degrees"),
         ("latitude", 90.1, "must be between -90 and 90"),
         ("latitude", -91, "must be between -90 and 90"),
-        ("latitude", float("nan"), "must be between -90 and 90"),
+        ("latitude", float("inf"), "must be between -90 and 90"),
+        ("latitude", "41.5", "must be a number"),
+        ("country", "na", "did you mean NAM"),
         ("longitude", 180.1, "must be between -180 and 180"),
         ("longitude", -181, "must be between -180 and 180"),
         ("longitude", float("inf"), "must be between -180 and 180"),
@@ -525,3 +527,17 @@ def test_image_that_is_given_twice_is_in_one_part() -> None:
 def test_invalid_part(shard: str) -> None:
     with pytest.raises(InputError, match=r"--shard is .*I/N"):
         take_shard([Instance("/1")], shard)
+
+
+@pytest.mark.parametrize("missing", ["NA", "<NA>", "NaN", "nan", float("nan"), None])
+def test_missing_values_of_r_and_pandas_are_no_value(missing: object) -> None:
+    raw = {"country": missing, "admin1_region": missing, "latitude": missing, "longitude": missing}
+    document = json.loads(json.dumps({"instances": [{"filepath": "a.jpg", **raw}]}))
+    assert parse_instances(document, "x.json") == [Instance("a.jpg")]
+
+
+def test_a_missing_value_leaves_the_others() -> None:
+    raw = {"filepath": "a.jpg", "country": "NAM", "latitude": float("nan"), "longitude": 17.1}
+    [instance] = parse_instances({"instances": [raw]}, "x.json")
+    assert (instance.country, instance.latitude, instance.longitude) == ("NAM", None, 17.1)
+    assert instance.location == {"country": "NAM"}

@@ -1,4 +1,4 @@
-"""Deployments of cameras: from a table, or one per folder of photographs."""
+"""Deployments of cameras: from a table, or one for each camera."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from itertools import pairwise
+from typing import NamedTuple
+
+from absl import logging
 
 from speciesnet.errors import InputError
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import read_text, scheme_of
 from speciesnet.metadata import parse_datetime
+from speciesnet.survey.sequences import without_card
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
 DEPLOYMENT_COLUMNS = (
@@ -21,6 +27,8 @@ DEPLOYMENT_COLUMNS = (
     "timestampIssues", "baitUse", "featureType", "habitat", "deploymentGroups", "deploymentTags",
     "deploymentComments",
 )  # fmt: skip
+PERIOD = ("deploymentStart", "deploymentEnd")
+MAX_EXAMPLES = 3  # names in a warning
 FOLDER = "folder"  # our own column: the folder of the photographs; the deploymentID if empty
 # The numbers that the schema allows: their type, the least and the greatest.
 _NUMBERS: dict[str, tuple[type[int] | type[float], float, float]] = {
@@ -48,28 +56,76 @@ class Deployment:
 
     Attributes:
         cells: The known cells of its row, by the columns of Camtrap DP.
+        start: Its start in its row, in seconds since 1970; -inf if unknown.
+        end: Its end in its row, in seconds since 1970; inf if unknown.
     """
 
     cells: dict[str, str]
+    start: float = -math.inf
+    end: float = math.inf
 
     @property
     def deployment_id(self) -> str:
         """The name of the deployment."""
         return self.cells["deploymentID"]
 
+    @property
+    def period(self) -> str:
+        """Its start and its end, as the table has them."""
+        start, end = (self.cells.get(name, "unknown") for name in PERIOD)
+        return f"{start} to {end}"
 
-def one_for_each_folder(folders: Sequence[Parts]) -> dict[Parts, Deployment]:
-    """One deployment per folder, named by its path below the common folder.
+    def distance(self, seconds: float) -> float:
+        """The seconds between a date, in seconds since 1970, and the period; 0 inside."""
+        return max(self.start - seconds, seconds - self.end, 0.0)
+
+
+class _Row(NamedTuple):
+    """A row of a table: the parts of its folder, and its deployment."""
+
+    parts: Parts
+    deployment: Deployment
+
+
+def moment_of(taken: str, zone: tzinfo | None, of: str) -> datetime:
+    """A date with its time zone, or else that of the cameras.
+
+    Args:
+        taken: The date, ISO 8601.
+        zone: The time zone of clocks that do not record one, or None.
+        of: The photograph or deployment, for the error.
+
+    Raises:
+        InputError: There is no time zone.
+    """
+    moment = datetime.fromisoformat(taken)
+    if moment.tzinfo is None and zone is None:
+        raise InputError(
+            f"The clock of {of} does not record its time zone; add --timezone, such as Africa/Nairobi or "
+            "+03:00."
+        )
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def one_for_each_camera(folders: Sequence[Parts]) -> dict[Parts, list[Deployment]]:
+    """One deployment per camera, named by its path below the common folder.
 
     Folders on the web have their full name if there are others.
+
+    Args:
+        folders: The folders of photographs, with those that cameras made.
+
+    Returns:
+        A list of one deployment for each folder; those of one camera share it.
     """
-    base = shared_start([f for f in folders if not is_on_web(f)] or folders)
+    cameras = list(dict.fromkeys(map(without_card, folders)))
+    base = shared_start([c for c in cameras if not is_on_web(c)] or cameras)
     found = {}
-    for parts in folders:
+    for parts in cameras:
         below = parts[len(base) :] if parts[: len(base)] == base else parts
         name = "/".join(below) or (base[-1] if base and base[-1] else "deployment")
-        found[parts] = Deployment({"deploymentID": name})
-    return found
+        found[parts] = [Deployment({"deploymentID": name})]
+    return {folder: found[without_card(folder)] for folder in folders}
 
 
 def is_on_web(folder: Parts) -> bool:
@@ -78,36 +134,112 @@ def is_on_web(folder: Parts) -> bool:
 
 
 def from_table(
-    path: str, folders: Sequence[Parts]
-) -> tuple[dict[Parts, Deployment], list[Deployment]]:
-    """Reads a table of deployments.
+    path: str, folders: Sequence[Parts], zone: tzinfo | None
+) -> tuple[dict[Parts, list[Deployment]], list[Deployment]]:
+    """Reads a table of deployments, and finds those of each folder.
 
-    A row's ``folder`` names one or more consecutive parts of a path, such as ``cam1`` or ``north/cam1``;
-    if several rows match, the deepest counts.
+    A row's ``folder`` names one or more consecutive parts of a path, such as ``cam1``, ``north/cam1`` or
+    ``north/cam1/100RECNX``; if several rows fit, the deepest counts. If no row fits with the folders that
+    the camera made, those in the table and in the path are left out. Several rows with one folder share
+    it; their periods must not overlap.
 
     Args:
         path: Path or URL of a CSV file, separated by commas or semicolons, with columns of
             ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
-        folders: The folders of the cameras, see ``sequences.camera_folder``.
+        folders: The folders of photographs, with those that cameras made.
+        zone: The time zone of periods that do not have one, or None.
 
     Returns:
-        The deployment of each folder, and all deployments in the order of the table.
+        The deployments of each folder by their start, and all deployments in the order of the table.
 
     Raises:
-        InputError: The table cannot be read, has an invalid cell, or lacks a row for a folder.
+        InputError: The table cannot be read, has an invalid cell, lacks a row for a folder, or has a row
+            that fits several cameras.
     """
-    rows = _read(path)
-    found = {}
-    for parts in folders:
-        matches = [(_end_of(row_parts, parts), row) for row_parts, row in rows]
-        depth, deployment = max(matches, key=lambda match: match[0], default=((-1, 0), None))
-        if deployment is None or depth[0] < 0:
+    rows = [_Row(*row) for row in _read(path)]
+    for row in rows:
+        _set_period(row.deployment, zone)
+    found: dict[Parts, list[Deployment]] = {}
+    places: dict[str, Parts] = {}  # the folder that a row stands for
+    lacking = None
+    for folder in folders:
+        end, fitting = _fitting(rows, folder)
+        lacking = lacking or (None if fitting else folder)
+        for row in fitting:
+            place = without_card(folder[:end])
+            other = places.setdefault(row.deployment.deployment_id, place)
+            if other != place:
+                raise InputError(
+                    f"The row {row.deployment.deployment_id} of {path} fits several folders, "
+                    f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
+                    f'more of its path as "{FOLDER}".'
+                )
+        found[folder] = sorted((row.deployment for row in fitting), key=lambda one: one.start)
+        _check_periods(found[folder], folder, path)
+    unused = [row for row in rows if row.deployment.deployment_id not in places]
+    names = ", ".join(
+        "/".join(row.parts) or row.deployment.deployment_id for row in unused[:MAX_EXAMPLES]
+    )
+    if lacking is not None:
+        instead = f" No photographs are in {names}." if unused else ""
+        raise InputError(
+            f"The photographs in {'/'.join(lacking)} belong to no deployment in {path}; add a row with "
+            f'the name of that folder as "{FOLDER}" or "deploymentID".{instead}'
+        )
+    if unused:
+        logging.warning(
+            "%d rows of %s fit no folder of photographs: %s%s. They are deployments without photographs.",
+            len(unused), path, names, ", ..." if len(unused) > MAX_EXAMPLES else "",
+        )  # fmt: skip
+    return found, [row.deployment for row in rows]
+
+
+def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:
+    """Adds the time zone to the period of a row, and its seconds to the deployment."""
+    cells, name = deployment.cells, deployment.deployment_id
+    for column in PERIOD:
+        if column in cells:
+            moment = moment_of(parse_datetime(cells[column]) or "", zone, f"deployment {name}")
+            cells[column] = moment.isoformat()
+            if column == "deploymentStart":
+                deployment.start = moment.timestamp()
+            else:
+                deployment.end = moment.timestamp()
+    check_order(deployment)
+
+
+def check_order(deployment: Deployment) -> None:
+    """Checks that a deployment does not end before it starts, as far as both are known."""
+    start, end = (deployment.cells.get(column) for column in PERIOD)
+    if start and end and datetime.fromisoformat(end) < datetime.fromisoformat(start):
+        raise InputError(
+            f"The deployment {deployment.deployment_id} ends at {end}, before it starts at {start}; "
+            "correct its deploymentStart or deploymentEnd."
+        )
+
+
+def _fitting(rows: Sequence[_Row], folder: Parts) -> tuple[int, list[_Row]]:
+    """The rows that fit a folder best, and the number of its parts up to the end of theirs."""
+    for whole in (True, False):
+        path = folder if whole else without_card(folder)
+        matches = [
+            (_end_of(row.parts if whole else without_card(row.parts), path), row) for row in rows
+        ]
+        best = max((match[0] for match in matches), default=(-1, 0))
+        if best[0] > 0:
+            return best[0], [row for match, row in matches if match == best]
+    return -1, []
+
+
+def _check_periods(deployments: Sequence[Deployment], folder: Parts, path: str) -> None:
+    for one, other in pairwise(deployments):
+        if other.start < one.end:
             raise InputError(
-                f"The photographs in {'/'.join(parts)} belong to no deployment in {path}; add a row with "
-                f'the name of that folder as "{FOLDER}" or "deploymentID".'
+                f"The periods of {one.deployment_id} ({one.period}) and {other.deployment_id} "
+                f"({other.period}) in {path} overlap, and both have the photographs in "
+                f"{'/'.join(folder)}; correct their deploymentStart and deploymentEnd, or give each its "
+                f'own "{FOLDER}".'
             )
-        found[parts] = deployment
-    return found, [deployment for _, deployment in rows]
 
 
 def deployment_folders(path: str) -> dict[str, str]:
@@ -118,7 +250,7 @@ def deployment_folders(path: str) -> dict[str, str]:
 def _end_of(wanted: Parts, parts: Parts) -> tuple[int, int]:
     """The position at which ``wanted`` ends in a path, or -1 if it does not occur; and its length."""
     for end in range(len(parts), len(wanted) - 1, -1):
-        if parts[end - len(wanted) : end] == wanted:
+        if wanted and parts[end - len(wanted) : end] == wanted:
             return end, len(wanted)
     return -1, 0
 
@@ -185,7 +317,7 @@ def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:
         if column in cells and cells[column] not in words:
             allowed = "true or false" if words is _BOOLEAN else f"one of {', '.join(words)}"
             raise InputError(f"{where} has {cells[column]!r} as {column}; it must be {allowed}.")
-    for column in ("deploymentStart", "deploymentEnd"):
+    for column in PERIOD:
         if column in cells and parse_datetime(cells[column]) is None:
             raise InputError(
                 f"{where} has {cells[column]!r} as {column}; it must look like 2024-05-01T06:30:00."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
+from itertools import filterfalse
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -16,22 +17,25 @@ from absl import logging
 from speciesnet.errors import InputError
 from speciesnet.export.deployments import (
     Deployment,
+    check_order,
     from_table,
     is_on_web,
-    one_for_each_folder,
+    moment_of,
+    one_for_each_camera,
 )
+from speciesnet.export.timestamps import Problem, backward_dates, file_number, wrong_dates
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.instances import path_digest
-from speciesnet.metadata import PhotoMetadata, parse_datetime
-from speciesnet.records import Record
+from speciesnet.metadata import PhotoMetadata
+from speciesnet.records import Record, record_errors
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
-from speciesnet.survey.sequences import camera_folder, sequence_numbers
+from speciesnet.survey.sequences import is_blank, sequence_numbers, without_card
 
 Position = tuple[float, float]
 _Span = tuple[int, int]  # the positions of the first and the last record
-_Key = TypeVar("_Key", str, tuple[str, int])
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Medium:
         event: The name of its event.
         event_start: The date of the first photograph of the event.
         event_end: The date of the last photograph of the event.
+        event_size: The number of photographs of the event.
     """
 
     path: str
@@ -53,42 +58,60 @@ class Medium:
     event: str
     event_start: str
     event_end: str
+    event_size: int
 
 
 @dataclass
-class _Folder:
-    """The positions and camera models of the photographs in one folder, with their counts."""
+class _Found:
+    """What the photographs of a deployment say about it."""
 
     positions: Counter[Position] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
-    deployment: str = ""  # the name, after MediaIndex.deploy
+    photographs: list[int] = field(default_factory=list)  # positions of records
 
 
 class MediaIndex:
     """An index of records by their position in the file, made by ``read``.
 
-    ``deploy`` and then ``find_events`` complete it. It has five numbers per record in parallel arrays,
+    ``deploy`` and then ``find_events`` complete it. It has a few numbers per record in parallel arrays,
     because objects would need ten times the memory.
 
     Attributes:
         kept: The number of photographs with a date.
         undated: The paths of photographs without a date.
+        outside: The positions of photographs that are outside all periods in the table.
+        problems: Dates that are certainly wrong, after ``deploy``.
+        doubtful: The names of their deployments.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
         self._zone = zone
-        self._numbers: dict[Parts, int] = {}  # of each folder in _folders
-        self._folders: list[_Folder] = []
+        # What several records share, and its numbers:
+        self._folders: dict[Parts, int] = {}
+        self._places: dict[Position | None, int] = {None: 0}
+        self._models: dict[str | None, int] = {None: 0}
+        self._series: dict[tuple[int, str], int] = {}
+        self._deployments: list[Deployment] = []
         self._base: Parts = ()
         # One entry per record, by its position in the file:
         self._digests = array("Q")  # of its path
         self._folder = array("i")  # the number of its folder; -1 if it is left out
+        self._place = array("i")  # the number of its latitude and longitude
+        self._model = array("i")  # the number of its camera model
         self._seconds = array("q")  # its date, in seconds since 1970
         self._offset = array("h")  # of the camera's clock from UTC, in minutes
+        self._file = array("i")  # the number of its series of files; -1 if its name has none
+        self._file_number = array("h")  # its number in that series
+        self._blank = bytearray()  # whether it is blank
+        self._deployment = array("i")  # the number of its deployment
         self._event = array("i")  # the number of its event within the deployment
-        self._events: dict[tuple[str, int], _Span] = {}
+        self._events: dict[tuple[int, int], _Span] = {}
+        self._sizes: Counter[tuple[int, int]] = Counter()
         self.kept = 0
         self.undated: list[str] = []
+        self.outside = array("q")
+        self.problems: list[Problem] = []
+        self.doubtful: list[str] = []
 
     @property
     def event_count(self) -> int:
@@ -141,7 +164,7 @@ class MediaIndex:
 
     def _find_base(self) -> None:
         """Finds the folder that paths in the package are relative to; URLs do not count."""
-        folders = [parts for parts in self._numbers if not is_on_web(parts)]
+        folders = list(dict.fromkeys(map(without_card, filterfalse(is_on_web, self._folders))))
         self._base = shared_start(folders)
         absolute = next((f for f in folders if f and (not f[0] or f[0].endswith(":"))), None)
         if absolute is not None and not any(self._base) and len(folders) > 1:
@@ -155,116 +178,137 @@ class MediaIndex:
 
     def _add(self, record: Record, metadata: PhotoMetadata, is_new: bool) -> None:
         path = record["filepath"]
-        number, moment = -1, None
+        folder, place, model, series, number, moment = -1, 0, 0, -1, 0, None
         if is_new and metadata.datetime is None:
             self.undated.append(path)
         elif is_new and metadata.datetime is not None:
-            moment = self._moment(metadata.datetime, path)
-            number = self._numbers.setdefault(camera_folder(path), len(self._numbers))
-            if number == len(self._folders):
-                self._folders.append(_Folder())
-            folder = self._folders[number]
+            moment = moment_of(metadata.datetime, self._zone, path)
+            folder = _number_of(tuple(with_slashes(path).split("/")[:-1]), self._folders)
             latitude, longitude = position_of(record, metadata)
             if latitude is not None and longitude is not None:
-                folder.positions[latitude, longitude] += 1
+                place = _number_of((latitude, longitude), self._places)
             if metadata.model:
-                folder.models["-".join(filter(None, (metadata.make, metadata.model)))] += 1
+                name = "-".join(filter(None, (metadata.make, metadata.model)))
+                model = _number_of(name, self._models)
+            if (file := file_number(path)) is not None:
+                series, number = _number_of((folder, file[0]), self._series), file[1]
             self.kept += 1
+        with record_errors(record):
+            self._blank.append(is_blank(record))
         self._digests.frombytes(path_digest(path, 8))
-        self._folder.append(number)
+        self._folder.append(folder)
+        self._place.append(place)
+        self._model.append(model)
+        self._file.append(series)
+        self._file_number.append(number)
         self._seconds.append(int(moment.timestamp()) if moment else 0)
         offset = moment.utcoffset() if moment else None
         self._offset.append(int(offset.total_seconds()) // 60 if offset else 0)
 
-    def _moment(self, taken: str, path: str) -> datetime:
-        moment = datetime.fromisoformat(taken)
-        if moment.tzinfo is None and self._zone is None:
-            raise InputError(
-                f"The clock of {path} does not record its time zone; add --timezone, such as "
-                "Africa/Nairobi or +03:00."
-            )
-        return moment if moment.tzinfo else moment.replace(tzinfo=self._zone)
-
     def deploy(self, deployments_csv: str | None) -> list[Deployment]:
         """Assigns photographs to deployments, and completes their positions and periods.
 
+        A photograph in a folder of several deployments belongs to the one whose period contains its date,
+        or else is the nearest. Deployments with wrong dates have ``timestampIssues``, unless the table
+        decides on it.
+
         Args:
-            deployments_csv: The table, see ``deployments.from_table``; None: each folder is a deployment.
+            deployments_csv: The table, see ``deployments.from_table``; None: each camera is a deployment.
 
         Raises:
             InputError: The table is invalid, or a deployment has no position or period.
         """
+        folders = list(self._folders)
         if deployments_csv is None:
-            by_folder = one_for_each_folder(list(self._numbers))
-            deployments = list(by_folder.values())
+            by_folder = one_for_each_camera(folders)
+            self._deployments = list({id(d): d for [d] in by_folder.values()}.values())
         else:
-            by_folder, deployments = from_table(deployments_csv, list(self._numbers))
-        folders: dict[str, list[_Folder]] = defaultdict(list)
-        for parts, number in self._numbers.items():
-            self._folders[number].deployment = by_folder[parts].deployment_id
-            folders[by_folder[parts].deployment_id].append(self._folders[number])
-        periods: dict[str, _Span] = {}
-        for position, number in enumerate(self._folder):
+            by_folder, self._deployments = from_table(deployments_csv, folders, self._zone)
+        numbers = {id(deployment): i for i, deployment in enumerate(self._deployments)}
+        choices = list(by_folder.values())
+        found = [_Found() for _ in self._deployments]
+        places, models = list(self._places), list(self._models)
+        for position, folder in enumerate(self._folder):
+            if folder < 0:
+                self._deployment.append(-1)
+                continue
+            # Of two periods that touch, the later one.
+            chosen = min(
+                reversed(choices[folder]), key=lambda d: d.distance(self._seconds[position])
+            )
+            if chosen.distance(self._seconds[position]):
+                self.outside.append(position)
+            number = numbers[id(chosen)]
+            self._deployment.append(number)
+            found[number].photographs.append(position)
+            if (place := places[self._place[position]]) is not None:
+                found[number].positions[place] += 1
+            if (model := models[self._model[position]]) is not None:
+                found[number].models[model] += 1
+        self._find_problems(found)
+        for deployment, facts in zip(self._deployments, found, strict=True):
+            self._complete(deployment, facts)
+        return self._deployments
+
+    def _find_problems(self, found: Sequence[_Found]) -> None:
+        now = datetime.now(timezone.utc).timestamp()
+        series: dict[int, list[int]] = defaultdict(list)
+        for position, number in enumerate(self._file):
             if number >= 0:
-                self._extend(periods, self._folders[number].deployment, position)
-        for deployment in deployments:
-            name = deployment.deployment_id
-            self._complete(deployment, folders[name], periods.get(name))
-        return deployments
+                series[number].append(position)
+        for facts in found:
+            self.problems += wrong_dates(self._seconds, facts.photographs, now)
+        for positions in series.values():
+            self.problems += backward_dates(self._seconds, self._file_number, positions)
+        numbers = sorted({self._deployment[problem.position] for problem in self.problems})
+        for deployment in map(self._deployments.__getitem__, numbers):
+            self.doubtful.append(deployment.deployment_id)
+            deployment.cells.setdefault("timestampIssues", "true")
 
-    def _extend(self, spans: dict[_Key, _Span], key: _Key, position: int) -> None:
-        """Extends the time between the first and the last record of a key by a record."""
-        first, last = spans.get(key, (position, position))
-        seconds = self._seconds.__getitem__
-        spans[key] = min(first, position, key=seconds), max(last, position, key=seconds)
-
-    def _complete(
-        self, deployment: Deployment, folders: list[_Folder], period: _Span | None
-    ) -> None:
+    def _complete(self, deployment: Deployment, facts: _Found) -> None:
         name, cells = deployment.deployment_id, deployment.cells
-        positions: Counter[Position] = sum((f.positions for f in folders), Counter())
-        models: Counter[str] = sum((f.models for f in folders), Counter())
-        for column in ("deploymentStart", "deploymentEnd"):
-            if column in cells:
-                text = parse_datetime(cells[column]) or ""
-                cells[column] = self._moment(text, f"deployment {name}").isoformat()
         if "latitude" not in cells or "longitude" not in cells:
-            if not positions:
+            if not facts.positions:
                 raise InputError(
                     f"The deployment {name} has no position, nor has any of its photographs; add "
                     "--deployments with a CSV file that has the columns deploymentID, latitude and "
                     "longitude."
                 )
-            latitude, longitude = positions.most_common(1)[0][0]
+            latitude, longitude = facts.positions.most_common(1)[0][0]
             cells |= {"latitude": str(latitude), "longitude": str(longitude)}
-        if period is not None:
-            cells.setdefault("deploymentStart", self._taken(period[0]))
-            cells.setdefault("deploymentEnd", self._taken(period[1]))
+        if facts.photographs:
+            by_date = self._seconds.__getitem__
+            cells.setdefault("deploymentStart", self.taken(min(facts.photographs, key=by_date)))
+            cells.setdefault("deploymentEnd", self.taken(max(facts.photographs, key=by_date)))
         elif "deploymentStart" not in cells or "deploymentEnd" not in cells:
             raise InputError(
                 f"The deployment {name} has no photographs with a date; add its deploymentStart and "
                 "deploymentEnd, or remove it from the table."
             )
-        start, end = cells["deploymentStart"], cells["deploymentEnd"]
-        if datetime.fromisoformat(end) < datetime.fromisoformat(start):
-            raise InputError(
-                f"The deployment {name} ends at {end}, before it starts at {start}; correct its "
-                "deploymentStart or deploymentEnd."
-            )
-        if models:
-            cells.setdefault("cameraModel", models.most_common(1)[0][0])
+        check_order(deployment)
+        if facts.models:
+            cells.setdefault("cameraModel", facts.models.most_common(1)[0][0])
 
     def find_events(self, gap: float) -> None:
         """Groups the photographs of each deployment into events; ``gap`` is in seconds."""
         kept = [position for position, number in enumerate(self._folder) if number >= 0]
         numbers = sequence_numbers(
-            ((self._folders[self._folder[p]].deployment, self._utc(p)) for p in kept), gap
+            ((str(self._deployment[p]), self._utc(p)) for p in kept),
+            gap,
+            bytes(self._blank[p] for p in kept),
         )
         self._event = array("i", [0]) * len(self._folder)
+        seconds = self._seconds.__getitem__
         for position, number in zip(kept, numbers, strict=True):
             self._event[position] = number
-            deployment = self._folders[self._folder[position]].deployment
-            self._extend(self._events, (deployment, number), position)
+            key = self._deployment[position], number
+            first, last = self._events.get(key, (position, position))
+            self._events[key] = min(first, position, key=seconds), max(last, position, key=seconds)
+            self._sizes[key] += 1
+
+    def period_of(self, position: int) -> str:
+        """The period, in the table, of the deployment of a photograph."""
+        return self._deployments[self._deployment[position]].period
 
     def medium(self, position: int, filepath: str) -> Medium | None:
         """The photograph of a record, or None if it is left out.
@@ -281,18 +325,19 @@ class MediaIndex:
                 f"The predictions were changed while they were read (the record of {filepath}); run the "
                 "command again when the run has ended."
             )
-        number = self._folder[position]
-        if number < 0:
+        if self._folder[position] < 0:
             return None
-        deployment, event = self._folders[number].deployment, self._event[position]
-        first, last = self._events[deployment, event]
+        key = self._deployment[position], self._event[position]
+        deployment = self._deployments[key[0]].deployment_id
+        first, last = self._events[key]
         return Medium(
             path=self._relative(filepath),
             deployment=deployment,
-            taken=self._taken(position),
-            event=f"{deployment}#{event}",
-            event_start=self._taken(first),
-            event_end=self._taken(last),
+            taken=self.taken(position),
+            event=f"{deployment}#{key[1]}",
+            event_start=self.taken(first),
+            event_end=self.taken(last),
+            event_size=self._sizes[key],
         )
 
     def _relative(self, filepath: str) -> str:
@@ -300,12 +345,18 @@ class MediaIndex:
             return filepath
         return "/".join(with_slashes(filepath).split("/")[len(self._base) :])
 
-    def _taken(self, position: int) -> str:
+    def taken(self, position: int) -> str:
+        """The date of a photograph, ISO 8601 with an offset."""
         zone = timezone(timedelta(minutes=self._offset[position]))
         return datetime.fromtimestamp(self._seconds[position], zone).isoformat()
 
     def _utc(self, position: int) -> str:
         return datetime.fromtimestamp(self._seconds[position], timezone.utc).isoformat()
+
+
+def _number_of(value: _Key, numbers: dict[_Key, int]) -> int:
+    """The number of a value, which becomes the next one if it is new."""
+    return numbers.setdefault(value, len(numbers))
 
 
 def parse_timezone(name: str | None) -> tzinfo | None:

@@ -30,7 +30,12 @@ from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import shows_people, unmentioned
 from speciesnet.survey.photographs import Photographs, none_found, with_metadata
-from speciesnet.survey.sequences import camera_folder, clock_time, sequence_numbers
+from speciesnet.survey.sequences import (
+    camera_folder,
+    clock_time,
+    is_blank,
+    sequence_numbers,
+)
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 By = Literal["species", "category"]
@@ -113,12 +118,14 @@ def destinations_by_sequence(
         gap: The longest time between two photographs of a sequence, in seconds.
         dates: Dates from file names, and corrections of the cameras' clocks.
     """
-    found, taken = [], []
+    found, taken, blanks = [], [], []
     for record, metadata in with_metadata(records, photographs, dates):
         found.append(Destination.of(record, ""))
         taken.append(metadata.datetime)
+        with record_errors(record):
+            blanks.append(is_blank(record))
     cameras = ["/".join(camera_folder(one.filepath)) for one in found]
-    numbers = sequence_numbers(zip(cameras, taken, strict=True), gap)
+    numbers = sequence_numbers(zip(cameras, taken, strict=True), gap, blanks)
     starts: dict[tuple[str, int], str] = {}
     for camera, number, date in zip(cameras, numbers, taken, strict=True):
         if date is not None:

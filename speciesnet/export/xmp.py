@@ -93,7 +93,7 @@ def keywords_of_label(label: str) -> Keywords:
     if common and common != category:
         paths.append((*taxa, common))
     if scientific:
-        paths.append((*taxa, scientific) if parts.rank == "species" else taxa)
+        paths.append((*taxa, scientific) if "species" in parts.rank else taxa)
     paths.append((category,))
     return Keywords(tuple(dict.fromkeys(paths)), common)
 

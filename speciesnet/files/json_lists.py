@@ -1,32 +1,46 @@
-"""Lists in JSON files that may be too long for memory, one item at a time."""
+r"""Lists in JSON files that may be too long for memory, one item at a time.
+
+Python's own parser reads the items: it accepts all valid JSON, including integers of any size and escapes
+of half a character (``"caf\udce9.jpg"``), which is how Python writes a file name that is not UTF-8.
+"""
 
 from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import ijson
+from speciesnet.errors import (
+    CutOffError,
+    DamagedError,
+    NoListError,
+    SpeciesNetError,
+    TooDeepError,
+)
 
-from speciesnet.errors import DamagedError, NoListError, SpeciesNetError, TooDeepError
+MAX_DEPTH = 100  # of nested lists and objects in an item
+CHUNK = 2**16  # bytes read together
+LONGEST_TOKEN = (
+    12  # characters that may be cut off in a number, an escape or a word such as -Infinity
+)
 
-MAX_DEPTH = 100  # of nested lists and objects; the parser needs memory as the square of the depth
-_DEEPER = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
-_PARSER_ERRORS = (ijson.JSONError, UnicodeDecodeError)
+_SPACE = re.compile(r"[ \t\r\n]*")
+_decoder = json.JSONDecoder()
 
 
 def read_items(
-    path: Path, name: str, is_end: Callable[[BinaryIO, Exception], bool] | None = None
+    path: Path, name: str, is_end: Callable[[BinaryIO, DamagedError], bool] | None = None
 ) -> Iterator[Any]:
     """The items of a list in a JSON object.
 
     Args:
         path: The file.
         name: The key of the list.
-        is_end: Whether to take an error of the parser for the end of the list.
+        is_end: Whether to take damage after the start of the list for its end.
 
     Raises:
         NoListError: The file does not contain an object with such a list.
@@ -34,40 +48,39 @@ def read_items(
         DamagedError: The file is damaged; the items before the damage have been yielded.
         OSError: The file cannot be read.
     """
-    with open_json(path) as file:
-        start = file.tell()
-        if not first_list(file, (name,)):
-            raise NoListError
-        file.seek(start)
-        check_depth(file)
-        file.seek(start)
-        count = 0
-        try:
-            for item in ijson.items(file, f"{name}.item", use_float=True):
-                count += 1
-                yield item
-        except _PARSER_ERRORS as error:
-            if is_end is not None and is_end(file, error):
-                return
-            try:  # Python's parser accepts file names that are not valid Unicode, and any number
-                rest = json.loads(path.read_text(encoding="utf-8-sig"))[name][count:]
-            except (ValueError, TypeError, RecursionError) as damage:
-                raise DamagedError(_first_line(error)) from damage
-            yield from rest
-
-
-@contextmanager
-def open_json(path: Path) -> Iterator[BinaryIO]:
-    """Opens a JSON file behind its byte order mark, if it has one."""
+    is_found = False
     with path.open("rb") as file:
-        if file.read(3) != codecs.BOM_UTF8:
-            file.seek(0)
-        yield file
+        try:
+            for member in _members(file):
+                if member.name == name and member.is_list:
+                    is_found = True
+                    yield from member.items()
+        except DamagedError as error:
+            if is_found and is_end is not None and is_end(file, error):
+                return
+            raise
+    if not is_found:
+        raise NoListError
+
+
+def read_value(path: Path, name: str) -> object:
+    """The first value of a key in a JSON object; None without the key. Raises as ``read_items``."""
+    with path.open("rb") as file:
+        return next((m.value() for m in _members(file) if m.name == name), None)
+
+
+def first_list(path: Path, names: Collection[str]) -> str | None:
+    """The first of these keys under which a JSON object has a list; None without any."""
+    with path.open("rb") as file:
+        try:
+            return next((m.name for m in _members(file) if m.name in names and m.is_list), None)
+        except (NoListError, TooDeepError, DamagedError):
+            return None
 
 
 @contextmanager
 def described_errors(name: str, kind: type[SpeciesNetError], fix: str) -> Iterator[None]:
-    """Turns what a JSON parser and ``check_depth`` raise into sentences.
+    """Turns the errors of this module into sentences.
 
     Args:
         name: The file, for the message.
@@ -78,33 +91,162 @@ def described_errors(name: str, kind: type[SpeciesNetError], fix: str) -> Iterat
         yield
     except TooDeepError as error:
         raise kind(f"{name} is nested too deeply. {fix}") from error
-    except (DamagedError, *_PARSER_ERRORS) as error:
-        reason = _first_line(error)
-        raise kind(f"{name} is damaged, cut off or not in UTF-8 ({reason}). {fix}") from error
+    except DamagedError as error:
+        raise kind(f"{name} is damaged, cut off or not in UTF-8 ({error}). {fix}") from error
 
 
-def first_list(file: BinaryIO, names: Collection[str]) -> str | None:
-    """The first of these keys under which a JSON object has a list; None without any."""
-    depth, name = 0, None
-    with suppress(*_PARSER_ERRORS):
-        for event, value in ijson.basic_parse(file, use_float=True):
-            if event == "map_key" and depth == 1:
-                name = value
-            elif event == "start_array" and depth == 1 and name in names:
-                return name
-            depth += _DEEPER.get(event, 0)
-    return None
+class _Member:
+    """One key of a JSON object, with a value that has not been read yet.
+
+    Attributes:
+        name: The key.
+        is_list: Whether the value is a list.
+    """
+
+    def __init__(self, name: str, text: _Text) -> None:
+        self.name = name
+        self._text = text
+        self.is_list = text.peek() == "["
+        self._is_read = False
+
+    def value(self) -> object:
+        self._is_read = True
+        return self._text.value()
+
+    def items(self) -> Iterator[object]:
+        self._is_read = True
+        text = self._text
+        text.take("[")
+        if text.peek() == "]":
+            text.take("]")
+            return
+        yield text.value()
+        while text.take(",]") == ",":
+            yield text.value()
+
+    def skip(self) -> None:
+        if self.is_list and not self._is_read:
+            for _ in self.items():
+                pass
+        elif not self._is_read:
+            self.value()
 
 
-def check_depth(file: BinaryIO) -> None:
-    """Raises ``TooDeepError`` if a JSON file is nested more than ``MAX_DEPTH`` deep."""
-    depth = 0
-    with suppress(*_PARSER_ERRORS):
-        for event, _ in ijson.basic_parse(file, use_float=True):
-            depth += _DEEPER.get(event, 0)
-            if depth > MAX_DEPTH:
+def _members(file: BinaryIO) -> Iterator[_Member]:
+    """The members of the object in a JSON file; those that the caller does not read are skipped."""
+    text = _Text(file)
+    if text.peek() != "{":
+        raise NoListError
+    text.take("{")
+    if text.peek() == "}":
+        text.take("}")
+    else:
+        while True:
+            name = text.value()
+            if not isinstance(name, str):
+                raise DamagedError("a key is not a text")
+            text.take(":")
+            member = _Member(name, text)
+            yield member
+            member.skip()
+            if text.take(",}") == "}":
+                break
+    if text.peek():
+        raise DamagedError("there is more text after its end")
+
+
+class _Text:
+    """The text of a JSON file; only the part that is being read is in memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self._text, self._position = "", 0
+        self._is_whole = False
+        self._damage: UnicodeDecodeError | None = None
+
+    def peek(self) -> str:
+        """The next character that is not a space; empty at the end."""
+        while True:
+            space = _SPACE.match(self._text, self._position)
+            self._position = space.end() if space else self._position
+            if self._position < len(self._text):
+                return self._text[self._position]
+            if not self._read_more():
+                if self._damage:
+                    raise self._damaged()
+                return ""
+
+    def take(self, characters: str) -> str:
+        """The next character, which must be one of these."""
+        character = self.peek()
+        if not character:
+            raise CutOffError(f"it ends where {' or '.join(characters)} must follow")
+        if character not in characters:
+            raise DamagedError(f"{character!r} is where {' or '.join(characters)} must follow")
+        self._position += 1
+        return character
+
+    def value(self) -> object:
+        """The next value of any kind."""
+        self.peek()
+        while True:
+            try:
+                value, end = _decoder.raw_decode(self._text, self._position)
+            except json.JSONDecodeError as error:
+                is_cut_off = (
+                    error.msg.startswith("Unterminated string")
+                    or error.pos >= len(self._text.rstrip()) - LONGEST_TOKEN
+                )
+                if is_cut_off and self._read_more():
+                    continue
+                if self._damage:
+                    raise self._damaged() from error
+                raise (CutOffError if is_cut_off else DamagedError)(error.msg) from error
+            except RecursionError as error:
+                raise TooDeepError from error
+            except ValueError as error:  # an integer of thousands of digits
+                raise DamagedError(str(error)) from error
+            is_near_end = end >= len(self._text) - LONGEST_TOKEN
+            if is_near_end and isinstance(value, int | float) and self._read_more():
+                continue  # it may have more digits
+            self._position = end
+            if _depth_of(value) > MAX_DEPTH:
                 raise TooDeepError
+            return value
+
+    def _read_more(self) -> bool:
+        """Reads at least as much as there is, so that a long value is parsed a few times only."""
+        if self._is_whole:
+            return False
+        content = self._file.read(max(CHUNK, len(self._text) - self._position))
+        try:
+            text = self._decode(content, not content)
+        except UnicodeDecodeError as error:
+            text = error.object[: error.start].decode()
+            self._damage = error
+        self._is_whole = not content or self._damage is not None
+        if self._is_whole and not text:
+            return False
+        self._text = self._text[self._position :] + text
+        self._position = 0
+        return True
+
+    def _damaged(self) -> DamagedError:
+        assert self._damage is not None
+        is_cut_off = self._damage.reason == "unexpected end of data"
+        return (CutOffError if is_cut_off else DamagedError)(str(self._damage))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _depth_of(value: object) -> int:
+    """How deep lists and objects are nested in a decoded value."""
+    depth, level = 0, [value]
+    while level := [inner for outer in level for inner in _inside(outer)]:
+        depth += 1
+    return depth
+
+
+def _inside(value: object) -> Collection[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -112,6 +112,11 @@ class BucketPredictions:
         """Images without a finished record, once each, in the order of the instances."""
         return self._file.pending
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the file for the end of the run; see ``PredictionsFile``."""
+        return self._file.notes
+
     def instances_of(self, filepath: str) -> list[Instance]:
         """The instances of an image: more than one if the image was given more than once."""
         return self._file.instances_of(filepath)

@@ -7,6 +7,7 @@ them again, so a record costs the same however many there are, and every whole l
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import threading
 from array import array
@@ -39,7 +40,8 @@ class PredictionsFile:
     """A predictions file while one run writes it; use it as a context manager.
 
     Opening it locks the file for this run, checks that it belongs to the same images and settings, and
-    keeps its finished records. Closing it puts a complete file into the order of the instances.
+    keeps its finished records. Closing it puts a complete file into the order of the instances. Records
+    of images that have been deleted since stay in the file, at its end once it is put into order.
 
     Args:
         path: The file; its folder must exist.
@@ -50,10 +52,10 @@ class PredictionsFile:
 
     Attributes:
         path: The file.
-        tally: Counts of the records in the file.
+        tally: Counts of the records in the file whose images are in this run.
 
     Raises:
-        OutputError: The file cannot be written, is in use, or belongs to another run.
+        OutputError: The file cannot be written, is in use, or belongs to another run or other images.
         MalformedRecordError: The file contains a malformed record.
     """
 
@@ -82,6 +84,16 @@ class PredictionsFile:
             path for path, positions in self._positions.items() if self._offsets[positions[0]] < 0
         ]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the file for the end of the run: on records without an image."""
+        if not self._others:
+            return ()
+        return (
+            f"{len(self._others)} records of {self._name} are kept although their images are not in this "
+            f"run, such as {self._other}.",
+        )
+
     def __enter__(self) -> PredictionsFile:
         check_output_path(self.path)
         with ExitStack() as stack:
@@ -90,6 +102,8 @@ class PredictionsFile:
             )
             try:
                 self._open()
+                for note in self.notes:
+                    logging.warning("%s", note)
                 write_settings(self.path, asdict(self._settings))
                 self._appender = _Appender(self.path, self._end)
             except OSError as error:
@@ -129,23 +143,41 @@ class PredictionsFile:
 
     def _resume(self) -> None:
         if not layout.has_own_layout(self.path):
-            for record in self._records():  # all of them, before the file is touched
-                self._check_record(record, self._position_of(record["filepath"], 0))
+            self._check_foreign()
             keep_backup(self.path)
             layout.rewrite(self.path, map(layout.encode_record, self._records()))
         counts, failed, is_damaged = self._scan()
+        if self._others and not counts:
+            raise names_other_images(self._name, self._other)
         incomplete = {
             path for path, count in counts.items() if count != len(self._positions[path])
         } | failed
         if incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
-            layout.rewrite(self.path, self._raw_records_without(incomplete))
+            layout.rewrite(self.path, layout.lines_without(self.path, incomplete))
             self._forget()
             self._scan()
 
+    def _check_foreign(self) -> None:
+        """Checks all records of another layout, before the file is touched."""
+        others, is_of_this_run = [], False
+        for record in self._records():
+            position = self._position_of(record["filepath"], 0)
+            self._check_record(record, position)
+            if position is not None:
+                is_of_this_run = True
+            elif not others:
+                others.append(record["filepath"])
+        if others and not is_of_this_run:
+            raise names_other_images(self._name, others[0])
+
     def _forget(self) -> None:
         self._offsets = array("q", [-1]) * len(self._instances)
+        self._others, self._other = (
+            array("q"),
+            "",
+        )  # offsets of records without an image; an example
         self._in_order, self._last_position = True, -1
         self._end = len(HEADER)
         self.tally = Tally()
@@ -170,19 +202,22 @@ class PredictionsFile:
                 filepath = record["filepath"]
                 position = self._position_of(filepath, counts.get(filepath, 0))
                 self._check_record(record, position)
-                counts[filepath] = counts.get(filepath, 0) + 1
-                if record.get("failures"):
-                    failed.add(filepath)
-                self._note(record, position, offset)
+                if position is None:
+                    self._others.append(offset)
+                    self._other = self._other or filepath
+                else:
+                    counts[filepath] = counts.get(filepath, 0) + 1
+                    if record.get("failures"):
+                        failed.add(filepath)
+                    self._note(record, position, offset)
                 self._end = offset + line.index(own) + len(own)
                 is_damaged = is_damaged or line.strip() not in (own, own + b",")
         return counts, failed, is_damaged
 
-    def _position_of(self, filepath: str, count: int) -> int:
+    def _position_of(self, filepath: str, count: int) -> int | None:
+        """The position of the instance of a record; None for an image that is not in this run."""
         positions = self._positions.get(filepath)
-        if positions is None:
-            raise names_other_images(self._name, filepath)
-        return positions[count % len(positions)]
+        return None if positions is None else positions[count % len(positions)]
 
     def _note(self, record: Record, position: int, offset: int) -> None:
         self._in_order = self._in_order and position == self._last_position + 1
@@ -190,19 +225,13 @@ class PredictionsFile:
         self._offsets[position] = offset
         self.tally.count(record)
 
-    def _check_record(self, record: Record, position: int) -> None:
+    def _check_record(self, record: Record, position: int | None) -> None:
         """Refuses a record that this run would not have written."""
         with in_file(self._name), record_errors(record):
             Tally().count(record)
-        if difference := self._settings.difference_in(record, self._instances[position]):
+        instance = None if position is None else self._instances[position]
+        if difference := self._settings.difference_in(record, instance):
             raise self._other_run(difference)
-
-    def _raw_records_without(self, left_out: set[str]) -> Iterator[bytes]:
-        with self.path.open("rb") as file:
-            for _, line in layout.record_lines(file):
-                record, own = layout.split_line(line)
-                if record is not None and record["filepath"] not in left_out:
-                    yield own
 
     def _other_run(self, difference: str) -> OutputError:
         return OutputError(
@@ -248,20 +277,14 @@ class PredictionsFile:
                     raise problem
                 if kind is not OutputError:  # which has reported it
                     logging.error("%s", problem)
-            elif not self.tally.images:  # without results, leave nothing behind
+            elif (
+                not self.tally.images and not self._others
+            ):  # without results, leave nothing behind
                 self.path.unlink(missing_ok=True)
                 settings_path(self.path).unlink(missing_ok=True)
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
-                self._put_in_order()
-
-    def _put_in_order(self) -> None:
-        def records() -> Iterator[bytes]:
-            with self.path.open("rb") as file:
-                for offset in self._offsets:
-                    file.seek(offset)
-                    yield file.readline().strip().removesuffix(b",")
-
-        layout.rewrite(self.path, records())
+                in_order = itertools.chain(self._offsets, self._others)
+                layout.rewrite(self.path, layout.lines_at(self.path, in_order))
 
 
 class _Appender:
@@ -383,6 +406,11 @@ class PredictionsList:
     def pending(self) -> list[str]:
         """Images, once each, in the order of the instances."""
         return list(self._positions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: only a file may contain the records of other images."""
+        return ()
 
     def instances_of(self, filepath: str) -> list[Instance]:
         """The instances of an image: more than one if the image was given more than once."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -99,6 +99,23 @@ def record_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if line.strip() not in (b"", b"]}"):
             yield offset, line
         offset += len(line)
+
+
+def lines_without(path: Path, left_out: Collection[str]) -> Iterator[bytes]:
+    """The encoded records of a file of our own layout, without those of some images."""
+    with path.open("rb") as file:
+        for _, line in record_lines(file):
+            record, own = split_line(line)
+            if record is not None and record["filepath"] not in left_out:
+                yield own
+
+
+def lines_at(path: Path, offsets: Iterable[int]) -> Iterator[bytes]:
+    """The encoded records at some offsets of a file of our own layout."""
+    with path.open("rb") as file:
+        for offset in offsets:
+            file.seek(offset)
+            yield file.readline().strip().removesuffix(b",")
 
 
 def write_lines(file: BinaryIO, records: Iterable[bytes]) -> None:

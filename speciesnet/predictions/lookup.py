@@ -9,9 +9,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from speciesnet.errors import OutputError
+from absl import logging
+
+from speciesnet.errors import InputError, OutputError
 from speciesnet.files import storage
 from speciesnet.predictions import layout, reading
+from speciesnet.predictions.matching import match_names
+from speciesnet.predictions.megadetector import (
+    is_megadetector_file,
+    read_detections,
+    with_our_labels,
+)
 from speciesnet.records import Record
 
 
@@ -20,10 +28,15 @@ class RecordsByFile(Mapping[str, Record]):
 
     Args:
         path: Path or URL of a predictions file of any layout, or of detections in MegaDetector's format.
-        filepaths: The images that the file may name.
+        filepaths: The images of the run, which the file may name differently; see ``match_names``.
+
+    Attributes:
+        path: The file.
+        notes: Sentences on records without an image of the run, and on images without a record.
 
     Raises:
-        OutputError: The file cannot be read, or names other images.
+        OutputError: The file cannot be read, or names other images only.
+        InputError: A name in the file matches several images, or a detection is malformed.
 
     Examples:
         >>> path = Path("detections.json")
@@ -33,34 +46,65 @@ class RecordsByFile(Mapping[str, Record]):
     """
 
     def __init__(self, path: str | os.PathLike[str], filepaths: Iterable[str]) -> None:
-        path = os.fspath(path)
+        self.path = os.fspath(path)
         known = dict.fromkeys(filepaths)
         try:
-            with storage.local_file(path) as local:
+            with storage.local_file(self.path) as local:
                 if not local.is_file():
                     raise OutputError(
-                        f"There is no file {path}. Pass a file that an earlier step wrote."
+                        f"There is no file {self.path}. Pass a file that an earlier step wrote."
                     )
-                self._file = _open(local, known, is_copy=storage.scheme_of(path) is not None)
+                self._file = _open(local, is_copy=storage.scheme_of(self.path) is not None)
         except OSError as error:
             raise OutputError(
-                f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass another file."
+                f"{self.path} cannot be read ({error.strerror or error}). Fix the cause or pass another "
+                "file."
             ) from error
         self._offsets: dict[str, int] = {}
+        others: dict[str, int] = {}
         for offset, line in layout.record_lines(self._file):
             filepath = layout.filepath_of(line)
-            if filepath is None:
-                continue
-            if filepath not in known:
-                raise reading.names_other_images(path, filepath)
-            self._offsets[filepath] = offset
+            if filepath is not None:
+                (self._offsets if filepath in known else others)[filepath] = offset
+        self.notes = self._match(others, known)
+        for note in self.notes:
+            logging.warning("%s", note)
+
+    def _match(self, others: Mapping[str, int], known: Collection[str]) -> tuple[str, ...]:
+        """Adds the records that name images of the run differently, and describes the rest."""
+        notes = []
+        if others:
+            found = match_names(others, known, self._offsets.keys(), self.path)
+            self._offsets.update({path: others[name] for name, path in found.paths.items()})
+            left_out = [name for name in others if name not in found.paths]
+            if not self._offsets:
+                raise reading.names_other_images(self.path, left_out[0])
+            if left_out:
+                notes.append(
+                    f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} are "
+                    f"left out: their images are not in this run, such as {left_out[0]}."
+                )
+            if found.moved:
+                name, path = next(iter(found.moved.items()))
+                notes.append(
+                    f"{len(found.moved)} entries of {self.path} name images in other folders, such as "
+                    f"{name} for {path}. Check that these are the same photographs."
+                )
+        missing = [path for path in known if path not in self._offsets]
+        if missing:
+            notes.append(
+                f"{len(missing)} of {len(known)} images of this run have no entry in {self.path}, such "
+                f"as {missing[0]}."
+            )
+        return tuple(notes)
 
     def __getitem__(self, filepath: str) -> Record:
         self._file.seek(self._offsets[filepath])
         record = layout.decode_line(self._file.readline())
         if record is None:
             raise KeyError(filepath)
-        return record
+        record = with_our_labels(record)
+        return record if record["filepath"] == filepath else {**record, "filepath": filepath}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._offsets)
@@ -69,7 +113,7 @@ class RecordsByFile(Mapping[str, Record]):
         return len(self._offsets)
 
 
-def _open(path: Path, known: Collection[str], *, is_copy: bool) -> BinaryIO:
+def _open(path: Path, *, is_copy: bool) -> BinaryIO:
     """Opens a file in our own layout: the file itself, or a temporary one with its records."""
     if layout.has_own_layout(path) and not is_copy:
         return path.open("rb")
@@ -78,8 +122,20 @@ def _open(path: Path, known: Collection[str], *, is_copy: bool) -> BinaryIO:
         with path.open("rb") as source:
             shutil.copyfileobj(source, file)
     else:  # the layouts of other programs have no lines to seek to
-        is_foreign = reading.is_megadetector_file(path)
-        records = reading.read_detections(path, known) if is_foreign else reading.read_records(path)
-        layout.write_lines(file, map(layout.encode_record, records))
+        read = _read_once if is_megadetector_file(path) else reading.read_records
+        layout.write_lines(file, map(layout.encode_record, read(path)))
     file.seek(0)
     return file
+
+
+def _read_once(path: Path) -> Iterator[Record]:
+    """The records of a file in MegaDetector's format; two entries of one image must be equal."""
+    digests: dict[str, int] = {}
+    for record in read_detections(path):
+        filepath, digest = record["filepath"], hash(layout.encode_record(record))
+        if digests.setdefault(filepath, digest) != digest:
+            raise InputError(
+                f"{storage.display_name(path)} has two different entries of {filepath}. Remove one of "
+                "them."
+            )
+        yield record

@@ -65,8 +65,13 @@ class RunSettings:
                 found.append(f"{key} {_word(there)} there, {_word(here)} here")
         return found
 
-    def difference_in(self, record: Record, instance: Instance) -> str | None:
-        """Describes how a record shows that another run wrote it; None if it may be of this run."""
+    def difference_in(self, record: Record, instance: Instance | None) -> str | None:
+        """Describes how a record shows that another run wrote it; None if it may be of this run.
+
+        Args:
+            record: The record.
+            instance: Its image; None for one that is not in this run, and may have been anywhere.
+        """
         wanted = "all" if self.components == "ensemble" else self.components
         found = components_of(record)
         if found not in (None, wanted):
@@ -80,7 +85,9 @@ class RunSettings:
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
-        if self.exif_gps or found != "all":  # the place is known once the photograph is read
+        if (
+            instance is None or self.exif_gps or found != "all"
+        ):  # the place is known once the photograph is read
             return None
         for name in ("country", "admin1_region"):
             there, here = record.get(name), getattr(instance, name)

@@ -141,6 +141,11 @@ def names(name: str, meaning: str) -> Flag[list[str]]:
     return Flag(name, [], meaning, absl_flags.DEFINE_list)
 
 
+def several(name: str, meaning: str) -> Flag[list[str]]:
+    """A flag that may be given several times, empty by default."""
+    return Flag(name, [], meaning, absl_flags.DEFINE_multi_string)
+
+
 # The program.
 
 LOG_LEVEL = choice(

@@ -15,14 +15,26 @@ from speciesnet.survey.corrections import find_corrections
 from speciesnet.survey.photographs import Photographs
 
 TITLE = flags.text("title", "Title of the project.")
-CONTRIBUTOR = flags.text("contributor", "Your name, or that of your organization.")
+CONTRIBUTOR = flags.several(
+    "contributor",
+    "Your name, or that of your organization; repeat the flag for more contributors. After semicolons, "
+    "a role (contact, principalInvestigator, rightsHolder, publisher or contributor), an email address "
+    'or a URL: "Jane Doe; contact; jane@example.org".',
+)
+LICENSE_DATA = flags.text(
+    "license_data",
+    "Licence of the tables, an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
+)
+LICENSE_MEDIA = flags.text(
+    "license_media", "Licence of the photographs; required with --license_data."
+)
 TIMEZONE = flags.text(
     "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
 )
 DEPLOYMENTS = flags.text(
     "deployments",
-    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every folder "
-    "is a deployment, at the position of its photographs.",
+    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every camera "
+    "(folder) is a deployment, at the position of its photographs.",
 )
 SAMPLING_DESIGN = flags.Flag(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."
@@ -41,9 +53,12 @@ Converts a predictions file to a Camtrap DP data package.
 
 def main(values: flags.Values, source: str, folder: str) -> None:
     """Checks the flags, and writes the package."""
-    for flag in (TITLE, CONTRIBUTOR):
-        if not values[flag]:
-            raise InputError(f"Camtrap DP requires a {flag.name}; add --{flag.name}.")
+    for name, given in (
+        (TITLE.name, values[TITLE]),
+        (CONTRIBUTOR.name, values[CONTRIBUTOR]),
+    ):
+        if not given:
+            raise InputError(f"Camtrap DP requires a {name}; add --{name}.")
     for flag, allowed in (
         (SAMPLING_DESIGN, camtrap_dp.SAMPLING_DESIGNS),
         (CAPTURE_METHOD, camtrap_dp.CAPTURE_METHODS),
@@ -71,9 +86,11 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             out,
             camtrap_dp.Project(
                 values[TITLE] or "",
-                values[CONTRIBUTOR] or "",
+                values[CONTRIBUTOR],
                 values[SAMPLING_DESIGN],
                 values[CAPTURE_METHOD],
+                values[LICENSE_DATA],
+                values[LICENSE_MEDIA],
             ),
             photographs=Photographs(values[flags.IMAGE_ROOT]),
             deployments_csv=values[DEPLOYMENTS],
@@ -86,6 +103,13 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
         f"{folder}\n"
     )
+    doubts = (
+        (found.left_out, "photographs are left out"),
+        (found.outside, "photographs are outside the period of their deployment"),
+        (found.doubtful, "deployments have wrong dates (timestampIssues)"),
+    )
+    if remarks := [f"{count} {what}" for count, what in doubts if count]:
+        sys.stdout.write(f"See the warnings: {'; '.join(remarks)}.\n")
 
 
 COMMAND = console.Command(
@@ -93,6 +117,7 @@ COMMAND = console.Command(
     USAGE,
     (
         *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS, SAMPLING_DESIGN, CAPTURE_METHOD),
+        *(LICENSE_DATA, LICENSE_MEDIA),
         *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
     topics=flags.DATES,

@@ -25,7 +25,7 @@ def print_summary(
         earlier: How many of the records an earlier run wrote.
         seconds: Time that the others took.
         path: The predictions file or folder.
-        notes: Sentences about the input.
+        notes: Sentences on what else the user should know about the results.
     """
     done = tally.images - earlier
     lines = [f"{tally.images} images, {tally.failed} of them failed."]
@@ -34,9 +34,9 @@ def print_summary(
     if len(tally.answers) > TOP_ANSWERS:
         rest = tally.answers.total() - sum(n for _, n in tally.answers.most_common(TOP_ANSWERS))
         lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
-    lines += notes
     if tally.failed:
         lines.append("Give the same command again to retry the failed images.")
+    lines += notes
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -1,6 +1,6 @@
 """Sequences: the photographs of one passing animal, and their one answer.
 
-Photographs belong together by the clock of their camera: see ``sequence_numbers``. Their answer,
+Photographs belong together by the clock of their camera, see ``sequence_numbers``. Their answer,
 see ``sequence_answer``, is decided by these rules, in order:
 
 1. Images that failed, or have no answer, do not count.
@@ -25,11 +25,24 @@ from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classificati
 from speciesnet.ensemble import combine_predictions_for_single_item
 from speciesnet.files.paths import Parts, with_slashes
 from speciesnet.geofence import Answer, Rules
-from speciesnet.records import Classifications, Record
+from speciesnet.records import Classifications, Record, answer_of
 from speciesnet.survey.corrections import SOURCE
+from speciesnet.taxonomy import BLANK, category_of
 
-# Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, 100RECNX.
-_MADE_BY_CAMERA = re.compile(r"DCIM|[1-9]\d\d\w{5}", re.ASCII | re.IGNORECASE)
+# Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, and in it a number
+# and five characters. Below DCIM, these can be any characters. Elsewhere, sites such as 101NORTH look the
+# same, so that only the names of makers count; the first five are also in MegaDetector's
+# image_file_to_camera_folder.
+_CARD = "DCIM"
+_BELOW_CARD = re.compile(r"(?!\d+$)[1-9]\d\d\w{5}", re.ASCII)
+_BY_MAKERS = re.compile(
+    r"[1-9]\d\d(RECNX|EK\d{3}|_BTCF|MEDIA|DSCIM|BTCF_|CANON|EOS\w\w|NIKON|MSDCF|_PANA|OLYMP|_FUJI|"
+    r"PENTX|RICOH|CASIO|SIGMA|GOPRO|APPLE)",
+    re.ASCII | re.IGNORECASE,
+)
+# Multiples of the gap; with its default, 15 minutes and 5 minutes. See docs/sequences.md.
+MAX_GAPS = 15
+MAX_BLANK_GAPS = 5
 _CLOCK = len("2024-05-01T06:30:00")
 _UNDATED = datetime.max  # after all photographs with a date
 
@@ -37,14 +50,29 @@ _UNDATED = datetime.max  # after all photographs with a date
 def camera_folder(filepath: str) -> Parts:
     """The folder that identifies the camera of a photograph, without ``DCIM`` and ``100RECNX``.
 
+    Serial numbers, dates, and names of sites such as ``101NORTH`` remain.
+
     Examples:
         >>> camera_folder("survey/cam1/DCIM/100RECNX/IMG_0001.JPG")
         ('survey', 'cam1')
+        >>> camera_folder("survey/10012345/IMG_0001.JPG")
+        ('survey', '10012345')
     """
-    parts = with_slashes(filepath).split("/")[:-1]
-    while parts and _MADE_BY_CAMERA.fullmatch(parts[-1]):
-        parts.pop()
-    return tuple(parts)
+    return without_card(tuple(with_slashes(filepath).split("/")[:-1]))
+
+
+def without_card(folder: Parts) -> Parts:
+    """A folder without the folders that the camera made at its end."""
+    while folder and _is_made_by_camera(folder):
+        folder = folder[:-1]
+    return folder
+
+
+def _is_made_by_camera(folder: Parts) -> bool:
+    *above, name = folder
+    if name.upper() == _CARD or _BY_MAKERS.fullmatch(name):
+        return True
+    return above[-1:] != [] and above[-1].upper() == _CARD and bool(_BELOW_CARD.fullmatch(name))
 
 
 def clock_time(taken: str) -> datetime:
@@ -58,18 +86,37 @@ def clock_time(taken: str) -> datetime:
     return datetime.fromisoformat(taken[:_CLOCK])
 
 
+def is_blank(record: Record) -> bool:
+    """Whether the model answered that nothing is in the image; a failure is not blank.
+
+    Raises:
+        KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``IndexError``.
+    """
+    label = answer_of(record)[0]
+    return label is not None and category_of(label) == BLANK
+
+
 def sequence_numbers(
-    photographs: Iterable[tuple[str, str | None]], gap: float = DEFAULT_SEQUENCE_GAP
+    photographs: Iterable[tuple[str, str | None]],
+    gap: float = DEFAULT_SEQUENCE_GAP,
+    blanks: Sequence[bool] | bytes = b"",
 ) -> list[int]:
     """Numbers the sequences of each camera from 1, in the order of time.
 
-    A photograph continues the sequence of the previous one of its camera if they are at most ``gap``
-    apart. Each photograph without a date is a sequence of its own; these come last, in the given order.
+    A photograph continues the sequence of the previous one of its camera, unless
+
+    - they are more than ``gap`` apart,
+    - the sequence would last longer than ``MAX_GAPS`` gaps, or
+    - the last photograph that is not blank, or else the first one, is more than ``MAX_BLANK_GAPS`` gaps
+      ago: only blank photographs have followed it.
+
+    Each photograph without a date is a sequence of its own; these come last, in the given order.
 
     Args:
         photographs: The camera of each photograph, see ``camera_folder``; and its date, ISO 8601, or
             None. In any order.
         gap: Seconds, at least 0.
+        blanks: Whether each photograph is blank, see ``is_blank``; empty if that is unknown.
 
     Returns:
         For each photograph, the number of its sequence within its camera, in the given order.
@@ -87,11 +134,19 @@ def sequence_numbers(
         moment = _UNDATED if taken is None else clock_time(taken)
         cameras.setdefault(camera, []).append((moment, position))
     numbers = [0] * sum(map(len, cameras.values()))
-    longest = timedelta(seconds=gap)
+    pause = timedelta(seconds=gap)
     for taken_by_one in cameras.values():
-        number, last = 0, _UNDATED
+        number, first, last, seen = 0, _UNDATED, _UNDATED, _UNDATED
         for moment, position in sorted(taken_by_one):
-            number += _UNDATED in (moment, last) or moment - last > longest
+            is_new = _UNDATED in (moment, last) or (
+                moment - last > pause
+                or moment - first > MAX_GAPS * pause
+                or moment - seen > MAX_BLANK_GAPS * pause
+            )
+            if is_new:
+                number, first, seen = number + 1, moment, moment
+            elif not (blanks and blanks[position]):
+                seen = moment
             numbers[position], last = number, moment
     return numbers
 
@@ -133,14 +188,15 @@ def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
         return labels.most_common(1)[0][0], 1.0, SOURCE
     classes, scores = mean_classes([r["classifications"] for r in others if "classifications" in r])
     boxes = [boxes[0] for record in others if (boxes := record.get("detections"))]
+    country = others[0].get("country")
     return combine_predictions_for_single_item(
         classifications={"classes": classes, "scores": scores},
         detections=sorted(boxes, key=lambda box: -box["conf"])[:1],
-        country=others[0].get("country"),
+        country=country,
         admin1_region=others[0].get("admin1_region"),
         taxonomy_map=rules.taxonomy_map,
         geofence_map=rules.geofence_map,
-        enable_geofence=rules.enable_geofence,
+        enable_geofence=rules.enable_geofence and rules.countries.covers(country),
     )
 
 

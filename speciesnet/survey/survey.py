@@ -44,7 +44,13 @@ from speciesnet.survey.sequences import (
     sequence_answer,
     sequence_numbers,
 )
-from speciesnet.taxonomy import LABEL_PARTS, build_taxonomy_map, load_taxonomy
+from speciesnet.taxonomy import (
+    BLANK,
+    LABEL_PARTS,
+    build_taxonomy_map,
+    category_of,
+    load_taxonomy,
+)
 
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
@@ -192,10 +198,16 @@ class Survey:
             sequence.answer = None
 
     def find_sequences(self, gap: float) -> None:
-        """Groups the pictures of each camera by time; ``gap`` is in seconds."""
+        """Groups the pictures of each camera by time; ``gap`` is in seconds.
+
+        What is blank is decided by the predictions, so that a correction does not change the groups.
+        """
         folders = {picture.camera for picture in self.pictures}
         cameras = {folder: "/".join(camera_folder(f"{folder}/")) for folder in folders}
-        numbers = sequence_numbers(((cameras[p.camera], p.taken) for p in self.pictures), gap)
+        blanks = [p.label is not None and category_of(p.label) == BLANK for p in self.pictures]
+        numbers = sequence_numbers(
+            ((cameras[p.camera], p.taken) for p in self.pictures), gap, blanks
+        )
         found: dict[tuple[str, int], PictureSequence] = {}
         for position, (picture, number) in enumerate(zip(self.pictures, numbers, strict=True)):
             key = cameras[picture.camera], number

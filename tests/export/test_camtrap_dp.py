@@ -25,7 +25,7 @@ from speciesnet.survey.photographs import Photographs
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
-PERSON = {"category": "2", "label": "human", "conf": 0.95, "bbox": [0.5, 0.5, 0.2, 0.0]}
+PERSON = {"category": "2", "label": "human", "conf": 0.15, "bbox": [0.5, 0.5, 0.2, 0.0]}
 PROJECT = Project("Lions of Laikipia", "Jane Doe")
 
 
@@ -66,6 +66,11 @@ def table(tmp_path: Path, name: str) -> list[dict[str, str]]:
         return [{key: cell for key, cell in row.items() if cell} for row in csv.DictReader(file)]
 
 
+def observations(tmp_path: Path, level: str = "media") -> list[dict[str, str]]:
+    rows = table(tmp_path, "observations")
+    return [row for row in rows if row["observationLevel"] == level]
+
+
 def assert_valid(folder: Path, schemas: Path) -> None:
     """Checks a package against the published schemas, with other people's validators."""
     descriptor = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
@@ -102,14 +107,14 @@ def test_package_is_valid(tmp_path: Path, schemas: Path) -> None:
     assert found == Summary(deployments=2, media=8, events=4, left_out=0)
     assert_valid(tmp_path / "dp", schemas)
     assert [row["deploymentID"] for row in table(tmp_path, "deployments")] == ["cam1", "cam2"]
-    assert [row["observationType"] for row in table(tmp_path, "observations")] == [
+    assert [row["observationType"] for row in observations(tmp_path)] == [
         "animal", "animal", "animal", "human", "blank", "animal", "unknown", "unclassified",
     ]  # fmt: skip
 
 
 def test_observation_has_the_answer_and_the_best_box_of_its_kind(tmp_path: Path) -> None:
     package(tmp_path, record("cam1/a.jpg"), record("cam1/b.jpg", "2024-05-01T06:30:50"))
-    (medium, _), (first, _) = table(tmp_path, "media"), table(tmp_path, "observations")
+    (medium, _), (first, _) = table(tmp_path, "media"), observations(tmp_path)
     assert medium == {
         "mediaID": "a.jpg", "deploymentID": "cam1", "captureMethod": "activityDetection",
         "timestamp": "2024-05-01T06:30:00+03:00", "filePath": "a.jpg", "filePublic": "false",
@@ -119,10 +124,10 @@ def test_observation_has_the_answer_and_the_best_box_of_its_kind(tmp_path: Path)
         "observationID": "a.jpg#1", "deploymentID": "cam1", "mediaID": "a.jpg",
         "eventID": "cam1#1", "eventStart": "2024-05-01T06:30:00+03:00",
         "eventEnd": "2024-05-01T06:30:50+03:00", "observationLevel": "media",
-        "observationType": "animal", "scientificName": "Odocoileus virginianus", "bboxX": "0.1",
-        "bboxY": "0.2", "bboxWidth": "0.3", "bboxHeight": "0.4", "classificationMethod": "machine",
-        "classifiedBy": "SpeciesNet 4.0.0a", "classificationProbability": "0.8",
-        "observationComments": "classifier",
+        "observationType": "animal", "scientificName": "Odocoileus virginianus", "count": "1",
+        "bboxX": "0.1", "bboxY": "0.2", "bboxWidth": "0.3", "bboxHeight": "0.4",
+        "classificationMethod": "machine", "classifiedBy": "SpeciesNet 4.0.0a",
+        "classificationProbability": "0.8", "observationComments": "classifier",
     }  # fmt: skip
 
 
@@ -139,7 +144,7 @@ def test_correction_is_a_human_classification(tmp_path: Path, schemas: Path) -> 
         tmp_path, *records, failed("cam1/d.jpg", "2024-05-01T06:30:00"), corrections=corrections
     )
     assert_valid(tmp_path / "dp", schemas)
-    first, second, third, fourth = table(tmp_path, "observations")
+    first, second, third, fourth = observations(tmp_path)
     human = {
         "classificationMethod": "human", "classifiedBy": "Jane", "classificationTimestamp": at,
         "observationComments": "review", "scientificName": "Vulpes vulpes", "bboxX": "0.1",
@@ -296,7 +301,7 @@ def test_other_labels_of_people_and_vehicles_have_their_type(tmp_path: Path) -> 
         record("a.jpg", prediction="u;mammalia;primates;hominidae;homo;;homo species"),
         record("b.jpg", prediction="v;;;;;;Vehicle"),
     )
-    assert [row["observationType"] for row in table(tmp_path, "observations")] == [
+    assert [row["observationType"] for row in observations(tmp_path)] == [
         "human", "vehicle",
     ]  # fmt: skip
 
@@ -306,7 +311,7 @@ def test_failed_image_is_unclassified_even_with_classes(tmp_path: Path) -> None:
     package(
         tmp_path, record("x.jpg"), failed("a.jpg", "2024-05-01T06:30:00", classifications=classes)
     )
-    assert table(tmp_path, "observations")[1]["observationType"] == "unclassified"
+    assert observations(tmp_path)[1]["observationType"] == "unclassified"
 
 
 def test_images_on_the_web_leave_other_paths_relative(tmp_path: Path, schemas: Path) -> None:
@@ -348,6 +353,115 @@ def test_network_drives_have_no_common_folder(
     drives = [record("x") | {"filepath": f"//nas{i}/share/cam1/a.jpg"} for i in (1, 2)]
     package(tmp_path, *drives)
     assert "//nas1/share/cam1 and //nas2/share/cam1 have no folder in common" in caplog.text
+
+
+def darwin_core(folder: Path) -> list[str]:
+    """The scientific names of the occurrences that camtrapdp::write_dwc makes of a package.
+
+    It takes the animals of one level of observations, by default of events, so that none counts twice:
+    https://inbo.github.io/camtrapdp/reference/write_dwc.html
+    """
+    descriptor = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
+    level = descriptor.get("gbifIngestion", {}).get("observationLevel", "event")
+    assert level in descriptor["project"]["observationLevel"]
+    with (folder / "observations.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    animals = [row for row in rows if row["observationType"] == "animal"]
+    return [row["scientificName"] for row in animals if row["observationLevel"] == level]
+
+
+def test_gbif_gets_one_occurrence_for_each_species_of_an_event(
+    tmp_path: Path, schemas: Path
+) -> None:
+    fox = "uuid;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+    person = PERSON | {"conf": 0.9}
+    package(
+        tmp_path,
+        record("cam1/a.jpg"),
+        record("cam1/b.jpg", "2024-05-01T06:30:50", detections=[BOX, BOX, person]),
+        record("cam1/c.jpg", "2024-05-01T06:31:00", prediction=fox),
+        record("cam1/d.jpg", "2024-05-01T09:00:00"),
+        record("cam1/e.jpg", "2024-05-01T12:00:00", prediction=Classification.BLANK.value),
+    )
+    assert_valid(tmp_path / "dp", schemas)
+    deer = "Odocoileus virginianus"
+    assert darwin_core(tmp_path / "dp") == [deer, "Vulpes vulpes", deer]
+    first, second, third, *_ = observations(tmp_path, "event")
+    assert first == {
+        "observationID": "cam1#1#e1", "deploymentID": "cam1", "eventID": "cam1#1",
+        "eventStart": "2024-05-01T06:30:00+03:00", "eventEnd": "2024-05-01T06:31:00+03:00",
+        "observationLevel": "event", "observationType": "animal", "scientificName": deer,
+        "count": "2", "classificationMethod": "machine", "classifiedBy": "SpeciesNet 4.0.0a",
+        "classificationProbability": "0.8",
+    }  # fmt: skip
+    assert (second["observationType"], second["count"]) == ("human", "1")
+    assert third["scientificName"] == "Vulpes vulpes"
+    assert {row["eventID"] for row in observations(tmp_path)} == {
+        row["eventID"] for row in observations(tmp_path, "event")
+    }
+
+
+def test_subspecies_have_their_rank(tmp_path: Path, schemas: Path) -> None:
+    goat = "u;mammalia;cetartiodactyla;bovidae;capra;aegagrus hircus;domestic goat"
+    package(tmp_path, record("a.jpg", prediction=goat))
+    assert_valid(tmp_path / "dp", schemas)
+    descriptor = json.loads((tmp_path / "dp" / "datapackage.json").read_text())
+    [taxon] = descriptor["taxonomic"]
+    assert taxon["scientificName"] == "Capra aegagrus hircus"
+    assert taxon["taxonRank"] == "subspecies"
+
+
+def test_package_names_its_contributors_and_licences(tmp_path: Path, schemas: Path) -> None:
+    path = predictions(tmp_path, record("a.jpg"))
+    project = Project(
+        "T",
+        ("Jane; contact", "Trust; rightsHolder"),
+        license_data="CC0-1.0",
+        license_media="CC-BY-4.0",
+    )
+    write_camtrap_dp(path, tmp_path / "dp", project, timezone_name="+03:00")
+    assert_valid(tmp_path / "dp", schemas)
+    descriptor = json.loads((tmp_path / "dp" / "datapackage.json").read_text())
+    assert [one["role"] for one in descriptor["contributors"]] == ["contact", "rightsHolder"]
+    assert [one["scope"] for one in descriptor["licenses"]] == ["data", "media"]
+
+
+def test_photographs_of_one_folder_belong_to_the_period_that_contains_them(
+    tmp_path: Path, schemas: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployments = tmp_path / "deployments.csv"
+    deployments.write_text(
+        "deploymentID,folder,latitude,longitude,deploymentStart,deploymentEnd\n"
+        "V1,cam1,1,2,2024-04-30T00:00:00,2024-05-10T00:00:00\n"
+        "V2,cam1,1,2,2024-05-10T00:00:00,2024-06-01T00:00:00\n"
+    )
+    dates = {"a": "05-01", "b": "05-10", "c": "05-20", "d": "06-02", "e": "04-01"}
+    records = [record(f"cam1/{n}.jpg", f"2024-{day}T00:00:00") for n, day in dates.items()]
+    found = package(tmp_path, *records, deployments_csv=str(deployments))
+    assert_valid(tmp_path / "dp", schemas)
+    assert [row["deploymentID"] for row in table(tmp_path, "media")] == [
+        "V1", "V2", "V2", "V2", "V1",
+    ]  # fmt: skip
+    assert found.outside == 2
+    assert "2 photographs are outside the period of their deployment: d.jpg (2024-06" in caplog.text
+
+
+def test_deployment_with_wrong_dates_has_timestamp_issues(
+    tmp_path: Path, schemas: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = package(
+        tmp_path,
+        record("cam1/IMG_0001.JPG"),
+        record("cam1/IMG_0002.JPG", "2024-04-30T06:30:00"),
+        record("cam2/IMG_0001.JPG", "2000-01-01T00:00:00"),
+        record("cam3/IMG_0001.JPG"),
+    )
+    assert_valid(tmp_path / "dp", schemas)
+    rows = {row["deploymentID"]: row for row in table(tmp_path, "deployments")}
+    assert [name for name, row in rows.items() if "timestampIssues" in row] == ["cam1", "cam2"]
+    assert found.doubtful == 2
+    assert "The clocks of 2 deployments were wrong (cam1, cam2)" in caplog.text
+    assert "before the previous file of their camera, such as cam1/IMG_0002.JPG" in caplog.text
 
 
 def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:

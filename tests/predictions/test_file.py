@@ -436,7 +436,82 @@ def test_other_images_are_refused(path: Path) -> None:
         untouched(path.parent),
         pytest.raises(OutputError, match=r"out\.json has a record of a\.jpg"),
     ):
-        write(path, images(["b.jpg", "c.jpg"]))
+        write(path, images(["c.jpg", "d.jpg"]))
+
+
+@pytest.mark.parametrize("layout", ["own", "published"])
+def test_records_of_deleted_images_are_kept(
+    path: Path, layout: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [failed("000.jpg"), detected("gone/1.jpg"), detected("001.jpg"), failed("gone/2.jpg")]
+    if layout == "own":
+        path.write_bytes(own_layout(records))
+    else:
+        write_published(path, records)
+    with PredictionsFile(path, numbered(3), SETTINGS) as file:
+        assert file.pending == ["000.jpg", "002.jpg"]
+        assert file.tally.images == 1
+        (note,) = file.notes
+        assert "2 records of" in note and "such as gone/1.jpg" in note and note in caplog.text
+        for name in file.pending:
+            file.write([detected(name)])
+    expected = [*(detected(i.filepath) for i in numbered(3)), records[1], records[3]]
+    assert path.read_bytes() == own_layout(expected)
+    before, stat = path.read_bytes(), path.stat()
+    assert write(path, numbered(3)) == []
+    assert (path.read_bytes(), path.stat().st_ino) == (before, stat.st_ino)
+
+
+def test_records_of_deleted_images_stay_in_their_places(path: Path) -> None:
+    write(path, numbered(5))
+    before, stat = path.read_bytes(), path.stat()
+    some = [instance for instance in numbered(5) if instance.filepath != "002.jpg"]
+    assert write(path, some) == []
+    assert (path.read_bytes(), path.stat().st_ino) == (before, stat.st_ino)
+    assert write(path, numbered(6)) == ["005.jpg"]  # the image is there again
+    assert path.read_bytes() == own_layout(detected(i.filepath) for i in numbered(6))
+
+
+def test_records_of_deleted_images_survive_a_run_without_results(path: Path) -> None:
+    path.write_bytes(own_layout([failed("000.jpg"), detected("gone.jpg")]))
+    assert write(path, numbered(1), order=lambda names: []) == ["000.jpg"]
+    assert read_predictions(path) == [detected("gone.jpg")]
+
+
+def test_records_of_deleted_images_must_be_of_the_same_run(path: Path) -> None:
+    path.write_bytes(own_layout([ensembled("gone.jpg"), detected("000.jpg")]))
+    with untouched(path.parent), pytest.raises(OutputError, match="belongs to another run"):
+        write(path, numbered(1))
+    places = replace(SETTINGS, components="all", country="KEN")
+    path.write_bytes(own_layout([ensembled("gone.jpg", country="UGA"), ensembled("000.jpg")]))
+    assert write(path, numbered(2), places, make=ensembled) == ["001.jpg"]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_file_cut_off_again_and_again_keeps_the_records_of_deleted_images(
+    path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)
+    gone = detected("gone.jpg")
+    path.write_bytes(own_layout([detected("000.jpg"), gone]))
+    kept = path.stat().st_size - len(FOOTER)
+    for _ in range(20):
+        write(
+            path,
+            numbered(9),
+            make=lambda name: failed(name) if dice.random() < 0.2 else detected(name),
+            order=lambda names: dice.sample(names, min(len(names), 2)),
+        )
+        content = path.read_bytes()
+        assert gone in read_predictions(path)
+        if content.startswith(own_layout([detected("000.jpg"), gone]).removesuffix(FOOTER)):
+            path.write_bytes(content[: dice.randrange(kept, len(content) + 1)])
+    write(path, numbered(9))
+    written = read_predictions(path)
+    assert sorted(r["filepath"] for r in written) == [
+        *(f"{n:03}.jpg" for n in range(9)),
+        "gone.jpg",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -685,14 +760,14 @@ def test_published_layout_that_is_cut_off_is_continued(
 
 def test_published_layout_of_another_run_is_refused(path: Path) -> None:
     write_published(path, [detected("000.jpg"), detected("other.jpg")])
-    with untouched(path.parent), pytest.raises(OutputError, match=r"record of other\.jpg"):
-        write(path, numbered(2))
+    with untouched(path.parent), pytest.raises(OutputError, match=r"record of 000\.jpg"):
+        write(path, images(["001.jpg"]))
     with untouched(path.parent), pytest.raises(OutputError, match="belongs to another run"):
         write(path, images(["000.jpg", "other.jpg"]), replace(SETTINGS, components="all"))
 
 
 def test_published_layout_that_is_cut_off_and_of_another_run_is_refused(path: Path) -> None:
-    write_published(path, [detected("000.jpg"), detected("other.jpg"), detected("third.jpg")])
+    write_published(path, [detected("other.jpg"), detected("2.jpg"), detected("third.jpg")])
     path.write_bytes(path.read_bytes()[:-60])
     with untouched(path.parent), pytest.raises(OutputError, match=r"record of other\.jpg"):
         write(path, numbered(2))
@@ -799,7 +874,8 @@ def test_records_by_file_refuses_other_images(path: Path, layout: str) -> None:
     else:
         write_published(path, records)
     with pytest.raises(OutputError, match="not among the images of this run"):
-        RecordsByFile(path, NAMES[1:])
+        RecordsByFile(path, ["none.jpg"])
+    assert list(RecordsByFile(path, NAMES[1:])) == NAMES[1:]
 
 
 def test_records_by_file_needs_a_predictions_file(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image
 
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, OutputError
 from speciesnet.export.megadetector import write_megadetector
 from speciesnet.model import SpeciesNet
 from speciesnet.pipeline import PastResults
@@ -65,7 +65,7 @@ def test_relative_names_are_found_in_the_run(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ([image("b.jpg")], "detections of b.jpg, which is not among the images"),
+        ([image("b.jpg")], "record of b.jpg, which is not among the images"),
         ([image("a.jpg")], "may be /s/1/a.jpg or /s/2/a.jpg"),
         ([{"detections": []}], 'Image 1 of .* lacks "file"'),
         (
@@ -75,7 +75,7 @@ def test_relative_names_are_found_in_the_run(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_images_outside_the_run_are_named(tmp_path: Path, images: list[Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, OutputError), match=message):
         RecordsByFile(detections(tmp_path, *images), ["/s/1/a.jpg", "/s/2/a.jpg"])
 
 
@@ -102,6 +102,12 @@ def test_categories_without_names_are_refused(tmp_path: Path, names: Any) -> Non
         {"bbox": "1234"},
         {"bbox": None},
         {"conf": "0.9"},
+        {"conf": 91.2},
+        {"conf": None},
+        {"conf": True},
+        {"bbox": ["0.1", "0.2", "0.3", "0.4"]},
+        {"bbox": [10, 20, 100, 120]},
+        {"bbox": [0.5, 0.5, 0.9, 0.9]},
     ],
 )
 def test_malformed_boxes_are_refused(tmp_path: Path, box: dict[str, Any]) -> None:
@@ -110,10 +116,102 @@ def test_malformed_boxes_are_refused(tmp_path: Path, box: dict[str, Any]) -> Non
         RecordsByFile(path, ["a.jpg"])
 
 
-def test_name_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
-    path = detections(tmp_path, image("\udcff.jpg", ANIMAL))
-    with pytest.raises(InputError, match="is damaged, cut off or not in UTF-8"):
+@pytest.mark.parametrize(
+    "name", ["caf\udce9.jpg", "\udcff.jpg", "half\ud83d.jpg", "\U0001f98a.jpg"]
+)
+def test_name_that_is_not_unicode_is_read(tmp_path: Path, name: str) -> None:
+    found = RecordsByFile(detections(tmp_path, image(name, ANIMAL)), ["a.jpg", name])
+    assert list(found) == [name] and len(found[name].get("detections", [])) == 1
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, 10**30])
+def test_large_integers_and_a_long_header_are_read(tmp_path: Path, number: int) -> None:
+    more = {"info": {"id": number, "summary_report": "x" * 300_000}}
+    path = tmp_path / "md.json"
+    for document in (
+        {**more, "images": [image("a.jpg", ANIMAL) | {"id": number}]},
+        {"images": [image("a.jpg", ANIMAL)], **more},
+    ):
+        path.write_text(json.dumps(document))
+        assert len(RecordsByFile(path, ["a.jpg"])["a.jpg"].get("detections", [])) == 1
+
+
+@pytest.mark.parametrize(
+    ("category", "names"),
+    [
+        (1, CATEGORIES),
+        (1.0, CATEGORIES),
+        ("1", {"1": "Animal", "2": "Person"}),
+        ("0", {"0": " ANIMAL ", "1": "person"}),
+        (0, {"0": "animal", "1": "person"}),
+        ("animal", CATEGORIES),
+    ],
+)
+def test_categories_may_be_numbers_and_in_any_case(
+    tmp_path: Path, category: object, names: dict[str, str]
+) -> None:
+    path = detections(
+        tmp_path, image("a.jpg", ANIMAL | {"category": category}), detection_categories=names
+    )
+    (box,) = RecordsByFile(path, ["a.jpg"])["a.jpg"].get("detections", [])
+    assert (box["category"], box["label"]) == ("1", "animal")
+
+
+@pytest.mark.parametrize(
+    ("category", "names"),
+    [("9", CATEGORIES), (True, CATEGORIES), (None, CATEGORIES), ("1", {}), ("1", {"1": "lynx"})],
+)
+def test_boxes_of_other_categories_are_refused(
+    tmp_path: Path, category: object, names: dict[str, str]
+) -> None:
+    path = detections(
+        tmp_path, image("a.jpg", ANIMAL | {"category": category}), detection_categories=names
+    )
+    with pytest.raises(InputError, match=r"detections of a\.jpg in .* malformed \(category "):
         RecordsByFile(path, ["a.jpg"])
+
+
+def test_boxes_of_unknown_things_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    boxes = [ANIMAL, ANIMAL | {"category": "4"}, ANIMAL | {"category": "4"}]
+    names = {**CATEGORIES, "4": "Unknown"}
+    path = detections(tmp_path, image("a.jpg", *boxes), detection_categories=names)
+    with caplog.at_level("INFO", "absl"):
+        assert len(RecordsByFile(path, ["a.jpg"])["a.jpg"].get("detections", [])) == 1
+    assert "2 boxes of" in caplog.text and "(unknown)" in caplog.text
+    assert "contains 1 boxes in 1 images; MegaDetector failed on 0 of them" in caplog.text
+
+
+def test_two_different_entries_of_an_image_are_refused(tmp_path: Path) -> None:
+    again = image("a.jpg", ANIMAL)
+    assert list(RecordsByFile(detections(tmp_path, again, again), ["a.jpg"])) == ["a.jpg"]
+    with pytest.raises(InputError, match=r"two different entries of a\.jpg"):
+        RecordsByFile(detections(tmp_path, again, image("a.jpg")), ["a.jpg"])
+
+
+def test_entries_of_other_images_are_left_out_with_a_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = detections(
+        tmp_path,
+        *(image(f"cam{number}/1.jpg", ANIMAL) for number in (1, 2, 3)),
+        image("cam1/2.mp4", ANIMAL | {"frame_number": 0}) | {"frame_rate": 30.0},
+    )
+    found = RecordsByFile(path, ["/s/cam1/1.jpg", "/s/cam2/1.jpg", "/s/cam2/2.jpg"])
+    assert list(found) == ["/s/cam1/1.jpg", "/s/cam2/1.jpg"]
+    left_out, missing = found.notes
+    assert "2 of 4 entries of" in left_out and "such as cam3/1.jpg" in left_out
+    assert "1 of 3 images of this run have no entry in" in missing and "/s/cam2/2.jpg" in missing
+    assert left_out in caplog.text and missing in caplog.text
+
+
+def test_labels_of_converters_become_ours(tmp_path: Path) -> None:
+    path = tmp_path / "converted.json"
+    box = {"category": 2, "label": "Person", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+    path.write_text(json.dumps({"predictions": [{"filepath": "a.jpg", "detections": [box]}]}))
+    (found,) = RecordsByFile(path, ["a.jpg"])["a.jpg"].get("detections", [])
+    assert found == {**box, "category": "2", "label": "human"}
 
 
 def test_detections_survive_export_and_import(shared: Path, tmp_path: Path) -> None:

@@ -120,7 +120,9 @@ def test_output_is_utf8_one_record_a_line(small_package: Path, tmp_path: Path) -
         "--predictions_json",
         out,
     )
-    assert outcome.code == 0, outcome.err
+    assert outcome.code == 1, outcome.err
+    assert outcome.sentence.startswith("speciesnet: All 1 images failed. ")
+    assert "1 images, 1 of them failed." in outcome.out
     lines = out.read_bytes().split(b"\n")
     assert lines[0] == b'{"predictions": [' and lines[-2:] == [b"]}", b""]
     record = json.loads(lines[1])

@@ -42,3 +42,30 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     missing = convert(predictions, out, *WHO, "--deployments", tmp_path / "gone.csv")
     assert "deployments" in missing.sentence
     assert not out.exists()
+
+
+def test_summary_counts_what_needs_a_look(predictions: Path, tmp_path: Path) -> None:
+    table = tmp_path / "deployments.csv"
+    table.write_text("deploymentID,deploymentEnd\ncam,2024-04-01T00:00:00\n")
+    outcome = convert(predictions, tmp_path / "package", *WHO, "--deployments", table)
+    assert "ends at 2024-04-01" in outcome.sentence
+    table.write_text(
+        "deploymentID,deploymentStart,deploymentEnd\ncam,2024-04-01T00:00:00,2024-04-02T00:00:00\n"
+    )
+    outcome = convert(predictions, tmp_path / "package", *WHO, "--deployments", table)
+    assert outcome.out.endswith(
+        "See the warnings: 1 photographs are outside the period of their deployment.\n"
+    )
+
+
+def test_several_contributors_and_licences(predictions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "package"
+    licences = ("--license_data", "CC0-1.0", "--license_media", "CC-BY-4.0")
+    outcome = convert(predictions, out, *WHO, "--contributor", "Trust; rightsHolder", *licences)
+    assert outcome.code == 0, outcome.err
+    descriptor = json.loads((out / "datapackage.json").read_text())
+    assert [one["title"] for one in descriptor["contributors"]] == ["Jane", "Trust"]
+    assert descriptor["licenses"][0] == {"name": "CC0-1.0", "scope": "data"}
+    wrong = convert(predictions, out, *WHO, "--contributor", "Jane; boss")
+    assert "it must be a role" in wrong.sentence
+    assert "add --license_media" in convert(predictions, out, *WHO, *licences[:2]).sentence

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import datetime, timedelta
+
 import pytest
 from surveys import BEAR, BLANK, BOAR, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, record
 
@@ -10,6 +13,7 @@ from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Classifications, Record
 from speciesnet.survey.sequences import (
     camera_folder,
+    is_blank,
     mean_classes,
     sequence_answer,
     sequence_numbers,
@@ -36,11 +40,29 @@ def reviewed(label: str) -> Record:
         ("survey/cam1/DCIM/100RECNX/a.jpg", "survey/cam1"),
         ("C:\\survey\\cam1\\dcim\\101BTCF_\\a.jpg", "C:/survey/cam1"),
         ("survey/100RECNX/cam1/a.jpg", "survey/100RECNX/cam1"),
+        ("survey/cam1/100RECNX/a.jpg", "survey/cam1"),
+        ("survey/cam1/101EK113/a.jpg", "survey/cam1"),
+        ("survey/cam1/100_BTCF/a.jpg", "survey/cam1"),
+        ("survey/cam1/100media/a.jpg", "survey/cam1"),
+        ("survey/cam1/DCIM/101A_001/a.jpg", "survey/cam1"),
+        ("survey/cam1/DCIM/a.jpg", "survey/cam1"),
+        ("DCIM/100CANON/a.jpg", ""),
         ("a.jpg", ""),
     ],
 )
 def test_folders_made_by_a_camera_count_as_the_folder_above(path: str, folder: str) -> None:
     assert "/".join(camera_folder(path)) == folder
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "survey/10012345", "survey/20230415", "survey/101NORTH", "survey/205_EAST", "survey/101A_001",
+        "survey/DCIM/10012345", "survey/DCIM/cam1", "survey/DCIM/cam1/101NORTH",
+    ],
+)  # fmt: skip
+def test_serial_numbers_dates_and_sites_are_cameras(folder: str) -> None:
+    assert "/".join(camera_folder(f"{folder}/a.jpg")) == folder
 
 
 def test_sequences_of_a_camera_end_with_a_pause() -> None:
@@ -55,6 +77,43 @@ def test_sequences_of_a_camera_end_with_a_pause() -> None:
     assert sequence_numbers(taken) == [1, 1, 1, 2, 3, 4]
     assert sequence_numbers(taken, gap=61) == [1, 1, 1, 1, 2, 3]
     assert sequence_numbers(taken, gap=0) == [1, 1, 2, 3, 4, 5]
+
+
+def every(seconds: int, count: int) -> list[tuple[str, str | None]]:
+    start = datetime(2024, 5, 1, 6)
+    moments = [start + timedelta(seconds=seconds * i) for i in range(count)]
+    return [("cam1", moment.isoformat()) for moment in moments]
+
+
+def test_timer_does_not_make_one_sequence_of_a_day() -> None:
+    assert Counter(sequence_numbers(every(60, 600))).most_common(1)[0][1] == 16  # 15 minutes
+    numbers = sequence_numbers(every(60, 600), blanks=[True] * 600)
+    assert Counter(numbers).most_common(1)[0][1] == 6  # 5 minutes
+
+
+def test_blank_photographs_separate_animals() -> None:
+    taken = every(60, 600)
+    fox, raccoon = 3, 360
+    numbers = sequence_numbers(taken, blanks=[i not in (fox, raccoon) for i in range(600)])
+    assert numbers[fox] != numbers[raccoon]
+    of_fox = [i for i, number in enumerate(numbers) if number == numbers[fox]]
+    assert of_fox == list(range(fox + 6))
+    assert sequence_numbers(taken[:8], blanks=[False, *[True] * 6, False])[-1] == 2
+    assert sequence_numbers(taken[:6], blanks=[False, *[True] * 4, False]) == [1] * 6
+
+
+def test_longest_duration_grows_with_the_gap() -> None:
+    assert sequence_numbers(every(60, 600), gap=3600, blanks=[True] * 600) == [
+        *[1] * 301,
+        *[2] * 299,
+    ]
+    assert set(sequence_numbers(every(60, 600), gap=3600)) == {1}
+
+
+def test_blank_is_an_answer_and_not_a_failure() -> None:
+    assert is_blank(record("a.jpg", BLANK))
+    assert not is_blank(record("a.jpg", FOX))
+    assert not is_blank(FAILED)
 
 
 def test_uncertain_frames_that_agree_outweigh_a_more_certain_one(rules: Rules) -> None:

@@ -57,7 +57,9 @@ ENSEMBLE_ONLY = flags.switch(
     "ensemble_only", "Only decide, from the files of the other two steps; reads no image."
 )
 DETECTIONS_JSON = flags.text(
-    "detections_json", "Output of --detector_only, or of MegaDetector's own tools."
+    "detections_json",
+    "Output of --detector_only, or of MegaDetector's own tools. Their paths may differ in the folders at "
+    "the beginning.",
 )
 CLASSIFICATIONS_JSON = flags.text("classifications_json", "Output of --classifier_only.")
 STEPS = (DETECTOR_ONLY, CLASSIFIER_ONLY, ENSEMBLE_ONLY, DETECTIONS_JSON, CLASSIFICATIONS_JSON)
@@ -125,9 +127,11 @@ def main(values: flags.Values) -> None:
     profile = Profile()
     outcome = execute(run, model, profile)
     seconds = time.monotonic() - started
-    print_summary(outcome.tally, outcome.earlier, seconds, path or "", notes.lines())
+    found = [*notes.lines(), *outcome.notes]
+    print_summary(outcome.tally, outcome.earlier, seconds, path or "", found)
     if values[PROFILE]:
         print_profile(profile, seconds)
+    outcome.check()
 
 
 def _components(values: flags.Values) -> Components:

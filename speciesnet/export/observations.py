@@ -1,0 +1,261 @@
+"""The rows of ``observations.csv``: what each photograph shows, and what each event shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
+from speciesnet.export.media_index import Medium
+from speciesnet.records import Box, Record, answer_of, record_errors
+from speciesnet.taxonomy import BLANK, UNKNOWN, Label, category_of, split_label
+
+# Columns of observations-table-schema.json: all are required, in this order, but may be empty.
+OBSERVATION_COLUMNS = (
+    "observationID", "deploymentID", "mediaID", "eventID", "eventStart", "eventEnd",
+    "observationLevel", "observationType", "cameraSetupType", "scientificName", "count", "lifeStage",
+    "sex", "behavior", "individualID", "individualPositionRadius", "individualPositionAngle",
+    "individualSpeed", "bboxX", "bboxY", "bboxWidth", "bboxHeight", "classificationMethod",
+    "classifiedBy", "classificationTimestamp", "classificationProbability", "observationTags",
+    "observationComments",
+)  # fmt: skip
+UNCLASSIFIED = "unclassified"
+_ANIMAL, _HUMAN, _VEHICLE = Detection.ANIMAL.value, Detection.HUMAN.value, Detection.VEHICLE.value
+_INDIVIDUALS = (_ANIMAL, _HUMAN)  # what is counted, and has a scientific name
+# An event of other photographs has the first of these that one of its photographs has.
+_NOTHING_SEEN = (UNKNOWN, BLANK, UNCLASSIFIED)
+_SMALLEST_SIDE = 1e-15  # of a box, by the schema
+_Cells = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a photograph or an event shows.
+
+    Attributes:
+        kind: The type of the observation, such as ``animal``.
+        label: The label; its parts are empty if there is none.
+        count: The number of individuals, or None if it is unknown.
+        probability: The score in [0, 1], or None if a person decided or nothing was classified.
+        origin: The columns that name who classified it, and when.
+        more: Other columns, of photographs only.
+    """
+
+    kind: str
+    label: Label
+    count: int | None = None
+    probability: float | None = None
+    origin: _Cells = field(default_factory=dict)
+    more: _Cells = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The scientific name, of an animal or a human only."""
+        return self.label.scientific_name if self.kind in _INDIVIDUALS else ""
+
+    @property
+    def is_human_work(self) -> bool:
+        """Whether a person classified it."""
+        return self.origin.get("classificationMethod") == "human"
+
+    def cells(self) -> _Cells:
+        """Its columns, without those of its photograph or event."""
+        return {
+            "observationType": self.kind,
+            "scientificName": self.name,
+            "count": "" if self.count is None else str(self.count),
+            **self.origin,
+            "classificationProbability": "" if self.probability is None else str(self.probability),
+            **self.more,
+        }
+
+
+def observations_of(record: Record) -> list[Observation]:
+    """The observations of a photograph: its answer, and people beside an animal or a vehicle.
+
+    People are an observation of their own if the detector found them with a confidence of at least
+    ``DETECTION_THRESHOLD``, and no reviewer has replaced the answer that there are people.
+
+    Raises:
+        MalformedRecordError: The record is malformed.
+    """
+    with record_errors(record):
+        text, score, source = answer_of(record)
+        kind = UNCLASSIFIED if text is None else category_of(text)
+        version = record.get("model_version")
+        machine = {
+            "classificationMethod": "machine",
+            "classifiedBy": f"SpeciesNet {version}" if version else "SpeciesNet",
+        }
+        review = record.get("review")
+        if review:
+            origin = {
+                "classificationMethod": "human",
+                "classifiedBy": review["reviewer"],
+                "classificationTimestamp": review["at"],
+            }
+        else:
+            origin = {} if text is None else machine
+        boxes = _boxes(record, kind)
+        first = Observation(
+            kind,
+            Label() if text is None else split_label(text),
+            _count(boxes) if kind in _INDIVIDUALS else None,
+            None if review or text is None else score,
+            origin,
+            {"observationComments": source or "", **_box_cells(boxes)},
+        )
+        people = _boxes(record, _HUMAN)
+        was = category_of(review["predicted"]) if review and review["predicted"] else kind
+        if kind not in (_ANIMAL, _VEHICLE) or was == _HUMAN or not _count(people):
+            return [first]
+        second = Observation(
+            _HUMAN,
+            split_label(Classification.HUMAN.value),
+            _count(people),
+            float(people[0]["conf"]),
+            machine,
+            {"observationComments": "detector", **_box_cells(people)},
+        )
+        return [first, second]
+
+
+def _boxes(record: Record, kind: str) -> list[Box]:
+    """The boxes of a kind, best first."""
+    return [box for box in record.get("detections") or [] if box["label"] == kind]
+
+
+def _count(boxes: Iterable[Box]) -> int | None:
+    """How many boxes are certain enough to be counted, or None if there are none."""
+    return sum(box["conf"] >= DETECTION_THRESHOLD for box in boxes) or None
+
+
+def _box_cells(boxes: Sequence[Box]) -> _Cells:
+    """The columns of the best box, if there is one."""
+    if not boxes:
+        return {}
+    xmin, ymin, width, height = (min(max(float(side), 0.0), 1.0) for side in boxes[0]["bbox"])
+    return {
+        "bboxX": str(xmin),
+        "bboxY": str(ymin),
+        "bboxWidth": str(max(width, _SMALLEST_SIDE)),
+        "bboxHeight": str(max(height, _SMALLEST_SIDE)),
+    }
+
+
+def media_rows(medium: Medium, observations: Iterable[Observation]) -> Iterator[_Cells]:
+    """The rows of a photograph."""
+    for number, one in enumerate(observations, start=1):
+        yield {
+            **_event_cells(medium),
+            "observationID": f"{medium.path}#{number}",
+            "mediaID": medium.path,
+            "observationLevel": "media",
+            **one.cells(),
+        }
+
+
+def _event_cells(medium: Medium) -> _Cells:
+    return {
+        "deploymentID": medium.deployment,
+        "eventID": medium.event,
+        "eventStart": medium.event_start,
+        "eventEnd": medium.event_end,
+    }
+
+
+class Events:
+    """Collects the observations of photographs, and gives the rows of each event that is complete.
+
+    Memory holds only the events that are not complete; the records of a camera usually follow each other.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[Observation]] = {}
+        self._missing: dict[str, int] = {}
+
+    def add(self, medium: Medium, observations: Iterable[Observation]) -> list[_Cells]:
+        """Adds a photograph; returns the rows of its event if it was the last one.
+
+        Args:
+            medium: The photograph.
+            observations: Its observations; empty if it is not in the package.
+        """
+        key = medium.event
+        found = self._open.setdefault(key, [])
+        for one in observations:
+            _merge(found, one)
+        missing = self._missing.pop(key, medium.event_size) - 1
+        if missing:
+            self._missing[key] = missing
+            return []
+        return [
+            {
+                **_event_cells(medium),
+                "observationID": f"{key}#e{number}",  # those of photographs end with a number
+                "observationLevel": "event",
+                **one.cells(),
+            }
+            for number, one in enumerate(_exclusive(self._open.pop(key)), start=1)
+        ]
+
+
+def _merge(found: list[Observation], one: Observation) -> None:
+    """Adds an observation to those of an event, which has one of each type and name."""
+    for position, other in enumerate(found):
+        if (other.kind, other.name) == (one.kind, one.name):
+            found[position] = _both(other, one)
+            return
+    found.append(_both(one, one))
+
+
+def _both(one: Observation, other: Observation) -> Observation:
+    """Two observations as one: the largest count, and the better classification, a person's first."""
+    best = max(
+        (one, other),
+        key=lambda seen: (
+            seen.is_human_work,
+            seen.origin.get("classificationTimestamp", ""),
+            seen.probability or 0.0,
+        ),
+    )
+    count = max(one.count or 0, other.count or 0) or None
+    return Observation(one.kind, one.label, count, best.probability, best.origin)
+
+
+def _exclusive(found: Sequence[Observation]) -> list[Observation]:
+    """The observations of an event without those that say less about the same individuals.
+
+    A name of a higher rank is left out if a lower one is below it in the same event: ``Canidae`` with
+    ``Vulpes vulpes``. If there is only one such name, it has the larger count of both.
+    """
+    seen = [one for one in found if one.kind not in _NOTHING_SEEN]
+    if not seen:
+        order = {kind: rank for rank, kind in enumerate(_NOTHING_SEEN)}
+        return sorted(found, key=lambda one: order[one.kind])[:1]
+    kept = [one for one in seen if not any(_is_above(one, other) for other in seen)]
+    for one in seen:
+        below = [position for position, other in enumerate(kept) if _is_above(one, other)]
+        if len(below) == 1:
+            lower = kept[below[0]]
+            count = max(lower.count or 0, one.count or 0) or None
+            kept[below[0]] = Observation(
+                lower.kind, lower.label, count, lower.probability, lower.origin
+            )
+    return kept
+
+
+def _is_above(one: Observation, other: Observation) -> bool:
+    """Whether a name is that of a higher taxon of another one."""
+    if one.kind != other.kind or one.name == other.name:
+        return False
+    ranks, lower = _ranks(one.label), _ranks(other.label)
+    return len(ranks) < len(lower) and lower[: len(ranks)] == ranks
+
+
+def _ranks(label: Label) -> tuple[str, ...]:
+    """The names of a label from the class to the subspecies, without empty ones at the end."""
+    names = [label.class_, label.order, label.family, label.genus, *label.species.split()]
+    while names and not names[-1]:
+        names.pop()
+    return tuple(names)

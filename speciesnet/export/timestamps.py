@@ -1,0 +1,84 @@
+"""Clocks that were certainly wrong: dates that a camera cannot have had, or that jump."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from itertools import pairwise
+from typing import NamedTuple
+
+from speciesnet.files.paths import file_name
+
+# Cameras that lose their power start again on the first of January of 2000 or of another early year.
+EARLIEST = datetime(2001, 1, 1, tzinfo=timezone.utc).timestamp()
+DAY = 24 * 3600  # a date this far in the future cannot be a wrong time zone
+YEAR = 365 * DAY  # no photograph for so long, and then another: the clock jumped
+BACK = 60  # seconds that a clock may go back from one file to the next
+
+# Names of files by the DCF standard (CIPA DC-009): four characters, and a number that counts up.
+_DCF_NAME = re.compile(r"(\w{4})(\d{4})\.\w+", re.ASCII)
+LAST_NUMBER = 9999  # 0001 follows
+
+
+class Problem(NamedTuple):
+    """A date that is certainly wrong.
+
+    Attributes:
+        position: The position of the photograph.
+        reason: What is wrong, as the end of "photographs that ...".
+    """
+
+    position: int
+    reason: str
+
+
+def file_number(filepath: str) -> tuple[str, int] | None:
+    """The first four characters and the number in the name that a camera gave to a file.
+
+    Example:
+        >>> file_number("cam1/IMG_0012.JPG")
+        ('IMG_', 12)
+    """
+    match = _DCF_NAME.fullmatch(file_name(filepath))
+    return (match[1].upper(), int(match[2])) if match else None
+
+
+def wrong_dates(seconds: Sequence[int], positions: Sequence[int], now: float) -> Iterator[Problem]:
+    """Finds dates of a deployment that are impossible, or a year after all others.
+
+    Args:
+        seconds: The date of every photograph, in seconds since 1970.
+        positions: The photographs of the deployment.
+        now: The date of today, in seconds since 1970.
+    """
+    possible = []
+    for position in sorted(positions, key=seconds.__getitem__):
+        if seconds[position] < EARLIEST:
+            yield Problem(position, "are dated before 2001")
+        elif seconds[position] > now + DAY:
+            yield Problem(position, "are dated in the future")
+        else:
+            possible.append(position)
+    for one, other in pairwise(possible):
+        if seconds[other] - seconds[one] > YEAR:
+            yield Problem(other, "follow after more than a year without photographs")
+
+
+def backward_dates(
+    seconds: Sequence[int], numbers: Sequence[int], positions: Sequence[int]
+) -> Iterator[Problem]:
+    """Finds files whose date is before that of the previous file of their camera.
+
+    Args:
+        seconds: The date of every photograph, in seconds since 1970.
+        numbers: The number in the name of every photograph.
+        positions: The photographs in one folder whose names have the same first characters.
+    """
+    ordered = sorted(positions, key=numbers.__getitem__)
+    back = [other for one, other in pairwise(ordered) if seconds[one] - seconds[other] > BACK]
+    is_full_circle = numbers[ordered[-1]] == LAST_NUMBER and len(back) == 1
+    if is_full_circle and seconds[ordered[-1]] <= seconds[ordered[0]]:
+        return  # the camera went on with 0001 in the same folder
+    for position in back:
+        yield Problem(position, "are dated before the previous file of their camera")

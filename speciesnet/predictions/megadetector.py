@@ -1,0 +1,194 @@
+"""Reads the detections of MegaDetector's own tools, and of other programs in their format.
+
+The format is described at
+https://github.com/agentmorris/MegaDetector/tree/main/megadetector/api/batch_processing#megadetector-batch-output-format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import cast
+
+from absl import logging
+
+from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
+from speciesnet.errors import InputError
+from speciesnet.files import json_lists, storage
+from speciesnet.records import Box, Record, make_record
+
+TOLERANCE = 0.1  # by which numbers may exceed 0 to 1; pixels and percentages exceed it by more
+
+_KINDS = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detection.HUMAN,
+          "vehicle": Detection.VEHICLE}  # fmt: skip
+_NOTHING = {"empty", "blank", "unknown"}  # categories of boxes that are not detections
+
+
+def is_megadetector_file(path: Path) -> bool:
+    """Whether a JSON file has "images" where a predictions file has "predictions"."""
+    return json_lists.first_list(path, ("images", "predictions")) == "images"
+
+
+def read_detections(path: Path) -> Iterator[Record]:
+    """Reads a file in MegaDetector's format as records with detections, one at a time.
+
+    Boxes are sorted by confidence; those below the threshold of our detector are left out.
+
+    Args:
+        path: ``{"images": [{"file", "detections"}], "detection_categories": {...}}``.
+
+    Yields:
+        The records, under the names in the file.
+
+    Raises:
+        InputError: The file is damaged, or one of its boxes or categories is invalid.
+    """
+    name = storage.display_name(path)
+    failed = boxes = number = 0
+    with json_lists.described_errors(name, InputError, "Make it again with MegaDetector."):
+        categories = _Categories(json_lists.read_value(path, "detection_categories"), name)
+        for number, image in enumerate(json_lists.read_items(path, "images"), start=1):
+            if not isinstance(image, dict) or not isinstance(image.get("file"), str):
+                raise InputError(f'Image {number} of {name} lacks "file". Make the file again.')
+            record = _record_of(image, categories, name)
+            failed += bool(record.get("failures"))
+            boxes += len(record.get("detections", ()))
+            yield record
+    logging.info(
+        "%s contains %d boxes in %d images; MegaDetector failed on %d of them.",
+        name,
+        boxes,
+        number,
+        failed,
+    )
+    if categories.left_out:
+        logging.warning(
+            "%d boxes of %s are left out, because their categories (%s) are not detections.",
+            categories.left_out,
+            name,
+            ", ".join(sorted(_NOTHING & set(categories.names.values()))),
+        )
+
+
+class _Categories:
+    """The categories of a file by number.
+
+    Attributes:
+        names: Their names, in lower case.
+        left_out: Count of the boxes that ``find`` has left out.
+    """
+
+    def __init__(self, names: object, source: str) -> None:
+        if names is None:
+            names = {kind.category: kind.value for kind in Detection}
+        if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
+            raise InputError(
+                f'"detection_categories" of {source} must map numbers to names. Make the file again.'
+            )
+        self.names: dict[str, str] = {
+            number: name.strip().casefold() for number, name in names.items()
+        }
+        self.left_out = 0
+
+    def find(self, category: object) -> Detection | None:
+        """The kind of detection of a category; None for "unknown" and the like."""
+        is_number = isinstance(category, int | float) and not isinstance(category, bool)
+        number = f"{category:g}" if is_number else category
+        if not isinstance(number, str):
+            raise TypeError("category must be a number in quotes")
+        name = self.names.get(number, number.strip().casefold())
+        if name in _NOTHING:
+            self.left_out += 1
+            return None
+        if name not in _KINDS:
+            known = number in self.names
+            raise ValueError(
+                f"category {number} is {name!r}, which is not animal, person or vehicle"
+                if known
+                else f"category {number} is not in detection_categories"
+            )
+        return _KINDS[name]
+
+
+def _record_of(image: Mapping[str, object], categories: _Categories, source: str) -> Record:
+    filepath = cast("str", image["file"])
+    boxes = image.get("detections")
+    if boxes is None:
+        return make_record(filepath, [Failure.DETECTOR])
+    try:
+        if not isinstance(boxes, list):
+            raise TypeError("detections must be a list")
+        detections = [found for box in boxes if (found := _box_of(box, categories)) is not None]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise InputError(
+            f"The detections of {filepath} in {source} are malformed ({reason}). Make the file again."
+        ) from error
+    record = make_record(filepath, detections=sorted(detections, key=lambda box: -box["conf"]))
+    record["boxes_as_stored"] = True  # MegaDetector does not turn mirrored photographs
+    return record
+
+
+def _box_of(box: object, categories: _Categories) -> Box | None:
+    """A box in the form of our detector; None for one that it would not report."""
+    if not isinstance(box, dict):
+        raise TypeError("a detection must be an object")
+    confidence = _number("conf", box["conf"])
+    if not 0 <= confidence <= 1 + TOLERANCE:
+        raise ValueError("conf must be between 0 and 1")
+    bbox = _sides(box["bbox"])
+    if confidence <= SCORE_THRESHOLD:
+        return None
+    kind = categories.find(box["category"])
+    if kind is None:
+        return None
+    return Box(category=kind.category, label=kind.value, conf=confidence, bbox=bbox)
+
+
+def _sides(bbox: object) -> list[float]:
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise ValueError("bbox must be four numbers")
+    left, top, width, height = sides = [_number("a side of bbox", side) for side in bbox]
+    ends = (left + width, top + height)
+    if min(sides) < -TOLERANCE or max(*sides, *ends) > 1 + TOLERANCE:
+        raise ValueError(
+            "bbox must be left, top, width and height relative to the image, from 0 to 1"
+        )
+    return sides
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError(f"{name} must be a number")
+    return float(value)
+
+
+def with_our_labels(record: Record) -> Record:
+    """A record whose boxes have the labels and categories of our detector.
+
+    Converters from MegaDetector's format write "person", which no rule of the ensemble expects.
+    """
+    boxes = record.get("detections")
+    if not isinstance(boxes, list) or all(map(_is_ours, boxes)):
+        return record
+    return cast("Record", {**record, "detections": [_with_our_label(box) for box in boxes]})
+
+
+def _is_ours(box: object) -> bool:
+    kind = _kind_of(box)
+    return kind is None or (
+        isinstance(box, dict) and (box["label"], box.get("category")) == (kind, kind.category)
+    )
+
+
+def _with_our_label(box: object) -> object:
+    kind = _kind_of(box)
+    if kind is None or not isinstance(box, dict):
+        return box
+    return {**box, "category": kind.category, "label": kind.value}
+
+
+def _kind_of(box: object) -> Detection | None:
+    label = box.get("label") if isinstance(box, dict) else None
+    return _KINDS.get(label.strip().casefold()) if isinstance(label, str) else None

@@ -1,0 +1,84 @@
+"""Which photographs belong to which deployment."""
+
+from __future__ import annotations
+
+from datetime import timezone
+from pathlib import Path
+
+import pytest
+
+from speciesnet.errors import InputError
+from speciesnet.export.deployments import from_table, one_for_each_camera
+from speciesnet.files.paths import Parts
+
+
+def parts(folder: str) -> Parts:
+    return tuple(folder.split("/"))
+
+
+def deployed(tmp_path: Path, rows: str, *folders: str) -> dict[str, list[str]]:
+    path = tmp_path / "deployments.csv"
+    path.write_text(f"deploymentID,folder,deploymentStart,deploymentEnd\n{rows}", encoding="utf-8")
+    found, _ = from_table(str(path), [parts(folder) for folder in folders], timezone.utc)
+    return {
+        "/".join(folder): [deployment.deployment_id for deployment in deployments]
+        for folder, deployments in found.items()
+    }
+
+
+def test_cameras_without_a_table_are_deployments() -> None:
+    folders = ["s/cam1/DCIM/100RECNX", "s/cam1/DCIM/101RECNX", "s/10012345", "s/20230415"]
+    found = one_for_each_camera([parts(folder) for folder in folders])
+    assert [found[parts(folder)][0].deployment_id for folder in folders] == [
+        "cam1", "cam1", "10012345", "20230415",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "folder", ["north/cam1", "north/cam1/100RECNX", "north\\cam1", "cam1", "north/cam1/DCIM/"]
+)
+def test_table_may_name_the_camera_or_a_folder_on_its_card(tmp_path: Path, folder: str) -> None:
+    cards = ("s/north/cam1/DCIM/100RECNX", "s/north/cam1/DCIM/101RECNX")
+    assert deployed(tmp_path, f"D1,{folder},,\n", *cards) == {card: ["D1"] for card in cards}
+
+
+def test_folders_on_one_card_may_be_deployments(tmp_path: Path) -> None:
+    cards = ("s/cam1/DCIM/100RECNX", "s/cam1/DCIM/101RECNX")
+    rows = "A1,cam1/DCIM/100RECNX,,\nA2,cam1/DCIM/101RECNX,,\n"
+    assert deployed(tmp_path, rows, *cards) == {cards[0]: ["A1"], cards[1]: ["A2"]}
+
+
+def test_rows_of_one_folder_are_in_the_order_of_their_periods(tmp_path: Path) -> None:
+    rows = (
+        "V2,cam1,2024-05-10T00:00:00,2024-06-01T00:00:00\n"
+        "V3,cam1,2024-06-01T00:00:00,\nV1,cam1,,2024-05-09T00:00:00\n"
+    )
+    assert deployed(tmp_path, rows, "s/cam1") == {"s/cam1": ["V1", "V2", "V3"]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("V1,cam1,,\nV2,cam1,,\n", "V1 .* and V2 .* overlap, and both have .* s/north/cam1"),
+        ("V1,cam1,,2024-05-10T00:00:00\nV2,cam1,2024-05-09T00:00:00,\n", "overlap"),
+        ("cam1,,,\ncam2,,,\n", "row cam1 .* several folders, s/north/cam1 and s/south/cam1; give"),
+        ("D1,north,,\nD2,Cam2,,\n", "in s/south/cam1 belong to no .* No photographs are in Cam2"),
+    ],
+)
+def test_table_that_fits_in_several_ways_is_refused(
+    tmp_path: Path, rows: str, message: str
+) -> None:
+    folders = ["s/north/cam1", "s/south/cam1", "s/south/cam2"]
+    if "V1" in rows:
+        folders = folders[:1]
+    with pytest.raises(InputError, match=message):
+        deployed(tmp_path, rows, *folders)
+
+
+def test_rows_without_photographs_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "D1,cam1,,\nD2,cam2,,\nD3,,,\n"
+    assert deployed(tmp_path, rows, "s/cam1") == {"s/cam1": ["D1"]}
+    assert "2 rows of " in caplog.text
+    assert "fit no folder of photographs: cam2, D3." in caplog.text

@@ -1,0 +1,171 @@
+"""Detections of other programs, and images that are deleted between two commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import Outcome, read_predictions, run_here
+from PIL import Image
+
+CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
+BOX = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+NAMES = ["cam1/IMG_0001.JPG", "cam1/IMG_0002.JPG", "cam2/IMG_0001.JPG"]
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    folder = tmp_path / "survey"
+    random = np.random.default_rng(3)
+    for name in NAMES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 255, (60, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def write(path: Path, images: dict[str, Any]) -> Path:
+    entries = [{"file": name, "detections": boxes} for name, boxes in images.items()]
+    path.write_text(json.dumps({"images": entries, "detection_categories": CATEGORIES}))
+    return path
+
+
+def classify(folder: Path, detections: Path, survey: str | Path = "survey") -> Outcome:
+    return run_here(
+        "run_model", "--model", "demo", "--classifier_only", "--folders", survey, "--precision",
+        "fp32", "--detections_json", detections, "--predictions_json", folder / "classes.json",
+        cwd=folder,
+    )  # fmt: skip
+
+
+def decide(folder: Path, detections: Path, classes: Path) -> Outcome:
+    return run_here(
+        "run_model", "--model", "demo", "--ensemble_only", "--folders", "survey",
+        "--detections_json", detections, "--classifications_json", classes, "--predictions_json",
+        folder / "out.json", cwd=folder,
+    )  # fmt: skip
+
+
+def classes_of(folder: Path) -> dict[str, Any]:
+    records = read_predictions(folder / "classes.json")
+    return {r["filepath"]: r.get("classifications", r.get("failures")) for r in records}
+
+
+def test_images_without_an_entry_fail(survey: Path, tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.json", {name: [BOX] for name in NAMES})
+    assert classify(tmp_path, whole).code == 0
+    expected = classes_of(tmp_path)
+    (tmp_path / "classes.json").unlink()
+    some = write(
+        tmp_path / "some.json", {name: [BOX] for name in (*NAMES[:2], "cam3/IMG_0001.JPG")}
+    )
+    outcome = classify(tmp_path, some)
+    assert outcome.code == 0, outcome.err
+    expected["survey/cam2/IMG_0001.JPG"] = ["CLASSIFIER"]
+    assert classes_of(tmp_path) == expected
+    assert list(classes_of(tmp_path)) == [f"survey/{name}" for name in NAMES]
+    for note in ("1 of 3 entries of", "1 of 3 images of this run", "1 images fail, because"):
+        assert note in outcome.out and note in outcome.err
+    outcome = decide(tmp_path, some, tmp_path / "classes.json")
+    assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
+    assert read_predictions(tmp_path / "out.json")[2]["failures"] == ["CLASSIFIER", "DETECTOR"]
+
+
+def test_results_of_another_step_are_no_detections(survey: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    records = [{"filepath": f"survey/{name}", "classifications": {}} for name in NAMES]
+    other.write_text(json.dumps({"predictions": records}))
+    outcome = classify(tmp_path, other)
+    assert outcome.code == 1 and "All 3 images failed" in outcome.sentence
+    assert list(classes_of(tmp_path).values()) == [["CLASSIFIER"]] * 3
+
+
+def test_images_on_which_the_detector_failed_are_classified_whole(
+    survey: Path, tmp_path: Path
+) -> None:
+    failed = write(tmp_path / "failed.json", {NAMES[0]: None, NAMES[1]: [], NAMES[2]: [BOX]})
+    assert classify(tmp_path, failed).code == 0
+    assert all("classes" in found for found in classes_of(tmp_path).values())
+
+
+def test_images_deleted_between_two_commands(survey: Path, tmp_path: Path) -> None:
+    arguments = (
+        "--model", "demo", "--folders", "survey", "--predictions_json", tmp_path / "out.json",
+        "--precision", "fp32",
+    )  # fmt: skip
+    (survey / NAMES[1]).write_bytes(b"")
+    outcome = run_here("run_model", *arguments, cwd=tmp_path)
+    assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
+    (survey / NAMES[1]).unlink()
+    before = (tmp_path / "out.json").read_bytes()
+    outcome = run_here("run_model", *arguments, cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert "2 images, 0 of them failed." in outcome.out
+    note = (
+        f"1 records of {tmp_path / 'out.json'} are kept although their images are not in this run"
+    )
+    assert note in outcome.out and note in outcome.err
+    assert (tmp_path / "out.json").read_bytes() == before
+    outcome = run_here("run_model", *arguments, "--ignore_existing", cwd=tmp_path)
+    assert outcome.code == 0 and "are kept" not in outcome.out
+    assert len(read_predictions(tmp_path / "out.json")) == 2
+    merged = tmp_path / "merged.json"
+    assert run_here("merge", merged, tmp_path / "out.json", tmp_path / "out.json.bak").code == 0
+    assert len(read_predictions(merged)) == 3
+
+
+def test_pictures_that_become_white_or_black_are_counted(survey: Path, tmp_path: Path) -> None:
+    deep = np.arange(4800, dtype=np.uint16).reshape(60, 80)
+    Image.fromarray(deep + 4000).save(survey / "white.png")
+    Image.fromarray(deep.astype(np.float32) / 4799).save(survey / "black.tif")
+    Image.fromarray(np.full((60, 80), 4000, np.uint16)).save(survey / "flat.png")
+    Image.fromarray(deep % 256).save(survey / "dark.png")
+    outcome = run_here(
+        "run_model", "--model", "demo", "--folders", "survey", "--precision", "fp32",
+        "--predictions_json", tmp_path / "out.json", cwd=tmp_path,
+    )  # fmt: skip
+    note = "2 images have more than 8 bits and become white or black, such as survey/black.tif."
+    assert outcome.code == 0 and note in outcome.out and note in outcome.err
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rel", "winrel", "nocats", "pw_cats", "abs", "other_root", "winabs", "intcat", "upper",
+        "superset", "video", "case", "subset",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("root", ["", "here"])
+def test_files_in_the_format_of_megadetector(
+    shared: Path, tmp_path: Path, name: str, root: str
+) -> None:
+    case = shared / "cases" / "megadetector_json"
+    if not case.is_dir():
+        pytest.skip("needs the cases")
+    shutil.copytree(case / "survey", tmp_path / "survey")
+    text = (case / f"{name}.json").read_text()
+    path = tmp_path / f"{name}.json"
+    path.write_text(text.replace("/data/", f"{tmp_path.as_posix()}/") if name == "abs" else text)
+    outcome = classify(tmp_path, path, tmp_path / "survey" if root else "survey")
+    assert outcome.code == 0, outcome.err
+    found = list(classes_of(tmp_path).values())
+    assert ["classes" in classes for classes in found] == [True, True, name != "subset"]
+    assert ("1 of 4 entries of" in outcome.out) == (name in ("superset", "video"))
+    assert ("1 of 3 images of this run" in outcome.out) == (name == "subset")
+    (tmp_path / "classes.json").unlink()
+    assert classify(tmp_path, case / "rel.json").code == 0
+    assert found[:2] == list(classes_of(tmp_path).values())[:2]
+
+
+@pytest.mark.parametrize("name", ["strconf", "pw_coco"])
+def test_files_in_other_formats_are_refused(shared: Path, tmp_path: Path, name: str) -> None:
+    case = shared / "cases" / "megadetector_json"
+    if not case.is_dir():
+        pytest.skip("needs the cases")
+    outcome = classify(tmp_path, case / f"{name}.json", case / "survey")
+    assert outcome.code == 1 and f"{name}.json" in outcome.sentence
+    assert not (tmp_path / "classes.json").exists()
