@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from speciesnet.errors import ImageError
-from speciesnet.images import file_exists, load_rgb_image, read_image, scheme_of, to_array
+from speciesnet.images import (
+    CLIPPED,
+    file_exists,
+    load_rgb_image,
+    read_image,
+    scheme_of,
+    to_array,
+)
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128)
 ORIENTATION = 0x0112
@@ -410,3 +417,33 @@ def test_files_that_exist(tmp_path: Path) -> None:
     assert file_exists(str(path))
     assert not file_exists(str(tmp_path))
     assert not file_exists(str(tmp_path / "none.png"))
+
+
+# Pictures that become white or black.
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "is_clipped"),
+    [
+        ((4000, 60_000), np.uint16, True),
+        ((0, 60_000), np.uint16, True),
+        ((0, 255), np.uint16, False),
+        ((0, 300), np.uint16, False),
+        ((4000, 4000), np.uint16, False),  # white as it is
+        ((0, 255), np.float32, False),
+        ((0, 1), np.float32, True),
+        ((0, 0.9), np.float32, True),
+        ((-20, 30), np.float32, False),
+        ((-200, 30), np.float32, True),
+        ((270, 310), np.int32, True),
+    ],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_pictures_that_lose_their_contrast_are_marked(
+    values: tuple[float, float], dtype: type, is_clipped: bool, orientation: int, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    image = Image.fromarray(np.linspace(*values, 1200).astype(dtype).reshape(30, 40))
+    path = save(image, tmp_path / "image.tif", exif=exif)
+    assert (CLIPPED in read_image(str(path)).info) == is_clipped

@@ -116,11 +116,16 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS, SAMPLING_DESIGN, CAPTURE_METHOD),
-        *(LICENSE_DATA, LICENSE_MEDIA),
+        *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS),
         *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
-    topics=flags.DATES,
+    topics={
+        "project": (
+            "how the study was made, and the licences",
+            (SAMPLING_DESIGN, CAPTURE_METHOD, LICENSE_DATA, LICENSE_MEDIA),
+        ),
+        **flags.DATES,
+    },
     files=2,
     missing="Give a file and a folder, such as predictions.json my_survey.",
 )
