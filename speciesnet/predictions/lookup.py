@@ -48,13 +48,15 @@ class RecordsByFile(Mapping[str, Record]):
     def __init__(self, path: str | os.PathLike[str], filepaths: Iterable[str]) -> None:
         self.path = os.fspath(path)
         known = dict.fromkeys(filepaths)
+        notes: list[str] = []
         try:
             with storage.local_file(self.path) as local:
                 if not local.is_file():
                     raise OutputError(
                         f"There is no file {self.path}. Pass a file that an earlier step wrote."
                     )
-                self._file = _open(local, is_copy=storage.scheme_of(self.path) is not None)
+                is_copy = storage.scheme_of(self.path) is not None
+                self._file = _open(local, notes, is_copy=is_copy)
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be read ({error.strerror or error}). Fix the cause or pass another "
@@ -66,7 +68,7 @@ class RecordsByFile(Mapping[str, Record]):
             filepath = layout.filepath_of(line)
             if filepath is not None:
                 (self._offsets if filepath in known else others)[filepath] = offset
-        self.notes = self._match(others, known)
+        self.notes = (*notes, *self._match(others, known))
         for note in self.notes:
             logging.warning("%s", note)
 
@@ -113,7 +115,7 @@ class RecordsByFile(Mapping[str, Record]):
         return len(self._offsets)
 
 
-def _open(path: Path, *, is_copy: bool) -> BinaryIO:
+def _open(path: Path, notes: list[str], *, is_copy: bool) -> BinaryIO:
     """Opens a file in our own layout: the file itself, or a temporary one with its records."""
     if layout.has_own_layout(path) and not is_copy:
         return path.open("rb")
@@ -122,16 +124,17 @@ def _open(path: Path, *, is_copy: bool) -> BinaryIO:
         with path.open("rb") as source:
             shutil.copyfileobj(source, file)
     else:  # the layouts of other programs have no lines to seek to
-        read = _read_once if is_megadetector_file(path) else reading.read_records
-        layout.write_lines(file, map(layout.encode_record, read(path)))
+        is_foreign = is_megadetector_file(path)
+        records = _read_once(path, notes) if is_foreign else reading.read_records(path)
+        layout.write_lines(file, map(layout.encode_record, records))
     file.seek(0)
     return file
 
 
-def _read_once(path: Path) -> Iterator[Record]:
+def _read_once(path: Path, notes: list[str]) -> Iterator[Record]:
     """The records of a file in MegaDetector's format; two entries of one image must be equal."""
     digests: dict[str, int] = {}
-    for record in read_detections(path):
+    for record in read_detections(path, notes):
         filepath, digest = record["filepath"], hash(layout.encode_record(record))
         if digests.setdefault(filepath, digest) != digest:
             raise InputError(

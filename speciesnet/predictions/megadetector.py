@@ -30,13 +30,14 @@ def is_megadetector_file(path: Path) -> bool:
     return json_lists.first_list(path, ("images", "predictions")) == "images"
 
 
-def read_detections(path: Path) -> Iterator[Record]:
+def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Record]:
     """Reads a file in MegaDetector's format as records with detections, one at a time.
 
     Boxes are sorted by confidence; those below the threshold of our detector are left out.
 
     Args:
         path: ``{"images": [{"file", "detections"}], "detection_categories": {...}}``.
+        notes: Gets a sentence on boxes that are left out because of their category, once all is read.
 
     Yields:
         The records, under the names in the file.
@@ -66,12 +67,11 @@ def read_detections(path: Path) -> Iterator[Record]:
         number,
         failed,
     )
-    if categories.left_out:
-        logging.warning(
-            "%d boxes of %s are left out, because their categories (%s) are not detections.",
-            categories.left_out,
-            name,
-            ", ".join(sorted(_NOTHING & set(categories.names.values()))),
+    if categories.left_out and notes is not None:
+        names = ", ".join(sorted(_NOTHING & set(categories.names.values())))
+        notes.append(
+            f"{categories.left_out} boxes of {name} are left out, because their categories ({names}) are "
+            "not detections."
         )
 
 

@@ -184,7 +184,9 @@ def test_an_invalid_folder_is_reported(bucket: Bucket) -> None:
         find_images([bucket.url("none")])
     with pytest.raises(InputError, match=r"1\.jpg is a file, not a folder"):
         find_images([bucket.url("a/1.jpg")])
-    with pytest.raises(InputError, match=r"There are no images in .*/b:"):
+    with pytest.raises(
+        InputError, match=r"There are no images in .*/b, only 1 other file \(1 \.txt\):"
+    ):
         find_images([bucket.url("b")])
     with pytest.raises(InputError, match="names no bucket"):
         find_images([f"{bucket.scheme}://"])

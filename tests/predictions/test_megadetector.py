@@ -178,7 +178,10 @@ def test_boxes_of_unknown_things_are_left_out_with_a_warning(
     names = {**CATEGORIES, "4": "Unknown"}
     path = detections(tmp_path, image("a.jpg", *boxes), detection_categories=names)
     with caplog.at_level("INFO", "absl"):
-        assert len(RecordsByFile(path, ["a.jpg"])["a.jpg"].get("detections", [])) == 1
+        found = RecordsByFile(path, ["a.jpg"])
+    assert len(found["a.jpg"].get("detections", [])) == 1
+    (note,) = found.notes
+    assert note in caplog.text
     assert "2 boxes of" in caplog.text and "(unknown)" in caplog.text
     assert "contains 1 boxes in 1 images; MegaDetector failed on 0 of them" in caplog.text
 
