@@ -211,7 +211,7 @@ class _Text:
             if is_near_end and isinstance(value, int | float) and self._read_more():
                 continue  # it may have more digits
             self._position = end
-            if _depth_of(value) > MAX_DEPTH:
+            if depth_of(value) > MAX_DEPTH:
                 raise TooDeepError
             return value
 
@@ -238,7 +238,7 @@ class _Text:
         return (CutOffError if is_cut_off else DamagedError)(str(self._damage))
 
 
-def _depth_of(value: object) -> int:
+def depth_of(value: object) -> int:
     """How deep lists and objects are nested in a decoded value."""
     depth, level = 0, [value]
     while level := [inner for outer in level for inner in _inside(outer)]:

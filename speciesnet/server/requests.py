@@ -19,6 +19,7 @@ from python_multipart.multipart import Field, File, FormParser
 from starlette.requests import Request
 
 from speciesnet.errors import InputError
+from speciesnet.files import json_lists
 from speciesnet.instances import Instance, parse_instances
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.spool import RequestFiles
@@ -242,7 +243,7 @@ class RequestParser:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise RejectedError(400, f"The request is not valid JSON: {error}.") from error
-        if not _is_within_depth(document, MAX_DEPTH):
+        if json_lists.depth_of(document) > MAX_DEPTH:
             raise RejectedError(400, f"The request is nested deeper than {MAX_DEPTH} levels.")
         raws = document.get("instances") if isinstance(document, dict) else None
         if isinstance(raws, list):
@@ -316,17 +317,3 @@ def _degrees(text: str, name: str) -> float:
     if not math.isfinite(number):
         raise RejectedError(400, f'The field "{name}" must be a number in degrees.')
     return number
-
-
-def _is_within_depth(value: object, depth: int) -> bool:
-    """Whether a JSON value has at most ``depth`` levels of lists and objects."""
-    level = [value]
-    while level and depth >= 0:
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        depth -= 1
-    return not level
