@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from speciesnet.errors import ImageError, OutputError
-from speciesnet.files.clouds import CredentialsError
+from speciesnet.files.clouds import CredentialsError, content_type
 from speciesnet.files.storage import scheme_of
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
@@ -199,9 +199,7 @@ class _Handlers:
         name = request.path_params["name"]
         if name not in STATIC:
             raise HTTPException(404)
-        return _uncached(
-            static_file(name), "text/css" if name.endswith(".css") else "text/javascript"
-        )
+        return _uncached(static_file(name), content_type(name))
 
     def header(self, _: Request) -> Response:
         return _uncached(self._payload.header(self._review.cursor), "text/javascript")

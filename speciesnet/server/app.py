@@ -15,16 +15,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import speciesnet
+from speciesnet.files.clouds import content_type
 from speciesnet.server import openapi
 from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.service import Service
 
 PATHS = ("/", "/health", "/ready", "/metrics", "/openapi.json")
-STATIC = {  # the package and the media type of each file
-    "site.css": ("speciesnet.report", "text/css"),
-    "theme.js": ("speciesnet.report", "text/javascript"),
-    "server.css": ("speciesnet.server", "text/css"),
-    "server.js": ("speciesnet.server", "text/javascript"),
+STATIC = {  # by package
+    "site.css": "speciesnet.report",
+    "theme.js": "speciesnet.report",
+    "server.css": "speciesnet.server",
+    "server.js": "speciesnet.server",
 }
 _MESSAGES = {
     404: "There is nothing at this path. Send prediction requests to {path}.",
@@ -114,8 +115,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
     async def static(name: str) -> Response:
         if name not in STATIC:
             raise HTTPException(404)
-        package, media_type = STATIC[name]
-        return Response(_file(package, name), media_type=media_type)
+        return Response(_file(STATIC[name], name), media_type=content_type(name))
 
     return app
 
