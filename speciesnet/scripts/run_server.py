@@ -100,7 +100,7 @@ def main(values: flags.Values) -> None:
     from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
     from speciesnet.server.http import listen, serve
     from speciesnet.server.metrics import Metrics
-    from speciesnet.server.requests import Limits
+    from speciesnet.server.requests import Limits, RequestParser
     from speciesnet.server.service import Service
 
     host, api_path = values[HOST], values[API_PATH]
@@ -123,12 +123,11 @@ def main(values: flags.Values) -> None:
         service = Service(
             _pool(values, metrics),
             metrics,
-            limits=limits,
+            RequestParser(limits, values[EXTRA_FIELDS]),
             backlog=values[BACKLOG],
             timeout=values[TIMEOUT],
             folders=folders,
             hosts=hosts,
-            extra_fields=values[EXTRA_FIELDS],
         )
         app = AuthMiddleware(
             make_app(service, api_path, needs_key=keys is not None),

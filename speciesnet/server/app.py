@@ -41,7 +41,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         api_path: The path of prediction requests.
         needs_key: Whether the OpenAPI document lists API keys.
     """
-    keys = openapi.KEYS if needs_key else ()
+    keys, parser = openapi.KEYS if needs_key else (), service.parser
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +82,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         return JSONResponse({"error": "Internal server error; see the server log."}, 500)
 
     @app.post(
-        api_path, **openapi.predict(service.extra_fields, service.limits.images), dependencies=keys
+        api_path, **openapi.predict(parser.extra_fields, parser.limits.images), dependencies=keys
     )
     async def predict(request: Request) -> Response:
         records = await service.predict(request)
