@@ -184,8 +184,7 @@ def list_folder(url: str) -> Iterator[str]:
 
 def is_object(url: str) -> bool:
     """Whether an object exists in a bucket."""
-    client, bucket, key = _split(url)
-    return bool(key) and client.version(bucket, key) is not None
+    return bool(_split(url)[2]) and version_of(url) is not None
 
 
 def version_of(url: str) -> Version | None:

@@ -41,7 +41,8 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         api_path: The path of prediction requests.
         needs_key: Whether the OpenAPI document lists API keys.
     """
-    keys, parser = openapi.KEYS if needs_key else (), service.parser
+    keys = openapi.KEYS if needs_key else ()
+    parser = service.parser
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
