@@ -32,6 +32,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class SpeciesNetError(Exception):
@@ -74,6 +76,21 @@ class MalformedRecordError(InputError):
         where = "" if predictions is None else f"{os.fspath(predictions)}: "
         super().__init__(f"{where}{what}; correct it, or make the predictions again.")
         self.what = what
+
+
+@contextmanager
+def file_errors(kind: type[SpeciesNetError], what: str, fix: str) -> Iterator[None]:
+    """Turns an ``OSError`` of the block into an error for the user: "WHAT (the reason). FIX".
+
+    Args:
+        kind: The class of the error.
+        what: What has failed: "out.csv cannot be written".
+        fix: What the user can do, as a sentence.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what} ({error.strerror or error}). {fix}") from error
 
 
 class RemoteError(OSError):
