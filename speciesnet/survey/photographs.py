@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -124,19 +124,6 @@ class Photographs:
                 self.missing + self.found,
                 consequence,
             )
-
-
-def none_found(filepaths: Sequence[str]) -> InputError:
-    """The error of a command that needs photographs and finds none of them."""
-    if scheme_of(filepaths[0]) is not None:
-        return InputError(
-            f"The photographs are not on this computer, such as {filepaths[0]}. Download them, and pass "
-            "their folder with --image_root."
-        )
-    return InputError(
-        f"None of the {len(filepaths)} photographs is where the predictions say, such as "
-        f"{filepaths[0]}; pass their folder with --image_root."
-    )
 
 
 def _is_there(path: Path, check: Callable[[Path], bool]) -> bool:
