@@ -17,7 +17,7 @@ from speciesnet.survey.photographs import Photographs
 
 class _HasPath(Protocol):
     @property
-    def filepath(self) -> str: ...  # noqa: D102
+    def filepath(self) -> str: ...
 
 
 _Task = TypeVar("_Task", bound=_HasPath)
