@@ -32,12 +32,36 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class SpeciesNetError(Exception):
     """One sentence that says what is wrong, where, and how to fix it."""
+
+
+@contextmanager
+def file_errors(
+    kind: type[SpeciesNetError],
+    name: object,
+    verb: str = "read",
+    fix: str = "Fix the cause or pass another file.",
+) -> Iterator[None]:
+    """Turns an ``OSError`` in the block into a sentence about a file.
+
+    Args:
+        kind: The class of the error to raise.
+        name: The file, as the message names it.
+        verb: What the block does with the file: "read", "written".
+        fix: A sentence on what the user can do.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{name} cannot be {verb} ({error.strerror or error}). {fix}") from error
 
 
 class InputError(SpeciesNetError):
@@ -76,21 +100,6 @@ class MalformedRecordError(InputError):
         where = "" if predictions is None else f"{os.fspath(predictions)}: "
         super().__init__(f"{where}{what}; correct it, or make the predictions again.")
         self.what = what
-
-
-@contextmanager
-def file_errors(kind: type[SpeciesNetError], what: str, fix: str) -> Iterator[None]:
-    """Turns an ``OSError`` of the block into an error for the user: "WHAT (the reason). FIX".
-
-    Args:
-        kind: The class of the error.
-        what: What has failed: "out.csv cannot be written".
-        fix: What the user can do, as a sentence.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise kind(f"{what} ({error.strerror or error}). {fix}") from error
 
 
 class RemoteError(OSError):

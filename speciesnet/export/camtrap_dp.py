@@ -154,8 +154,8 @@ def write_camtrap_dp(
         )
     deployments = index.deploy(deployments_csv)
     index.find_events(sequence_gap)
-    advice = "Fix the cause or pass another folder."
-    with file_errors(OutputError, f"The folder {folder} cannot be made", advice):
+    fix = "Fix the cause or pass another folder."
+    with file_errors(OutputError, f"The folder {folder}", "made", fix):
         folder.mkdir(exist_ok=True)
     records = corrected(read_records(predictions), corrections or {})
     with in_file(predictions):

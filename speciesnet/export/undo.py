@@ -202,8 +202,8 @@ def _clean_up(out: Path, entries: Sequence[Entry], left: Sequence[Entry]) -> Non
         with output_file(out / UNDO_FILE) as part:
             part.write_bytes(b"".join(entry.as_line() for entry in left))
         return
-    what = f"The sort is undone, but {out / UNDO_FILE} cannot be removed"
-    with file_errors(OutputError, what, "Remove it."):
+    name = f"The sort is undone, but {out / UNDO_FILE}"
+    with file_errors(OutputError, name, "removed", "Remove it."):
         (out / UNDO_FILE).unlink()
     with suppress(OSError):  # other files are in it
         out.rmdir()

@@ -20,9 +20,8 @@ def read_rows(path: str, what: str) -> Iterator[tuple[int, list[str]]]:
     Raises:
         InputError: The file cannot be read, or is not in UTF-8.
     """
-    fix = "Fix the cause or pass another file."
     try:
-        with file_errors(InputError, f"The {what} {path} cannot be read", fix):
+        with file_errors(InputError, f"The {what} {path}"):
             text = read_text(path)
     except UnicodeDecodeError as error:
         raise InputError(f"The {what} {path} are not UTF-8 text. Save them as UTF-8.") from error

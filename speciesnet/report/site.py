@@ -58,7 +58,7 @@ def write_report(
     """
     check_report_folder(out)
     fix = "Fix the cause or pass another folder to --out."
-    with file_errors(OutputError, f"The report {out} cannot be written", fix):
+    with file_errors(OutputError, f"The report {out}", "written", fix):
         folder = ReportFolder(Path(out))
         thumbnails = Thumbnails(folder.path / THUMBS, photographs, blur_humans=blur_humans)
         with ProgressBars(["Thumbnails"], len(survey.pictures), progress_bars) as bars:

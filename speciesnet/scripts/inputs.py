@@ -52,8 +52,7 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
     name = path.rpartition("/")[2] if storage.is_cloud(path) else unquote(urlsplit(path).path)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / safe_name(PurePosixPath(name).name)
-        fix = "Fix the cause or pass another file."
-        with file_errors(OutputError, f"The predictions file {path} cannot be read", fix):
+        with file_errors(OutputError, f"The predictions file {path}"):
             storage.fetch(path, copy)
         _fetch_companion(path, RUN_ENDING, copy)
         if corrections == "auto":

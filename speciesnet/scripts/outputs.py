@@ -13,8 +13,8 @@ from absl import logging
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 
-UPLOADS = 16  # in parallel: each mostly waits for the network
 _OTHER_TARGET = "Fix the cause or pass another target."
+UPLOADS = 16  # in parallel: each mostly waits for the network
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def sent_file(target: str) -> Iterator[str]:
         with storage.displayed_as(target, made):
             yield str(made)
         fix = f"{target} is unchanged. Fix the cause and give the same command again."
-        with file_errors(OutputError, f"{target} cannot be written", fix):
+        with file_errors(OutputError, target, "written", fix):
             storage.replace(made, target)
 
 
@@ -68,7 +68,7 @@ def sent_folder(
     _check_bucket(f"{url}/{mark or last}", target)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
-        with file_errors(OutputError, f"{target} cannot be read", _OTHER_TARGET):
+        with file_errors(OutputError, target, fix=_OTHER_TARGET):
             if mark is not None and next(storage.list_folder(url), None) is not None:
                 try:
                     storage.fetch(f"{url}/{mark}", folder / mark)
@@ -108,7 +108,7 @@ def check_local_folder(out: str | None) -> None:
 
 def _check_bucket(url: str, target: str) -> None:
     """Raises the errors of a bucket before the work starts."""
-    with file_errors(OutputError, f"{target} cannot be read", _OTHER_TARGET):
+    with file_errors(OutputError, target, fix=_OTHER_TARGET):
         if storage.version_of(url) is None:
             # Only reading distinguishes a missing bucket from a missing file.
             with suppress(FileNotFoundError), storage.local_file(url):

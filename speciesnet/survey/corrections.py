@@ -74,7 +74,7 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
     if not path.exists():
         return found
     fix = "Fix the cause, or ignore them with --corrections none."
-    with file_errors(InputError, f"The corrections {path} cannot be read", fix):
+    with file_errors(InputError, f"The corrections {path}", fix=fix):
         lines = path.read_bytes().splitlines()
     if lines and not lines[0].startswith(_START) and not _START.startswith(lines[0]):
         raise InputError(f"{path} does not contain corrections; pass a file that review wrote.")
@@ -164,7 +164,7 @@ def find_corrections(
         )
     fix = "Pass the file that review wrote, auto or none."
     with (
-        file_errors(InputError, f"The corrections {corrections} cannot be read", fix),
+        file_errors(InputError, f"The corrections {corrections}", fix=fix),
         local_file(corrections) as copy,
     ):
         return read_corrections(copy)
@@ -206,9 +206,9 @@ class CorrectionsFile:
         lines = b"".join(
             json.dumps(asdict(correction)).encode("ascii") + b"\n" for correction in corrections
         )
-        what = f"The corrections {self.path} cannot be written"
+        name, fix = f"The corrections {self.path}", "Fix the cause, and continue."
         with (
-            file_errors(OutputError, what, "Fix the cause, and continue."),
+            file_errors(OutputError, name, "written", fix),
             self.path.open("ab+", buffering=0) as file,
         ):
             size = file.tell()
