@@ -70,6 +70,12 @@ def shared_start(folders: Iterable[Parts]) -> Parts:
     return tuple(part for part, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
+def end_of(wanted: Parts, parts: Parts) -> int:
+    """The position after the last occurrence of consecutive parts in a path; -1 if there is none."""
+    ends = range(len(parts), len(wanted) - 1, -1)
+    return next((end for end in ends if parts[end - len(wanted) : end] == wanted), -1)
+
+
 def path_below(filepath: str, common: Parts, *, windows: bool = os.name == "nt") -> Parts:
     """The folders and the name of a file below the common folder.
 
