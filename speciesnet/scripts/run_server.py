@@ -75,6 +75,7 @@ TOPICS: console.Topics = {
         "of requests, of waiting, of time",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
+    "boxes": ("which boxes get answers", flags.BOXES),
     "model": (
         "which model, and what runs it",
         (
@@ -180,6 +181,7 @@ def _service(values: flags.Values, metrics: Metrics, folders: Folders, hosts: Ho
 def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     """The worker processes, which load the model when the server starts."""
     from speciesnet.model import ModelOptions
+    from speciesnet.run import Run
     from speciesnet.server.pool import Worker, WorkerPool
     from speciesnet.server.worker import worker_main
 
@@ -187,6 +189,7 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     threads = values[flags.THREADS]
     if threads is None and len(devices) > 1:
         threads = max(available_cpus() // len(devices), 1)
+    run = Run(batch_size=values[flags.BATCH_SIZE], boxes=flags.selected_boxes(values))
     starters = [
         functools.partial(
             Worker,
@@ -199,7 +202,7 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
                 device=device,
                 threads=threads,
             ),
-            values[flags.BATCH_SIZE],
+            run,
         )
         for device in devices
     ]
