@@ -38,7 +38,7 @@ class Correction:
     Attributes:
         filepath: The path in the predictions.
         label: A label of seven parts, as a model's labels; the predicted label confirms it. None leaves
-            the answer as it was predicted; without boxes and counts, it takes the earlier corrections back.
+            the answer as predicted; without boxes and counts, it takes the earlier corrections back.
         predicted: The label in the predictions, or None.
         at: The time, ISO 8601 in UTC.
         reviewer: The person's name, or "".

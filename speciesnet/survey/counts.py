@@ -1,8 +1,8 @@
 """How many of what: the individuals that an image and a sequence show.
 
-An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``. Animals leave the
-picture and come back, so those of several images are not added up: a sequence shows as many of a species as
-the image with most of them (MaxN).
+An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``. Animals leave
+the picture and come back, so those of several images are not added up: a sequence shows as many of a
+species as the image with most of them (MaxN).
 """
 
 from __future__ import annotations
