@@ -2,9 +2,9 @@
 
     PYTHONPATH=scripts python -m benchmark.every_box --model PACKAGE --folders PHOTOGRAPHS
 
-The networks run, but every photograph then has a given number of boxes. ``best`` and ``all`` take turns in
-one process, on the same photographs. The bound is the time of ``best`` and of the classifier on the further
-crops, in full batches of crops that are ready.
+The networks run, but every photograph then has a given number of boxes. ``best`` and ``all`` take turns
+in one process, on the same photographs. The bound is the time of ``best`` and of the classifier on the
+further crops, in full batches of crops that are ready.
 """
 
 from __future__ import annotations
