@@ -288,8 +288,18 @@ class SpeciesNetEnsemble:
         classifications: Classifications | None,
         detections: Sequence[Box] | None,
         location: Location | None,
+        box_classifications: Mapping[int, Classifications] | None = None,
     ) -> Record:
-        """The record of one image; None is a part that failed or is missing."""
+        """The record of one image; None is a part that failed or is missing.
+
+        Args:
+            filepath: The image.
+            classifications: Its classes.
+            detections: Its boxes, most confident first.
+            location: Where it was taken.
+            box_classifications: The classes of single boxes, by their positions in ``detections``; each
+                of these boxes gets an answer by the same rules, as if it were the only one.
+        """
         if classifications is not None and not classifications.get("classes"):
             classifications = None
         failures = [
@@ -304,17 +314,12 @@ class SpeciesNetEnsemble:
         location = location or {}
         answer: Answer | tuple[None, None, None] = (None, None, None)
         if classifications is not None and detections is not None:
-            answer = self.prediction_combiner(
-                classifications=classifications,
-                detections=detections,
-                country=location.get("country"),
-                admin1_region=location.get("admin1_region"),
-                taxonomy_map=self.taxonomy_map,
-                geofence_map=self.geofence_map,
-                enable_geofence=self._geofences(location.get("country")),
-                geofence_fn=geofence_animal_classification,
-                roll_up_fn=roll_up_labels_to_first_matching_level,
-            )
+            answer = self._decide(classifications, detections, location)
+            if box_classifications:
+                detections = [
+                    self._with_answer(box, box_classifications.get(position), location)
+                    for position, box in enumerate(detections)
+                ]
         label, score, source = answer
         return make_record(
             filepath,
@@ -329,6 +334,35 @@ class SpeciesNetEnsemble:
             prediction_score=score,
             prediction_source=source,
             model_version=self.model_info.version,
+        )
+
+    def _with_answer(
+        self, box: Box, classifications: Classifications | None, location: Location
+    ) -> Box:
+        if classifications is None:
+            return box
+        label, score, source = self._decide(classifications, [box], location)
+        return {
+            **box,
+            "classifications": classifications,
+            "prediction": label,
+            "prediction_score": score,
+            "prediction_source": source,
+        }
+
+    def _decide(
+        self, classifications: Classifications, detections: Sequence[Box], location: Location
+    ) -> Answer:
+        return self.prediction_combiner(
+            classifications=classifications,
+            detections=detections,
+            country=location.get("country"),
+            admin1_region=location.get("admin1_region"),
+            taxonomy_map=self.taxonomy_map,
+            geofence_map=self.geofence_map,
+            enable_geofence=self._geofences(location.get("country")),
+            geofence_fn=geofence_animal_classification,
+            roll_up_fn=roll_up_labels_to_first_matching_level,
         )
 
     def _geofences(self, country: str | None) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Unpack
 
+from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import Components, RunMode
+from speciesnet.constants import Classify, Components, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
 from speciesnet.ensemble import (
@@ -30,7 +31,7 @@ from speciesnet.predictions.layout import encode_record
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import Profile
 from speciesnet.records import Record, answer_of
-from speciesnet.run import STAGES, Run, execute
+from speciesnet.run import STAGES, Run, execute, selected_boxes
 
 Predictions = dict[str, list[Record]]
 Table = Mapping[str, Sequence[object] | NDArray[Any]]
@@ -59,6 +60,12 @@ class RunOptions(TypedDict, total=False):
             default the predictions are returned as a dict.
         ignore_existing: Whether to start that file over, keeping the old one as ``*.bak`` (default
             False).
+        classify: ``best`` (default) answers for each image; ``all`` answers for each of its boxes as
+            well.
+        detection_threshold_for_classification: With ``all``, the lowest confidence of a box that gets an
+            answer (default 0.1).
+        max_classifications_per_image: With ``all``, how many boxes of an image get an answer at most,
+            the most confident ones; None (default) is all.
         country_from_coordinates: Whether to look up missing countries, and correct wrong ones (default
             False).
         exif_gps: Whether images without a position take it from their EXIF (default False).
@@ -80,6 +87,9 @@ class RunOptions(TypedDict, total=False):
     profile: Profile | None
     predictions_json: str | None
     ignore_existing: bool
+    classify: Classify
+    detection_threshold_for_classification: float
+    max_classifications_per_image: int | None
     country_from_coordinates: bool
     exif_gps: bool
     metadata: bool
@@ -248,6 +258,11 @@ class SpeciesNet:
             country_from_coordinates=from_coordinates,
             exif_gps=options.get("exif_gps", False),
             metadata=options.get("metadata", False),
+            boxes=selected_boxes(
+                options.get("classify", "best"),
+                options.get("detection_threshold_for_classification"),
+                options.get("max_classifications_per_image"),
+            ),
             past=past or PastResults(),
             predictions_json=options.get("predictions_json"),
             ignore_existing=options.get("ignore_existing", False),
@@ -268,6 +283,7 @@ class SpeciesNet:
         Raises:
             InputError: One of the files that the answers depend on cannot be read.
         """
+        has_boxes = self.model_info.always_crops and run.components != "detector"
         files = {"target_species_txt": self._target_species_txt, **run.input_files}
         return RunSettings(
             components=run.components,
@@ -278,6 +294,7 @@ class SpeciesNet:
             country_from_coordinates=run.country_from_coordinates,
             exif_gps=run.exif_gps,
             metadata=run.metadata,
+            **_settings_of_boxes(run.boxes if has_boxes else None),
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,
             detector_name=self.model_info.detector_name,
@@ -298,6 +315,20 @@ class SpeciesNet:
         self._networks.load(_networks_of(components))
         if components in ("all", "ensemble"):
             _ = self.ensemble
+
+
+class _BoxSettings(TypedDict):
+    classify: Classify
+    detection_threshold_for_classification: float | None
+    max_classifications_per_image: int | None
+
+
+def _settings_of_boxes(boxes: BoxSelection | None) -> _BoxSettings:
+    return {
+        "classify": "all" if boxes else "best",
+        "detection_threshold_for_classification": boxes.threshold if boxes else None,
+        "max_classifications_per_image": boxes.limit if boxes else None,
+    }
 
 
 def _past_results(

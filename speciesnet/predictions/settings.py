@@ -10,11 +10,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from speciesnet.constants import RUN_ENDING, Components
+from speciesnet.boxes import BoxSelection
+from speciesnet.constants import RUN_ENDING, Classify, Components
 from speciesnet.files.atomic import write_atomically
-from speciesnet.records import Instance, Record, components_of
+from speciesnet.records import Instance, Record, components_of, is_classified
 
 _T = TypeVar("_T")
+
+# What the settings of versions without these keys mean.
+_BEFORE_ALL_BOXES = {
+    "classify": "best",
+    "detection_threshold_for_classification": None,
+    "max_classifications_per_image": None,
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,9 @@ class RunSettings:
         country_from_coordinates: Whether countries are looked up by coordinates.
         exif_gps: Whether positions are taken from the photographs.
         metadata: Whether records contain the metadata of the cameras.
+        classify: "best", or "all" for an answer to every box.
+        detection_threshold_for_classification: With "all", the lowest confidence of these boxes.
+        max_classifications_per_image: With "all", how many of them at most, or None.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
@@ -43,6 +54,9 @@ class RunSettings:
     country_from_coordinates: bool = False
     exif_gps: bool = False
     metadata: bool = False
+    classify: Classify = "best"
+    detection_threshold_for_classification: float | None = None
+    max_classifications_per_image: int | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
     detector_name: str = ""
@@ -51,7 +65,7 @@ class RunSettings:
         """Describes what differs in the settings of an earlier run, as its file contains them."""
         found = []
         for key, here in asdict(self).items():
-            there = earlier.get(key, here)
+            there = earlier.get(key, _BEFORE_ALL_BOXES.get(key, here))
             if key in ("model_name", "detector_name"):
                 continue
             if key == "model" and there != here:
@@ -80,6 +94,8 @@ class RunSettings:
                 f"it was written by {names.get(found, 'the classifier alone')}, this is a run of "
                 f"{names.get(wanted, 'the classifier alone')}"
             )
+        if (there := self._classify_of(record)) != self.classify:
+            return f"{record['filepath']} has classify {there} there, {self.classify} here"
         if wanted != "all":
             return None
         version = self.model.get("version")
@@ -94,6 +110,17 @@ class RunSettings:
             if there != here:
                 return f"{record['filepath']} has {name} {_word(there)} there, {_word(here)} here"
         return None
+
+    def _classify_of(self, record: Record) -> Classify:
+        """The choice that a record shows; the one of this run if it shows none."""
+        boxes = record.get("detections") or ()
+        if any(map(is_classified, boxes)):
+            return "all"
+        threshold = self.detection_threshold_for_classification
+        if self.components == "detector" or threshold is None or record.get("failures"):
+            return self.classify
+        selection = BoxSelection(threshold, self.max_classifications_per_image)
+        return "best" if selection.positions([box["conf"] for box in boxes]) else "all"
 
 
 def _word(value: object) -> str:

@@ -73,6 +73,7 @@ TOPICS: console.Topics = {
         "of requests, of waiting, of time",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
+    "boxes": ("which boxes get answers", flags.BOXES),
     "model": (
         "which model, and what runs it",
         (
@@ -165,13 +166,20 @@ def _check(values: flags.Values) -> None:
 
 def _is_reserved(field: str) -> bool:
     """Whether the records of a server, or its instances, have a field of that name."""
-    absent = ("metadata", "orientation", "boxes_as_stored", "review")  # in a server's records
+    absent = (
+        "metadata",
+        "orientation",
+        "boxes_as_stored",
+        "review",
+        "counts",
+    )  # in a server's records
     return field == "image" or (field in Record.__annotations__ and field not in absent)
 
 
 def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     """The worker processes, which load the model when the server starts."""
     from speciesnet.model import ModelOptions
+    from speciesnet.run import Run
     from speciesnet.server.pool import Worker, WorkerPool
     from speciesnet.server.worker import worker_main
 
@@ -179,6 +187,7 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     threads = values[flags.THREADS]
     if threads is None and len(devices) > 1:
         threads = max(available_cpus() // len(devices), 1)
+    run = Run(batch_size=values[flags.BATCH_SIZE], boxes=flags.selected_boxes(values))
     starters = [
         functools.partial(
             Worker,
@@ -191,7 +200,7 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
                 device=device,
                 threads=threads,
             ),
-            values[flags.BATCH_SIZE],
+            run,
         )
         for device in devices
     ]

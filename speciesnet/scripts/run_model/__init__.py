@@ -90,6 +90,7 @@ TOPICS: console.Topics = {
             flags.GEOFENCE,
         ),
     ),
+    "boxes": ("which boxes get answers", flags.BOXES),
     "output": (
         "where to write, and how to continue",
         (PREDICTIONS_JSON, IGNORE_EXISTING, flags.METADATA),
@@ -255,6 +256,7 @@ def _run(values: flags.Values, components: Components, instances: list[Instance]
         country_from_coordinates=from_coordinates,
         exif_gps=values[flags.EXIF_GPS],
         metadata=values[flags.METADATA],
+        boxes=flags.selected_boxes(values),
         past=PastResults(*(past(values[flag]) for flag in input_flags)),
         input_files={flag.name: values[flag] for flag in input_flags},
         predictions_json=values[PREDICTIONS_JSON],
