@@ -79,7 +79,7 @@ TOPICS: console.Topics = {
     "model": (
         "which model, and what runs it",
         (
-            *(flags.MODEL, flags.GEOFENCE, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
+            *(flags.MODEL, *flags.SITE, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
             *(WORKERS, flags.BATCH_SIZE),
         ),
     ),
@@ -197,6 +197,8 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
             ModelOptions(
                 values[flags.MODEL],
                 geofence=values[flags.GEOFENCE],
+                species_list=values[flags.SPECIES_LIST],
+                species_list_fill=values[flags.SPECIES_LIST_FILL],
                 engine=values[flags.ENGINE],
                 precision=values[PRECISION],
                 device=device,
