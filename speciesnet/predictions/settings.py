@@ -114,7 +114,7 @@ class RunSettings:
         if wanted != "all":
             return None
         if self.species_list is None and "+species_list" in (record.get("prediction_source") or ""):
-            return f"{record['filepath']} has species_list there, none here"
+            return f"{record['filepath']} has a species_list there, none here"
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
