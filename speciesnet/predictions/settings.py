@@ -109,8 +109,6 @@ class RunSettings:
             )
         if (there := self._classify_of(record)) != self.classify:
             return f"{record['filepath']} has classify {there} there, {self.classify} here"
-        if difference := self._difference_in_boxes(record):
-            return difference
         if wanted != "all":
             return None
         if self.species_list is None and "+species_list" in (record.get("prediction_source") or ""):
