@@ -476,8 +476,7 @@ def test_settings_without_a_list_are_as_before(tmp_path: Path) -> None:
 
 
 def test_sequences_use_the_list_of_the_run(tmp_path: Path) -> None:
-    times = {"taken": "2024-05-01T06:30:00"}
-    frames = [record(f"{name}.jpg", FOX, **times) for name in "ab"]
+    frames = [record(f"{name}.jpg", FOX, taken="2024-05-01T06:30:00") for name in "ab"]
     for recorded, answer in (
         ({}, FOX),
         ({"species_list": ["ursus americanus"]}, LABELS["carnivorous mammal"]),
