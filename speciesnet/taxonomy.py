@@ -113,7 +113,8 @@ def is_ancestor(label: str, other: str) -> bool:
     """Whether a label is that of a taxon above that of another one; "animal" is above every animal.
 
     Examples:
-        >>> is_ancestor("1;mammalia;carnivora;canidae;;;", "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> is_ancestor("1;mammalia;carnivora;canidae;;;canine family", fox)
         True
     """
     if label == other or category_of(label) != category_of(other):

@@ -1,8 +1,8 @@
 """How many of what: the individuals that an image and a sequence show.
 
-An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``. Animals leave the
-picture and come back, so those of several images are not added up: a sequence shows as many of a species as
-the image with most of them (MaxN).
+An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``. Animals leave
+the picture and come back, so those of several images are not added up: a sequence shows as many of a
+species as the image with most of them (MaxN).
 """
 
 from __future__ import annotations
@@ -80,8 +80,9 @@ def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:
         images: The counts of each image, see ``counts_of``.
 
     Examples:
-        >>> fox, dog = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox", "1;mammalia;carnivora;canidae;;;"
-        >>> largest_counts([{fox: 1}, {dog: 2}])
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> dogs = "1;mammalia;carnivora;canidae;;;canine family"
+        >>> largest_counts([{fox: 1}, {dogs: 2}])
         {'0;mammalia;carnivora;canidae;vulpes;vulpes;red fox': 2}
     """
     most: dict[str, int] = {}
