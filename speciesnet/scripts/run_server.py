@@ -75,11 +75,11 @@ TOPICS: console.Topics = {
         "of requests, of waiting, of time",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
-    "boxes": ("which boxes get answers", flags.BOXES),
+    "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),
     "model": (
         "which model, and what runs it",
         (
-            *(flags.MODEL, *flags.SITE, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
+            *(flags.MODEL, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
             *(WORKERS, flags.BATCH_SIZE),
         ),
     ),
