@@ -73,11 +73,11 @@ TOPICS: console.Topics = {
         "of requests, of waiting, of time",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
-    "boxes": ("which boxes get answers", flags.BOXES),
+    "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),
     "model": (
         "which model, and what runs it",
         (
-            *(flags.MODEL, flags.GEOFENCE, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
+            *(flags.MODEL, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
             *(WORKERS, flags.BATCH_SIZE),
         ),
     ),
@@ -195,6 +195,8 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
             ModelOptions(
                 values[flags.MODEL],
                 geofence=values[flags.GEOFENCE],
+                species_list=values[flags.SPECIES_LIST],
+                species_list_fill=values[flags.SPECIES_LIST_FILL],
                 engine=values[flags.ENGINE],
                 precision=values[PRECISION],
                 device=device,
