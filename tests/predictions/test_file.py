@@ -28,6 +28,7 @@ from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Box, Location, Record, components_of
 
 SETTINGS = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
+CUT_BYTES = 640  # at the end of a file: the last four records
 NAMES = ["a/1.jpg", "b/ñandú š.jpg", 'c/😀 "quoted".jpg', "d/back\\slash.jpg", "e,f.jpg"]
 
 
@@ -308,7 +309,7 @@ def _after_crashes(whole: bytes, start: int) -> Iterator[bytes]:
     """Contents after a crash, if the last write started after ``start`` bytes of records."""
     for length in range(len(HEADER) + 1):
         yield whole[:length]
-    for length in range(len(whole) - 2048, len(whole)):
+    for length in range(len(whole) - CUT_BYTES, len(whole)):
         yield whole[:length]  # cut off
         yield whole[:length] + bytes(9)  # as long as it should be, but never written to the disk
     for length in range(len(FOOTER) + 1):  # a part of the old brackets is still there
@@ -324,7 +325,7 @@ def test_file_cut_off_at_any_byte_ends_as_an_uninterrupted_one(path: Path, quick
         for line in (encode_record(detected(i.filepath)) for i in instances)
     ]
     contents = list(_after_crashes(whole, ends[20]))
-    assert len(contents) > 2 * 2048
+    assert len(contents) > 2 * CUT_BYTES
     for content in contents:
         path.write_bytes(content)
         redone = write(path, instances)
