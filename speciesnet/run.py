@@ -20,6 +20,7 @@ from speciesnet.constants import RUN_MODES, Components, Failure, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import Examples
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
@@ -248,11 +249,11 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
         for path in lacking:
             output.write(decided(Photo(path)))
         paths = [path for path in paths if path not in lacking]
-        notes.append(_note(
+        notes.append(noted(
             f"{len(lacking)} images fail, because the classifier needs detections and "
             f"{run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
         ))  # fmt: skip
-    clipped: list[str] = []
+    clipped = Examples()
     if run.components != "ensemble":
         model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
     with profile.timing("loading"):
@@ -265,22 +266,28 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
             if photo.error is not None:
                 logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
             if photo.is_clipped:
-                clipped.append(photo.filepath)
+                clipped.add(photo.filepath)
             with profile.timing("deciding"):
                 records = decided(photo)
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
                 bars.update("Ensemble")
-    if clipped:
-        notes.append(_note(
-            f"{len(clipped)} images have more than 8 bits and become white or black, such as "
-            f"{clipped[0]}. Scale their pixels to 0 to 255 and run them again."
-        ))  # fmt: skip
+    if clipped.count:
+        notes.append(noted(clipped_sentence(clipped)))
     return notes
 
 
-def _note(sentence: str) -> str:
+def clipped_sentence(clipped: Examples) -> str:
+    """States how many images lost their contrast when they were converted to 8 bits."""
+    return (
+        f"{clipped.count} images have more than 8 bits and become white or black, such as "
+        f"{clipped.first}. Scale their pixels to 0 to 255 and run them again."
+    )
+
+
+def noted(sentence: str) -> str:
+    """Logs a note on a run, and returns it for the summary."""
     logging.warning("%s", sentence)
     return sentence
 

@@ -128,7 +128,7 @@ class Classify(_NetworkStage):
         super().__init__(job, reporter, "classifier", "ensemble")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Takes items and returns records, one JSON object each."""
+        """Takes items, and returns records, one JSON object each, and whether the image is clipped."""
         model = self._model.result()
         run = self._job.run
         items = list(unpack(table, Item))
@@ -138,10 +138,12 @@ class Classify(_NetworkStage):
             decide(photo, item.instance, run, model.ensemble)
             for item, photo in zip(items, named, strict=True)
         ]
+        clipped = [item.photo.is_clipped for item in items]
         failures = [
             f"Cannot read image {photo.filepath}: {photo.error}."
             for _, photo in items
             if photo.error is not None
         ]
         self._reporter.count("Classifier", len(records), failures)
-        return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})
+        lines = pa.array(map(encode_record, records), pa.binary())
+        return pa.table({"record": lines, "is_clipped": pa.array(clipped, pa.bool_())})

@@ -92,6 +92,11 @@ class Examples:
         self.first = self.first or path
         self.count += 1
 
+    def add_all(self, more: Examples) -> None:
+        """Counts all of another collection."""
+        self.first = self.first or more.first
+        self.count += more.count
+
     def sentence(self, one: str, many: str, advice: str = "") -> str:
         """States the number with an example; ``one`` and ``many`` are subject and predicate."""
         number = f"1 {one}" if self.count == 1 else f"{self.count:,} {many}"
