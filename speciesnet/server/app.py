@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import resources
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from jinja2 import Environment
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import speciesnet
+from speciesnet.predictions.layout import encode_record
 from speciesnet.server import openapi
 from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.service import Service
@@ -85,7 +85,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
     )
     async def predict(request: Request) -> Response:
         records = await service.predict(request)
-        return Response(orjson.dumps({"predictions": records}), media_type="application/json")
+        return Response(encode_record({"predictions": records}), media_type="application/json")
 
     @app.get("/health", **openapi.HEALTH)
     async def health() -> Response:
