@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 
 from absl import logging
 
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import Examples
 from speciesnet.files.paths import with_slashes
 from speciesnet.metadata import YEARS, PhotoMetadata
 from speciesnet.survey.clocks import ClockCorrections
@@ -19,7 +20,12 @@ _DIRECTIVES = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d", "d": r"\d\d", "j": r"\d{3}", "H": r"\d\d", "I": r"\d\d",
     "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,6}", "p": "(?:am|pm)", "b": "[a-z]{3}", "B": "[a-z]{3,9}",
 }  # fmt: skip
+# Cameras that lose their power start again on the first of January of 2000 or of another early year.
+EARLIEST_YEAR = 2001
+FUTURE = timedelta(days=1)  # a date this far in the future cannot be a wrong time zone
+
 _NUMBERS = set(_DIRECTIVES) - {"p", "b", "B"}
+_SECOND = len("2024-05-01T06:30:00")
 # Each of these groups must be in a pattern, with all directives of one of its sets.
 _NEEDED = {
     "the year (%Y)": ({"Y"}, {"y"}),
@@ -91,10 +97,14 @@ class DateRules:
     Attributes:
         name_pattern: Finds the date in the name of a photograph without a readable date.
         clocks: Corrections of the cameras' clocks.
+        checks_clocks: Whether dates before 2001 and in the future are reported.
+        notes: Sentences on the dates of photographs, which each pass adds for the summary of a command.
     """
 
     name_pattern: NamePattern | None = None
     clocks: ClockCorrections | None = None
+    checks_clocks: bool = True
+    notes: list[str] = field(default_factory=list, compare=False)
 
 
 class DatedPass:
@@ -107,9 +117,9 @@ class DatedPass:
     def __init__(self, rules: DateRules) -> None:
         self._pattern = rules.name_pattern
         self._clocks = rules.clocks.start() if rules.clocks else None
-        self._unreadable: list[tuple[str, str]] = []  # the first one
-        self._unreadable_count = self._unnamed_count = 0
-        self._unnamed: str | None = None
+        self._checks_clocks, self._notes = rules.checks_clocks, rules.notes
+        self._unreadable, self._unnamed, self._wrong = Examples(), Examples(), Examples()
+        self._future = (datetime.now(timezone.utc) + FUTURE).isoformat()[:_SECOND]
 
     def dated(self, filepath: str, metadata: PhotoMetadata) -> PhotoMetadata:
         """The metadata of a photograph with the date that counts.
@@ -122,38 +132,41 @@ class DatedPass:
         if taken is None and self._pattern is not None:
             taken = self._pattern.date_in(filepath)
             if taken is None:
-                self._unnamed = self._unnamed or filepath
-                self._unnamed_count += 1
+                self._unnamed.add(filepath)
             else:
                 metadata = dataclasses.replace(metadata, datetime=taken, unreadable_date=None)
         if taken is None and metadata.unreadable_date is not None:
-            self._unreadable = self._unreadable or [(filepath, metadata.unreadable_date)]
-            self._unreadable_count += 1
-        if taken is None or not shift:
-            return metadata
-        corrected = (datetime.fromisoformat(taken) + shift).isoformat()
-        return dataclasses.replace(metadata, datetime=corrected, original_datetime=taken)
+            self._unreadable.add(f"{filepath} ({metadata.unreadable_date!r})")
+        if taken is not None and shift:
+            corrected = (datetime.fromisoformat(taken) + shift).isoformat()
+            metadata = dataclasses.replace(metadata, datetime=corrected, original_datetime=taken)
+        taken = metadata.datetime
+        if taken is not None and not f"{EARLIEST_YEAR}" <= taken[:_SECOND] <= self._future:
+            self._wrong.add(f"{filepath} ({taken})")
+        return metadata
 
     def finish(self) -> None:
-        """Warns once of dates that cannot be read, and of rows of clock corrections without a camera.
+        """Reports dates that cannot be read or are wrong, and clock corrections without a camera.
 
         Raises:
             InputError: No row of the clock corrections fits.
         """
-        for filepath, text in self._unreadable:
-            logging.warning(
-                "%d photographs have a date that cannot be read, the first is %s: %r. They count as "
-                "photographs without a date.",
-                self._unreadable_count,
-                filepath,
-                text,
-            )
-        if self._unnamed is not None:
-            logging.warning(
-                "%d photographs have no date in their names either, the first is %s. See "
-                "--date_from_name.",
-                self._unnamed_count,
-                self._unnamed,
-            )
+        for found, what, advice in (
+            (
+                self._unreadable, "a date that cannot be read",
+                ". They count as photographs without a date",
+            ),
+            (self._unnamed, "no date in their names either", ". See --date_from_name"),
+            (
+                self._wrong if self._checks_clocks else Examples(),
+                f"a date before {EARLIEST_YEAR} or in the future",
+                ". The clocks of these cameras were wrong; see --clock_corrections",
+            ),
+        ):  # fmt: skip
+            if found.count:
+                note = found.sentence(f"photograph has {what}", f"photographs have {what}", advice)
+                logging.warning("%s", note)
+                if note not in self._notes:
+                    self._notes.append(note)
         if self._clocks is not None:
             self._clocks.finish()
