@@ -331,6 +331,10 @@ class SpeciesNetEnsemble:
             model_version=self.model_info.version,
         )
 
+    def notes(self, countries: Mapping[str, int]) -> list[str]:
+        """Sentences on the countries that cannot be geofenced, from the number of images in each."""
+        return CountryList(self.geofence_map).notes(countries) if self.enable_geofence else []
+
     def _geofences(self, country: str | None) -> bool:
         if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it
             self._countries = CountryList(self.geofence_map)

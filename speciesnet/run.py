@@ -222,6 +222,8 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             f"{output.tally.images} of {len(run.instances)} images are in {run.predictions_json}. Run "
             f"the same command again{without} to continue."
         ) from None
+    if "Ensemble" in STAGES[run.components]:
+        notes += model.ensemble.notes(output.tally.countries)
     return Outcome(output.tally, earlier, notes=notes)
 
 

@@ -73,6 +73,7 @@ def _add(total: Tally, more: Tally) -> None:
     total.images += more.images
     total.failed += more.failed
     total.answers.update(more.answers)
+    total.countries.update(more.countries)
 
 
 def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outcome:

@@ -142,7 +142,8 @@ def main(values: flags.Values) -> None:
             raise KeyboardInterrupt(
                 f"Complete shards are in {folder.path}. Give the same command again to continue."
             ) from None
-    found = [*notes.lines(), *outcome.notes]
+    unfenced = model.ensemble.notes(outcome.tally.countries)
+    found = [*notes.lines(), *outcome.notes, *unfenced]
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
 
