@@ -264,8 +264,11 @@ class MediaIndex:
                 series[number].append(position)
         for facts in found:
             self.problems += wrong_dates(self._seconds, facts.photographs, now)
+        known = {problem.position for problem in self.problems}  # says nothing about the next file
         for positions in series.values():
-            self.problems += backward_dates(self._seconds, self._file_number, positions)
+            others = [position for position in positions if position not in known]
+            if others:
+                self.problems += backward_dates(self._seconds, self._file_number, others)
         numbers = sorted({self._deployment[problem.position] for problem in self.problems})
         for deployment in map(self._deployments.__getitem__, numbers):
             self.doubtful.append(deployment.deployment_id)

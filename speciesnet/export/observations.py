@@ -22,8 +22,8 @@ OBSERVATION_COLUMNS = (
 UNCLASSIFIED = "unclassified"
 _ANIMAL, _HUMAN, _VEHICLE = Detection.ANIMAL.value, Detection.HUMAN.value, Detection.VEHICLE.value
 _INDIVIDUALS = (_ANIMAL, _HUMAN)  # what is counted, and has a scientific name
-# What may be beside the answer, and its label: a machine has classified people, but not the animals.
-_BESIDE = {_HUMAN: split_label(Classification.HUMAN.value), _ANIMAL: Label()}
+# What may be seen as well as the answer, and its label: nothing has classified such animals.
+_ALSO_SEEN = {_HUMAN: split_label(Classification.HUMAN.value), _ANIMAL: Label()}
 # An event of other photographs has the first of these that one of its photographs has.
 _NOTHING_SEEN = (UNKNOWN, BLANK, UNCLASSIFIED)
 _SMALLEST_SIDE = 1e-15  # of a box, by the schema
@@ -73,7 +73,7 @@ class Observation:
 
 
 def observations_of(record: Record) -> list[Observation]:
-    """The observations of a photograph: its answer, and people or animals beside it.
+    """The observations of a photograph: its answer, and other people or animals in it.
 
     People beside an animal or a vehicle, and animals beside people or a vehicle, are an observation of
     their own if the detector found them with a confidence of at least ``DETECTION_THRESHOLD``, and no
@@ -111,9 +111,11 @@ def observations_of(record: Record) -> list[Observation]:
         )
         was = category_of(review["predicted"]) if review and review["predicted"] else kind
         found = [first]
-        for other, label in _BESIDE.items():
+        for other, label in _ALSO_SEEN.items():
             # Without a box of people or vehicles, the answer is about the animal in the box.
-            if kind not in (*_BESIDE, _VEHICLE) or (other == _ANIMAL and not _count(boxes_of_kind)):
+            if kind not in (*_ALSO_SEEN, _VEHICLE) or (
+                other == _ANIMAL and not _count(boxes_of_kind)
+            ):
                 continue
             boxes = _boxes(record, other)
             if other not in (kind, was) and _count(boxes):

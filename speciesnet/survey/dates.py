@@ -154,13 +154,13 @@ class DatedPass:
         for found, what, advice in (
             (
                 self._unreadable, "a date that cannot be read",
-                ". They count as photographs without a date",
+                ". Such dates count as missing",
             ),
             (self._unnamed, "no date in their names either", ". See --date_from_name"),
             (
                 self._wrong if self._checks_clocks else Examples(),
                 f"a date before {EARLIEST_YEAR} or in the future",
-                ". The clocks of these cameras were wrong; see --clock_corrections",
+                ". The clock of the camera was wrong; see --clock_corrections",
             ),
         ):  # fmt: skip
             if found.count:

@@ -471,15 +471,23 @@ def test_deployment_with_wrong_dates_has_timestamp_issues(
         record("cam1/IMG_0001.JPG"),
         record("cam1/IMG_0002.JPG", "2024-04-30T06:30:00"),
         record("cam2/IMG_0001.JPG", "2000-01-01T00:00:00"),
+        record("cam2/IMG_0002.JPG", "2098-01-01T00:00:00"),
+        record("cam2/IMG_0003.JPG"),
         record("cam3/IMG_0001.JPG"),
+        record("cam4/IMG_0001.JPG", "2000-01-01T00:00:00"),
     )
     assert_valid(tmp_path / "dp", schemas)
     rows = {row["deploymentID"]: row for row in table(tmp_path, "deployments")}
-    assert [name for name, row in rows.items() if "timestampIssues" in row] == ["cam1", "cam2"]
-    assert found.doubtful == 2
-    assert "The clocks of 2 deployments were wrong (cam1, cam2)" in caplog.text
+    assert [name for name, row in rows.items() if "timestampIssues" in row] == [
+        "cam1",
+        "cam2",
+        "cam4",
+    ]
+    assert found.doubtful == 3
+    assert "The clocks of 3 deployments were wrong (cam1, cam2, cam4)" in caplog.text
     (note,) = found.notes
     assert note in caplog.text and "a date before" not in caplog.text
+    assert "1 photographs are dated before the previous file" in note
     assert "before the previous file of their camera, such as cam1/IMG_0002.JPG" in caplog.text
 
 
