@@ -165,8 +165,8 @@ def test_boxes_of_mirrored_pictures_are_moved_with_them(tmp_path: Path, orientat
 def as_megadetector_reads_it(path: Path) -> Image.Image:
     """The picture to which MegaDetector's boxes are relative, made by the rules of its ``open_image``."""
     image = Image.open(path)
-    if hasattr(image, "_getexif"):  # TIFF files have none
-        turn = {3: 180, 6: 270, 8: 90}.get(image._getexif().get(ExifTags.Base.Orientation), 0)
+    if read := getattr(image, "_getexif", None):  # TIFF files have none
+        turn = {3: 180, 6: 270, 8: 90}.get(read().get(ExifTags.Base.Orientation), 0)
         image = image.rotate(turn, expand=True)
     image.load()
     return image
