@@ -14,7 +14,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ from speciesnet.files.input_notes import Examples
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
+from speciesnet.run import clipped_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +69,7 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
             "settings to continue it, or pass another folder to --output."
         )
     owner = uuid.uuid4().hex
-    text = json.dumps({"run": owner, "settings": asdict(settings)}, indent=1)
+    text = json.dumps({"run": owner, "settings": settings.as_dict()}, indent=1)
     folder.write(RUN_FILE, text.encode())
     return owner
 
@@ -85,7 +85,7 @@ def run_round(
         OutputError: The folder cannot be written, or a run other than its ``owner`` has taken it over.
         ClusterError: The cluster lost images or processes.
     """
-    tally, clipped, blocks = Tally(), Examples(), []
+    tally, clipped, blocks = Tally(), clipped_images(), []
     given = images = recorded = 0
     for part in read_work(files, job.task_images):
         images += len(part)

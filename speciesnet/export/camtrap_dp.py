@@ -20,8 +20,13 @@ from typing import TextIO
 
 from absl import logging
 
-from speciesnet.errors import OutputError
-from speciesnet.export.deployments import DEPLOYMENT_COLUMNS, Deployment
+from speciesnet.errors import OutputError, file_errors
+from speciesnet.export.deployments import (
+    DEPLOYMENT_COLUMNS,
+    MAX_EXAMPLES,
+    Deployment,
+    some_of,
+)
 from speciesnet.export.descriptor import (
     CAPTURE_METHODS,
     SAMPLING_DESIGNS,
@@ -56,8 +61,6 @@ __all__ = [
 
 DESCRIPTOR = "datapackage.json"
 FILES = (*(f"{name}.csv" for name in TABLES), DESCRIPTOR)
-
-MAX_EXAMPLES = 3  # paths of photographs in a warning
 
 # Columns of the table schema: all are required, in this order, but may be empty.
 MEDIA_COLUMNS = (
@@ -143,10 +146,7 @@ def write_camtrap_dp(
         Summary(deployments=1, media=1, events=1, left_out=0, outside=0, doubtful=0)
     """
     folder = Path(folder)
-    for name in FILES:
-        check_not_same(predictions, folder / name)
-        if deployments_csv is not None:
-            check_not_same(deployments_csv, folder / name, "table of deployments")
+    check_outputs(folder, predictions, deployments_csv)
     contributors_of(project)  # fails before anything is read
     licenses_of(project)
     zone = parse_timezone(timezone_name)
@@ -157,13 +157,9 @@ def write_camtrap_dp(
         )
     deployments = index.deploy(deployments_csv)
     index.find_events(sequence_gap)
-    try:
+    fix = "Fix the cause or pass another folder."
+    with file_errors(OutputError, f"The folder {folder}", "made", fix):
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {folder} cannot be made ({error.strerror or error}). Fix the cause or pass "
-            "another folder."
-        ) from error
     records = corrected(read_records(predictions), corrections or {})
     with in_file(predictions):
         contents = _write_tables(folder, records, index, deployments, project)
@@ -196,6 +192,19 @@ def write_camtrap_dp(
         len(index.doubtful),
         (*dates.notes, *notes),
     )
+
+
+def check_outputs(
+    folder: str | os.PathLike[str],
+    predictions: str | os.PathLike[str],
+    deployments_csv: str | None,
+) -> None:
+    """Raises ``InputError`` if a package in a folder, or at a URL, would overwrite one of its inputs."""
+    for name in FILES:
+        output = f"{os.fspath(folder).rstrip('/')}/{name}"
+        check_not_same(predictions, output)
+        if deployments_csv is not None:
+            check_not_same(deployments_csv, output, "table of deployments")
 
 
 @dataclass
@@ -266,20 +275,16 @@ def _write_tables(
     return contents
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:MAX_EXAMPLES]) + (", ..." if len(names) > MAX_EXAMPLES else "")
-
-
 def _left_out(reason: str, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
-        yield f"{len(left_out)} photographs are left out, which {reason}: {_some(left_out)}."
+        yield f"{len(left_out)} photographs are left out, which {reason}: {some_of(left_out)}."
 
 
 def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
     if index.gathered:
-        names = [f"{name} ({_some(cameras)})" for name, cameras in index.gathered.items()]
+        names = [f"{name} ({some_of(cameras)})" for name, cameras in index.gathered.items()]
         yield (
-            f"{len(names)} rows of {table} gather the photographs of several cameras: {_some(names)}. "
+            f"{len(names)} rows of {table} gather the photographs of several cameras: {some_of(names)}. "
             "They count as one camera at one place; give each camera a row of its own if they are not."
         )
 
@@ -302,7 +307,7 @@ def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str
             for position, reason in _first_problems(index).items()
         )
         yield (
-            f"The clocks of {len(index.doubtful)} deployments were wrong ({_some(index.doubtful)}): "
+            f"The clocks of {len(index.doubtful)} deployments were wrong ({some_of(index.doubtful)}): "
             f"{reasons}. They have timestampIssues true; correct the dates, or remove these photographs."
         )
 

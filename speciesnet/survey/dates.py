@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
@@ -13,6 +14,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.input_notes import Examples
 from speciesnet.files.paths import with_slashes
 from speciesnet.metadata import YEARS, PhotoMetadata
+from speciesnet.records import Record
 from speciesnet.survey.clocks import ClockCorrections
 
 # The directives of a pattern for names, as in Python's strptime, and what they match.
@@ -107,66 +109,59 @@ class DateRules:
     notes: list[str] = field(default_factory=list, compare=False)
 
 
-class DatedPass:
-    """One pass over the photographs of a survey, which decides on their dates.
+def with_dates(
+    found: Iterable[tuple[Record, PhotoMetadata]], rules: DateRules
+) -> Iterator[tuple[Record, PhotoMetadata]]:
+    """Yields records and their metadata with the dates that count.
 
-    Args:
-        rules: The rules.
+    It reports once, at the end, dates that cannot be read or are wrong, and clock corrections without a
+    camera.
+
+    Raises:
+        InputError: A row of the clock corrections fits several cameras, or none of the rows fits.
     """
-
-    def __init__(self, rules: DateRules) -> None:
-        self._pattern = rules.name_pattern
-        self._clocks = rules.clocks.start() if rules.clocks else None
-        self._checks_clocks, self._notes = rules.checks_clocks, rules.notes
-        self._unreadable, self._unnamed, self._wrong = Examples(), Examples(), Examples()
-        self._future = (datetime.now(timezone.utc) + FUTURE).isoformat()[:_SECOND]
-
-    def dated(self, filepath: str, metadata: PhotoMetadata) -> PhotoMetadata:
-        """The metadata of a photograph with the date that counts.
-
-        Raises:
-            InputError: A row of the clock corrections fits several cameras.
-        """
-        shift = self._clocks.shift(filepath) if self._clocks else None
-        taken = metadata.datetime
-        if taken is None and self._pattern is not None:
-            taken = self._pattern.date_in(filepath)
+    clocks = rules.clocks.start() if rules.clocks else None
+    unreadable, unnamed, wrong = _doubts()
+    future = (datetime.now(timezone.utc) + FUTURE).isoformat()[:_SECOND]
+    for record, metadata in found:
+        filepath, taken = record["filepath"], metadata.datetime
+        shift = clocks.shift(filepath) if clocks else None
+        if taken is None and rules.name_pattern is not None:
+            taken = rules.name_pattern.date_in(filepath)
             if taken is None:
-                self._unnamed.add(filepath)
+                unnamed.add(filepath)
             else:
                 metadata = dataclasses.replace(metadata, datetime=taken, unreadable_date=None)
         if taken is None and metadata.unreadable_date is not None:
-            self._unreadable.add(f"{filepath} ({metadata.unreadable_date!r})")
+            unreadable.add(f"{filepath} ({metadata.unreadable_date!r})")
         if taken is not None and shift:
-            corrected = (datetime.fromisoformat(taken) + shift).isoformat()
-            metadata = dataclasses.replace(metadata, datetime=corrected, original_datetime=taken)
+            right = (datetime.fromisoformat(taken) + shift).isoformat()
+            metadata = dataclasses.replace(metadata, datetime=right, original_datetime=taken)
         taken = metadata.datetime
-        if taken is not None and not f"{EARLIEST_YEAR}" <= taken[:_SECOND] <= self._future:
-            self._wrong.add(f"{filepath} ({taken})")
-        return metadata
+        is_possible = taken is None or f"{EARLIEST_YEAR}" <= taken[:_SECOND] <= future
+        if rules.checks_clocks and not is_possible:
+            wrong.add(f"{filepath} ({taken})")
+        yield record, metadata
+    for note in filter(None, map(str, (unreadable, unnamed, wrong))):
+        logging.warning("%s", note)
+        if note not in rules.notes:
+            rules.notes.append(note)
+    if clocks is not None:
+        clocks.finish()
 
-    def finish(self) -> None:
-        """Reports dates that cannot be read or are wrong, and clock corrections without a camera.
 
-        Raises:
-            InputError: No row of the clock corrections fits.
-        """
-        for found, what, advice in (
-            (
-                self._unreadable, "a date that cannot be read",
-                ". Such dates count as missing",
-            ),
-            (self._unnamed, "no date in their names either", ". See --date_from_name"),
-            (
-                self._wrong if self._checks_clocks else Examples(),
-                f"a date before {EARLIEST_YEAR} or in the future",
-                ". The clock of the camera was wrong; see --clock_corrections",
-            ),
-        ):  # fmt: skip
-            if found.count:
-                note = found.sentence(f"photograph has {what}", f"photographs have {what}", advice)
-                logging.warning("%s", note)
-                if note not in self._notes:
-                    self._notes.append(note)
-        if self._clocks is not None:
-            self._clocks.finish()
+def _doubts() -> tuple[Examples, Examples, Examples]:
+    """Photographs whose dates cannot be read, are not in their names either, or are impossible."""
+    kinds = (
+        ("a date that cannot be read", ". Such dates count as missing"),
+        ("no date in their names either", ". See --date_from_name"),
+        (
+            f"a date before {EARLIEST_YEAR} or in the future",
+            ". The clock of the camera was wrong; see --clock_corrections",
+        ),
+    )
+    unreadable, unnamed, wrong = (
+        Examples(f"photograph has {what}", f"photographs have {what}", advice)
+        for what, advice in kinds
+    )
+    return unreadable, unnamed, wrong
