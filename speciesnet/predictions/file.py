@@ -107,7 +107,7 @@ class PredictionsFile:
                 self._appender = _Appender(self.path, self._end)
             except OSError as error:
                 raise cannot_write(self.path, error) from error
-            stack.callback(self._appender.stop)
+            stack.callback(lambda: self._appender.stop())
             self._releasing = stack.pop_all()
         return self
 
@@ -151,7 +151,13 @@ class PredictionsFile:
         incomplete = {
             path for path, count in counts.items() if count != len(self._positions[path])
         } | failed
-        if incomplete or is_damaged:
+        if self._others and incomplete == counts.keys():
+            # They are the only sign that the file belongs to these images, so they stay until the first
+            # of them has a new record.
+            self._forget()
+            self._replaced = frozenset(incomplete)
+            self._scan()
+        elif incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
             layout.rewrite(self.path, layout.lines_without(self.path, incomplete))
@@ -179,6 +185,7 @@ class PredictionsFile:
         )  # offsets of records without an image; an example
         self._in_order, self._last_position = True, -1
         self._end = len(HEADER)
+        self._replaced: frozenset[str] = frozenset()  # their records go with the first new one
         self.tally = Tally()
 
     def _scan(self) -> tuple[dict[str, int], set[str], bool]:
@@ -201,7 +208,9 @@ class PredictionsFile:
                 filepath = record["filepath"]
                 position = self._position_of(filepath, counts.get(filepath, 0))
                 self._check_record(record, position)
-                if position is None:
+                if filepath in self._replaced:
+                    pass
+                elif position is None:
                     self._others.append(offset)
                     self._other = self._other or filepath
                 else:
@@ -250,10 +259,22 @@ class PredictionsFile:
         Raises:
             OutputError: The disk is full or gone; the records written before stay valid.
         """
+        if self._replaced:
+            self._replace(map(layout.encode_record, records))
+            return
         positions = self._positions[records[0]["filepath"]]
         offsets = self._appender.append(map(layout.encode_record, records))
         for record, position, offset in zip(records, positions, offsets, strict=True):
             self._note(record, position, offset)
+
+    def _replace(self, lines: Iterable[bytes]) -> None:
+        """Removes the records of ``_replaced`` and adds lines, in one step."""
+        self._appender.close()
+        kept = layout.lines_without(self.path, self._replaced)
+        layout.rewrite(self.path, itertools.chain(kept, lines))
+        self._forget()
+        self._scan()
+        self._appender = _Appender(self.path, self._end)
 
     def snapshot(self, target: Path) -> None:
         """Copies the file as it is now, whole and valid.

@@ -30,6 +30,20 @@ def is_megadetector_file(path: Path) -> bool:
     return json_lists.first_list(path, ("images", "predictions")) == "images"
 
 
+def detector_of_file(path: Path) -> str | None:
+    """The detector that a file in MegaDetector's format names; None without one.
+
+    Raises:
+        DamagedError: The file is damaged; it may also raise ``NoListError`` and ``TooDeepError``.
+        OSError: The file cannot be read.
+    """
+    if not is_megadetector_file(path):
+        return None
+    info = json_lists.read_value(path, "info")
+    name = info.get("detector") if isinstance(info, dict) else None
+    return name if isinstance(name, str) and name.lower() not in ("", "unknown") else None
+
+
 def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Record]:
     """Reads a file in MegaDetector's format as records with detections, one at a time.
 

@@ -475,8 +475,25 @@ def test_records_of_deleted_images_stay_in_their_places(path: Path) -> None:
 
 def test_records_of_deleted_images_survive_a_run_without_results(path: Path) -> None:
     path.write_bytes(own_layout([failed("000.jpg"), detected("gone.jpg")]))
-    assert write(path, numbered(1), order=lambda names: []) == ["000.jpg"]
-    assert read_predictions(path) == [detected("gone.jpg")]
+    for _ in range(3):  # the failed record shows that the file belongs to this run
+        assert write(path, numbered(1), order=lambda names: []) == ["000.jpg"]
+        assert read_predictions(path) == [failed("000.jpg"), detected("gone.jpg")]
+    assert write(path, numbered(2), order=lambda names: names[1:]) == ["000.jpg", "001.jpg"]
+    assert read_predictions(path) == [detected("gone.jpg"), detected("001.jpg")]
+    assert write(path, numbered(2)) == ["000.jpg"]
+    assert path.read_bytes() == own_layout(map(detected, ["000.jpg", "001.jpg", "gone.jpg"]))
+
+
+def test_images_that_fail_again_have_one_record(path: Path, unbuffered: None) -> None:
+    path.write_bytes(own_layout([failed("000.jpg"), detected("gone.jpg"), failed("001.jpg")]))
+    with PredictionsFile(path, numbered(2), SETTINGS) as file:
+        assert (file.tally.images, len(file.notes)) == (0, 1)
+        file.write([failed("001.jpg")])
+        assert read_predictions(path) == [detected("gone.jpg"), failed("001.jpg")]
+        file.write([failed("000.jpg")])
+        assert (file.tally.images, file.tally.failed, len(file.notes)) == (2, 2, 1)
+    expected = [failed("000.jpg"), failed("001.jpg"), detected("gone.jpg")]
+    assert path.read_bytes() == own_layout(expected)
 
 
 def test_records_of_deleted_images_must_be_of_the_same_run(path: Path) -> None:
