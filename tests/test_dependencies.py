@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,29 @@ def test_newest_tensorflow_is_the_one_that_messages_name(project: dict[str, Any]
     for one in found:
         assert f"{major}.{minor}.9" in one.specifier
         assert f"{major}.{minor + 1}.0" not in one.specifier
+
+
+def processes_of(tree: ast.AST) -> Iterator[str]:
+    """What starts processes, with the method that is used."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "multiprocessing":
+            yield from ("default" for alias in node.names if alias.name in ("Pool", "Process"))
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in ("multiprocessing.Pool", "multiprocessing.Process") or (
+                name == "ProcessPoolExecutor" and "mp_context=" not in ast.unparse(node)
+            ):
+                yield "default"
+            elif name.rpartition(".")[2] == "get_context":
+                yield ast.unparse(node.args[0]) if node.args else "default"
+
+
+def test_start_method_of_processes_does_not_depend_on_the_version_of_python() -> None:
+    """The default on Linux is fork before Python 3.14, and forkserver from then on."""
+    found: dict[str, set[str]] = {}
+    for folder in ("speciesnet", "scripts"):
+        for path in (REPOSITORY / folder).rglob("*.py"):
+            for method in processes_of(ast.parse(path.read_text(encoding="utf-8"))):
+                found.setdefault(method, set()).add(path.stem)
+    assert "default" not in found, found["default"]
+    assert {"pipeline", "pool", "dataset", "bursts"} <= found["'spawn'"]
