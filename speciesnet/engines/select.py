@@ -96,13 +96,13 @@ def load_classifier_engine(model: Path, options: EngineOptions | None = None) ->
 
 
 def _require_tensorflow(reason: str) -> None:
-    """Raises ``ModelError`` if TensorFlow, the only engine that supports a network, is missing."""
+    """Raises ``ModelError`` if TensorFlow, the only engine left for a network, is missing."""
     from speciesnet.engines.tensorflow import import_tensorflow
 
     try:
         import_tensorflow()
     except ImportError as error:
-        raise ModelError(f"{reason}, which only TensorFlow supports, but {error}.") from error
+        raise ModelError(f"{reason}, which only TensorFlow may support, but {error}.") from error
 
 
 def reduced_precision(options: EngineOptions) -> Precision | None:
