@@ -89,9 +89,20 @@ def load_classifier_engine(model: Path, options: EngineOptions | None = None) ->
                     "Use --engine tensorflow or auto."
                 ) from error
             options = replace(options, precision="fp32")
+            _require_tensorflow(f"The classifier {model} has {error}")
     from speciesnet.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine(model, options)
+
+
+def _require_tensorflow(reason: str) -> None:
+    """Raises ``ModelError`` if TensorFlow, the only engine left for a network, is missing."""
+    from speciesnet.engines.tensorflow import import_tensorflow
+
+    try:
+        import_tensorflow()
+    except ImportError as error:
+        raise ModelError(f"{reason}, which only TensorFlow may support, but {error}.") from error
 
 
 def reduced_precision(options: EngineOptions) -> Precision | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import golden
 import pytest
 from commands import Outcome, read_predictions, run_here
+from frameworks import needs_tensorflow
 
 import speciesnet
 from speciesnet.packages.info import ModelInfo
@@ -27,6 +28,7 @@ def test_all_names_of_the_command_work(module: str) -> None:
     assert done.stdout == f"speciesnet {speciesnet.__version__}\n"
 
 
+@needs_tensorflow
 def test_three_steps_on_the_command_line_give_the_published_records(
     shared: Path, tmp_path: Path
 ) -> None:
