@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.base import DEFAULT_OPTIONS, MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.checkpoint import read_yolov5_checkpoint
 from speciesnet.engines.classifier_file import read_classifier_network
 from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device
@@ -20,8 +20,7 @@ class TorchDetector(TorchEngine):
         ModelError: The checkpoint cannot be read, or the device does not exist.
     """
 
-    def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, checkpoint: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         super().__init__(options)
         network = read_yolov5_checkpoint(checkpoint)
         self.image_size = MEGADETECTOR_SIZE
@@ -49,8 +48,7 @@ class TorchClassifier(TorchEngine):
         UnsupportedNetworkError: A part of the network is not supported.
     """
 
-    def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, path: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         super().__init__(options)
         network = read_classifier_network(path)
         self.classes = network.classes

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from speciesnet.constants import Detection
-from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.base import DEFAULT_OPTIONS, MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device
 from speciesnet.engines.pickled import LOADING, check_archive
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, first_line
 from speciesnet.packages.downloads import cache_folder
 
 
@@ -28,8 +28,7 @@ class UltralyticsEngine(TorchEngine):
             humans and vehicles.
     """
 
-    def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, checkpoint: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         super().__init__(options, "ultralytics")
         network, image_size = _load(checkpoint)
         head = network.model[-1]
@@ -78,9 +77,8 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
             f"The detector {checkpoint} needs ultralytics ({error}): pip install ultralytics."
         ) from error
     except Exception as error:  # ultralytics raises many types of errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"The detector {checkpoint} cannot be read ({reason}); get it again."
+            f"The detector {checkpoint} cannot be read ({first_line(error)}); get it again."
         ) from error
     network = content.get("ema") or content.get("model")
     if not isinstance(network, torch.nn.Module) or getattr(network, "task", "detect") != "detect":
