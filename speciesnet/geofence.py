@@ -89,65 +89,6 @@ class Rules:
         """The countries that the geofence covers."""
         return CountryList(self.geofence_map)
 
-    def exclude(self, label: str, country: str | None, admin1_region: str | None) -> bool:
-        """Whether the taxon of a label does not occur at a place.
-
-        Args:
-            label: A label of seven parts.
-            country: ISO 3166-1 alpha-3 code; without one nothing is excluded.
-            admin1_region: State or province code, or None.
-        """
-        if not self.enable_geofence or not country:
-            return False
-        rules = self.geofence_map.get(taxonomy_key(label))
-        if not rules:
-            return False
-
-        allow = rules.get("allow")
-        if allow:
-            if country not in allow:
-                return True
-            regions = allow[country]
-            if regions and admin1_region and admin1_region not in regions:
-                return True
-
-        block = rules.get("block")
-        if block and country in block:
-            regions = block[country]
-            return not regions or bool(admin1_region and admin1_region in regions)
-        return False
-
-    def roll_up(
-        self,
-        labels: Sequence[str],
-        scores: Sequence[float],
-        country: str | None,
-        admin1_region: str | None,
-        levels: Sequence[str],
-        threshold: float,
-    ) -> Answer | None:
-        """The first level at which the summed scores of one allowed ancestor exceed the threshold.
-
-        Returns:
-            The ancestor, its summed score and the level; None if there is no such level.
-        """
-        for level in levels:
-            sums: dict[str, float] = {}
-            for label, score in zip(labels, scores, strict=True):
-                ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
-                if ancestor is not None:
-                    sums[ancestor] = sums.get(ancestor, 0.0) + score
-            allowed = {
-                ancestor: total
-                for ancestor, total in sums.items()
-                if not self.exclude(ancestor, country, admin1_region)
-            }
-            if allowed:
-                best = max(allowed, key=allowed.__getitem__)
-                if allowed[best] > threshold:
-                    return best, allowed[best], level
-        return None
-
 
 def should_geofence_animal_classification(
     label: str,
@@ -171,8 +112,25 @@ def should_geofence_animal_classification(
         >>> should_geofence_animal_classification(fox, "KEN", None, rules, True)
         True
     """
-    rules = Rules({}, geofence_map, enable_geofence)
-    return rules.exclude(label, country, admin1_region)
+    if not enable_geofence or not country:
+        return False
+    rules = geofence_map.get(taxonomy_key(label))
+    if not rules:
+        return False
+
+    allow = rules.get("allow")
+    if allow:
+        if country not in allow:
+            return True
+        regions = allow[country]
+        if regions and admin1_region and admin1_region not in regions:
+            return True
+
+    block = rules.get("block")
+    if block and country in block:
+        regions = block[country]
+        return not regions or bool(admin1_region and admin1_region in regions)
+    return False
 
 
 def roll_up_labels_to_first_matching_level(
@@ -217,11 +175,24 @@ def roll_up_labels_to_first_matching_level(
         ...     geofence_map={}, enable_geofence=True)
         ('3;mammalia;carnivora;canidae;vulpes;;fox', 0.75, 'classifier+rollup_to_genus')
     """
-    rules = Rules(taxonomy_map, geofence_map, enable_geofence)
-    found = rules.roll_up(
-        labels, scores, country, admin1_region, target_taxonomy_levels, non_blank_threshold
-    )
-    return found and (found[0], found[1], f"classifier+rollup_to_{found[2]}")
+    for level in target_taxonomy_levels:
+        sums: dict[str, float] = {}
+        for label, score in zip(labels, scores, strict=True):
+            ancestor = get_ancestor_at_level(label, level, taxonomy_map)
+            if ancestor is not None:
+                sums[ancestor] = sums.get(ancestor, 0.0) + score
+        allowed = {
+            ancestor: total
+            for ancestor, total in sums.items()
+            if not should_geofence_animal_classification(
+                ancestor, country, admin1_region, geofence_map, enable_geofence
+            )
+        }
+        if allowed:
+            best = max(allowed, key=allowed.__getitem__)
+            if allowed[best] > non_blank_threshold:
+                return best, allowed[best], f"classifier+rollup_to_{level}"
+    return None
 
 
 def geofence_animal_classification(
@@ -248,17 +219,26 @@ def geofence_animal_classification(
     Returns:
         (label, score, source).
     """
-    rules = Rules(taxonomy_map, geofence_map, enable_geofence)
-    if not rules.exclude(labels[0], country, admin1_region):
+    if not should_geofence_animal_classification(
+        labels[0], country, admin1_region, geofence_map, enable_geofence
+    ):
         return labels[0], scores[0], "classifier"
-    # The ancestor inherits at least the top score, whatever the rounding of the sum.
-    threshold = scores[0] - 1e-10
-    found = rules.roll_up(
-        labels, scores, country, admin1_region, GEOFENCE_ROLL_UP_LEVELS, threshold
+    found = roll_up_labels_to_first_matching_level(
+        labels=labels,
+        scores=scores,
+        country=country,
+        admin1_region=admin1_region,
+        target_taxonomy_levels=GEOFENCE_ROLL_UP_LEVELS,
+        # The ancestor inherits at least the top score, whatever the rounding of the sum.
+        non_blank_threshold=scores[0] - 1e-10,
+        taxonomy_map=taxonomy_map,
+        geofence_map=geofence_map,
+        enable_geofence=enable_geofence,
     )
     if found is None:
         return Classification.UNKNOWN.value, scores[0], "classifier+geofence+rollup_failed"
-    return found[0], found[1], f"classifier+geofence+rollup_to_{found[2]}"
+    ancestor, score, source = found
+    return ancestor, score, source.replace("classifier+", "classifier+geofence+")
 
 
 def load_geofence(model_info: ModelInfo) -> dict[str, dict[str, dict[str, list[str]]]]:
