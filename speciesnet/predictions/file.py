@@ -219,10 +219,7 @@ class PredictionsFile(_Predictions):
 
     def _forget(self) -> None:
         self._offsets = array("q", [-1]) * len(self._instances)
-        self._others, self._other = (
-            array("q"),
-            "",
-        )  # offsets of records without an image; an example
+        self._others, self._other = array("q"), ""  # records without an image: offsets, an example
         self._in_order, self._last_position = True, -1
         self._end = len(HEADER)
         self.tally = Tally()
@@ -318,9 +315,8 @@ class PredictionsFile(_Predictions):
                     raise problem
                 if kind is not OutputError:  # which has reported it
                     logging.error("%s", problem)
-            elif (
-                not self.tally.images and not self._others
-            ):  # without results, leave nothing behind
+            elif not self.tally.images and not self._others:
+                # Without results, leave nothing behind.
                 self.path.unlink(missing_ok=True)
                 settings_path(self.path).unlink(missing_ok=True)
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:

@@ -100,9 +100,8 @@ class _Matching:
             if len(paths) != 1 or self._is_taken(paths[0]):
                 continue
             other = claims.setdefault(paths[0], name)
-            if other != name and len(parts_by_name[other]) == len(
-                parts
-            ):  # else the longer one counts
+            # The longer one counts.
+            if other != name and len(parts_by_name[other]) == len(parts):
                 raise self._claimed_twice(paths[0], name, other)
         self._accept(claims)
 
