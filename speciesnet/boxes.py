@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 MIRRORED = (2, 4, 5, 7)  # EXIF orientations
 
+CLASSIFIED_FROM = 0.1  # confidence of a box that gets an answer of its own: SpeciesNet 5.0.6
+
 Boxes = NDArray[np.float32]
 
 
@@ -34,6 +36,28 @@ class BBox:
         width = min(max(int(self.width * image_width), 1), image_width - left)
         height = min(max(int(self.height * image_height), 1), image_height - top)
         return left, top, width, height
+
+
+@dataclass(frozen=True)
+class BoxSelection:
+    """Which boxes of an image get an answer of their own: those that SpeciesNet 5.0.6 classifies.
+
+    Attributes:
+        threshold: The lowest confidence, in [0, 1].
+        limit: How many boxes of an image at most, the most confident ones; None is all.
+
+    Examples:
+        >>> BoxSelection(limit=1).positions([0.05, 0.3, 0.8])
+        [2]
+    """
+
+    threshold: float = CLASSIFIED_FROM
+    limit: int | None = None
+
+    def positions(self, confidences: Sequence[float]) -> list[int]:
+        """The positions of the boxes, by their confidences; the most confident one first."""
+        ranked = sorted(range(len(confidences)), key=lambda position: -confidences[position])
+        return [i for i in ranked if confidences[i] >= self.threshold][: self.limit]
 
 
 def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:

@@ -6,6 +6,7 @@ import os
 from enum import Enum
 from typing import Literal
 
+Classify = Literal["best", "all"]  # one answer for an image, or one for each of its boxes as well
 Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")

@@ -15,24 +15,8 @@ from speciesnet.constants import Failure
 from speciesnet.errors import MalformedRecordError
 
 
-class Box(TypedDict):
-    """One detection of a record.
-
-    Attributes:
-        category: "1" (animal), "2" (human) or "3" (vehicle).
-        label: The name of the category.
-        conf: Confidence in [0, 1].
-        bbox: Left, top, width and height relative to the image, in [0, 1].
-    """
-
-    category: str
-    label: str
-    conf: float
-    bbox: Sequence[float]
-
-
 class Classifications(TypedDict):
-    """The classifier's best classes for one image, best first.
+    """The classifier's best classes for one image or one box, best first.
 
     Attributes:
         classes: Labels.
@@ -45,6 +29,30 @@ class Classifications(TypedDict):
     scores: list[float]
     target_classes: NotRequired[list[str]]
     target_logits: NotRequired[list[float]]
+
+
+class Box(TypedDict):
+    """One detection of a record.
+
+    Attributes:
+        category: "1" (animal), "2" (human) or "3" (vehicle).
+        label: The name of the category.
+        conf: Confidence in [0, 1].
+        bbox: Left, top, width and height relative to the image, in [0, 1].
+        classifications: The classifier's answer for this box, with ``--classify all``.
+        prediction: The label of the answer for this box, with ``--classify all``.
+        prediction_score: Its score in [0, 1].
+        prediction_source: Where it comes from; see ``Record``.
+    """
+
+    category: str
+    label: str
+    conf: float
+    bbox: Sequence[float]
+    classifications: NotRequired[Classifications]
+    prediction: NotRequired[str]
+    prediction_score: NotRequired[float]
+    prediction_source: NotRequired[str]
 
 
 class Location(TypedDict, total=False):
@@ -126,6 +134,7 @@ class Record(Location, total=False):
         boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
             only in memory.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
+        counts: The number of individuals of each label, as a reviewer counted them; only in memory.
     """
 
     filepath: Required[str]
@@ -140,6 +149,7 @@ class Record(Location, total=False):
     orientation: int
     boxes_as_stored: bool
     review: Review
+    counts: dict[str, int]
 
 
 MalformedRecord = MalformedRecordError  # its earlier name
@@ -186,8 +196,10 @@ def make_record(filepath: str, failures: Sequence[Failure] = (), **values: objec
 def components_of(record: Record) -> str | None:
     """The run that wrote a record: "all" (an ensemble), "detector", "classifier", or None if unclear."""
     has_classes, has_boxes = "classifications" in record, "detections" in record
-    if "model_version" in record or "prediction" in record or (has_classes and has_boxes):
+    if "model_version" in record or "prediction" in record:
         return "all"
+    if has_classes and has_boxes:  # the classifier alone repeats the boxes that it has classified
+        return "classifier" if any(map(is_classified, record.get("detections") or ())) else "all"
     if has_classes != has_boxes:
         return "classifier" if has_classes else "detector"
     failures = record.get("failures", [])
@@ -196,6 +208,11 @@ def components_of(record: Record) -> str | None:
     if failures == [Failure.CLASSIFIER.value]:
         return "classifier"
     return None
+
+
+def is_classified(box: Box) -> bool:
+    """Whether a box has classes of its own."""
+    return isinstance(box, Mapping) and "classifications" in box
 
 
 def answer_of(record: Record) -> tuple[str | None, float, str | None]:

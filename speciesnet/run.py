@@ -15,8 +15,9 @@ from typing import Protocol
 from absl import logging
 
 from speciesnet import pipeline
+from speciesnet.boxes import CLASSIFIED_FROM, BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import RUN_MODES, Components, Failure, RunMode
+from speciesnet.constants import RUN_MODES, Classify, Components, Failure, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
@@ -28,7 +29,7 @@ from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import Profile, ProgressBars
-from speciesnet.records import Instance, Record, Tally, make_record
+from speciesnet.records import Box, Instance, Record, Tally, make_record
 
 STAGES: dict[Components, tuple[str, ...]] = {
     "all": ("Detector", "Classifier", "Ensemble"),
@@ -53,6 +54,7 @@ class Run:
         country_from_coordinates: Whether countries are looked up from coordinates.
         exif_gps: Whether images without a position take it from their EXIF.
         metadata: Whether records keep date, position and camera from EXIF.
+        boxes: The boxes that get answers of their own; None answers for each image only.
         past: Results of earlier steps, for runs of the classifier or the ensemble alone.
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.
@@ -73,6 +75,7 @@ class Run:
     country_from_coordinates: bool = False
     exif_gps: bool = False
     metadata: bool = False
+    boxes: BoxSelection | None = None
     past: PastResults = field(default_factory=PastResults)
     input_files: Mapping[str, str | None] = field(default_factory=dict)
     predictions_json: str | None = None
@@ -93,6 +96,36 @@ class Run:
             raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")
         if self.readers is not None and self.readers < 1:
             raise InputError(f"readers is {self.readers}; it must be at least 1.")
+
+
+def selected_boxes(
+    classify: Classify, threshold: float | None = None, limit: int | None = None
+) -> BoxSelection | None:
+    """The boxes that get answers of their own; None for "best".
+
+    Args:
+        classify: "best" or "all".
+        threshold: The lowest confidence of such a box; None is ``CLASSIFIED_FROM``.
+        limit: How many boxes of an image at most; None or a negative number is all.
+
+    Raises:
+        InputError: An argument is invalid, or "best" is given with a threshold or a limit.
+    """
+    if classify not in ("best", "all"):
+        raise InputError(f"classify is {classify!r}; it must be best or all.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(
+            f"detection_threshold_for_classification is {threshold}; it must be from 0 to 1."
+        )
+    if classify == "best":
+        if threshold is not None or limit is not None:
+            raise InputError(
+                "detection_threshold_for_classification and max_classifications_per_image choose boxes, "
+                "but only images get answers; add classify all, or leave them out."
+            )
+        return None
+    at_most = None if limit is None or limit < 0 else limit
+    return BoxSelection(CLASSIFIED_FROM if threshold is None else threshold, at_most)
 
 
 class Model(Protocol):
@@ -315,6 +348,7 @@ def _photos(
             detector=model.detector if run.components in ("all", "detector") else None,
             classifier=model.classifier if run.components in ("all", "classifier") else None,
             past=run.past,
+            boxes=run.boxes,
             run_mode=run.run_mode,
             batch_size=run.batch_size,
             readers=run.readers,
@@ -359,14 +393,23 @@ def _answer(
         return make_record(photo.filepath, failures, detections=photo.detections)
     if components == "classifier":
         failures = [Failure.CLASSIFIER] if photo.classifications is None else []
-        record = make_record(photo.filepath, failures, classifications=photo.classifications)
+        record = make_record(
+            photo.filepath,
+            failures,
+            classifications=photo.classifications,
+            detections=_with_classes(photo),
+        )
         if photo.mirrored is not None:  # the ensemble reads no image, so it could not know
             record["orientation"] = photo.mirrored
         return record
     assert ensemble is not None
     try:
         return ensemble.combine_one(
-            photo.filepath, photo.classifications, photo.detections, instance.location
+            photo.filepath,
+            photo.classifications,
+            photo.detections,
+            instance.location,
+            photo.box_classifications,
         )
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         if components != "ensemble":
@@ -375,3 +418,14 @@ def _answer(
             f"The detections or classifications of {photo.filepath} are malformed "
             f"({type(error).__name__}: {error}). Run the earlier steps again."
         ) from error
+
+
+def _with_classes(photo: Photo) -> list[Box] | None:
+    """The detections with the classes of single boxes; None if no box has been classified."""
+    found = photo.box_classifications
+    if not found:
+        return None
+    return [
+        {**box, "classifications": found[position]} if position in found else box
+        for position, box in enumerate(photo.detections or ())
+    ]

@@ -20,7 +20,7 @@ from speciesnet.detector import InputShape
 from speciesnet.files.storage import scheme_of
 from speciesnet.instances import Instance
 from speciesnet.model import ModelOptions, SpeciesNet
-from speciesnet.pipeline import Photo
+from speciesnet.pipeline import Crop, Photo
 from speciesnet.predictions.layout import encode_record
 from speciesnet.run import decide
 
@@ -35,10 +35,17 @@ _T = TypeVar("_T")
 
 
 class Item(NamedTuple):
-    """An image between two stages: as it was given, and with what the stages found."""
+    """An image between the first two stages: as it was given, and as it was read."""
 
     instance: Instance
     photo: Photo
+
+
+class CroppedItem(NamedTuple):
+    """An image between the last two stages: as it was given, and its inputs of the classifier."""
+
+    instance: Instance
+    crops: list[Crop]
 
 
 def pack(items: Iterable[object]) -> pa.Table:
@@ -87,7 +94,9 @@ def read(
 class _NetworkStage:
     """A stage in a process that keeps its network and other needed parts of ``SpeciesNet`` loaded."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter, *needed: str) -> None:
+    needed: tuple[str, ...]
+
+    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
         self._job = job
         self._reporter = reporter
         self._lock = threading.Lock()  # Ray calls the stage from several threads
@@ -95,7 +104,7 @@ class _NetworkStage:
         self._model: Future[SpeciesNet] = Future()
         try:
             model = job.model.load()
-            for name in needed:
+            for name in self.needed:
                 getattr(model, name)
             self._model.set_result(model)
         except Exception as error:
@@ -105,43 +114,52 @@ class _NetworkStage:
 class Detect(_NetworkStage):
     """From images to detections, and to the crops that the classifier needs."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
-        super().__init__(job, reporter, "detector")
+    needed = ("detector",)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Takes and returns items; the returned ones have no image in full resolution."""
+        """Takes items and returns cropped ones, which have no image in full resolution."""
         model = self._model.result()
         items = list(unpack(table, Item))
         photos = (item.photo for item in items)
         found = pipeline.detect(photos, model.detector, self._job.run.batch_size, lock=self._lock)
-        fit = partial(classifier.fit, always_crop=model.model_info.always_crops)
-        cropped = zip(items, pipeline.crop(found, fit), strict=True)
-        done = [Item(item.instance, photo) for item, photo in cropped]
+        always_crop = model.model_info.always_crops
+        fit = partial(classifier.fit, always_crop=always_crop)
+        boxes = self._job.run.boxes if always_crop else None
+        crops = pipeline.crop(found, fit, boxes)
+        done = [CroppedItem(item.instance, _crops_of_one(crops)) for item in items]
         self._reporter.count("Detector", len(done))
         return pack(done)
+
+
+def _crops_of_one(crops: Iterator[Crop]) -> list[Crop]:
+    taken = []
+    for crop in crops:
+        taken.append(crop)
+        if crop.is_last:
+            break
+    return taken
 
 
 class Classify(_NetworkStage):
     """From detections to finished records."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
-        super().__init__(job, reporter, "classifier", "ensemble")
+    needed = ("classifier", "ensemble")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Takes items and returns records, one JSON object each."""
+        """Takes cropped items and returns records, one JSON object each."""
         model = self._model.result()
         run = self._job.run
-        items = list(unpack(table, Item))
-        photos = (item.photo for item in items)
-        named = pipeline.classify(photos, model.classifier, run.batch_size, lock=self._lock)
+        items = list(unpack(table, CroppedItem))
+        crops = (crop for item in items for crop in item.crops)
+        named = pipeline.classify(crops, model.classifier, run.batch_size, lock=self._lock)
         records = [
             decide(photo, item.instance, run, model.ensemble)
             for item, photo in zip(items, named, strict=True)
         ]
         failures = [
-            f"Cannot read image {photo.filepath}: {photo.error}."
-            for _, photo in items
-            if photo.error is not None
+            f"Cannot read image {crop.photo.filepath}: {crop.photo.error}."
+            for crop in (item.crops[0] for item in items)
+            if crop.photo.error is not None
         ]
         self._reporter.count("Classifier", len(records), failures)
         return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})

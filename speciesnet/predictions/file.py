@@ -13,7 +13,6 @@ import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -149,7 +148,7 @@ class PredictionsFile(_Predictions):
                 self._open()
                 for note in self.notes:
                     logging.warning("%s", note)
-                write_settings(self.path, asdict(self._settings))
+                write_settings(self.path, self._settings.as_dict())
                 self._appender = _Appender(self.path, self._end)
             except OSError as error:
                 raise cannot_write(self.path, error) from error
@@ -271,8 +270,9 @@ class PredictionsFile(_Predictions):
         """Refuses a record that this run would not have written."""
         with in_file(self._name), record_errors(record):
             Tally().count(record)
-        instance = None if position is None else self._instances[position]
-        if difference := self._settings.difference_in(record, instance):
+            instance = None if position is None else self._instances[position]
+            difference = self._settings.difference_in(record, instance)
+        if difference:
             raise self._other_run(difference)
 
     def _other_run(self, difference: str) -> OutputError:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from absl import flags as absl_flags
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP, available_cpus
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Classify, available_cpus
 from speciesnet.packages.info import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from speciesnet.boxes import BoxSelection
     from speciesnet.engines.base import Precision
 
 T = TypeVar("T")
@@ -178,7 +179,36 @@ GEOFENCE = switch(
     "Roll species that do not live in the country up to a taxon that does.",
     default=True,
 )
-PLACE = (COUNTRY, ADMIN1_REGION, COUNTRY_FROM_COORDINATES, EXIF_GPS, GEOFENCE)
+SPECIES_LIST = text(
+    "species_list",
+    "Text or CSV file (path or URL) with the latin names of the taxa that can occur at the site; other "
+    "answers are rolled up to a group that contains a listed taxon.",
+)
+SPECIES_LIST_FILL = switch(
+    "species_list_fill",
+    "With --species_list: a group with a single listed taxon in it becomes that taxon.",
+)
+SITE = (GEOFENCE, SPECIES_LIST, SPECIES_LIST_FILL)
+PLACE = (COUNTRY, ADMIN1_REGION, COUNTRY_FROM_COORDINATES, EXIF_GPS, *SITE)
+CLASSIFY: Flag[Classify] = choice(
+    "classify",
+    ["best", "all"],
+    "best: one answer per image, from its most confident box. all: an answer for every box as well.",
+)
+CLASSIFIED_FROM = number(
+    "detection_threshold_for_classification",
+    None,
+    "With --classify all: lowest confidence of a box that gets an answer; by default 0.1.",
+    at_most=1,
+)
+CLASSIFIED_BOXES = integer(
+    "max_classifications_per_image",
+    None,
+    "With --classify all: how many boxes of an image get an answer, the most confident ones; by default, "
+    "or if negative, all.",
+    at_least=-1,
+)
+BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
 METADATA = switch("metadata", "Add date, position and camera from the EXIF data to every record.")
 
 ENGINE = Flag(
@@ -256,6 +286,13 @@ PAGES = (IMAGE_ROOT, BLUR_HUMANS, SEQUENCE_GAP, CORRECTIONS, SURVEY_MODEL, THUMB
 
 OUT = text("out", "Folder to write to.")
 MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_most=1)
+
+
+def selected_boxes(values: Values) -> BoxSelection | None:
+    """The boxes that get answers of their own; raises ``InputError``."""
+    from speciesnet import run
+
+    return run.selected_boxes(*(values[flag] for flag in BOXES))
 
 
 def thumbnail_threads(values: Values) -> int:

@@ -65,6 +65,7 @@ The same command again continues an interrupted run.
 """
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
+    "boxes": ("which boxes get answers", flags.BOXES),
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
     "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),
     "cluster": (
@@ -107,6 +108,7 @@ def main(values: flags.Values) -> None:
         country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
         exif_gps=values[flags.EXIF_GPS],
         metadata=values[flags.METADATA],
+        boxes=flags.selected_boxes(values),
         batch_size=values[flags.BATCH_SIZE],
         readers=values[READERS],
         progress_bars=values[flags.PROGRESS_BARS],
@@ -146,11 +148,13 @@ def _model_options(values: flags.Values) -> ModelOptions:
     from speciesnet.distributed.instance_lists import absolute_path
     from speciesnet.model import ModelOptions
 
-    target_species = values[flags.TARGET_SPECIES_TXT]
+    target_species, species_list = values[flags.TARGET_SPECIES_TXT], values[flags.SPECIES_LIST]
     return ModelOptions(
         values[MODEL],
         geofence=values[flags.GEOFENCE],
         target_species_txt=target_species and absolute_path(target_species),
+        species_list=species_list and absolute_path(species_list),
+        species_list_fill=values[flags.SPECIES_LIST_FILL],
         engine=values[flags.ENGINE],
         precision=values[PRECISION],
     )

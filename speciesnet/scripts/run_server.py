@@ -13,10 +13,8 @@ from speciesnet.records import Record
 from speciesnet.scripts import console, flags
 
 if TYPE_CHECKING:
-    from speciesnet.server.allowlist import Folders, Hosts
     from speciesnet.server.metrics import Metrics
     from speciesnet.server.pool import WorkerPool
-    from speciesnet.server.service import Service
 
 PORT = flags.integer("port", 8000, "Port; 0 takes any free one.", at_least=0, at_most=65535)
 HOST = flags.Flag("host", "127.0.0.1", "Address; by default only this computer can connect.")
@@ -75,10 +73,11 @@ TOPICS: console.Topics = {
         "of requests, of waiting, of time",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
+    "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),
     "model": (
         "which model, and what runs it",
         (
-            *(flags.MODEL, flags.GEOFENCE, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
+            *(flags.MODEL, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
             *(WORKERS, flags.BATCH_SIZE),
         ),
     ),
@@ -102,6 +101,8 @@ def main(values: flags.Values) -> None:
     from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
     from speciesnet.server.http import listen, serve
     from speciesnet.server.metrics import Metrics
+    from speciesnet.server.requests import Limits, RequestParser
+    from speciesnet.server.service import Service
 
     host, api_path = values[HOST], values[API_PATH]
     key_file = values[API_KEY_FILE]
@@ -113,9 +114,22 @@ def main(values: flags.Values) -> None:
             "--allow_anyone."
         )
     folders, hosts = Folders(split_paths(values[ALLOW_PATH] or "")), Hosts(values[ALLOW_URL])
+    limits = Limits(
+        body_bytes=int(values[MAX_BODY_MB] * _MEGABYTE),
+        image_bytes=int(values[MAX_IMAGE_MB] * _MEGABYTE),
+        images=values[MAX_INSTANCES],
+    )
     metrics = Metrics()
     with listen(host, values[PORT]) as listener:
-        service = _service(values, metrics, folders, hosts)
+        service = Service(
+            _pool(values, metrics),
+            metrics,
+            RequestParser(limits, values[EXTRA_FIELDS]),
+            backlog=values[BACKLOG],
+            timeout=values[TIMEOUT],
+            folders=folders,
+            hosts=hosts,
+        )
         app = AuthMiddleware(
             make_app(service, api_path, needs_key=keys is not None),
             metrics,
@@ -152,34 +166,20 @@ def _check(values: flags.Values) -> None:
 
 def _is_reserved(field: str) -> bool:
     """Whether the records of a server, or its instances, have a field of that name."""
-    absent = ("metadata", "orientation", "boxes_as_stored", "review")  # in a server's records
+    absent = (
+        "metadata",
+        "orientation",
+        "boxes_as_stored",
+        "review",
+        "counts",
+    )  # in a server's records
     return field == "image" or (field in Record.__annotations__ and field not in absent)
-
-
-def _service(values: flags.Values, metrics: Metrics, folders: Folders, hosts: Hosts) -> Service:
-    from speciesnet.server.requests import Limits
-    from speciesnet.server.service import Service
-
-    limits = Limits(
-        body_bytes=int(values[MAX_BODY_MB] * _MEGABYTE),
-        image_bytes=int(values[MAX_IMAGE_MB] * _MEGABYTE),
-        images=values[MAX_INSTANCES],
-    )
-    return Service(
-        _pool(values, metrics),
-        metrics,
-        limits=limits,
-        backlog=values[BACKLOG],
-        timeout=values[TIMEOUT],
-        folders=folders,
-        hosts=hosts,
-        extra_fields=values[EXTRA_FIELDS],
-    )
 
 
 def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     """The worker processes, which load the model when the server starts."""
     from speciesnet.model import ModelOptions
+    from speciesnet.run import Run
     from speciesnet.server.pool import Worker, WorkerPool
     from speciesnet.server.worker import worker_main
 
@@ -187,6 +187,7 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     threads = values[flags.THREADS]
     if threads is None and len(devices) > 1:
         threads = max(available_cpus() // len(devices), 1)
+    run = Run(batch_size=values[flags.BATCH_SIZE], boxes=flags.selected_boxes(values))
     starters = [
         functools.partial(
             Worker,
@@ -194,12 +195,14 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
             ModelOptions(
                 values[flags.MODEL],
                 geofence=values[flags.GEOFENCE],
+                species_list=values[flags.SPECIES_LIST],
+                species_list_fill=values[flags.SPECIES_LIST_FILL],
                 engine=values[flags.ENGINE],
                 precision=values[PRECISION],
                 device=device,
                 threads=threads,
             ),
-            values[flags.BATCH_SIZE],
+            run,
         )
         for device in devices
     ]

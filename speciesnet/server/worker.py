@@ -65,7 +65,7 @@ class ImageTask:
     path: str | None
 
 
-def worker_main(connection: Connection, options: ModelOptions, batch_size: int) -> None:
+def worker_main(connection: Connection, options: ModelOptions, run: Run) -> None:
     """Runs a worker process until it receives None or the server is gone.
 
     It sends ``Ready`` or ``LoadFailed`` first, then a list of records for each list of tasks.
@@ -73,7 +73,7 @@ def worker_main(connection: Connection, options: ModelOptions, batch_size: int) 
     Args:
         connection: The worker's end of a pipe.
         options: The model.
-        batch_size: The number of images that a network takes per call.
+        run: How it predicts: the size of batches, and which boxes get answers.
     """
     # A terminal or a service manager sends both to every process; the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -84,7 +84,7 @@ def worker_main(connection: Connection, options: ModelOptions, batch_size: int) 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow rejects images of more than twice as many
     return_large_blocks()
     try:
-        model = WorkerModel(options, batch_size)
+        model = WorkerModel(options, run)
     except Exception as error:
         reason = f"The model cannot be loaded ({type(error).__name__}: {error})."
         if isinstance(error, SpeciesNetError):
@@ -119,7 +119,7 @@ class WorkerModel:
 
     Args:
         options: The model.
-        batch_size: The number of images that a network takes per call.
+        run: How it predicts.
 
     Attributes:
         engines: A description of the engines of both networks, for the log.
@@ -128,8 +128,8 @@ class WorkerModel:
         SpeciesNetError: The model cannot be loaded.
     """
 
-    def __init__(self, options: ModelOptions, batch_size: int) -> None:
-        self._run = Run(batch_size=batch_size)
+    def __init__(self, options: ModelOptions, run: Run) -> None:
+        self._run = run
         self._model = options.load()
         self._model.choose_precision(self._run.components, trial=None)
         self._model.load(self._run.components)
@@ -170,6 +170,7 @@ class WorkerModel:
             paths,
             detector=self._model.detector,
             classifier=self._model.classifier,
+            boxes=self._run.boxes,
             batch_size=self._run.batch_size,
         )
         return {photo.filepath: photo for photo in photos}

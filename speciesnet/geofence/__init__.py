@@ -11,12 +11,15 @@ from absl import logging
 
 from speciesnet.constants import Classification
 from speciesnet.errors import ModelError
+from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.geolocation import country_name
 from speciesnet.packages.info import ModelInfo
 from speciesnet.taxonomy import (
     GEOFENCE_ROLL_UP_LEVELS,
+    ROLL_UP_LEVELS,
     build_taxonomy_map,
     get_ancestor_at_level,
+    split_label,
     taxonomy_key,
 )
 
@@ -72,22 +75,146 @@ class CountryList:
 
 @dataclass(frozen=True)
 class Rules:
-    """The taxonomy and the geofence of a model package.
+    """The taxonomy and the geofence of a model package, and the species list of a site.
 
     Attributes:
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
         geofence_map: The geofence rules by ``class;order;family;genus;species``.
         enable_geofence: Whether the geofence rules apply.
+        species_list: The taxa that can occur at the site; None is all.
     """
 
     taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
     geofence_map: GeofenceMap = field(default_factory=dict)
     enable_geofence: bool = True
+    species_list: SpeciesList | None = None
 
     @cached_property
     def countries(self) -> CountryList:
         """The countries that the geofence covers."""
         return CountryList(self.geofence_map)
+
+    def exclude(self, label: str, country: str | None, admin1_region: str | None) -> bool:
+        """Whether the taxon of a label does not occur at a place.
+
+        Args:
+            label: A label of seven parts.
+            country: ISO 3166-1 alpha-3 code; without one nothing is excluded.
+            admin1_region: State or province code, or None.
+        """
+        if not self.enable_geofence or not country:
+            return False
+        rules = self.geofence_map.get(taxonomy_key(label))
+        if not rules:
+            return False
+
+        allow = rules.get("allow")
+        if allow:
+            if country not in allow:
+                return True
+            regions = allow[country]
+            if regions and admin1_region and admin1_region not in regions:
+                return True
+
+        block = rules.get("block")
+        if block and country in block:
+            regions = block[country]
+            return not regions or bool(admin1_region and admin1_region in regions)
+        return False
+
+    def roll_up(
+        self,
+        labels: Sequence[str],
+        scores: Sequence[float],
+        country: str | None,
+        admin1_region: str | None,
+        levels: Sequence[str],
+        threshold: float,
+    ) -> Answer | None:
+        """The first level at which the summed scores of one allowed ancestor exceed the threshold.
+
+        Returns:
+            The ancestor, its summed score and the level; None if there is no such level.
+        """
+        for level in levels:
+            allowed = {
+                ancestor: total
+                for ancestor, total in self._sums(labels, scores, level).items()
+                if not self.exclude(ancestor, country, admin1_region)
+            }
+            if allowed:
+                best = max(allowed, key=allowed.__getitem__)
+                if allowed[best] > threshold:
+                    return best, allowed[best], level
+        return None
+
+    def _sums(self, labels: Sequence[str], scores: Sequence[float], level: str) -> dict[str, float]:
+        """The summed scores of each ancestor at a level."""
+        sums: dict[str, float] = {}
+        for label, score in zip(labels, scores, strict=True):
+            ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
+            if ancestor is not None:
+                sums[ancestor] = sums.get(ancestor, 0.0) + score
+        return sums
+
+    def restrict(
+        self,
+        answer: Answer,
+        labels: Sequence[str],
+        scores: Sequence[float],
+        country: str | None = None,
+        admin1_region: str | None = None,
+    ) -> Answer:
+        """The answer if the species list implies it, else its nearest ancestor that the list implies.
+
+        An ancestor must be allowed by the geofence as well. Its score is the sum of the scores of all
+        classes below it, and at least that of the answer.
+
+        Args:
+            answer: The answer of the decision table.
+            labels: Classes, best first.
+            scores: Their scores in [0, 1], one for each label.
+            country: ISO 3166-1 alpha-3 code, or None.
+            admin1_region: State or province code, or None.
+
+        Returns:
+            The answer unchanged; or with ``+species_list+rollup_to_LEVEL`` after its source, and
+            ``+fill_to_LEVEL`` where the only listed taxon below a group takes its place.
+
+        Raises:
+            ValueError: A label is malformed.
+        """
+        if self.species_list is None:
+            return answer
+        label, score, source = answer
+        steps = ""
+        if not self.species_list.implies(label):
+            found = self._roll_up_to_listed(label, country, admin1_region)
+            if found is None:
+                source = f"{source}+species_list+rollup_failed"
+                return Classification.UNKNOWN.value, score, source
+            label, level = found
+            score = max(score, self._sums(labels, scores, level).get(label, 0.0))
+            steps = f"+rollup_to_{level}"
+        member = self.species_list.only_member(label) if self.species_list.fill else None
+        if member is not None and not self.exclude(member, country, admin1_region):
+            label, steps = member, f"{steps}+fill_to_{split_label(member).rank}"
+        return (label, score, f"{source}+species_list{steps}") if steps else answer
+
+    def _roll_up_to_listed(
+        self, label: str, country: str | None, admin1_region: str | None
+    ) -> tuple[str, str] | None:
+        """The nearest ancestor that the species list implies and the geofence allows, and its level."""
+        assert self.species_list is not None
+        for level in ROLL_UP_LEVELS:
+            ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
+            if (
+                ancestor is not None
+                and self.species_list.implies(ancestor)
+                and not self.exclude(ancestor, country, admin1_region)
+            ):
+                return ancestor, level
+        return None
 
 
 def should_geofence_animal_classification(
@@ -112,25 +239,8 @@ def should_geofence_animal_classification(
         >>> should_geofence_animal_classification(fox, "KEN", None, rules, True)
         True
     """
-    if not enable_geofence or not country:
-        return False
-    rules = geofence_map.get(taxonomy_key(label))
-    if not rules:
-        return False
-
-    allow = rules.get("allow")
-    if allow:
-        if country not in allow:
-            return True
-        regions = allow[country]
-        if regions and admin1_region and admin1_region not in regions:
-            return True
-
-    block = rules.get("block")
-    if block and country in block:
-        regions = block[country]
-        return not regions or bool(admin1_region and admin1_region in regions)
-    return False
+    rules = Rules({}, geofence_map, enable_geofence)
+    return rules.exclude(label, country, admin1_region)
 
 
 def roll_up_labels_to_first_matching_level(
@@ -175,24 +285,11 @@ def roll_up_labels_to_first_matching_level(
         ...     geofence_map={}, enable_geofence=True)
         ('3;mammalia;carnivora;canidae;vulpes;;fox', 0.75, 'classifier+rollup_to_genus')
     """
-    for level in target_taxonomy_levels:
-        sums: dict[str, float] = {}
-        for label, score in zip(labels, scores, strict=True):
-            ancestor = get_ancestor_at_level(label, level, taxonomy_map)
-            if ancestor is not None:
-                sums[ancestor] = sums.get(ancestor, 0.0) + score
-        allowed = {
-            ancestor: total
-            for ancestor, total in sums.items()
-            if not should_geofence_animal_classification(
-                ancestor, country, admin1_region, geofence_map, enable_geofence
-            )
-        }
-        if allowed:
-            best = max(allowed, key=allowed.__getitem__)
-            if allowed[best] > non_blank_threshold:
-                return best, allowed[best], f"classifier+rollup_to_{level}"
-    return None
+    rules = Rules(taxonomy_map, geofence_map, enable_geofence)
+    found = rules.roll_up(
+        labels, scores, country, admin1_region, target_taxonomy_levels, non_blank_threshold
+    )
+    return found and (found[0], found[1], f"classifier+rollup_to_{found[2]}")
 
 
 def geofence_animal_classification(
@@ -219,26 +316,17 @@ def geofence_animal_classification(
     Returns:
         (label, score, source).
     """
-    if not should_geofence_animal_classification(
-        labels[0], country, admin1_region, geofence_map, enable_geofence
-    ):
+    rules = Rules(taxonomy_map, geofence_map, enable_geofence)
+    if not rules.exclude(labels[0], country, admin1_region):
         return labels[0], scores[0], "classifier"
-    found = roll_up_labels_to_first_matching_level(
-        labels=labels,
-        scores=scores,
-        country=country,
-        admin1_region=admin1_region,
-        target_taxonomy_levels=GEOFENCE_ROLL_UP_LEVELS,
-        # The ancestor inherits at least the top score, whatever the rounding of the sum.
-        non_blank_threshold=scores[0] - 1e-10,
-        taxonomy_map=taxonomy_map,
-        geofence_map=geofence_map,
-        enable_geofence=enable_geofence,
+    # The ancestor inherits at least the top score, whatever the rounding of the sum.
+    threshold = scores[0] - 1e-10
+    found = rules.roll_up(
+        labels, scores, country, admin1_region, GEOFENCE_ROLL_UP_LEVELS, threshold
     )
     if found is None:
         return Classification.UNKNOWN.value, scores[0], "classifier+geofence+rollup_failed"
-    ancestor, score, source = found
-    return ancestor, score, source.replace("classifier+", "classifier+geofence+")
+    return found[0], found[1], f"classifier+geofence+rollup_to_{found[2]}"
 
 
 def load_geofence(model_info: ModelInfo) -> dict[str, dict[str, dict[str, list[str]]]]:

@@ -1,0 +1,106 @@
+"""The stages of a run, each a generator that knows only the one before it.
+
+    read_photos | past_photos -> detect -> crop -> classify
+
+Threads with bounded queues connect them: readers, one for the detector and the crops, one for the
+classifier. So memory grows neither with the number of images nor with that of the boxes in one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterable
+from functools import partial
+
+from speciesnet.boxes import BoxSelection
+from speciesnet.classifier import SpeciesNetClassifier
+from speciesnet.constants import RunMode
+from speciesnet.detector import SpeciesNetDetector
+from speciesnet.pipeline.past import PastResults, past_photos, with_past_detections
+from speciesnet.pipeline.photo import Crop, Photo
+from speciesnet.pipeline.reading import read_photo, read_photos
+from speciesnet.pipeline.stages import Lock, Progress, classify, crop, detect, no_progress
+from speciesnet.pipeline.threads import in_background, in_foreground
+from speciesnet.progress import Profile
+
+__all__ = [
+    "Crop",
+    "PastResults",
+    "Photo",
+    "Progress",
+    "classify",
+    "crop",
+    "detect",
+    "no_progress",
+    "past_photos",
+    "read_photo",
+    "read_photos",
+    "run",
+]
+
+
+def run(
+    filepaths: Iterable[str],
+    *,
+    detector: SpeciesNetDetector | None = None,
+    classifier: SpeciesNetClassifier | None = None,
+    past: PastResults | None = None,
+    boxes: BoxSelection | None = None,
+    run_mode: RunMode = "multi_thread",
+    batch_size: int = 8,
+    readers: int | None = None,
+    progress: Progress = no_progress,
+    profile: Profile | None = None,
+) -> Generator[Photo, None, None]:
+    """Takes images through the stages whose network is given; without any, through past results.
+
+    Args:
+        filepaths: Images, each once.
+        detector: Finds boxes, or None to leave the stage out.
+        classifier: Names species, or None to leave the stage out.
+        past: Results of earlier steps: the detections for a classifier alone, or all that is known of
+            the images where there is no network to run.
+        boxes: The boxes that are classified one by one, by models that crop; None classifies each image
+            once.
+        run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
+            runs the networks in threads; ``multi_process`` reads images in processes.
+        batch_size: Images that a network takes together, where batches pay.
+        readers: Threads or processes that read images; None is one for each core, at most 8, but
+            ``REMOTE_READERS`` threads for images that come over a network.
+        progress: Called for each image that leaves a stage.
+        profile: Collects the seconds of each stage.
+
+    Yields:
+        One photo for each path, in order. Closing the generator stops every thread, except readers
+        that wait for a network: they end with their image.
+    """
+    past, profile = past or PastResults(), profile or Profile()
+    if detector is None and classifier is None:
+        return past_photos(filepaths, past, boxes)
+    stop = threading.Event()
+    run_in_background = partial(in_background, stop=stop)
+    if run_mode == "single_thread":
+        run_in_background = in_foreground
+    read = read_photo
+    if detector is not None:
+        # Readers letterbox as well: so the full resolution need not wait for the detector's turn.
+        read = partial(
+            read_photo, input_shape=detector.input_shape, keep_image=classifier is not None
+        )
+    # Two networks at the same time on one processor take longer than one after the other.
+    shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
+    lock: Lock | None = threading.Lock() if shared else None
+    photos = read_photos(filepaths, read, run_mode, readers, profile, stop)
+    if detector is not None:
+        photos = profile.waiting("detector: waiting", photos)
+        photos = detect(photos, detector, batch_size, progress, profile, lock)
+    else:
+        photos = with_past_detections(photos, past.detections)
+    if classifier is not None:
+        # Cropping is the last use of the full resolution: the classifier's queue holds only crops.
+        if not classifier.model_info.always_crops:
+            boxes = None
+        crops = crop(photos, classifier.preprocess, boxes, profile)
+        crops = profile.waiting("classifier: waiting", run_in_background(crops, batch_size))
+        photos = classify(crops, classifier, batch_size, progress, profile, lock)
+    return run_in_background(photos, batch_size)

@@ -1,0 +1,109 @@
+"""What earlier steps found, as the source of a run of the classifier or the ensemble alone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
+from speciesnet.errors import InputError
+from speciesnet.metadata import PhotoMetadata
+from speciesnet.pipeline.photo import Photo
+from speciesnet.records import Box, Classifications, Record, is_classified
+
+BOX_TOLERANCE = 1e-4  # within which two steps mean the same box, relative to the image
+
+
+@dataclass(frozen=True)
+class PastResults:
+    """Records of earlier steps, by filepath.
+
+    Attributes:
+        detections: Records of the detector, for the classifier or the ensemble alone.
+        classifications: Records of the classifier, for the ensemble alone.
+    """
+
+    detections: Mapping[str, Record] = field(default_factory=dict)
+    classifications: Mapping[str, Record] = field(default_factory=dict)
+
+
+def past_photos(
+    filepaths: Iterable[str], past: PastResults, boxes: BoxSelection | None = None
+) -> Generator[Photo, None, None]:
+    """The first stage of a run without networks: what earlier steps found; reads no image.
+
+    Raises:
+        InputError: Classes of boxes are wanted and missing, or those of other boxes.
+    """
+    for path in filepaths:
+        detected = past.detections.get(path)
+        classified = past.classifications.get(path)
+        metadata = (detected or {}).get("metadata", (classified or {}).get("metadata"))
+        orientation = classified.get("orientation") if classified else None
+        photo = Photo(
+            path,
+            detections=_upright_detections(detected, orientation) if detected else None,
+            classifications=classified.get("classifications") if classified else None,
+            metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
+        )
+        if boxes is not None and classified and photo.classifications and photo.detections:
+            photo.box_classifications = _past_classes(photo, classified, boxes)
+        yield photo
+
+
+def _past_classes(
+    photo: Photo, classified: Record, selection: BoxSelection
+) -> dict[int, Classifications]:
+    """The classes that an earlier run found for single boxes, by the positions of the boxes."""
+    boxes, theirs = photo.detections or (), classified.get("detections") or ()
+    positions = selection.positions([box["conf"] for box in boxes])
+    if not any(map(is_classified, theirs)):
+        if positions:
+            raise InputError(
+                f"The classifications of {photo.filepath} have no classes of its boxes. Run the "
+                "classifier again with --classify all, or leave that out here."
+            )
+        return {}
+    if len(boxes) != len(theirs) or not all(map(_is_same_box, boxes, theirs)):
+        raise InputError(
+            f"The classifications of {photo.filepath} belong to other boxes than its detections. Run the "
+            "classifier again with these detections."
+        )
+    found = {i: box["classifications"] for i, box in enumerate(theirs) if "classifications" in box}
+    if missing := [position for position in positions if position not in found]:
+        raise InputError(
+            f"Detection {missing[0] + 1} of {photo.filepath} has not been classified. Run the classifier "
+            "again, with the same --detection_threshold_for_classification and "
+            "--max_classifications_per_image."
+        )
+    return {position: found[position] for position in positions}
+
+
+def _is_same_box(one: Box, other: Box) -> bool:
+    """Whether two boxes differ by rounding at most: SpeciesNet 5.0.6 writes four decimals."""
+    return one["category"] == other["category"] and all(
+        abs(side - with_it) <= BOX_TOLERANCE
+        for side, with_it in zip(one["bbox"], other["bbox"], strict=True)
+    )
+
+
+def with_past_detections(
+    photos: Generator[Photo, None, None], detections: Mapping[str, Record]
+) -> Generator[Photo, None, None]:
+    """Adds the detections of an earlier step to images that were read for the classifier."""
+    for photo in photos:
+        if (record := detections.get(photo.filepath)) is not None:
+            orientation = photo.metadata.orientation if photo.metadata else None
+            photo.detections = _upright_detections(record, orientation)
+            if orientation in MIRRORED and record.get("boxes_as_stored"):
+                photo.mirrored = orientation
+        yield photo
+
+
+def _upright_detections(record: Record, orientation: int | None) -> Sequence[Box] | None:
+    """The detections of a record, relative to the upright picture."""
+    boxes = record.get("detections")
+    if not boxes or orientation not in MIRRORED or not record.get("boxes_as_stored"):
+        return boxes
+    moved: list[Box] = [{**box, "bbox": upright_box(box["bbox"], orientation)} for box in boxes]
+    return moved

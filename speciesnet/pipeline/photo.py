@@ -1,0 +1,69 @@
+"""An image on its way through the stages, and the inputs that are cut out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speciesnet.images import PreprocessedImage
+from speciesnet.metadata import PhotoMetadata
+from speciesnet.records import Box, Classifications
+
+
+@dataclass
+class Photo:
+    """An image on its way through the stages.
+
+    Attributes:
+        filepath: Path or URL.
+        error: Why it cannot be read, or None.
+        is_clipped: Whether it became white or black when it was converted to 8 bits.
+        seconds: How long it took to read it and to fit it into the detector's input.
+        image: Shape (H, W, 3) in full resolution, as long as a stage still needs it.
+        letterboxed: The detector's input, until it has been used.
+        detections: The detector's answer, of this run or of an earlier one.
+        classifications: The classifier's answer for the image.
+        box_classifications: Its answers for single boxes, by their positions in ``detections``.
+        metadata: EXIF of the photograph.
+        mirrored: The EXIF orientation by which past detections were moved; see ``upright_box``.
+    """
+
+    filepath: str
+    error: str | None = None
+    is_clipped: bool = False
+    seconds: float = 0.0
+    image: NDArray[np.uint8] | None = field(default=None, repr=False)
+    letterboxed: PreprocessedImage | None = field(default=None, repr=False)
+    detections: Sequence[Box] | None = None
+    classifications: Classifications | None = None
+    box_classifications: dict[int, Classifications] = field(default_factory=dict)
+    metadata: PhotoMetadata | None = None
+    mirrored: int | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that its pixels take, in bytes."""
+        fitted = self.letterboxed.arr.nbytes if self.letterboxed else 0
+        return fitted + (0 if self.image is None else self.image.nbytes)
+
+
+@dataclass
+class Crop:
+    """One input of the classifier.
+
+    Attributes:
+        photo: The image that it is cut out of.
+        input: The pixels, until they have been used; None of an image that cannot be read.
+        is_for_image: Whether its classes are those of the image.
+        box: The position of the detection whose classes they are, or None.
+        is_last: Whether no other crop of the image follows.
+    """
+
+    photo: Photo
+    input: PreprocessedImage | None = field(repr=False)
+    is_for_image: bool = True
+    box: int | None = None
+    is_last: bool = True

@@ -1,0 +1,66 @@
+"""Runs a stage in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def in_foreground(items: Generator[_T, None, None], ahead: int) -> Generator[_T, None, None]:
+    """Leaves a generator to its consumer's thread."""
+    return items
+
+
+def in_background(
+    items: Generator[_T, None, None], ahead: int, stop: threading.Event
+) -> Generator[_T, None, None]:
+    """Runs a generator in its own thread, at most ``ahead`` items before its consumer.
+
+    ``stop`` is set once the consumer closes it, or something goes wrong.
+    """
+    waiting: queue.Queue[_T | BaseException | None] = queue.Queue(max(ahead, 1))
+    stopped = threading.Event()
+
+    def put(item: _T | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                waiting.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    break
+            put(None)
+        except BaseException as error:  # or the consumer would wait forever
+            put(error)
+        finally:
+            items.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                item = waiting.get(timeout=1)  # with a time-out, or Windows delays Ctrl-C
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    except BaseException:  # including GeneratorExit
+        stop.set()
+        raise
+    finally:
+        stopped.set()
+        thread.join()
