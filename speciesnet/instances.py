@@ -24,13 +24,8 @@ from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
 
-COLUMNS = (
-    "filepath",
-    "country",
-    "admin1_region",
-    "latitude",
-    "longitude",
-)  # of tables of instances
+# Of tables of instances.
+COLUMNS = ("filepath", "country", "admin1_region", "latitude", "longitude")
 TABLE_ENDINGS = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _TEXT_FIELDS = ("country", "admin1_region")
 # How R and pandas write a missing value into text fields; NaN as a number is one as well.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.base import DEFAULT_OPTIONS, EngineOptions
 from speciesnet.engines.keras_file import (
     INPUT_SHAPE,
     check_shape,
@@ -42,8 +42,7 @@ class TensorFlowEngine:
         ModelError: The file is damaged or refers to code outside Keras, or TensorFlow is missing.
     """
 
-    def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, path: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         if options.precision != "fp32":
             raise ModelError(
                 f"The engine tensorflow does not compute in {options.precision}; give --precision fp32."

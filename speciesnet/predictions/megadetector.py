@@ -187,26 +187,15 @@ def with_our_labels(record: Record) -> Record:
 
     Converters from MegaDetector's format write "person", which no rule of the ensemble expects.
     """
-    boxes = record.get("detections")
-    if not isinstance(boxes, list) or all(map(_is_ours, boxes)):
+    boxes: object = record.get("detections")
+    if not isinstance(boxes, list):
         return record
     return cast("Record", {**record, "detections": [_with_our_label(box) for box in boxes]})
 
 
-def _is_ours(box: object) -> bool:
-    kind = _kind_of(box)
-    return kind is None or (
-        isinstance(box, dict) and (box["label"], box.get("category")) == (kind, kind.category)
-    )
-
-
 def _with_our_label(box: object) -> object:
-    kind = _kind_of(box)
+    label = box.get("label") if isinstance(box, dict) else None
+    kind = _KINDS.get(label.strip().casefold()) if isinstance(label, str) else None
     if kind is None or not isinstance(box, dict):
         return box
     return {**box, "category": kind.category, "label": kind.value}
-
-
-def _kind_of(box: object) -> Detection | None:
-    label = box.get("label") if isinstance(box, dict) else None
-    return _KINDS.get(label.strip().casefold()) if isinstance(label, str) else None

@@ -124,9 +124,8 @@ class RunSettings:
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
-        if (
-            instance is None or self.exif_gps or found != "all"
-        ):  # the place is known once the photograph is read
+        # With --exif_gps the place is known once the photograph is read.
+        if instance is None or self.exif_gps or found != "all":
             return None
         for name in ("country", "admin1_region"):
             there, here = record.get(name), getattr(instance, name)
