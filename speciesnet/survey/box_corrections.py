@@ -29,7 +29,10 @@ class BoxCorrection(NamedTuple):
         """Reads ``{"bbox": [...], "label": ...}``; raises ``ValueError`` or ``TypeError``."""
         if not isinstance(value, dict) or not isinstance(value.get("bbox"), list):
             raise TypeError("a box is not an object with a bbox")
-        left, top, width, height = map(float, value["bbox"])
+        try:
+            left, top, width, height = map(float, value["bbox"])
+        except OverflowError as error:
+            raise ValueError("a side of a box is too large") from error
         bbox, label = (left, top, width, height), value.get("label")
         if not all(0 <= side <= 1 + TOLERANCE for side in (*bbox, left + width, top + height)):
             raise ValueError("a box is not inside its image")

@@ -36,6 +36,7 @@ from speciesnet.records import (
     record_errors,
 )
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.counts import counts_of
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
@@ -56,7 +57,18 @@ MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor bl
 
 
 class PictureBox(NamedTuple):
-    """A detection: its kind, its confidence in [0, 1], and its sides relative to the image."""
+    """A detection.
+
+    Attributes:
+        kind: ``animal``, ``human`` or ``vehicle``.
+        conf: Its confidence in [0, 1].
+        xmin: Its left side, relative to the image; so are the next three.
+        ymin: Its upper side.
+        width: Its width.
+        height: Its height.
+        label: The answer for this box, or None if it has none of its own.
+        score: The score of this answer in [0, 1].
+    """
 
     kind: str
     conf: float
@@ -64,6 +76,16 @@ class PictureBox(NamedTuple):
     ymin: float
     width: float
     height: float
+    label: str | None = None
+    score: float = 0.0
+
+    def as_detection(self) -> dict[str, object]:
+        """The detection in a record."""
+        found: dict[str, object] = {"label": self.kind, "conf": self.conf, "bbox": self[2:6]}
+        if self.label is not None:
+            found["classifications"] = {"classes": [self.label], "scores": [self.score]}
+            found["prediction"], found["prediction_score"] = self.label, self.score
+        return found
 
 
 @dataclass(slots=True)
@@ -114,14 +136,39 @@ class Picture:
         return None if self.failures else self.label
 
     @property
+    def shown_boxes(self) -> tuple[PictureBox, ...]:
+        """The boxes after a review; those that a reviewer has added come first."""
+        if self.correction is None:
+            return self.boxes or ()
+        return tuple(_boxes(self.as_record().get("detections") or ()))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of individuals of each label after a review, see ``counts_of``."""
+        record = self.as_record()
+        if self.failures:
+            record.setdefault("failures", [*self.failures])
+        return {label: count for label, count in counts_of(record).items() if count}
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer of the image, and those of its boxes if they have answers of their own."""
+        found = () if self.answer is None else (self.answer,)
+        given = self.correction is not None and self.correction.counts is not None
+        if not given and all(box.label is None for box in self.shown_boxes):
+            return found
+        return tuple(dict.fromkeys([*found, *self.counts]))
+
+    @property
     def shown_path(self) -> str:
         """Its path as pages show it: with slashes, below its camera."""
         file = file_name(self.filepath)
         return f"{self.camera}/{file}" if self.camera else file
 
     def as_record(self) -> Record:
-        """The fields that ``sequence_answer`` needs, corrected."""
+        """The fields that ``sequence_answer`` and ``counts_of`` need, corrected."""
         country, region = self.place
+        prediction = None if self.failures or self.source is None else self.label
         record = make_record(
             self.filepath,
             country=country,
@@ -130,11 +177,9 @@ class Picture:
                 "classes": [label for label, _ in self.classes],
                 "scores": [score for _, score in self.classes],
             },
-            detections=[
-                {"label": kind, "conf": conf, "bbox": sides}
-                for kind, conf, *sides in self.boxes or ()
-            ],
-            prediction=None if self.failures or self.source is None else self.label,
+            detections=[box.as_detection() for box in self.boxes or ()],
+            prediction=prediction,
+            prediction_score=None if prediction is None else self.score,
         )
         corrections = {} if self.correction is None else {self.filepath: self.correction}
         return next(corrected([record], corrections))
@@ -262,6 +307,7 @@ def load_survey(
         raise InputError(f"{predictions} contains no records yet; pass a file with predictions.")
     labels = {label for picture in pictures for label, _ in picture.classes}
     labels |= {picture.label for picture in pictures if picture.label}
+    labels |= {box.label for p in pictures for box in p.boxes or () if box.label}
     if geofence is None:
         geofence = is_geofenced(predictions)
     rules, known = _rules(predictions, model, geofence, labels)
@@ -304,11 +350,16 @@ def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
 
 
 def _boxes(detections: Sequence[Box]) -> list[PictureBox]:
-    return [
-        PictureBox(Detection(box["label"]).value, float(box["conf"]), *map(float, box["bbox"]))
-        for box in detections
-        if box["conf"] >= MIN_CONFIDENCE
-    ]
+    return [_picture_box(box) for box in detections if box["conf"] >= MIN_CONFIDENCE]
+
+
+def _picture_box(box: Box) -> PictureBox:
+    xmin, ymin, width, height = map(float, box["bbox"])
+    sides = (xmin, ymin, width, height)
+    kind, conf = Detection(box["label"]).value, float(box["conf"])
+    if (label := box.get("prediction")) is None:
+        return PictureBox(kind, conf, *sides)
+    return PictureBox(kind, conf, *sides, intern(label), float(box.get("prediction_score", 0.0)))
 
 
 def _rules(
