@@ -84,7 +84,9 @@ class Species:
         scores = [
             picture.score
             if picture.answer == self.label
-            else max((box.score for box in picture.shown_boxes if box.label == self.label), default=0.0)
+            else max(
+                (box.score for box in picture.shown_boxes if box.label == self.label), default=0.0
+            )
             for picture in self.pictures
             if picture.correction is None
         ]

@@ -29,10 +29,10 @@ class BoxCorrection(NamedTuple):
         """Reads ``{"bbox": [...], "label": ...}``; raises ``ValueError`` or ``TypeError``."""
         if not isinstance(value, dict) or not isinstance(value.get("bbox"), list):
             raise TypeError("a box is not an object with a bbox")
-        try:
-            left, top, width, height = map(float, value["bbox"])
-        except OverflowError as error:
-            raise ValueError("a side of a box is too large") from error
+        sides = value["bbox"]
+        if len(sides) != 4 or not all(type(side) in (int, float) for side in sides):
+            raise TypeError("a bbox is not a list of four numbers")
+        left, top, width, height = (float(min(side, 2)) for side in sides)  # of 10**400 as well
         bbox, label = (left, top, width, height), value.get("label")
         if not all(0 <= side <= 1 + TOLERANCE for side in (*bbox, left + width, top + height)):
             raise ValueError("a box is not inside its image")

@@ -336,7 +336,7 @@ stage.addEventListener(
   "touchstart",
   (event) => {
     const isPlain = event.touches.length === 1 && (visualViewport?.scale ?? 1) === 1;
-    touchedAt = isPlain && !stage.classList.contains("zoomed") ? event.touches[0] : null;
+    touchedAt = isPlain && !stage.matches(".zoomed, .drawing") ? event.touches[0] : null;
   },
   { passive: true },
 );
