@@ -75,6 +75,12 @@ def _shared_by_two(one: Parts | None, other: Parts) -> Parts:
     return one[:length]
 
 
+def end_of(wanted: Parts, parts: Parts) -> int:
+    """The position after the last occurrence of consecutive parts in a path; -1 if there is none."""
+    ends = range(len(parts), len(wanted) - 1, -1)
+    return next((end for end in ends if parts[end - len(wanted) : end] == wanted), -1)
+
+
 def path_below(filepath: str, common: Parts, *, windows: bool = os.name == "nt") -> Parts:
     """The folders and the name of a file below the common folder.
 
