@@ -147,13 +147,13 @@ class Picture:
     @property
     def numbered_boxes(self) -> list[tuple[int, PictureBox]]:
         """The boxes after a review, each with its number, from 1: added ones follow the detector's."""
-        before = [box[2:6] for box in self.boxes or ()]
+        before = {number: box[2:6] for number, box in enumerate(self.boxes or (), 1)}
         found, added = [], itertools.count(len(before) + 1)
         for box in self.shown_boxes:
-            at = next(
-                (i for i, sides in enumerate(before, 1) if is_same_box(sides, box[2:6])), None
-            )
-            found.append((next(added) if at is None else at, box))
+            same = (number for number, sides in before.items() if is_same_box(sides, box[2:6]))
+            if (number := next(same, None)) is not None:
+                del before[number]  # another one may have the same sides
+            found.append((next(added) if number is None else number, box))
         return sorted(found, key=lambda numbered: numbered[0])
 
     def label_of(self, box: PictureBox) -> str:

@@ -271,7 +271,7 @@ def test_names_that_would_leave_the_folder(tmp_path: Path) -> None:
     predictions = write_predictions(tmp_path / "p.json", record(inside), *records)
     out = tmp_path / "x" / "out"
     assert write_crops(predictions, {}, Photographs(), out).done == 4
-    assert len([path for path in out.rglob("*.jpg")]) == 4
+    assert len(list(out.rglob("*.jpg"))) == 4
     assert {path.name for path in (tmp_path / "x").iterdir()} == {"out"}
 
 
