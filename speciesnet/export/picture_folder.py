@@ -176,7 +176,10 @@ class PictureFolder:
             if target.is_file():
                 target.unlink()
                 self.removed += 1
-        there = [one for one in self._made.values() if self._target(one).is_file()]
+        made = (
+            self._made[file] for file in sorted(self._made)
+        )  # whatever the order of the threads
+        there = [one for one in made if self._target(one).is_file()]
         with write_atomically(self._list) as part:
             part.write_bytes(self._header() + b"".join(map(_line_of, there)))
 

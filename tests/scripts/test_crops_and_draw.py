@@ -40,7 +40,7 @@ def test_crops(predictions: Path, tmp_path: Path) -> None:
     )
     assert files(out) == [f"{FOX_FOLDER}/cam2/b.jpg-box1.jpg", f"{DEER_FOLDER}/cam1/a.jpg-box1.jpg"]
     again = run_here("crops", predictions, "--out", out, "--people", "include")
-    assert "1 written, 2 there already, 0 outdated ones removed; 0 left out" in again.out
+    assert "2 written, 1 there already, 0 outdated ones removed; 0 left out" in again.out
 
 
 def test_corrections_are_applied_unless_they_are_turned_off(
