@@ -361,6 +361,10 @@ class SpeciesNetEnsemble:
             model_version=self.model_info.version,
         )
 
+    def notes(self, countries: Mapping[str, int]) -> list[str]:
+        """Sentences on the countries that cannot be geofenced, from the number of images in each."""
+        return CountryList(self.geofence_map).notes(countries) if self.enable_geofence else []
+
     def _with_answer(
         self, box: Box, classifications: Classifications | None, location: Location
     ) -> Box:
