@@ -8,12 +8,13 @@ species as the image with most of them (MaxN).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.records import Box, Record, answer_of, is_classified
+from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
-from speciesnet.taxonomy import category_of, is_ancestor
+from speciesnet.taxonomy import BLANK, category_of, is_ancestor
 
 COUNTED_FROM = DETECTION_THRESHOLD
 _OF_A_KIND = {
@@ -31,7 +32,9 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     2. A box with an answer of its own counts for this answer; blank ones do not count.
     3. A box without one counts for the answer of the image if it is of the same kind, or else for
        "animal", "human" or "vehicle". So does a box that was not classified although others were.
-    4. If no box counts for the kind of the image's answer, one individual does.
+    4. In a blank image, boxes of animals without an answer of their own do not count; if a reviewer has
+       called it blank, no other boxes without one do.
+    5. If no box counts for the kind of the image's answer, one individual does.
 
     Args:
         record: The record, corrected or not.
@@ -48,26 +51,55 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
         {'0;mammalia;carnivora;canidae;vulpes;vulpes;red fox': 2}
     """
     if (given := record.get("counts")) is not None:
-        return _largest_first(given)
+        return _largest_first({label: count for label, count in given.items() if count})
     answer, _, _ = answer_of(record)
     main = None if answer is None else category_of(answer)
-    boxes = record.get("detections") or ()
-    by_box = any(map(is_classified, boxes))
-    counts: Counter[str] = Counter()
-    for box in boxes:
-        if box["conf"] >= threshold:
-            counts[_label_of(box, None if by_box else answer, main)] += 1
+    counts = Counter(label for label, _ in labelled_boxes(record, threshold))
     counted = {label: n for label, n in counts.items() if category_of(label) in _KINDS}
     if answer is not None and main in _KINDS and main not in map(category_of, counted):
         counted[answer] = 1
     return _largest_first(counted)
 
 
-def _label_of(box: Box, answer: str | None, main: str | None) -> str:
-    if (own := box.get("prediction")) is not None:
-        return own if own != Classification.UNKNOWN else _OF_A_KIND[kind_of(box)]
-    kind = kind_of(box)
-    return answer if answer is not None and kind == main else _OF_A_KIND[kind]
+def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str, Box]]:
+    """The boxes of an image and the label that each of them counts for, see ``counts_of``.
+
+    Args:
+        record: The record, corrected or not.
+        threshold: The lowest confidence of the boxes, in [0, 1].
+    """
+    answer, _, source = answer_of(record)
+    main = None if answer is None else category_of(answer)
+    boxes = record.get("detections") or ()
+    is_reviewed_blank = main == BLANK and source == SOURCE
+    if any(map(is_classified, boxes)) and not is_reviewed_blank:
+        answer = None  # of the best box alone
+    followers = {main, Detection.ANIMAL} if main == BLANK else {main}
+    if is_reviewed_blank:
+        followers.update(Detection)
+    for box in boxes:
+        if box["conf"] >= threshold:
+            own, kind = answer_of_box(box)[0], kind_of(box)
+            if own is None and kind in followers:
+                own = answer
+            is_unknown = own is None or own == Classification.UNKNOWN
+            yield (_OF_A_KIND[kind] if is_unknown else own), box
+
+
+def answer_of_box(box: Box) -> tuple[str | None, float, str | None]:
+    """The answer of a box: its label or None, its score, its source; as ``answer_of`` an image."""
+    if (label := box.get("prediction")) is not None:
+        return label, float(box.get("prediction_score", 0.0)), box.get("prediction_source")
+    found = box.get("classifications")
+    if not found or not found["classes"]:
+        return None, 0.0, None
+    return found["classes"][0], float(found["scores"][0]), None
+
+
+def has_box_answers(record: Record) -> bool:
+    """Whether boxes of an image have answers of their own, or a reviewer has counted individuals."""
+    boxes = record.get("detections") or ()
+    return "counts" in record or any(answer_of_box(box)[0] is not None for box in boxes)
 
 
 def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:
