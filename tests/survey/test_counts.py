@@ -24,7 +24,14 @@ def box(label: str = "animal", conf: float = 0.9, answer: str | None = None) -> 
 
 def classified(label: str) -> Box:
     """A box of a run without ensemble."""
-    return box() | {"classifications": {"classes": [label, BLANK], "scores": [0.9, 0.1]}}
+    found: Any = box() | {"classifications": {"classes": [label, BLANK], "scores": [0.9, 0.1]}}
+    return found
+
+
+def relabelled(label: str) -> Box:
+    """A box that was not classified, after a review."""
+    found: Any = box() | {"prediction": label}
+    return found
 
 
 def image(answer: str | None, *boxes: Box, **more: Any) -> Record:
@@ -60,7 +67,7 @@ def image(answer: str | None, *boxes: Box, **more: Any) -> Record:
         # A reviewer's.
         (image(BLANK, box(), box("human"), prediction_source="review"), {}),
         (image(BLANK, box(answer=BLANK), box(), prediction_source="review"), {}),
-        (image(BLANK, box(), box() | {"prediction": FOX}, prediction_source="review"), {FOX: 1}),
+        (image(BLANK, box(), relabelled(FOX), prediction_source="review"), {FOX: 1}),
         (image(DEER, box(), counts={FOX: 0}), {}),
         (image(DEER, box(answer=DEER), counts={FOX: 3}), {FOX: 3}),
     ],
