@@ -7,6 +7,7 @@ species as the image with most of them (MaxN).
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -23,6 +24,7 @@ _OF_A_KIND = {
     Detection.VEHICLE: Classification.VEHICLE.value,
 }
 _KINDS = tuple(kind.value for kind in Detection)
+_category_of = functools.lru_cache(maxsize=10_000)(category_of)  # a survey has few labels
 
 
 def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]:
@@ -53,10 +55,10 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     if (given := record.get("counts")) is not None:
         return _largest_first({label: count for label, count in given.items() if count})
     answer, _, _ = answer_of(record)
-    main = None if answer is None else category_of(answer)
+    main = None if answer is None else _category_of(answer)
     counts = Counter(label for label, _ in labelled_boxes(record, threshold))
-    counted = {label: n for label, n in counts.items() if category_of(label) in _KINDS}
-    if answer is not None and main in _KINDS and main not in map(category_of, counted):
+    counted = {label: n for label, n in counts.items() if _category_of(label) in _KINDS}
+    if answer is not None and main in _KINDS and main not in map(_category_of, counted):
         counted[answer] = 1
     return _largest_first(counted)
 
@@ -69,7 +71,7 @@ def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str
         threshold: The lowest confidence of the boxes, in [0, 1].
     """
     answer, _, source = answer_of(record)
-    main = None if answer is None else category_of(answer)
+    main = None if answer is None else _category_of(answer)
     boxes = record.get("detections") or ()
     is_reviewed_blank = main == BLANK and source == SOURCE
     if any(map(is_classified, boxes)) and not is_reviewed_blank:
