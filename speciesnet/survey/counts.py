@@ -34,6 +34,7 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     2. A box with an answer of its own counts for this answer; blank ones do not count.
     3. A box without one counts for the answer of the image if it is of the same kind, or else for
        "animal", "human" or "vehicle". So does a box that was not classified although others were.
+       Without a box of people or vehicles, such an answer is about the animals in the boxes.
     4. In a blank image, boxes of animals without an answer of their own do not count; if a reviewer has
        called it blank, no other boxes without one do.
     5. If no box counts for the kind of the image's answer, one individual does.
@@ -76,9 +77,11 @@ def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str
     is_reviewed_blank = main == BLANK and source == SOURCE
     if any(map(is_classified, boxes)) and not is_reviewed_blank:
         answer = None  # of the best box alone
-    followers = {main, Detection.ANIMAL} if main == BLANK else {main}
+    followers = {main}
     if is_reviewed_blank:
         followers.update(Detection)
+    elif main == BLANK or (main in (Detection.HUMAN, Detection.VEHICLE) and not _shows(boxes, main)):
+        followers.add(Detection.ANIMAL)
     for box in boxes:
         if box["conf"] >= threshold:
             own, kind = answer_of_box(box)[0], kind_of(box)
@@ -86,6 +89,10 @@ def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str
                 own = answer
             is_unknown = own is None or own == Classification.UNKNOWN
             yield (_OF_A_KIND[kind] if is_unknown else own), box
+
+
+def _shows(boxes: Iterable[Box], kind: str) -> bool:
+    return any(box["conf"] >= COUNTED_FROM and kind_of(box) == kind for box in boxes)
 
 
 def answer_of_box(box: Box) -> tuple[str | None, float, str | None]:

@@ -54,6 +54,9 @@ def image(answer: str | None, *boxes: Box, **more: Any) -> Record:
         (image(BLANK, box(conf=0.5)), {}),
         (image(BLANK, box("human", 0.5)), {HUMAN: 1}),
         (image(UNKNOWN, box("human")), {HUMAN: 1}),
+        (image(HUMAN, box(), box("human", 0.19)), {HUMAN: 1}),
+        (image(HUMAN, box(), box("human", 0.2)), {ANIMAL: 1, HUMAN: 1}),
+        (image(VEHICLE, box(), box("human")), {VEHICLE: 1, HUMAN: 1}),
         (image(None, box(), box()), {ANIMAL: 2}),
         (image(None, failures=["DETECTOR"]), {}),
         # Answers of boxes.
