@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from inspect import signature
+from typing import Literal, Protocol, cast
 
-from speciesnet.constants import Classification, Detection, Failure
+from speciesnet.constants import TOP_CLASSES, Classification, Detection, Failure
 from speciesnet.geofence import (
     Answer,
     CountryList,
@@ -16,7 +17,19 @@ from speciesnet.geofence import (
     roll_up_labels_to_first_matching_level,
 )
 from speciesnet.packages.info import ModelInfo
-from speciesnet.records import Box, Classifications, Location, Record, make_record
+from speciesnet.records import (
+    WHOLE_IMAGE,
+    Box,
+    Box5,
+    Classifications,
+    Location,
+    Processed,
+    Record,
+    Record5,
+    is_same_box,
+    make_record,
+    top_classes,
+)
 from speciesnet.taxonomy import ROLL_UP_LEVELS, ROLL_UP_THRESHOLD, load_taxonomy
 
 _BLANK = frozenset({Classification.BLANK})
@@ -221,13 +234,36 @@ def combine_predictions_for_single_item(
     raise AssertionError("The last rule of the decision table always holds.")
 
 
+def _for_one_item(
+    combiner: PredictionCombiner | Callable[..., list[Processed]],
+) -> PredictionCombiner:
+    """A combiner for one image; one for boxes, as in the published program since 5.0.6, is wrapped."""
+    if "classifications_list" not in signature(combiner).parameters:
+        return cast("PredictionCombiner", combiner)
+
+    def for_one_item(
+        *, classifications: Classifications, detections: Sequence[Box], **rules: object
+    ) -> Answer:
+        no_box: Box = {"category": "1", "label": "animal", "conf": 0.0, "bbox": [0.0] * 4}
+        [found] = combiner(
+            classifications_list=[classifications],
+            detections=[*detections[:1]] or [no_box],
+            **rules,
+        )
+        answer = cast("Processed", found)
+        return answer["class"], answer["score"], answer["source"]
+
+    return cast("PredictionCombiner", for_one_item)
+
+
 class SpeciesNetEnsemble:
     """The rules of a model package: its taxonomy, its geofence and a combiner.
 
     Args:
         model_name: See ``ModelInfo``.
         geofence: False ignores the geofence rules.
-        prediction_combiner: The function that decides on one image.
+        prediction_combiner: The function that decides on one image, or one on its boxes, such as
+            ``combine_predictions``.
         force_model_download: Downloads the package again.
 
     Raises:
@@ -238,12 +274,14 @@ class SpeciesNetEnsemble:
         self,
         model_name: str | ModelInfo,
         geofence: bool = True,
-        prediction_combiner: PredictionCombiner = combine_predictions_for_single_item,
+        prediction_combiner: PredictionCombiner | Callable[..., list[Processed]] = (
+            combine_predictions_for_single_item
+        ),
         force_model_download: bool = False,
     ) -> None:
         self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.enable_geofence = geofence
-        self.prediction_combiner = prediction_combiner
+        self.prediction_combiner = _for_one_item(prediction_combiner)
         self.taxonomy_map = load_taxonomy(self.model_info)
         self.geofence_map: GeofenceMap = load_geofence(self.model_info)
         self._countries = CountryList(self.geofence_map)
@@ -254,9 +292,13 @@ class SpeciesNetEnsemble:
         classifier_results: Mapping[str, Record],
         detector_results: Mapping[str, Record],
         geolocation_results: Mapping[str, Location],
-        partial_predictions: Mapping[str, Record],
+        partial_predictions: Mapping[str, Record] | None = None,
+        max_classifications_per_detection: int | None = 2,
     ) -> list[Record]:
         """Combines the results of each image into its record.
+
+        If the classifier's records have classes of boxes (``raw_classifications``), as since version
+        5.0.6 of the published program, so have the combined ones (format 5).
 
         Args:
             filepaths: Images, in the order of the records.
@@ -265,22 +307,81 @@ class SpeciesNetEnsemble:
             geolocation_results: ``{"country", "admin1_region", "latitude", "longitude"}`` by filepath,
                 each optional.
             partial_predictions: Finished records by filepath, passed through unchanged.
+            max_classifications_per_detection: In format 5, how many classes of a box at most; None is
+                all.
 
         Returns:
             One record for each filepath. A missing or failed part is named in its ``failures``.
+
+        Raises:
+            ValueError: The classified boxes of an image are not those of the detector.
         """
         no_record: Record = {"filepath": ""}
-        return [
-            partial_predictions[filepath]
-            if filepath in partial_predictions
-            else self.combine_one(
-                filepath,
-                classifier_results.get(filepath, no_record).get("classifications"),
-                detector_results.get(filepath, no_record).get("detections"),
-                geolocation_results.get(filepath),
+        has_boxes = any("detections" in record for record in classifier_results.values())
+
+        def combined(filepath: str) -> Record:
+            classified = classifier_results.get(filepath, no_record)
+            boxes = detector_results.get(filepath, no_record).get("detections")
+            location = geolocation_results.get(filepath)
+            if has_boxes:
+                found = cast("Sequence[Box5] | None", classified.get("detections"))
+                count = max_classifications_per_detection
+                return cast("Record", self._combine_boxes(filepath, found, boxes, location, count))
+            return self.combine_one(filepath, classified.get("classifications"), boxes, location)
+
+        finished = partial_predictions or {}
+        return [finished[path] if path in finished else combined(path) for path in filepaths]
+
+    def _combine_boxes(
+        self,
+        filepath: str,
+        classified: Sequence[Box5] | None,
+        detections: Sequence[Box] | None,
+        location: Location | None,
+        count: int | None,
+    ) -> Record5:
+        """The record of one image in format 5; None is a part that failed or is missing."""
+        parts = {
+            Failure.CLASSIFIER: classified,
+            Failure.DETECTOR: detections,
+            Failure.GEOLOCATION: location,
+        }
+        boxes = cast("list[Box5]", list(detections or ()))  # a box without answers is one of both
+        whole = [box for box in classified or () if box["category"] == WHOLE_IMAGE]
+        if whole:
+            found = [self._box5(whole[0], detections, location, count), *boxes]
+        elif classified is None or detections is None:
+            found = boxes
+        elif len(classified) == len(boxes) and all(map(is_same_box, classified, boxes)):
+            found = [self._box5(box, [cast("Box", box)], location, count) for box in classified]
+        else:
+            raise ValueError(
+                f"The classifications of {filepath} belong to other boxes than its detections."
             )
-            for filepath in filepaths
-        ]
+        record: Record5 = {"filepath": filepath}
+        if failures := [name.value for name, part in parts.items() if part is None]:
+            record["failures"] = failures
+        record.update(cast("Record5", _place_of(location or {})))
+        if found or detections is not None:
+            record["detections"] = found
+        record["model_version"] = self.model_info.version
+        return record
+
+    def _box5(
+        self,
+        box: Box5,
+        detections: Sequence[Box] | None,
+        location: Location | None,
+        count: int | None,
+    ) -> Box5:
+        if (classifications := box.get("raw_classifications")) is None:
+            return box
+        found: Box5 = {**box, "raw_classifications": top_classes(classifications, count)}
+        if detections is not None:
+            best = top_classes(classifications, TOP_CLASSES)
+            label, score, source = self._decide(best, detections, location or {})
+            found["processed_classification"] = {"class": label, "score": score, "source": source}
+        return found
 
     def combine_one(
         self,
@@ -289,6 +390,7 @@ class SpeciesNetEnsemble:
         detections: Sequence[Box] | None,
         location: Location | None,
         box_classifications: Mapping[int, Classifications] | None = None,
+        top: int | None = None,
     ) -> Record:
         """The record of one image; None is a part that failed or is missing.
 
@@ -299,6 +401,7 @@ class SpeciesNetEnsemble:
             location: Where it was taken.
             box_classifications: The classes of single boxes, by their positions in ``detections``; each
                 of these boxes gets an answer by the same rules, as if it were the only one.
+            top: How many classes the rules take into account; None is all.
         """
         if classifications is not None and not classifications.get("classes"):
             classifications = None
@@ -314,20 +417,17 @@ class SpeciesNetEnsemble:
         location = location or {}
         answer: Answer | tuple[None, None, None] = (None, None, None)
         if classifications is not None and detections is not None:
-            answer = self._decide(classifications, detections, location)
-            if box_classifications:
-                detections = [
-                    self._with_answer(box, box_classifications.get(position), location)
-                    for position, box in enumerate(detections)
-                ]
+            answer = self._decide(top_classes(classifications, top), detections, location)
+        if detections is not None and box_classifications:
+            detections = [
+                self._with_answer(box, box_classifications.get(position), location)
+                for position, box in enumerate(detections)
+            ]
         label, score, source = answer
         return make_record(
             filepath,
             failures,
-            country=location.get("country"),
-            admin1_region=location.get("admin1_region"),
-            latitude=location.get("latitude"),
-            longitude=location.get("longitude"),
+            **_place_of(location),
             classifications=classifications,
             detections=detections,
             prediction=label,
@@ -341,7 +441,8 @@ class SpeciesNetEnsemble:
     ) -> Box:
         if classifications is None:
             return box
-        label, score, source = self._decide(classifications, [box], location)
+        best = top_classes(classifications, TOP_CLASSES)
+        label, score, source = self._decide(best, [box], location)
         return {
             **box,
             "classifications": classifications,
@@ -369,3 +470,10 @@ class SpeciesNetEnsemble:
         if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it
             self._countries = CountryList(self.geofence_map)
         return self.enable_geofence and self._countries.covers(country)
+
+
+def _place_of(location: Location) -> dict[str, str | float]:
+    """The keys of a location that records have."""
+    keys = ("country", "admin1_region", "latitude", "longitude")
+    found = cast("Mapping[str, str | float | None]", location)
+    return {key: value for key in keys if (value := found.get(key)) is not None}

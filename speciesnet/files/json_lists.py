@@ -63,10 +63,21 @@ def read_items(
         raise NoListError
 
 
-def read_value(path: Path, name: str) -> object:
-    """The first value of a key in a JSON object; None without the key. Raises as ``read_items``."""
+def read_value(path: Path, name: str, *, before: str | None = None) -> object:
+    """The first value of a key in a JSON object; None without the key. Raises as ``read_items``.
+
+    Args:
+        path: The file.
+        name: The key.
+        before: Another key, after which the file is not read any further.
+    """
     with path.open("rb") as file:
-        return next((m.value() for m in _members(file) if m.name == name), None)
+        for member in _members(file):
+            if member.name == name:
+                return member.value()
+            if member.name == before:
+                break
+    return None
 
 
 def first_list(path: Path, names: Collection[str]) -> str | None:

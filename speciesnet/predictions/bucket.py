@@ -29,6 +29,7 @@ from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, write_atomically
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.predictions.file import PredictionsFile, check_output_path
+from speciesnet.predictions.format5 import Form
 from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Instance, Record, Tally
 
@@ -44,11 +45,12 @@ def open_predictions(
     settings: RunSettings,
     *,
     ignore_existing: bool = False,
+    form: Form | None = None,
 ) -> PredictionsFile | BucketPredictions:
     """The output of a run, on a disk or in a bucket; see ``PredictionsFile``."""
     path = os.fspath(path)
     kind = BucketPredictions if storage.is_cloud(path) else PredictionsFile
-    return kind(path, instances, settings, ignore_existing=ignore_existing)
+    return kind(path, instances, settings, ignore_existing=ignore_existing, form=form)
 
 
 def check_output(path: str) -> None:
@@ -74,6 +76,7 @@ class BucketPredictions:
         instances: The images of the run, in order.
         settings: The settings that two runs into one file must share; kept next to it.
         ignore_existing: Starts over; an existing file is kept as ``*.bak``.
+        form: How records are written in format 5; None writes format 4.
 
     Raises:
         OutputError: As for ``PredictionsFile``; or the bucket cannot be read or written, or somebody
@@ -88,13 +91,19 @@ class BucketPredictions:
         settings: RunSettings,
         *,
         ignore_existing: bool = False,
+        form: Form | None = None,
     ) -> None:
         self.url = url
         digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
         self._folder = cache_folder() / "remote" / digest[:16]
         self._path = self._folder / "predictions.json"  # the working copy
         self._file = PredictionsFile(
-            self._path, instances, settings, ignore_existing=ignore_existing, display_name=url
+            self._path,
+            instances,
+            settings,
+            ignore_existing=ignore_existing,
+            form=form,
+            display_name=url,
         )
         self._state_path = self._folder / "version.json"
         self._fetched_digest = ""

@@ -19,11 +19,13 @@ from types import TracebackType
 
 from absl import logging
 
+from speciesnet.constants import OutputFormat
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
 from speciesnet.predictions import layout
-from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, cannot_write
-from speciesnet.predictions.reading import names_other_images, read_records
+from speciesnet.predictions.format5 import Form, from_format5, is_format5, rounded, to_format5
+from speciesnet.predictions.layout import FOOTER, HEADERS, SEPARATOR, cannot_write
+from speciesnet.predictions.reading import names_other_images, read_as_written
 from speciesnet.predictions.settings import (
     RunSettings,
     read_settings,
@@ -48,6 +50,7 @@ class PredictionsFile:
         instances: The images of the run, in order.
         settings: The settings that two runs into one file must share; kept next to it.
         ignore_existing: Starts over; an existing file is kept as ``*.bak``.
+        form: How records are written in format 5; None writes format 4.
         display_name: The name of the file in messages about its content; its path by default.
 
     Attributes:
@@ -66,6 +69,7 @@ class PredictionsFile:
         settings: RunSettings,
         *,
         ignore_existing: bool = False,
+        form: Form | None = None,
         display_name: str | None = None,
     ) -> None:
         self.path = Path(path)
@@ -73,6 +77,9 @@ class PredictionsFile:
         self._instances = instances
         self._settings = settings
         self._ignore_existing = ignore_existing
+        self._form = form
+        self._format: OutputFormat = 4 if form is None else 5
+        self._header = HEADERS[self._format]
         # An image given twice is predicted once and recorded twice, in a row.
         self._positions = _positions_by_path(instances)
         self._forget()
@@ -105,7 +112,7 @@ class PredictionsFile:
                 for note in self.notes:
                     logging.warning("%s", note)
                 write_settings(self.path, asdict(self._settings))
-                self._appender = _Appender(self.path, self._end)
+                self._appender = _Appender(self.path, self._end, len(self._header))
             except OSError as error:
                 raise cannot_write(self.path, error) from error
             stack.callback(self._appender.stop)
@@ -115,19 +122,31 @@ class PredictionsFile:
     def _open(self) -> None:
         """Makes the file one of our own layout, with the finished records of this run only."""
         if self._ignore_existing and self.path.exists():
-            if self.path.stat().st_size > len(HEADER + FOOTER):
+            if self.path.stat().st_size > len(layout.HEADER + FOOTER):
                 keep_backup(self.path)
             self.path.unlink()
         if self.path.exists() and self.path.stat().st_size and any(self._records()):
+            if (found := layout.format_of(self.path)) != self._format:
+                raise self._other_format(found)
             self._check_settings()
             self._resume()
         else:
             if self.path.exists() and not layout.has_own_layout(self.path):
                 keep_backup(self.path)  # without a single whole record, but perhaps of use
-            self.path.write_bytes(HEADER + FOOTER)
+            self.path.write_bytes(self._header + FOOTER)
 
     def _records(self) -> Iterator[Record]:
-        return read_records(self.path, display_name=self._name)
+        """The records as the file contains them."""
+        return read_as_written(self.path, display_name=self._name)
+
+    def _as_ours(self, record: Record) -> Record:
+        """A record of the file as one of this program."""
+        if self._form is None:
+            if is_format5(record):
+                raise self._other_format(5)
+            return record
+        with in_file(self._name), record_errors(record):
+            return from_format5(record)
 
     def _check_settings(self) -> None:
         """Refuses the file of another run by the settings next to it, if they are still there."""
@@ -145,7 +164,7 @@ class PredictionsFile:
         if not layout.has_own_layout(self.path):
             self._check_foreign()
             keep_backup(self.path)
-            layout.rewrite(self.path, map(layout.encode_record, self._records()))
+            self._rewrite(map(layout.encode_record, self._records()))
         counts, failed, is_damaged = self._scan()
         if self._others and not counts:
             raise names_other_images(self._name, self._other)
@@ -155,7 +174,7 @@ class PredictionsFile:
         if incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
-            layout.rewrite(self.path, layout.lines_without(self.path, incomplete))
+            self._rewrite(layout.lines_without(self.path, incomplete))
             self._forget()
             self._scan()
 
@@ -164,7 +183,7 @@ class PredictionsFile:
         others, is_of_this_run = [], False
         for record in self._records():
             position = self._position_of(record["filepath"], 0)
-            self._check_record(record, position)
+            self._check_record(self._as_ours(record), position)
             if position is not None:
                 is_of_this_run = True
             elif not others:
@@ -179,7 +198,7 @@ class PredictionsFile:
             "",
         )  # offsets of records without an image; an example
         self._in_order, self._last_position = True, -1
-        self._end = len(HEADER)
+        self._end = len(self._header)
         self.tally = Tally()
 
     def _scan(self) -> tuple[dict[str, int], set[str], bool]:
@@ -199,6 +218,7 @@ class PredictionsFile:
                     # overwrites it. Any other is removed.
                     is_damaged = is_damaged or line.endswith(b"\n")
                     continue
+                record = self._as_ours(record)
                 filepath = record["filepath"]
                 position = self._position_of(filepath, counts.get(filepath, 0))
                 self._check_record(record, position)
@@ -240,6 +260,16 @@ class PredictionsFile:
             "over."
         )
 
+    def _other_format(self, found: OutputFormat) -> OutputError:
+        return OutputError(
+            f"{self._name} is in format {found}, and this run writes format {self._format}. Add "
+            f"--output_format {found} to continue it, pass another file to --predictions_json, or add "
+            "--ignore_existing to start over."
+        )
+
+    def _rewrite(self, lines: Iterable[bytes]) -> None:
+        layout.rewrite(self.path, lines, self._format)
+
     def instances_of(self, filepath: str) -> list[Instance]:
         """The instances of an image: more than one if the image was given more than once."""
         return [self._instances[position] for position in self._positions[filepath]]
@@ -251,7 +281,13 @@ class PredictionsFile:
             OutputError: The disk is full or gone; the records written before stay valid.
         """
         positions = self._positions[records[0]["filepath"]]
-        offsets = self._appender.append(map(layout.encode_record, records))
+        if self._form is None:
+            lines = [layout.encode_record(record) for record in records]
+        else:
+            found = [rounded(to_format5(record, self._form)) for record in records]
+            lines = [layout.encode_record(record) for record in found]
+            records = [from_format5(record) for record in found]  # as a later run counts them
+        offsets = self._appender.append(lines)
         for record, position, offset in zip(records, positions, offsets, strict=True):
             self._note(record, position, offset)
 
@@ -284,7 +320,7 @@ class PredictionsFile:
                 settings_path(self.path).unlink(missing_ok=True)
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
                 in_order = itertools.chain(self._offsets, self._others)
-                layout.rewrite(self.path, layout.lines_at(self.path, in_order))
+                self._rewrite(layout.lines_at(self.path, in_order))
 
 
 class _Appender:
@@ -293,10 +329,12 @@ class _Appender:
     Args:
         path: The file, in our own layout.
         end: The offset after its last whole record, or after the header.
+        start: The offset after the header.
     """
 
-    def __init__(self, path: Path, end: int) -> None:
+    def __init__(self, path: Path, end: int, start: int) -> None:
         self._path = path
+        self._start = start
         self._end = self._next = end  # in the file; with the buffer
         self._buffer: list[bytes] = []
         self._error: OSError | None = None
@@ -312,7 +350,7 @@ class _Appender:
         offsets = []
         with self._mutex:
             for line in lines:
-                if self._next > len(HEADER):
+                if self._next > self._start:
                     self._buffer.append(SEPARATOR)
                     self._next += len(SEPARATOR)
                 offsets.append(self._next)

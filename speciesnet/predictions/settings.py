@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from speciesnet.boxes import BoxSelection
-from speciesnet.constants import RUN_ENDING, Classify, Components
+from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
 from speciesnet.files.atomic import write_atomically
-from speciesnet.records import Instance, Record, components_of, is_classified
+from speciesnet.records import BOX_TOLERANCE, Instance, Record, components_of, is_classified
 
 _T = TypeVar("_T")
 
@@ -22,6 +22,8 @@ _BEFORE_ALL_BOXES = {
     "classify": "best",
     "detection_threshold_for_classification": None,
     "max_classifications_per_image": None,
+    "output_format": 4,
+    "max_classifications_per_detection": None,
 }
 
 
@@ -41,6 +43,8 @@ class RunSettings:
         classify: "best", or "all" for an answer to every box.
         detection_threshold_for_classification: With "all", the lowest confidence of these boxes.
         max_classifications_per_image: With "all", how many of them at most, or None.
+        output_format: 4 or 5.
+        max_classifications_per_detection: In format 5, how many classes of a box at most, or None.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
@@ -57,6 +61,8 @@ class RunSettings:
     classify: Classify = "best"
     detection_threshold_for_classification: float | None = None
     max_classifications_per_image: int | None = None
+    output_format: OutputFormat = 4
+    max_classifications_per_detection: int | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
     detector_name: str = ""
@@ -88,6 +94,8 @@ class RunSettings:
         """
         wanted = "all" if self.components == "ensemble" else self.components
         found = components_of(record)
+        if self.output_format == 5 and wanted == "classifier" and found == "detector":
+            found = None  # images without a box to classify have boxes only
         if found not in (None, wanted):
             names = {"all": "the ensemble", "detector": "the detector alone"}
             return (
@@ -96,8 +104,6 @@ class RunSettings:
             )
         if (there := self._classify_of(record)) != self.classify:
             return f"{record['filepath']} has classify {there} there, {self.classify} here"
-        if difference := self._difference_in_boxes(record):
-            return difference
         if wanted != "all":
             return None
         version = self.model.get("version")
@@ -122,7 +128,8 @@ class RunSettings:
         if self.components == "detector" or threshold is None or record.get("failures"):
             return self.classify
         selection = BoxSelection(threshold, self.max_classifications_per_image)
-        return "best" if selection.positions([box["conf"] for box in boxes]) else "all"
+        confidences = [box["conf"] - BOX_TOLERANCE for box in boxes]
+        return "best" if selection.positions(confidences) else "all"
 
 
 def _word(value: object) -> str:

@@ -85,11 +85,9 @@ def _fetch_companion(path: str, ending: str, copy: Path) -> None:
 
 def warn_if_empty(predictions: str) -> None:
     """Warns of a file that ends before its first record: complete or cut off, it contains nothing."""
-    from speciesnet.predictions.layout import HEADER
+    from speciesnet.predictions.layout import ends_before_records
 
-    with Path(predictions).open("rb") as file:
-        is_empty = HEADER.startswith(file.read(len(HEADER) + 1))
-    if is_empty:
+    if ends_before_records(Path(predictions)):
         logging.warning(
             "%s ends before its first record. Run the command that wrote it again to continue it.",
             storage.display_name(predictions),
