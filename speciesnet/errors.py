@@ -32,10 +32,33 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class SpeciesNetError(Exception):
     """One sentence that says what is wrong, where, and how to fix it."""
+
+
+@contextmanager
+def file_errors(
+    kind: type[SpeciesNetError],
+    name: object,
+    verb: str = "read",
+    fix: str = "Fix the cause or pass another file.",
+) -> Iterator[None]:
+    """Turns an ``OSError`` in the block into a sentence about a file.
+
+    Args:
+        kind: The class of the error to raise.
+        name: The file, as the message names it.
+        verb: What the block does with the file: "read", "written".
+        fix: A sentence on what the user can do.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{name} cannot be {verb} ({error.strerror or error}). {fix}") from error
 
 
 class InputError(SpeciesNetError):

@@ -16,7 +16,7 @@ from typing import Any
 from absl import logging
 
 from speciesnet import geolocation
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, file_errors
 from speciesnet.files import listing, storage
 from speciesnet.files.given_paths import GivenPaths
 from speciesnet.files.input_notes import InputNotes
@@ -324,12 +324,8 @@ def split_paths(text: str) -> list[str]:
 
 def _read_json(path: str) -> Any:
     try:
-        return json.loads(storage.read_text(path))
-    except OSError as error:
-        raise InputError(
-            f"The instances file {path} cannot be read ({error.strerror or error}). Fix the cause or "
-            "pass another file."
-        ) from error
+        with file_errors(InputError, f"The instances file {path}"):
+            return json.loads(storage.read_text(path))
     except (ValueError, RecursionError) as error:
         fix = "Correct the file."
         if PurePath(path).suffix.lower() in (*TABLE_ENDINGS, ".txt"):
@@ -353,12 +349,8 @@ def _check_kind(path: str, text: str, what: str) -> None:
 
 def _read_lines(path: str, what: str) -> list[str]:
     try:
-        text = storage.read_text(path)
-    except OSError as error:
-        raise InputError(
-            f"The list of {what}s {path} cannot be read ({error.strerror or error}). Fix the cause or "
-            "pass another file."
-        ) from error
+        with file_errors(InputError, f"The list of {what}s {path}"):
+            text = storage.read_text(path)
     except UnicodeDecodeError as error:
         raise InputError(
             f"The list of {what}s {path} is not UTF-8 text; save it as UTF-8."

@@ -157,6 +157,7 @@ class Record(Location, total=False):
         boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
             only in memory.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
+        counts: The number of individuals of each label, as a reviewer counted them; only in memory.
     """
 
     filepath: Required[str]
@@ -171,6 +172,7 @@ class Record(Location, total=False):
     orientation: int
     boxes_as_stored: bool
     review: Review
+    counts: dict[str, int]
 
 
 class Record5(Location, total=False):

@@ -109,6 +109,29 @@ def species_name(label: str) -> str:
     return f"{common} ({scientific})"
 
 
+def is_ancestor(label: str, other: str) -> bool:
+    """Whether a label is that of a taxon above that of another one; "animal" is above every animal.
+
+    Examples:
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> is_ancestor("1;mammalia;carnivora;canidae;;;canine family", fox)
+        True
+    """
+    if label == other or category_of(label) != category_of(other):
+        return False
+    names, lower = _lineage(label), _lineage(other)
+    return len(names) < len(lower) and lower[: len(names)] == names
+
+
+def _lineage(label: str) -> tuple[str, ...]:
+    """The names of a label from the class to the subspecies, without empty ones at the end."""
+    parts = split_label(label)
+    names = [parts.class_, parts.order, parts.family, parts.genus, *parts.species.split()]
+    while names and not names[-1]:
+        names.pop()
+    return tuple(names)
+
+
 def taxonomy_key(label: str) -> str:
     """The part ``class;order;family;genus;species`` of a label.
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from speciesnet.errors import BrokenConnectionError, InputError, ObjectChangedError, OutputError
+from speciesnet.errors import (
+    BrokenConnectionError,
+    InputError,
+    ObjectChangedError,
+    OutputError,
+    file_errors,
+)
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
 
 PATIENCE_SECONDS = 300.0  # during which requests to a bucket that does not respond are repeated
 PAUSE_SECONDS = 2.0  # between two attempts
+_REPEAT = "Fix the cause and run the same command again: finished records are kept."
 
 _T = TypeVar("_T")
 
@@ -45,13 +52,9 @@ class Folder:
 
     def names(self) -> list[str]:
         """Lists the files directly in the folder, sorted, if it exists; raises ``InputError``."""
-        try:
+        fix = "Fix the cause or pass another folder."
+        with file_errors(InputError, f"The folder {self.path}", "listed", fix):
             return sorted(_retrying(self.path, self._names))
-        except OSError as error:
-            raise InputError(
-                f"The folder {self.path} cannot be listed ({error.strerror or error}). Fix the cause or "
-                "pass another folder."
-            ) from error
 
     def _names(self) -> list[str]:
         if storage.is_cloud(self.path):
@@ -66,21 +69,18 @@ class Folder:
     @contextmanager
     def local(self, name: str) -> Iterator[Path]:
         """Yields the path of a file, or of its copy on this machine; raises ``InputError``."""
-        try:
-            with self._open(name) as path:
-                yield path
-        except OSError as error:
-            raise self._unreadable(name, error) from error
+        with file_errors(InputError, self.at(name), fix=_REPEAT), self._open(name) as path:
+            yield path
 
     def read(self, name: str) -> bytes | None:
         """Returns the content of a file, or None if it does not exist; raises ``InputError``."""
-        try:
-            with self._open(name) as path:
-                return path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._unreadable(name, error) from error
+        with (
+            file_errors(InputError, self.at(name), fix=_REPEAT),
+            suppress(FileNotFoundError),
+            self._open(name) as path,
+        ):
+            return path.read_bytes()
+        return None
 
     @contextmanager
     def _open(self, name: str) -> Iterator[Path]:
@@ -88,26 +88,15 @@ class Folder:
         with ExitStack() as stack:
             yield _retrying(url, lambda: stack.enter_context(storage.local_file(url)))
 
-    def _unreadable(self, name: str, error: OSError) -> InputError:
-        return InputError(
-            f"{self.at(name)} cannot be read ({error.strerror or error}). Fix the cause and run the "
-            "same command again: finished records are kept."
-        )
-
     def write(self, name: str, content: bytes) -> None:
         """Creates or replaces a file; raises ``OutputError`` if it cannot be written."""
-        try:
+        with file_errors(OutputError, self.at(name), "written", _REPEAT):
             if storage.is_cloud(self.path):
                 self._upload(name, content)
             else:
                 Path(self.path).mkdir(parents=True, exist_ok=True)
                 with write_atomically(self.at(name)) as part:
                     part.write_bytes(content)
-        except OSError as error:
-            raise OutputError(
-                f"{self.at(name)} cannot be written ({error.strerror or error}). Fix the cause and run "
-                "the same command again: finished records are kept."
-            ) from error
 
     def _upload(self, name: str, content: bytes) -> None:
         url = self.at(name)

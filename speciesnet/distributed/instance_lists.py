@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from speciesnet.errors import InputError, NoListError
+from speciesnet.errors import InputError, NoListError, file_errors
 from speciesnet.files import json_lists, storage
 from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
@@ -73,19 +73,13 @@ def _read(source: str) -> Iterable[Instance]:
     if reader is None:
         yield from map(Instance, walk_images(split_paths(source)))
         return
+    name, fix = f"The list of instances {source}", "Fix the cause or pass another list."
     try:
-        with storage.local_file(source) as path:
+        with file_errors(InputError, name, fix=fix), storage.local_file(source) as path:
             for number, raw in enumerate(reader(path, source), start=1):
                 yield parse_instance(raw, source, number)
-    except OSError as error:
-        raise InputError(
-            f"The list of instances {source} cannot be read ({error.strerror or error}). Fix the cause "
-            "or pass another list."
-        ) from error
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"The list of instances {source} is not UTF-8 text. Save it as UTF-8."
-        ) from error
+        raise InputError(f"{name} is not UTF-8 text. Save it as UTF-8.") from error
 
 
 def _read_json(path: Path, source: str) -> Iterator[object]:

@@ -17,7 +17,7 @@ from speciesnet.constants import RUN_ENDING
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
 from speciesnet.distributed.work_list import new_index
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, keep_backup
 from speciesnet.predictions.layout import decode_line, encode_record, rewrite
@@ -149,13 +149,9 @@ def _records_of(part: str) -> Iterator[Record]:
                         )
                     yield record
         return
-    try:
-        with storage.local_file(part) as path:
-            yield from read_records(path, display_name=part)
-    except OSError as error:
-        raise InputError(
-            f"{part} cannot be read ({error.strerror or error}). Fix the cause or leave the part out."
-        ) from error
+    fix = "Fix the cause or leave the part out."
+    with file_errors(InputError, part, fix=fix), storage.local_file(part) as path:
+        yield from read_records(path, display_name=part)
 
 
 class _IndexedRecords:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import logging
 
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.input_notes import InputNotes
 
@@ -136,7 +136,8 @@ def _in_bucket(folder: str, is_image: Callable[[str], bool], notes: InputNotes) 
     is_empty = True
     base = folder.rstrip("/") + "/"
     skipped = ""  # the listing is sorted, so the keys below a folder follow each other
-    try:
+    fix = "Fix the cause or pass another folder."
+    with file_errors(InputError, f"The folder {folder}", "listed", fix):
         for url in storage.list_folder(folder):
             is_empty = False
             if skipped and url.startswith(skipped):
@@ -148,11 +149,6 @@ def _in_bucket(folder: str, is_image: Callable[[str], bool], notes: InputNotes) 
                 yield url
         if is_empty:
             raise _not_a_folder(folder, is_file=storage.is_object(folder))
-    except OSError as error:
-        raise InputError(
-            f"The folder {folder} cannot be listed ({error.strerror or error}). Fix the cause or "
-            "pass another folder."
-        ) from error
 
 
 def _system_folder_of(url: str, start: int) -> str | None:

@@ -16,7 +16,7 @@ from absl import logging
 from filelock import FileLock
 from tqdm import tqdm
 
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, file_errors
 from speciesnet.files.atomic import write_atomically
 
 TIMEOUT = 30  # seconds to connect, and between two bytes received
@@ -71,12 +71,8 @@ class Digest:
         mark = self._mark(path)
         if mark.exists():
             return
-        try:
+        with file_errors(ModelError, path, fix="Fix the cause and run again."):
             found = self.of(path)
-        except OSError as error:
-            raise ModelError(
-                f"{path} cannot be read ({error.strerror or error}). Fix the cause and run again."
-            ) from error
         if found != self.value:
             raise ModelError(
                 f"{path} is damaged, or another file than its name says: its {self.name} is {found}, "

@@ -24,6 +24,7 @@ from speciesnet.errors import (
     CredentialsError,
     ObjectChangedError,
     OutputError,
+    file_errors,
 )
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, write_atomically
@@ -159,13 +160,9 @@ class BucketPredictions:
                     display_name=self.url,
                 )
             )
-            try:
+            fix = "Fix the cause and run the same command again."
+            with file_errors(OutputError, self.url, fix=fix):
                 self._fetch()
-            except OSError as error:
-                raise OutputError(
-                    f"{self.url} cannot be read ({error.strerror or error}). Fix the cause and run the "
-                    "same command again."
-                ) from error
             with ExitStack() as closing:
                 closing.enter_context(self._file)
                 try:

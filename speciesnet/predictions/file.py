@@ -249,8 +249,9 @@ class PredictionsFile:
         """Refuses a record that this run would not have written."""
         with in_file(self._name), record_errors(record):
             Tally().count(record)
-        instance = None if position is None else self._instances[position]
-        if difference := self._settings.difference_in(record, instance):
+            instance = None if position is None else self._instances[position]
+            difference = self._settings.difference_in(record, instance)
+        if difference:
             raise self._other_run(difference)
 
     def _other_run(self, difference: str) -> OutputError:

@@ -32,8 +32,8 @@ from speciesnet.records import (
     Processed,
     Record,
     Record5,
-    is_failed,
     bare_box,
+    is_failed,
     top_classes,
 )
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from absl import logging
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.predictions import layout, reading
 from speciesnet.predictions.format5 import as_ours
@@ -55,19 +55,13 @@ class RecordsByFile(Mapping[str, Record]):
         self.path = os.fspath(path)
         known = dict.fromkeys(filepaths)
         notes: list[str] = []
-        try:
-            with storage.local_file(self.path) as local:
-                if not local.is_file():
-                    raise OutputError(
-                        f"There is no file {self.path}. Pass a file that an earlier step wrote."
-                    )
-                is_copy = storage.scheme_of(self.path) is not None
-                self._file = _open(local, notes, is_copy=is_copy, for_classes=for_classes)
-        except OSError as error:
-            raise OutputError(
-                f"{self.path} cannot be read ({error.strerror or error}). Fix the cause or pass another "
-                "file."
-            ) from error
+        with file_errors(OutputError, self.path), storage.local_file(self.path) as local:
+            if not local.is_file():
+                raise OutputError(
+                    f"There is no file {self.path}. Pass a file that an earlier step wrote."
+                )
+            is_copy = storage.scheme_of(self.path) is not None
+            self._file = _open(local, notes, is_copy=is_copy, for_classes=for_classes)
         self._offsets: dict[str, int] = {}
         others: dict[str, int] = {}
         for offset, line in layout.record_lines(self._file):

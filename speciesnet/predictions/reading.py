@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from absl import logging
 
-from speciesnet.errors import CutOffError, DamagedError, NoListError, OutputError
+from speciesnet.errors import CutOffError, DamagedError, NoListError, OutputError, file_errors
 from speciesnet.files import json_lists, storage
 from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
@@ -71,7 +72,7 @@ def read_as_written(
 ) -> Iterator[Record]:
     """Does the same as ``read_records`` without converting the records of format 5."""
     path, name = Path(path), display_name or storage.display_name(path)
-    try:
+    with file_errors(OutputError, f"The predictions file {name}"):
         if not has_own_layout(path):
             yield from _read_foreign(path, name)
             return
@@ -84,11 +85,6 @@ def read_as_written(
                     is_damaged = True
         if is_damaged:
             _warn_of_cut_off(name)
-    except OSError as error:
-        raise OutputError(
-            f"The predictions file {name} cannot be read ({error.strerror or error}). Fix the cause or "
-            "pass another file."
-        ) from error
 
 
 def _read_foreign(path: Path, name: str) -> Iterator[Record]:
@@ -135,17 +131,14 @@ def finished_images(path: str) -> set[str]:
     Raises:
         OutputError: The file cannot be read, or is not a predictions file.
     """
-    try:
-        with storage.local_file(path) as local:
-            if not local.exists() or not local.stat().st_size:
-                return set()
+    with (
+        file_errors(OutputError, path),
+        suppress(FileNotFoundError),
+        storage.local_file(path) as local,
+    ):
+        if local.exists() and local.stat().st_size:
             return {r["filepath"] for r in read_records(local) if not r.get("failures")}
-    except FileNotFoundError:
-        return set()
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass another file."
-        ) from error
+    return set()
 
 
 def load_partial_predictions(

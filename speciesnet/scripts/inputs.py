@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from absl import logging
 
 from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.clouds import BrokenConnectionError, RemoteError
 from speciesnet.scripts import flags
@@ -47,13 +47,8 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
     name = path.rpartition("/")[2] if storage.is_cloud(path) else unquote(urlsplit(path).path)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / safe_name(PurePosixPath(name).name)
-        try:
+        with file_errors(OutputError, f"The predictions file {path}"):
             storage.fetch(path, copy)
-        except OSError as error:
-            raise OutputError(
-                f"The predictions file {path} cannot be read ({error.strerror or error}). Fix the "
-                "cause or pass another file."
-            ) from error
         _fetch_companion(path, RUN_ENDING, copy)
         if corrections == "auto":
             _fetch_companion(path, CORRECTIONS_ENDING, copy)

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from absl import logging
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 
+_OTHER_TARGET = "Fix the cause or pass another target."
 UPLOADS = 16  # in parallel: each mostly waits for the network
 
 
@@ -71,7 +72,7 @@ def sent_folder(
     _check_bucket(f"{url}/{mark or last}", target)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
-        with _readable(target):
+        with file_errors(OutputError, target, fix=_OTHER_TARGET):
             if mark is not None and next(storage.list_folder(url), None) is not None:
                 try:
                     storage.fetch(f"{url}/{mark}", folder / mark)
@@ -109,19 +110,9 @@ def check_local_folder(out: str | None) -> None:
         raise InputError(f"--out {out} is not a folder; give another name.")
 
 
-@contextmanager
-def _readable(target: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{target} cannot be read ({error.strerror or error}). Fix the cause or pass another target."
-        ) from error
-
-
 def _check_bucket(url: str, target: str) -> None:
     """Raises the errors of a bucket before the work starts."""
-    with _readable(target):
+    with file_errors(OutputError, target, fix=_OTHER_TARGET):
         if storage.version_of(url) is None:
             # Only reading distinguishes a missing bucket from a missing file.
             with suppress(FileNotFoundError), storage.local_file(url):

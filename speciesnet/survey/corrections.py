@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from speciesnet.errors import InputError, OutputError
 from speciesnet.files.atomic import ExclusiveLock, write_all
 from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
-from speciesnet.records import Record
-from speciesnet.taxonomy import LABEL_PARTS
+from speciesnet.records import Box, Record
+from speciesnet.survey.box_corrections import BoxCorrection, with_box_corrections
+from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
 SOURCE = "review"  # the prediction_source of a corrected record
 
@@ -36,11 +37,13 @@ class Correction:
 
     Attributes:
         filepath: The path in the predictions.
-        label: A label of seven parts, as a model's labels; the predicted label confirms it. None takes
-            the earlier corrections back.
+        label: A label of seven parts, as a model's labels; the predicted label confirms it. None leaves
+            the answer as predicted; without boxes and counts, it takes the earlier corrections back.
         predicted: The label in the predictions, or None.
         at: The time, ISO 8601 in UTC.
         reviewer: The person's name, or "".
+        boxes: The answers for single boxes; boxes that are not named stay as they were predicted.
+        counts: The number of individuals of each label, or None for the number of boxes.
     """
 
     filepath: str
@@ -48,6 +51,28 @@ class Correction:
     predicted: str | None
     at: str
     reviewer: str = ""
+    boxes: tuple[BoxCorrection, ...] = ()
+    counts: Mapping[str, int] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it corrects nothing, which takes the earlier corrections back."""
+        return self.label is None and not self.boxes and self.counts is None
+
+    def as_json(self) -> dict[str, object]:
+        """Its line in the file; keys of later versions are only there if they are used."""
+        line: dict[str, object] = {
+            "filepath": self.filepath,
+            "label": self.label,
+            "predicted": self.predicted,
+            "at": self.at,
+            "reviewer": self.reviewer,
+        }
+        if self.boxes:
+            line["boxes"] = [box.as_json() for box in self.boxes]
+        if self.counts is not None:
+            line["counts"] = self.counts
+        return line
 
 
 def now() -> str:
@@ -89,7 +114,7 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
             name = display_name(path)
             logging.warning("Line %d of %s is damaged and is skipped (%s).", number, name, error)
             continue
-        if correction.label is None:
+        if correction.is_empty:
             found.pop(correction.filepath, None)
         else:
             found[correction.filepath] = correction
@@ -97,7 +122,11 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
 
 
 def _decode(line: bytes) -> Correction:
-    correction = Correction(**json.loads(line))
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise TypeError("it is not an object")
+    boxes = tuple(map(BoxCorrection.from_json, values.pop("boxes", ())))
+    correction = Correction(**values, boxes=boxes)
     texts = (correction.filepath, correction.at, correction.reviewer)
     labels = (correction.label, correction.predicted)
     if not all(isinstance(text, str) for text in texts):
@@ -106,29 +135,61 @@ def _decode(line: bytes) -> Correction:
         raise ValueError("a label is not a text")
     if correction.label is not None and correction.label.count(";") != LABEL_PARTS - 1:
         raise ValueError(f"the label does not have {LABEL_PARTS} parts")
+    if correction.counts is not None and not _is_counts(correction.counts):
+        raise ValueError("the counts are not whole numbers of labels")
     return correction
 
 
+def _is_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
+
+
 def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) -> Iterator[Record]:
-    """Records with the corrected answer where there is a correction.
+    """Records with the corrected answers where there is a correction.
 
     A corrected record has the score 1, the source ``review``, no failures, and under ``review`` the
-    reviewer, the time and the predicted label.
+    reviewer, the time and the predicted label. Boxes whose own answer was that of the image follow it;
+    corrections of single boxes come first.
     """
     for record in records:
         correction = corrections.get(record["filepath"])
-        if correction is not None and correction.label is not None:
-            record = record.copy()
-            record.pop("failures", None)
-            record["prediction"] = correction.label
-            record["prediction_score"] = 1.0
-            record["prediction_source"] = SOURCE
-            record["review"] = {
-                "predicted": correction.predicted,
-                "at": correction.at,
-                "reviewer": correction.reviewer,
-            }
-        yield record
+        yield record if correction is None else _corrected(record, correction)
+
+
+def _corrected(record: Record, correction: Correction) -> Record:
+    record = record.copy()
+    boxes = record.get("detections")
+    if correction.label is not None:
+        record.pop("failures", None)
+        record["prediction"] = correction.label
+        record["prediction_score"] = 1.0
+        record["prediction_source"] = SOURCE
+        record["review"] = {
+            "predicted": correction.predicted,
+            "at": correction.at,
+            "reviewer": correction.reviewer,
+        }
+        if boxes:
+            boxes = [_following(box, correction.label, correction.predicted) for box in boxes]
+            record["detections"] = boxes
+    if correction.boxes:
+        record["detections"] = with_box_corrections(boxes or (), correction.boxes, SOURCE)
+    if correction.counts is not None:
+        record["counts"] = dict(correction.counts)
+    return record
+
+
+def _following(box: Box, label: str, predicted: str | None) -> Box:
+    """A box after its image was corrected: nothing is in a blank image."""
+    own = box.get("prediction")
+    if own is None or (own != predicted and category_of(label) != BLANK):
+        return box
+    return {
+        **box,
+        "prediction": label,
+        "prediction_score": 1.0,
+        "prediction_source": SOURCE,
+    }
 
 
 def read_corrected(
@@ -212,7 +273,7 @@ class CorrectionsFile:
             OutputError: They cannot be written; none of them was.
         """
         lines = b"".join(
-            json.dumps(asdict(correction)).encode("ascii") + b"\n" for correction in corrections
+            json.dumps(correction.as_json()).encode("ascii") + b"\n" for correction in corrections
         )
         try:
             with self.path.open("ab+", buffering=0) as file:

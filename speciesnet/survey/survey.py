@@ -109,7 +109,7 @@ class Picture:
     @property
     def answer(self) -> str | None:
         """The corrected answer, or else the predicted one; None for a failure."""
-        if self.correction is not None:
+        if self.correction is not None and self.correction.label is not None:
             return self.correction.label
         return None if self.failures else self.label
 
@@ -130,7 +130,10 @@ class Picture:
                 "classes": [label for label, _ in self.classes],
                 "scores": [score for _, score in self.classes],
             },
-            detections=[{"label": box.kind, "conf": box.conf} for box in self.boxes or ()],
+            detections=[
+                {"label": kind, "conf": conf, "bbox": sides}
+                for kind, conf, *sides in self.boxes or ()
+            ],
             prediction=None if self.failures or self.source is None else self.label,
         )
         corrections = {} if self.correction is None else {self.filepath: self.correction}

@@ -253,6 +253,7 @@ def test_corrections_are_withdrawn(server: Server, new_page: NewPage) -> None:
     page.keyboard.type("wild boar")
     press(page, "Enter")
     server.wait_for(("c.jpg", BOAR))
+    expect(page.locator("#saved")).to_have_text("All saved")  # or it would be sent once more
     page.reload()
     open_first(page)
     expect(page.locator("#withdraw")).to_be_disabled()

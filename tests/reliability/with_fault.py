@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from speciesnet import pipeline
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.files import storage, web
+from speciesnet.pipeline import reading
 from speciesnet.scripts import run_model
 
 
 def _reading_fails(error: BaseException) -> None:
-    read = pipeline.read_photograph
+    read = reading.read_photograph
 
     def fail(filepath: str) -> Any:
         if "huge" in filepath:
             raise error
         return read(filepath)
 
-    pipeline.read_photograph = fail
+    reading.read_photograph = fail
 
 
 def _network_fails() -> None:

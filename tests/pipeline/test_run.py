@@ -89,7 +89,7 @@ def test_reading_does_not_run_ahead_of_a_slow_consumer(
             asked.append(str(i))
             yield pictures[i % len(pictures)]
 
-    monkeypatch.setattr(pipeline, "MAX_READERS", 2)
+    monkeypatch.setattr(pipeline.reading, "MAX_READERS", 2)
     photos = pipeline.run(endless(), detector=Counting(), batch_size=2)  # type: ignore[arg-type]
     for _ in range(5):
         next(photos)
@@ -108,7 +108,7 @@ def test_large_images_are_read_one_at_a_time(
             asked.append(path)
             yield path
 
-    monkeypatch.setattr(pipeline, "READ_AHEAD_BYTES", 3000)  # an image has 2400
+    monkeypatch.setattr(pipeline.reading, "READ_AHEAD_BYTES", 3000)  # an image has 2400
     photos = pipeline.read_photos(paths(), pipeline.read_photo, "multi_thread", None, Profile())
     counts = [len(asked) for _ in photos]
     assert counts == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12]
@@ -133,8 +133,12 @@ def test_networks_on_one_processor_take_turns(pictures: list[str]) -> None:
     detector.on_cpu = True
     detector.detect = lambda imgs: slow.work(imgs, [])
 
+    class Package:
+        always_crops = True
+
     class Classifier:
         engine = slow
+        model_info = Package()
 
         def preprocess(self, image: Any, bboxes: Any) -> PreprocessedImage:
             return PreprocessedImage(image, 1, 1)

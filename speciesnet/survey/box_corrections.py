@@ -1,0 +1,86 @@
+"""A reviewer's answers for single boxes: another species, a false box, a missed animal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from speciesnet.constants import Detection
+from speciesnet.records import Box
+from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
+
+TOLERANCE = 1e-4  # within which two boxes are the same, relative to the image
+
+
+class BoxCorrection(NamedTuple):
+    """A person's answer for one box.
+
+    Attributes:
+        bbox: Left, top, width and height relative to the image, in [0, 1]. If the detector has not found
+            such a box, the person has added it.
+        label: A label of seven parts; None if nothing is in the box.
+    """
+
+    bbox: tuple[float, float, float, float]
+    label: str | None
+
+    @classmethod
+    def from_json(cls, value: object) -> BoxCorrection:
+        """Reads ``{"bbox": [...], "label": ...}``; raises ``ValueError`` or ``TypeError``."""
+        if not isinstance(value, dict) or not isinstance(value.get("bbox"), list):
+            raise TypeError("a box is not an object with a bbox")
+        left, top, width, height = map(float, value["bbox"])
+        bbox, label = (left, top, width, height), value.get("label")
+        if not all(0 <= side <= 1 + TOLERANCE for side in (*bbox, left + width, top + height)):
+            raise ValueError("a box is not inside its image")
+        if label is not None and (
+            not isinstance(label, str) or label.count(";") != LABEL_PARTS - 1
+        ):
+            raise ValueError(f"the label of a box does not have {LABEL_PARTS} parts")
+        return cls(bbox, label)
+
+    def as_json(self) -> dict[str, object]:
+        """The value that ``from_json`` reads."""
+        return {"bbox": list(self.bbox), "label": self.label}
+
+
+def with_box_corrections(
+    boxes: Sequence[Box], corrections: Sequence[BoxCorrection], source: str
+) -> list[Box]:
+    """The boxes of an image after a review, most confident first.
+
+    A corrected box has the score 1 and the given source; an added one has the confidence 1 as well.
+
+    Args:
+        boxes: The boxes of the detector.
+        corrections: The corrections; the last one of a box counts.
+        source: The ``prediction_source`` of corrected boxes.
+    """
+    found: list[Box] = list(boxes)
+    for correction in corrections:
+        at = next((i for i, box in enumerate(found) if _is_same(box, correction)), None)
+        if at is not None:
+            old = found.pop(at)
+        else:
+            old = Box(category="", label="", conf=1.0, bbox=list(correction.bbox))
+        if correction.label is not None and category_of(correction.label) != BLANK:
+            found.insert(len(found) if at is None else at, _answered(old, correction.label, source))
+    return sorted(found, key=lambda box: -box["conf"])
+
+
+def _is_same(box: Box, correction: BoxCorrection) -> bool:
+    sides = zip(box["bbox"], correction.bbox, strict=True)
+    return all(abs(one - other) <= TOLERANCE for one, other in sides)
+
+
+def _answered(box: Box, label: str, source: str) -> Box:
+    name = category_of(label)
+    kind = Detection(name) if name in list(Detection) else Detection.ANIMAL
+    return {
+        **box,
+        "category": kind.category,
+        "label": kind.value,
+        "prediction": label,
+        "prediction_score": 1.0,
+        "prediction_source": source,
+    }
