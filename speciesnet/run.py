@@ -296,8 +296,10 @@ def _form(run: Run, model_info: ModelInfo) -> Form | None:
             "Format 5 contains the classes of boxes, and this run has none; give --detections_json, or "
             "leave out --output_format 5."
         )
-    boxes = run.boxes or BoxSelection()
-    return Form(run.max_classifications_per_detection, boxes, whole_image=not crops)
+    count = run.max_classifications_per_detection
+    if run.components == "classifier":
+        count = run.num_classes  # the ensemble needs them
+    return Form(count, run.boxes or BoxSelection(), whole_image=not crops)
 
 
 def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]:
