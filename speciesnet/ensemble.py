@@ -245,13 +245,13 @@ def _for_one_item(
         *, classifications: Classifications, detections: Sequence[Box], **rules: object
     ) -> Answer:
         no_box: Box = {"category": "1", "label": "animal", "conf": 0.0, "bbox": [0.0] * 4}
-        [found] = combiner(
+        for_boxes = cast("Callable[..., list[Processed]]", combiner)
+        [found] = for_boxes(
             classifications_list=[classifications],
             detections=[*detections[:1]] or [no_box],
             **rules,
         )
-        answer = cast("Processed", found)
-        return answer["class"], answer["score"], answer["source"]
+        return found["class"], found["score"], found["source"]
 
     return cast("PredictionCombiner", for_one_item)
 

@@ -8,11 +8,11 @@ from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import NotRequired, Unpack
+from typing_extensions import Unpack
 
 from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import FORMAT_VERSION, Classify, Components, OutputFormat, RunMode
+from speciesnet.constants import Classify, Components, OutputFormat, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
 from speciesnet.ensemble import (
@@ -27,27 +27,19 @@ from speciesnet.instances import COLUMNS, prepare_instances
 from speciesnet.networks import Networks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
-from speciesnet.predictions.format5 import DEFAULT_CLASSES, checked_classes, checked_format
+from speciesnet.predictions.format5 import (
+    DEFAULT_CLASSES,
+    checked_classes,
+    checked_format,
+    make_predictions_dict,
+)
 from speciesnet.predictions.layout import encode_record
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import Profile
 from speciesnet.records import Processed, Record, answer_of
 from speciesnet.run import STAGES, Run, execute, selected_boxes
 
-
-class Predictions(TypedDict):
-    """What the methods of ``SpeciesNet`` return.
-
-    Attributes:
-        info: In format 5, its version.
-        predictions: One record for each instance, in their order; see ``Record``, or in format 5
-            ``Record5``.
-    """
-
-    info: NotRequired[dict[str, str]]
-    predictions: list[Record]
-
-
+Predictions = dict[str, list[Record]]
 Table = Mapping[str, Sequence[object] | NDArray[Any]]
 PastRecords = Mapping[str, Mapping[str, object]]  # of any source; their fields are checked on use
 
@@ -313,7 +305,8 @@ class SpeciesNet:
         if records is None:
             return None
         if output_format == 5:
-            return {"info": {"format_version": FORMAT_VERSION}, "predictions": records}
+            # There is "info" as well, which callers of this format expect.
+            return cast("Predictions", make_predictions_dict(records))
         return {"predictions": records}
 
     def run_settings(self, run: Run) -> RunSettings:

@@ -113,7 +113,7 @@ def test_an_image_with_a_list_of_inputs_has_a_list_of_answers(
 def test_the_ensemble_combines_boxes_as_since_5_0_6(records: list[dict[str, Any]]) -> None:
     ensemble = SpeciesNetEnsemble("demo")
     classes = records[0]["classifications"]
-    boxes = [
+    boxes: list[Any] = [
         {"category": "1", "label": "animal", "conf": conf, "bbox": [0.1, 0.1, 0.5, 0.5]}
         for conf in (0.9, 0.05)
     ]
@@ -186,11 +186,12 @@ def test_helpers_of_the_published_program_exist(tmp_path: Path) -> None:
     assert select_detections_for_classification(boxes, 0.1) == [1, 2]
     assert select_detections_for_classification(boxes, 0.1, 1) == [1]
     answers = {"filepath": "a", "classifications_list": [{"classes": ["x"], "scores": [0.5]}]}
-    found = build_classifier_result(answers, boxes, [1], whole_image=False)
+    found: Any = build_classifier_result(answers, boxes, [1], whole_image=False)
     assert found["detections"] == [
         boxes[0], {**boxes[1], "raw_classifications": answers["classifications_list"][0]}, boxes[2]
     ]  # fmt: skip
-    [whole] = build_classifier_result(answers, boxes, [], whole_image=True)["detections"]
+    found = build_classifier_result(answers, boxes, [], whole_image=True)
+    [whole] = found["detections"]
     assert (whole["category"], whole["conf"]) == ("0", 1.0)
     failed = {"filepath": "a", "failures": ["CLASSIFIER"]}
     assert build_classifier_result(failed, boxes, [1], whole_image=False) == failed

@@ -63,7 +63,7 @@ def _past_classes(
 ) -> dict[int, Classifications]:
     """The classes that an earlier run found for single boxes, by the positions of the boxes."""
     boxes, theirs = photo.detections or (), classified.get("detections") or ()
-    found = {i: box["classifications"] for i, box in enumerate(theirs) if is_classified(box)}
+    found = {i: box["classifications"] for i, box in enumerate(theirs) if "classifications" in box}
 
     def is_at_threshold(position: int) -> bool:  # rounding has raised its confidence
         return boxes[position]["conf"] < selection.threshold + BOX_TOLERANCE

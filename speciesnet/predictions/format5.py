@@ -264,7 +264,7 @@ def from_format5(record: Mapping[str, object]) -> Record:
     best = max(converted, key=_rank) if converted else None
     found: dict[str, object] = {}
     if best is not None:
-        found = {key: best[key] for key in ANSWER_OF_A_BOX if key in best}
+        found = {key: value for key, value in best.items() if key in ANSWER_OF_A_BOX}
     real = [box for box in converted if box["category"] != WHOLE_IMAGE]
     has_ensemble = "model_version" in record
     if len(real) == len(converted) and "classifications" in found:

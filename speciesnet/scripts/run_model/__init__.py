@@ -267,7 +267,7 @@ def _output_options(values: flags.Values) -> _OutputOptions:
         values[flags.CLASSIFY] if values.is_given(flags.CLASSIFY) else None,
         has_classes=count is not None,
     )
-    boxes = selected_boxes(classify, *(values[flag] for flag in flags.BOXES[1:]))
+    boxes = selected_boxes(classify, values[flags.CLASSIFIED_FROM], values[flags.CLASSIFIED_BOXES])
     return {
         "output_format": output_format,
         "max_classifications_per_detection": checked_classes(
