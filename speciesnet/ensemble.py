@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Literal, Protocol, cast
+
+from absl import logging
 
 from speciesnet.constants import TOP_CLASSES, Classification, Detection, Failure
 from speciesnet.geofence import (
     Answer,
     CountryList,
     GeofenceMap,
+    Rules,
     geofence_animal_classification,
     load_geofence,
     roll_up_labels_to_first_matching_level,
 )
+from speciesnet.geofence.species_list import SpeciesList, read_species_list
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import (
     WHOLE_IMAGE,
@@ -23,14 +26,17 @@ from speciesnet.records import (
     Box5,
     Classifications,
     Location,
-    Processed,
     Record,
-    Record5,
     is_same_box,
     make_record,
     top_classes,
 )
-from speciesnet.taxonomy import ROLL_UP_LEVELS, ROLL_UP_THRESHOLD, load_taxonomy
+from speciesnet.taxonomy import (
+    ROLL_UP_LEVELS,
+    ROLL_UP_THRESHOLD,
+    load_taxonomy,
+    species_name,
+)
 
 _BLANK = frozenset({Classification.BLANK})
 _HUMAN = frozenset({Classification.HUMAN})
@@ -234,57 +240,48 @@ def combine_predictions_for_single_item(
     raise AssertionError("The last rule of the decision table always holds.")
 
 
-def _for_one_item(
-    combiner: PredictionCombiner | Callable[..., list[Processed]],
-) -> PredictionCombiner:
-    """A combiner for one image; one for boxes, as in the published program since 5.0.6, is wrapped."""
-    if "classifications_list" not in signature(combiner).parameters:
-        return cast("PredictionCombiner", combiner)
-
-    def for_one_item(
-        *, classifications: Classifications, detections: Sequence[Box], **rules: object
-    ) -> Answer:
-        no_box: Box = {"category": "1", "label": "animal", "conf": 0.0, "bbox": [0.0] * 4}
-        for_boxes = cast("Callable[..., list[Processed]]", combiner)
-        [found] = for_boxes(
-            classifications_list=[classifications],
-            detections=[*detections[:1]] or [no_box],
-            **rules,
-        )
-        return found["class"], found["score"], found["source"]
-
-    return cast("PredictionCombiner", for_one_item)
-
-
 class SpeciesNetEnsemble:
-    """The rules of a model package: its taxonomy, its geofence and a combiner.
+    """The rules of a model package, its taxonomy, its geofence and a combiner; and a species list.
 
     Args:
         model_name: See ``ModelInfo``.
         geofence: False ignores the geofence rules.
-        prediction_combiner: The function that decides on one image, or one on its boxes, such as
-            ``combine_predictions``.
+        prediction_combiner: The function that decides on one image.
         force_model_download: Downloads the package again.
+        species_list: The file with the taxa that can occur at the site; see ``read_species_list``. An
+            answer outside this list is rolled up to its nearest ancestor that the list implies.
+        species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
+
+    Attributes:
+        species_list: The list that was read, or None.
 
     Raises:
         ModelError: The package, its taxonomy or its geofence cannot be read.
+        InputError: The species list cannot be read, or contains names that the model does not have.
     """
 
     def __init__(
         self,
         model_name: str | ModelInfo,
         geofence: bool = True,
-        prediction_combiner: PredictionCombiner | Callable[..., list[Processed]] = (
-            combine_predictions_for_single_item
-        ),
+        prediction_combiner: PredictionCombiner = combine_predictions_for_single_item,
         force_model_download: bool = False,
+        species_list: str | None = None,
+        species_list_fill: bool = False,
     ) -> None:
         self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.enable_geofence = geofence
-        self.prediction_combiner = _for_one_item(prediction_combiner)
+        self.prediction_combiner = prediction_combiner
         self.taxonomy_map = load_taxonomy(self.model_info)
         self.geofence_map: GeofenceMap = load_geofence(self.model_info)
         self._countries = CountryList(self.geofence_map)
+        self.species_list: SpeciesList | None = None
+        self._checked_places: set[tuple[str | None, str | None]] = set()
+        if species_list is not None:
+            labels = self.model_info.read_lines("classifier_labels")
+            self.species_list = read_species_list(
+                species_list, [*self.taxonomy_map.values(), *labels], fill=species_list_fill
+            )
 
     def combine(
         self,
@@ -324,9 +321,8 @@ class SpeciesNetEnsemble:
             boxes = detector_results.get(filepath, no_record).get("detections")
             location = geolocation_results.get(filepath)
             if has_boxes:
-                found = cast("Sequence[Box5] | None", classified.get("detections"))
                 count = max_classifications_per_detection
-                return cast("Record", self._combine_boxes(filepath, found, boxes, location, count))
+                return self._combine_boxes(filepath, classified, boxes, location, count)
             return self.combine_one(filepath, classified.get("classifications"), boxes, location)
 
         finished = partial_predictions or {}
@@ -335,17 +331,14 @@ class SpeciesNetEnsemble:
     def _combine_boxes(
         self,
         filepath: str,
-        classified: Sequence[Box5] | None,
+        record: Record,
         detections: Sequence[Box] | None,
         location: Location | None,
         count: int | None,
-    ) -> Record5:
+    ) -> Record:
         """The record of one image in format 5; None is a part that failed or is missing."""
-        parts = {
-            Failure.CLASSIFIER: classified,
-            Failure.DETECTOR: detections,
-            Failure.GEOLOCATION: location,
-        }
+        classified = cast("Sequence[Box5] | None", record.get("detections"))
+        parts = (classified, detections, location)
         boxes = cast("list[Box5]", list(detections or ()))  # a box without answers is one of both
         whole = [box for box in classified or () if box["category"] == WHOLE_IMAGE]
         if whole:
@@ -358,14 +351,13 @@ class SpeciesNetEnsemble:
             raise ValueError(
                 f"The classifications of {filepath} belong to other boxes than its detections."
             )
-        record: Record5 = {"filepath": filepath}
-        if failures := [name.value for name, part in parts.items() if part is None]:
-            record["failures"] = failures
-        record.update(cast("Record5", _place_of(location or {})))
-        if found or detections is not None:
-            record["detections"] = found
-        record["model_version"] = self.model_info.version
-        return record
+        return make_record(
+            filepath,
+            [failure for failure, part in zip(Failure, parts, strict=True) if part is None],
+            **_place_of(location or {}),
+            detections=found if found or detections is not None else None,
+            model_version=self.model_info.version,
+        )
 
     def _box5(
         self,
@@ -454,17 +446,44 @@ class SpeciesNetEnsemble:
     def _decide(
         self, classifications: Classifications, detections: Sequence[Box], location: Location
     ) -> Answer:
-        return self.prediction_combiner(
+        country, admin1_region = location.get("country"), location.get("admin1_region")
+        enable_geofence = self._geofences(country)
+        answer = self.prediction_combiner(
             classifications=classifications,
             detections=detections,
-            country=location.get("country"),
-            admin1_region=location.get("admin1_region"),
+            country=country,
+            admin1_region=admin1_region,
             taxonomy_map=self.taxonomy_map,
             geofence_map=self.geofence_map,
-            enable_geofence=self._geofences(location.get("country")),
+            enable_geofence=enable_geofence,
             geofence_fn=geofence_animal_classification,
             roll_up_fn=roll_up_labels_to_first_matching_level,
         )
+        if self.species_list is None:
+            return answer
+        rules = Rules(self.taxonomy_map, self.geofence_map, enable_geofence, self.species_list)
+        self._check_list_at(country, admin1_region, rules)
+        classes, scores = classifications["classes"], classifications["scores"]
+        return rules.restrict(answer, classes, scores, country, admin1_region)
+
+    def _check_list_at(self, country: str | None, admin1_region: str | None, rules: Rules) -> None:
+        """Warns once for each place about listed taxa that the geofence excludes there."""
+        if (country, admin1_region) in self._checked_places or rules.species_list is None:
+            return
+        self._checked_places.add((country, admin1_region))
+        excluded = [
+            label
+            for label in rules.species_list.listed_labels
+            if rules.exclude(label, country, admin1_region)
+        ]
+        if excluded:
+            logging.warning(
+                "The geofence excludes %d of the taxa of the species list in %s, such as %s: they are "
+                "never answered there. If the list is right, turn off the geofence (--nogeofence).",
+                len(excluded),
+                " ".join(filter(None, (country, admin1_region))),
+                species_name(excluded[0]),
+            )
 
     def _geofences(self, country: str | None) -> bool:
         if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it

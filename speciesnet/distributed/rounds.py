@@ -14,7 +14,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
             "settings to continue it, or pass another folder to --output."
         )
     owner = uuid.uuid4().hex
-    text = json.dumps({"run": owner, "settings": asdict(settings)}, indent=1)
+    text = json.dumps({"run": owner, "settings": settings.as_dict()}, indent=1)
     folder.write(RUN_FILE, text.encode())
     return owner
 

@@ -18,13 +18,14 @@ from speciesnet.constants import available_cpus
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.job import Job
-from speciesnet.distributed.progress import ProgressDisplay, ProgressReporter
+from speciesnet.distributed.progress import STAGES, ProgressDisplay, ProgressReporter
 from speciesnet.distributed.rounds import original_errors, run_round, take_over
 from speciesnet.distributed.shards import FinishedImages, finished_in, shard_names
 from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.files import storage
 from speciesnet.instances import Instance
 from speciesnet.predictions.settings import RunSettings
+from speciesnet.progress import ProgressBars
 from speciesnet.records import Tally
 from speciesnet.run import Outcome
 
@@ -111,9 +112,10 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
         )
         size = DETECTOR_FILES * detectors.max_size if detectors.max_size else MAX_FILES
         size = max(MIN_FILES, min(size, MAX_FILES))
-        with ProgressDisplay(reporter, seen.new, job.run.progress_bars):
+        with ProgressBars(STAGES, seen.new, job.run.progress_bars) as bars:
+            display = ProgressDisplay(reporter, seen.new, bars)
             for first in range(0, len(files), size):
                 part = files[first : first + size]
-                done = one_round.remote(part, job, owner, input_shape, reporter)
-                _add(tally, ray.get(done))
+                task = one_round.remote(part, job, owner, input_shape, reporter)
+                _add(tally, display.result_of(task))
     return outcome

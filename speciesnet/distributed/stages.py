@@ -94,7 +94,9 @@ def read(
 class _NetworkStage:
     """A stage in a process that keeps its network and other needed parts of ``SpeciesNet`` loaded."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter, *needed: str) -> None:
+    needed: tuple[str, ...]
+
+    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
         self._job = job
         self._reporter = reporter
         self._lock = threading.Lock()  # Ray calls the stage from several threads
@@ -102,7 +104,7 @@ class _NetworkStage:
         self._model: Future[SpeciesNet] = Future()
         try:
             model = job.model.load()
-            for name in needed:
+            for name in self.needed:
                 getattr(model, name)
             self._model.set_result(model)
         except Exception as error:
@@ -112,8 +114,7 @@ class _NetworkStage:
 class Detect(_NetworkStage):
     """From images to detections, and to the crops that the classifier needs."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
-        super().__init__(job, reporter, "detector")
+    needed = ("detector",)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Takes items and returns cropped ones, which have no image in full resolution."""
@@ -142,8 +143,7 @@ def _crops_of_one(crops: Iterator[Crop]) -> list[Crop]:
 class Classify(_NetworkStage):
     """From detections to finished records."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
-        super().__init__(job, reporter, "classifier", "ensemble")
+    needed = ("classifier", "ensemble")
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Takes cropped items and returns records, one JSON object each."""

@@ -20,8 +20,13 @@ from typing import TextIO
 
 from absl import logging
 
-from speciesnet.errors import OutputError
-from speciesnet.export.deployments import DEPLOYMENT_COLUMNS, Deployment
+from speciesnet.errors import OutputError, file_errors
+from speciesnet.export.deployments import (
+    DEPLOYMENT_COLUMNS,
+    MAX_EXAMPLES,
+    Deployment,
+    some_of,
+)
 from speciesnet.export.descriptor import (
     CAPTURE_METHODS,
     SAMPLING_DESIGNS,
@@ -56,8 +61,6 @@ __all__ = [
 
 DESCRIPTOR = "datapackage.json"
 FILES = (*(f"{name}.csv" for name in TABLES), DESCRIPTOR)
-
-MAX_EXAMPLES = 3  # paths of photographs in a warning
 
 # Columns of the table schema: all are required, in this order, but may be empty.
 MEDIA_COLUMNS = (
@@ -141,10 +144,7 @@ def write_camtrap_dp(
         Summary(deployments=1, media=1, events=1, left_out=0, outside=0, doubtful=0)
     """
     folder = Path(folder)
-    for name in FILES:
-        check_not_same(predictions, folder / name)
-        if deployments_csv is not None:
-            check_not_same(deployments_csv, folder / name, "table of deployments")
+    check_outputs(folder, predictions, deployments_csv)
     contributors_of(project)  # fails before anything is read
     licenses_of(project)
     zone = parse_timezone(timezone_name)
@@ -154,13 +154,9 @@ def write_camtrap_dp(
         )
     deployments = index.deploy(deployments_csv)
     index.find_events(sequence_gap)
-    try:
+    fix = "Fix the cause or pass another folder."
+    with file_errors(OutputError, f"The folder {folder}", "made", fix):
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {folder} cannot be made ({error.strerror or error}). Fix the cause or pass "
-            "another folder."
-        ) from error
     records = corrected(read_records(predictions), corrections or {})
     with in_file(predictions):
         contents = _write_tables(folder, records, index, deployments, project)
@@ -185,6 +181,19 @@ def write_camtrap_dp(
         len(index.outside),
         len(index.doubtful),
     )
+
+
+def check_outputs(
+    folder: str | os.PathLike[str],
+    predictions: str | os.PathLike[str],
+    deployments_csv: str | None,
+) -> None:
+    """Raises ``InputError`` if a package in a folder, or at a URL, would overwrite one of its inputs."""
+    for name in FILES:
+        output = f"{os.fspath(folder).rstrip('/')}/{name}"
+        check_not_same(predictions, output)
+        if deployments_csv is not None:
+            check_not_same(deployments_csv, output, "table of deployments")
 
 
 @dataclass
@@ -257,10 +266,8 @@ def _write_tables(
 
 def _warn(reason: str, left_out: Sequence[str]) -> None:
     if left_out:
-        examples = ", ".join(left_out[:MAX_EXAMPLES])
-        more = ", ..." if len(left_out) > MAX_EXAMPLES else ""
         logging.warning(
-            "%d photographs are left out, which %s: %s%s.", len(left_out), reason, examples, more
+            "%d photographs are left out, which %s: %s.", len(left_out), reason, some_of(left_out)
         )
 
 
@@ -282,12 +289,13 @@ def _warn_of_dates(index: MediaIndex, paths: Mapping[int, str]) -> None:
             f"{counts[reason]} photographs {reason}, such as {paths[position]} ({index.taken(position)})"
             for position, reason in _first_problems(index).items()
         )
-        names = ", ".join(index.doubtful[:MAX_EXAMPLES])
         logging.warning(
-            "The clocks of %d deployments were wrong (%s%s): %s. They have timestampIssues true; correct "
+            "The clocks of %d deployments were wrong (%s): %s. They have timestampIssues true; correct "
             "the dates, or remove these photographs.",
-            len(index.doubtful), names, ", ..." if len(index.doubtful) > MAX_EXAMPLES else "", reasons,
-        )  # fmt: skip
+            len(index.doubtful),
+            some_of(index.doubtful),
+            reasons,
+        )
 
 
 def _first_problems(index: MediaIndex) -> dict[int, str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import pairwise
-from typing import NamedTuple
 
 from absl import logging
 
 from speciesnet.errors import InputError
-from speciesnet.files.paths import Parts, shared_start, with_slashes
-from speciesnet.files.storage import read_text, scheme_of
+from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.paths import Parts, end_of, shared_start, with_slashes
+from speciesnet.files.storage import scheme_of
 from speciesnet.metadata import parse_datetime
 from speciesnet.survey.sequences import without_card
 
@@ -56,11 +54,13 @@ class Deployment:
 
     Attributes:
         cells: The known cells of its row, by the columns of Camtrap DP.
+        folder: The parts of the folder that its row names; empty without a row.
         start: Its start in its row, in seconds since 1970; -inf if unknown.
         end: Its end in its row, in seconds since 1970; inf if unknown.
     """
 
     cells: dict[str, str]
+    folder: Parts = ()
     start: float = -math.inf
     end: float = math.inf
 
@@ -78,13 +78,6 @@ class Deployment:
     def distance(self, seconds: float) -> float:
         """The seconds between a date, in seconds since 1970, and the period; 0 inside."""
         return max(self.start - seconds, seconds - self.end, 0.0)
-
-
-class _Row(NamedTuple):
-    """A row of a table: the parts of its folder, and its deployment."""
-
-    parts: Parts
-    deployment: Deployment
 
 
 def moment_of(taken: str, zone: tzinfo | None, of: str) -> datetime:
@@ -156,9 +149,9 @@ def from_table(
         InputError: The table cannot be read, has an invalid cell, lacks a row for a folder, or has a row
             that fits several cameras.
     """
-    rows = [_Row(*row) for row in _read(path)]
+    rows = _read(path)
     for row in rows:
-        _set_period(row.deployment, zone)
+        _set_period(row, zone)
     found: dict[Parts, list[Deployment]] = {}
     places: dict[str, Parts] = {}  # the folder that a row stands for
     lacking = None
@@ -167,20 +160,18 @@ def from_table(
         lacking = lacking or (None if fitting else folder)
         for row in fitting:
             place = without_card(folder[:end])
-            other = places.setdefault(row.deployment.deployment_id, place)
+            other = places.setdefault(row.deployment_id, place)
             if other != place:
                 raise InputError(
-                    f"The row {row.deployment.deployment_id} of {path} fits several folders, "
+                    f"The row {row.deployment_id} of {path} fits several folders, "
                     f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
                     f'more of its path as "{FOLDER}".'
                 )
-        found[folder] = sorted((row.deployment for row in fitting), key=lambda one: one.start)
+        found[folder] = sorted(fitting, key=lambda row: row.start)
         _check_periods(found[folder], folder, path)
-    unused = [row for row in rows if row.deployment.deployment_id not in places]
-    names = ", ".join(
-        "/".join(row.parts) or row.deployment.deployment_id for row in unused[:MAX_EXAMPLES]
-    )
+    unused = ["/".join(r.folder) or r.deployment_id for r in rows if r.deployment_id not in places]
     if lacking is not None:
+        names = ", ".join(unused[:MAX_EXAMPLES])
         instead = f" No photographs are in {names}." if unused else ""
         raise InputError(
             f"The photographs in {'/'.join(lacking)} belong to no deployment in {path}; add a row with "
@@ -188,10 +179,17 @@ def from_table(
         )
     if unused:
         logging.warning(
-            "%d rows of %s fit no folder of photographs: %s%s. They are deployments without photographs.",
-            len(unused), path, names, ", ..." if len(unused) > MAX_EXAMPLES else "",
-        )  # fmt: skip
-    return found, [row.deployment for row in rows]
+            "%d rows of %s fit no folder of photographs: %s. They are deployments without photographs.",
+            len(unused),
+            path,
+            some_of(unused),
+        )
+    return found, rows
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names of a list, for a warning."""
+    return ", ".join(names[:MAX_EXAMPLES]) + (", ..." if len(names) > MAX_EXAMPLES else "")
 
 
 def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:
@@ -218,16 +216,15 @@ def check_order(deployment: Deployment) -> None:
         )
 
 
-def _fitting(rows: Sequence[_Row], folder: Parts) -> tuple[int, list[_Row]]:
+def _fitting(rows: Sequence[Deployment], folder: Parts) -> tuple[int, list[Deployment]]:
     """The rows that fit a folder best, and the number of its parts up to the end of theirs."""
-    for whole in (True, False):
-        path = folder if whole else without_card(folder)
-        matches = [
-            (_end_of(row.parts if whole else without_card(row.parts), path), row) for row in rows
-        ]
-        best = max((match[0] for match in matches), default=(-1, 0))
+    for shortened in (tuple, without_card):
+        wanted = [shortened(row.folder) for row in rows]
+        path = shortened(folder)
+        matches = [(end_of(parts, path) if parts else -1, len(parts)) for parts in wanted]
+        best = max(matches, default=(-1, 0))
         if best[0] > 0:
-            return best[0], [row for match, row in matches if match == best]
+            return best[0], [r for r, match in zip(rows, matches, strict=True) if match == best]
     return -1, []
 
 
@@ -244,32 +241,12 @@ def _check_periods(deployments: Sequence[Deployment], folder: Parts, path: str) 
 
 def deployment_folders(path: str) -> dict[str, str]:
     """The folder of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
-    return {row.deployment_id: "/".join(parts) for parts, row in _read(path)}
+    return {row.deployment_id: "/".join(row.folder) for row in _read(path)}
 
 
-def _end_of(wanted: Parts, parts: Parts) -> tuple[int, int]:
-    """The position at which ``wanted`` ends in a path, or -1 if it does not occur; and its length."""
-    for end in range(len(parts), len(wanted) - 1, -1):
-        if wanted and parts[end - len(wanted) : end] == wanted:
-            return end, len(wanted)
-    return -1, 0
-
-
-def _read(path: str) -> list[tuple[Parts, Deployment]]:
-    try:
-        text = read_text(path)
-    except OSError as error:
-        raise InputError(
-            f"The deployments {path} cannot be read ({error.strerror or error}); pass a CSV file."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"The deployments {path} are not UTF-8 text; save them as UTF-8."
-        ) from error
-    header = text.partition("\n")[0]
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = [name.strip() for name in reader.fieldnames or []]
+def _read(path: str) -> list[Deployment]:
+    rows = read_rows(path, "deployments")
+    _, columns = next(rows, (1, []))
     if "deploymentID" not in columns:
         raise InputError(
             f'The deployments {path} have no column "deploymentID"; their first line must name the '
@@ -280,21 +257,17 @@ def _read(path: str) -> list[tuple[Parts, Deployment]]:
             f'The deployments {path} have a column "{sorted(unknown)[0]}", which Camtrap DP does not '
             f"define; remove it, or name it {FOLDER}, {', '.join(DEPLOYMENT_COLUMNS)}."
         )
-    rows: list[tuple[Parts, Deployment]] = []
+    found: list[Deployment] = []
     known: set[str] = set()
-    for number, row in enumerate(reader, start=2):
-        cells = {
-            name.strip(): value.strip()
-            for name, value in row.items()
-            if isinstance(name, str) and isinstance(value, str) and value.strip() not in _MISSING
-        }
-        if not cells:
-            continue
-        folder = cells.pop(FOLDER, cells.get("deploymentID", ""))
-        _check(cells, f"Line {number} of {path}", known)
-        parts = tuple(part for part in with_slashes(folder).split("/") if part)
-        rows.append((parts, Deployment(cells)))
-    return rows
+    for line, values in rows:
+        pairs = zip(columns, values, strict=False)
+        cells = {name: value for name, value in pairs if value not in _MISSING}
+        if cells:
+            folder = cells.pop(FOLDER, cells.get("deploymentID", ""))
+            _check(cells, f"Line {line} of {path}", known)
+            parts = tuple(part for part in with_slashes(folder).split("/") if part)
+            found.append(Deployment(cells, parts))
+    return found
 
 
 def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.storage import scheme_of
+from speciesnet.survey.photographs import Photographs
+
+
+class _HasPath(Protocol):
+    @property
+    def filepath(self) -> str: ...
+
+
+_Task = TypeVar("_Task", bound=_HasPath)
 
 
 @dataclass
@@ -30,6 +40,29 @@ class Results:
     without_answer: int = 0
     missing: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def located(
+        self, tasks: Sequence[_Task], photographs: Photographs
+    ) -> Iterator[tuple[_Task, Path]]:
+        """Yields tasks and their photographs; raises ``InputError`` if none of these is found."""
+        for task in tasks:
+            photograph = photographs.find(task.filepath)
+            if photograph is None:
+                self.missing += 1
+            else:
+                yield task, photograph
+        if not self.missing or self.missing < len(tasks):
+            return
+        first = tasks[0].filepath
+        if scheme_of(first) is not None:
+            raise InputError(
+                f"The photographs are not on this computer, such as {first}. Download them, and pass "
+                "their folder with --image_root."
+            )
+        raise InputError(
+            f"None of the {len(tasks)} photographs is where the predictions say, such as {first}; pass "
+            "their folder with --image_root."
+        )
 
     def raise_if_skipped(self, what: str, advice: str = "Fix the cause") -> None:
         """Raises ``OutputError`` if files were skipped; ``what`` names them: "of 20 photographs"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -80,18 +81,16 @@ class ClassNumbers:
     def __init__(self) -> None:
         self._numbers: dict[str, str] = {}
         self._is_zero_taken = False
+        self._following = itertools.count(1)
 
     def number_of(self, label: str) -> str:
         """The number of a label's class; all labels of humans share one."""
         label = Classification.HUMAN.value if is_human(label) else label
         if label not in self._numbers:
             can_be_first = _common_name(label).casefold() not in _CATEGORY_NAMES
-            if can_be_first and not self._is_zero_taken:
-                self._is_zero_taken = True
-                self._numbers[label] = "0"
-            else:
-                reserved = 0 if self._is_zero_taken else 1
-                self._numbers[label] = str(len(self._numbers) + reserved)
+            is_first = can_be_first and not self._is_zero_taken
+            self._is_zero_taken |= is_first
+            self._numbers[label] = "0" if is_first else str(next(self._following))
         return self._numbers[label]
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.export.media_index import Medium
@@ -172,7 +173,7 @@ class Events:
 
     def __init__(self) -> None:
         self._open: dict[str, list[Observation]] = {}
-        self._missing: dict[str, int] = {}
+        self._added: Counter[str] = Counter()
 
     def add(self, medium: Medium, observations: Iterable[Observation]) -> list[_Cells]:
         """Adds a photograph; returns the rows of its event if it was the last one.
@@ -185,10 +186,10 @@ class Events:
         found = self._open.setdefault(key, [])
         for one in observations:
             _merge(found, one)
-        missing = self._missing.pop(key, medium.event_size) - 1
-        if missing:
-            self._missing[key] = missing
+        self._added[key] += 1
+        if self._added[key] < medium.event_size:
             return []
+        del self._added[key]
         return [
             {
                 **_event_cells(medium),
@@ -239,9 +240,7 @@ def _exclusive(found: Sequence[Observation]) -> list[Observation]:
         if len(below) == 1:
             lower = kept[below[0]]
             count = max(lower.count or 0, one.count or 0) or None
-            kept[below[0]] = Observation(
-                lower.kind, lower.label, count, lower.probability, lower.origin
-            )
+            kept[below[0]] = replace(lower, count=count)
     return kept
 
 

@@ -6,7 +6,7 @@ import errno
 import filecmp
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from sys import intern
@@ -25,11 +25,11 @@ from speciesnet.files.moves import (
     move_file,
     remove_source,
 )
-from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
+from speciesnet.files.paths import common_folder, path_below, safe_name
 from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import shows_people, unmentioned
-from speciesnet.survey.photographs import Photographs, none_found, with_metadata
+from speciesnet.survey.photographs import Photographs, with_metadata
 from speciesnet.survey.sequences import (
     camera_folder,
     clock_time,
@@ -238,133 +238,117 @@ def sort_photographs(
     """
     results = Results()
     common = common_folder(destination.filepath for destination in destinations)
-    with _Sorter(photographs, how, dry_run) as sorter:
-        for destination in destinations:
-            filepath = destination.filepath
-            found = photographs.find(filepath)
-            if found is None:
-                results.missing += 1
-                continue
-            source = _absolute(found)
-            below = (destination.folder, *path_below(filepath, common))
+    with ExitStack() as at_end:
+        sorter = _Sorter(photographs, how, dry_run, at_end)
+        for destination, found in results.located(destinations, photographs):
+            source, below = _absolute(found), path_below(destination.filepath, common)
+            target = photographs.out.joinpath(destination.folder, *below)
             try:
-                if sorter.is_done(filepath, source, below):
-                    results.unchanged += 1
-                    continue
-                sorter.sort(filepath, source, below)
+                is_new = sorter.sort(destination.filepath, source, target)
             except SkippedFileError as reason:
                 logging.debug("%s is skipped: %s.", source, reason)
                 results.skipped.append((str(source), str(reason)))
                 continue
-            results.done += 1
-            if report is not None:
-                report(source, photographs.out.joinpath(*below))
-    if results.missing and results.missing == len(destinations):
-        raise none_found([destination.filepath for destination in destinations])
+            results.done += is_new
+            results.unchanged += not is_new
+            if is_new and report is not None:
+                report(source, target)
     return results
 
 
 class _Sorter:
-    """Sorts one photograph at a time, and writes the log."""
+    """Sorts one photograph at a time, and writes the log; ``at_end`` closes it."""
 
-    def __init__(self, photographs: SortedPhotographs, how: How, dry_run: bool) -> None:
+    def __init__(
+        self, photographs: SortedPhotographs, how: How, dry_run: bool, at_end: ExitStack
+    ) -> None:
         self._photographs = photographs
         self._out = photographs.out
         self._how: How = how
         self._dry_run = dry_run
+        self._at_end = at_end
         self._log: BinaryIO | None = None
+        if not dry_run:
+            at_end.callback(self._remove_part)
 
-    def __enter__(self) -> _Sorter:
-        return self
+    def _remove_part(self) -> None:
+        with suppress(OSError):
+            (self._out / PART_FILE).unlink()
 
-    def __exit__(self, *_: object) -> None:
-        if self._log is not None:
-            self._log.close()
-        if not self._dry_run:
-            with suppress(OSError):
-                (self._out / PART_FILE).unlink()
-
-    def is_done(self, filepath: str, source: Path, below: Parts) -> bool:
-        """Whether a photograph is at its destination; completes an interrupted move.
-
-        Raises:
-            SkippedFileError: Another file is there, or it cannot be read.
-        """
-        target = self._out.joinpath(*below)
-        try:
-            if not os.path.lexists(target):
-                return False
-            if self._how == "symlink":
-                done = target.is_symlink() and link_target(target) == str(source)
-            elif self._how == "hardlink":
-                done = target.samefile(source)
-            elif self._how == "copy":  # the same size and date are enough
-                done = target.samefile(source) or filecmp.cmp(source, target)
-            elif is_same_place(source, target):
-                done = True
-            else:
-                done = self._photographs.was_moved(filepath, target, source) and filecmp.cmp(
-                    source, target, shallow=False
-                )
-                if done and not self._dry_run:
-                    remove_source(source, target)
-        except OSError as error:
-            raise SkippedFileError(f"{target} cannot be read: {error.strerror or error}") from error
-        if not done:
-            raise SkippedFileError(f"another file is at {target}")
-        return True
-
-    def sort(self, filepath: str, source: Path, below: Parts) -> None:
+    def sort(self, filepath: str, source: Path, target: Path) -> bool:
         """Writes the log, then sorts a photograph; a dry run does neither.
 
+        Returns:
+            False if the photograph is at its target already; completes an interrupted move.
+
         Raises:
-            SkippedFileError: The photograph cannot be sorted.
+            SkippedFileError: The photograph cannot be sorted, or another file is at the target.
             OutputError: The system refuses.
         """
-        target = self._out.joinpath(*below)
+        if os.path.lexists(target):
+            try:
+                if not self._is_done(filepath, source, target):
+                    raise SkippedFileError(f"another file is at {target}")
+            except OSError as error:
+                reason = error.strerror or error
+                raise SkippedFileError(f"{target} cannot be read: {reason}") from error
+            return False
         try:
             if source.is_symlink() and self._how == "hardlink":
                 source = source.resolve()  # a link to a link would not outlive the photograph
-            elif source.is_symlink() and self._how == "move":
-                raise SkippedFileError("a link may break when it is moved; use another --how")
-            if self._how == "move" and self._is_among_photographs(filepath, source):
-                raise SkippedFileError(
-                    f"it is in {self._out} itself; pass a folder next to that, or a new one in it"
-                )
-            if self._how == "copy" and not os.access(source, os.R_OK):
-                raise SkippedFileError("no permission to read it")
-            if self._dry_run:
-                return
-            self._make_folder(target.parent)
-            file = source.stat()
-            names = str(source), "/".join(below)
-            self._write_log(Entry(self._how, filepath, *names, file.st_size, file.st_mtime_ns))
-            self._act(source, target)
+            self._check(filepath, source)
+            if not self._dry_run:
+                self._act(filepath, source, target)
         except FileExistsError as error:
             raise SkippedFileError(f"another file is at {target}") from error
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise SkippedFileError(f"{target} is too long a name") from error
             raise OutputError(self._message(source, error)) from error
+        return True
 
-    def _is_among_photographs(self, filepath: str, source: Path) -> bool:
-        """Whether a photograph would move within its own folder, and be sorted again later."""
-        is_inside = source.is_relative_to(self._out)
-        return is_inside and not self._photographs.was_moved(filepath, source)
+    def _is_done(self, filepath: str, source: Path, target: Path) -> bool:
+        """Whether the file at the target is the photograph; completes an interrupted move."""
+        if self._how == "symlink":
+            return target.is_symlink() and link_target(target) == str(source)
+        if self._how == "hardlink":
+            return target.samefile(source)
+        if self._how == "copy":  # the same size and date are enough
+            return target.samefile(source) or filecmp.cmp(source, target)
+        if is_same_place(source, target):
+            return True
+        done = self._photographs.was_moved(filepath, target, source) and filecmp.cmp(
+            source, target, shallow=False
+        )
+        if done and not self._dry_run:
+            remove_source(source, target)
+        return done
 
-    def _make_folder(self, folder: Path) -> None:
+    def _check(self, filepath: str, source: Path) -> None:
+        """Raises ``SkippedFileError`` for a photograph that cannot be sorted."""
+        if self._how == "copy" and not os.access(source, os.R_OK):
+            raise SkippedFileError("no permission to read it")
+        if self._how != "move":
+            return
+        if source.is_symlink():
+            raise SkippedFileError("a link may break when it is moved; use another --how")
+        # It would move within its own folder, and be sorted again later.
+        if source.is_relative_to(self._out) and not self._photographs.was_moved(filepath, source):
+            raise SkippedFileError(
+                f"it is in {self._out} itself; pass a folder next to that, or a new one in it"
+            )
+
+    def _act(self, filepath: str, source: Path, target: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise SkippedFileError(f"{folder} is not a folder") from error
-
-    def _write_log(self, entry: Entry) -> None:
+            raise SkippedFileError(f"{target.parent} is not a folder") from error
+        file, below = source.stat(), target.relative_to(self._out).as_posix()
+        entry = Entry(self._how, filepath, str(source), below, file.st_size, file.st_mtime_ns)
         if self._log is None:
-            self._log = open_log(self._out)
+            self._log = self._at_end.enter_context(open_log(self._out))
         self._log.write(entry.as_line())
         self._log.flush()
-
-    def _act(self, source: Path, target: Path) -> None:
         if self._how == "hardlink":
             os.link(source, target)
         elif self._how == "symlink":

@@ -293,17 +293,11 @@ def to_dataframe(
         raise InputError("A DataFrame needs another package: pip install pandas") from error
 
     kinds = {str: "string", float: "float64", int: "Int32"}
-    found = list(
-        table_rows(
-            records,
-            rows=rows,
-            photographs=photographs,
-            min_confidence=min_confidence,
-            dates=dates,
-        )
+    found = table_rows(
+        records, rows=rows, photographs=photographs, min_confidence=min_confidence, dates=dates
     )
     types = columns(rows, dates)
-    frame = pd.DataFrame(found, columns=list(types))
+    frame = pd.DataFrame(list(found), columns=list(types))
     frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
     # Cameras that write an offset and cameras that do not can be compared only by their clocks.
     clocks = {

@@ -11,16 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.export.files import Results, output_file
 from speciesnet.files.moves import is_same_file, is_same_place, link_target, move_file
 
 UNDO_FILE = "undo.jsonl"
 PART_FILE = ".sorting.part"  # an incomplete copy
 _LONGEST_LINE = 1 << 20  # bytes; more than three paths of 4,096 characters, 12 bytes each
-_CLOCK_STEP = (
-    2_000_000_000  # nanoseconds; FAT, the file system of memory cards, has even seconds only
-)
+_CLOCK_STEP = 2 * 10**9  # nanoseconds; FAT, the file system of memory cards, has even seconds only
 
 How = Literal["hardlink", "symlink", "copy", "move"]
 
@@ -204,12 +202,8 @@ def _clean_up(out: Path, entries: Sequence[Entry], left: Sequence[Entry]) -> Non
         with output_file(out / UNDO_FILE) as part:
             part.write_bytes(b"".join(entry.as_line() for entry in left))
         return
-    try:
+    name = f"The sort is undone, but {out / UNDO_FILE}"
+    with file_errors(OutputError, name, "removed", "Remove it."):
         (out / UNDO_FILE).unlink()
-    except OSError as error:
-        raise OutputError(
-            f"The sort is undone, but {out / UNDO_FILE} cannot be removed ({error.strerror or error}). "
-            "Remove it."
-        ) from error
     with suppress(OSError):  # other files are in it
         out.rmdir()

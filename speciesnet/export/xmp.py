@@ -22,7 +22,7 @@ from speciesnet.files.atomic import write_atomically
 from speciesnet.files.paths import common_folder, path_below
 from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.people import PERSON, people_in, vehicles_in
-from speciesnet.survey.photographs import Photographs, none_found
+from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import category_of, split_label
 
 Naming = Literal["full", "base"]
@@ -183,11 +183,7 @@ def write_keywords(
     common = common_folder(task.filepath for task in tasks) if out is not None else ()
     results = Results()
     owners: dict[Path, Path] = {}
-    for task in tasks:
-        photograph = photographs.find(task.filepath)
-        if photograph is None:
-            results.missing += 1
-            continue
+    for task, photograph in results.located(tasks, photographs):
         if task.keywords is None:
             results.without_answer += 1
             continue
@@ -202,14 +198,10 @@ def write_keywords(
         except (OSError, RuntimeError, ValueError) as error:  # exiv2 raises the latter two
             results.skipped.append((str(file), _reason(file, error)))
             continue
-        if not is_changed:
-            results.unchanged += 1
-            continue
-        results.done += 1
-        if report is not None:
+        results.done += is_changed
+        results.unchanged += not is_changed
+        if is_changed and report is not None:
             report(file, task.keywords)
-    if results.missing and results.missing == len(tasks):
-        raise none_found([task.filepath for task in tasks])
     return results
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import os
 import re
 from collections.abc import Iterable
@@ -64,15 +64,16 @@ def common_folder(filepaths: Iterable[str]) -> Parts:
 
 def shared_start(folders: Iterable[Parts]) -> Parts:
     """The parts that all folders start with; empty if there are no folders."""
-    return functools.reduce(_shared_by_two, folders, None) or ()
+    unique = set(folders)
+    first, last = min(unique, default=()), max(unique, default=())  # all others are between them
+    pairs = zip(first, last, strict=False)
+    return tuple(part for part, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _shared_by_two(one: Parts | None, other: Parts) -> Parts:
-    if one is None or other[: len(one)] == one:
-        return other if one is None else one
-    pairs = zip(one, other, strict=False)
-    length = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-    return one[:length]
+def end_of(wanted: Parts, parts: Parts) -> int:
+    """The position after the last occurrence of consecutive parts in a path; -1 if there is none."""
+    ends = range(len(parts), len(wanted) - 1, -1)
+    return next((end for end in ends if parts[end - len(wanted) : end] == wanted), -1)
 
 
 def path_below(filepath: str, common: Parts, *, windows: bool = os.name == "nt") -> Parts:

@@ -13,7 +13,6 @@ import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -111,7 +110,7 @@ class PredictionsFile:
                 self._open()
                 for note in self.notes:
                     logging.warning("%s", note)
-                write_settings(self.path, asdict(self._settings))
+                write_settings(self.path, self._settings.as_dict())
                 self._appender = _Appender(self.path, self._end, len(self._header))
             except OSError as error:
                 raise cannot_write(self.path, error) from error

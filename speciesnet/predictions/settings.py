@@ -13,18 +13,19 @@ from urllib.parse import urlsplit
 from speciesnet.boxes import BoxSelection
 from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
 from speciesnet.files.atomic import write_atomically
+from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.records import BOX_TOLERANCE, Instance, Record, components_of, is_classified
 
 _T = TypeVar("_T")
 
-# What the settings of versions without these keys mean.
+# What settings without these keys mean.
 _BEFORE_ALL_BOXES = {
     "classify": "best",
     "detection_threshold_for_classification": None,
     "max_classifications_per_image": None,
-    "output_format": 4,
-    "max_classifications_per_detection": None,
 }
+_OF_FORMAT_5 = {"output_format": 4, "max_classifications_per_detection": None}
+_WITHOUT_LIST = {"species_list": None, "species_list_fill": False}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class RunSettings:
         max_classifications_per_image: With "all", how many of them at most, or None.
         output_format: 4 or 5.
         max_classifications_per_detection: In format 5, how many classes of a box at most, or None.
+        species_list: The names of the taxa that can occur at the site, sorted; None without a list.
+        species_list_fill: Whether a group becomes the only listed taxon below it.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
@@ -63,15 +66,29 @@ class RunSettings:
     max_classifications_per_image: int | None = None
     output_format: OutputFormat = 4
     max_classifications_per_detection: int | None = None
+    species_list: list[str] | None = None
+    species_list_fill: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
     detector_name: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as their file contains them; those of a species list only if there is one.
+
+        Those of format 5 are only in the files of runs that write it.
+        """
+        left_out: set[str] = set() if self.species_list is not None else {*_WITHOUT_LIST}
+        if self.output_format == 4:
+            left_out |= _OF_FORMAT_5.keys()
+        return {key: value for key, value in asdict(self).items() if key not in left_out}
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """Describes what differs in the settings of an earlier run, as its file contains them."""
         found = []
         for key, here in asdict(self).items():
-            there = earlier.get(key, _BEFORE_ALL_BOXES.get(key, here))
+            there = earlier.get(
+                key, {**_BEFORE_ALL_BOXES, **_OF_FORMAT_5, **_WITHOUT_LIST}.get(key, here)
+            )
             if key in ("model_name", "detector_name"):
                 continue
             if key == "model" and there != here:
@@ -81,6 +98,8 @@ class RunSettings:
             elif key == "inputs":
                 changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
                 found += [f"another --{name}" for name in changed]
+            elif key == "species_list" and there != here:
+                found.append("another --species_list")
             elif there != here:
                 found.append(f"{key} {_word(there)} there, {_word(here)} here")
         return found
@@ -106,6 +125,8 @@ class RunSettings:
             return f"{record['filepath']} has classify {there} there, {self.classify} here"
         if wanted != "all":
             return None
+        if self.species_list is None and "+species_list" in (record.get("prediction_source") or ""):
+            return f"{record['filepath']} has a species_list there, none here"
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
@@ -193,6 +214,14 @@ def is_geofenced(predictions: str | os.PathLike[str]) -> bool:
     """Whether a predictions file was made with the geofence; True if it is unknown."""
     geofence = _setting(predictions, "geofence", bool)
     return True if geofence is None else geofence
+
+
+def species_list_of_run(predictions: str | os.PathLike[str]) -> SpeciesList | None:
+    """The species list of the run that made a predictions file, without labels; None if it had none."""
+    names = _setting(predictions, "species_list", list)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    return SpeciesList(tuple(names), fill=bool(_setting(predictions, "species_list_fill", bool)))
 
 
 def _setting(predictions: str | os.PathLike[str], name: str, kind: type[_T]) -> _T | None:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from speciesnet.errors import OutputError
+from speciesnet.errors import OutputError, file_errors
 from speciesnet.progress import ProgressBars
 from speciesnet.report.checks import open_checks
 from speciesnet.report.folder import ReportFolder, check_report_folder
@@ -57,7 +57,8 @@ def write_report(
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
     """
     check_report_folder(out)
-    try:
+    fix = "Fix the cause or pass another folder to --out."
+    with file_errors(OutputError, f"The report {out}", "written", fix):
         folder = ReportFolder(Path(out))
         thumbnails = Thumbnails(folder.path / THUMBS, photographs, blur_humans=blur_humans)
         with ProgressBars(["Thumbnails"], len(survey.pictures), progress_bars) as bars:
@@ -68,11 +69,6 @@ def write_report(
         _write_data(survey, folder, previews, thumbnails.sources if links else {})
         _write_pages(survey, folder, previews, made)
         folder.finish()
-    except OSError as error:
-        raise OutputError(
-            f"The report {out} cannot be written ({error.strerror or error}). Fix the cause or pass "
-            "another folder to --out."
-        ) from error
     return folder.path / FIRST_PAGE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -45,50 +45,45 @@ class SurveyPlots:
         self._survey = survey
         self._folder = folder
 
-    def of_survey(self, species: Sequence[Species]) -> list[Plot]:
-        """Returns the plots of the overview."""
+    def of_survey(self, species: Sequence[Species]) -> Iterator[Plot]:
+        """Yields the plots of the overview."""
         pictures = self._survey.pictures
         animals = [p for p in pictures if category_of_picture(p) == "animal"]
         counts = [(one.name, one.count) for one in species if one.is_species]
         scores = [p.score for p in pictures if p.answer is not None and p.correction is None]
-        found = []
         if counts:
-            found.append(
-                self._plot("Images by species", plots.species_bars(counts), "species by images")
-            )
-        found += self._activity(animals, "Animals")
-        if days := _days(pictures):
-            found.append(self._plot("Images over time", plots.timeline(days), "images over time"))
+            yield self._plot("Images by species", plots.species_bars(counts), "species by images")
+        yield from self._over_time(animals, pictures, "Animals", "Images")
         if points := self._points():
-            found.append(
-                self._plot("Camera locations", plots.position_map(points), "where the cameras are")
+            yield self._plot(
+                "Camera locations", plots.position_map(points), "where the cameras are"
             )
         if scores:
             svg = plots.score_histogram(scores, LOW_SCORE)
-            found.append(self._plot("Scores of the answers", svg, "how sure the answers are"))
-        return found
+            yield self._plot("Scores of the answers", svg, "how sure the answers are")
 
-    def of_species(self, one: Species) -> list[Plot]:
-        """Returns the plots of the page of a species."""
+    def of_species(self, one: Species) -> Iterator[Plot]:
+        """Yields the plots of the page of a species."""
         name = one.name.capitalize()
-        found = self._activity(one.pictures, name)
-        if days := _days(one.pictures):
-            title = f"{name} over time"
-            found.append(self._plot(title, plots.timeline(days), title))
-        return found
+        return self._over_time(one.pictures, one.pictures, name, name)
 
-    def _activity(self, pictures: Sequence[Picture], name: str) -> list[Plot]:
+    def _over_time(
+        self, active: Sequence[Picture], pictures: Sequence[Picture], subject: str, name: str
+    ) -> Iterator[Plot]:
+        """Yields the hours at which some animals come, and the days of some images."""
         # A visit counts once, however many images the camera takes of it.
         starts: dict[int, str] = {}
-        for picture in pictures:
+        for picture in active:
             if picture.taken:
                 earliest = starts.get(picture.sequence, picture.taken)
                 starts[picture.sequence] = min(earliest, picture.taken)
         hours = [int(taken[11:13]) for taken in starts.values()]
-        if not hours:
-            return []
-        svg = plots.hours_of_day(hours)
-        return [self._plot(f"{name} by hour of day", svg, f"{name} by the hour")]
+        if hours:
+            svg = plots.hours_of_day(hours)
+            yield self._plot(f"{subject} by hour of day", svg, f"{subject} by the hour")
+        if days := _days(pictures):
+            title = f"{name} over time"
+            yield self._plot(title, plots.timeline(days), title)
 
     def _plot(self, title: str, svg: str, file_name: str) -> Plot:
         slug = re.sub(r"[^a-z0-9]+", "-", file_name.lower()).strip("-")[:80]

@@ -15,6 +15,8 @@ from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.clouds import BrokenConnectionError, RemoteError
+from speciesnet.predictions.layout import ends_before_records
+from speciesnet.records import in_file
 from speciesnet.scripts import flags
 
 if TYPE_CHECKING:
@@ -28,19 +30,22 @@ if TYPE_CHECKING:
 def local_predictions(path: str, corrections: str) -> Iterator[str]:
     """A predictions file on this machine: the file itself, or a copy.
 
-    The copy has the settings of the run next to it and, if wanted, the corrections.
+    The copy has the settings of the run next to it and, if wanted, the corrections. Errors about a record
+    name the file, and a file without records causes a warning.
 
     Args:
         path: Path or URL of the predictions file.
         corrections: The value of ``--corrections``; "auto" also copies the file of corrections.
 
     Raises:
-        InputError: The corrections exist, but cannot be read.
+        InputError: The corrections exist, but cannot be read; or a record is malformed.
         OutputError: The predictions cannot be read.
         CredentialsError: The credentials for the bucket have expired or are refused.
     """
     if storage.scheme_of(path) is None:
-        yield path
+        with in_file(path):
+            yield path
+        _warn_if_empty(path)
         return
     from speciesnet.files.paths import safe_name
 
@@ -53,7 +58,9 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
         if corrections == "auto":
             _fetch_companion(path, CORRECTIONS_ENDING, copy)
         with storage.displayed_as(path, copy):
-            yield str(copy)
+            with in_file(copy):
+                yield str(copy)
+            _warn_if_empty(str(copy))
 
 
 def _fetch_companion(path: str, ending: str, copy: Path) -> None:
@@ -78,10 +85,8 @@ def _fetch_companion(path: str, ending: str, copy: Path) -> None:
         ) from error
 
 
-def warn_if_empty(predictions: str) -> None:
+def _warn_if_empty(predictions: str) -> None:
     """Warns of a file that ends before its first record: complete or cut off, it contains nothing."""
-    from speciesnet.predictions.layout import ends_before_records
-
     if ends_before_records(Path(predictions)):
         logging.warning(
             "%s ends before its first record. Run the command that wrote it again to continue it.",

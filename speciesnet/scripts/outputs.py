@@ -38,13 +38,9 @@ def sent_file(target: str) -> Iterator[str]:
         made = Path(folder) / f"made{PurePosixPath(target).suffix}"
         with storage.displayed_as(target, made):
             yield str(made)
-        try:
+        fix = f"{target} is unchanged. Fix the cause and give the same command again."
+        with file_errors(OutputError, target, "written", fix):
             storage.replace(made, target)
-        except OSError as error:
-            raise OutputError(
-                f"{target} cannot be written ({error.strerror or error}) and is unchanged. Fix the cause "
-                "and give the same command again."
-            ) from error
 
 
 @contextmanager

@@ -148,11 +148,13 @@ def _model_options(values: flags.Values) -> ModelOptions:
     from speciesnet.distributed.instance_lists import absolute_path
     from speciesnet.model import ModelOptions
 
-    target_species = values[flags.TARGET_SPECIES_TXT]
+    target_species, species_list = values[flags.TARGET_SPECIES_TXT], values[flags.SPECIES_LIST]
     return ModelOptions(
         values[MODEL],
         geofence=values[flags.GEOFENCE],
         target_species_txt=target_species and absolute_path(target_species),
+        species_list=species_list and absolute_path(species_list),
+        species_list_fill=values[flags.SPECIES_LIST_FILL],
         engine=values[flags.ENGINE],
         precision=values[PRECISION],
     )

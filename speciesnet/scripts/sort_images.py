@@ -18,9 +18,8 @@ from speciesnet.export.sorting import (
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
-from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, warn_if_empty
+from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 
@@ -84,18 +83,13 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
 def _destinations(
     values: flags.Values, predictions: str, photographs: SortedPhotographs
 ) -> list[Destination]:
-
     by = values[BY]
-    with in_file(predictions):
-        records = read_corrected(predictions, values[flags.CORRECTIONS])
-        if by == "sequence":
-            found = destinations_by_sequence(
-                records, photographs, values[flags.SEQUENCE_GAP], date_rules(values)
-            )
-        else:
-            found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
-    if not found:
-        warn_if_empty(predictions)
+    records = read_corrected(predictions, values[flags.CORRECTIONS])
+    if by == "sequence":
+        gap, dates = values[flags.SEQUENCE_GAP], date_rules(values)
+        found = destinations_by_sequence(records, photographs, gap, dates)
+    else:
+        found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     people = values[PEOPLE]
     return found if people is None else set_people_aside(found, people)
 
@@ -116,7 +110,6 @@ def _report_people(folder: str | None, destinations: list[Destination]) -> None:
 
 
 def _undo(out: str, dry_run: bool) -> None:
-
     result = undo(out, dry_run=dry_run)
     would = " would be" if dry_run else ""
     sys.stdout.write(f"{result.done} photographs{would} taken back.\n")

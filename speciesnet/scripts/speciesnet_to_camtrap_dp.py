@@ -7,7 +7,6 @@ import sys
 from speciesnet.errors import InputError
 from speciesnet.export import camtrap_dp
 from speciesnet.export.deployments import deployment_folders
-from speciesnet.export.files import check_not_same
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_folder
@@ -53,10 +52,7 @@ Converts a predictions file to a Camtrap DP data package.
 
 def main(values: flags.Values, source: str, folder: str) -> None:
     """Checks the flags, and writes the package."""
-    for name, given in (
-        (TITLE.name, values[TITLE]),
-        (CONTRIBUTOR.name, values[CONTRIBUTOR]),
-    ):
+    for name, given in ((TITLE.name, values[TITLE]), (CONTRIBUTOR.name, values[CONTRIBUTOR])):
         if not given:
             raise InputError(f"Camtrap DP requires a {name}; add --{name}.")
     for flag, allowed in (
@@ -68,15 +64,12 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             raise InputError(
                 f"--{flag.name} must be {', '.join(others)} or {last}, not {values[flag]}."
             )
-    for name in camtrap_dp.FILES:
-        output = f"{folder.rstrip('/')}/{name}"  # a path or a URL
-        check_not_same(source, output)
-        if (deployments := values[DEPLOYMENTS]) is not None:
-            check_not_same(deployments, output, "table of deployments")
-    corrections = values[flags.CORRECTIONS]
-    deployments = values[DEPLOYMENTS] if values[flags.CLOCK_CORRECTIONS] is not None else None
-    folders = {} if deployments is None else deployment_folders(deployments)
-    dates = date_rules(values, folders)
+    corrections, deployments = values[flags.CORRECTIONS], values[DEPLOYMENTS]
+    camtrap_dp.check_outputs(folder, source, deployments)
+    has_clocks = values[flags.CLOCK_CORRECTIONS] is not None
+    dates = date_rules(
+        values, deployment_folders(deployments) if deployments and has_clocks else {}
+    )
     with (
         local_predictions(source, corrections) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
@@ -93,7 +86,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
                 values[LICENSE_MEDIA],
             ),
             photographs=Photographs(values[flags.IMAGE_ROOT]),
-            deployments_csv=values[DEPLOYMENTS],
+            deployments_csv=deployments,
             timezone_name=values[TIMEZONE],
             sequence_gap=values[flags.SEQUENCE_GAP],
             corrections=find_corrections(predictions, corrections),

@@ -9,9 +9,8 @@ from speciesnet.export.files import check_not_same
 from speciesnet.export.megadetector import write_megadetector
 from speciesnet.export.megadetector_info import Origin
 from speciesnet.files.storage import scheme_of
-from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, warn_if_empty
+from speciesnet.scripts.inputs import local_predictions
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.corrections import read_corrected
 
@@ -30,14 +29,11 @@ def main(values: flags.Values, source: str, target: str) -> None:
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     corrections = values[flags.CORRECTIONS]
     with local_predictions(source, corrections) as predictions, sent_file(target) as out:
-        with in_file(predictions):
-            records = read_corrected(predictions, corrections)
-            origin = Origin.of(predictions)
-            if scheme_of(source) is not None:  # the copy was changed when it was fetched
-                origin = replace(origin, completed=None)
-            count = write_megadetector(records, out, values[BASE_FOLDER], origin)
-        if not count:
-            warn_if_empty(predictions)
+        records = read_corrected(predictions, corrections)
+        origin = Origin.of(predictions)
+        if scheme_of(source) is not None:  # the copy was changed when it was fetched
+            origin = replace(origin, completed=None)
+        count = write_megadetector(records, out, values[BASE_FOLDER], origin)
     console.report_on(target, f"{count} images: {target}")
 
 

@@ -15,9 +15,8 @@ from speciesnet.export.tables import (
     table_rows,
     write_table,
 )
-from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of, warn_if_empty
+from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.corrections import read_corrected
 from speciesnet.survey.photographs import Photographs
@@ -52,11 +51,8 @@ def main(values: flags.Values, source: str, target: str) -> None:
         local_predictions(source, values[flags.CORRECTIONS]) as predictions,
         sent_file(target) as table,
     ):
-        with in_file(predictions):
-            rows, types = _table(values, predictions, photographs)
-            count = write_table(rows, table, types, bom=values[BOM], delimiter=delimiter)
-        if not count:
-            warn_if_empty(predictions)
+        rows, types = _table(values, predictions, photographs)
+        count = write_table(rows, table, types, bom=values[BOM], delimiter=delimiter)
     if photographs:
         photographs.warn_of_missing("their dates and positions are left empty")
     console.report_on(target, f"{count} rows: {target}")

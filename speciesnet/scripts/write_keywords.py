@@ -7,9 +7,8 @@ from pathlib import Path
 
 from speciesnet.errors import InputError
 from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
-from speciesnet.records import in_file
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, warn_if_empty
+from speciesnet.scripts.inputs import local_predictions
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
 from speciesnet.survey.photographs import Photographs
@@ -47,11 +46,8 @@ def main(values: flags.Values, source: str) -> None:
     check_local_folder(out)
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
-        with in_file(predictions):
-            records = read_corrected(predictions, values[flags.CORRECTIONS])
-            tasks = keyword_tasks(records, values[flags.MIN_SCORE])
-        if not tasks:
-            warn_if_empty(predictions)
+        records = read_corrected(predictions, values[flags.CORRECTIONS])
+        tasks = keyword_tasks(records, values[flags.MIN_SCORE])
     result = write_keywords(
         tasks,
         photographs,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +10,8 @@ from datetime import timedelta
 from absl import logging
 
 from speciesnet.errors import InputError
-from speciesnet.files.paths import Parts, with_slashes
-from speciesnet.files.storage import read_text
+from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.paths import Parts, end_of, with_slashes
 from speciesnet.metadata import parse_datetime
 from speciesnet.survey.sequences import camera_folder, clock_time
 
@@ -141,7 +139,7 @@ class CameraClocks:
 
     def _find(self, camera: Parts) -> timedelta:
         parts = tuple(part for part in camera if part not in ("", "."))
-        fitting = [(_end_of(row.parts, parts), len(row.parts), row) for row in self._rows]
+        fitting = [(end_of(row.parts, parts), len(row.parts), row) for row in self._rows]
         fitting = [fit for fit in fitting if fit[0] >= 0]
         if not fitting:
             return timedelta()
@@ -184,30 +182,11 @@ def _parts(folder: str) -> Parts:
     return camera_folder("/".join((*parts, ""))) or parts
 
 
-def _end_of(wanted: Parts, parts: Parts) -> int:
-    """The position in a path after its last occurrence of ``wanted``; -1 if there is none."""
-    ends = range(len(parts), len(wanted) - 1, -1)
-    return next((end for end in ends if parts[end - len(wanted) : end] == wanted), -1)
-
-
 def _read(path: str) -> list[tuple[str, dict[str, str]]]:
     """The rows of a file as (place for messages, cells that are not empty)."""
-    try:
-        text = read_text(path)
-    except OSError as error:
-        raise InputError(
-            f"The clock corrections {path} cannot be read ({error.strerror or error}). Fix the cause or "
-            "pass another file."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"The clock corrections {path} are not UTF-8 text. Save them as UTF-8."
-        ) from error
-    header = text.partition("\n")[0]
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    found = read_rows(path, "clock corrections")
     known = {name.lower(): name for name in COLUMNS}
-    columns = [name.strip() for name in next(reader, [])]
+    _, columns = next(found, (1, []))
     names = [known.get(name.lower(), name) for name in columns]
     if FOLDER not in names or not (
         {OFFSET} <= set(names) or {CAMERA_TIME, ACTUAL_TIME} <= set(names)
@@ -220,11 +199,10 @@ def _read(path: str) -> list[tuple[str, dict[str, str]]]:
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise InputError(f'{path} has the column "{twice[0]}" twice. Remove one of them.')
     rows = []
-    for cells in reader:
-        values = zip(names, cells, strict=False)
-        given = {name: cell.strip() for name, cell in values if cell.strip() and name}
+    for line, cells in found:
+        given = {name: cell for name, cell in zip(names, cells, strict=False) if cell and name}
         if given:
-            rows.append((f"Line {reader.line_num} of {path}", given))
+            rows.append((f"Line {line} of {path}", given))
     if not rows:
         raise InputError(f"{path} has no rows. Add one for each camera whose clock was wrong.")
     return rows

@@ -18,7 +18,7 @@ from pathlib import Path
 from absl import logging
 
 from speciesnet.constants import CORRECTIONS_ENDING
-from speciesnet.errors import InputError, OutputError
+from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
 from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
@@ -98,13 +98,9 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
     path = Path(path)
     if not path.exists():
         return found
-    try:
+    fix = "Fix the cause, or ignore them with --corrections none."
+    with file_errors(InputError, f"The corrections {path}", fix=fix):
         lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(
-            f"The corrections {path} cannot be read ({error.strerror or error}). Fix the cause, or "
-            "ignore them with --corrections none."
-        ) from error
     if lines and not lines[0].startswith(_START) and not _START.startswith(lines[0]):
         raise InputError(f"{path} does not contain corrections; pass a file that review wrote.")
     for number, line in enumerate(lines, start=1):
@@ -223,20 +219,16 @@ def find_corrections(
         return {}
     if corrections == "auto":
         return read_corrections(corrections_path(predictions))
-    if scheme_of(corrections) is not None:
-        try:
-            with local_file(corrections) as copy:
-                return read_corrections(copy)
-        except OSError as error:
-            raise InputError(
-                f"The corrections {corrections} cannot be read ({error.strerror or error}); pass the "
-                "file that review wrote, auto or none."
-            ) from error
-    if not Path(corrections).is_file():
+    if scheme_of(corrections) is None and not Path(corrections).is_file():
         raise InputError(
             f"There is no file {corrections}; pass the corrections that review wrote, auto or none."
         )
-    return read_corrections(corrections)
+    fix = "Pass the file that review wrote, auto or none."
+    with (
+        file_errors(InputError, f"The corrections {corrections}", fix=fix),
+        local_file(corrections) as copy,
+    ):
+        return read_corrections(copy)
 
 
 class CorrectionsFile:
@@ -275,22 +267,20 @@ class CorrectionsFile:
         lines = b"".join(
             json.dumps(correction.as_json()).encode("ascii") + b"\n" for correction in corrections
         )
-        try:
-            with self.path.open("ab+", buffering=0) as file:
-                size = file.tell()
-                if size:
-                    file.seek(-1, os.SEEK_END)
-                    if file.read(1) != b"\n":  # an earlier crash cut the last line off
-                        lines = b"\n" + lines
-                try:
-                    write_all(file, lines)
-                    os.fsync(file.fileno())
-                except OSError:
-                    with suppress(OSError):
-                        file.truncate(size)  # an answer that is reported as unsaved must not stay
-                    raise
-        except OSError as error:
-            raise OutputError(
-                f"The corrections {self.path} cannot be written ({error.strerror or error}). Fix the "
-                "cause, and continue."
-            ) from error
+        name, fix = f"The corrections {self.path}", "Fix the cause, and continue."
+        with (
+            file_errors(OutputError, name, "written", fix),
+            self.path.open("ab+", buffering=0) as file,
+        ):
+            size = file.tell()
+            if size:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # an earlier crash cut the last line off
+                    lines = b"\n" + lines
+            try:
+                write_all(file, lines)
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(size)  # an answer that is reported as unsaved must not stay
+                raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from absl import logging
 from speciesnet.errors import InputError
 from speciesnet.files.paths import with_slashes
 from speciesnet.metadata import YEARS, PhotoMetadata
+from speciesnet.records import Record
 from speciesnet.survey.clocks import ClockCorrections
 
 # The directives of a pattern for names, as in Python's strptime, and what they match.
@@ -97,63 +99,51 @@ class DateRules:
     clocks: ClockCorrections | None = None
 
 
-class DatedPass:
-    """One pass over the photographs of a survey, which decides on their dates.
+def with_dates(
+    found: Iterable[tuple[Record, PhotoMetadata]], rules: DateRules
+) -> Iterator[tuple[Record, PhotoMetadata]]:
+    """Yields records and their metadata with the dates that count.
 
-    Args:
-        rules: The rules.
+    It warns once, at the end, of dates that cannot be read and of clock corrections without a camera.
+
+    Raises:
+        InputError: A row of the clock corrections fits several cameras, or none of the rows fits.
     """
-
-    def __init__(self, rules: DateRules) -> None:
-        self._pattern = rules.name_pattern
-        self._clocks = rules.clocks.start() if rules.clocks else None
-        self._unreadable: list[tuple[str, str]] = []  # the first one
-        self._unreadable_count = self._unnamed_count = 0
-        self._unnamed: str | None = None
-
-    def dated(self, filepath: str, metadata: PhotoMetadata) -> PhotoMetadata:
-        """The metadata of a photograph with the date that counts.
-
-        Raises:
-            InputError: A row of the clock corrections fits several cameras.
-        """
-        shift = self._clocks.shift(filepath) if self._clocks else None
-        taken = metadata.datetime
-        if taken is None and self._pattern is not None:
-            taken = self._pattern.date_in(filepath)
+    clocks = rules.clocks.start() if rules.clocks else None
+    unreadable: list[tuple[str, str]] = []  # the first one
+    unnamed: list[str] = []  # the first one
+    unreadable_count = unnamed_count = 0
+    for record, metadata in found:
+        filepath, taken = record["filepath"], metadata.datetime
+        shift = clocks.shift(filepath) if clocks else None
+        if taken is None and rules.name_pattern is not None:
+            taken = rules.name_pattern.date_in(filepath)
             if taken is None:
-                self._unnamed = self._unnamed or filepath
-                self._unnamed_count += 1
+                unnamed = unnamed or [filepath]
+                unnamed_count += 1
             else:
                 metadata = dataclasses.replace(metadata, datetime=taken, unreadable_date=None)
         if taken is None and metadata.unreadable_date is not None:
-            self._unreadable = self._unreadable or [(filepath, metadata.unreadable_date)]
-            self._unreadable_count += 1
-        if taken is None or not shift:
-            return metadata
-        corrected = (datetime.fromisoformat(taken) + shift).isoformat()
-        return dataclasses.replace(metadata, datetime=corrected, original_datetime=taken)
-
-    def finish(self) -> None:
-        """Warns once of dates that cannot be read, and of rows of clock corrections without a camera.
-
-        Raises:
-            InputError: No row of the clock corrections fits.
-        """
-        for filepath, text in self._unreadable:
-            logging.warning(
-                "%d photographs have a date that cannot be read, the first is %s: %r. They count as "
-                "photographs without a date.",
-                self._unreadable_count,
-                filepath,
-                text,
-            )
-        if self._unnamed is not None:
-            logging.warning(
-                "%d photographs have no date in their names either, the first is %s. See "
-                "--date_from_name.",
-                self._unnamed_count,
-                self._unnamed,
-            )
-        if self._clocks is not None:
-            self._clocks.finish()
+            unreadable = unreadable or [(filepath, metadata.unreadable_date)]
+            unreadable_count += 1
+        if taken is not None and shift:
+            right = (datetime.fromisoformat(taken) + shift).isoformat()
+            metadata = dataclasses.replace(metadata, datetime=right, original_datetime=taken)
+        yield record, metadata
+    for filepath, text in unreadable:
+        logging.warning(
+            "%d photographs have a date that cannot be read, the first is %s: %r. They count as "
+            "photographs without a date.",
+            unreadable_count,
+            filepath,
+            text,
+        )
+    for filepath in unnamed:
+        logging.warning(
+            "%d photographs have no date in their names either, the first is %s. See "
+            "--date_from_name.",
+            unnamed_count,
+            filepath,
+        )
+    if clocks is not None:
+        clocks.finish()

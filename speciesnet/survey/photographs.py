@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -19,7 +19,7 @@ from speciesnet.files.storage import is_cloud, scheme_of
 from speciesnet.images import read_metadata
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
-from speciesnet.survey.dates import DatedPass, DateRules
+from speciesnet.survey.dates import DateRules, with_dates
 
 _Found = TypeVar("_Found", bound=Path | str | None)
 
@@ -126,19 +126,6 @@ class Photographs:
             )
 
 
-def none_found(filepaths: Sequence[str]) -> InputError:
-    """The error of a command that needs photographs and finds none of them."""
-    if scheme_of(filepaths[0]) is not None:
-        return InputError(
-            f"The photographs are not on this computer, such as {filepaths[0]}. Download them, and pass "
-            "their folder with --image_root."
-        )
-    return InputError(
-        f"None of the {len(filepaths)} photographs is where the predictions say, such as "
-        f"{filepaths[0]}; pass their folder with --image_root."
-    )
-
-
 def _is_there(path: Path, check: Callable[[Path], bool]) -> bool:
     try:
         return check(path)
@@ -171,7 +158,6 @@ def with_metadata(
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
         InputError: The clock corrections do not fit the photographs.
     """
-    dating = DatedPass(dates or DateRules())
 
     def read(path: Path | str) -> PhotoMetadata:
         try:
@@ -190,15 +176,16 @@ def with_metadata(
             return record, PhotoMetadata()
         return record, (here if isinstance(path, Path) else elsewhere).submit(read, path)
 
-    with (
-        ThreadPoolExecutor(READERS, thread_name_prefix="exif") as here,
-        ThreadPoolExecutor(REMOTE_READERS, thread_name_prefix="exif") as elsewhere,
-    ):
+    def found() -> Iterator[tuple[Record, PhotoMetadata]]:
         started = map(start, records)
         waiting = deque(itertools.islice(started, READ_AHEAD))
         while waiting:
             record, metadata = waiting.popleft()
-            found = metadata.result() if isinstance(metadata, Future) else metadata
-            yield record, dating.dated(record["filepath"], found)
+            yield record, metadata.result() if isinstance(metadata, Future) else metadata
             waiting.extend(itertools.islice(started, 1))
-    dating.finish()
+
+    with (
+        ThreadPoolExecutor(READERS, thread_name_prefix="exif") as here,
+        ThreadPoolExecutor(REMOTE_READERS, thread_name_prefix="exif") as elsewhere,
+    ):
+        yield from with_dates(found(), dates or DateRules())
