@@ -314,16 +314,17 @@ class SpeciesNetEnsemble:
             ValueError: The classified boxes of an image are not those of the detector.
         """
         no_record: Record = {"filepath": ""}
-        has_boxes = any("detections" in record for record in classifier_results.values())
+        classified = classifier_results.values()
+        has_boxes = any("detections" in r and "classifications" not in r for r in classified)
 
         def combined(filepath: str) -> Record:
-            classified = classifier_results.get(filepath, no_record)
+            classes = classifier_results.get(filepath, no_record)
             boxes = detector_results.get(filepath, no_record).get("detections")
             location = geolocation_results.get(filepath)
             if has_boxes:
                 count = max_classifications_per_detection
-                return self._combine_boxes(filepath, classified, boxes, location, count)
-            return self.combine_one(filepath, classified.get("classifications"), boxes, location)
+                return self._combine_boxes(filepath, classes, boxes, location, count)
+            return self.combine_one(filepath, classes.get("classifications"), boxes, location)
 
         finished = partial_predictions or {}
         return [finished[path] if path in finished else combined(path) for path in filepaths]

@@ -306,7 +306,7 @@ def selected_boxes(values: Values) -> BoxSelection | None:
     """The boxes that get answers of their own; raises ``InputError``."""
     from speciesnet import run
 
-    return run.selected_boxes(*(values[flag] for flag in BOXES))
+    return run.selected_boxes(values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES])
 
 
 def thumbnail_threads(values: Values) -> int:
