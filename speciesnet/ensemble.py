@@ -304,29 +304,27 @@ class SpeciesNetEnsemble:
             geolocation_results: ``{"country", "admin1_region", "latitude", "longitude"}`` by filepath,
                 each optional.
             partial_predictions: Finished records by filepath, passed through unchanged.
-            max_classifications_per_detection: In format 5, how many classes of a box at most; None is
-                all.
+            max_classifications_per_detection: In format 5, how many classes of a box; None is all.
 
         Returns:
             One record for each filepath. A missing or failed part is named in its ``failures``.
 
         Raises:
-            ValueError: The classified boxes of an image are not those of the detector.
+            ValueError: Classified boxes are not those of the detector.
         """
         no_record: Record = {"filepath": ""}
-        classified = classifier_results.values()
-        has_boxes = any("detections" in r and "classifications" not in r for r in classified)
+        found = classifier_results.values()
+        has_boxes = any("detections" in r and "classifications" not in r for r in found)
 
         def combined(filepath: str) -> Record:
             classes = classifier_results.get(filepath, no_record)
             boxes = detector_results.get(filepath, no_record).get("detections")
             location = geolocation_results.get(filepath)
             if has_boxes:
-                count = max_classifications_per_detection
                 return self._combine_boxes(filepath, classes, boxes, location, count)
             return self.combine_one(filepath, classes.get("classifications"), boxes, location)
 
-        finished = partial_predictions or {}
+        finished, count = partial_predictions or {}, max_classifications_per_detection
         return [finished[path] if path in finished else combined(path) for path in filepaths]
 
     def _combine_boxes(
@@ -429,6 +427,10 @@ class SpeciesNetEnsemble:
             model_version=self.model_info.version,
         )
 
+    def notes(self, countries: Mapping[str, int]) -> list[str]:
+        """Sentences on the countries that cannot be geofenced, from the number of images in each."""
+        return CountryList(self.geofence_map).notes(countries) if self.enable_geofence else []
+
     def _with_answer(
         self, box: Box, classifications: Classifications | None, location: Location
     ) -> Box:
@@ -493,7 +495,6 @@ class SpeciesNetEnsemble:
 
 
 def _place_of(location: Location) -> dict[str, str | float]:
-    """The keys of a location that records have."""
     keys = ("country", "admin1_region", "latitude", "longitude")
     found = cast("Mapping[str, str | float | None]", location)
     return {key: value for key in keys if (value := found.get(key)) is not None}

@@ -34,10 +34,10 @@ from speciesnet.predictions.format5 import (
     make_predictions_dict,
 )
 from speciesnet.predictions.layout import encode_record
-from speciesnet.predictions.settings import RunSettings
+from speciesnet.predictions.settings import RunSettings, detector_of_detections
 from speciesnet.progress import Profile
 from speciesnet.records import Record, answer_of
-from speciesnet.run import STAGES, Run, execute, selected_boxes
+from speciesnet.run import DETECTIONS, STAGES, Run, execute, selected_boxes
 
 Predictions = dict[str, list[Record]]
 Table = Mapping[str, Sequence[object] | NDArray[Any]]
@@ -328,6 +328,7 @@ class SpeciesNet:
         Raises:
             InputError: One of the files that the answers depend on cannot be read.
         """
+        detections = run.input_files.get(DETECTIONS)
         has_boxes = self.model_info.always_crops and run.components != "detector"
         files = {"target_species_txt": self._target_species_txt, **run.input_files}
         return RunSettings(
@@ -348,6 +349,7 @@ class SpeciesNet:
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,
             detector_name=self.model_info.detector_name,
+            given_detector=(detections and detector_of_detections(detections)) or "",
         )
 
     def choose_precision(

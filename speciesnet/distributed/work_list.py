@@ -38,27 +38,33 @@ class SeenImages:
 
     Attributes:
         new: Number of instances that ``unseen`` has yielded.
+        known: Number of added images that were among the instances given to ``unseen``.
     """
 
     def __enter__(self) -> SeenImages:
-        self.new = 0
+        self.new = self.known = 0
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._index = new_index(Path(self._folder.name), "seen (digest BLOB PRIMARY KEY)")
+        self._index = new_index(
+            Path(self._folder.name), "seen (digest BLOB PRIMARY KEY, given INTEGER)"
+        )
         return self
 
     def add(self, digests: bytes) -> None:
         """Adds images by their digests, joined."""
         ends = range(DIGEST_BYTES, len(digests) + 1, DIGEST_BYTES)
         rows = ((digests[end - DIGEST_BYTES : end],) for end in ends)
-        self._index.executemany("INSERT OR IGNORE INTO seen VALUES (?)", rows)
+        self._index.executemany("INSERT OR IGNORE INTO seen VALUES (?, 0)", rows)
 
     def unseen(self, instances: Iterable[Instance]) -> Iterator[Instance]:
         """Yields the instances whose image is not in the index, and adds each to it."""
         for instance in instances:
             row = (digest(instance.filepath),)
-            if self._index.execute("INSERT OR IGNORE INTO seen VALUES (?)", row).rowcount == 1:
+            if self._index.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", row).rowcount == 1:
                 self.new += 1
                 yield instance
+            else:
+                mark = "UPDATE seen SET given = 1 WHERE digest = ? AND NOT given"
+                self.known += self._index.execute(mark, row).rowcount
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         self._index.close()

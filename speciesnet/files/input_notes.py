@@ -47,6 +47,11 @@ class Examples:
         self.first = self.first or path
         self.count += 1
 
+    def add_all(self, more: Examples) -> None:
+        """Counts all of another collection."""
+        self.first = self.first or more.first
+        self.count += more.count
+
     def __str__(self) -> str:
         """The number with an example; empty if there are none."""
         if not self.count:

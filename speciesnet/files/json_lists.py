@@ -87,6 +87,25 @@ def first_list(path: Path, names: Collection[str]) -> str | None:
     return None
 
 
+def parse(document: bytes) -> object:
+    """Parses a JSON document in memory; only valid JSON, which ``NaN`` is not.
+
+    Raises:
+        TooDeepError: Lists and objects are nested too deeply for Python.
+        DamagedError: The document is not valid JSON in UTF-8.
+    """
+    try:
+        return json.loads(document.decode("utf-8-sig"), parse_constant=_refuse)
+    except RecursionError as error:
+        raise TooDeepError from error
+    except ValueError as error:  # of its syntax or encoding, or an integer of thousands of digits
+        raise DamagedError(str(error)) from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it contains {constant}")
+
+
 @contextmanager
 def described_errors(name: str, kind: type[SpeciesNetError], fix: str) -> Iterator[None]:
     """Turns the errors of this module into sentences.

@@ -46,9 +46,13 @@ def safe_name(text: str) -> str:
 
 def path_parts(filepath: str) -> Parts:
     """The folders and the name in a path or URL, without roots, schemes, ``.`` and ``..``."""
+    is_url = scheme_of(filepath) is not None
+    return split_path(filepath.partition("://")[2] if is_url else filepath)
+
+
+def split_path(filepath: str) -> Parts:
+    """The folders and the name in a path of any system, without ``.`` and ``..``."""
     parts: list[str] = []
-    if scheme_of(filepath) is not None:
-        filepath = filepath.partition("://")[2]
     for part in with_slashes(filepath).split("/"):
         if part == "..":
             del parts[-1:]

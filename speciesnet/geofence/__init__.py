@@ -28,6 +28,11 @@ GeofenceMap = Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
 Answer = tuple[str, float, str]  # label, score in [0, 1], source
 
 
+_NOT_COVERED = (
+    "Look out for species that do not live there, or add the country to the geofence of the model."
+)
+
+
 class CountryList:
     """The countries that a geofence covers: those that any of its rules names.
 
@@ -64,13 +69,24 @@ class CountryList:
         if country not in self._warned:
             self._warned.add(country)
             logging.warning(
-                "The geofence of the model does not contain %s (%s): images from there are not "
-                "geofenced. Look out for species that do not live there, or add the country to the "
-                "geofence of the model.",
-                country_name(country),
-                country,
+                "%s",
+                f"The geofence of the model does not contain {country_name(country)} ({country}): images "
+                f"from there are not geofenced. {_NOT_COVERED}",
             )
         return False
+
+    def notes(self, images: Mapping[str, int]) -> list[str]:
+        """A sentence for each country that cannot be geofenced.
+
+        Args:
+            images: The number of images by country, ISO 3166-1 alpha-3 codes.
+        """
+        return [
+            f"{count} images from {country_name(country)} ({country}) are not geofenced, because the "
+            f"geofence of the model does not contain it. {_NOT_COVERED}"
+            for country, count in images.items()
+            if self._names and country not in self._names
+        ]
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from absl import logging
 from speciesnet.constants import OutputFormat
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
-from speciesnet.predictions import layout
-from speciesnet.predictions.format5 import Form, from_format5, is_format5, rounded, to_format5
+from speciesnet.predictions import format5, layout
+from speciesnet.predictions.format5 import Form, from_format5, is_format5, other_format
 from speciesnet.predictions.layout import FOOTER, HEADERS, SEPARATOR, cannot_write
 from speciesnet.predictions.reading import names_other_images, read_as_written
 from speciesnet.predictions.settings import (
@@ -37,7 +37,54 @@ FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
 
 
-class PredictionsFile:
+class _Predictions:
+    """The output of a run. An image given twice is predicted once and recorded twice, in a row."""
+
+    def __init__(self, instances: Sequence[Instance]) -> None:
+        self.tally = Tally()
+        self._instances = instances
+        self._positions: dict[str, list[int]] = {}
+        for position, instance in enumerate(instances):
+            self._positions.setdefault(instance.filepath, []).append(position)
+
+    @property
+    def pending(self) -> list[str]:
+        """Images without a finished record, once each, in the order of the instances."""
+        return list(self._positions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the output for the end of the run."""
+        return ()
+
+    def instances_of(self, filepath: str) -> list[Instance]:
+        """The instances of an image: more than one if the image was given more than once."""
+        return [self._instances[position] for position in self._positions[filepath]]
+
+
+class PredictionsList(_Predictions):
+    """Predictions in memory, for callers that need no file; a run writes to it as to a file.
+
+    Args:
+        instances: The images of the run, in order.
+
+    Attributes:
+        tally: Counts of the records.
+        records: One record for each instance, complete once the run is.
+    """
+
+    def __init__(self, instances: Sequence[Instance]) -> None:
+        super().__init__(instances)
+        self.records: list[Record] = [{"filepath": i.filepath} for i in instances]
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Adds the records of all instances of one image."""
+        for record, position in zip(records, self._positions[records[0]["filepath"]], strict=True):
+            self.records[position] = record
+            self.tally.count(record)
+
+
+class PredictionsFile(_Predictions):
     """A predictions file while one run writes it; use it as a context manager.
 
     Opening it locks the file for this run, checks that it belongs to the same images and settings, and
@@ -71,28 +118,26 @@ class PredictionsFile:
         form: Form | None = None,
         display_name: str | None = None,
     ) -> None:
+        super().__init__(instances)
         self.path = Path(path)
         self._name = display_name or str(self.path)
-        self._instances = instances
         self._settings = settings
         self._ignore_existing = ignore_existing
         self._form = form
         self._format: OutputFormat = 4 if form is None else 5
         self._header = HEADERS[self._format]
-        # An image given twice is predicted once and recorded twice, in a row.
-        self._positions = _positions_by_path(instances)
         self._forget()
 
     @property
     def pending(self) -> list[str]:
-        """Images without a finished record, once each, in the order of the instances."""
+        """Images without a finished record in the file."""
         return [
             path for path, positions in self._positions.items() if self._offsets[positions[0]] < 0
         ]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about the file for the end of the run: on records without an image."""
+        """A sentence on records without an image, if there are any."""
         if not self._others:
             return ()
         return (
@@ -114,7 +159,7 @@ class PredictionsFile:
                 self._appender = _Appender(self.path, self._end, len(self._header))
             except OSError as error:
                 raise cannot_write(self.path, error) from error
-            stack.callback(self._appender.stop)
+            stack.callback(lambda: self._appender.stop())
             self._releasing = stack.pop_all()
         return self
 
@@ -126,7 +171,7 @@ class PredictionsFile:
             self.path.unlink()
         if self.path.exists() and self.path.stat().st_size and any(self._records()):
             if (found := layout.format_of(self.path)) != self._format:
-                raise self._other_format(found)
+                raise other_format(self._name, found, self._format)
             self._check_settings()
             self._resume()
         else:
@@ -135,14 +180,13 @@ class PredictionsFile:
             self.path.write_bytes(self._header + FOOTER)
 
     def _records(self) -> Iterator[Record]:
-        """The records as the file contains them."""
         return read_as_written(self.path, display_name=self._name)
 
     def _as_ours(self, record: Record) -> Record:
         """A record of the file as one of this program."""
         if self._form is None:
             if is_format5(record):
-                raise self._other_format(5)
+                raise other_format(self._name, 5, 4)
             return record
         with in_file(self._name), record_errors(record):
             return from_format5(record)
@@ -170,7 +214,13 @@ class PredictionsFile:
         incomplete = {
             path for path, count in counts.items() if count != len(self._positions[path])
         } | failed
-        if incomplete or is_damaged:
+        if self._others and incomplete == counts.keys():
+            # They are the only sign that the file belongs to these images, so they stay until the first
+            # of them has a new record.
+            self._forget()
+            self._replaced = frozenset(incomplete)
+            self._scan()
+        elif incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
             self._rewrite(layout.lines_without(self.path, incomplete))
@@ -192,12 +242,10 @@ class PredictionsFile:
 
     def _forget(self) -> None:
         self._offsets = array("q", [-1]) * len(self._instances)
-        self._others, self._other = (
-            array("q"),
-            "",
-        )  # offsets of records without an image; an example
+        self._others, self._other = array("q"), ""  # records without an image: offsets, an example
         self._in_order, self._last_position = True, -1
         self._end = len(self._header)
+        self._replaced: frozenset[str] = frozenset()  # their records go with the first new one
         self.tally = Tally()
 
     def _scan(self) -> tuple[dict[str, int], set[str], bool]:
@@ -221,7 +269,9 @@ class PredictionsFile:
                 filepath = record["filepath"]
                 position = self._position_of(filepath, counts.get(filepath, 0))
                 self._check_record(record, position)
-                if position is None:
+                if filepath in self._replaced:
+                    pass
+                elif position is None:
                     self._others.append(offset)
                     self._other = self._other or filepath
                 else:
@@ -260,19 +310,8 @@ class PredictionsFile:
             "over."
         )
 
-    def _other_format(self, found: OutputFormat) -> OutputError:
-        return OutputError(
-            f"{self._name} is in format {found}, and this run writes format {self._format}. Add "
-            f"--output_format {found} to continue it, pass another file to --predictions_json, or add "
-            "--ignore_existing to start over."
-        )
-
     def _rewrite(self, lines: Iterable[bytes]) -> None:
         layout.rewrite(self.path, lines, self._format)
-
-    def instances_of(self, filepath: str) -> list[Instance]:
-        """The instances of an image: more than one if the image was given more than once."""
-        return [self._instances[position] for position in self._positions[filepath]]
 
     def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image; they reach the disk within seconds.
@@ -280,16 +319,27 @@ class PredictionsFile:
         Raises:
             OutputError: The disk is full or gone; the records written before stay valid.
         """
+        if self._replaced:
+            self._replace(self._encoded(record) for record in records)
+            return
         positions = self._positions[records[0]["filepath"]]
-        if self._form is None:
-            lines = [layout.encode_record(record) for record in records]
-        else:
-            found = [rounded(to_format5(record, self._form)) for record in records]
-            lines = [layout.encode_record(record) for record in found]
-            records = [from_format5(record) for record in found]  # as a later run counts them
-        offsets = self._appender.append(lines)
+        offsets = self._appender.append(self._encoded(record) for record in records)
+        if self._form is not None:  # as a later run counts them
+            records = [from_format5(format5.written(record, self._form)) for record in records]
         for record, position, offset in zip(records, positions, offsets, strict=True):
             self._note(record, position, offset)
+
+    def _encoded(self, record: Record) -> bytes:
+        return layout.encode_record(format5.written(record, self._form))
+
+    def _replace(self, lines: Iterable[bytes]) -> None:
+        """Removes the records of ``_replaced`` and adds lines, in one step."""
+        self._appender.close()
+        kept = layout.lines_without(self.path, self._replaced)
+        self._rewrite(itertools.chain(kept, lines))
+        self._forget()
+        self._scan()
+        self._appender = _Appender(self.path, self._end, len(self._header))
 
     def snapshot(self, target: Path) -> None:
         """Copies the file as it is now, whole and valid.
@@ -313,9 +363,8 @@ class PredictionsFile:
                     raise problem
                 if kind is not OutputError:  # which has reported it
                     logging.error("%s", problem)
-            elif (
-                not self.tally.images and not self._others
-            ):  # without results, leave nothing behind
+            elif not self.tally.images and not self._others:
+                # Without results, leave nothing behind.
                 self.path.unlink(missing_ok=True)
                 settings_path(self.path).unlink(missing_ok=True)
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
@@ -421,51 +470,6 @@ class _Appender:
         self._file.truncate(self._end)
         self._file.seek(self._end)
         write_all(self._file, FOOTER)
-
-
-class PredictionsList:
-    """Predictions in memory, for callers that need no file; a run writes to it as to a file.
-
-    Args:
-        instances: The images of the run, in order.
-
-    Attributes:
-        tally: Counts of the records.
-        records: One record for each instance, complete once the run is.
-    """
-
-    def __init__(self, instances: Sequence[Instance]) -> None:
-        self._instances = instances
-        self._positions = _positions_by_path(instances)
-        self.records: list[Record] = [{"filepath": i.filepath} for i in instances]
-        self.tally = Tally()
-
-    @property
-    def pending(self) -> list[str]:
-        """Images, once each, in the order of the instances."""
-        return list(self._positions)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Nothing: only a file may contain the records of other images."""
-        return ()
-
-    def instances_of(self, filepath: str) -> list[Instance]:
-        """The instances of an image: more than one if the image was given more than once."""
-        return [self._instances[position] for position in self._positions[filepath]]
-
-    def write(self, records: Sequence[Record]) -> None:
-        """Adds the records of all instances of one image."""
-        for record, position in zip(records, self._positions[records[0]["filepath"]], strict=True):
-            self.records[position] = record
-            self.tally.count(record)
-
-
-def _positions_by_path(instances: Sequence[Instance]) -> dict[str, list[int]]:
-    positions: dict[str, list[int]] = {}
-    for position, instance in enumerate(instances):
-        positions.setdefault(instance.filepath, []).append(position)
-    return positions
 
 
 def check_output_path(path: Path, what: str = "--predictions_json") -> None:

@@ -22,7 +22,7 @@ from speciesnet.constants import (
     Failure,
     OutputFormat,
 )
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, OutputError
 from speciesnet.records import (
     ANSWER_OF_A_BOX,
     WHOLE_IMAGE,
@@ -227,6 +227,19 @@ def rounded(record: _T) -> _T:
         {'conf': 0.1235, 'bbox': [0.0, 1]}
     """
     return limit_float_precision(record, DECIMALS)
+
+
+def written(record: Record, form: Form | None) -> Mapping[str, object]:
+    """A record as its file contains it; in format 4 without a form."""
+    return record if form is None else rounded(to_format5(record, form))
+
+
+def other_format(name: str, found: OutputFormat, wanted: OutputFormat) -> OutputError:
+    """The error for a file of another format than that of the run."""
+    return OutputError(
+        f"{name} is in format {found}, and this run writes format {wanted}. Add --output_format {found} "
+        "to continue it, pass another file to --predictions_json, or add --ignore_existing to start over."
+    )
 
 
 def is_format5(record: Mapping[str, object]) -> bool:

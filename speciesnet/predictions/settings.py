@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -12,8 +14,11 @@ from urllib.parse import urlsplit
 
 from speciesnet.boxes import BoxSelection
 from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
+from speciesnet.errors import DamagedError, NoListError, TooDeepError
+from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
 from speciesnet.geofence.species_list import SpeciesList
+from speciesnet.predictions.megadetector import detector_of_file
 from speciesnet.records import BOX_TOLERANCE, Instance, Record, components_of, is_classified
 
 _T = TypeVar("_T")
@@ -51,6 +56,8 @@ class RunSettings:
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
+        given_detector: The file name of the detector that found the boxes of ``--detections_json``, if it
+            is known; it may differ as well.
     """
 
     components: Components
@@ -71,6 +78,7 @@ class RunSettings:
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
     detector_name: str = ""
+    given_detector: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as their file contains them; those of a species list only if there is one.
@@ -89,7 +97,7 @@ class RunSettings:
             there = earlier.get(
                 key, {**_BEFORE_ALL_BOXES, **_OF_FORMAT_5, **_WITHOUT_LIST}.get(key, here)
             )
-            if key in ("model_name", "detector_name"):
+            if key in ("model_name", "detector_name", "given_detector"):
                 continue
             if key == "model" and there != here:
                 there, here = there.get("version"), here["version"]
@@ -130,9 +138,8 @@ class RunSettings:
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
-        if (
-            instance is None or self.exif_gps or found != "all"
-        ):  # the place is known once the photograph is read
+        # With --exif_gps the place is known once the photograph is read.
+        if instance is None or self.exif_gps or found != "all":
             return None
         for name in ("country", "admin1_region"):
             there, here = record.get(name), getattr(instance, name)
@@ -199,8 +206,10 @@ def detector_of_run(predictions: str | os.PathLike[str]) -> str | None:
     """
     components = _setting(predictions, "components", str)
     inputs = _setting(predictions, "inputs", dict) or {}
-    if components == "classifier" or "detections_json" in inputs:
-        return None  # the boxes are those of another run
+    if "detections_json" in inputs:  # the boxes are those of another run
+        return _setting(predictions, "given_detector", str) or None
+    if components == "classifier":
+        return None
     if name := _setting(predictions, "detector_name", str):
         return name
     files = (_setting(predictions, "model", dict) or {}).get("files")
@@ -208,6 +217,28 @@ def detector_of_run(predictions: str | os.PathLike[str]) -> str | None:
     if not isinstance(source, str) or "://" not in source:
         return None
     return PurePosixPath(urlsplit(source).path).name or None
+
+
+def detector_of_detections(path: str) -> str | None:
+    """The file name of the detector that found the boxes in a file; None if it is unknown.
+
+    Args:
+        path: Path or URL of a predictions file, next to the settings of its run, or of a file in
+            MegaDetector's format.
+    """
+    with suppress(OSError, ValueError, DamagedError, NoListError, TooDeepError):
+        if storage.scheme_of(path) is None:
+            return detector_of_run(path) or detector_of_file(Path(path))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            copy = Path(folder) / "detections.json"
+            with suppress(OSError):
+                text = storage.read_text(f"{path}{RUN_ENDING}")
+                settings_path(copy).write_text(text, encoding="utf-8")
+            if name := detector_of_run(copy):
+                return name
+        with storage.local_file(path) as local:
+            return detector_of_file(local)
+    return None
 
 
 def is_geofenced(predictions: str | os.PathLike[str]) -> bool:

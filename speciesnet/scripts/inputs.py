@@ -119,6 +119,7 @@ def survey_of(
     values: flags.Values,
     photographs: Photographs | None,
     corrections: Mapping[str, Correction] | None = None,
+    dates: DateRules | None = None,
 ) -> Survey:
     """The survey of a predictions file.
 
@@ -127,6 +128,7 @@ def survey_of(
         values: ``--corrections``, ``--model``, ``--sequence_gap`` and those of ``date_rules``.
         photographs: Where to find the photographs, for dates and positions.
         corrections: The corrections by path; by default those that ``--corrections`` names.
+        dates: The rules for dates; by default those of ``date_rules``.
 
     Raises:
         SpeciesNetError: As ``load_survey``.
@@ -142,5 +144,5 @@ def survey_of(
         corrections=corrections,
         model=values[flags.SURVEY_MODEL],
         gap=values[flags.SEQUENCE_GAP],
-        dates=date_rules(values),
+        dates=date_rules(values) if dates is None else dates,
     )

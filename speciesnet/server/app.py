@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import resources
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from jinja2 import Environment
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 import speciesnet
 from speciesnet.files.clouds import content_type
+from speciesnet.predictions.layout import encode_record
 from speciesnet.server import openapi
 from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.service import Service
@@ -87,7 +87,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
     )
     async def predict(request: Request) -> Response:
         records = await service.predict(request)
-        return Response(orjson.dumps({"predictions": records}), media_type="application/json")
+        return Response(encode_record({"predictions": records}), media_type="application/json")
 
     @app.get("/health", **openapi.HEALTH)
     async def health() -> Response:

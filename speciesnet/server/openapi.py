@@ -104,7 +104,7 @@ _ANSWER = {
 _REGIONS_OF_USA = {  # those of other countries are not checked
     "if": {"required": ["country"], "properties": {"country": {"const": geolocation.USA}}},
     "then": {
-        "properties": {"admin1_region": {"enum": [*sorted(geolocation.US_REGIONS), "", None]}}
+        "properties": {"admin1_region": {"enum": [*sorted(geolocation.us_regions()), "", None]}}
     },
 }
 _REQUESTS = {

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
-import orjson
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser
 from starlette.requests import Request
 
-from speciesnet.errors import InputError
+from speciesnet.errors import DamagedError, InputError, TooDeepError
 from speciesnet.files import json_lists
 from speciesnet.instances import Instance, parse_instances
 from speciesnet.server.errors import RejectedError
@@ -240,11 +239,13 @@ class RequestParser:
         if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
             raise RejectedError(413, f"The request has more than {MAX_VALUES} values.")
         try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            document = json_lists.parse(body)
+        except TooDeepError as error:
+            raise _too_deep() from error
+        except DamagedError as error:
             raise RejectedError(400, f"The request is not valid JSON: {error}.") from error
         if json_lists.depth_of(document) > MAX_DEPTH:
-            raise RejectedError(400, f"The request is nested deeper than {MAX_DEPTH} levels.")
+            raise _too_deep()
         raws = document.get("instances") if isinstance(document, dict) else None
         if isinstance(raws, list):
             self.limits.check_images(len(raws))
@@ -317,3 +318,7 @@ def _degrees(text: str, name: str) -> float:
     if not math.isfinite(number):
         raise RejectedError(400, f'The field "{name}" must be a number in degrees.')
     return number
+
+
+def _too_deep() -> RejectedError:
+    return RejectedError(400, f"The request is nested deeper than {MAX_DEPTH} levels.")
