@@ -80,7 +80,9 @@ def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str
     followers = {main}
     if is_reviewed_blank:
         followers.update(Detection)
-    elif main == BLANK or (main in (Detection.HUMAN, Detection.VEHICLE) and not _shows(boxes, main)):
+    elif main == BLANK or (
+        main in (Detection.HUMAN, Detection.VEHICLE) and not _shows(boxes, main)
+    ):
         followers.add(Detection.ANIMAL)
     for box in boxes:
         if box["conf"] >= threshold:
