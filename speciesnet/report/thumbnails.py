@@ -152,7 +152,7 @@ class Thumbnails:
         source = self._source_of(picture)
         people = self._people_of(picture)
         try:
-            key = f"{_state_of(source)}\0{self._size}\0{people}"
+            key = f"{state_of(source)}\0{self._size}\0{people}"
         except OSError as error:
             if isinstance(source, str):
                 self._photographs.not_there()
@@ -222,7 +222,7 @@ class Thumbnails:
                 path.unlink()
 
 
-def _state_of(source: Path | str) -> str:
+def state_of(source: Path | str) -> str:
     """Returns a text that changes whenever the photograph changes; raises ``OSError``."""
     if isinstance(source, Path):
         facts = source.stat()

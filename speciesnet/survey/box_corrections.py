@@ -61,7 +61,9 @@ def with_box_corrections(
     """
     found: list[Box] = list(boxes)
     for correction in corrections:
-        at = next((i for i, box in enumerate(found) if _is_same(box, correction)), None)
+        at = next(
+            (i for i, box in enumerate(found) if is_same_box(box["bbox"], correction.bbox)), None
+        )
         if at is not None:
             old = found.pop(at)
         else:
@@ -71,9 +73,9 @@ def with_box_corrections(
     return sorted(found, key=lambda box: -box["conf"])
 
 
-def _is_same(box: Box, correction: BoxCorrection) -> bool:
-    sides = zip(box["bbox"], correction.bbox, strict=True)
-    return all(abs(one - other) <= TOLERANCE for one, other in sides)
+def is_same_box(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes, each as left, top, width and height, are the same within ``TOLERANCE``."""
+    return all(abs(a - b) <= TOLERANCE for a, b in zip(one, other, strict=True))
 
 
 def _answered(box: Box, label: str, source: str) -> Box:

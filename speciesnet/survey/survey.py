@@ -5,11 +5,12 @@ The report, the review and the table of sequences read predictions and correctio
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from sys import intern
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from absl import logging
 
@@ -36,8 +37,9 @@ from speciesnet.records import (
     make_record,
     record_errors,
 )
+from speciesnet.survey.box_corrections import is_same_box
 from speciesnet.survey.corrections import Correction, corrected
-from speciesnet.survey.counts import counts_of
+from speciesnet.survey.counts import Following, counts_of, label_of_box
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
@@ -142,6 +144,22 @@ class Picture:
         if self.correction is None:
             return self.boxes or ()
         return tuple(_boxes(self.as_record().get("detections") or ()))
+
+    @property
+    def numbered_boxes(self) -> list[tuple[int, PictureBox]]:
+        """The boxes after a review, each with its number, from 1: added ones follow the detector's."""
+        before = {number: box[2:6] for number, box in enumerate(self.boxes or (), 1)}
+        found, added = [], itertools.count(len(before) + 1)
+        for box in self.shown_boxes:
+            same = (number for number, sides in before.items() if is_same_box(sides, box[2:6]))
+            if (number := next(same, None)) is not None:
+                del before[number]  # another one may have the same sides
+            found.append((next(added) if number is None else number, box))
+        return sorted(found, key=lambda numbered: numbered[0])
+
+    def label_of(self, box: PictureBox) -> str:
+        """The label that a box counts for: its own, or that of the image, or its kind."""
+        return label_of_box(cast("Box", box.as_detection()), Following.of(self.as_record()))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -316,6 +334,22 @@ def load_survey(
     survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
     survey.find_sequences(gap)
     return survey
+
+
+def pictures_in(
+    predictions: str | os.PathLike[str], corrections: Mapping[str, Correction]
+) -> Iterator[Picture]:
+    """The pictures of a predictions file, one at a time, without dates, positions and sequences.
+
+    Raises:
+        InputError: A record is malformed.
+        OutputError: The file cannot be read.
+    """
+    with in_file(predictions):
+        for record in read_records(predictions):
+            picture = _picture(record, PhotoMetadata())
+            picture.correction = corrections.get(picture.filepath)
+            yield picture
 
 
 def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
