@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.records import Box, Record, answer_of, is_classified
@@ -24,6 +25,7 @@ _OF_A_KIND = {
     Detection.VEHICLE: Classification.VEHICLE.value,
 }
 _KINDS = tuple(kind.value for kind in Detection)
+_NO_ANIMALS = (Detection.HUMAN.value, Detection.VEHICLE.value)
 _category_of = functools.lru_cache(maxsize=10_000)(category_of)  # a survey has few labels
 
 
@@ -71,26 +73,50 @@ def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str
         record: The record, corrected or not.
         threshold: The lowest confidence of the boxes, in [0, 1].
     """
-    answer, _, source = answer_of(record)
-    main = None if answer is None else _category_of(answer)
-    boxes = record.get("detections") or ()
-    is_reviewed_blank = main == BLANK and source == SOURCE
-    if any(map(is_classified, boxes)) and not is_reviewed_blank:
-        answer = None  # of the best box alone
-    followers = {main}
-    if is_reviewed_blank:
-        followers.update(Detection)
-    elif main == BLANK or (
-        main in (Detection.HUMAN, Detection.VEHICLE) and not _shows(boxes, main)
-    ):
-        followers.add(Detection.ANIMAL)
-    for box in boxes:
+    rule = Following.of(record)
+    for box in record.get("detections") or ():
         if box["conf"] >= threshold:
-            own, kind = answer_of_box(box)[0], kind_of(box)
-            if own is None and kind in followers:
-                own = answer
-            is_unknown = own is None or own == Classification.UNKNOWN
-            yield (_OF_A_KIND[kind] if is_unknown else own), box
+            yield label_of_box(box, rule), box
+
+
+class Following(NamedTuple):
+    """Which boxes of an image count for its answer if they have none of their own, see ``counts_of``.
+
+    Attributes:
+        answer: The answer of the image, or None.
+        kinds: The kinds of these boxes.
+    """
+
+    answer: str | None
+    kinds: frozenset[str]
+
+    @classmethod
+    def of(cls, record: Record) -> Following:
+        """The rule for an image; raises as ``counts_of``."""
+        answer, _, source = answer_of(record)
+        if answer is None:
+            return cls(None, frozenset())
+        main, boxes = _category_of(answer), record.get("detections") or ()
+        if main == BLANK and source == SOURCE:
+            return cls(answer, frozenset(_KINDS))
+        if any(map(is_classified, boxes)):  # the answer is that of the best box
+            return cls(answer, frozenset())
+        is_about_animals = main == BLANK or (main in _NO_ANIMALS and not _shows(boxes, main))
+        kinds = (main, Detection.ANIMAL.value) if is_about_animals else (main,)
+        return cls(answer, frozenset(kinds))
+
+
+def label_of_box(box: Box, rule: Following) -> str:
+    """The label that a box counts for; that of its kind if nothing else is known.
+
+    Args:
+        box: A detection.
+        rule: The rule of its image.
+    """
+    label, kind = answer_of_box(box)[0], kind_of(box)
+    if label is None and kind in rule.kinds:
+        label = rule.answer
+    return _OF_A_KIND[kind] if label is None or label == Classification.UNKNOWN else label
 
 
 def _shows(boxes: Iterable[Box], kind: str) -> bool:

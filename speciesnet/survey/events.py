@@ -27,13 +27,13 @@ class Sighting(NamedTuple):
     Attributes:
         taken: The date by the camera's clock, ISO 8601, or None.
         filepath: The path in the predictions.
-        count: The number of individuals.
+        individuals: Their number.
         is_reviewed: Whether a person has reviewed the photograph.
     """
 
     taken: str | None
     filepath: str
-    count: int
+    individuals: int
     is_reviewed: bool = False
 
 
@@ -54,7 +54,7 @@ class Event:
     count: int = 0
 
     def __post_init__(self) -> None:
-        self.count = max(sighting.count for sighting in self.sightings)
+        self.count = max(sighting.individuals for sighting in self.sightings)
 
     @property
     def start(self) -> str | None:

@@ -39,7 +39,7 @@ from speciesnet.records import (
 )
 from speciesnet.survey.box_corrections import is_same_box
 from speciesnet.survey.corrections import Correction, corrected
-from speciesnet.survey.counts import counts_of, labelled_boxes
+from speciesnet.survey.counts import Following, counts_of, label_of_box
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
@@ -159,8 +159,7 @@ class Picture:
 
     def label_of(self, box: PictureBox) -> str:
         """The label that a box counts for: its own, or that of the image, or its kind."""
-        found = labelled_boxes(self.as_record())
-        return next(label for label, other in found if tuple(other["bbox"]) == box[2:6])
+        return label_of_box(cast("Box", box.as_detection()), Following.of(self.as_record()))
 
     @property
     def counts(self) -> dict[str, int]:
