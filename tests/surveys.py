@@ -31,6 +31,15 @@ def box(
     return {"category": category, "label": kind, "conf": conf, "bbox": list(bbox)}
 
 
+def answered_box(answer: str, kind: str = "animal", score: float = 0.9, **values: Any) -> Box:
+    """A detection with an answer of its own."""
+    return {
+        **box(kind, **values),
+        "classifications": {"classes": [answer], "scores": [score]},
+        "prediction": answer, "prediction_score": score, "prediction_source": "classifier",
+    }  # fmt: skip
+
+
 def record(
     filepath: str | Path,
     answer: str = FOX,

@@ -15,7 +15,9 @@ from speciesnet.report.payload import Mode
 from speciesnet.survey.survey import Survey
 
 _HERE = resources.files("speciesnet.report")
-STATIC = ("site.css", "theme.js", "survey.js", "gallery.js", "review.js")
+STATIC = (
+    "site.css", "theme.js", "survey.js", "boxes.js", "gallery.js", "review.js", "review_boxes.js",
+)  # fmt: skip
 
 
 class Link(NamedTuple):

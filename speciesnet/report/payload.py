@@ -6,7 +6,7 @@ A page opened from disk can load scripts and images but not JSON, so the data ar
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Literal
 
@@ -14,7 +14,8 @@ from speciesnet.constants import DETECTION_THRESHOLD
 from speciesnet.files.paths import file_name
 from speciesnet.report.checks import CHECKS, failed_checks
 from speciesnet.report.thumbnails import Preview
-from speciesnet.survey.survey import Picture, Survey
+from speciesnet.survey.corrections import Correction
+from speciesnet.survey.survey import Picture, PictureBox, Survey
 from speciesnet.taxonomy import Label, category_of, split_label
 
 Mode = Literal["report", "review"]
@@ -28,6 +29,12 @@ def category_of_picture(picture: Picture) -> str:
     An image that only the detector has seen has the category of its best box.
     """
     return predicted_category(picture) if picture.answer is None else category_of(picture.answer)
+
+
+def categories_of_picture(picture: Picture) -> tuple[str, ...]:
+    """Returns the category of an image, and those of its boxes if they have answers of their own."""
+    others = [category_of(label) for label in picture.answers if label != picture.answer]
+    return tuple(dict.fromkeys([category_of_picture(picture), *others]))
 
 
 def predicted_category(picture: Picture) -> str:
@@ -62,10 +69,7 @@ class Payload:
         self._cameras = _numbered(picture.camera for picture in survey.pictures)
         self._labels = _numbered(
             chain(
-                chain.from_iterable(
-                    (picture.answer, picture.label, *(label for label, _ in picture.classes))
-                    for picture in survey.pictures
-                ),
+                chain.from_iterable(map(_labels_of, survey.pictures)),
                 (sequence.answer[0] for sequence in survey.sequences if sequence.answer),
                 survey.labels if mode == "review" else (),
             )
@@ -104,6 +108,10 @@ class Payload:
         start = number * CHUNK
         pictures = self._survey.pictures[start : start + CHUNK]
         rows = [self._row(p, preview_of(i)) for i, p in enumerate(pictures, start)]
+        corrected = [self._corrected(picture.correction) for picture in pictures]
+        if any(corrected):
+            for row, values in zip(rows, corrected, strict=True):
+                row["corrected"] = values
         columns = _json(list(rows[0]))
         lines = ",\n".join(_json(list(row.values())) for row in rows)
         return f"addPictures({number}, {columns}, [\n{lines}\n])"
@@ -125,7 +133,7 @@ class Payload:
             "sequenceLabel": self._number_of(sequence_label),
             "sequenceScore": round(sequence_score, 4),
             "checks": failed_checks(picture, self._survey),
-            "boxes": [[box.kind, *(round(value, 4) for value in box[1:])] for box in boxes],
+            "boxes": [self._box(box) for box in boxes],
             "classes": [
                 [self._number_of(label), round(score, 4)] for label, score in picture.classes
             ],
@@ -134,6 +142,24 @@ class Payload:
             "problem": preview.problem,
             "correction": self._number_of(picture.correction.label if picture.correction else None),
             "isPrivate": preview.is_private,
+        }
+
+    def _box(self, box: PictureBox) -> list[str | float]:
+        values = [box.kind, *(round(value, 4) for value in box[1:6])]
+        if box.label is not None:
+            values += [self._number_of(box.label), round(box.score, 4)]
+        return values
+
+    def _corrected(self, correction: Correction | None) -> dict[str, object] | None:
+        """Returns the corrections of an image's boxes and counts, or None if there are none."""
+        if correction is None or (not correction.boxes and correction.counts is None):
+            return None
+        counts = correction.counts
+        return {
+            "boxes": [[*box.bbox, self._number_of(box.label)] for box in correction.boxes],
+            "counts": None
+            if counts is None
+            else [[self._number_of(label), count] for label, count in counts.items()],
         }
 
     def _number_of(self, label: str | None) -> int:
@@ -166,6 +192,18 @@ def _describe_label(label: str) -> dict[str, str]:
         "taxa": capitalized(parts.class_, parts.order, parts.family),
         "category": category_of(label),
     }
+
+
+def _labels_of(picture: Picture) -> Iterator[str | None]:
+    """Yields all labels of an image that its page needs, in the order of their numbers."""
+    yield picture.answer
+    yield picture.label
+    yield from (label for label, _ in picture.classes)
+    yield from (box.label for box in picture.boxes or ())
+    yield from picture.answers
+    if picture.correction is not None:
+        yield from (box.label for box in picture.correction.boxes)
+        yield from picture.correction.counts or ()
 
 
 def _numbered(texts: Iterable[str | None]) -> dict[str, int]:

@@ -30,11 +30,12 @@ from speciesnet.files.storage import scheme_of
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import Payload
+from speciesnet.report.review_items import SavedIds, correction_of
 from speciesnet.report.thumbnails import QUALITY, Preview, Thumbnails
 from speciesnet.server.auth import LOCAL_NAMES
 from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.http import quiet_config
-from speciesnet.survey.corrections import Correction, CorrectionsFile, now
+from speciesnet.survey.corrections import CorrectionsFile
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture, Survey
 
@@ -64,7 +65,11 @@ class Review:
         self._corrections = {p.filepath: p.correction for p in survey.pictures if p.correction}
         self._labels = {label for p in survey.pictures for label, _ in p.classes}
         self._labels |= {p.label for p in survey.pictures if p.label} | set(survey.labels)
-        self._labels |= {one.label for one in self._corrections.values() if one.label}
+        self._labels |= {box.label for p in survey.pictures for box in p.boxes or () if box.label}
+        for one in self._corrections.values():
+            found = {one.label, *(box.label for box in one.boxes), *(one.counts or ())}
+            self._labels |= {label for label in found if label is not None}
+        self._saved = SavedIds()
         # The positions of the images that were corrected, in order.
         self._changed = [i for i, p in enumerate(survey.pictures) if p.correction is not None]
         self._positions: dict[str, list[int]] = {}  # by filepath; a photograph may have two records
@@ -76,34 +81,30 @@ class Review:
 
         Args:
             items: One ``{"position", "path", "label"}`` for each: the position of the image, its path
-                as pages show it, and a label of the model, or None to withdraw a correction.
+                as pages show it, and a label of the model, or None to leave the answer as predicted;
+                and, if it has any, ``boxes`` and ``counts``, see ``Correction``. An item without a label,
+                boxes and counts withdraws the correction. An item whose ``id`` has been saved is ignored.
 
         Raises:
             RejectedError: One of the items is malformed; none is saved.
             OutputError: The file cannot be written; none is saved.
         """
-        corrections = [self._correction(item) for item in items]
         with self._lock:
+            unsaved = self._saved.unsaved(items)
+            corrections = [
+                correction_of(item, self.survey, self._labels, self._reviewer) for item in unsaved
+            ]
+            if not corrections:
+                return
             self._file.add(corrections)
+            self._saved.add(unsaved)
             for correction in corrections:
-                if correction.label is None:
+                if correction.is_empty:
                     self._corrections.pop(correction.filepath, None)
                 else:
                     self._corrections[correction.filepath] = correction
                 self._changed += self._positions[correction.filepath]
             self.survey.apply_corrections(self._corrections)
-
-    def _correction(self, item: object) -> Correction:
-        values = item if isinstance(item, dict) else {}
-        position, label = values.get("position"), values.get("label")
-        if type(position) is not int or not 0 <= position < len(self.survey.pictures):
-            raise RejectedError(400, "the survey has no such image. Reload the page.")
-        picture = self.survey.pictures[position]
-        if picture.shown_path != values.get("path"):
-            raise RejectedError(400, "the predictions have changed. Reload the page.")
-        if label is not None and not (isinstance(label, str) and label in self._labels):
-            raise RejectedError(400, "the model has no such label. Reload the page.")
-        return Correction(picture.filepath, label, picture.label, now(), self._reviewer)
 
     @property
     def cursor(self) -> dict[str, object]:
@@ -128,9 +129,13 @@ class Review:
         picture = self.survey.pictures[position]
         sequence = self.survey.sequences[picture.sequence]
         label, score, _ = sequence.answer or (None, 0.0, None)
+        correction = picture.correction
+        boxes = correction.boxes if correction else ()
         return {
             "position": position,
-            "label": picture.correction.label if picture.correction else None,
+            "label": correction.label if correction else None,
+            "boxes": [box.as_json() for box in boxes],
+            "counts": correction.counts if correction else None,
             "sequence": picture.sequence if len(sequence.pictures) > 1 else -1,
             "sequenceLabel": label,
             "sequenceScore": score,

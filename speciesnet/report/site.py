@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +16,12 @@ from speciesnet.progress import ProgressBars
 from speciesnet.report.checks import open_checks
 from speciesnet.report.folder import ReportFolder, check_report_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
-from speciesnet.report.payload import Payload, category_of_picture, label_key
+from speciesnet.report.payload import (
+    Payload,
+    categories_of_picture,
+    category_of_picture,
+    label_key,
+)
 from speciesnet.report.species import agreement_with_reviewers, group_by_species
 from speciesnet.report.survey_plots import SurveyPlots
 from speciesnet.report.thumbnails import Preview, Thumbnails
@@ -77,7 +83,7 @@ def _write_data(
 ) -> None:
     """Writes scripts and style sheet; ``sources`` are the photographs' folders to link, by camera."""
     for name in STATIC:
-        if name != "review.js":
+        if not name.startswith("review"):
             folder.write(f"static/{name}", static_file(name))
     urls = {camera: _folder_url(source, folder.path) for camera, source in sources.items()}
     payload = Payload(survey, "report", urls)
@@ -104,7 +110,7 @@ def _write_pages(
     plots = SurveyPlots(survey, folder)
     overview = pages.render(
         "overview.html", "Overview", FIRST_PAGE,
-        counts=Counter(map(category_of_picture, pictures)),
+        counts=Counter(chain.from_iterable(map(categories_of_picture, pictures))),
         cameras=len({picture.camera for picture in pictures}),
         sequences=len(survey.sequences),
         days=[picture.taken[:10] for picture in pictures if picture.taken],

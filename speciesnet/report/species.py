@@ -12,6 +12,7 @@ from speciesnet.constants import Classification
 from speciesnet.report.folder import unused_name
 from speciesnet.report.payload import capitalized, scientific_name_of
 from speciesnet.report.thumbnails import Preview
+from speciesnet.survey.counts import largest_counts
 from speciesnet.survey.survey import Picture, Survey
 from speciesnet.taxonomy import split_label
 
@@ -25,14 +26,18 @@ class Species:
     Attributes:
         label: The label of the answer.
         url: Its page.
-        pictures: The images with this answer.
+        pictures: The images with this answer, or with a box that has it.
         cover: The thumbnail that represents it, or "".
+        most: The largest number of individuals in one image.
+        individuals: The largest number in one image of each sequence, added up.
     """
 
     label: str
     url: str
     pictures: list[Picture]
     cover: str
+    most: int = 0
+    individuals: int = 0
 
     @property
     def is_species(self) -> bool:
@@ -72,13 +77,26 @@ class Species:
 
     @property
     def mean(self) -> float | None:
-        """The mean score of the images that nobody reviewed; None if all were reviewed."""
-        scores = [picture.score for picture in self.pictures if picture.correction is None]
+        """The mean score of the images that nobody reviewed; None if all were reviewed.
+
+        If it is not the answer of the image, the score is that of the best box with it.
+        """
+        scores = [
+            picture.score
+            if picture.answer == self.label
+            else max(
+                (box.score for box in picture.shown_boxes if box.label == self.label), default=0.0
+            )
+            for picture in self.pictures
+            if picture.correction is None
+        ]
         return statistics.fmean(scores) if scores else None
 
 
 def group_by_species(survey: Survey, previews: Sequence[Preview]) -> list[Species]:
     """Groups images by answer, the most frequent answer first.
+
+    An image whose boxes have answers of their own is in the group of each of them.
 
     Args:
         survey: The survey.
@@ -86,8 +104,9 @@ def group_by_species(survey: Survey, previews: Sequence[Preview]) -> list[Specie
     """
     by_label: dict[str, list[int]] = defaultdict(list)
     for position, picture in enumerate(survey.pictures):
-        if picture.answer is not None:
-            by_label[picture.answer].append(position)
+        for label in picture.answers:
+            by_label[label].append(position)
+    most, individuals = _largest_numbers(survey)
     found: list[Species] = []
     urls: set[str] = set()
     for label, positions in sorted(by_label.items(), key=lambda item: -len(item[1])):
@@ -97,8 +116,21 @@ def group_by_species(survey: Survey, previews: Sequence[Preview]) -> list[Specie
         pictures = [survey.pictures[position] for position in positions]
         covers = [(picture, previews[position].thumbnail)
                   for picture, position in zip(pictures, positions, strict=True)]  # fmt: skip
-        found.append(Species(label, url, pictures, _best_cover(label, covers)))
+        cover = _best_cover(label, covers)
+        found.append(Species(label, url, pictures, cover, most[label], individuals[label]))
     return found
+
+
+def _largest_numbers(survey: Survey) -> tuple[Counter[str], Counter[str]]:
+    """Returns the largest number in one image, and the sum of those of all sequences, by label."""
+    most: Counter[str] = Counter()
+    individuals: Counter[str] = Counter()
+    for sequence in survey.sequences:
+        counts = [survey.pictures[position].counts for position in sequence.pictures]
+        for one in counts:
+            most |= Counter(one)
+        individuals.update(largest_counts(counts))
+    return most, individuals
 
 
 def _name_of(label: str) -> str:
@@ -109,8 +141,10 @@ def _best_cover(label: str, candidates: Sequence[tuple[Picture, str]]) -> str:
     """Returns the thumbnail with the most confident box; for blanks the first one."""
 
     def confidence(candidate: tuple[Picture, str]) -> float:
-        boxes = candidate[0].boxes
-        return boxes[0].conf if boxes and label != Classification.BLANK else 0.0
+        if label == Classification.BLANK:
+            return 0.0
+        boxes = candidate[0].shown_boxes
+        return max((box.conf for box in boxes if box.label in (None, label)), default=0.0)
 
     shown = [candidate for candidate in candidates if candidate[1]]
     return max(shown, key=confidence)[1] if shown else ""

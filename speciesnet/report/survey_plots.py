@@ -13,7 +13,7 @@ from speciesnet.files.paths import common_folder, path_parts
 from speciesnet.report import plots
 from speciesnet.report.checks import LOW_SCORE
 from speciesnet.report.folder import ReportFolder, unused_name
-from speciesnet.report.payload import category_of_picture
+from speciesnet.report.payload import categories_of_picture, category_of_picture
 from speciesnet.report.species import Species
 from speciesnet.survey.survey import Picture, Survey
 
@@ -48,7 +48,7 @@ class SurveyPlots:
     def of_survey(self, species: Sequence[Species]) -> Iterator[Plot]:
         """Yields the plots of the overview."""
         pictures = self._survey.pictures
-        animals = [p for p in pictures if category_of_picture(p) == "animal"]
+        animals = [p for p in pictures if "animal" in categories_of_picture(p)]
         counts = [(one.name, one.count) for one in species if one.is_species]
         scores = [p.score for p in pictures if p.answer is not None and p.correction is None]
         if counts:

@@ -19,7 +19,8 @@ from speciesnet.files.atomic import write_atomically
 from speciesnet.files.storage import version_of
 from speciesnet.images import opened, upright
 from speciesnet.survey.photographs import Photographs
-from speciesnet.survey.survey import Picture
+from speciesnet.survey.survey import Picture, PictureBox
+from speciesnet.taxonomy import category_of
 
 SIZE = 480  # pixels of the longer side
 QUALITY = 72
@@ -48,17 +49,25 @@ class Preview:
 
 
 def people_of(picture: Picture) -> tuple[Area, ...]:
-    """Returns the areas to blur: the boxes of people, even faint ones.
+    """Returns the areas to blur: the boxes of people, even faint ones, after a review.
 
     It is the whole image if the answer or the classifier's best class is a person but no box of one
-    is sure, because a faint box need not be where the person is.
+    is sure, because a faint box need not be where the person is. If a reviewer has corrected the boxes,
+    only the answer matters, because the reviewer has seen where people are.
     """
-    people = [box for box in picture.boxes or () if box.kind == Detection.HUMAN]
+    people = [box for box in picture.shown_boxes if Detection.HUMAN in _kinds_of(box)]
     is_sure = any(box.conf >= DETECTION_THRESHOLD for box in people)
-    labels = {picture.label, picture.answer, *(label for label, _ in picture.classes[:1])}
+    labels = {picture.answer}
+    if picture.correction is None or not picture.correction.boxes:
+        labels |= {picture.label, *(label for label, _ in picture.classes[:1])}
     if not is_sure and Classification.HUMAN in labels:
         return ((0.0, 0.0, 1.0, 1.0),)
     return tuple((b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in people)
+
+
+def _kinds_of(box: PictureBox) -> tuple[str, ...]:
+    """Returns what a box shows according to the detector and, where it has one, to its answer."""
+    return (box.kind,) if box.label is None else (box.kind, category_of(box.label))
 
 
 def thumbnail(
@@ -143,7 +152,7 @@ class Thumbnails:
         source = self._source_of(picture)
         people = self._people_of(picture)
         try:
-            key = f"{_state_of(source)}\0{self._size}\0{people}"
+            key = f"{state_of(source)}\0{self._size}\0{people}"
         except OSError as error:
             if isinstance(source, str):
                 self._photographs.not_there()
@@ -213,7 +222,7 @@ class Thumbnails:
                 path.unlink()
 
 
-def _state_of(source: Path | str) -> str:
+def state_of(source: Path | str) -> str:
     """Returns a text that changes whenever the photograph changes; raises ``OSError``."""
     if isinstance(source, Path):
         facts = source.stat()

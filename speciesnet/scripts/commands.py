@@ -20,6 +20,8 @@ COMMANDS = {
     "megadetector": ("speciesnet_to_md", "predictions in MegaDetector's format, for Timelapse"),
     "sort": ("sort_images", "photographs into folders by species"),
     "keywords": ("write_keywords", "predictions as keywords for Lightroom and digiKam"),
+    "crops": ("crops", "a picture of each box, in folders by answer"),
+    "draw": ("draw", "photographs with their boxes drawn"),
     "merge": ("merge", "one predictions file from those of several jobs"),
     "ray": ("run_on_ray", "a run on a Ray cluster"),
     "server": ("run_server", "predictions for other programs, over HTTP"),

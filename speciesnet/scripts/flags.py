@@ -272,6 +272,9 @@ BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(
     "threads", None, "Thumbnails to make in parallel; by default one per core, at most 8."
 )
+PICTURE_THREADS = THUMBNAIL_THREADS.but(
+    help="Photographs to read in parallel; by default one per core, at most 8."
+)
 PAGES = (IMAGE_ROOT, BLUR_HUMANS, SEQUENCE_GAP, CORRECTIONS, SURVEY_MODEL, THUMBNAIL_THREADS)
 
 OUT = text("out", "Folder to write to.")

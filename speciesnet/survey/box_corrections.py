@@ -29,7 +29,10 @@ class BoxCorrection(NamedTuple):
         """Reads ``{"bbox": [...], "label": ...}``; raises ``ValueError`` or ``TypeError``."""
         if not isinstance(value, dict) or not isinstance(value.get("bbox"), list):
             raise TypeError("a box is not an object with a bbox")
-        left, top, width, height = map(float, value["bbox"])
+        sides = value["bbox"]
+        if len(sides) != 4 or not all(type(side) in (int, float) for side in sides):
+            raise TypeError("a bbox is not a list of four numbers")
+        left, top, width, height = (float(min(side, 2)) for side in sides)  # of 10**400 as well
         bbox, label = (left, top, width, height), value.get("label")
         if not all(0 <= side <= 1 + TOLERANCE for side in (*bbox, left + width, top + height)):
             raise ValueError("a box is not inside its image")
@@ -58,7 +61,9 @@ def with_box_corrections(
     """
     found: list[Box] = list(boxes)
     for correction in corrections:
-        at = next((i for i, box in enumerate(found) if _is_same(box, correction)), None)
+        at = next(
+            (i for i, box in enumerate(found) if is_same_box(box["bbox"], correction.bbox)), None
+        )
         if at is not None:
             old = found.pop(at)
         else:
@@ -68,9 +73,9 @@ def with_box_corrections(
     return sorted(found, key=lambda box: -box["conf"])
 
 
-def _is_same(box: Box, correction: BoxCorrection) -> bool:
-    sides = zip(box["bbox"], correction.bbox, strict=True)
-    return all(abs(one - other) <= TOLERANCE for one, other in sides)
+def is_same_box(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes, each as left, top, width and height, are the same within ``TOLERANCE``."""
+    return all(abs(a - b) <= TOLERANCE for a, b in zip(one, other, strict=True))
 
 
 def _answered(box: Box, label: str, source: str) -> Box:

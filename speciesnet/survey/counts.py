@@ -56,18 +56,24 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     counts: Counter[str] = Counter()
     for box in boxes:
         if box["conf"] >= threshold:
-            counts[_label_of(box, None if by_box else answer, main)] += 1
+            counts[label_of_box(box, None if by_box else answer)] += 1
     counted = {label: n for label, n in counts.items() if category_of(label) in _KINDS}
     if answer is not None and main in _KINDS and main not in map(category_of, counted):
         counted[answer] = 1
     return _largest_first(counted)
 
 
-def _label_of(box: Box, answer: str | None, main: str | None) -> str:
+def label_of_box(box: Box, answer: str | None) -> str:
+    """The label that a box counts for, see ``counts_of``.
+
+    Args:
+        box: A detection.
+        answer: The answer of its image, for boxes without one of their own; None if others have some.
+    """
     if (own := box.get("prediction")) is not None:
         return own if own != Classification.UNKNOWN else _OF_A_KIND[kind_of(box)]
     kind = kind_of(box)
-    return answer if answer is not None and kind == main else _OF_A_KIND[kind]
+    return answer if answer is not None and category_of(answer) == kind else _OF_A_KIND[kind]
 
 
 def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:

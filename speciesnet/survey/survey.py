@@ -5,11 +5,12 @@ The report, the review and the table of sequences read predictions and correctio
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import intern
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from absl import logging
 
@@ -35,7 +36,9 @@ from speciesnet.records import (
     make_record,
     record_errors,
 )
+from speciesnet.survey.box_corrections import is_same_box
 from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.counts import counts_of, label_of_box
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
@@ -56,7 +59,18 @@ MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor bl
 
 
 class PictureBox(NamedTuple):
-    """A detection: its kind, its confidence in [0, 1], and its sides relative to the image."""
+    """A detection.
+
+    Attributes:
+        kind: ``animal``, ``human`` or ``vehicle``.
+        conf: Its confidence in [0, 1].
+        xmin: Its left side, relative to the image; so are the next three.
+        ymin: Its upper side.
+        width: Its width.
+        height: Its height.
+        label: The answer for this box, or None if it has none of its own.
+        score: The score of this answer in [0, 1].
+    """
 
     kind: str
     conf: float
@@ -64,6 +78,16 @@ class PictureBox(NamedTuple):
     ymin: float
     width: float
     height: float
+    label: str | None = None
+    score: float = 0.0
+
+    def as_detection(self) -> dict[str, object]:
+        """The detection in a record."""
+        found: dict[str, object] = {"label": self.kind, "conf": self.conf, "bbox": self[2:6]}
+        if self.label is not None:
+            found["classifications"] = {"classes": [self.label], "scores": [self.score]}
+            found["prediction"], found["prediction_score"] = self.label, self.score
+        return found
 
 
 @dataclass(slots=True)
@@ -114,14 +138,56 @@ class Picture:
         return None if self.failures else self.label
 
     @property
+    def shown_boxes(self) -> tuple[PictureBox, ...]:
+        """The boxes after a review; those that a reviewer has added come first."""
+        if self.correction is None:
+            return self.boxes or ()
+        return tuple(_boxes(self.as_record().get("detections") or ()))
+
+    @property
+    def numbered_boxes(self) -> list[tuple[int, PictureBox]]:
+        """The boxes after a review, each with its number, from 1: added ones follow the detector's."""
+        before = [box[2:6] for box in self.boxes or ()]
+        found, added = [], itertools.count(len(before) + 1)
+        for box in self.shown_boxes:
+            at = next(
+                (i for i, sides in enumerate(before, 1) if is_same_box(sides, box[2:6])), None
+            )
+            found.append((next(added) if at is None else at, box))
+        return sorted(found, key=lambda numbered: numbered[0])
+
+    def label_of(self, box: PictureBox) -> str:
+        """The label that a box counts for: its own, or that of the image, or its kind."""
+        has_own = any(one.label is not None for one in self.boxes or ())
+        return label_of_box(cast("Box", box.as_detection()), None if has_own else self.answer)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of individuals of each label after a review, see ``counts_of``."""
+        record = self.as_record()
+        if self.failures:
+            record.setdefault("failures", [*self.failures])
+        return {label: count for label, count in counts_of(record).items() if count}
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer of the image, and those of its boxes if they have answers of their own."""
+        found = () if self.answer is None else (self.answer,)
+        given = self.correction is not None and self.correction.counts is not None
+        if not given and all(box.label is None for box in self.shown_boxes):
+            return found
+        return tuple(dict.fromkeys([*found, *self.counts]))
+
+    @property
     def shown_path(self) -> str:
         """Its path as pages show it: with slashes, below its camera."""
         file = file_name(self.filepath)
         return f"{self.camera}/{file}" if self.camera else file
 
     def as_record(self) -> Record:
-        """The fields that ``sequence_answer`` needs, corrected."""
+        """The fields that ``sequence_answer`` and ``counts_of`` need, corrected."""
         country, region = self.place
+        prediction = None if self.failures or self.source is None else self.label
         record = make_record(
             self.filepath,
             country=country,
@@ -130,11 +196,9 @@ class Picture:
                 "classes": [label for label, _ in self.classes],
                 "scores": [score for _, score in self.classes],
             },
-            detections=[
-                {"label": kind, "conf": conf, "bbox": sides}
-                for kind, conf, *sides in self.boxes or ()
-            ],
-            prediction=None if self.failures or self.source is None else self.label,
+            detections=[box.as_detection() for box in self.boxes or ()],
+            prediction=prediction,
+            prediction_score=None if prediction is None else self.score,
         )
         corrections = {} if self.correction is None else {self.filepath: self.correction}
         return next(corrected([record], corrections))
@@ -262,6 +326,7 @@ def load_survey(
         raise InputError(f"{predictions} contains no records yet; pass a file with predictions.")
     labels = {label for picture in pictures for label, _ in picture.classes}
     labels |= {picture.label for picture in pictures if picture.label}
+    labels |= {box.label for p in pictures for box in p.boxes or () if box.label}
     if geofence is None:
         geofence = is_geofenced(predictions)
     rules, known = _rules(predictions, model, geofence, labels)
@@ -269,6 +334,22 @@ def load_survey(
     survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
     survey.find_sequences(gap)
     return survey
+
+
+def pictures_in(
+    predictions: str | os.PathLike[str], corrections: Mapping[str, Correction]
+) -> Iterator[Picture]:
+    """The pictures of a predictions file, one at a time, without dates, positions and sequences.
+
+    Raises:
+        InputError: A record is malformed.
+        OutputError: The file cannot be read.
+    """
+    with in_file(predictions):
+        for record in read_records(predictions):
+            picture = _picture(record, PhotoMetadata())
+            picture.correction = corrections.get(picture.filepath)
+            yield picture
 
 
 def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
@@ -304,11 +385,16 @@ def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
 
 
 def _boxes(detections: Sequence[Box]) -> list[PictureBox]:
-    return [
-        PictureBox(Detection(box["label"]).value, float(box["conf"]), *map(float, box["bbox"]))
-        for box in detections
-        if box["conf"] >= MIN_CONFIDENCE
-    ]
+    return [_picture_box(box) for box in detections if box["conf"] >= MIN_CONFIDENCE]
+
+
+def _picture_box(box: Box) -> PictureBox:
+    xmin, ymin, width, height = map(float, box["bbox"])
+    sides = (xmin, ymin, width, height)
+    kind, conf = Detection(box["label"]).value, float(box["conf"])
+    if (label := box.get("prediction")) is None:
+        return PictureBox(kind, conf, *sides)
+    return PictureBox(kind, conf, *sides, intern(label), float(box.get("prediction_score", 0.0)))
 
 
 def _rules(

@@ -1,67 +1,27 @@
 from __future__ import annotations
 
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from surveys import BLANK, BOAR, DEER, FOX, LABELS, MODEL, corrections_in, record, write_predictions
+from reviews import IMAGES, Server, server_of
+from surveys import BLANK, BOAR, DEER, FOX, LABELS, record, write_predictions
 
 from speciesnet.report.payload import Payload
 from speciesnet.survey.survey import Survey
 
 NewPage = Callable[..., Page]
 
-IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
 # Errors that a page logs when the server is killed, even during a response.
 LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET", "ERR_CONTENT_LENGTH")
 
 
-@dataclass
-class Server:
-    """A review of four images, two of them a sequence, that can be killed and restarted."""
-
-    predictions: Path
-    port: int
-    address: str = ""
-    _processes: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "speciesnet.scripts.review", str(self.predictions)]
-        process = subprocess.Popen(
-            [*command, "--port", str(self.port)], stdout=subprocess.PIPE, encoding="utf-8"
-        )
-        self._processes.append(process)
-        assert process.stdout is not None
-        self.address = process.stdout.readline().strip().rpartition(" ")[2]
-
-    def kill(self) -> None:
-        while self._processes:
-            process = self._processes.pop()
-            process.kill()
-            process.communicate()
-
-    @property
-    def saved(self) -> list[tuple[str, str | None]]:
-        return corrections_in(self.predictions)
-
-    def wait_for(self, *expected: tuple[str, str | None]) -> None:
-        """Waits until exactly these corrections are on disk."""
-        end = time.monotonic() + 10
-        while self.saved != list(expected) and time.monotonic() < end:
-            time.sleep(0.02)
-        assert self.saved == list(expected)
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
+    """Four images, two of them a sequence."""
     at: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}
     answers: list[tuple[Any, ...]] = [
         ("a", FOX, at),
@@ -75,13 +35,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         path.parent.mkdir(exist_ok=True)
         path.hardlink_to(IMAGES[number])
         records.append(record(path, label, **values))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    server = Server(write_predictions(tmp_path / "p.json", *records), port)
-    server.start()
-    yield server
-    server.kill()
+    yield from server_of(tmp_path / "p.json", *records)
 
 
 def open_first(page: Page) -> None:

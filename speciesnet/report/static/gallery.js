@@ -37,9 +37,9 @@ function matcher(filters) {
   const tests = [];
   const number = (name) => (get(name) === null ? null : Number(get(name)));
   const label = get("label");
-  if (label) tests.push((p) => keyOf(answerOf(p)) === label);
+  if (label) tests.push((p) => answersOf(p).some((answer) => keyOf(answer) === label));
   const category = get("category");
-  if (category) tests.push((p) => categoryOf(p) === category);
+  if (category) tests.push((p) => categoriesOf(p).includes(category));
   const source = get("source");
   if (source) tests.push((p) => p.source === source);
   const camera = get("camera");
@@ -58,7 +58,7 @@ function matcher(filters) {
   const reviewed = get("said");
   if (reviewed) tests.push((p) => isReviewed(p) === (reviewed === "yes"));
   const text = (get("text") ?? "").toLowerCase();
-  if (text) tests.push((p) => `${pathOf(p)} ${answerText(p)}`.toLowerCase().includes(text));
+  if (text) tests.push((p) => `${pathOf(p)} ${answersText(p)}`.toLowerCase().includes(text));
   return (picture) => tests.every((test) => test(picture));
 }
 
@@ -147,9 +147,9 @@ function goToPage(page) {
 function makeCard(group) {
   const picture = group.reduce((a, b) => ((b.boxes[0]?.[1] ?? 0) > (a.boxes[0]?.[1] ?? 0) ? b : a));
   const isSequence = group.length > 1 && picture.sequenceLabel >= 0;
-  const name = isSequence ? nameOf(picture.sequenceLabel) : answerText(picture);
+  const name = isSequence ? nameOf(picture.sequenceLabel) : answersText(picture);
   const score = isSequence ? picture.sequenceScore : picture.score;
-  const hasScore = !isReviewed(picture) && categoryOf(picture) !== "failed";
+  const hasScore = picture.correction < 0 && categoryOf(picture) !== "failed";
   const marks = make("span", { class: "marks" });
   if (group.length > 1) marks.append(make("span", { class: "mark" }, `${group.length} images`));
   if (group.every(isReviewed)) marks.append(make("span", { class: "mark reviewed" }, "reviewed"));
@@ -192,17 +192,36 @@ function frame(picture, alt) {
   } else {
     box.append(noPicture());
   }
-  const minConfidence = Number(form.elements.conf.value || form.elements.conf.defaultValue);
-  for (const [category, conf, x, y, w, h] of picture.boxes) {
-    if (conf < minConfidence) continue;
-    const place = [x, y, w, h].map((side) => `${(100 * side).toFixed(2)}%`);
-    const style = `left:${place[0]};top:${place[1]};width:${place[2]};height:${place[3]}`;
-    box.append(
-      make("span", { class: `box ${category}`, style },
-        make("span", { class: "tag" }, `${category} ${conf.toFixed(2)}`)),
-    );
-  }
+  box.append(...shownBoxes(picture).map(drawnBox));
   return box;
+}
+
+/** The boxes that are sure enough to be shown. */
+function shownBoxes(picture) {
+  const minConfidence = Number(form.elements.conf.value || form.elements.conf.defaultValue);
+  return boxesOf(picture).filter((box) => box.conf >= minConfidence);
+}
+
+function drawnBox(box) {
+  const [x, y, w] = box.bbox;
+  // The name of a box stays inside the picture.
+  const sides = `${x + w / 2 > 0.5 ? " right" : ""}${y < 0.06 ? " inside" : ""}`;
+  return make(
+    "span",
+    { class: `box ${box.kind}${sides}`, style: placeOf(box.bbox), "data-number": box.number },
+    make("span", { class: "tag" }, tagOf(box)),
+  );
+}
+
+function placeOf(bbox) {
+  const [left, top, width, height] = bbox.map((side) => `${(100 * side).toFixed(2)}%`);
+  return `left:${left};top:${top};width:${width};height:${height}`;
+}
+
+/** "red fox 0.91"; without a score after a review; "animal 0.90" without an answer of its own. */
+function tagOf({ kind, conf, label, score }) {
+  if (label < 0) return `${kind} ${conf.toFixed(2)}`;
+  return score === 1 ? nameOf(label) : `${nameOf(label)} ${score.toFixed(2)}`;
 }
 
 // --- The viewer ------------------------------------------------------------------------------
@@ -227,7 +246,7 @@ function show(position) {
   document.getElementById("facts").replaceChildren(...factsOf(picture, address));
   document.getElementById("strip").replaceChildren(...stripOf(picture));
   document.getElementById("place").textContent = `${position + 1} of ${shown.length}`;
-  document.getElementById("spoken").textContent = answerText(picture); // for screen readers
+  document.getElementById("spoken").textContent = answersText(picture); // for screen readers
   viewer.classList.toggle("without-boxes", currentFilters().get("boxes") === "0");
   if (!viewer.open) viewer.showModal();
   document.dispatchEvent(new CustomEvent("picture-shown", { detail: picture }));
@@ -240,8 +259,11 @@ function factsOf(picture, address) {
   const scientific = label < 0 ? "" : SURVEY.labels[label].scientific;
   row("Answer", make("strong", {}, answerText(picture)), scientific ? make("i", {}, ` ${scientific}`) : "");
   if (label >= 0 && SURVEY.labels[label].taxa) row("Taxonomy", SURVEY.labels[label].taxa);
-  if (isReviewed(picture)) row("Predicted", `${nameOf(picture.label)}, ${picture.score.toFixed(3)}`);
+  if (picture.correction >= 0) row("Predicted", `${nameOf(picture.label)}, ${picture.score.toFixed(3)}`);
   else if (picture.label >= 0) row("Score", picture.score.toFixed(3));
+  if (countsOf(picture).size) {
+    row("Individuals", countsText(picture), picture.counts === null ? "" : " (counted by a reviewer)");
+  }
   if (picture.source !== null) row("Rule", picture.source);
   if (picture.problem) row(categoryOf(picture) === "failed" ? "Failed" : "No picture", `${picture.problem}.`);
   for (const name of checksOf(picture)) row("Check", SURVEY.checks[name]);
@@ -314,7 +336,7 @@ stage.addEventListener(
   "touchstart",
   (event) => {
     const isPlain = event.touches.length === 1 && (visualViewport?.scale ?? 1) === 1;
-    touchedAt = isPlain && !stage.classList.contains("zoomed") ? event.touches[0] : null;
+    touchedAt = isPlain && !stage.matches(".zoomed, .drawing") ? event.touches[0] : null;
   },
   { passive: true },
 );
@@ -381,8 +403,8 @@ function fillAllOptions() {
       .sort((a, b) => b[1] - a[1])
       .map(([value, count]) => [value, `${name(value)} (${count.toLocaleString("en")})`]);
   const byKey = (options, key) => options.map(([value, text]) => [key(value), text]);
-  if (!fixed.has("label")) fillOptions("label", byKey(withCounts(countBy(answerOf), nameOf), keyOf));
-  fillOptions("category", withCounts(countBy(categoryOf), (name) => name));
+  if (!fixed.has("label")) fillOptions("label", byKey(withCounts(countBy(answersOf), nameOf), keyOf));
+  fillOptions("category", withCounts(countBy(categoriesOf), (name) => name));
   fillOptions("source", withCounts(countBy((p) => p.source), (rule) => rule));
   const folder = (number) => SURVEY.cameras[number].name || "(no folder)";
   const shared = commonStart(SURVEY.cameras.map((camera) => camera.name));

@@ -27,7 +27,8 @@ let seen = SURVEY.cursor.count; // the number of the server's changes that this 
 let epoch = SURVEY.cursor.epoch; // identifies the server process; a new one counts from 0
 let recent = []; // labels, the most recent first
 let current = null; // the picture in the viewer
-const undoSteps = []; // lists of pairs of a picture and its correction before the step
+const NO_CORRECTION = { label: -1, boxes: [], counts: null };
+const undoSteps = []; // lists of pairs of a picture and its correction before the step, see correctionOf
 let chosen = 0; // the selected choice
 
 const NUMBERS = new Map(SURVEY.labels.map((label, number) => [label.text, number]));
@@ -65,6 +66,24 @@ function store(items) {
   }
 }
 
+/** A correction as the server takes it, with the texts of labels instead of their numbers. */
+function asJson({ label, boxes, counts }) {
+  const textOf = (number) => SURVEY.labels[number]?.text ?? null;
+  const item = { label: textOf(label) };
+  if (boxes.length) item.boxes = boxes.map(({ bbox, label }) => ({ bbox, label: textOf(label) }));
+  if (counts) item.counts = Object.fromEntries(counts.map(([number, count]) => [textOf(number), count]));
+  return item;
+}
+
+/** The correction in an item of this page or of the server. */
+function fromJson({ label, boxes, counts }) {
+  return {
+    label: numberOf(label),
+    boxes: (boxes ?? []).map(({ bbox, label }) => ({ bbox, label: numberOf(label) })),
+    counts: counts ? Object.entries(counts).map(([text, count]) => [numberOf(text), count]) : null,
+  };
+}
+
 function removeStored(items) {
   for (const item of items) localStorage.removeItem(entryOf(item));
 }
@@ -75,14 +94,13 @@ function showStatus() {
   saved.className = problem ? "problem" : count ? "waiting" : "";
 }
 
-/** Corrects pictures and saves it. Takes pairs of a picture and a label; -1 withdraws a correction. */
+/** Corrects pictures and saves it. Takes pairs of a picture and its correction, see correctionOf. */
 function save(changes) {
   const at = Date.now();
-  const items = changes.map(([picture, label], count) => {
-    picture.correction = label;
-    const text = label < 0 ? null : SURVEY.labels[label].text;
+  const items = changes.map(([picture, correction], count) => {
+    setCorrection(picture, correction);
     const id = `${at}-${Math.random()}`;
-    return { position: picture.position, path: pathOf(picture), label: text, id, at, count };
+    return { position: picture.position, path: pathOf(picture), ...asJson(correction), id, at, count };
   });
   canStore = store(items);
   pending.push(...items);
@@ -162,11 +180,12 @@ function apply(changes) {
   // The first response contains every correction: others have been withdrawn.
   for (const picture of seen === 0 ? pictures : []) {
     if (!isReviewed(picture) || unsent.has(picture.position)) continue;
-    picture.correction = -1;
+    setCorrection(picture, NO_CORRECTION);
     isNew = true;
   }
-  for (const { position, label, sequence, sequenceLabel, sequenceScore } of changes.items) {
-    if (!unsent.has(position)) pictures[position].correction = numberOf(label);
+  for (const item of changes.items) {
+    const { position, sequence, sequenceLabel, sequenceScore } = item;
+    if (!unsent.has(position)) setCorrection(pictures[position], fromJson(item));
     for (const member of sequences.get(sequence) ?? []) {
       member.sequenceLabel = numberOf(sequenceLabel);
       member.sequenceScore = sequenceScore;
@@ -191,6 +210,7 @@ function answerToConfirm() {
 function refresh() {
   if (!current) return;
   document.getElementById("facts").replaceChildren(...factsOf(current, photographOf(current)));
+  refreshBoxes();
   const label = answerToConfirm();
   confirmButton.disabled = label < 0;
   confirmButton.textContent = label < 0 ? "Nothing to confirm" : `✓ ${confirmText(confirmations())}`;
@@ -198,7 +218,7 @@ function refresh() {
   whole.closest("label").hidden = membersOf(current).length < 2;
   document.getElementById("recent").replaceChildren(
     ...recent.map((number, i) =>
-      make("li", {}, make("button", { type: "button", onclick: () => correct(number) }, make("kbd", {}, i + 1), ` ${nameOf(number)}`)),
+      make("li", {}, make("button", { type: "button", onclick: () => give(number) }, make("kbd", {}, i + 1), ` ${nameOf(number)}`)),
     ),
   );
 }
@@ -220,19 +240,26 @@ function confirmText(changes) {
 
 /** Saves changes in a way that can be undone. */
 function change(changes) {
-  undoSteps.push(changes.map(([picture]) => [picture, picture.correction]));
+  undoSteps.push(changes.map(([picture]) => [picture, correctionOf(picture)]));
   save(changes);
 }
 
-/** Saves changes, keeps the label for the digit keys, and shows the next picture. */
-function answer(changes, label) {
+/** Keeps a label for the digit keys. */
+function remember(label) {
   recent = [label, ...recent.filter((other) => other !== label)].slice(0, 9);
-  change(changes);
+}
+
+/** Saves pairs of a picture and its answer, and shows the next picture. */
+function answer(changes, label) {
+  remember(label);
+  change(changes.map(([picture, label]) => [picture, withAnswer(picture, label)]));
   moveOn(changes.map(([picture]) => picture));
 }
 
-function correct(label) {
-  answer(targets().map((picture) => [picture, label]), label);
+/** Gives a label to the box that is selected or being added, or else to the picture or its sequence. */
+function give(label) {
+  if (hasTarget()) answerBox(label);
+  else answer(targets().map((picture) => [picture, label]), label);
 }
 
 function moveOn(members) {
@@ -244,7 +271,7 @@ function moveOn(members) {
 }
 
 function withdraw() {
-  change(targets().filter(isReviewed).map((picture) => [picture, -1]));
+  change(targets().filter(isReviewed).map((picture) => [picture, NO_CORRECTION]));
   refresh();
 }
 
@@ -260,6 +287,7 @@ function undo() {
 
 document.addEventListener("picture-shown", (event) => {
   current = event.detail;
+  leaveBox();
   closeChoices();
   refresh();
 });
@@ -268,8 +296,8 @@ cardList.addEventListener("click", () => {
   refresh();
 });
 document.addEventListener("pictures-loaded", () => {
-  for (const { position, label } of pending) {
-    if (pictures[position]) pictures[position].correction = numberOf(label);
+  for (const item of pending) {
+    if (pictures[item.position]) setCorrection(pictures[item.position], fromJson(item));
   }
 });
 confirmButton.addEventListener("click", () => answer(confirmations(), answerToConfirm()));
@@ -346,7 +374,7 @@ function choose(i) {
   const option = document.getElementById(`choice-${i}`);
   if (!option || choices.hidden) return;
   species.blur();
-  correct(Number(option.dataset.label));
+  give(Number(option.dataset.label));
 }
 
 species.addEventListener("input", openChoices);
@@ -370,7 +398,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "c") species.focus();
   else if (key === "u") undo();
   else if (key === "s" && !whole.closest("label").hidden) whole.click();
-  else if (/^[1-9]$/.test(key) && recent[key - 1] !== undefined) correct(recent[key - 1]);
+  else if (/^[1-9]$/.test(key) && recent[key - 1] !== undefined) give(recent[key - 1]);
   else return;
   event.preventDefault();
 });

@@ -11,6 +11,9 @@ function addPictures(chunk, columns, rows) {
   rows.forEach((row, i) => {
     const picture = { position: start + i };
     columns.forEach((name, column) => (picture[name] = row[column]));
+    const boxes = picture.corrected?.boxes ?? []; // most surveys have no such column
+    picture.boxAnswers = boxes.map(([x, y, w, h, label]) => ({ bbox: [x, y, w, h], label }));
+    picture.counts = picture.corrected?.counts ?? null;
     pictures[start + i] = picture;
     if (picture.sequence < 0) return;
     if (!sequences.has(picture.sequence)) sequences.set(picture.sequence, []);
@@ -34,24 +37,26 @@ async function loadPictures(onChunk) {
 
 /** The number of the corrected label, or else of the predicted one; -1 for a failure. */
 function answerOf(picture) {
-  if (isReviewed(picture)) return picture.correction;
+  if (picture.correction >= 0) return picture.correction;
   return picture.category === "failed" ? -1 : picture.label;
 }
 
 function isReviewed(picture) {
-  return picture.correction >= 0;
+  return picture.correction >= 0 || picture.boxAnswers.length > 0 || picture.counts !== null;
 }
 
 function categoryOf(picture) {
-  return isReviewed(picture) ? SURVEY.labels[picture.correction].category : picture.category;
+  return picture.correction >= 0 ? SURVEY.labels[picture.correction].category : picture.category;
 }
 
 /** What identifies a label in an address; its number may differ in the next report. */
 function keyOf(label) {
+  if (typeof label === "string") return label;
   return label < 0 ? "" : SURVEY.labels[label].key;
 }
 
 function nameOf(label) {
+  if (typeof label === "string") return label; // a kind without a label, see labelOfKind
   return label < 0 ? "no answer" : SURVEY.labels[label].name;
 }
 

@@ -1,0 +1,327 @@
+"""Pictures from photographs and their boxes: a picture of each box, or photographs with boxes drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from PIL import Image
+
+from speciesnet.boxes import BBox
+from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
+from speciesnet.display import draw_bboxes
+from speciesnet.errors import ImageError, InputError, OutputError, SkippedFileError, file_errors
+from speciesnet.export.files import Results
+from speciesnet.export.picture_folder import MadePicture, PictureFolder, joined
+from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
+from speciesnet.predictions.reading import read_records
+from speciesnet.progress import ProgressBars
+from speciesnet.report.thumbnails import Area, people_of, state_of, thumbnail
+from speciesnet.survey.corrections import Correction
+from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.survey import Picture, PictureBox, pictures_in
+from speciesnet.taxonomy import category_of, species_name, split_label
+
+People = Literal["leave_out", "include"]
+
+CROPS_LIST = "crops.jsonl"
+DRAWN_LIST = "drawn.jsonl"
+MIN_CONFIDENCE = DETECTION_THRESHOLD
+_QUALITY = 92  # of JPEG
+_WHOLE = 100_000  # pixels: more than the longer side of any photograph
+_EVERYTHING: Area = (0.0, 0.0, 1.0, 1.0)
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclass
+class PictureResults(Results):
+    """How many pictures were made; ``done``, ``unchanged`` and ``removed`` count pictures.
+
+    Attributes:
+        photographs: Photographs in the predictions.
+        without_boxes: Photographs without a box to show.
+        people: Boxes and photographs that were left out because they show people.
+        removed: Pictures of an earlier call that the predictions no longer give.
+    """
+
+    photographs: int = 0
+    without_boxes: int = 0
+    people: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A picture to make: its line in the list, without a key yet, and how to make it."""
+
+    made: MadePicture
+    draw: Callable[[Image.Image], Image.Image]
+
+
+def write_crops(
+    predictions: str | os.PathLike[str],
+    corrections: Mapping[str, Correction],
+    photographs: Photographs,
+    out: str | os.PathLike[str],
+    *,
+    min_confidence: float = MIN_CONFIDENCE,
+    people: People = "leave_out",
+    threads: int = 2,
+    progress_bars: bool = False,
+) -> PictureResults:
+    """Writes one JPEG for each box, into folders by answer.
+
+    Args:
+        predictions: The predictions file.
+        corrections: The corrections that count, by filepath.
+        photographs: Finds the photographs.
+        out: The folder; an earlier output is continued and updated.
+        min_confidence: The lowest confidence of a box, in [0, 1].
+        people: ``leave_out`` leaves out boxes of people, and blurs people in all other boxes.
+        threads: The number of photographs to read in parallel.
+        progress_bars: Whether to show the progress.
+
+    Raises:
+        InputError: A record is malformed, or none of the photographs is found.
+        OutputError: The predictions cannot be read, or the folder cannot be written.
+        CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
+    """
+    makers = _Crops(min_confidence, people)
+    names = Path(out), CROPS_LIST
+    return _write(predictions, corrections, photographs, *names, makers, threads, progress_bars)
+
+
+def write_drawn(
+    predictions: str | os.PathLike[str],
+    corrections: Mapping[str, Correction],
+    photographs: Photographs,
+    out: str | os.PathLike[str],
+    *,
+    min_confidence: float = MIN_CONFIDENCE,
+    blur_humans: bool = False,
+    threads: int = 2,
+    progress_bars: bool = False,
+) -> PictureResults:
+    """Writes each photograph that has boxes, with its boxes and their names, as a JPEG.
+
+    Args:
+        predictions: The predictions file.
+        corrections: The corrections that count, by filepath.
+        photographs: Finds the photographs.
+        out: The folder; an earlier output is continued and updated.
+        min_confidence: The lowest confidence of a box, in [0, 1].
+        blur_humans: Whether to blur people.
+        threads: The number of photographs to read in parallel.
+        progress_bars: Whether to show the progress.
+
+    Raises:
+        InputError: A record is malformed, or none of the photographs is found.
+        OutputError: The predictions cannot be read, or the folder cannot be written.
+        CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
+    """
+    makers = _Drawn(min_confidence, blur_humans)
+    names = Path(out), DRAWN_LIST
+    return _write(predictions, corrections, photographs, *names, makers, threads, progress_bars)
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """Plans a picture for each box."""
+
+    min_confidence: float
+    people: People
+
+    def blurred(self, picture: Picture) -> tuple[Area, ...]:
+        """The areas of people in the boxes of others."""
+        if self.people == "include":
+            return ()
+        if people_of(picture) == (_EVERYTHING,):
+            return (_EVERYTHING,)
+        boxes = [box for box in picture.shown_boxes if box.conf >= DETECTION_THRESHOLD]
+        found = [box for box in boxes if picture.label_of(box) == Classification.HUMAN]
+        return tuple((b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in found)
+
+    def plans(self, picture: Picture, below: Parts, results: PictureResults) -> list[_Plan]:
+        """The pictures to make from a photograph."""
+        boxes = [(i, box) for i, box in picture.numbered_boxes if box.conf >= self.min_confidence]
+        if self.people == "leave_out":
+            hides_all = people_of(picture) == (_EVERYTHING,)
+            shown = [one for one in boxes if not (hides_all or _is_person(one[1]))]
+            results.people += len(boxes) - len(shown)
+            boxes = shown
+        return [self._plan(picture, below, number, box) for number, box in boxes]
+
+    def _plan(self, picture: Picture, below: Parts, number: int, box: PictureBox) -> _Plan:
+        label = picture.label_of(box)
+        *folders, name = below
+        file = joined((safe_name(species_name(label)), *folders, f"{name}-box{number}.jpg"))
+        about = {"box": number, "bbox": list(box[2:6]), "conf": box.conf, "label": label}
+        if box.label is not None:
+            about["score"] = box.score
+
+        def draw(photograph: Image.Image) -> Image.Image:
+            left, top, width, height = BBox(*box[2:6]).crop(*photograph.size)
+            return photograph.crop((left, top, left + width, top + height))
+
+        return _Plan(MadePicture(file, picture.filepath, "", about), draw)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Plans one picture for each photograph with boxes."""
+
+    min_confidence: float
+    blur_humans: bool
+
+    def blurred(self, picture: Picture) -> tuple[Area, ...]:
+        """The areas of people."""
+        return people_of(picture) if self.blur_humans else ()
+
+    def plans(self, picture: Picture, below: Parts, results: PictureResults) -> list[_Plan]:
+        """The picture to make from a photograph, if any."""
+        boxes = [box for box in picture.shown_boxes if box.conf >= self.min_confidence]
+        if not boxes:
+            results.without_boxes += 1
+            return []
+        names = [_text_of(box) for box in boxes]
+        name = below[-1] if below[-1].lower().endswith((".jpg", ".jpeg")) else f"{below[-1]}.jpg"
+        file = joined((*below[:-1], name))
+        about = {"names": names, "boxes": [list(box[2:6]) for box in boxes]}
+
+        def draw(photograph: Image.Image) -> Image.Image:
+            return draw_bboxes(photograph, [box.as_detection() for box in boxes], names)
+
+        return [_Plan(MadePicture(file, picture.filepath, "", about), draw)]
+
+
+def _is_person(box: PictureBox) -> bool:
+    return Detection.HUMAN in (box.kind, None if box.label is None else category_of(box.label))
+
+
+def _text_of(box: PictureBox) -> str:
+    """The name at a box: its answer and the score, or its kind and the confidence."""
+    if box.label is None:
+        return f"{box.kind} {box.conf:.2f}"
+    name = split_label(box.label).name or box.label
+    return name if box.score == 1 else f"{name} {box.score:.2f}"
+
+
+def _write(
+    predictions: str | os.PathLike[str],
+    corrections: Mapping[str, Correction],
+    photographs: Photographs,
+    out: Path,
+    list_name: str,
+    makers: _Crops | _Drawn,
+    threads: int,
+    progress_bars: bool,
+) -> PictureResults:
+    results = PictureResults()
+    count = itertools.count()
+    common = common_folder(
+        r["filepath"] for r, _ in zip(read_records(predictions), count, strict=False)
+    )
+    with (
+        file_errors(OutputError, f"The folder {out}", "written", "Fix the cause and run it again."),
+        PictureFolder(out, list_name) as folder,
+        ProgressBars(["Photographs"], next(count), progress_bars) as bars,
+    ):
+        make = partial(_make, makers, photographs, folder, common)
+        for one in _in_parallel(make, pictures_in(predictions, corrections), threads):
+            results.photographs += 1
+            _add(results, one)
+            bars.update("Photographs")
+        if results.missing and not photographs.found:
+            raise InputError(
+                f"None of the {results.missing} photographs with boxes is where the predictions say. "
+                "Pass their folder with --image_root."
+            )
+        folder.finish()
+        results.removed = folder.removed
+    return results
+
+
+def _add(results: PictureResults, one: PictureResults) -> None:
+    for name in ("done", "unchanged", "missing", "without_boxes", "people"):
+        setattr(results, name, getattr(results, name) + getattr(one, name))
+    results.skipped += one.skipped
+
+
+def _in_parallel(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int
+) -> Iterator[_Result]:
+    """Results in order; only a few are computed ahead."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="pictures") as executor:
+        started = (executor.submit(function, item) for item in items)
+        waiting = deque(itertools.islice(started, 4 * threads))
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(itertools.islice(started, 1))
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _make(
+    makers: _Crops | _Drawn,
+    photographs: Photographs,
+    folder: PictureFolder,
+    common: Parts,
+    picture: Picture,
+) -> PictureResults:
+    """Makes the pictures of one photograph that are not there yet."""
+    results = PictureResults()
+    below = path_below(picture.filepath, common, windows=True)  # names for every system
+    plans = makers.plans(picture, below, results)
+    source = photographs.source(picture.filepath) if plans else None
+    if not plans:
+        return results
+    try:
+        if source is None:
+            raise FileNotFoundError
+        state = state_of(source)
+    except FileNotFoundError:
+        if source is not None:
+            photographs.not_there()
+        results.missing += 1
+        folder.keep(picture.filepath)
+        return results
+    except OSError as error:
+        results.skipped.append((str(source), error.strerror or str(error)))
+        folder.keep(picture.filepath)
+        return results
+    blurred = makers.blurred(picture)
+    photograph: Image.Image | None = None
+    for plan in plans:
+        try:
+            made = _keyed(plan, state, blurred)
+            if folder.is_current(made):
+                results.unchanged += 1
+                continue
+            if photograph is None:
+                photograph = thumbnail(source, _WHOLE, blurred)
+            folder.save(made, plan.draw(photograph), _QUALITY)
+            results.done += 1
+        except SkippedFileError as error:
+            results.skipped.append((str(source), str(error)))
+        except ImageError as error:
+            results.skipped.append((str(source), str(error)))
+            folder.keep(picture.filepath)
+            break
+    return results
+
+
+def _keyed(plan: _Plan, state: str, blurred: tuple[Area, ...]) -> MadePicture:
+    """The picture of a plan with a digest of everything that it is made from."""
+    text = f"{state}\0{blurred}\0{plan.made.about}\0{_QUALITY}"
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10)
+    return replace(plan.made, key=digest.hexdigest())
