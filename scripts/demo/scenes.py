@@ -842,13 +842,15 @@ def herd(seed: int, labels: Sequence[str], frames: int = 4) -> list[Scene]:
     rng = np.random.default_rng([seed, 37])
     site = make_site(seed, KINDS[labels[0]].biome)
     conditions = make_conditions(rng, bool(rng.random() < 0.4))
-    tallest = max(labels, key=lambda label: KINDS[label].height)
     gap = float(rng.choice([1.0, 2.0]))
     actors: list[Actor] = []
     paces: list[float] = []
     for _ in range(4):
-        lead = random_actor(site, rng, tallest, float(rng.uniform(0.14, 0.36)) * site.height)
-        actors = [_beside(site, rng, lead, random_actor(site, rng, label)) for label in labels]
+        sizes = np.exp(rng.uniform(np.log(0.06), np.log(0.30), len(labels))) * site.height
+        actors = [
+            random_actor(site, rng, label, float(size))
+            for label, size in zip(labels, sizes, strict=True)
+        ]
         columns = rng.permutation((np.arange(len(labels)) + rng.uniform(0.2, 0.8)) / len(labels))
         starts = 0.12 + 0.76 * columns + rng.normal(0, 0.03, len(labels))
         actors = [_moved(actor, float(x), 0) for actor, x in zip(actors, starts, strict=True)]

@@ -41,7 +41,12 @@ def main(values: flags.Values, source: str) -> None:
                 target,
             )
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
-            survey = survey_of(predictions, values, Photographs(values[flags.IMAGE_ROOT]))
+            survey = survey_of(
+                predictions,
+                values,
+                Photographs(values[flags.IMAGE_ROOT]),
+                smooth_boxes=values[flags.SMOOTH_BOXES],
+            )
         photographs = Photographs(values[flags.IMAGE_ROOT])  # which counts those that are shown
         write_report(
             survey,
@@ -65,6 +70,7 @@ COMMAND = console.Command(
     (
         flags.OUT.but(help="Folder (path or URL) for the pages: a new one or an earlier report."),
         *flags.PAGES,
+        flags.SMOOTH_BOXES,
     ),
     topics=flags.DATES,
     files=1,

@@ -64,7 +64,9 @@ def _table(
     """The rows of the table, and the type of each column."""
     kind = values[ROWS]
     if kind == "sequence":
-        return sequence_rows(survey_of(predictions, values, photographs)), SEQUENCE_COLUMNS
+        smooth = values[flags.SMOOTH_BOXES]
+        survey = survey_of(predictions, values, photographs, smooth_boxes=smooth)
+        return sequence_rows(survey), SEQUENCE_COLUMNS
     dates = date_rules(values)
     rows = table_rows(
         read_corrected(predictions, values[flags.CORRECTIONS]),
@@ -81,7 +83,7 @@ COMMAND = console.Command(
     USAGE,
     (
         *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.SEQUENCE_GAP),
-        *(flags.SURVEY_MODEL, BOM, DELIMITER),
+        *(flags.SMOOTH_BOXES, flags.SURVEY_MODEL, BOM, DELIMITER),
     ),
     topics=flags.DATES,
     files=2,
