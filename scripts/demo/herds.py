@@ -28,11 +28,12 @@ from demo.evaluate import MODEL, iou
 from demo.facts import SPECIES, common_name
 from demo.herd_rules import Smoother, all_rules
 from demo.scenes import Thing, herd
+from speciesnet.constants import Detection
 from speciesnet.geofence import Rules
 from speciesnet.packages.info import ModelInfo
-from speciesnet.records import Record
+from speciesnet.records import Box, Record
 from speciesnet.survey.counts import counts_of, largest_counts
-from speciesnet.taxonomy import is_ancestor, load_taxonomy
+from speciesnet.taxonomy import category_of, is_ancestor, load_taxonomy, split_label
 
 FIRST = 4_000_000  # seeds beyond those of the bursts
 BURSTS, FRAMES = 60, 4
@@ -141,9 +142,7 @@ class Score:
         bursts: Bursts of which there are boxes.
         counted: Those whose species and their numbers are right (MaxN).
         named: Those whose species are right.
-        score: The sum of the scores of changed boxes.
-        changed: The number of changed boxes.
-        changed_right: Changed boxes that are right.
+        false: Boxes with a species of which less than a tenth shows an animal.
     """
 
     boxes: int = 0
@@ -154,9 +153,7 @@ class Score:
     bursts: int = 0
     counted: int = 0
     named: int = 0
-    score: float = 0.0
-    changed: int = 0
-    changed_right: int = 0
+    false: int = 0
 
     def add(
         self, frames: Sequence[Frame], before: Sequence[Record], after: Sequence[Record]
@@ -172,10 +169,12 @@ class Score:
                 self.above += is_ancestor(now, truth)
                 self.corrected += now == truth != was
                 self.spoilt += was == truth != now
-                if now != was:
-                    self.changed += 1
-                    self.changed_right += now == truth
-                    self.score += pairs[at][1].get("prediction_score", 0.0)
+            self.false += sum(
+                split_label(box.get("prediction", "")).rank == "species"
+                and category_of(box.get("prediction", "")) == Detection.ANIMAL
+                and shown_share(box, frame) < 0.1
+                for _, box in pairs
+            )
         self.bursts += 1
         truths = [
             Counter(LABELS_BY_NAME[t.label] for t in frame.things if t.visible > 0.25)
@@ -184,6 +183,19 @@ class Score:
         expected, found = largest_counts(truths), largest_counts(counts_of(r) for r in after)
         self.counted += expected == found
         self.named += set(expected) == set(found)
+
+
+def shown_share(box: Box, frame: Frame) -> float:
+    """The largest share of a box that the box of one animal covers."""
+    left, top, width, height = box["bbox"]
+    shares = [0.0]
+    for thing in frame.things:
+        x0, x1 = (side / frame.size[0] for side in thing.box[::2])
+        y0, y1 = (side / frame.size[1] for side in thing.box[1::2])
+        wide = max(0.0, min(left + width, x1) - max(left, x0))
+        tall = max(0.0, min(top + height, y1) - max(top, y0))
+        shares.append(wide * tall / max(width * height, 1e-9))
+    return max(shares)
 
 
 def matches(frame: Frame, record: Record) -> list[tuple[Thing, int]]:
@@ -218,13 +230,14 @@ def measure(
 def as_markdown(scores: Mapping[str, Score]) -> str:
     """The table of the documentation."""
     lines = [
-        "| rule | boxes right | right or above | corrected | made wrong | right species | right counts |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| rule | boxes right | right or above | corrected | made wrong | false | species | counts |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, s in scores.items():
         lines.append(
             f"| {name} | {100 * s.right / s.boxes:.1f} % | {100 * (s.right + s.above) / s.boxes:.1f} % "
-            f"| {s.corrected} | {s.spoilt} | {s.named} of {s.bursts} | {s.counted} of {s.bursts} |"
+            f"| {s.corrected} | {s.spoilt} | {s.false} | {s.named} of {s.bursts} "
+            f"| {s.counted} of {s.bursts} |"
         )
     return "\n".join(lines)
 

@@ -3,15 +3,16 @@
 A herd is on several photographs, and on each are several animals. What is certain in some boxes says
 which taxa to expect in the others:
 
-1. A certain box founds a kind: a person has answered it, or the classifier has with a score of at least
-   ``CERTAIN`` and without a roll-up. It is never changed.
-2. Every other box of an animal is doubtful. Each kind has the evidence of the box's classes for it: the
-   summed scores of the taxon itself and of the taxa above it.
-3. A doubtful box whose answer is above kinds, such as "cervidae", follows the one with the most evidence.
-   Any other answer gives way only to a kind that is more probable, if each kind of the sequence is
-   ``EXPECTED`` times as probable as a taxon that is certain nowhere in it.
-4. Between two kinds, the evidence for one has to be ``MARGIN`` times that for the other; else the answer
-   stays.
+1. A certain box founds a kind: a person has answered it, or the classifier has, without a roll-up and
+   with a score of at least ``certain``. It is never changed.
+2. Every other box of an animal is doubtful. The evidence for a kind is the sum of the box's scores of
+   this taxon and of those above it.
+3. A doubtful box whose answer is unknown or above kinds, such as "cervidae", follows the one of them with
+   the most evidence. Any other answer gives way to a kind only if that is more probable, where each kind
+   is ``expected`` times as probable as a taxon that is certain nowhere in the sequence. A kind above the
+   answer is never followed.
+4. The evidence for the kind has to be ``margin`` times that for any other, and ``floor`` of the scores
+   of all animals.
 
 So a doubtful deer among certain deer becomes a deer, a mixed herd stays mixed, and a single certain fox
 stays a fox. Boxes that a person has corrected, boxes of people and vehicles, and boxes answered as blank
@@ -37,17 +38,19 @@ SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
 class Smoothing:
     """The thresholds of the rule above.
 
+    They were chosen on rendered herds, see docs/sequences.md; ``certain`` is that of the decision table.
+
     Attributes:
         certain: The lowest score of an answer that founds a kind, in [0, 1].
-        expected: How much more probable a kind of the sequence is than any other taxon.
-        margin: How much more evidence there has to be for a kind than for any other kind.
-        floor: The evidence that a box needs to follow a kind far below its answer, in [0, 1].
+        expected: How much more probable a kind of the sequence is than any other taxon, at least 1.
+        margin: The least ratio of the evidence for a kind to that for any other, at least 1.
+        floor: The least share of the scores of animals that is evidence for a kind, in [0, 1].
     """
 
     certain: float = 0.8
     expected: float = 4.0
     margin: float = 2.0
-    floor: float = 0.05
+    floor: float = 0.1
 
 
 RULE = Smoothing()
@@ -56,12 +59,24 @@ RULE = Smoothing()
 def smoothed(records: Sequence[Record], rule: Smoothing = RULE) -> list[Record]:
     """The records of a sequence with the smoothed answers of their boxes.
 
-    A box that follows others has their label, the evidence for it as its score, and a source that ends
-    with ``+sequence``. Neither the order of the records nor a second smoothing makes a difference.
+    A box that follows others has their label. Its score is the share of the scores of animals that is
+    evidence for this label, and its source ends with ``+sequence``. Neither the order of the records nor
+    a second smoothing makes a difference.
 
     Args:
         records: The records of its images, with answers of boxes, corrected or not.
         rule: The thresholds.
+
+    Examples:
+        >>> deer = "1;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
+        >>> group = "2;mammalia;cetartiodactyla;cervidae;;;cervidae family"
+        >>> box = {"label": "animal", "conf": 0.9, "prediction": deer, "prediction_score": 0.9,
+        ...        "classifications": {"classes": [deer], "scores": [0.9]}}
+        >>> other = box | {"prediction": group, "prediction_source": "classifier+rollup_to_family",
+        ...                "classifications": {"classes": [deer], "scores": [0.6]}}
+        >>> [record] = smoothed([{"filepath": "a.jpg", "detections": [box, other]}])
+        >>> record["detections"][1]["prediction"] == deer
+        True
     """
     return [
         with_answers(record, answers)
@@ -143,7 +158,11 @@ def _kind_for(box: Box, kinds: Sequence[str], rule: Smoothing) -> Answer | None:
     if not kinds:
         return None
     found = box.get("classifications", {"classes": [], "scores": []})
-    classes = list(zip(found["classes"], found["scores"], strict=False))
+    classes = [
+        (name, max(float(score), 0.0))
+        for name, score in zip(found["classes"], found["scores"], strict=False)
+        if category_of(name) == Detection.ANIMAL
+    ]
     evidence = {
         kind: sum(s for name, s in classes if name == kind or is_ancestor(name, kind))
         for kind in kinds
@@ -151,10 +170,9 @@ def _kind_for(box: Box, kinds: Sequence[str], rule: Smoothing) -> Answer | None:
     is_unknown = label == Classification.UNKNOWN
     below = [kind for kind in kinds if is_unknown or is_ancestor(label, kind)]
     best, *others = sorted(below or kinds, key=lambda kind: -evidence[kind])
-    if evidence[best] < rule.floor or (
-        others and evidence[best] < rule.margin * evidence[others[0]]
-    ):
+    is_clear = not others or evidence[best] >= rule.margin * evidence[others[0]]
+    is_expected = bool(below) or rule.expected * evidence[best] > score
+    share = evidence[best] / (sum(s for _, s in classes) or 1.0)
+    if share < rule.floor or not is_clear or not is_expected:
         return None
-    if not below and rule.expected * evidence[best] <= score:
-        return None
-    return best, evidence[best], f"{box.get('prediction_source', '')}{SUFFIX}"
+    return best, share, f"{box.get('prediction_source', '')}{SUFFIX}"
