@@ -6,18 +6,27 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from absl import logging
+
 from speciesnet.constants import Classification, Detection, Failure
 from speciesnet.geofence import (
     Answer,
     CountryList,
     GeofenceMap,
+    Rules,
     geofence_animal_classification,
     load_geofence,
     roll_up_labels_to_first_matching_level,
 )
+from speciesnet.geofence.species_list import SpeciesList, read_species_list
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Box, Classifications, Location, Record, make_record
-from speciesnet.taxonomy import ROLL_UP_LEVELS, ROLL_UP_THRESHOLD, load_taxonomy
+from speciesnet.taxonomy import (
+    ROLL_UP_LEVELS,
+    ROLL_UP_THRESHOLD,
+    load_taxonomy,
+    species_name,
+)
 
 _BLANK = frozenset({Classification.BLANK})
 _HUMAN = frozenset({Classification.HUMAN})
@@ -222,16 +231,23 @@ def combine_predictions_for_single_item(
 
 
 class SpeciesNetEnsemble:
-    """The rules of a model package: its taxonomy, its geofence and a combiner.
+    """The rules of a model package, its taxonomy, its geofence and a combiner; and a species list.
 
     Args:
         model_name: See ``ModelInfo``.
         geofence: False ignores the geofence rules.
         prediction_combiner: The function that decides on one image.
         force_model_download: Downloads the package again.
+        species_list: The file with the taxa that can occur at the site; see ``read_species_list``. An
+            answer outside this list is rolled up to its nearest ancestor that the list implies.
+        species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
+
+    Attributes:
+        species_list: The list that was read, or None.
 
     Raises:
         ModelError: The package, its taxonomy or its geofence cannot be read.
+        InputError: The species list cannot be read, or contains names that the model does not have.
     """
 
     def __init__(
@@ -240,6 +256,8 @@ class SpeciesNetEnsemble:
         geofence: bool = True,
         prediction_combiner: PredictionCombiner = combine_predictions_for_single_item,
         force_model_download: bool = False,
+        species_list: str | None = None,
+        species_list_fill: bool = False,
     ) -> None:
         self.model_info = ModelInfo.of(model_name, force_download=force_model_download)
         self.enable_geofence = geofence
@@ -247,6 +265,13 @@ class SpeciesNetEnsemble:
         self.taxonomy_map = load_taxonomy(self.model_info)
         self.geofence_map: GeofenceMap = load_geofence(self.model_info)
         self._countries = CountryList(self.geofence_map)
+        self.species_list: SpeciesList | None = None
+        self._checked_places: set[tuple[str | None, str | None]] = set()
+        if species_list is not None:
+            labels = self.model_info.read_lines("classifier_labels")
+            self.species_list = read_species_list(
+                species_list, [*self.taxonomy_map.values(), *labels], fill=species_list_fill
+            )
 
     def combine(
         self,
@@ -336,6 +361,10 @@ class SpeciesNetEnsemble:
             model_version=self.model_info.version,
         )
 
+    def notes(self, countries: Mapping[str, int]) -> list[str]:
+        """Sentences on the countries that cannot be geofenced, from the number of images in each."""
+        return CountryList(self.geofence_map).notes(countries) if self.enable_geofence else []
+
     def _with_answer(
         self, box: Box, classifications: Classifications | None, location: Location
     ) -> Box:
@@ -353,17 +382,44 @@ class SpeciesNetEnsemble:
     def _decide(
         self, classifications: Classifications, detections: Sequence[Box], location: Location
     ) -> Answer:
-        return self.prediction_combiner(
+        country, admin1_region = location.get("country"), location.get("admin1_region")
+        enable_geofence = self._geofences(country)
+        answer = self.prediction_combiner(
             classifications=classifications,
             detections=detections,
-            country=location.get("country"),
-            admin1_region=location.get("admin1_region"),
+            country=country,
+            admin1_region=admin1_region,
             taxonomy_map=self.taxonomy_map,
             geofence_map=self.geofence_map,
-            enable_geofence=self._geofences(location.get("country")),
+            enable_geofence=enable_geofence,
             geofence_fn=geofence_animal_classification,
             roll_up_fn=roll_up_labels_to_first_matching_level,
         )
+        if self.species_list is None:
+            return answer
+        rules = Rules(self.taxonomy_map, self.geofence_map, enable_geofence, self.species_list)
+        self._check_list_at(country, admin1_region, rules)
+        classes, scores = classifications["classes"], classifications["scores"]
+        return rules.restrict(answer, classes, scores, country, admin1_region)
+
+    def _check_list_at(self, country: str | None, admin1_region: str | None, rules: Rules) -> None:
+        """Warns once for each place about listed taxa that the geofence excludes there."""
+        if (country, admin1_region) in self._checked_places or rules.species_list is None:
+            return
+        self._checked_places.add((country, admin1_region))
+        excluded = [
+            label
+            for label in rules.species_list.listed_labels
+            if rules.exclude(label, country, admin1_region)
+        ]
+        if excluded:
+            logging.warning(
+                "The geofence excludes %d of the taxa of the species list in %s, such as %s: they are "
+                "never answered there. If the list is right, turn off the geofence (--nogeofence).",
+                len(excluded),
+                " ".join(filter(None, (country, admin1_region))),
+                species_name(excluded[0]),
+            )
 
     def _geofences(self, country: str | None) -> bool:
         if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it

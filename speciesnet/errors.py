@@ -64,6 +64,11 @@ def file_errors(
         raise kind(f"{name} cannot be {verb} ({error.strerror or error}). {fix}") from error
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or the name of its class if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class InputError(SpeciesNetError):
     """The images, instances or flags of a run are missing or wrong."""
 

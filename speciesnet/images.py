@@ -95,9 +95,8 @@ def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
     with opened(filepath) as image:
         image.load()
         picture = upright(image)
-        if (
-            picture.mode != "RGB"
-        ):  # otherwise it would be copied, which huge images have no memory for
+        if picture.mode != "RGB":
+            # Otherwise it would be copied, which huge images have no memory for.
             original, picture = picture, picture.convert("RGB")
             if _is_clipped(original, picture):
                 picture.info[CLIPPED] = True

@@ -24,13 +24,8 @@ from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
 
-COLUMNS = (
-    "filepath",
-    "country",
-    "admin1_region",
-    "latitude",
-    "longitude",
-)  # of tables of instances
+# Of tables of instances.
+COLUMNS = ("filepath", "country", "admin1_region", "latitude", "longitude")
 TABLE_ENDINGS = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _TEXT_FIELDS = ("country", "admin1_region")
 # How R and pandas write a missing value into text fields; NaN as a number is one as well.
@@ -333,8 +328,8 @@ def _read_json(path: str) -> Any:
         raise InputError(f"The instances file {path} is not valid JSON ({error}). {fix}") from error
 
 
-def _check_kind(path: str, text: str, what: str) -> None:
-    """Refuses JSON and tables in place of a list with one path a line."""
+def check_kind(path: str, text: str, what: str) -> None:
+    """Refuses JSON and tables in place of a list with one path a line; raises ``InputError``."""
     first = text.lstrip().partition("\n")[0]
     is_json = re.match(r'\s*(\{\s*("|$)|\[\s*(\{|"|$))', first)
     cells = [cell.strip(" \r\"'").lower() for cell in re.split("[,;\t]", first)]
@@ -343,7 +338,7 @@ def _check_kind(path: str, text: str, what: str) -> None:
         kind = "JSON" if is_json else "a table"
         raise InputError(
             f"The list of {what}s {path} is {kind}; write one {what} a line, or pass images with their "
-            "places as JSON with --instances_json."
+            'places as an instances JSON, {"instances": [{"filepath": "image.jpg"}]}.'
         )
 
 
@@ -355,7 +350,7 @@ def _read_lines(path: str, what: str) -> list[str]:
         raise InputError(
             f"The list of {what}s {path} is not UTF-8 text; save it as UTF-8."
         ) from error
-    _check_kind(path, text, what)
+    check_kind(path, text, what)
     lines = [line.strip() for line in text.split("\n")]
     if not any(lines):
         raise InputError(f"The list of {what}s {path} is empty; it must have one {what} a line.")

@@ -28,10 +28,10 @@ from speciesnet.networks import Networks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
 from speciesnet.predictions.layout import encode_record
-from speciesnet.predictions.settings import RunSettings
+from speciesnet.predictions.settings import RunSettings, detector_of_detections
 from speciesnet.progress import Profile
 from speciesnet.records import Record, answer_of
-from speciesnet.run import STAGES, Run, execute, selected_boxes
+from speciesnet.run import DETECTIONS, STAGES, Run, execute, selected_boxes
 
 Predictions = dict[str, list[Record]]
 Table = Mapping[str, Sequence[object] | NDArray[Any]]
@@ -103,6 +103,9 @@ class SpeciesNet:
         components: The steps that will be used; verbs that need others raise ``InputError``.
         geofence: Whether geofencing is on.
         target_species_txt: File with one label a line, whose logits are added to every record.
+        species_list: File with the taxa that can occur at the site, a latin name or a label a line; an
+            answer outside this list is rolled up to its nearest ancestor that the list implies.
+        species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
         combine_predictions_fn: The function that decides on one image; see ``PredictionCombiner``.
         multiprocessing: Makes ``multi_process`` the default run mode.
         engine: The engine of the networks, one name for both or the detector's and the classifier's with
@@ -131,6 +134,8 @@ class SpeciesNet:
         components: Components = "all",
         geofence: bool = True,
         target_species_txt: str | None = None,
+        species_list: str | None = None,
+        species_list_fill: bool = False,
         combine_predictions_fn: PredictionCombiner = combine_predictions_for_single_item,
         multiprocessing: bool = False,
         engine: str = "auto",
@@ -140,6 +145,8 @@ class SpeciesNet:
     ) -> None:
         if components not in STAGES:
             raise InputError(f"components is {components!r}; it must be {', '.join(STAGES)}.")
+        if species_list_fill and species_list is None:
+            raise InputError("species_list_fill requires a species_list; add one or leave it out.")
         self.model_info = ModelInfo(model_name)
         self.components: Components = components
         self._networks = Networks(
@@ -147,6 +154,7 @@ class SpeciesNet:
         )
         self._geofence = geofence
         self._target_species_txt = target_species_txt
+        self._species_list, self._species_list_fill = species_list, species_list_fill
         self._combine_predictions_fn = combine_predictions_fn
         self._run_mode: RunMode = "multi_process" if multiprocessing else "multi_thread"
         self._ensemble: SpeciesNetEnsemble | None = None
@@ -166,7 +174,11 @@ class SpeciesNet:
         """The ensemble, loaded on first use."""
         if self._ensemble is None:
             self._ensemble = SpeciesNetEnsemble(
-                self.model_info, self._geofence, self._combine_predictions_fn
+                self.model_info,
+                self._geofence,
+                self._combine_predictions_fn,
+                species_list=self._species_list,
+                species_list_fill=self._species_list_fill,
             )
         return self._ensemble
 
@@ -283,6 +295,7 @@ class SpeciesNet:
         Raises:
             InputError: One of the files that the answers depend on cannot be read.
         """
+        detections = run.input_files.get(DETECTIONS)
         has_boxes = self.model_info.always_crops and run.components != "detector"
         files = {"target_species_txt": self._target_species_txt, **run.input_files}
         return RunSettings(
@@ -295,16 +308,29 @@ class SpeciesNet:
             exif_gps=run.exif_gps,
             metadata=run.metadata,
             **_settings_of_boxes(run.boxes if has_boxes else None),
+            **self._settings_of_list(run.components),
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,
             detector_name=self.model_info.detector_name,
+            given_detector=(detections and detector_of_detections(detections)) or "",
         )
 
     def choose_precision(
         self, components: Components = "all", trial: Callable[[], list[Record]] | None = None
     ) -> None:
         """Settles the precision of the networks that a run needs; see ``Networks``."""
-        self._networks.choose_precision(_networks_of(components), trial, self._geofence)
+        rules: list[object] = [self._geofence]
+        if (of_list := self._settings_of_list(components))["species_list"] is not None:
+            rules.append(of_list)
+        self._networks.choose_precision(_networks_of(components), trial, *rules)
+
+    def _settings_of_list(self, components: Components) -> _ListSettings:
+        is_used = self._species_list is not None and "Ensemble" in STAGES[components]
+        species = self.ensemble.species_list if is_used else None
+        return {
+            "species_list": None if species is None else list(species.names),
+            "species_list_fill": species is not None and species.fill,
+        }
 
     def load(self, components: Components = "all") -> None:
         """Loads the networks and the rules that a run needs, before the first image is read.
@@ -315,6 +341,11 @@ class SpeciesNet:
         self._networks.load(_networks_of(components))
         if components in ("all", "ensemble"):
             _ = self.ensemble
+
+
+class _ListSettings(TypedDict):
+    species_list: list[str] | None
+    species_list_fill: bool
 
 
 class _BoxSettings(TypedDict):
@@ -352,6 +383,8 @@ class ModelOptions:
     model_name: str
     geofence: bool = True
     target_species_txt: str | None = None
+    species_list: str | None = None
+    species_list_fill: bool = False
     engine: str = "auto"
     precision: Precision | Literal["auto"] = "fp32"
     device: str | None = None

@@ -331,15 +331,19 @@ class Tally:
         images: Records counted.
         failed: Records with failures.
         answers: Predictions, or the top class or top box of a run of one component, by label.
+        countries: Countries of the records that have one.
     """
 
     images: int = 0
     failed: int = 0
     answers: Counter[str] = field(default_factory=Counter)
+    countries: Counter[str] = field(default_factory=Counter)
 
     def count(self, record: Record) -> None:
         """Adds a record."""
         self.images += 1
+        if country := record.get("country"):
+            self.countries[country] += 1
         if record.get("failures"):
             self.failed += 1
         elif "prediction" in record:

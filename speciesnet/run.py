@@ -21,6 +21,7 @@ from speciesnet.constants import RUN_MODES, Classify, Components, Failure, RunMo
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import Examples
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
@@ -254,6 +255,8 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             f"{output.tally.images} of {len(run.instances)} images are in {run.predictions_json}. Run "
             f"the same command again{without} to continue."
         ) from None
+    if "Ensemble" in STAGES[run.components]:
+        notes += model.ensemble.notes(output.tally.countries)
     return Outcome(output.tally, earlier, notes=notes)
 
 
@@ -281,11 +284,11 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
         for path in lacking:
             output.write(decided(Photo(path)))
         paths = [path for path in paths if path not in lacking]
-        notes.append(_note(
+        notes.append(noted(
             f"{len(lacking)} images fail, because the classifier needs detections and "
             f"{run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
         ))  # fmt: skip
-    clipped: list[str] = []
+    clipped = clipped_images()
     if run.components != "ensemble":
         model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
     with profile.timing("loading"):
@@ -298,22 +301,29 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
             if photo.error is not None:
                 logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
             if photo.is_clipped:
-                clipped.append(photo.filepath)
+                clipped.add(photo.filepath)
             with profile.timing("deciding"):
                 records = decided(photo)
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
                 bars.update("Ensemble")
-    if clipped:
-        notes.append(_note(
-            f"{len(clipped)} images have more than 8 bits and become white or black, such as "
-            f"{clipped[0]}. Scale their pixels to 0 to 255 and run them again."
-        ))  # fmt: skip
+    if clipped.count:
+        notes.append(noted(str(clipped)))
     return notes
 
 
-def _note(sentence: str) -> str:
+def clipped_images() -> Examples:
+    """An empty collection for images that lost their contrast when they were converted to 8 bits."""
+    return Examples(
+        "image has more than 8 bits and becomes white or black",
+        "images have more than 8 bits and become white or black",
+        ". Scale their pixels to 0 to 255 and run them again",
+    )
+
+
+def noted(sentence: str) -> str:
+    """Logs a note on a run, and returns it for the summary."""
     logging.warning("%s", sentence)
     return sentence
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from demo.train_classifier import save_classifier
+from fuzz.files import keras_archive
 from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
-from speciesnet.engines.tensorflow import import_tensorflow
 from speciesnet.engines.yolov5 import DetectionModel
 from speciesnet.packages.info import ModelInfo
 
@@ -55,16 +54,10 @@ def save_small_package(folder: Path, kind: str = "always_crop", seed: int = 0) -
 
 
 def _save_classifier(path: Path, seed: int) -> None:
-    _, keras = import_tensorflow()
-    keras.utils.set_random_seed(seed)
-    image = keras.layers.Input((480, 480, 3))
-    found = keras.layers.Rescaling(2.0, -1.0)(image)
-    found = keras.layers.Conv2D(16, 16, 16, padding="same", use_bias=False)(found)
-    found = keras.layers.BatchNormalization()(found)
-    found = keras.layers.Activation("swish")(found)
-    found = keras.layers.GlobalAveragePooling2D()(found)
-    network = keras.Model(image, keras.layers.Dense(CLASSES)(found))
-    kernel, bias = network.layers[-1].get_weights()
-    spread = np.random.default_rng(seed).normal(0, 20, kernel.shape).astype(np.float32)
-    network.layers[-1].set_weights([spread, bias])
-    save_classifier(network, path)
+    random = np.random.default_rng(seed)
+    weights = {
+        "conv2d": [random.uniform(-0.08, 0.08, (16, 16, 3, 16)), np.zeros(16)],
+        "batch_normalization": [np.full(16, number, np.float64) for number in (1, 0, 0, 1)],
+        "dense": [random.normal(0, 20, (16, CLASSES)), np.zeros(CLASSES)],
+    }
+    path.write_bytes(keras_archive(weights))

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import ExifTags, Image
 
 from speciesnet.boxes import BBox, Boxes, corners, non_maximum_suppression, upright_box
-from speciesnet.images import read_image
+from speciesnet.images import read_image, read_metadata, read_photograph
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,42 @@ def test_boxes_of_mirrored_pictures_are_moved_with_them(tmp_path: Path, orientat
             (bottom - top) / picture.height,
         ]
     )
+
+
+def as_megadetector_reads_it(path: Path) -> Image.Image:
+    """The picture to which MegaDetector's boxes are relative, made by the rules of its ``open_image``."""
+    image = Image.open(path)
+    if read := getattr(image, "_getexif", None):  # TIFF files have none
+        turn = {3: 180, 6: 270, 8: 90}.get(read().get(ExifTags.Base.Orientation), 0)
+        image = image.rotate(turn, expand=True)
+    image.load()
+    return image
+
+
+def red_box(picture: Image.Image) -> list[float]:
+    """The box around the red pixels."""
+    pixels = np.asarray(picture.convert("RGB")).astype(int)
+    rows, columns = np.nonzero((pixels[..., 0] > 128) & (pixels[..., 1:].max(axis=-1) < 64))
+    left, top = columns.min() / picture.width, rows.min() / picture.height
+    right, bottom = (columns.max() + 1) / picture.width, (rows.max() + 1) / picture.height
+    return [left, top, right - left, bottom - top]
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_megadetector_fit_the_upright_picture(
+    tmp_path: Path, orientation: int, ending: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    stored = Image.new("RGB", (160, 80))
+    stored.paste("red", (16, 8, 64, 24))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored.save(path, exif=exif.tobytes(), quality=100)
+    picture, metadata = read_photograph(str(path))
+    assert read_metadata(str(path)) == metadata
+    box = red_box(as_megadetector_reads_it(path))
+    assert upright_box(box, metadata.orientation) == pytest.approx(red_box(picture), abs=0.02)
 
 
 @pytest.mark.parametrize("orientation", [None, 0, 1, 3, 6, 8, 9])

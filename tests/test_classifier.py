@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frameworks import needs_tensorflow
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -69,6 +70,7 @@ def test_rows_do_not_suffer_from_floating_point() -> None:
 # Resizing.
 
 
+@needs_tensorflow
 def test_resizing_is_tensorflows_to_the_last_bit() -> None:
     import tensorflow as tf
 

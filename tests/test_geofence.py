@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
+import pycountry
 import pytest
 
 from speciesnet import geofence, geofence_utils, taxonomy
@@ -343,7 +344,17 @@ def test_a_country_missing_from_the_list_is_answered_as_without_a_country(
     assert record.levelname == "WARNING"
     assert "does not contain Kosovo (XKX)" in record.getMessage()
     decided(ensemble, "ISL")
-    assert "Iceland (ISL)" in caplog.records[1].getMessage()
+    assert len(caplog.records) == 1
+    (note,) = ensemble.notes({"XKX": 3, "KEN": 2})
+    assert note.startswith("3 images from Kosovo (XKX) are not geofenced, because")
+    assert SpeciesNetEnsemble("demo", geofence=False).notes({"XKX": 3}) == []
+
+
+def test_the_demo_covers_all_countries_of_iso_3166(caplog: pytest.LogCaptureFixture) -> None:
+    countries = CountryList(SpeciesNetEnsemble("demo").geofence_map)
+    assert all(countries.covers(country.alpha_3) for country in pycountry.countries)
+    assert not caplog.records
+    assert decided(SpeciesNetEnsemble("demo"), "ISL")[0] != RED_FOX
 
 
 @pytest.mark.parametrize("country", ["ALB", "SRB", "MKD", "MNE"])

@@ -7,16 +7,16 @@ import pytest
 import speciesnet
 from speciesnet.errors import InputError
 from speciesnet.geolocation import (
-    US_REGIONS,
-    US_STATES,
     US_TERRITORIES,
     check_admin1_region,
     check_country,
     country_name,
     find_admin1_region,
     find_country,
-    nearest_places,
+    nearest_place,
     resolve_locations,
+    us_regions,
+    us_states,
 )
 from speciesnet.records import Instance
 
@@ -100,27 +100,27 @@ def test_the_lookup_is_a_public_name() -> None:
     assert speciesnet.find_admin1_region is find_admin1_region
 
 
-def test_many_points_are_looked_up_in_their_order() -> None:
-    assert nearest_places([NAIROBI, NEW_YORK, SAN_JUAN, (51.5, -0.12)]) == [
+def test_country_and_region_of_the_nearest_place() -> None:
+    points = [NAIROBI, NEW_YORK, SAN_JUAN, (51.5, -0.12)]
+    assert [nearest_place(*point) for point in points] == [
         ("KEN", None),
         ("USA", "NY"),
         ("USA", "PR"),
         ("GBR", None),
     ]
-    assert nearest_places([]) == []
 
 
 @pytest.mark.parametrize("point", [(90, 0), (-90, 0), (0, 180), (0, -180)])
 def test_the_ends_of_the_earth_have_a_nearest_place(point: tuple[float, float]) -> None:
-    [(country, region)] = nearest_places([point])
+    country, region = nearest_place(*point)
     assert len(country) == 3
     assert region is None
 
 
 def test_regions_of_the_usa() -> None:
-    assert len(US_STATES) == 51
+    assert len(us_states()) == 51
     assert set(US_TERRITORIES.values()) == {"AS", "GU", "MP", "PR", "UM", "VI"}
-    assert len(US_REGIONS) == 57
+    assert len(us_regions()) == 57
 
 
 @pytest.mark.parametrize("country", ["USA", "KEN", "GBR", "ABW", "ZWE"])
@@ -328,7 +328,7 @@ def test_a_point_is_in_the_country_of_its_nearest_town(
 )
 def test_both_sides_of_the_180th_meridian(point: tuple[float, float], expected: str) -> None:
     assert find_country(*point) == expected
-    assert nearest_places([point])[0][0] == expected
+    assert nearest_place(*point)[0] == expected
 
 
 @pytest.mark.parametrize("longitude", [179.5, -176.7])

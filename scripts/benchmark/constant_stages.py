@@ -71,4 +71,5 @@ class Classify:
         """Takes instances and returns encoded records."""
         records = [{"filepath": i.filepath, **RECORD} for i in unpack(table, Instance)]
         self._reporter.count("Classifier", len(records))
-        return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})
+        lines = pa.array(map(encode_record, records), pa.binary())
+        return pa.table({"record": lines, "is_clipped": pa.array([False] * len(lines))})

@@ -1,4 +1,4 @@
-"""What the answers of single boxes cost: time beside the classifier alone, and memory.
+"""What the answers of single boxes cost: time as compared with the classifier alone, and memory.
 
     PYTHONPATH=scripts python -m benchmark.every_box --model PACKAGE --folders PHOTOGRAPHS
 

@@ -11,7 +11,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from itertools import groupby
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def _render(job: tuple[Path, int]) -> None:
 def render_bursts(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
     """Renders bursts, or takes those that are there, in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Pool(workers) as pool:
+    with get_context("spawn").Pool(workers) as pool:  # as on every system
         for _ in pool.imap_unordered(_render, [(folder, n) for n in range(bursts)], chunksize=4):
             pass
     frames = []

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -88,7 +88,7 @@ def render_dataset(
     """Renders ``sites`` cameras from seed ``first`` on; those that are finished are used again."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, seed, shots) for seed in range(first, first + sites)]
-    with Pool(workers) as pool:
+    with get_context("spawn").Pool(workers) as pool:  # as on every system
         for _ in pool.imap_unordered(_render_site, jobs, chunksize=2):
             pass
     return read_dataset(folder, first, sites)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pycountry
+
 BLANK = "f1856211-cfb7-4a5b-9158-c0f72fd09ee6;;;;;;blank"
 ANIMAL = "1f689929-883d-4dae-958c-3d57ab5b6c16;;;;;;animal"
 HUMAN = "990ae9dd-7a59-4344-afcb-1b7b21368000;mammalia;primates;hominidae;homo;sapiens;human"
@@ -174,8 +176,15 @@ LABELS = tuple(common_name(line) for line in LABEL_LINES)
 
 
 def geofence() -> dict[str, dict[str, dict[str, list[str]]]]:
-    """The rules of the package: ``class;order;family;genus;species`` to allowed and blocked places."""
+    """The rules of the package: ``class;order;family;genus;species`` to allowed and blocked places.
+
+    As in the published list, rules name every country of ISO 3166-1: mammals and birds are everywhere.
+    """
+    everywhere = {country.alpha_3: [] for country in pycountry.countries}
+    classes = {line.split(";")[1] for line in SPECIES}
     return {
+        f"{name};;;;": {"allow": dict(sorted(everywhere.items()))} for name in sorted(classes)
+    } | {
         ";".join(line.split(";")[1:6]): {
             rule: dict(sorted(places.items()))
             for rule, places in _RANGES[common_name(line)].items()

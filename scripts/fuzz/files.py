@@ -7,14 +7,18 @@ import io
 import json
 import tempfile
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from speciesnet.instances import find_images
 
+EMPTY_GROUPS = ("vars", "layers/input_layer/vars", "layers/rescaling/vars", "layers/activation/vars",
+                "layers/global_average_pooling2d/vars")  # fmt: skip
 EXIF_POINTER, GPS_POINTER = 0x8769, 0x8825
 
 
@@ -141,18 +145,37 @@ def _fx_module() -> Any:
 
 @functools.cache
 def keras_file() -> bytes:
-    """A classifier as Keras 2 saves them: scaling, a convolution, a batch norm, a mean, classes."""
+    """A classifier as Keras 2 saves them, with four channels and three classes."""
+    shapes = {
+        "conv2d": [(16, 16, 3, 4), (4,)],
+        "batch_normalization": [(4,)] * 4,
+        "dense": [(4, 3), (3,)],
+    }
+    random = np.random.default_rng(0)
+    return keras_archive(
+        {group: [random.uniform(0.5, 1, size) for size in sizes] for group, sizes in shapes.items()}
+    )
+
+
+def keras_archive(weights: Mapping[str, Sequence[NDArray[np.float64]]]) -> bytes:
+    """A file as Keras 2 saves them: scaling, a convolution, a batch norm, a mean, classes.
+
+    Args:
+        weights: The arrays of "conv2d", "batch_normalization" and "dense".
+    """
     import h5py
 
+    channels, classes = (weights[group][0].shape[-1] for group in ("conv2d", "dense"))
     kinds: list[tuple[str, dict[str, Any]]] = [
         ("InputLayer", {"batch_input_shape": [None, 480, 480, 3]}),
         ("Rescaling", {"scale": 2.0, "offset": -1.0}),
-        ("Conv2D", {"strides": [16, 16], "padding": "same", "data_format": "channels_last",
-                    "dilation_rate": [1, 1], "groups": 1, "activation": "swish"}),
+        ("Conv2D", {"filters": channels, "kernel_size": [16, 16], "strides": [16, 16],
+                    "padding": "same", "data_format": "channels_last", "dilation_rate": [1, 1],
+                    "groups": 1, "activation": "swish"}),
         ("BatchNormalization", {"axis": [3], "epsilon": 1e-3, "center": True, "scale": True}),
         ("Activation", {"activation": "relu"}),
         ("GlobalAveragePooling2D", {"data_format": "channels_last", "keepdims": False}),
-        ("Dense", {"use_bias": True, "activation": "linear"}),
+        ("Dense", {"units": classes, "use_bias": True, "activation": "linear"}),
     ]  # fmt: skip
     layers = [
         {
@@ -174,20 +197,15 @@ def keras_file() -> bytes:
             "output_layers": [[f"layer_{len(kinds) - 1}", 0, 0]],
         },
     }
-    shapes = {
-        "conv2d": [(16, 16, 3, 4), (4,)],
-        "batch_normalization": [(4,)] * 4,
-        "dense": [(4, 3), (3,)],
-    }
-    random = np.random.default_rng(0)
-    weights, out = io.BytesIO(), io.BytesIO()
-    with h5py.File(weights, "w") as file:
-        for group, sizes in shapes.items():
-            for i, size in enumerate(sizes):
-                numbers = random.uniform(0.5, 1, size).astype(np.float32)
-                file[f"layers/{group}/vars/{i}"] = numbers
+    content, out = io.BytesIO(), io.BytesIO()
+    with h5py.File(content, "w") as file:
+        for group in EMPTY_GROUPS:  # which TensorFlow expects
+            file.create_group(group)
+        for group, arrays in weights.items():
+            for i, numbers in enumerate(arrays):
+                file[f"layers/{group}/vars/{i}"] = numbers.astype(np.float32)
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
         archive.writestr("config.json", json.dumps(config))
-        archive.writestr("model.weights.h5", weights.getvalue())
+        archive.writestr("model.weights.h5", content.getvalue())
     return out.getvalue()

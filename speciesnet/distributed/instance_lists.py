@@ -11,10 +11,13 @@ from pathlib import Path, PurePosixPath
 
 from speciesnet.errors import InputError, NoListError, file_errors
 from speciesnet.files import json_lists, storage
+from speciesnet.files.given_paths import GivenPaths
+from speciesnet.files.input_notes import InputNotes
 from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
     COLUMNS,
     Instance,
+    check_kind,
     no_instances,
     parse_instance,
     split_paths,
@@ -30,6 +33,7 @@ def read_instances(
     country: str | None = None,
     admin1_region: str | None = None,
     country_from_coordinates: bool = False,
+    notes: InputNotes | None = None,
 ) -> Iterator[Instance]:
     """Reads instances and resolves their places; relative paths become absolute.
 
@@ -40,11 +44,13 @@ def read_instances(
         country: Country of all instances, ISO 3166-1 alpha-3.
         admin1_region: State or province of all instances; needs a country.
         country_from_coordinates: Whether coordinates override countries; see ``resolve_locations``.
+        notes: Receives what a user should know about the input.
 
     Raises:
         InputError: The list cannot be read, is empty, or contains a wrong instance.
     """
-    instances = iter(_read(source))
+    notes = InputNotes() if notes is None else notes
+    instances = iter(_read(source, notes))
     number = 0
     while chunk := list(itertools.islice(instances, CHUNK)):
         placed = override_location(chunk, country, admin1_region, first=number + 1)
@@ -53,6 +59,7 @@ def read_instances(
         yield from resolve_locations(absolute, country_from_coordinates=country_from_coordinates)
     if not number:
         raise InputError(f"There are no images in {source}: it is empty. Add images to it.")
+    notes.log()
 
 
 def absolute_path(path: str) -> str:
@@ -62,7 +69,7 @@ def absolute_path(path: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100
 
 
-def _read(source: str) -> Iterable[Instance]:
+def _read(source: str, notes: InputNotes) -> Iterable[Instance]:
     readers: dict[str, Callable[[Path, str], Iterator[object]]] = {
         ".json": _read_json,
         ".jsonl": _read_json_lines,
@@ -71,13 +78,16 @@ def _read(source: str) -> Iterable[Instance]:
     }
     reader = readers.get(PurePosixPath(source).suffix.lower())
     if reader is None:
-        yield from map(Instance, walk_images(split_paths(source)))
+        folders = map(GivenPaths(notes).find, split_paths(source))
+        yield from map(Instance, walk_images(folders, notes))
         return
+    found = GivenPaths(notes, source).find
     name, fix = f"The list of instances {source}", "Fix the cause or pass another list."
     try:
         with file_errors(InputError, name, fix=fix), storage.local_file(source) as path:
             for number, raw in enumerate(reader(path, source), start=1):
-                yield parse_instance(raw, source, number)
+                instance = parse_instance(raw, source, number)
+                yield replace(instance, filepath=found(instance.filepath))
     except UnicodeDecodeError as error:
         raise InputError(f"{name} is not UTF-8 text. Save it as UTF-8.") from error
 
@@ -102,7 +112,11 @@ def _read_json_lines(path: Path, source: str) -> Iterator[object]:
 
 
 def _read_paths(path: Path, source: str) -> Iterator[object]:
-    yield from ({"filepath": line.strip()} for line in _lines(path) if line.strip())
+    lines = filter(None, map(str.strip, _lines(path)))
+    for number, line in enumerate(lines):
+        if not number:
+            check_kind(source, line, "image")
+        yield {"filepath": line}
 
 
 def _lines(path: Path) -> Iterator[str]:

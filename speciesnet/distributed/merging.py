@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO
+from typing import Any
 
 from absl import logging
 
@@ -20,7 +20,7 @@ from speciesnet.distributed.work_list import new_index
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, keep_backup
-from speciesnet.predictions.layout import decode_line, encode_record, rewrite
+from speciesnet.predictions.layout import decode_line, encode_record, lines_at, rewrite
 from speciesnet.predictions.reading import read_records
 from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
 from speciesnet.records import Record, Tally, is_failed
@@ -158,33 +158,30 @@ class _IndexedRecords:
     """Records in a file, and an index of them by image, both in an empty folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: BinaryIO = (folder / "records").open("w+b")
-        self._index = new_index(
-            folder, "lines (image BLOB PRIMARY KEY, failed INT, start INT, length INT)"
-        )
-        self._end = self.added = 0
+        self._path = folder / "records"
+        self._file = self._path.open("wb")
+        self._index = new_index(folder, "lines (image BLOB PRIMARY KEY, failed INT, start INT)")
+        self.added = 0
 
     def add(self, record: Record) -> None:
-        line = encode_record(record)
         filepath = record["filepath"]
         # Sorts by the components of the path; no name contains this character.
         image = "\0".join((*PurePath(filepath).parts, "", filepath))
         self._index.execute(
-            "INSERT INTO lines VALUES (?, ?, ?, ?) ON CONFLICT (image) DO UPDATE SET failed = "
-            "excluded.failed, start = excluded.start, length = excluded.length "
-            "WHERE excluded.failed <= failed",
-            (image.encode("utf-8", "surrogatepass"), is_failed(record), self._end, len(line)),
+            "INSERT INTO lines VALUES (?, ?, ?) ON CONFLICT (image) DO UPDATE SET failed = "
+            "excluded.failed, start = excluded.start WHERE excluded.failed <= failed",
+            (image.encode("utf-8", "surrogatepass"), is_failed(record), self._file.tell()),
         )
-        self._file.write(line)
-        self._end += len(line)
+        self._file.write(encode_record(record) + b"\n")
         self.added += 1
 
     def in_order(self, tally: Tally) -> Iterator[bytes]:
         """Yields one encoded record for each image, and counts it."""
-        rows = self._index.execute("SELECT start, length FROM lines ORDER BY image")
-        for start, length in rows:
-            self._file.seek(start)
-            line = self._file.read(length)
+        self._file.flush()
+        starts = (
+            start for (start,) in self._index.execute("SELECT start FROM lines ORDER BY image")
+        )
+        for line in lines_at(self._path, starts):
             if (record := decode_line(line)) is not None:
                 tally.count(record)
             yield line

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from absl import logging
@@ -19,6 +18,8 @@ STAGES = ("Reading", "Detector", "Classifier")
 POLL_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
 MAX_WARNINGS = 1_000  # logged one by one; the records contain all failures
+
+_T = TypeVar("_T")
 
 
 @ray.remote(num_cpus=0)
@@ -63,30 +64,28 @@ class ProgressReporter:
 
 
 class ProgressDisplay:
-    """Shows the progress of a run as bars or log lines while the context lasts.
+    """Shows the progress of a run, and logs its warnings.
 
     Args:
         reporter: The handle that the stages report with.
         total: Number of images of the run.
-        enabled: False shows no progress; warnings are logged anyway.
+        bars: Where to show the progress.
     """
 
-    def __init__(self, reporter: ProgressReporter, total: int, enabled: bool) -> None:
+    def __init__(self, reporter: ProgressReporter, total: int, bars: ProgressBars) -> None:
         self._reporter = reporter
         self._total = total
-        self._bars = ProgressBars(STAGES, total, enabled)
+        self._bars = bars
         self._shown: Counter[str] = Counter()
         self._failed = self._fetched = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
 
-    def __enter__(self) -> ProgressDisplay:
-        self._thread.start()
-        return self
-
-    def _poll(self) -> None:
-        while not self._stopping.wait(POLL_SECONDS):
+    def result_of(self, task: ray.ObjectRef[_T]) -> _T:
+        """Waits for a task and shows the progress until then."""
+        while not ray.wait([task], timeout=POLL_SECONDS)[0]:
             self._show()
+        result = ray.get(task)
+        self._show()
+        return result
 
     def _show(self) -> None:
         try:
@@ -104,10 +103,3 @@ class ProgressDisplay:
                 self._bars.update(stage, new, new_failed)
                 self._shown[stage] += new
                 self._failed += new_failed
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-        if kind is None:
-            self._show()
-        self._bars.__exit__(None, None, None)

@@ -14,7 +14,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +27,11 @@ from speciesnet.distributed.resources import Pool
 from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_shard
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
+from speciesnet.files.input_notes import Examples
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
+from speciesnet.run import clipped_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,15 +69,15 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
             "settings to continue it, or pass another folder to --output."
         )
     owner = uuid.uuid4().hex
-    text = json.dumps({"run": owner, "settings": asdict(settings)}, indent=1)
+    text = json.dumps({"run": owner, "settings": settings.as_dict()}, indent=1)
     folder.write(RUN_FILE, text.encode())
     return owner
 
 
 def run_round(
     files: Sequence[Path], job: Job, owner: str, input_shape: InputShape, reporter: ProgressReporter
-) -> Tally:
-    """Predicts the instances in files of the work list, and counts their records.
+) -> tuple[Tally, Examples]:
+    """Predicts the instances in files of the work list; counts their records and the clipped images.
 
     Raises:
         InputError: A file of the work list is missing.
@@ -84,7 +85,7 @@ def run_round(
         OutputError: The folder cannot be written, or a run other than its ``owner`` has taken it over.
         ClusterError: The cluster lost images or processes.
     """
-    tally, blocks = Tally(), []
+    tally, clipped, blocks = Tally(), clipped_images(), []
     given = images = recorded = 0
     for part in read_work(files, job.task_images):
         images += len(part)
@@ -102,14 +103,16 @@ def run_round(
             _check_owner(job.folder, owner)
             write_shard(job.folder, records, job.shard_format, lines)
             recorded += checksum(record["filepath"] for record in records)
-            for record in records:
+            for record, is_clipped in zip(records, table["is_clipped"].to_pylist(), strict=True):
                 tally.count(record)
+                if is_clipped:
+                    clipped.add(record["filepath"])
     if given != recorded:  # Ray reads again what a lost machine had, perhaps in other pieces
         raise ClusterError(
             f"{images} images were given to the cluster, and {tally.images} records came back, which do "
             "not match. Run the same command again, and then merge the shards."
         )
-    return tally
+    return tally, clipped
 
 
 def checksum(filepaths: Iterable[str]) -> int:

@@ -18,15 +18,16 @@ from speciesnet.constants import available_cpus
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.job import Job
-from speciesnet.distributed.progress import ProgressDisplay, ProgressReporter
+from speciesnet.distributed.progress import STAGES, ProgressDisplay, ProgressReporter
 from speciesnet.distributed.rounds import original_errors, run_round, take_over
 from speciesnet.distributed.shards import FinishedImages, finished_in, shard_names
 from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.files import storage
 from speciesnet.instances import Instance
 from speciesnet.predictions.settings import RunSettings
+from speciesnet.progress import ProgressBars
 from speciesnet.records import Tally
-from speciesnet.run import Outcome
+from speciesnet.run import Outcome, clipped_images, noted
 
 PARALLEL_SCANS = 64  # shards of an earlier run that are read at the same time
 # A round takes some files of the work list, of 5,000 images each. Between two rounds the networks are
@@ -72,6 +73,7 @@ def _add(total: Tally, more: Tally) -> None:
     total.images += more.images
     total.failed += more.failed
     total.answers.update(more.answers)
+    total.countries.update(more.countries)
 
 
 def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outcome:
@@ -93,11 +95,16 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
         with SeenImages() as seen:
             tally = add_finished(seen, job.folder, repair=True)
             files = write_work(seen.unseen(instances), Path(work))
-        outcome = Outcome(tally, earlier=tally.images)
-        if outcome.earlier:
-            logging.info("%d images were done before, %d are left.", outcome.earlier, seen.new)
+        earlier, notes = tally.images, []
+        if earlier:
+            logging.info("%d images were done before, %d are left.", earlier, seen.new)
+        if others := earlier - seen.known:
+            notes.append(noted(
+                f"{others} records of {job.folder.path} are kept although their images are not in this "
+                "run."
+            ))  # fmt: skip
         if not files:
-            return outcome
+            return Outcome(tally, earlier, notes=notes)
         detectors = job.resources.detectors
         # Loads the detector once before anything depends on it.
         load_detector = ray.remote(max_calls=1)(stages.input_shape_of).options(
@@ -105,15 +112,21 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
         )
         input_shape = ray.get(load_detector.remote(job.model))
         reporter = ProgressReporter.start()
+        clipped = clipped_images()
         # Ray must not repeat a round that died: its shards would be written a second time.
         one_round = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(run_round).options(
             scheduling_strategy=_here()
         )
         size = DETECTOR_FILES * detectors.max_size if detectors.max_size else MAX_FILES
         size = max(MIN_FILES, min(size, MAX_FILES))
-        with ProgressDisplay(reporter, seen.new, job.run.progress_bars):
+        with ProgressBars(STAGES, seen.new, job.run.progress_bars) as bars:
+            display = ProgressDisplay(reporter, seen.new, bars)
             for first in range(0, len(files), size):
                 part = files[first : first + size]
-                done = one_round.remote(part, job, owner, input_shape, reporter)
-                _add(tally, ray.get(done))
-    return outcome
+                task = one_round.remote(part, job, owner, input_shape, reporter)
+                more, more_clipped = display.result_of(task)
+                _add(tally, more)
+                clipped.add_all(more_clipped)
+    if clipped.count:
+        notes.append(noted(str(clipped)))
+    return Outcome(tally, earlier, notes=notes)

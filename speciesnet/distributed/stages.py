@@ -94,7 +94,9 @@ def read(
 class _NetworkStage:
     """A stage in a process that keeps its network and other needed parts of ``SpeciesNet`` loaded."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter, *needed: str) -> None:
+    needed: tuple[str, ...]
+
+    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
         self._job = job
         self._reporter = reporter
         self._lock = threading.Lock()  # Ray calls the stage from several threads
@@ -102,7 +104,7 @@ class _NetworkStage:
         self._model: Future[SpeciesNet] = Future()
         try:
             model = job.model.load()
-            for name in needed:
+            for name in self.needed:
                 getattr(model, name)
             self._model.set_result(model)
         except Exception as error:
@@ -112,8 +114,7 @@ class _NetworkStage:
 class Detect(_NetworkStage):
     """From images to detections, and to the crops that the classifier needs."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
-        super().__init__(job, reporter, "detector")
+    needed = ("detector",)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Takes items and returns cropped ones, which have no image in full resolution."""
@@ -142,11 +143,10 @@ def _crops_of_one(crops: Iterator[Crop]) -> list[Crop]:
 class Classify(_NetworkStage):
     """From detections to finished records."""
 
-    def __init__(self, job: Job, reporter: ProgressReporter) -> None:
-        super().__init__(job, reporter, "classifier", "ensemble")
+    needed = ("classifier", "ensemble")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Takes cropped items and returns records, one JSON object each."""
+        """Takes cropped items; returns records, one JSON object each, and whether images are clipped."""
         model = self._model.result()
         run = self._job.run
         items = list(unpack(table, CroppedItem))
@@ -156,10 +156,12 @@ class Classify(_NetworkStage):
             decide(photo, item.instance, run, model.ensemble)
             for item, photo in zip(items, named, strict=True)
         ]
+        clipped = [item.crops[0].photo.is_clipped for item in items]
         failures = [
             f"Cannot read image {crop.photo.filepath}: {crop.photo.error}."
             for crop in (item.crops[0] for item in items)
             if crop.photo.error is not None
         ]
         self._reporter.count("Classifier", len(records), failures)
-        return pa.table({"record": pa.array(map(encode_record, records), pa.binary())})
+        lines = pa.array(map(encode_record, records), pa.binary())
+        return pa.table({"record": lines, "is_clipped": pa.array(clipped, pa.bool_())})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from speciesnet.distributed.shards import DIGEST_BYTES, digest
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
-from speciesnet.predictions.layout import decode_line, encode_record
+from speciesnet.predictions.layout import encode_record
 
 FILE_INSTANCES = 5_000  # in one file of the list
 CACHE_KIB = 64 * 1024  # memory in which SQLite keeps parts of an index
@@ -37,27 +38,33 @@ class SeenImages:
 
     Attributes:
         new: Number of instances that ``unseen`` has yielded.
+        known: Number of added images that were among the instances given to ``unseen``.
     """
 
     def __enter__(self) -> SeenImages:
-        self.new = 0
+        self.new = self.known = 0
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._index = new_index(Path(self._folder.name), "seen (digest BLOB PRIMARY KEY)")
+        self._index = new_index(
+            Path(self._folder.name), "seen (digest BLOB PRIMARY KEY, given INTEGER)"
+        )
         return self
 
     def add(self, digests: bytes) -> None:
         """Adds images by their digests, joined."""
         ends = range(DIGEST_BYTES, len(digests) + 1, DIGEST_BYTES)
         rows = ((digests[end - DIGEST_BYTES : end],) for end in ends)
-        self._index.executemany("INSERT OR IGNORE INTO seen VALUES (?)", rows)
+        self._index.executemany("INSERT OR IGNORE INTO seen VALUES (?, 0)", rows)
 
     def unseen(self, instances: Iterable[Instance]) -> Iterator[Instance]:
         """Yields the instances whose image is not in the index, and adds each to it."""
         for instance in instances:
             row = (digest(instance.filepath),)
-            if self._index.execute("INSERT OR IGNORE INTO seen VALUES (?)", row).rowcount == 1:
+            if self._index.execute("INSERT OR IGNORE INTO seen VALUES (?, 1)", row).rowcount == 1:
                 self.new += 1
                 yield instance
+            else:
+                mark = "UPDATE seen SET given = 1 WHERE digest = ? AND NOT given"
+                self.known += self._index.execute(mark, row).rowcount
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         self._index.close()
@@ -94,26 +101,13 @@ def read_work(files: Iterable[Path], size: int) -> Iterator[list[Instance]]:
         try:
             lines = iter(file.read_bytes().splitlines())
             while chunk := list(itertools.islice(lines, size)):
-                yield list(map(_decode_instance, chunk))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
+                yield [Instance(**json.loads(line)) for line in chunk]
+        except (OSError, ValueError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or "it is damaged"
             raise InputError(
                 f"{file}, a part of the list of images, cannot be read ({reason}). Run the same command "
                 "again, with TMPDIR set to a folder that nothing cleans up during the run."
             ) from error
-
-
-def _decode_instance(line: bytes) -> Instance:
-    fields = decode_line(line)
-    if fields is None:
-        raise ValueError("it is damaged")
-    return Instance(
-        fields["filepath"],
-        fields.get("country"),
-        fields.get("admin1_region"),
-        fields.get("latitude"),
-        fields.get("longitude"),
-    )
 
 
 def _disk_full(what: str, error: Exception) -> OutputError:

@@ -93,6 +93,9 @@ class EngineOptions:
                 raise InputError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
 
 
+DEFAULT_OPTIONS = EngineOptions()
+
+
 def version_of(package: str) -> str | None:
     """The version of an installed package, without importing it; None if it is not installed."""
     try:

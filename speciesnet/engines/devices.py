@@ -65,10 +65,8 @@ def reduced_precision(device: torch.device) -> Precision | None:
     return "fp16"
 
 
-def prepared(
-    network: Network, device: torch.device, options: EngineOptions
-) -> tuple[Network, torch.dtype]:
-    """Moves a network to its device; returns it and its number type. Raises ``ModelError``."""
+def prepared(network: Network, device: torch.device, options: EngineOptions) -> Network:
+    """Moves a network to its device, in its precision; raises ``ModelError``."""
     precision = options.precision
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -78,7 +76,7 @@ def prepared(
         # The reference is float32; NVIDIA's TF32 has a mantissa of only 10 bits.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     dtype = _TYPES[precision]
-    return network.to(device, dtype, memory_format=torch.channels_last), dtype  # type: ignore[call-overload]
+    return network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def to_device(images: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -137,12 +135,19 @@ class TorchEngine:
         self.on_cpu = self.device.type == "cpu"
         self.batch_size = 1 if self.on_cpu else GPU_BATCH_SIZE
         self.name = f"{kind} {options.precision} on {self.device}"
-        self._fitting = FittingBatches(self._infer)
+        self._type = _TYPES[options.precision]
+        self._fitting = FittingBatches(self._run)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine`` and ``ClassifierEngine``."""
         return self._fitting(images)
 
-    def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's output for images that fit into memory together."""
+    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The output for images that fit into memory together."""
+        with inference():
+            batch = to_device(images, self.device, self._type)
+            return self._infer(batch).cpu().numpy()
+
+    def _infer(self, batch: Tensor) -> Tensor:
+        """The output in float32 for images (batch, 3, H, W) with numbers in [0, 1]."""
         raise NotImplementedError

@@ -8,6 +8,7 @@ modules are allowed, and the modules are rebuilt from their tensors.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +57,18 @@ def read_fx_network(path: Path) -> GraphNetwork:
         body: dict[str, Any] = saved.made_of[0]
         steps, image, result = _parse(body["_code"])
         # Before the steps: the image with its channels last, as the graph takes it.
-        layers = [
-            Function(lambda x: x.permute(0, 2, 3, 1)),
-            *(_layer_of(step, body) for step in steps),
-        ]
-        numbers = {image: 0}
+        layers: list[nn.Module] = [Function(lambda x: x.permute(0, 2, 3, 1))]
         inputs = [[IMAGE]]
+        numbers = {image: 0}
         for step in steps:
-            inputs.append([numbers[name] for name in step.inputs or ()])
+            layer = _layer_of(step, body)
+            sources = [numbers[name] for name in step.inputs or ()]
+            feeding = [layers[source] for source in sources]
+            if feeding and all(isinstance(one, _Constant) for one in feeding):
+                # Exporters compute paddings by many steps; they are the same for every image.
+                layer, sources = _Constant(layer(*(one() for one in feeding))), []
+            layers.append(layer)
+            inputs.append(sources)
             if step.answer in numbers:
                 raise UnsupportedNetworkError(f"two answers {step.answer}")
             numbers[step.answer] = len(numbers)
@@ -138,10 +143,10 @@ def _layer_of(step: _Step, body: dict[str, Any]) -> nn.Module:
         return _build(found)
     if not isinstance(found, Tensor):
         raise UnsupportedNetworkError(f"the value {'.'.join(step.place)}")
-    return _Number(found)
+    return _Constant(found)
 
 
-class _Number(nn.Module):
+class _Constant(nn.Module):
     """A tensor that is part of the network."""
 
     value: Tensor
@@ -169,10 +174,16 @@ def _build(record: Record) -> nn.Module:
         tensors = record.tensors()
         norm = nn.BatchNorm2d(len(tensors["running_mean"]), eps=record.child("eps"))
         return _filled(norm, tensors)
-    if kind in _SIMPLE:
-        return Function(_SIMPLE[kind])
-    if kind in _WITH_OPTIONS:
-        return Function(_WITH_OPTIONS[kind](record))
+    if kind == "OnnxBinaryMathOperation":
+        return Function(_arithmetic(record))
+    if kind == "OnnxConstant":
+        return _Constant(record.tensors()["value"])
+    if kind == "OnnxConstantOfShape":
+        value = record.tensors()["value"]
+        return Function(lambda shape: value.new_full(shape.tolist(), value.item()))
+    if kind in _FUNCTIONS:
+        function, options = _FUNCTIONS[kind]
+        return Function(functools.partial(function, **{o: record.child(o) for o in options}))
     raise UnsupportedNetworkError(f"a module {kind}")
 
 
@@ -204,33 +215,6 @@ def _arithmetic(record: Record) -> Callable[..., Tensor]:
     return _ARITHMETIC[name]
 
 
-def _reduction(record: Record) -> Callable[..., Tensor]:
-    if record.child("operation_type") != "ReduceMean":
-        raise UnsupportedNetworkError(f"the operation {record.child('operation_type')}")
-    axes, keep = record.child("axes"), record.child("keepdims")
-    return lambda x: x.mean(axes, keepdim=keep)
-
-
-def _padding(record: Record) -> Callable[..., Tensor]:
-    pads, mode, value = (record.child(name) for name in ("pads", "mode", "constant_value"))
-    return lambda x: functional.pad(x, list(pads), mode, value)
-
-
-def _clamp(record: Record) -> Callable[..., Tensor]:
-    low, high = record.child("min_val"), record.child("max_val")
-    return lambda x: x.clamp(low, high)
-
-
-def _squeeze(record: Record) -> Callable[..., Tensor]:
-    axes = record.child("axes")
-    return lambda x: x.squeeze(tuple(axes)) if axes else x.squeeze()
-
-
-def _permutation(record: Record) -> Callable[..., Tensor]:
-    order = record.child("perm")
-    return lambda x: x.permute(order)
-
-
 _ARITHMETIC: dict[str, Callable[..., Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
@@ -238,28 +222,26 @@ _ARITHMETIC: dict[str, Callable[..., Tensor]] = {
     "div": torch.div,
     "_onnx_div": torch.div,
 }
-_SIMPLE: dict[str, Callable[..., Tensor]] = {
-    "Dropout": lambda x: x,
-    "Flatten": lambda x: x.flatten(1),
-    "Identity": lambda x: x,
-    "OnnxGlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True),
-    "OnnxGlobalAveragePoolWithKnownInputShape": lambda x: x.mean((2, 3), keepdim=True),
-    "OnnxMatMul": torch.matmul,
-    "OnnxReshape": lambda x, shape: _reshaped(x, shape.tolist()),
-    "OnnxSqueezeDynamicAxes": lambda x, axes: x.squeeze(tuple(axes.tolist())),
-    "OnnxUnsqueezeDynamicAxes": lambda x, axes: _unsqueezed(x, axes.tolist()),
-    "ReLU": torch.relu,
-    "SiLU": functional.silu,
-    "Sigmoid": torch.sigmoid,
-}
-_WITH_OPTIONS: dict[str, Callable[[Record], Callable[..., Tensor]]] = {
-    "OnnxBinaryMathOperation": _arithmetic,
-    "OnnxClip": _clamp,
-    "OnnxPadStatic": _padding,
-    "OnnxReduceStaticAxes": _reduction,
-    "OnnxSqueezeStaticAxes": _squeeze,
-    "OnnxTranspose": _permutation,
-}
+
+
+def _cast(x: Tensor, *, torch_dtype: torch.dtype) -> Tensor:
+    # A network in a lower precision stays in it.
+    is_same_kind = x.is_floating_point() and torch_dtype.is_floating_point
+    return x if is_same_kind else x.to(torch_dtype)
+
+
+def _padded(x: Tensor, pads: Tensor, value: float = 0.0, *, mode: str) -> Tensor:
+    if mode != "constant":
+        raise UnsupportedNetworkError(f"padding with {mode}")
+    # ONNX lists the beginnings of all axes and then their ends, PyTorch both of the last axis first.
+    sides = pads.reshape(2, -1).flip(1).T.flatten().tolist()
+    return functional.pad(x, sides, value=float(value))
+
+
+def _reduced(x: Tensor, *, operation_type: str, axes: list[int], keepdims: bool) -> Tensor:
+    if operation_type != "ReduceMean":
+        raise UnsupportedNetworkError(f"the operation {operation_type}")
+    return x.mean(axes, keepdim=keepdims)
 
 
 def _reshaped(x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -267,8 +249,53 @@ def _reshaped(x: Tensor, shape: Sequence[int]) -> Tensor:
     return x.reshape([side or x.shape[i] for i, side in enumerate(shape)])
 
 
+def _sliced(
+    x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
+) -> Tensor:
+    axes = torch.arange(len(starts)) if axes is None else axes
+    steps = torch.ones_like(starts) if steps is None else steps
+    columns = (values.tolist() for values in (starts, ends, axes, steps))
+    for start, end, axis, step in zip(*columns, strict=True):
+        if step < 0:  # which PyTorch lacks
+            x, start, end, step = x.flip(axis), -start - 1, -end - 1, -step
+        x = x[(slice(None),) * (axis % x.ndim) + (slice(start, end, step),)]
+    return x
+
+
 def _unsqueezed(x: Tensor, axes: Sequence[int]) -> Tensor:
     rank = x.ndim + len(axes)
     for axis in sorted(axis % rank for axis in axes):
         x = x.unsqueeze(axis)
     return x
+
+
+# What modules compute, and the names of their attributes that it depends on.
+_FUNCTIONS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
+    "Dropout": (lambda x: x, ()),
+    "Flatten": (lambda x: x.flatten(1), ()),
+    "Identity": (lambda x: x, ()),
+    "OnnxCast": (_cast, ("torch_dtype",)),
+    "OnnxClip": (lambda x, min_val, max_val: x.clamp(min_val, max_val), ("min_val", "max_val")),
+    "OnnxConcat": (lambda *parts, axis: torch.cat(parts, axis), ("axis",)),
+    "OnnxGlobalAveragePool": (lambda x: x.mean((2, 3), keepdim=True), ()),
+    "OnnxGlobalAveragePoolWithKnownInputShape": (lambda x: x.mean((2, 3), keepdim=True), ()),
+    "OnnxMatMul": (torch.matmul, ()),
+    "OnnxPadDynamic": (_padded, ("mode",)),
+    "OnnxPadStatic": (
+        lambda x, pads, mode, constant_value: functional.pad(x, list(pads), mode, constant_value),
+        ("pads", "mode", "constant_value"),
+    ),
+    "OnnxReduceStaticAxes": (_reduced, ("operation_type", "axes", "keepdims")),
+    "OnnxReshape": (lambda x, shape: _reshaped(x, shape.tolist()), ()),
+    "OnnxSlice": (_sliced, ()),
+    "OnnxSqueezeDynamicAxes": (lambda x, axes: x.squeeze(tuple(axes.tolist())), ()),
+    "OnnxSqueezeStaticAxes": (
+        lambda x, axes: x.squeeze(tuple(axes)) if axes else x.squeeze(),
+        ("axes",),
+    ),
+    "OnnxTranspose": (lambda x, perm: x.permute(perm), ("perm",)),
+    "OnnxUnsqueezeDynamicAxes": (lambda x, axes: _unsqueezed(x, axes.tolist()), ()),
+    "ReLU": (torch.relu, ()),
+    "SiLU": (functional.silu, ()),
+    "Sigmoid": (torch.sigmoid, ()),
+}

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from speciesnet.engines.graph import IMAGE, Function, GraphNetwork
 from speciesnet.engines.keras_file import check_shape, open_weights, read_config, unreadable
-from speciesnet.errors import ModelError, UnsupportedNetworkError
+from speciesnet.errors import ModelError, UnsupportedNetworkError, first_line
 
 Config = dict[str, Any]
 Weights = Sequence[NDArray[np.float32]]
@@ -60,8 +60,8 @@ def read_keras_network(path: Path) -> GraphNetwork:
     except (UnsupportedNetworkError, ModelError):
         raise
     except Exception as error:  # files can be unusual in many ways
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UnsupportedNetworkError(f"a part that is not understood ({reason})") from error
+        reason = f"a part that is not understood ({first_line(error)})"
+        raise UnsupportedNetworkError(reason) from error
 
 
 def _fuse(modules: list[nn.Module], inputs: Sequence[Sequence[int]]) -> None:

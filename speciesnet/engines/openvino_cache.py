@@ -13,8 +13,8 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from speciesnet import __version__
 from speciesnet.engines.base import version_of
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, first_line
 from speciesnet.packages.downloads import cache_folder
 
 # On import OpenVINO sends telemetry to Intel, unless this package is missing.
@@ -77,7 +77,11 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
     with suppress(FileNotFoundError, NotADirectoryError):
         return _load(folder, load)
     # One at a time: a conversion needs much memory and changes settings of the whole process.
-    with _CONVERTING, _locked(folder):
+    with _CONVERTING, ExitStack() as stack:
+        # Nor may other processes convert the same network, if files can be locked.
+        with suppress(OSError, NotImplementedError):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(f"{folder}.lock"))
         with suppress(FileNotFoundError, NotADirectoryError):  # another process was first
             return _load(folder, load)
         network, facts = convert(source)
@@ -88,7 +92,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
             logging.warning(
                 "The converted network cannot be stored in %s (%s): later runs will also start slowly.",
                 folder.parent,
-                str(error).strip().splitlines()[0],
+                first_line(error),
             )
             return load(ConvertedNetwork(network, facts))
     try:
@@ -112,8 +116,7 @@ def _load(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
     except ModelError:
         raise
     except Exception as error:  # OpenVINO raises its own for what it cannot read
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        logging.warning("%s is damaged (%s) and is converted again.", folder, reason)
+        logging.warning("%s is damaged (%s) and is converted again.", folder, first_line(error))
         shutil.rmtree(folder, ignore_errors=True)
         raise FileNotFoundError(folder) from error
 
@@ -127,22 +130,6 @@ def _key(source: Path) -> str:
     versions = [__version__, openvino.__version__, version_of("torch")]
     digest.update(repr(versions).encode())
     return digest.hexdigest()[:32]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from converting the same network, if files can be locked."""
-    lock = FileLock(f"{folder}.lock")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _write(network: openvino.Model, facts: Facts, folder: Path) -> None:

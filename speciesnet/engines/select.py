@@ -15,6 +15,7 @@ from typing import cast
 from absl import logging
 
 from speciesnet.engines.base import (
+    DEFAULT_OPTIONS,
     ENGINES,
     ClassifierEngine,
     DetectorEngine,
@@ -26,9 +27,10 @@ from speciesnet.engines.base import (
 from speciesnet.errors import InputError, ModelError, UnsupportedNetworkError
 
 
-def load_detector_engine(checkpoint: Path, options: EngineOptions | None = None) -> DetectorEngine:
+def load_detector_engine(
+    checkpoint: Path, options: EngineOptions = DEFAULT_OPTIONS
+) -> DetectorEngine:
     """The engine for a detector checkpoint, YOLOv5's or ultralytics'; raises ``ModelError``."""
-    options = options or EngineOptions()
     if options.engine == "tensorflow":
         raise ModelError(
             "The engine tensorflow cannot run detectors. Use --engine torch, openvino or auto."
@@ -58,11 +60,12 @@ def load_detector_engine(checkpoint: Path, options: EngineOptions | None = None)
     return TorchDetector(checkpoint, options)
 
 
-def load_classifier_engine(model: Path, options: EngineOptions | None = None) -> ClassifierEngine:
+def load_classifier_engine(
+    model: Path, options: EngineOptions = DEFAULT_OPTIONS
+) -> ClassifierEngine:
     """The engine for a Keras 2 file, or one of onnx2torch; raises ``ModelError``."""
     from speciesnet.engines.classifier_file import is_torch_file
 
-    options = options or EngineOptions()
     for_tensorflow = not is_torch_file(model)
     if options.engine == "tensorflow" and not for_tensorflow:
         raise ModelError(
@@ -89,9 +92,20 @@ def load_classifier_engine(model: Path, options: EngineOptions | None = None) ->
                     "Use --engine tensorflow or auto."
                 ) from error
             options = replace(options, precision="fp32")
+            _require_tensorflow(f"The classifier {model} has {error}")
     from speciesnet.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine(model, options)
+
+
+def _require_tensorflow(reason: str) -> None:
+    """Raises ``ModelError`` if TensorFlow, the only engine left for a network, is missing."""
+    from speciesnet.engines.tensorflow import import_tensorflow
+
+    try:
+        import_tensorflow()
+    except ImportError as error:
+        raise ModelError(f"{reason}, which only TensorFlow may support, but {error}.") from error
 
 
 def reduced_precision(options: EngineOptions) -> Precision | None:

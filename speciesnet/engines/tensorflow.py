@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.base import DEFAULT_OPTIONS, EngineOptions
 from speciesnet.engines.keras_file import (
     INPUT_SHAPE,
     check_shape,
@@ -25,6 +26,9 @@ from speciesnet.engines.keras_file import (
 from speciesnet.errors import ModelError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The newest TensorFlow that pyproject.toml allows, and the newest Python for which it has wheels.
+NEWEST_RELEASE = "2.21"
+NEWEST_PYTHON = (3, 13)
 
 
 class TensorFlowEngine:
@@ -35,11 +39,10 @@ class TensorFlowEngine:
         options: The device "cpu" keeps the network off GPUs; otherwise TensorFlow chooses.
 
     Raises:
-        ModelError: The file is damaged, refers to code outside Keras, or TensorFlow is missing.
+        ModelError: The file is damaged or refers to code outside Keras, or TensorFlow is missing.
     """
 
-    def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, path: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         if options.precision != "fp32":
             raise ModelError(
                 f"The engine tensorflow does not compute in {options.precision}; give --precision fp32."
@@ -49,8 +52,7 @@ class TensorFlowEngine:
             tf, tf_keras = import_tensorflow()
         except ImportError as error:
             raise ModelError(
-                f"The classifier needs TensorFlow and tf_keras ({error}): "
-                "pip install tensorflow tf_keras."
+                f"The engine tensorflow cannot be loaded: {error}, or use --engine auto."
             ) from error
         if options.threads:
             with suppress(RuntimeError):  # already in use
@@ -94,13 +96,33 @@ def _load(path: Path, config: dict[str, Any], tf_keras: Any) -> Any:
 
 
 def import_tensorflow() -> tuple[Any, Any]:
-    """Imports ``tensorflow`` and ``tf_keras`` without their output; raises ``ImportError``."""
-    with _without_greetings():
-        import tensorflow
-        import tf_keras
+    """Imports ``tensorflow`` and ``tf_keras`` without their output.
 
-        tensorflow.config.list_physical_devices("GPU")  # prints warnings if there is none
+    Raises:
+        ImportError: One of them is missing or broken; the message gives the reason and the fix.
+    """
+    try:
+        with _without_greetings():
+            import tensorflow
+            import tf_keras
+
+            tensorflow.config.list_physical_devices("GPU")  # prints warnings if there is none
+    except (ImportError, OSError) as error:
+        raise ImportError(_reason_and_fix(error)) from error
     return tensorflow, tf_keras
+
+
+def _reason_and_fix(error: ImportError | OSError) -> str:
+    if not isinstance(error, ModuleNotFoundError):
+        fix = "pip install --force-reinstall tensorflow tf_keras"
+        return f"TensorFlow cannot be imported ({error}); run {fix}"
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        here, newest = ("{}.{}".format(*version) for version in (sys.version_info, NEWEST_PYTHON))
+        return (
+            f"TensorFlow {NEWEST_RELEASE} does not support Python {here}; install SpeciesNet with "
+            f"Python {newest}"
+        )
+    return f"TensorFlow is not installed completely ({error}); run pip install tensorflow tf_keras"
 
 
 @contextmanager

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
-from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.base import DEFAULT_OPTIONS, MEGADETECTOR_SIZE, EngineOptions
 from speciesnet.engines.checkpoint import read_yolov5_checkpoint
 from speciesnet.engines.classifier_file import read_classifier_network
-from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device
+from speciesnet.engines.devices import TorchEngine, prepared
 
 
 class TorchDetector(TorchEngine):
@@ -20,8 +19,7 @@ class TorchDetector(TorchEngine):
         ModelError: The checkpoint cannot be read, or the device does not exist.
     """
 
-    def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, checkpoint: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         super().__init__(options)
         network = read_yolov5_checkpoint(checkpoint)
         self.image_size = MEGADETECTOR_SIZE
@@ -31,14 +29,11 @@ class TorchDetector(TorchEngine):
             # Not in float32: folding batch norms in sometimes moves a box by a pixel.
             network.fuse()
         anchors = network.detect.anchors
-        self._network, self._type = prepared(network, self.device, options)
+        self._network = prepared(network, self.device, options)
         self._network.detect.anchors = anchors.to(self.device)  # always in float32
 
-    def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with inference():
-            logits = self._network(to_device(images, self.device, self._type))
-            boxes = self._network.detect.decode([scale.float() for scale in logits])
-            return boxes.cpu().numpy()
+    def _infer(self, batch: Tensor) -> Tensor:
+        return self._network.detect.decode([scale.float() for scale in self._network(batch)])
 
 
 class TorchClassifier(TorchEngine):
@@ -49,14 +44,11 @@ class TorchClassifier(TorchEngine):
         UnsupportedNetworkError: A part of the network is not supported.
     """
 
-    def __init__(self, path: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, path: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         super().__init__(options)
         network = read_classifier_network(path)
         self.classes = network.classes
-        self._network, self._type = prepared(network, self.device, options)
+        self._network = prepared(network, self.device, options)
 
-    def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with inference():
-            batch = to_device(images, self.device, self._type)
-            return self._network(batch).float().cpu().numpy()
+    def _infer(self, batch: Tensor) -> Tensor:
+        return self._network(batch).float()

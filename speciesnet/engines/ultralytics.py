@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from speciesnet.constants import Detection
-from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
-from speciesnet.engines.devices import TorchEngine, inference, prepared, to_device
+from speciesnet.engines.base import DEFAULT_OPTIONS, MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.devices import TorchEngine, prepared
 from speciesnet.engines.pickled import LOADING, check_archive
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, first_line
 from speciesnet.packages.downloads import cache_folder
 
 
@@ -28,8 +27,7 @@ class UltralyticsEngine(TorchEngine):
             humans and vehicles.
     """
 
-    def __init__(self, checkpoint: Path, options: EngineOptions | None = None) -> None:
-        options = options or EngineOptions()
+    def __init__(self, checkpoint: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         super().__init__(options, "ultralytics")
         network, image_size = _load(checkpoint)
         head = network.model[-1]
@@ -39,27 +37,26 @@ class UltralyticsEngine(TorchEngine):
         self.stride = max(int(max(network.stride)), 32)
         # Transformers are trained on squares into which images are stretched.
         self.stretches = self._is_transformer
-        self._network, self._type = prepared(network, self.device, options)
+        self._network = prepared(network, self.device, options)
 
-    def _infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _infer(self, batch: Tensor) -> Tensor:
         """See ``DetectorEngine``; these networks have no objectness, so it is 1."""
-        with inference():
-            output = self._network(to_device(images, self.device, self._type))
-            boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
-            if self._is_transformer:  # centre and size relative to the image, score, class
-                height, width = images.shape[1:3]
-                place = boxes[..., :4] * boxes.new_tensor([width, height, width, height])
-                scores = _score_of_each_class(boxes)
-            elif self._is_end_to_end:  # corners, score, class
-                first, second = boxes[..., :2], boxes[..., 2:4]
-                place = torch.cat(((first + second) / 2, second - first), 2)
-                scores = _score_of_each_class(boxes)
-            else:  # centre and size, and a score for each class, along the second axis
-                place, scores = boxes.transpose(1, 2).split((4, len(Detection)), 2)
-            return torch.cat((place, torch.ones_like(scores[..., :1]), scores), 2).cpu().numpy()
+        output = self._network(batch)
+        boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
+        if self._is_transformer:  # centre and size relative to the image, score, class
+            height, width = batch.shape[2:]
+            place = boxes[..., :4] * boxes.new_tensor([width, height, width, height])
+            scores = _score_of_each_class(boxes)
+        elif self._is_end_to_end:  # corners, score, class
+            first, second = boxes[..., :2], boxes[..., 2:4]
+            place = torch.cat(((first + second) / 2, second - first), 2)
+            scores = _score_of_each_class(boxes)
+        else:  # centre and size, and a score for each class, along the second axis
+            place, scores = boxes.transpose(1, 2).split((4, len(Detection)), 2)
+        return torch.cat((place, torch.ones_like(scores[..., :1]), scores), 2)
 
 
-def _score_of_each_class(boxes: torch.Tensor) -> torch.Tensor:
+def _score_of_each_class(boxes: Tensor) -> Tensor:
     """Scores of shape (batch, boxes, 3) from boxes that end with one score and its class."""
     return torch.nn.functional.one_hot(boxes[..., 5].long(), len(Detection)) * boxes[..., 4:5]
 
@@ -78,9 +75,8 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
             f"The detector {checkpoint} needs ultralytics ({error}): pip install ultralytics."
         ) from error
     except Exception as error:  # ultralytics raises many types of errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"The detector {checkpoint} cannot be read ({reason}); get it again."
+            f"The detector {checkpoint} cannot be read ({first_line(error)}); get it again."
         ) from error
     network = content.get("ema") or content.get("model")
     if not isinstance(network, torch.nn.Module) or getattr(network, "task", "detect") != "detect":

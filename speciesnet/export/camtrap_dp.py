@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -87,6 +87,7 @@ class Summary:
         left_out: Photographs without a date, or with a name that the format does not allow.
         outside: Photographs whose date is outside the period of their deployment.
         doubtful: Deployments with dates that are certainly wrong.
+        notes: Sentences on what is left out or wrong; they are in the log as well.
     """
 
     deployments: int
@@ -95,6 +96,7 @@ class Summary:
     left_out: int
     outside: int = 0
     doubtful: int = 0
+    notes: Sequence[str] = field(default=(), compare=False, repr=False)
 
 
 def write_camtrap_dp(
@@ -148,6 +150,7 @@ def write_camtrap_dp(
     contributors_of(project)  # fails before anything is read
     licenses_of(project)
     zone = parse_timezone(timezone_name)
+    dates = DateRules() if dates is None else dates
     with in_file(predictions):
         index = MediaIndex.read(
             read_records(predictions), photographs or Photographs(), zone, dates
@@ -165,13 +168,20 @@ def write_camtrap_dp(
             descriptor_of(project, deployments, contents.taxa), indent=2, ensure_ascii=False
         )
         part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
-    _warn("have no date, or are not where the predictions say (see --image_root)", index.undated)
-    _warn(
-        "have names that Camtrap DP does not allow: with .. or a line break in them, or starting with "
-        "/, ~ or .",
-        contents.refused,
-    )
-    _warn_of_dates(index, contents.examples)
+    notes = [
+        *_left_out(
+            "have no date, or are not where the predictions say (see --image_root)", index.undated
+        ),
+        *_left_out(
+            "have names that Camtrap DP does not allow: with .. or a line break in them, or starting "
+            "with /, ~ or .",
+            contents.refused,
+        ),
+        *_gathered(index, deployments_csv),
+        *_doubtful_dates(index, contents.examples),
+    ]
+    for note in notes:
+        logging.warning("%s", note)
     left_out = len(index.undated) + len(contents.refused)
     return Summary(
         len(deployments),
@@ -180,6 +190,7 @@ def write_camtrap_dp(
         left_out,
         len(index.outside),
         len(index.doubtful),
+        (*dates.notes, *notes),
     )
 
 
@@ -264,24 +275,30 @@ def _write_tables(
     return contents
 
 
-def _warn(reason: str, left_out: Sequence[str]) -> None:
+def _left_out(reason: str, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
-        logging.warning(
-            "%d photographs are left out, which %s: %s.", len(left_out), reason, some_of(left_out)
+        yield f"{len(left_out)} photographs are left out, which {reason}: {some_of(left_out)}."
+
+
+def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
+    if index.gathered:
+        names = [f"{name} ({some_of(cameras)})" for name, cameras in index.gathered.items()]
+        yield (
+            f"{len(names)} rows of {table} gather the photographs of several cameras: {some_of(names)}. "
+            "They count as one camera at one place; give each camera a row of its own if they are not."
         )
 
 
-def _warn_of_dates(index: MediaIndex, paths: Mapping[int, str]) -> None:
+def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str]:
     if index.outside:
         examples = ", ".join(
             f"{paths[position]} ({index.taken(position)}; {index.period_of(position)})"
             for position in index.outside[:MAX_EXAMPLES]
         )
-        logging.warning(
-            "%d photographs are outside the period of their deployment: %s. They stay in the nearest "
-            "deployment of their folder; correct deploymentStart and deploymentEnd, or the clock.",
-            len(index.outside),
-            examples,
+        yield (
+            f"{len(index.outside)} photographs are outside the period of their deployment: {examples}. "
+            "They stay in the nearest deployment of their folder; correct deploymentStart and "
+            "deploymentEnd, or the clock."
         )
     if index.problems:
         counts = Counter(problem.reason for problem in index.problems)
@@ -289,12 +306,9 @@ def _warn_of_dates(index: MediaIndex, paths: Mapping[int, str]) -> None:
             f"{counts[reason]} photographs {reason}, such as {paths[position]} ({index.taken(position)})"
             for position, reason in _first_problems(index).items()
         )
-        logging.warning(
-            "The clocks of %d deployments were wrong (%s): %s. They have timestampIssues true; correct "
-            "the dates, or remove these photographs.",
-            len(index.doubtful),
-            some_of(index.doubtful),
-            reasons,
+        yield (
+            f"The clocks of {len(index.doubtful)} deployments were wrong ({some_of(index.doubtful)}): "
+            f"{reasons}. They have timestampIssues true; correct the dates, or remove these photographs."
         )
 
 

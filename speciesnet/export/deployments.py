@@ -192,6 +192,19 @@ def some_of(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_EXAMPLES]) + (", ..." if len(names) > MAX_EXAMPLES else "")
 
 
+def gathered_cameras(by_folder: Mapping[Parts, Sequence[Deployment]]) -> dict[str, list[str]]:
+    """The cameras of each deployment that has the photographs of several, by its name.
+
+    Args:
+        by_folder: The deployments of each folder of photographs.
+    """
+    cameras: dict[str, dict[str, None]] = {}
+    for folder, deployments in by_folder.items():
+        for one in deployments:
+            cameras.setdefault(one.deployment_id, {})["/".join(without_card(folder))] = None
+    return {name: list(found) for name, found in cameras.items() if len(found) > 1}
+
+
 def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:
     """Adds the time zone to the period of a row, and its seconds to the deployment."""
     cells, name = deployment.cells, deployment.deployment_id

@@ -20,9 +20,6 @@ SAMPLING_DESIGNS = (
 CAPTURE_METHODS = ("activityDetection", "timeLapse")
 ROLES = ("contact", "principalInvestigator", "rightsHolder", "publisher", "contributor")
 TABLES = ("deployments", "media", "observations")
-# GBIF makes one occurrence of each observation of this level, and ignores those of the other one:
-# https://inbo.github.io/camtrapdp/reference/write_dwc.html
-GBIF_LEVEL = "event"
 DAY = len("2024-05-01")
 
 _LICENSE_NAME = re.compile(r"[-a-zA-Z0-9._]+")  # of the schema of data packages
@@ -123,6 +120,10 @@ def descriptor_of(
 ) -> dict[str, object]:
     """The content of ``datapackage.json``.
 
+    It lacks ``gbifIngestion``: without it, every version of ``camtrapdp::write_dwc``, with which GBIF
+    reads packages, takes the observations of events alone. With the level "event" in it, the code that
+    introduced it for camtrapdp 0.4.0 takes those of media as well, so that each animal counts twice.
+
     Args:
         project: The facts that the predictions lack.
         deployments: The complete deployments.
@@ -143,7 +144,6 @@ def descriptor_of(
             "individualAnimals": False,
             "observationLevel": ["media", "event"],
         },
-        "gbifIngestion": {"observationLevel": GBIF_LEVEL},
         "spatial": outline_of(
             [(float(d.cells["longitude"]), float(d.cells["latitude"])) for d in deployments]
         ),

@@ -6,7 +6,7 @@ import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import filterfalse
 from typing import TypeVar
@@ -19,6 +19,7 @@ from speciesnet.export.deployments import (
     Deployment,
     check_order,
     from_table,
+    gathered_cameras,
     is_on_web,
     moment_of,
     one_for_each_camera,
@@ -82,6 +83,7 @@ class MediaIndex:
         outside: The positions of photographs that are outside all periods in the table.
         problems: Dates that are certainly wrong, after ``deploy``.
         doubtful: The names of their deployments.
+        gathered: The cameras of each deployment in the table that has several of them.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
@@ -112,6 +114,7 @@ class MediaIndex:
         self.outside = array("q")
         self.problems: list[Problem] = []
         self.doubtful: list[str] = []
+        self.gathered: dict[str, list[str]] = {}
 
     @property
     def event_count(self) -> int:
@@ -139,6 +142,8 @@ class MediaIndex:
                 fit the photographs.
         """
         index = cls(zone)
+        # ``deploy`` knows more about wrong clocks.
+        dates = replace(dates or DateRules(), checks_clocks=False)
         seen: set[str] = set()
         for record, metadata in with_metadata(records, photographs, dates):
             path = record["filepath"]
@@ -224,6 +229,7 @@ class MediaIndex:
             self._deployments = list({id(d): d for [d] in by_folder.values()}.values())
         else:
             by_folder, self._deployments = from_table(deployments_csv, folders, self._zone)
+            self.gathered = gathered_cameras(by_folder)
         numbers = {id(deployment): i for i, deployment in enumerate(self._deployments)}
         choices = list(by_folder.values())
         found = [_Found() for _ in self._deployments]
@@ -258,8 +264,11 @@ class MediaIndex:
                 series[number].append(position)
         for facts in found:
             self.problems += wrong_dates(self._seconds, facts.photographs, now)
+        known = {problem.position for problem in self.problems}  # says nothing about the next file
         for positions in series.values():
-            self.problems += backward_dates(self._seconds, self._file_number, positions)
+            others = [position for position in positions if position not in known]
+            if others:
+                self.problems += backward_dates(self._seconds, self._file_number, others)
         numbers = sorted({self._deployment[problem.position] for problem in self.problems})
         for deployment in map(self._deployments.__getitem__, numbers):
             self.doubtful.append(deployment.deployment_id)

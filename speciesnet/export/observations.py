@@ -23,6 +23,8 @@ OBSERVATION_COLUMNS = (
 UNCLASSIFIED = "unclassified"
 _ANIMAL, _HUMAN, _VEHICLE = Detection.ANIMAL.value, Detection.HUMAN.value, Detection.VEHICLE.value
 _INDIVIDUALS = (_ANIMAL, _HUMAN)  # what is counted, and has a scientific name
+# What may be seen as well as the answer, and its label: nothing has classified such animals.
+_ALSO_SEEN = {_HUMAN: split_label(Classification.HUMAN.value), _ANIMAL: Label()}
 # An event of other photographs has the first of these that one of its photographs has.
 _NOTHING_SEEN = (UNKNOWN, BLANK, UNCLASSIFIED)
 _SMALLEST_SIDE = 1e-15  # of a box, by the schema
@@ -72,10 +74,12 @@ class Observation:
 
 
 def observations_of(record: Record) -> list[Observation]:
-    """The observations of a photograph: its answer, and people beside an animal or a vehicle.
+    """The observations of a photograph: its answer, and other people or animals in it.
 
-    People are an observation of their own if the detector found them with a confidence of at least
-    ``DETECTION_THRESHOLD``, and no reviewer has replaced the answer that there are people.
+    People beside an animal or a vehicle, and animals beside people or a vehicle, are an observation of
+    their own if the detector found them with a confidence of at least ``DETECTION_THRESHOLD``, and no
+    reviewer has replaced the answer that there are some. Animals require a box of the people or the
+    vehicle as well.
 
     Raises:
         MalformedRecordError: The record is malformed.
@@ -97,28 +101,29 @@ def observations_of(record: Record) -> list[Observation]:
             }
         else:
             origin = {} if text is None else machine
-        boxes = _boxes(record, kind)
+        boxes_of_kind = _boxes(record, kind)
         first = Observation(
             kind,
             Label() if text is None else split_label(text),
-            _count(boxes) if kind in _INDIVIDUALS else None,
+            _count(boxes_of_kind) if kind in _INDIVIDUALS else None,
             None if review or text is None else score,
             origin,
-            {"observationComments": source or "", **_box_cells(boxes)},
+            {"observationComments": source or "", **_box_cells(boxes_of_kind)},
         )
-        people = _boxes(record, _HUMAN)
         was = category_of(review["predicted"]) if review and review["predicted"] else kind
-        if kind not in (_ANIMAL, _VEHICLE) or was == _HUMAN or not _count(people):
-            return [first]
-        second = Observation(
-            _HUMAN,
-            split_label(Classification.HUMAN.value),
-            _count(people),
-            float(people[0]["conf"]),
-            machine,
-            {"observationComments": "detector", **_box_cells(people)},
-        )
-        return [first, second]
+        found = [first]
+        for other, label in _ALSO_SEEN.items():
+            # Without a box of people or vehicles, the answer is about the animal in the box.
+            if kind not in (*_ALSO_SEEN, _VEHICLE) or (
+                other == _ANIMAL and not _count(boxes_of_kind)
+            ):
+                continue
+            boxes = _boxes(record, other)
+            if other not in (kind, was) and _count(boxes):
+                comments = {"observationComments": "detector", **_box_cells(boxes)}
+                score = float(boxes[0]["conf"])
+                found.append(Observation(other, label, _count(boxes), score, machine, comments))
+        return found
 
 
 def _boxes(record: Record, kind: str) -> list[Box]:

@@ -40,8 +40,9 @@ class MadePicture:
 class PictureFolder:
     """Writes pictures, and continues where an earlier call with the same folder stopped.
 
-    A picture is written whole or not at all, after its line in the list. Files that are not in the list
-    are neither overwritten nor removed. Use it as a context manager.
+    A picture is written whole or not at all, after its line in the list. It contains its key as a
+    comment, because a power failure may cost lines. Other files are neither overwritten nor removed.
+    Use it as a context manager.
 
     Args:
         path: The folder; it is created if it does not exist.
@@ -121,8 +122,12 @@ class PictureFolder:
             if other != picture.filepath:
                 raise SkippedFileError(f"the picture of {other} has the same name")
             earlier = self._earlier.get(picture.file)
-            is_listed = earlier is not None and earlier.key == picture.key
-            if not is_listed or not self._target(picture).is_file():
+            target = self._target(picture)
+            if earlier is None or not target.is_file():
+                is_same = _comment_of(target) == _comment(picture.key)
+            else:
+                is_same = earlier.key == picture.key
+            if not is_same:
                 return False
             self._made[picture.file] = picture
             return True
@@ -137,7 +142,7 @@ class PictureFolder:
         target = self._target(picture)
         try:
             if os.path.lexists(target):
-                if picture.file not in self._earlier:
+                if picture.file not in self._earlier and not _is_made(target):
                     raise SkippedFileError(f"another file is at {target}")
                 target.unlink(
                     missing_ok=True
@@ -148,7 +153,7 @@ class PictureFolder:
                 write_all(self._log, _line_of(picture))
                 self._earlier[picture.file] = picture  # another record may have the same photograph
             with write_atomically(target, fsync=False) as part:
-                image.save(part, "JPEG", quality=quality)
+                image.save(part, "JPEG", quality=quality, comment=_comment(picture.key))
             with self._mutex:
                 self._made[picture.file] = picture
         except (FileExistsError, NotADirectoryError) as error:
@@ -171,12 +176,33 @@ class PictureFolder:
             if target.is_file():
                 target.unlink()
                 self.removed += 1
-        there = [one for one in self._made.values() if self._target(one).is_file()]
+        made = (
+            self._made[file] for file in sorted(self._made)
+        )  # whatever the order of the threads
+        there = [one for one in made if self._target(one).is_file()]
         with write_atomically(self._list) as part:
             part.write_bytes(self._header() + b"".join(map(_line_of, there)))
 
     def _target(self, picture: MadePicture) -> Path:
         return self._path / picture.file
+
+
+def _comment(key: str) -> bytes:
+    return f"{_MADE_BY} {key}".encode("ascii")
+
+
+def _comment_of(path: Path) -> object:
+    """The comment of a JPEG, or None."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get("comment")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _is_made(path: Path) -> bool:
+    comment = _comment_of(path)
+    return isinstance(comment, bytes) and comment.startswith(_comment(""))
 
 
 def joined(parts: Parts) -> str:

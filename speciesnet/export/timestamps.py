@@ -9,11 +9,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from speciesnet.files.paths import file_name
+from speciesnet.survey.dates import EARLIEST_YEAR, FUTURE
 
-# Cameras that lose their power start again on the first of January of 2000 or of another early year.
-EARLIEST = datetime(2001, 1, 1, tzinfo=timezone.utc).timestamp()
-DAY = 24 * 3600  # a date this far in the future cannot be a wrong time zone
-YEAR = 365 * DAY  # no photograph for so long, and then another: the clock jumped
+EARLIEST = datetime(EARLIEST_YEAR, 1, 1, tzinfo=timezone.utc).timestamp()
+YEAR = 365 * 24 * 3600  # no photograph for so long, and then another: the clock jumped
 BACK = 60  # seconds that a clock may go back from one file to the next
 
 # Names of files by the DCF standard (CIPA DC-009): four characters, and a number that counts up.
@@ -55,8 +54,8 @@ def wrong_dates(seconds: Sequence[int], positions: Sequence[int], now: float) ->
     possible = []
     for position in sorted(positions, key=seconds.__getitem__):
         if seconds[position] < EARLIEST:
-            yield Problem(position, "are dated before 2001")
-        elif seconds[position] > now + DAY:
+            yield Problem(position, f"are dated before {EARLIEST_YEAR}")
+        elif seconds[position] > now + FUTURE.total_seconds():
             yield Problem(position, "are dated in the future")
         else:
             possible.append(position)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import unicodedata
+from contextlib import suppress
 
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.storage import scheme_of
@@ -28,8 +30,8 @@ class GivenPaths:
             base = os.path.dirname(source)  # noqa: PTH120 (keeps the spelling)
             if base and os.path.realpath(base) != os.path.realpath("."):
                 self._base = base
-        self._is_folder: dict[str, bool] = {}
-        self._listings: dict[str, dict[str, str]] = {}
+        self._is_folder = functools.cache(os.path.isdir)
+        self._names_in = functools.lru_cache(MAX_LISTINGS)(_names_in)
 
     def find(self, path: str) -> str:
         """The path of an existing file, or the path without quotes if there is none."""
@@ -41,7 +43,7 @@ class GivenPaths:
         if scheme_of(path) is not None or "\0" in path:
             return path
         base = "" if os.path.isabs(path) else self._base  # noqa: PTH117
-        if base and not self._has_folder(os.path.dirname(os.path.join(base, path))):  # noqa: PTH118, PTH120
+        if base and not self._is_folder(os.path.dirname(os.path.join(base, path))):  # noqa: PTH118, PTH120
             base = "" if path.isascii() else base
         if (path.isascii() and not base) or _exists(path):
             return path
@@ -53,11 +55,6 @@ class GivenPaths:
             self._notes.relocated.add(match)
             return match
         return path
-
-    def _has_folder(self, folder: str) -> bool:
-        if folder not in self._is_folder:
-            self._is_folder[folder] = os.path.isdir(folder)  # noqa: PTH112
-        return self._is_folder[folder]
 
     def _respell(self, path: str) -> str | None:
         """An existing path that differs only in the Unicode form of its characters."""
@@ -74,17 +71,12 @@ class GivenPaths:
         match = self._names_in(parent or ".").get(unicodedata.normalize("NFC", name))
         return os.path.join(parent, match) if match else None  # noqa: PTH118
 
-    def _names_in(self, folder: str) -> dict[str, str]:
-        """The names in a folder by their composed form."""
-        if folder not in self._listings:
-            if len(self._listings) >= MAX_LISTINGS:
-                self._listings.clear()
-            try:
-                names = os.listdir(folder)  # noqa: PTH208
-            except (OSError, ValueError):
-                names = []
-            self._listings[folder] = {unicodedata.normalize("NFC", name): name for name in names}
-        return self._listings[folder]
+
+def _names_in(folder: str) -> dict[str, str]:
+    """The names in a folder by their composed form; none if it cannot be listed."""
+    with suppress(OSError, ValueError):
+        return {unicodedata.normalize("NFC", name): name for name in os.listdir(folder)}  # noqa: PTH208
+    return {}
 
 
 def without_quotes(path: str) -> str:

@@ -3,76 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from absl import logging
 
 MAX_ENDINGS = 12  # in one sentence
 
-VIDEO_ENDINGS = frozenset(
-    [
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".flv",
-        ".insv",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mod",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".vob",
-        ".webm",
-        ".wmv",
-    ]
-)
+VIDEO_ENDINGS = frozenset({
+    ".3gp", ".asf", ".avi", ".flv", ".insv", ".m2ts", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".vob", ".webm", ".wmv",
+})  # fmt: skip
 # Photographs in formats that are not searched for.
-PHOTOGRAPH_ENDINGS = frozenset(
-    [
-        ".3fr",
-        ".arw",
-        ".avif",
-        ".bmp",
-        ".cr2",
-        ".cr3",
-        ".crw",
-        ".dcr",
-        ".dng",
-        ".erf",
-        ".gif",
-        ".gpr",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".iiq",
-        ".j2k",
-        ".jfi",
-        ".jfif",
-        ".jif",
-        ".jp2",
-        ".jpe",
-        ".jxl",
-        ".kdc",
-        ".mrw",
-        ".nef",
-        ".nrw",
-        ".orf",
-        ".pef",
-        ".raf",
-        ".raw",
-        ".rw2",
-        ".rwl",
-        ".sr2",
-        ".srf",
-        ".srw",
-        ".x3f",
-    ]
-)
+PHOTOGRAPH_ENDINGS = frozenset({
+    ".3fr", ".arw", ".avif", ".bmp", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gif", ".gpr",
+    ".heic", ".heif", ".hif", ".iiq", ".j2k", ".jfi", ".jfif", ".jif", ".jp2", ".jpe", ".jxl", ".kdc",
+    ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
+    ".x3f",
+})  # fmt: skip
+_SEARCH = "; give its path with --folders to search it"
 
 
 @dataclass
@@ -80,10 +29,16 @@ class Examples:
     """A number of files or folders of one kind.
 
     Attributes:
+        one: The sentence about a single one, without the number.
+        many: The same about several.
+        advice: The end of the sentence, after an example.
         count: How many there are.
         first: The first of them.
     """
 
+    one: str
+    many: str
+    advice: str = ""
     count: int = 0
     first: str = ""
 
@@ -92,13 +47,19 @@ class Examples:
         self.first = self.first or path
         self.count += 1
 
-    def sentence(self, one: str, many: str, advice: str = "") -> str:
-        """States the number with an example; ``one`` and ``many`` are subject and predicate."""
-        number = f"1 {one}" if self.count == 1 else f"{self.count:,} {many}"
-        return f"{number}, such as {self.first}{advice}."
+    def add_all(self, more: Examples) -> None:
+        """Counts all of another collection."""
+        self.first = self.first or more.first
+        self.count += more.count
+
+    def __str__(self) -> str:
+        """The number with an example; empty if there are none."""
+        if not self.count:
+            return ""
+        number = f"1 {self.one}" if self.count == 1 else f"{self.count:,} {self.many}"
+        return f"{number}, such as {self.first}{self.advice}."
 
 
-@dataclass
 class InputNotes:
     """What was found in the input besides the images that a run gets.
 
@@ -113,16 +74,31 @@ class InputNotes:
         respelled: Paths found under another Unicode form of the name.
     """
 
-    system_folders: Examples = field(default_factory=Examples)
-    hidden_files: Examples = field(default_factory=Examples)
-    linked_folders: Examples = field(default_factory=Examples)
-    unreadable_folders: Examples = field(default_factory=Examples)
-    empty_folders: Examples = field(default_factory=Examples)
-    other_files: Counter[str] = field(default_factory=Counter)
-    relocated: Examples = field(default_factory=Examples)
-    respelled: Examples = field(default_factory=Examples)
-    _spelling: dict[str, str] = field(default_factory=dict)
-    _logged: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.system_folders = Examples(
+            "hidden or system folder was skipped", "hidden or system folders were skipped", _SEARCH
+        )
+        self.hidden_files = Examples("hidden file was skipped", "hidden files were skipped")
+        self.linked_folders = Examples(
+            "linked folder was not entered", "linked folders were not entered", _SEARCH
+        )
+        self.unreadable_folders = Examples(
+            "folder could not be read", "folders could not be read", "; its images are missing"
+        )
+        self.empty_folders = Examples(
+            "of the folders contains no image", "of the folders contain no image"
+        )
+        self.other_files: Counter[str] = Counter()
+        self.relocated = Examples(
+            "path was found in the folder of its list",
+            "paths were found in the folder of their list",
+        )
+        self.respelled = Examples(
+            "path was found under another Unicode spelling",
+            "paths were found under another Unicode spelling",
+        )
+        self._spelling: dict[str, str] = {}
+        self._logged: set[str] = set()
 
     def add_other_file(self, path: str) -> None:
         """Counts a file that is not an image."""
@@ -158,39 +134,14 @@ class InputNotes:
 
     def skipped(self) -> list[str]:
         """A sentence for each kind of folder or file that was skipped, without the other files."""
-        search = "; give its path with --folders to search it"
-        kinds = (
-            (
-                self.system_folders, "hidden or system folder was skipped",
-                "hidden or system folders were skipped", search,
-            ),
-            (self.hidden_files, "hidden file was skipped", "hidden files were skipped", ""),
-            (
-                self.linked_folders, "linked folder was not entered",
-                "linked folders were not entered", search,
-            ),
-            (
-                self.unreadable_folders, "folder could not be read", "folders could not be read",
-                "; its images are missing",
-            ),
-        )  # fmt: skip
-        return [kind.sentence(*words) for kind, *words in kinds if kind.count]
+        folders = (self.linked_folders, self.unreadable_folders)
+        sentences = map(str, (self.system_folders, self.hidden_files, *folders))
+        return [sentence for sentence in sentences if sentence]
 
     def lines(self) -> list[str]:
         """All that there is to know, one sentence each."""
-        kinds = (
-            (self.empty_folders, "of the folders contains no image", "of the folders contain no image"),
-            (
-                self.relocated, "path was found in the folder of its list",
-                "paths were found in the folder of their list",
-            ),
-            (
-                self.respelled, "path was found under another Unicode spelling",
-                "paths were found under another Unicode spelling",
-            ),
-        )  # fmt: skip
-        lines = [kind.sentence(*words) for kind, *words in kinds if kind.count]
-        return [line for line in (*self.skipped(), *lines, self.other_files_sentence) if line]
+        others = map(str, (self.empty_folders, self.relocated, self.respelled))
+        return [line for line in (*self.skipped(), *others, self.other_files_sentence) if line]
 
     def log(self) -> None:
         """Logs the sentences that have not been logged yet."""

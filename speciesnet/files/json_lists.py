@@ -9,8 +9,9 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,7 @@ from speciesnet.errors import (
 MAX_DEPTH = 100  # of nested lists and objects in an item
 CHUNK = 2**16  # bytes read together
 LONGEST_TOKEN = (
-    12  # characters that may be cut off in a number, an escape or a word such as -Infinity
+    12  # characters of a number, an escape or a word such as -Infinity, which may be cut off
 )
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -51,10 +52,10 @@ def read_items(
     is_found = False
     with path.open("rb") as file:
         try:
-            for member in _members(file):
-                if member.name == name and member.is_list:
-                    is_found = True
-                    yield from member.items()
+            text = _Text(file)
+            for _ in _find(text, lambda key: key == name and text.is_list):
+                is_found = True
+                yield from text.items()
         except DamagedError as error:
             if is_found and is_end is not None and is_end(file, error):
                 return
@@ -66,16 +67,35 @@ def read_items(
 def read_value(path: Path, name: str) -> object:
     """The first value of a key in a JSON object; None without the key. Raises as ``read_items``."""
     with path.open("rb") as file:
-        return next((m.value() for m in _members(file) if m.name == name), None)
+        text = _Text(file)
+        return next((text.value() for _ in _find(text, lambda key: key == name)), None)
 
 
 def first_list(path: Path, names: Collection[str]) -> str | None:
     """The first of these keys under which a JSON object has a list; None without any."""
-    with path.open("rb") as file:
-        try:
-            return next((m.name for m in _members(file) if m.name in names and m.is_list), None)
-        except (NoListError, TooDeepError, DamagedError):
-            return None
+    with path.open("rb") as file, suppress(NoListError, TooDeepError, DamagedError):
+        text = _Text(file)
+        return next(_find(text, lambda key: key in names and text.is_list), None)
+    return None
+
+
+def parse(document: bytes) -> object:
+    """Parses a JSON document in memory; only valid JSON, which ``NaN`` is not.
+
+    Raises:
+        TooDeepError: Lists and objects are nested too deeply for Python.
+        DamagedError: The document is not valid JSON in UTF-8.
+    """
+    try:
+        return json.loads(document.decode("utf-8-sig"), parse_constant=_refuse)
+    except RecursionError as error:
+        raise TooDeepError from error
+    except ValueError as error:  # of its syntax or encoding, or an integer of thousands of digits
+        raise DamagedError(str(error)) from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it contains {constant}")
 
 
 @contextmanager
@@ -95,46 +115,8 @@ def described_errors(name: str, kind: type[SpeciesNetError], fix: str) -> Iterat
         raise kind(f"{name} is damaged, cut off or not in UTF-8 ({error}). {fix}") from error
 
 
-class _Member:
-    """One key of a JSON object, with a value that has not been read yet.
-
-    Attributes:
-        name: The key.
-        is_list: Whether the value is a list.
-    """
-
-    def __init__(self, name: str, text: _Text) -> None:
-        self.name = name
-        self._text = text
-        self.is_list = text.peek() == "["
-        self._is_read = False
-
-    def value(self) -> object:
-        self._is_read = True
-        return self._text.value()
-
-    def items(self) -> Iterator[object]:
-        self._is_read = True
-        text = self._text
-        text.take("[")
-        if text.peek() == "]":
-            text.take("]")
-            return
-        yield text.value()
-        while text.take(",]") == ",":
-            yield text.value()
-
-    def skip(self) -> None:
-        if self.is_list and not self._is_read:
-            for _ in self.items():
-                pass
-        elif not self._is_read:
-            self.value()
-
-
-def _members(file: BinaryIO) -> Iterator[_Member]:
-    """The members of the object in a JSON file; those that the caller does not read are skipped."""
-    text = _Text(file)
+def _find(text: _Text, is_wanted: Callable[[str], bool]) -> Iterator[str]:
+    """The wanted keys of the object in a JSON file; the caller must read the value of each."""
     if text.peek() != "{":
         raise NoListError
     text.take("{")
@@ -142,13 +124,16 @@ def _members(file: BinaryIO) -> Iterator[_Member]:
         text.take("}")
     else:
         while True:
-            name = text.value()
-            if not isinstance(name, str):
+            key = text.value()
+            if not isinstance(key, str):
                 raise DamagedError("a key is not a text")
             text.take(":")
-            member = _Member(name, text)
-            yield member
-            member.skip()
+            if is_wanted(key):
+                yield key
+            elif text.is_list:
+                deque(text.items(), maxlen=0)  # one by one: it may be longer than memory
+            else:
+                text.value()
             if text.take(",}") == "}":
                 break
     if text.peek():
@@ -176,6 +161,21 @@ class _Text:
                 if self._damage:
                     raise self._damaged()
                 return ""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the next value is a list."""
+        return self.peek() == "["
+
+    def items(self) -> Iterator[object]:
+        """The items of the next value, a list."""
+        self.take("[")
+        if self.peek() == "]":
+            self.take("]")
+            return
+        yield self.value()
+        while self.take(",]") == ",":
+            yield self.value()
 
     def take(self, characters: str) -> str:
         """The next character, which must be one of these."""
@@ -211,7 +211,7 @@ class _Text:
             if is_near_end and isinstance(value, int | float) and self._read_more():
                 continue  # it may have more digits
             self._position = end
-            if _depth_of(value) > MAX_DEPTH:
+            if depth_of(value) > MAX_DEPTH:
                 raise TooDeepError
             return value
 
@@ -238,7 +238,7 @@ class _Text:
         return (CutOffError if is_cut_off else DamagedError)(str(self._damage))
 
 
-def _depth_of(value: object) -> int:
+def depth_of(value: object) -> int:
     """How deep lists and objects are nested in a decoded value."""
     depth, level = 0, [value]
     while level := [inner for outer in level for inner in _inside(outer)]:

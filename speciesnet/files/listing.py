@@ -153,12 +153,10 @@ def _in_bucket(folder: str, is_image: Callable[[str], bool], notes: InputNotes) 
 
 def _system_folder_of(url: str, start: int) -> str | None:
     """The outermost system folder in a URL, after so many characters."""
-    position = start
-    for name in url[start:].split("/")[:-1]:
-        position += len(name)
+    folders = url[start:].split("/")[:-1]
+    for number, name in enumerate(folders, start=1):
         if _is_system_folder(name) and name not in (".", ".."):
-            return url[:position]
-        position += 1
+            return url[:start] + "/".join(folders[:number])
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import os
 import re
 from collections.abc import Iterable
@@ -46,9 +46,13 @@ def safe_name(text: str) -> str:
 
 def path_parts(filepath: str) -> Parts:
     """The folders and the name in a path or URL, without roots, schemes, ``.`` and ``..``."""
+    is_url = scheme_of(filepath) is not None
+    return split_path(filepath.partition("://")[2] if is_url else filepath)
+
+
+def split_path(filepath: str) -> Parts:
+    """The folders and the name in a path of any system, without ``.`` and ``..``."""
     parts: list[str] = []
-    if scheme_of(filepath) is not None:
-        filepath = filepath.partition("://")[2]
     for part in with_slashes(filepath).split("/"):
         if part == "..":
             del parts[-1:]
@@ -64,15 +68,10 @@ def common_folder(filepaths: Iterable[str]) -> Parts:
 
 def shared_start(folders: Iterable[Parts]) -> Parts:
     """The parts that all folders start with; empty if there are no folders."""
-    return functools.reduce(_shared_by_two, folders, None) or ()
-
-
-def _shared_by_two(one: Parts | None, other: Parts) -> Parts:
-    if one is None or other[: len(one)] == one:
-        return other if one is None else one
-    pairs = zip(one, other, strict=False)
-    length = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-    return one[:length]
+    unique = set(folders)
+    first, last = min(unique, default=()), max(unique, default=())  # all others are between them
+    pairs = zip(first, last, strict=False)
+    return tuple(part for part, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def end_of(wanted: Parts, parts: Parts) -> int:

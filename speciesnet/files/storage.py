@@ -92,10 +92,7 @@ def open_image(path: str) -> IO[bytes]:
         if local.exists() and not local.is_file():  # opening a named pipe would wait for ever
             raise RemoteError("it is not a regular file")
         return local.open("rb")
-    content = io.BytesIO()
-    _fetch(path, _Sink(content, MAX_IMAGE_BYTES, time.monotonic() + IMAGE_SECONDS))
-    content.seek(0)
-    return content
+    return _content(path, MAX_IMAGE_BYTES, time.monotonic() + IMAGE_SECONDS)
 
 
 def read_text(path: str) -> str:
@@ -107,10 +104,7 @@ def read_text(path: str) -> str:
     """
     if scheme_of(path) is None:
         return Path(path).read_text(encoding="utf-8-sig")
-    content = io.BytesIO()
-    _fetch(path, _Sink(content))
-    content.seek(0)
-    return io.TextIOWrapper(content, encoding="utf-8-sig").read()
+    return io.TextIOWrapper(_content(path), encoding="utf-8-sig").read()
 
 
 @contextmanager
@@ -190,8 +184,7 @@ def list_folder(url: str) -> Iterator[str]:
 
 def is_object(url: str) -> bool:
     """Whether an object exists in a bucket."""
-    client, bucket, key = _split(url)
-    return bool(key) and client.version(bucket, key) is not None
+    return bool(_split(url)[2]) and version_of(url) is not None
 
 
 def version_of(url: str) -> Version | None:
@@ -271,6 +264,13 @@ def _split(url: str) -> tuple[Cloud, str, str]:
     if not bucket:
         raise RemoteError("it names no bucket")
     return cloud(scheme_of(url) or ""), bucket, key
+
+
+def _content(url: str, max_bytes: int | None = None, until: float | None = None) -> IO[bytes]:
+    content = io.BytesIO()
+    _fetch(url, _Sink(content, max_bytes, until))
+    content.seek(0)
+    return content
 
 
 def _fetch(url: str, sink: _Sink) -> Version | None:

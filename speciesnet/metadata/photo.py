@@ -42,7 +42,7 @@ class PhotoMetadata:
         model: Model of the camera.
         unreadable_date: The text of a date that cannot be read, if no other date can.
         orientation: The EXIF orientation by which the picture was turned upright, from 2 to 8; None for
-            one that is upright in the file. Records do not contain it.
+            one that is upright in the file, and for TIFF. Records do not contain it.
         original_datetime: What ``datetime`` was before a correction of the camera's clock; None without
             a correction. Records do not contain it.
     """
@@ -83,7 +83,8 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
     except Exception:  # damaged EXIF raises nearly anything
         exif, gps = {}, {}
         taken, unreadable = _first_readable((text, None) for text in _xmp_dates(image))
-    orientation = exif.get(ExifTags.Base.Orientation)
+    # Pillow itself turns TIFF files, so they are upright in every program that uses it.
+    orientation = None if image.format == "TIFF" else exif.get(ExifTags.Base.Orientation)
     return PhotoMetadata(
         taken,
         *_gps_position(gps),

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from absl import logging
 
-from speciesnet.errors import ModelError
+from speciesnet.errors import ModelError, first_line
 
 DEFAULT_MODEL = "kaggle:google/speciesnet/keras/v4.0.0a"
 SUPPORTED_MODELS = [
@@ -247,7 +247,7 @@ def _no_download(model_name: str, page: str, error: Exception) -> ModelError:
     if type(error).__name__ == "DataCorruptionError":  # kagglehub's, whose message is a paragraph
         reason = "what came is damaged: it has another MD5 than the server named"
     else:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
     return ModelError(
         f"The model {model_name} cannot be downloaded ({reason}); check the network, or download the "
         f"package by hand from {page} and give its folder to --model."

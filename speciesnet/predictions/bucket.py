@@ -31,7 +31,7 @@ from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, 
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.predictions.file import PredictionsFile, check_output_path
 from speciesnet.predictions.settings import RunSettings, settings_path
-from speciesnet.records import Instance, Record, Tally
+from speciesnet.records import Instance, Record
 
 UPLOAD_SECONDS = 60.0  # between uploads: what the loss of this machine may cost
 UPLOAD_SHARE = 0.1  # of the time, at most, is spent on uploads of a large file over a slow line
@@ -45,7 +45,7 @@ def open_predictions(
     settings: RunSettings,
     *,
     ignore_existing: bool = False,
-) -> PredictionsFile | BucketPredictions:
+) -> PredictionsFile:
     """The output of a run, on a disk or in a bucket; see ``PredictionsFile``."""
     path = os.fspath(path)
     kind = BucketPredictions if storage.is_cloud(path) else PredictionsFile
@@ -63,7 +63,7 @@ def check_output(path: str) -> None:
         )
 
 
-class BucketPredictions:
+class BucketPredictions(PredictionsFile):
     """The predictions file of a run in a bucket; used like ``PredictionsFile``.
 
     Opening it downloads the existing file, or continues the working copy of an earlier run on this
@@ -93,9 +93,12 @@ class BucketPredictions:
         self.url = url
         digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
         self._folder = cache_folder() / "remote" / digest[:16]
-        self._path = self._folder / "predictions.json"  # the working copy
-        self._file = PredictionsFile(
-            self._path, instances, settings, ignore_existing=ignore_existing, display_name=url
+        super().__init__(
+            self._folder / "predictions.json",  # the working copy
+            instances,
+            settings,
+            ignore_existing=ignore_existing,
+            display_name=url,
         )
         self._state_path = self._folder / "version.json"
         self._fetched_digest = ""
@@ -103,44 +106,22 @@ class BucketPredictions:
         self._conflict: OutputError | None = None
         self._stopping = threading.Event()
 
-    @property
-    def tally(self) -> Tally:
-        """Counts of the records in the file."""
-        return self._file.tally
-
-    @property
-    def pending(self) -> list[str]:
-        """Images without a finished record, once each, in the order of the instances."""
-        return self._file.pending
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences about the file for the end of the run; see ``PredictionsFile``."""
-        return self._file.notes
-
-    def instances_of(self, filepath: str) -> list[Instance]:
-        """The instances of an image: more than one if the image was given more than once."""
-        return self._file.instances_of(filepath)
-
     def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image.
 
         Raises:
             OutputError: The working copy cannot be written, or somebody else has changed the file.
         """
-        self._file.write(records)
+        super().write(records)
         if self._conflict:
             raise self._conflict
 
     def __enter__(self) -> BucketPredictions:
         check_output(self.url)
-        try:
+        fix = "Fix the cause, or set SPECIESNET_CACHE to another folder."
+        copy = f"A working copy of {self.url}"
+        with file_errors(OutputError, copy, f"written in {self._folder}", fix):
             self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"A working copy of {self.url} cannot be written in {self._folder} "
-                f"({error.strerror or error}). Fix the cause, or set SPECIESNET_CACHE to another folder."
-            ) from error
         with ExitStack() as stack:
             # A lock of its own: the download comes before that of the working copy, the upload after.
             stack.enter_context(
@@ -154,8 +135,9 @@ class BucketPredictions:
             fix = "Fix the cause and run the same command again."
             with file_errors(OutputError, self.url, fix=fix):
                 self._fetch()
+            super().__enter__()
             with ExitStack() as closing:
-                closing.enter_context(self._file)
+                closing.push(super().__exit__)
                 try:
                     self._send_backups()
                     # It also shows, before the first image is read, whether the bucket can be written.
@@ -172,30 +154,30 @@ class BucketPredictions:
         """Makes the working copy what the run continues."""
         found = storage.version_of(self.url)
         tag = found.tag if found else None
-        if self._path.exists():
+        if self.path.exists():
             if self._noted_version() == (self.url, tag):
                 logging.info(
                     "%s was only partly uploaded; continuing from the local copy %s.",
                     self.url,
-                    self._path,
+                    self.path,
                 )
                 self._version = tag
                 return
-            kept = backup_name(self._path, ".unsent")
-            self._path.rename(kept)
+            kept = backup_name(self.path, ".unsent")
+            self.path.rename(kept)
             logging.warning(
                 "%s was changed since a run on this machine could not upload all of its records. They "
                 "are kept in %s.",
                 self.url,
                 kept,
             )
-        settings_path(self._path).unlink(missing_ok=True)
+        settings_path(self.path).unlink(missing_ok=True)
         if found is not None:
             with suppress(FileNotFoundError):
-                storage.fetch(self._settings_url, settings_path(self._path))
-            fetched = storage.fetch(self.url, self._path)
+                storage.fetch(self._settings_url, settings_path(self.path))
+            fetched = storage.fetch(self.url, self.path)
             tag = fetched.tag if fetched else None
-            self._fetched_digest = storage.sha256(str(self._path))
+            self._fetched_digest = storage.sha256(str(self.path))
         self._note_version(tag)
 
     def _upload_at_intervals(self) -> None:
@@ -205,9 +187,9 @@ class BucketPredictions:
             if count == sent:
                 continue
             start = time.monotonic()
-            copy = self._folder / f"{self._path.name}.sending"
+            copy = self._folder / f"{self.path.name}.sending"
             try:
-                self._file.snapshot(copy)
+                self.snapshot(copy)
                 self._send(copy)
                 sent, pause = count, max(pause, (time.monotonic() - start) / UPLOAD_SHARE)
             except ObjectChangedError as error:
@@ -231,7 +213,7 @@ class BucketPredictions:
                 self._stopping.set()
                 self._uploader.join()
             finally:  # even if an impatient user presses Ctrl-C again
-                self._file.__exit__(kind, error, trace)
+                super().__exit__(kind, error, trace)
             if self._conflict:
                 if kind is None:
                     raise self._conflict
@@ -239,17 +221,17 @@ class BucketPredictions:
             self._send_the_rest(patiently=kind is None)
 
     def _send_the_rest(self, *, patiently: bool) -> None:
-        if self._path.exists() and storage.sha256(str(self._path)) != self._fetched_digest:
+        if self.path.exists() and storage.sha256(str(self.path)) != self._fetched_digest:
             pauses = storage.pauses_for(LAST_UPLOAD_SECONDS, PAUSE_SECONDS) if patiently else ()
             try:
-                storage.retry(lambda: self._send(self._path), pauses, name=self.url)
+                storage.retry(lambda: self._send(self.path), pauses, name=self.url)
             except (OSError, CredentialsError) as error:
                 problem = self._cannot_send(error)
                 if patiently:
                     raise problem from error
                 logging.error("%s", problem)  # the run has ended for another reason
                 return
-        for path in (self._path, settings_path(self._path), self._state_path):
+        for path in (self.path, settings_path(self.path), self._state_path):
             path.unlink(missing_ok=True)
 
     def _send(self, source: Path) -> None:
@@ -268,11 +250,11 @@ class BucketPredictions:
             self._send_settings()
 
     def _send_settings(self) -> None:
-        storage.replace(settings_path(self._path), self._settings_url)
+        storage.replace(settings_path(self.path), self._settings_url)
 
     def _send_backups(self) -> None:
         """Moves the backups that opening the working copy has made into the bucket."""
-        for backup in sorted(self._folder.glob(f"{self._path.name}.bak*")):
+        for backup in sorted(self._folder.glob(f"{self.path.name}.bak*")):
             names = numbered_names(f"{self.url}.bak")
             name = next(name for name in names if storage.version_of(name) is None)
             storage.upload(backup, name, None)
@@ -285,9 +267,7 @@ class BucketPredictions:
             if isinstance(error, ObjectChangedError)
             else "Fix the cause and run the same command again"
         )
-        kept = (
-            f"; the records of this machine are kept in {self._path}" if self.tally.images else ""
-        )
+        kept = f"; the records of this machine are kept in {self.path}" if self.tally.images else ""
         return OutputError(f"{self.url} cannot be written ({_reason(error)}). {fix}{kept}.")
 
     @property

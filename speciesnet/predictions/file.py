@@ -13,7 +13,6 @@ import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -36,7 +35,54 @@ FLUSH_SECONDS = 2.0  # how much work a crash may cost
 BUFFER_BYTES = 2**20
 
 
-class PredictionsFile:
+class _Predictions:
+    """The output of a run. An image given twice is predicted once and recorded twice, in a row."""
+
+    def __init__(self, instances: Sequence[Instance]) -> None:
+        self.tally = Tally()
+        self._instances = instances
+        self._positions: dict[str, list[int]] = {}
+        for position, instance in enumerate(instances):
+            self._positions.setdefault(instance.filepath, []).append(position)
+
+    @property
+    def pending(self) -> list[str]:
+        """Images without a finished record, once each, in the order of the instances."""
+        return list(self._positions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the output for the end of the run."""
+        return ()
+
+    def instances_of(self, filepath: str) -> list[Instance]:
+        """The instances of an image: more than one if the image was given more than once."""
+        return [self._instances[position] for position in self._positions[filepath]]
+
+
+class PredictionsList(_Predictions):
+    """Predictions in memory, for callers that need no file; a run writes to it as to a file.
+
+    Args:
+        instances: The images of the run, in order.
+
+    Attributes:
+        tally: Counts of the records.
+        records: One record for each instance, complete once the run is.
+    """
+
+    def __init__(self, instances: Sequence[Instance]) -> None:
+        super().__init__(instances)
+        self.records: list[Record] = [{"filepath": i.filepath} for i in instances]
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Adds the records of all instances of one image."""
+        for record, position in zip(records, self._positions[records[0]["filepath"]], strict=True):
+            self.records[position] = record
+            self.tally.count(record)
+
+
+class PredictionsFile(_Predictions):
     """A predictions file while one run writes it; use it as a context manager.
 
     Opening it locks the file for this run, checks that it belongs to the same images and settings, and
@@ -68,25 +114,23 @@ class PredictionsFile:
         ignore_existing: bool = False,
         display_name: str | None = None,
     ) -> None:
+        super().__init__(instances)
         self.path = Path(path)
         self._name = display_name or str(self.path)
-        self._instances = instances
         self._settings = settings
         self._ignore_existing = ignore_existing
-        # An image given twice is predicted once and recorded twice, in a row.
-        self._positions = _positions_by_path(instances)
         self._forget()
 
     @property
     def pending(self) -> list[str]:
-        """Images without a finished record, once each, in the order of the instances."""
+        """Images without a finished record in the file."""
         return [
             path for path, positions in self._positions.items() if self._offsets[positions[0]] < 0
         ]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about the file for the end of the run: on records without an image."""
+        """A sentence on records without an image, if there are any."""
         if not self._others:
             return ()
         return (
@@ -104,11 +148,11 @@ class PredictionsFile:
                 self._open()
                 for note in self.notes:
                     logging.warning("%s", note)
-                write_settings(self.path, asdict(self._settings))
+                write_settings(self.path, self._settings.as_dict())
                 self._appender = _Appender(self.path, self._end)
             except OSError as error:
                 raise cannot_write(self.path, error) from error
-            stack.callback(self._appender.stop)
+            stack.callback(lambda: self._appender.stop())
             self._releasing = stack.pop_all()
         return self
 
@@ -152,7 +196,13 @@ class PredictionsFile:
         incomplete = {
             path for path, count in counts.items() if count != len(self._positions[path])
         } | failed
-        if incomplete or is_damaged:
+        if self._others and incomplete == counts.keys():
+            # They are the only sign that the file belongs to these images, so they stay until the first
+            # of them has a new record.
+            self._forget()
+            self._replaced = frozenset(incomplete)
+            self._scan()
+        elif incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
             layout.rewrite(self.path, layout.lines_without(self.path, incomplete))
@@ -174,12 +224,10 @@ class PredictionsFile:
 
     def _forget(self) -> None:
         self._offsets = array("q", [-1]) * len(self._instances)
-        self._others, self._other = (
-            array("q"),
-            "",
-        )  # offsets of records without an image; an example
+        self._others, self._other = array("q"), ""  # records without an image: offsets, an example
         self._in_order, self._last_position = True, -1
         self._end = len(HEADER)
+        self._replaced: frozenset[str] = frozenset()  # their records go with the first new one
         self.tally = Tally()
 
     def _scan(self) -> tuple[dict[str, int], set[str], bool]:
@@ -202,7 +250,9 @@ class PredictionsFile:
                 filepath = record["filepath"]
                 position = self._position_of(filepath, counts.get(filepath, 0))
                 self._check_record(record, position)
-                if position is None:
+                if filepath in self._replaced:
+                    pass
+                elif position is None:
                     self._others.append(offset)
                     self._other = self._other or filepath
                 else:
@@ -241,20 +291,28 @@ class PredictionsFile:
             "over."
         )
 
-    def instances_of(self, filepath: str) -> list[Instance]:
-        """The instances of an image: more than one if the image was given more than once."""
-        return [self._instances[position] for position in self._positions[filepath]]
-
     def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image; they reach the disk within seconds.
 
         Raises:
             OutputError: The disk is full or gone; the records written before stay valid.
         """
+        if self._replaced:
+            self._replace(map(layout.encode_record, records))
+            return
         positions = self._positions[records[0]["filepath"]]
         offsets = self._appender.append(map(layout.encode_record, records))
         for record, position, offset in zip(records, positions, offsets, strict=True):
             self._note(record, position, offset)
+
+    def _replace(self, lines: Iterable[bytes]) -> None:
+        """Removes the records of ``_replaced`` and adds lines, in one step."""
+        self._appender.close()
+        kept = layout.lines_without(self.path, self._replaced)
+        layout.rewrite(self.path, itertools.chain(kept, lines))
+        self._forget()
+        self._scan()
+        self._appender = _Appender(self.path, self._end)
 
     def snapshot(self, target: Path) -> None:
         """Copies the file as it is now, whole and valid.
@@ -278,9 +336,8 @@ class PredictionsFile:
                     raise problem
                 if kind is not OutputError:  # which has reported it
                     logging.error("%s", problem)
-            elif (
-                not self.tally.images and not self._others
-            ):  # without results, leave nothing behind
+            elif not self.tally.images and not self._others:
+                # Without results, leave nothing behind.
                 self.path.unlink(missing_ok=True)
                 settings_path(self.path).unlink(missing_ok=True)
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
@@ -384,51 +441,6 @@ class _Appender:
         self._file.truncate(self._end)
         self._file.seek(self._end)
         write_all(self._file, FOOTER)
-
-
-class PredictionsList:
-    """Predictions in memory, for callers that need no file; a run writes to it as to a file.
-
-    Args:
-        instances: The images of the run, in order.
-
-    Attributes:
-        tally: Counts of the records.
-        records: One record for each instance, complete once the run is.
-    """
-
-    def __init__(self, instances: Sequence[Instance]) -> None:
-        self._instances = instances
-        self._positions = _positions_by_path(instances)
-        self.records: list[Record] = [{"filepath": i.filepath} for i in instances]
-        self.tally = Tally()
-
-    @property
-    def pending(self) -> list[str]:
-        """Images, once each, in the order of the instances."""
-        return list(self._positions)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Nothing: only a file may contain the records of other images."""
-        return ()
-
-    def instances_of(self, filepath: str) -> list[Instance]:
-        """The instances of an image: more than one if the image was given more than once."""
-        return [self._instances[position] for position in self._positions[filepath]]
-
-    def write(self, records: Sequence[Record]) -> None:
-        """Adds the records of all instances of one image."""
-        for record, position in zip(records, self._positions[records[0]["filepath"]], strict=True):
-            self.records[position] = record
-            self.tally.count(record)
-
-
-def _positions_by_path(instances: Sequence[Instance]) -> dict[str, list[int]]:
-    positions: dict[str, list[int]] = {}
-    for position, instance in enumerate(instances):
-        positions.setdefault(instance.filepath, []).append(position)
-    return positions
 
 
 def check_output_path(path: Path, what: str = "--predictions_json") -> None:

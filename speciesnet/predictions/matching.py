@@ -16,12 +16,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from speciesnet.errors import InputError
+from speciesnet.files.paths import Parts, split_path
 
 SURE_PARTS = 2  # the last parts of a path that must be equal if the part before them is not
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:|\w+://")
-
-Parts = tuple[str, ...]
 
 
 @dataclass
@@ -101,9 +100,8 @@ class _Matching:
             if len(paths) != 1 or self._is_taken(paths[0]):
                 continue
             other = claims.setdefault(paths[0], name)
-            if other != name and len(parts_by_name[other]) == len(
-                parts
-            ):  # else the longer one counts
+            # The longer one counts.
+            if other != name and len(parts_by_name[other]) == len(parts):
                 raise self._claimed_twice(paths[0], name, other)
         self._accept(claims)
 
@@ -224,13 +222,7 @@ def is_absolute(path: str) -> bool:
 
 def parts_of(path: str) -> Parts:
     """The folders of a path and its file name, in one normal form for all systems."""
-    parts: list[str] = []
-    for part in unicodedata.normalize("NFC", path).replace("\\", "/").split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return tuple(parts)
+    return split_path(unicodedata.normalize("NFC", path))
 
 
 def whole_parts_of(path: str) -> Parts:

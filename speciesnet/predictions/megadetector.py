@@ -30,6 +30,20 @@ def is_megadetector_file(path: Path) -> bool:
     return json_lists.first_list(path, ("images", "predictions")) == "images"
 
 
+def detector_of_file(path: Path) -> str | None:
+    """The detector that a file in MegaDetector's format names; None without one.
+
+    Raises:
+        DamagedError: The file is damaged; it may also raise ``NoListError`` and ``TooDeepError``.
+        OSError: The file cannot be read.
+    """
+    if not is_megadetector_file(path):
+        return None
+    info = json_lists.read_value(path, "info")
+    name = info.get("detector") if isinstance(info, dict) else None
+    return name if isinstance(name, str) and name.lower() not in ("", "unknown") else None
+
+
 def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Record]:
     """Reads a file in MegaDetector's format as records with detections, one at a time.
 
@@ -173,26 +187,15 @@ def with_our_labels(record: Record) -> Record:
 
     Converters from MegaDetector's format write "person", which no rule of the ensemble expects.
     """
-    boxes = record.get("detections")
-    if not isinstance(boxes, list) or all(map(_is_ours, boxes)):
+    boxes: object = record.get("detections")
+    if not isinstance(boxes, list):
         return record
     return cast("Record", {**record, "detections": [_with_our_label(box) for box in boxes]})
 
 
-def _is_ours(box: object) -> bool:
-    kind = _kind_of(box)
-    return kind is None or (
-        isinstance(box, dict) and (box["label"], box.get("category")) == (kind, kind.category)
-    )
-
-
 def _with_our_label(box: object) -> object:
-    kind = _kind_of(box)
+    label = box.get("label") if isinstance(box, dict) else None
+    kind = _KINDS.get(label.strip().casefold()) if isinstance(label, str) else None
     if kind is None or not isinstance(box, dict):
         return box
     return {**box, "category": kind.category, "label": kind.value}
-
-
-def _kind_of(box: object) -> Detection | None:
-    label = box.get("label") if isinstance(box, dict) else None
-    return _KINDS.get(label.strip().casefold()) if isinstance(label, str) else None

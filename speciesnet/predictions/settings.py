@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -12,17 +14,22 @@ from urllib.parse import urlsplit
 
 from speciesnet.boxes import BoxSelection
 from speciesnet.constants import RUN_ENDING, Classify, Components
+from speciesnet.errors import DamagedError, NoListError, TooDeepError
+from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
+from speciesnet.geofence.species_list import SpeciesList
+from speciesnet.predictions.megadetector import detector_of_file
 from speciesnet.records import Instance, Record, components_of, is_classified
 
 _T = TypeVar("_T")
 
-# What the settings of versions without these keys mean.
+# What settings without these keys mean.
 _BEFORE_ALL_BOXES = {
     "classify": "best",
     "detection_threshold_for_classification": None,
     "max_classifications_per_image": None,
 }
+_WITHOUT_LIST = {"species_list": None, "species_list_fill": False}
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,13 @@ class RunSettings:
         classify: "best", or "all" for an answer to every box.
         detection_threshold_for_classification: With "all", the lowest confidence of these boxes.
         max_classifications_per_image: With "all", how many of them at most, or None.
+        species_list: The names of the taxa that can occur at the site, sorted; None without a list.
+        species_list_fill: Whether a group becomes the only listed taxon below it.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
+        given_detector: The file name of the detector that found the boxes of ``--detections_json``, if it
+            is known; it may differ as well.
     """
 
     components: Components
@@ -57,16 +68,24 @@ class RunSettings:
     classify: Classify = "best"
     detection_threshold_for_classification: float | None = None
     max_classifications_per_image: int | None = None
+    species_list: list[str] | None = None
+    species_list_fill: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
     detector_name: str = ""
+    given_detector: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as their file contains them; those of a species list only if there is one."""
+        left_out = _WITHOUT_LIST if self.species_list is None else {}
+        return {key: value for key, value in asdict(self).items() if key not in left_out}
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """Describes what differs in the settings of an earlier run, as its file contains them."""
         found = []
         for key, here in asdict(self).items():
-            there = earlier.get(key, _BEFORE_ALL_BOXES.get(key, here))
-            if key in ("model_name", "detector_name"):
+            there = earlier.get(key, {**_BEFORE_ALL_BOXES, **_WITHOUT_LIST}.get(key, here))
+            if key in ("model_name", "detector_name", "given_detector"):
                 continue
             if key == "model" and there != here:
                 there, here = there.get("version"), here["version"]
@@ -75,6 +94,8 @@ class RunSettings:
             elif key == "inputs":
                 changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
                 found += [f"another --{name}" for name in changed]
+            elif key == "species_list" and there != here:
+                found.append("another --species_list")
             elif there != here:
                 found.append(f"{key} {_word(there)} there, {_word(here)} here")
         return found
@@ -98,12 +119,13 @@ class RunSettings:
             return f"{record['filepath']} has classify {there} there, {self.classify} here"
         if wanted != "all":
             return None
+        if self.species_list is None and "+species_list" in (record.get("prediction_source") or ""):
+            return f"{record['filepath']} has a species_list there, none here"
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
-        if (
-            instance is None or self.exif_gps or found != "all"
-        ):  # the place is known once the photograph is read
+        # With --exif_gps the place is known once the photograph is read.
+        if instance is None or self.exif_gps or found != "all":
             return None
         for name in ("country", "admin1_region"):
             there, here = record.get(name), getattr(instance, name)
@@ -169,8 +191,10 @@ def detector_of_run(predictions: str | os.PathLike[str]) -> str | None:
     """
     components = _setting(predictions, "components", str)
     inputs = _setting(predictions, "inputs", dict) or {}
-    if components == "classifier" or "detections_json" in inputs:
-        return None  # the boxes are those of another run
+    if "detections_json" in inputs:  # the boxes are those of another run
+        return _setting(predictions, "given_detector", str) or None
+    if components == "classifier":
+        return None
     if name := _setting(predictions, "detector_name", str):
         return name
     files = (_setting(predictions, "model", dict) or {}).get("files")
@@ -180,10 +204,40 @@ def detector_of_run(predictions: str | os.PathLike[str]) -> str | None:
     return PurePosixPath(urlsplit(source).path).name or None
 
 
+def detector_of_detections(path: str) -> str | None:
+    """The file name of the detector that found the boxes in a file; None if it is unknown.
+
+    Args:
+        path: Path or URL of a predictions file, next to the settings of its run, or of a file in
+            MegaDetector's format.
+    """
+    with suppress(OSError, ValueError, DamagedError, NoListError, TooDeepError):
+        if storage.scheme_of(path) is None:
+            return detector_of_run(path) or detector_of_file(Path(path))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            copy = Path(folder) / "detections.json"
+            with suppress(OSError):
+                text = storage.read_text(f"{path}{RUN_ENDING}")
+                settings_path(copy).write_text(text, encoding="utf-8")
+            if name := detector_of_run(copy):
+                return name
+        with storage.local_file(path) as local:
+            return detector_of_file(local)
+    return None
+
+
 def is_geofenced(predictions: str | os.PathLike[str]) -> bool:
     """Whether a predictions file was made with the geofence; True if it is unknown."""
     geofence = _setting(predictions, "geofence", bool)
     return True if geofence is None else geofence
+
+
+def species_list_of_run(predictions: str | os.PathLike[str]) -> SpeciesList | None:
+    """The species list of the run that made a predictions file, without labels; None if it had none."""
+    names = _setting(predictions, "species_list", list)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    return SpeciesList(tuple(names), fill=bool(_setting(predictions, "species_list_fill", bool)))
 
 
 def _setting(predictions: str | os.PathLike[str], name: str, kind: type[_T]) -> _T | None:

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -25,7 +26,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from speciesnet.errors import ImageError, OutputError
-from speciesnet.files.clouds import CredentialsError
+from speciesnet.files.clouds import CredentialsError, content_type
 from speciesnet.files.storage import scheme_of
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
@@ -43,6 +44,7 @@ PHOTO_SIZE = 1600  # pixels of the longer side of the image in the viewer
 WHOLE_SIZE = 100_000  # of a zoomed image: more than any photograph has
 MAX_BODY = 2**20  # bytes of one request
 MAX_ITEMS = 1000  # corrections in one request
+_HEADINGS = {"gallery.html": "Review", "check.html": "Please check"}  # of the pages
 _MENU = [Link("gallery.html", "Gallery"), Link("check.html", "Please check")]
 _UNCACHED = {"Cache-Control": "no-store"}
 
@@ -167,8 +169,7 @@ def make_app(
     handlers = _Handlers(review, thumbnails, threads)
     routes = [
         Route("/", lambda _: RedirectResponse(f"/{token}/gallery.html")),
-        Route("/gallery.html", handlers.gallery),
-        Route("/check.html", handlers.check),
+        *(Route(f"/{page}", partial(handlers.page, page)) for page in _HEADINGS),
         Route("/static/{name}", handlers.static),
         Route("/data/survey.js", handlers.header),
         Route("/data/pictures-{number:int}.js", handlers.chunk),
@@ -193,20 +194,14 @@ class _Handlers:
         self._payload = Payload(review.survey, "review")  # one, so that its numbers stay the same
         self._slots = threading.BoundedSemaphore(threads)
 
-    def gallery(self, _: Request) -> Response:
-        return _uncached(self._pages.render("gallery.html", "Review", "gallery.html"), "text/html")
-
-    def check(self, _: Request) -> Response:
-        page = self._pages.render("check.html", "Please check", "check.html")
-        return _uncached(page, "text/html")
+    def page(self, name: str, _: Request) -> Response:
+        return _uncached(self._pages.render(name, _HEADINGS[name], name), "text/html")
 
     def static(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
             raise HTTPException(404)
-        return _uncached(
-            static_file(name), "text/css" if name.endswith(".css") else "text/javascript"
-        )
+        return _uncached(static_file(name), content_type(name))
 
     def header(self, _: Request) -> Response:
         return _uncached(self._payload.header(self._review.cursor), "text/javascript")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
+from textwrap import fill
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
@@ -48,17 +49,25 @@ def resolve(words: Sequence[str]) -> tuple[console.Command, list[str]]:
         InputError: There is no such command.
     """
     if words[:1] == ["help"]:
-        words = [*words[1:2], "--help", *words[2:]]
+        rest = words[1:]
+        is_topic = rest[:1] == ["commands"]
+        words = ["--help", *rest] if is_topic else [*rest[:1], "--help", *rest[1:]]
     if not words or words[0].startswith("-"):
-        others = [
-            f"  {name:<12} {line}\n" for name, (_, line) in COMMANDS.items() if name != DEFAULT
-        ]
-        epilogue = f"\nspeciesnet COMMAND:\n{''.join(others)}"
-        return replace(command_of(DEFAULT), epilogue=epilogue), [*words]
+        names = fill(", ".join(name for name in COMMANDS if name != DEFAULT), 80)
+        return replace(
+            command_of(DEFAULT),
+            screens={"commands": _commands_screen()},
+            epilogue=f"  --help commands  what each of these other commands does:\n\n{names}\n",
+        ), [*words]
     name, *arguments = words
     if name not in COMMANDS:
         raise InputError(_unknown(name))
     return command_of(name), arguments
+
+
+def _commands_screen() -> str:
+    lines = [f"  {name:<12} {line}\n" for name, (_, line) in COMMANDS.items()]
+    return f"speciesnet COMMAND:\n{''.join(lines)}"
 
 
 def cli() -> None:

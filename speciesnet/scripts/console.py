@@ -49,6 +49,7 @@ class Command:
         topics: Its other flags by topic, for a command with many; each topic has a one-line description.
         files: How many arguments without a flag it takes at most.
         missing: The error if there are fewer; empty if fewer are allowed.
+        screens: More screens of the help, by their topics.
         epilogue: What follows the first screen of the help.
     """
 
@@ -59,6 +60,7 @@ class Command:
     topics: Topics = field(default_factory=dict)
     files: int = 0
     missing: str = ""
+    screens: Mapping[str, str] = field(default_factory=dict)
     epilogue: str = ""
 
     @property
@@ -119,6 +121,8 @@ class Command:
                 f"{name}: {line}\n{describe(flags)}" for name, (line, flags) in self.topics.items()
             ]
             return "\n".join([describe(self.flags), *sections] if self.flags else sections)
+        if topic in self.screens:
+            return self.screens[topic]
         if topic in self.topics:
             line, flags = self.topics[topic]
             return f"{topic}: {line}\n\n{describe(flags)}"

@@ -179,7 +179,17 @@ GEOFENCE = switch(
     "Roll species that do not live in the country up to a taxon that does.",
     default=True,
 )
-PLACE = (COUNTRY, ADMIN1_REGION, COUNTRY_FROM_COORDINATES, EXIF_GPS, GEOFENCE)
+SPECIES_LIST = text(
+    "species_list",
+    "Text or CSV file (path or URL) with the latin names of the taxa that can occur at the site; other "
+    "answers are rolled up to a group that contains a listed taxon.",
+)
+SPECIES_LIST_FILL = switch(
+    "species_list_fill",
+    "With --species_list: a group with a single listed taxon in it becomes that taxon.",
+)
+SITE = (GEOFENCE, SPECIES_LIST, SPECIES_LIST_FILL)
+PLACE = (COUNTRY, ADMIN1_REGION, COUNTRY_FROM_COORDINATES, EXIF_GPS, *SITE)
 CLASSIFY: Flag[Classify] = choice(
     "classify",
     ["best", "all"],
@@ -290,7 +300,8 @@ def selected_boxes(values: Values) -> BoxSelection | None:
     """The boxes that get answers of their own; raises ``InputError``."""
     from speciesnet import run
 
-    return run.selected_boxes(*(values[flag] for flag in BOXES))
+    chosen = values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES]
+    return run.selected_boxes(*chosen)
 
 
 def thumbnail_threads(values: Values) -> int:

@@ -72,8 +72,8 @@ def _tensorflow_report() -> Generator[str, None, int]:
 
     try:
         tf, tf_keras = import_tensorflow()
-    except (ImportError, OSError) as error:
-        yield f"TensorFlow cannot be imported ({error}): pip install --force-reinstall tensorflow"
+    except ImportError as error:
+        yield f"Only unusual classifiers need TensorFlow. If yours does: {error}."
         return 0
     yield f"TensorFlow {tf.__version__}, tf_keras {tf_keras.__version__}"
     gpus = tf.config.list_physical_devices("GPU")

@@ -121,6 +121,7 @@ def survey_of(
     values: flags.Values,
     photographs: Photographs | None,
     corrections: Mapping[str, Correction] | None = None,
+    dates: DateRules | None = None,
     *,
     smooth_boxes: bool = False,
 ) -> Survey:
@@ -131,6 +132,7 @@ def survey_of(
         values: ``--corrections``, ``--model``, ``--sequence_gap`` and those of ``date_rules``.
         photographs: Where to find the photographs, for dates and positions.
         corrections: The corrections by path; by default those that ``--corrections`` names.
+        dates: The rules for dates; by default those of ``date_rules``.
         smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence. A reviewer
             corrects the answers as they are in the predictions.
 
@@ -148,6 +150,6 @@ def survey_of(
         corrections=corrections,
         model=values[flags.SURVEY_MODEL],
         gap=values[flags.SEQUENCE_GAP],
-        dates=date_rules(values),
+        dates=date_rules(values) if dates is None else dates,
         smooth_boxes=smooth_boxes,
     )

@@ -10,7 +10,7 @@ from absl import logging
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, survey_of
+from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
 from speciesnet.scripts.outputs import sent_folder
 
 USAGE = """\
@@ -41,10 +41,12 @@ def main(values: flags.Values, source: str) -> None:
                 target,
             )
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
+            dates = date_rules(values)
             survey = survey_of(
                 predictions,
                 values,
                 Photographs(values[flags.IMAGE_ROOT]),
+                dates=dates,
                 smooth_boxes=values[flags.SMOOTH_BOXES],
             )
         photographs = Photographs(values[flags.IMAGE_ROOT])  # which counts those that are shown
@@ -62,6 +64,7 @@ def main(values: flags.Values, source: str) -> None:
     is_url = "://" in target
     page = f"{target.rstrip('/')}/{FIRST_PAGE}" if is_url else Path(target) / FIRST_PAGE
     sys.stdout.write(f"Report of {len(survey.pictures)} images: {page}\n")
+    sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
 
 
 COMMAND = console.Command(

@@ -10,7 +10,7 @@ from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.errors import InputError
 from speciesnet.files import storage
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions, survey_of
+from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
 from speciesnet.scripts.outputs import must_be_local
 
 PORT = flags.integer("port", 8765, "Port of this computer to serve on.", at_most=65535)
@@ -43,7 +43,8 @@ def main(values: flags.Values, source: str) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
-            survey = survey_of(predictions, values, photographs, read_corrections(path))
+            dates = date_rules(values)
+            survey = survey_of(predictions, values, photographs, read_corrections(path), dates)
         token = token_of(source)
         app = make_app(
             Review(survey, corrections, values[REVIEWER]),
@@ -57,6 +58,7 @@ def main(values: flags.Values, source: str) -> None:
         sys.stdout.write(
             f"{len(survey.pictures)} images to review: http://127.0.0.1:{port}/{token}/\n"
         )
+        sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
         sys.stdout.flush()
         serve(app, listener)
 

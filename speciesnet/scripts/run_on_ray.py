@@ -17,6 +17,7 @@ from speciesnet.scripts.summary import print_summary
 if TYPE_CHECKING:
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.resources import Resources
+    from speciesnet.files.input_notes import InputNotes
     from speciesnet.instances import Instance
     from speciesnet.model import ModelOptions, Predictions, SpeciesNet
 
@@ -97,6 +98,7 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed.connection import connected
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.job import Job
+    from speciesnet.files.input_notes import InputNotes
     from speciesnet.run import Run
 
     folder = Folder.of(values[OUTPUT] or "")
@@ -114,6 +116,7 @@ def main(values: flags.Values) -> None:
         progress_bars=values[flags.PROGRESS_BARS],
     )
     settings = model.run_settings(run)
+    notes = InputNotes()
     started = time.monotonic()
     with connected(values[ADDRESS]):
         if values[flags.DRY_RUN]:
@@ -136,29 +139,34 @@ def main(values: flags.Values) -> None:
             shard_format=values[FORMAT],
         )
         try:
-            outcome = runner.run(_instances(values), job, settings)
+            outcome = runner.run(_instances(values, notes), job, settings)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"Complete shards are in {folder.path}. Give the same command again to continue."
             ) from None
-    print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path)
+    unfenced = model.ensemble.notes(outcome.tally.countries)
+    found = [*notes.lines(), *outcome.notes, *unfenced]
+    print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
+    outcome.check()
 
 
 def _model_options(values: flags.Values) -> ModelOptions:
     from speciesnet.distributed.instance_lists import absolute_path
     from speciesnet.model import ModelOptions
 
-    target_species = values[flags.TARGET_SPECIES_TXT]
+    target_species, species_list = values[flags.TARGET_SPECIES_TXT], values[flags.SPECIES_LIST]
     return ModelOptions(
         values[MODEL],
         geofence=values[flags.GEOFENCE],
         target_species_txt=target_species and absolute_path(target_species),
+        species_list=species_list and absolute_path(species_list),
+        species_list_fill=values[flags.SPECIES_LIST_FILL],
         engine=values[flags.ENGINE],
         precision=values[PRECISION],
     )
 
 
-def _instances(values: flags.Values) -> Iterator[Instance]:
+def _instances(values: flags.Values, notes: InputNotes | None = None) -> Iterator[Instance]:
     from speciesnet.distributed.instance_lists import read_instances
 
     return read_instances(
@@ -166,6 +174,7 @@ def _instances(values: flags.Values) -> Iterator[Instance]:
         country=values[flags.COUNTRY],
         admin1_region=values[flags.ADMIN1_REGION],
         country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
+        notes=notes,
     )
 
 

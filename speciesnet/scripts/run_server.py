@@ -13,10 +13,8 @@ from speciesnet.records import Record
 from speciesnet.scripts import console, flags
 
 if TYPE_CHECKING:
-    from speciesnet.server.allowlist import Folders, Hosts
     from speciesnet.server.metrics import Metrics
     from speciesnet.server.pool import WorkerPool
-    from speciesnet.server.service import Service
 
 PORT = flags.integer("port", 8000, "Port; 0 takes any free one.", at_least=0, at_most=65535)
 HOST = flags.Flag("host", "127.0.0.1", "Address; by default only this computer can connect.")
@@ -75,11 +73,11 @@ TOPICS: console.Topics = {
         "of requests, of waiting, of time",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
-    "boxes": ("which boxes get answers", flags.BOXES),
+    "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),
     "model": (
         "which model, and what runs it",
         (
-            *(flags.MODEL, flags.GEOFENCE, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
+            *(flags.MODEL, flags.ENGINE, PRECISION, DEVICES, flags.THREADS),
             *(WORKERS, flags.BATCH_SIZE),
         ),
     ),
@@ -103,6 +101,8 @@ def main(values: flags.Values) -> None:
     from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
     from speciesnet.server.http import listen, serve
     from speciesnet.server.metrics import Metrics
+    from speciesnet.server.requests import Limits, RequestParser
+    from speciesnet.server.service import Service
 
     host, api_path = values[HOST], values[API_PATH]
     key_file = values[API_KEY_FILE]
@@ -114,9 +114,22 @@ def main(values: flags.Values) -> None:
             "--allow_anyone."
         )
     folders, hosts = Folders(split_paths(values[ALLOW_PATH] or "")), Hosts(values[ALLOW_URL])
+    limits = Limits(
+        body_bytes=int(values[MAX_BODY_MB] * _MEGABYTE),
+        image_bytes=int(values[MAX_IMAGE_MB] * _MEGABYTE),
+        images=values[MAX_INSTANCES],
+    )
     metrics = Metrics()
     with listen(host, values[PORT]) as listener:
-        service = _service(values, metrics, folders, hosts)
+        service = Service(
+            _pool(values, metrics),
+            metrics,
+            RequestParser(limits, values[EXTRA_FIELDS]),
+            backlog=values[BACKLOG],
+            timeout=values[TIMEOUT],
+            folders=folders,
+            hosts=hosts,
+        )
         app = AuthMiddleware(
             make_app(service, api_path, needs_key=keys is not None),
             metrics,
@@ -163,27 +176,6 @@ def _is_reserved(field: str) -> bool:
     return field == "image" or (field in Record.__annotations__ and field not in absent)
 
 
-def _service(values: flags.Values, metrics: Metrics, folders: Folders, hosts: Hosts) -> Service:
-    from speciesnet.server.requests import Limits
-    from speciesnet.server.service import Service
-
-    limits = Limits(
-        body_bytes=int(values[MAX_BODY_MB] * _MEGABYTE),
-        image_bytes=int(values[MAX_IMAGE_MB] * _MEGABYTE),
-        images=values[MAX_INSTANCES],
-    )
-    return Service(
-        _pool(values, metrics),
-        metrics,
-        limits=limits,
-        backlog=values[BACKLOG],
-        timeout=values[TIMEOUT],
-        folders=folders,
-        hosts=hosts,
-        extra_fields=values[EXTRA_FIELDS],
-    )
-
-
 def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     """The worker processes, which load the model when the server starts."""
     from speciesnet.model import ModelOptions
@@ -203,6 +195,8 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
             ModelOptions(
                 values[flags.MODEL],
                 geofence=values[flags.GEOFENCE],
+                species_list=values[flags.SPECIES_LIST],
+                species_list_fill=values[flags.SPECIES_LIST_FILL],
                 engine=values[flags.ENGINE],
                 precision=values[PRECISION],
                 device=device,

@@ -22,6 +22,7 @@ from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
+from speciesnet.survey.dates import DateRules
 
 BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
     "by", ["species", "category", "sequence"], "What to sort by."
@@ -64,9 +65,10 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
         sys.stdout.write(f"{how} {photograph} -> {target}\n")
 
     how, dry_run = values[HOW], values[flags.DRY_RUN]
+    dates = date_rules(values)
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
         destinations = _destinations(
-            values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT])
+            values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]), dates
         )
     photographs = SortedPhotographs(out, values[flags.IMAGE_ROOT])
     result = sort_photographs(
@@ -76,18 +78,18 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
     would = " would be" if dry_run else ""
     done = f"{result.unchanged} were there already" if result.unchanged else "none was there before"
     sys.stdout.write(f"{result.done} photographs{would} sorted ({how}) into {out}; {done}.\n")
+    sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
     _report_people(values[PEOPLE], destinations)
     result.raise_if_skipped(f"of {len(destinations)} photographs")
 
 
 def _destinations(
-    values: flags.Values, predictions: str, photographs: SortedPhotographs
+    values: flags.Values, predictions: str, photographs: SortedPhotographs, dates: DateRules
 ) -> list[Destination]:
     by = values[BY]
     records = read_corrected(predictions, values[flags.CORRECTIONS])
     if by == "sequence":
-        gap, dates = values[flags.SEQUENCE_GAP], date_rules(values)
-        found = destinations_by_sequence(records, photographs, gap, dates)
+        found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP], dates)
     else:
         found = destinations_by_answer(records, by, values[flags.MIN_SCORE])
     people = values[PEOPLE]

@@ -96,13 +96,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
         f"{folder}\n"
     )
-    doubts = (
-        (found.left_out, "photographs are left out"),
-        (found.outside, "photographs are outside the period of their deployment"),
-        (found.doubtful, "deployments have wrong dates (timestampIssues)"),
-    )
-    if remarks := [f"{count} {what}" for count, what in doubts if count]:
-        sys.stdout.write(f"See the warnings: {'; '.join(remarks)}.\n")
+    sys.stdout.write("".join(f"{note}\n" for note in found.notes))
 
 
 COMMAND = console.Command(

@@ -19,6 +19,7 @@ from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.corrections import read_corrected
+from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
 
 ROWS: flags.Flag[Literal["image", "detection", "sequence"]] = flags.choice(
@@ -47,27 +48,29 @@ def main(values: flags.Values, source: str, target: str) -> None:
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise InputError(f"--delimiter {delimiter!r} is not one character; give , or ;")
     photographs = Photographs(values[flags.IMAGE_ROOT]) if values[EXIF] else None
+    dates = date_rules(values)
     with (
         local_predictions(source, values[flags.CORRECTIONS]) as predictions,
         sent_file(target) as table,
     ):
-        rows, types = _table(values, predictions, photographs)
+        rows, types = _table(values, predictions, photographs, dates)
         count = write_table(rows, table, types, bom=values[BOM], delimiter=delimiter)
     if photographs:
         photographs.warn_of_missing("their dates and positions are left empty")
     console.report_on(target, f"{count} rows: {target}")
+    for note in dates.notes:
+        console.report_on(target, note)
 
 
 def _table(
-    values: flags.Values, predictions: str, photographs: Photographs | None
+    values: flags.Values, predictions: str, photographs: Photographs | None, dates: DateRules
 ) -> tuple[Iterable[Row], dict[str, type]]:
     """The rows of the table, and the type of each column."""
     kind = values[ROWS]
     if kind == "sequence":
         smooth = values[flags.SMOOTH_BOXES]
-        survey = survey_of(predictions, values, photographs, smooth_boxes=smooth)
+        survey = survey_of(predictions, values, photographs, dates=dates, smooth_boxes=smooth)
         return sequence_rows(survey), SEQUENCE_COLUMNS
-    dates = date_rules(values)
     rows = table_rows(
         read_corrected(predictions, values[flags.CORRECTIONS]),
         rows=kind,

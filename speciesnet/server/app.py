@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import resources
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from jinja2 import Environment
@@ -15,16 +14,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 import speciesnet
+from speciesnet.files.clouds import content_type
+from speciesnet.predictions.layout import encode_record
 from speciesnet.server import openapi
 from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.service import Service
 
 PATHS = ("/", "/health", "/ready", "/metrics", "/openapi.json")
-STATIC = {  # the package and the media type of each file
-    "site.css": ("speciesnet.report", "text/css"),
-    "theme.js": ("speciesnet.report", "text/javascript"),
-    "server.css": ("speciesnet.server", "text/css"),
-    "server.js": ("speciesnet.server", "text/javascript"),
+STATIC = {  # by package
+    "site.css": "speciesnet.report",
+    "theme.js": "speciesnet.report",
+    "server.css": "speciesnet.server",
+    "server.js": "speciesnet.server",
 }
 _MESSAGES = {
     404: "There is nothing at this path. Send prediction requests to {path}.",
@@ -41,6 +42,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         needs_key: Whether the OpenAPI document lists API keys.
     """
     keys = openapi.KEYS if needs_key else ()
+    parser = service.parser
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -81,11 +83,11 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         return JSONResponse({"error": "Internal server error; see the server log."}, 500)
 
     @app.post(
-        api_path, **openapi.predict(service.extra_fields, service.limits.images), dependencies=keys
+        api_path, **openapi.predict(parser.extra_fields, parser.limits.images), dependencies=keys
     )
     async def predict(request: Request) -> Response:
         records = await service.predict(request)
-        return Response(orjson.dumps({"predictions": records}), media_type="application/json")
+        return Response(encode_record({"predictions": records}), media_type="application/json")
 
     @app.get("/health", **openapi.HEALTH)
     async def health() -> Response:
@@ -114,8 +116,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
     async def static(name: str) -> Response:
         if name not in STATIC:
             raise HTTPException(404)
-        package, media_type = STATIC[name]
-        return Response(_file(package, name), media_type=media_type)
+        return Response(_file(STATIC[name], name), media_type=content_type(name))
 
     return app
 

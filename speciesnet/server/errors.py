@@ -17,7 +17,8 @@ class RejectedError(Exception):
     """
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(message[:MAX_MESSAGE])
+        # Quoted names may contain half characters, which a response cannot.
+        super().__init__(message[:MAX_MESSAGE].encode("utf-8", "replace").decode())
         self.status = status
 
     @property

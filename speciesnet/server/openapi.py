@@ -58,9 +58,10 @@ def _json(description: str, schema: Schema, **more: object) -> Schema:
     return {"description": description, "content": content}
 
 
-def _error(status: int) -> Schema:
+def _responses(answer: Schema, *errors: int) -> dict[int | str, Schema]:
     schema = _object({"error": _STRING | {"description": "One sentence."}}, "error")
-    return _json(_ERRORS[status], schema, example={"error": _ERRORS[status]})
+    found = {e: _json(_ERRORS[e], schema, example={"error": _ERRORS[e]}) for e in errors}
+    return {200: answer, **found}
 
 
 _STRING = {"type": "string"}
@@ -103,7 +104,7 @@ _ANSWER = {
 _REGIONS_OF_USA = {  # those of other countries are not checked
     "if": {"required": ["country"], "properties": {"country": {"const": geolocation.USA}}},
     "then": {
-        "properties": {"admin1_region": {"enum": [*sorted(geolocation.US_REGIONS), "", None]}}
+        "properties": {"admin1_region": {"enum": [*sorted(geolocation.us_regions()), "", None]}}
     },
 }
 _REQUESTS = {
@@ -164,31 +165,22 @@ def predict(extra_fields: Sequence[str], max_images: int) -> Route:
         "summary": "Predicts the species in images.",
         "description": "Returns one record per image, in order. The record of an image that cannot be "
         "read has failures.",
-        "responses": {200: answer, **{status: _error(status) for status in _ERRORS}},
+        "responses": _responses(answer, *_ERRORS),
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
     }
 
 
-def _status(description: str, word: str) -> Schema:
-    return _json(description, _object({"status": {"const": word}}, "status"))
+def _status(summary: str, word: str, *errors: int) -> Route:
+    answer = _json(f"The server is {word}.", _object({"status": {"const": word}}, "status"))
+    return {"summary": summary, "responses": _responses(answer, *errors)}
 
 
-HEALTH: Route = {
-    "summary": "Whether the server is alive.",
-    "responses": {200: _status("The server is alive.", "alive"), 403: _error(403)},
-}
-READY: Route = {
-    "summary": "Whether the model is loaded and the server accepts requests.",
-    "responses": {
-        200: _status("The server is ready.", "ready"),
-        403: _error(403),
-        503: _error(503),
-    },
-}
+HEALTH = _status("Whether the server is alive.", "alive", 403)
+READY = _status("Whether the model is loaded and the server accepts requests.", "ready", 403, 503)
 METRICS: Route = {
     "summary": "Metrics in the format of Prometheus.",
     "response_class": PlainTextResponse,
-    "responses": {200: {"description": "The metrics."}, 401: _error(401), 403: _error(403)},
+    "responses": _responses({"description": "The metrics."}, 401, 403),
 }
 # For the document only: the middleware checks the keys.
 KEYS = (

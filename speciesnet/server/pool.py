@@ -85,13 +85,6 @@ class _Job:
     record: asyncio.Future[Record]
 
 
-def _started(start: Callable[[], Worker]) -> Worker:
-    try:
-        return start()
-    except OSError as error:
-        raise WorkerError(f"No process can be started ({error}).") from error
-
-
 class WorkerPool:
     """Workers that share one queue; a worker that is lost is replaced.
 
@@ -180,7 +173,10 @@ class WorkerPool:
         while True:
             worker, stop_seconds = None, STOPPING_SECONDS
             try:
-                worker = _started(start)
+                try:
+                    worker = start()
+                except OSError as error:
+                    raise WorkerError(f"No process can be started ({error}).") from error
                 await self._wait_until_loaded(worker)
                 pause = 0.0
                 await self._run_batches(worker)

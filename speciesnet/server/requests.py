@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
-import orjson
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser
 from starlette.requests import Request
 
-from speciesnet.errors import InputError
+from speciesnet.errors import DamagedError, InputError, TooDeepError
+from speciesnet.files import json_lists
 from speciesnet.instances import Instance, parse_instances
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.spool import RequestFiles
@@ -173,8 +173,8 @@ class RequestParser:
     """
 
     def __init__(self, limits: Limits, extra_fields: Sequence[str] = ()) -> None:
-        self._limits = limits
-        self._extra_fields = extra_fields
+        self.limits = limits
+        self.extra_fields = extra_fields
         self._parsing = asyncio.Semaphore(2)  # a large document takes much memory
 
     async def parse(self, request: Request, files: RequestFiles) -> list[ParsedImage]:
@@ -188,7 +188,7 @@ class RequestParser:
             RejectedError: The request is malformed, too large or too slow.
         """
         length = request.headers.get("content-length", "")
-        self._limits.check_body(int(length) if length.isdecimal() else 0)
+        self.limits.check_body(int(length) if length.isdecimal() else 0)
         header = Message()
         header["content-type"] = request.headers.get("content-type", "")
         if header.get_content_type() == "application/json":
@@ -199,7 +199,7 @@ class RequestParser:
                 async with self._parsing:
                     return await asyncio.to_thread(lambda: self.parse_json(body.read(), files))
         if header.get_content_type() == "multipart/form-data":
-            form = MultipartForm(str(header.get_param("boundary", "")), self._limits, files)
+            form = MultipartForm(str(header.get_param("boundary", "")), self.limits, files)
             async for chunk in self._chunks(request, files):
                 form.write(chunk)
             return await asyncio.to_thread(self.parse_form, form)
@@ -221,7 +221,7 @@ class RequestParser:
             if not chunk:
                 return
             received += len(chunk)
-            self._limits.check_body(received)
+            self.limits.check_body(received)
             files.reserve(len(chunk))
             yield chunk
 
@@ -239,14 +239,16 @@ class RequestParser:
         if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
             raise RejectedError(413, f"The request has more than {MAX_VALUES} values.")
         try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            document = json_lists.parse(body)
+        except TooDeepError as error:
+            raise _too_deep() from error
+        except DamagedError as error:
             raise RejectedError(400, f"The request is not valid JSON: {error}.") from error
-        if not _is_within_depth(document, MAX_DEPTH):
-            raise RejectedError(400, f"The request is nested deeper than {MAX_DEPTH} levels.")
+        if json_lists.depth_of(document) > MAX_DEPTH:
+            raise _too_deep()
         raws = document.get("instances") if isinstance(document, dict) else None
         if isinstance(raws, list):
-            self._limits.check_images(len(raws))
+            self.limits.check_images(len(raws))
         instances = _instances(document)
         return [
             self._image(instance, raw, self._decode(raw.get("image"), number, files))
@@ -256,7 +258,7 @@ class RequestParser:
     def parse_form(self, form: MultipartForm) -> list[ParsedImage]:
         """The images of a form; raises ``RejectedError``."""
         form.finish()
-        self._limits.check_images(len(form.uploads))
+        self.limits.check_images(len(form.uploads))
         location: dict[str, str | float] = {
             name: form.fields[name] for name in _LOCATION if form.fields.get(name)
         }
@@ -272,7 +274,7 @@ class RequestParser:
     def _image(
         self, instance: Instance, raw: Mapping[str, object], upload: Path | None
     ) -> ParsedImage:
-        extras = {name: raw[name] for name in self._extra_fields if name in raw}
+        extras = {name: raw[name] for name in self.extra_fields if name in raw}
         return ParsedImage(instance, extras, upload)
 
     def _decode(self, text: object, number: int, files: RequestFiles) -> Path | None:
@@ -284,7 +286,7 @@ class RequestParser:
             raise RejectedError(400, f"{name} must be a string: the file in base64.")
         if text.startswith("data:") and "," in text:
             text = text.partition(",")[2]
-        self._limits.check_image(len(text) * 3 // 4 - 2, name)
+        self.limits.check_image(len(text) * 3 // 4 - 2, name)
         try:
             content = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
@@ -318,15 +320,5 @@ def _degrees(text: str, name: str) -> float:
     return number
 
 
-def _is_within_depth(value: object, depth: int) -> bool:
-    """Whether a JSON value has at most ``depth`` levels of lists and objects."""
-    level = [value]
-    while level and depth >= 0:
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        depth -= 1
-    return not level
+def _too_deep() -> RejectedError:
+    return RejectedError(400, f"The request is nested deeper than {MAX_DEPTH} levels.")

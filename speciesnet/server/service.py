@@ -17,7 +17,7 @@ from speciesnet.server.errors import RejectedError
 from speciesnet.server.fetch import Fetcher
 from speciesnet.server.metrics import Metrics
 from speciesnet.server.pool import WorkerPool
-from speciesnet.server.requests import Limits, ParsedImage, RequestParser
+from speciesnet.server.requests import ParsedImage, RequestParser
 from speciesnet.server.spool import RequestFiles, Spool
 from speciesnet.server.worker import ImageTask, return_large_blocks
 
@@ -33,12 +33,11 @@ class Service:
     Args:
         pool: The workers.
         metrics: Where requests are counted.
-        limits: Size limits of a request.
+        parser: Parses the requests, and has their limits.
         backlog: The largest number of accepted images without an answer.
         timeout: Seconds for the answer to a request that has arrived.
         folders: Folders that images may be read from.
         hosts: Hosts and buckets that images may be fetched from.
-        extra_fields: Names of fields that are copied from an instance into its record.
 
     Attributes:
         draining: Whether the server finishes its requests and accepts no more.
@@ -48,26 +47,23 @@ class Service:
         self,
         pool: WorkerPool,
         metrics: Metrics,
+        parser: RequestParser,
         *,
-        limits: Limits,
         backlog: int,
         timeout: float,
         folders: Folders,
         hosts: Hosts,
-        extra_fields: Sequence[str] = (),
     ) -> None:
         self.draining = False
         self.pool = pool
         self.metrics = metrics
+        self.parser = parser
         self.timeout = timeout
-        self.limits = limits
-        self.extra_fields = tuple(extra_fields)
         self._backlog = backlog
         self._folders = folders
         self._hosts = hosts
         self._fetcher = Fetcher(hosts)
-        self._parser = RequestParser(limits, extra_fields)
-        self._spool = Spool(max(SPOOL_BYTES, 2 * limits.body_bytes))
+        self._spool = Spool(max(SPOOL_BYTES, 2 * parser.limits.body_bytes))
         self._threads = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
         self._accepted = 0  # images
         metrics.add_gauge("images_waiting", "Images in the queue.", lambda: pool.queued)
@@ -107,7 +103,7 @@ class Service:
         self._check_backlog(1)
         started = time.monotonic()
         with self._spool.request() as files:
-            images = await self._parser.parse(request, files)
+            images = await self.parser.parse(request, files)
             with self._accept(len(images)):
                 records = await self._before_timeout(request, self._records(images, files))
         self.metrics.request_seconds.observe(time.monotonic() - started)
@@ -177,7 +173,7 @@ class Service:
             return await loop.run_in_executor(self._threads, self._local_path, path)
         if self._hosts.allows_bucket(path):
             return path
-        to, limit = files.new_path(), self.limits.image_bytes
+        to, limit = files.new_path(), self.parser.limits.image_bytes
         try:
             await loop.run_in_executor(
                 self._threads, self._fetcher.fetch, path, to, limit, deadline
@@ -189,7 +185,7 @@ class Service:
     def _local_path(self, path: str) -> str | None:
         found = self._folders.resolve(path)
         try:
-            is_valid = found.is_file() and found.stat().st_size <= self.limits.image_bytes
+            is_valid = found.is_file() and found.stat().st_size <= self.parser.limits.image_bytes
         except OSError:
             return None
         return str(found) if is_valid else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 
 from absl import logging
 
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import Examples
 from speciesnet.files.paths import with_slashes
 from speciesnet.metadata import YEARS, PhotoMetadata
 from speciesnet.records import Record
@@ -21,7 +22,12 @@ _DIRECTIVES = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d", "d": r"\d\d", "j": r"\d{3}", "H": r"\d\d", "I": r"\d\d",
     "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,6}", "p": "(?:am|pm)", "b": "[a-z]{3}", "B": "[a-z]{3,9}",
 }  # fmt: skip
+# Cameras that lose their power start again on the first of January of 2000 or of another early year.
+EARLIEST_YEAR = 2001
+FUTURE = timedelta(days=1)  # a date this far in the future cannot be a wrong time zone
+
 _NUMBERS = set(_DIRECTIVES) - {"p", "b", "B"}
+_SECOND = len("2024-05-01T06:30:00")
 # Each of these groups must be in a pattern, with all directives of one of its sets.
 _NEEDED = {
     "the year (%Y)": ({"Y"}, {"y"}),
@@ -93,10 +99,14 @@ class DateRules:
     Attributes:
         name_pattern: Finds the date in the name of a photograph without a readable date.
         clocks: Corrections of the cameras' clocks.
+        checks_clocks: Whether dates before 2001 and in the future are reported.
+        notes: Sentences on the dates of photographs, which each pass adds for the summary of a command.
     """
 
     name_pattern: NamePattern | None = None
     clocks: ClockCorrections | None = None
+    checks_clocks: bool = True
+    notes: list[str] = field(default_factory=list, compare=False)
 
 
 def with_dates(
@@ -104,46 +114,54 @@ def with_dates(
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
     """Yields records and their metadata with the dates that count.
 
-    It warns once, at the end, of dates that cannot be read and of clock corrections without a camera.
+    It reports once, at the end, dates that cannot be read or are wrong, and clock corrections without a
+    camera.
 
     Raises:
         InputError: A row of the clock corrections fits several cameras, or none of the rows fits.
     """
     clocks = rules.clocks.start() if rules.clocks else None
-    unreadable: list[tuple[str, str]] = []  # the first one
-    unnamed: list[str] = []  # the first one
-    unreadable_count = unnamed_count = 0
+    unreadable, unnamed, wrong = _doubts()
+    future = (datetime.now(timezone.utc) + FUTURE).isoformat()[:_SECOND]
     for record, metadata in found:
         filepath, taken = record["filepath"], metadata.datetime
         shift = clocks.shift(filepath) if clocks else None
         if taken is None and rules.name_pattern is not None:
             taken = rules.name_pattern.date_in(filepath)
             if taken is None:
-                unnamed = unnamed or [filepath]
-                unnamed_count += 1
+                unnamed.add(filepath)
             else:
                 metadata = dataclasses.replace(metadata, datetime=taken, unreadable_date=None)
         if taken is None and metadata.unreadable_date is not None:
-            unreadable = unreadable or [(filepath, metadata.unreadable_date)]
-            unreadable_count += 1
+            unreadable.add(f"{filepath} ({metadata.unreadable_date!r})")
         if taken is not None and shift:
             right = (datetime.fromisoformat(taken) + shift).isoformat()
             metadata = dataclasses.replace(metadata, datetime=right, original_datetime=taken)
+        taken = metadata.datetime
+        is_possible = taken is None or f"{EARLIEST_YEAR}" <= taken[:_SECOND] <= future
+        if rules.checks_clocks and not is_possible:
+            wrong.add(f"{filepath} ({taken})")
         yield record, metadata
-    for filepath, text in unreadable:
-        logging.warning(
-            "%d photographs have a date that cannot be read, the first is %s: %r. They count as "
-            "photographs without a date.",
-            unreadable_count,
-            filepath,
-            text,
-        )
-    for filepath in unnamed:
-        logging.warning(
-            "%d photographs have no date in their names either, the first is %s. See "
-            "--date_from_name.",
-            unnamed_count,
-            filepath,
-        )
+    for note in filter(None, map(str, (unreadable, unnamed, wrong))):
+        logging.warning("%s", note)
+        if note not in rules.notes:
+            rules.notes.append(note)
     if clocks is not None:
         clocks.finish()
+
+
+def _doubts() -> tuple[Examples, Examples, Examples]:
+    """Photographs whose dates cannot be read, are not in their names either, or are impossible."""
+    kinds = (
+        ("a date that cannot be read", ". Such dates count as missing"),
+        ("no date in their names either", ". See --date_from_name"),
+        (
+            f"a date before {EARLIEST_YEAR} or in the future",
+            ". The clock of the camera was wrong; see --clock_corrections",
+        ),
+    )
+    unreadable, unnamed, wrong = (
+        Examples(f"photograph has {what}", f"photographs have {what}", advice)
+        for what, advice in kinds
+    )
+    return unreadable, unnamed, wrong

@@ -10,6 +10,8 @@ see ``sequence_answer``, is decided by these rules, in order:
 4. The scores of each class are averaged over the images that count. The five best classes go into the
    decision table, together with the most confident box of these images.
 
+5. If the run had a species list, it applies to this answer as to those of the images.
+
 So five frames at 0.5 for one species outweigh one at 0.6 for another, and frames that agree only on a
 family or an order are answered by the roll-up.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification
@@ -188,16 +191,20 @@ def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
         return labels.most_common(1)[0][0], 1.0, SOURCE
     classes, scores = mean_classes([r["classifications"] for r in others if "classifications" in r])
     boxes = [boxes[0] for record in others if (boxes := record.get("detections"))]
-    country = others[0].get("country")
-    return combine_predictions_for_single_item(
+    country, admin1_region = others[0].get("country"), others[0].get("admin1_region")
+    rules = replace(
+        rules, enable_geofence=rules.enable_geofence and rules.countries.covers(country)
+    )
+    answer = combine_predictions_for_single_item(
         classifications={"classes": classes, "scores": scores},
         detections=sorted(boxes, key=lambda box: -box["conf"])[:1],
         country=country,
-        admin1_region=others[0].get("admin1_region"),
+        admin1_region=admin1_region,
         taxonomy_map=rules.taxonomy_map,
         geofence_map=rules.geofence_map,
-        enable_geofence=rules.enable_geofence and rules.countries.covers(country),
+        enable_geofence=rules.enable_geofence,
     )
+    return rules.restrict(answer, classes, scores, country, admin1_region)
 
 
 def mean_classes(classifications: Sequence[Classifications]) -> tuple[list[str], list[float]]:

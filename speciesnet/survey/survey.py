@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import NamedTuple, cast
 
@@ -23,10 +23,11 @@ from speciesnet.constants import (
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.paths import file_name, with_slashes
 from speciesnet.geofence import Answer, Rules, load_geofence
+from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.predictions.reading import read_records
-from speciesnet.predictions.settings import is_geofenced, model_of_run
+from speciesnet.predictions.settings import is_geofenced, model_of_run, species_list_of_run
 from speciesnet.records import (
     Box,
     Record,
@@ -157,13 +158,13 @@ class Picture:
     @property
     def numbered_boxes(self) -> list[tuple[int, PictureBox]]:
         """The boxes after a review, each with its number, from 1: added ones follow the detector's."""
-        before = [box[2:6] for box in self.boxes or ()]
+        before = {number: box[2:6] for number, box in enumerate(self.boxes or (), 1)}
         found, added = [], itertools.count(len(before) + 1)
         for box in self.shown_boxes:
-            at = next(
-                (i for i, sides in enumerate(before, 1) if is_same_box(sides, box[2:6])), None
-            )
-            found.append((next(added) if at is None else at, box))
+            same = (number for number, sides in before.items() if is_same_box(sides, box[2:6]))
+            if (number := next(same, None)) is not None:
+                del before[number]  # another one may have the same sides
+            found.append((next(added) if number is None else number, box))
         return sorted(found, key=lambda numbered: numbered[0])
 
     def label_of(self, box: PictureBox) -> str:
@@ -434,13 +435,20 @@ def _picture_box(box: Box) -> PictureBox:
 def _rules(
     predictions: str | os.PathLike[str], model: str | None, geofence: bool, labels: set[str]
 ) -> tuple[Rules, list[str]]:
-    """The rules of the model that made the predictions, and its labels."""
+    """The rules of the model that made the predictions, with the species list of the run; its labels."""
+
+    def species_list(labels: Iterable[str]) -> SpeciesList | None:
+        recorded = species_list_of_run(predictions)
+        return recorded and replace(recorded, labels=tuple(labels))
+
     if name := model or model_of_run(predictions):
         try:
             package = ModelInfo(name)
-            rules = Rules(load_taxonomy(package), load_geofence(package), geofence)
-            known = package.read_lines("classifier_labels") + list(rules.taxonomy_map.values())
-            return rules, list(dict.fromkeys([*known, *Classification]))
+            taxonomy = load_taxonomy(package)
+            classes, groups = package.read_lines("classifier_labels"), list(taxonomy.values())
+            species = species_list(groups + classes)
+            rules = Rules(taxonomy, load_geofence(package), geofence, species)
+            return rules, list(dict.fromkeys([*classes, *groups, *Classification]))
         except ModelError as error:
             if model:
                 raise
@@ -450,4 +458,5 @@ def _rules(
         "offered, by the labels in the file alone. Name the model with --model."
     )
     taxa = sorted(label for label in labels if label.count(";") == LABEL_PARTS - 1)
-    return Rules(build_taxonomy_map(taxa), {}, False), list(dict.fromkeys([*taxa, *Classification]))
+    rules = Rules(build_taxonomy_map(taxa), {}, False, species_list(taxa))
+    return rules, list(dict.fromkeys([*taxa, *Classification]))

@@ -143,6 +143,19 @@ def test_photograph_without_its_only_boxes_is_blank(server: Server, new_page: Ne
     assert corrections_of(server, page, "b") == {}
 
 
+def test_blank_box_is_removed(server: Server, new_page: NewPage) -> None:
+    page = new_page(server.address)
+    open_image(page, "a")
+    press(page, "b", "c")
+    name_it(page, "blank")
+    expect_boxes(page, "white-tailed deer 0.90", "human 0.90")
+    press(page, "b", "Delete")  # the other deer: the hiker is left
+    expect(page.locator("#facts strong")).to_have_text("human")
+    saved = corrections_of(server, page, "a")
+    assert saved["boxes"] == [box_at(LEFT, None), box_at(RIGHT, None)]
+    assert saved["label"] == HUMAN
+
+
 def test_box_is_drawn_with_the_mouse(server: Server, new_page: NewPage) -> None:
     page = new_page(server.address)
     open_image(page, "a")

@@ -170,6 +170,22 @@ def test_a_report_is_the_same_in_a_bucket_as_on_a_disk(
     assert sent_to(s3_bucket)[-1].endswith("/index.html")
 
 
+@pytest.mark.parametrize("command", ["crops", "draw"])
+def test_pictures_are_the_same_in_a_bucket_as_on_a_disk(
+    s3_bucket: Bucket, survey: str, tmp_path: Path, command: str
+) -> None:
+    here = run_module(command, "p.json", "--out", "pictures")
+    assert here.code == 0, here.err
+    url = s3_bucket.url("pictures")
+    for _ in range(2):
+        there = run_module(command, survey, "--out", url)
+        assert there.out == here.out.replace(" pictures:", f" {url}:"), there.err
+        assert objects_in(s3_bucket, "pictures") == files_in(tmp_path / "pictures")
+    assert len([name for name in s3_bucket.names() if name.startswith("pictures/")]) == 3
+    refused = run_module(command, survey, "--out", s3_bucket.url("survey"))
+    assert f"The folder {s3_bucket.url('survey')} contains other files" in refused.sentence
+
+
 def test_pages_in_a_bucket_lead_to_no_photograph_of_this_computer(
     s3_bucket: Bucket, survey: str, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from buckets import Bucket
 from speciesnet.distributed import instance_lists
 from speciesnet.distributed.instance_lists import read_instances
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import InputNotes
 from speciesnet.instances import Instance
 
 KENYA: dict[str, Any] = {"country": "KEN", "latitude": -1.5, "longitude": 36.8}
@@ -116,6 +117,44 @@ def test_error_far_down_in_a_list_has_its_number(
         read(tmp_path / "list.jsonl", "\n".join(lines), country="USA")
 
 
+@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet", "txt"])
+def test_paths_as_people_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    wanted = [tmp_path / "a b.jpg", tmp_path / "home/1.jpg", tmp_path / "lists/2.jpg"]
+    for path in wanted:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    lines = [f'"{tmp_path}/a b.jpg"', "~/1.jpg", "2.jpg"]
+    rows = [{"filepath": line} for line in lines]
+    source = tmp_path / f"lists/list.{ending}"
+    notes = InputNotes()
+    contents = {
+        "json": json.dumps({"instances": rows}),
+        "jsonl": "\n".join(map(json.dumps, rows)),
+        "txt": "\n".join(lines),
+    }
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), source)
+    else:
+        source.write_text(contents[ending], encoding="utf-8")
+    found = [i.filepath for i in read_instances(str(source), notes=notes)]
+    assert found == [str(path) for path in wanted]
+    assert notes.relocated.count == 1
+
+
+def test_files_that_are_passed_over_are_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("1.jpg", "._1.jpg", "2.MP4"):
+        (tmp_path / name).touch()
+    notes = InputNotes()
+    assert len(list(read_instances(f'"{tmp_path}"', notes=notes))) == 1
+    assert "1 other file was passed over: 1 .MP4." in notes.lines()
+    assert notes.hidden_files.count == 1
+
+
 DEEP = "[" * 50_000 + "]" * 50_000
 DAMAGED = {
     "empty.json": ("", 'no list "instances"'),
@@ -131,6 +170,8 @@ DAMAGED = {
     "number.jsonl": ("3", "Instance 1"),
     "nothing.jsonl": ("\n\n", "empty"),
     "country.jsonl": ('{"filepath": "a", "country": "KE"}', '"country"'),
+    "table.txt": ("filepath,country\n/a.jpg,KEN", "a table"),
+    "json.txt": ('{"instances": []}', "is JSON"),
     "bytes.txt": (b"\xff", "UTF-8"),
     "nothing.txt": ("\n", "empty"),
     "none.parquet": (b"", "Parquet"),

@@ -30,7 +30,7 @@ if importlib.util.find_spec("ray") is None:
 
 PATIENCE = 240  # seconds for one step; a longer one hangs
 IMAGES = 24
-OUTAGE = 20  # seconds in which the bucket fails
+OUTAGE = 8  # seconds in which the bucket fails
 DRIVER = Path(__file__).with_name("with_small_tasks.py")
 NODES = Path(__file__).with_name("nodes.py")
 

@@ -18,13 +18,15 @@ INSTANCES = [Instance(f"/{i}.jpg", "USA", "CA", 37.5, -122.0) for i in range(7)]
 
 
 def test_finished_and_repeated_images_are_left_out() -> None:
-    given = [*INSTANCES, INSTANCES[3], Instance("/\udcff"), Instance("/\udcff")]
+    given = [*INSTANCES, INSTANCES[3], INSTANCES[5], Instance("/\udcff"), Instance("/\udcff")]
     with SeenImages() as seen:
         seen.add(digest("/0.jpg") + digest("/5.jpg"))
+        seen.add(digest("/of another run.jpg"))
         seen.add(b"")
         left = list(seen.unseen(given))
     assert left == [*INSTANCES[1:5], INSTANCES[6], Instance("/\udcff")]
     assert seen.new == 6
+    assert seen.known == 2
 
 
 def test_list_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

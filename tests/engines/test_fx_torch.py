@@ -86,6 +86,46 @@ def test_logits_are_those_of_the_saved_module(tmp_path: Path, engine: Any) -> No
     np.testing.assert_allclose(found(images), expected, rtol=1e-4, atol=1e-4)
 
 
+def exported_padding(f: Onnx, x: str, *sides: int) -> str:
+    """Padding as PyTorch's exporter writes it: from the last axis to the first, in many steps."""
+    count = f.constant(np.array([8 - len(sides)]))
+    zeros = f("ConstantOfShape", count, value=onnx.helper.make_tensor("value", 7, [1], [0]))
+    pads = f("Concat", f("Constant", value_ints=list(sides)), zeros, axis=0)
+    pads = f("Reshape", pads, f.constant(np.array([-1, 2])))
+    start, end, axis, step = (f.constant(np.array([n])) for n in (-1, -(2**63) + 1, 0, -1))
+    pads = f("Transpose", f("Slice", pads, start, end, axis, step), perm=[1, 0])
+    pads = f("Cast", f("Reshape", pads, f.constant(np.array([-1]))), to=7)
+    return f("Pad", x, pads)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_padding_that_the_exporter_computes_is_applied(tmp_path: Path, engine: Any) -> None:
+    f = Onnx()
+    x = f("Transpose", "image", perm=[0, 3, 1, 2])
+    x = exported_padding(f, x, 0, 1, 2, 0)  # left, right, top, bottom
+    x = f("Conv", x, f.weights(8, 3, 3, 3), strides=[4, 4])
+    x = f("Flatten", f("Slice", x, *(f.constant(np.array([n])) for n in (-9, -3, 2, 2))))
+    weights = f.weights(8 * 3 * 120, 3)
+    module = f.save(tmp_path / "padded.pt", f("MatMul", x, weights), 3)
+    images = np.random.default_rng(1).integers(0, 255, (2, 480, 480, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(images).float() / 255).numpy()
+    found = load_classifier_engine(tmp_path / "padded.pt", EngineOptions(engine))
+    np.testing.assert_allclose(found(images), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_published_file_gives_the_logits_of_the_keras_file(shared: Path, engine: Any) -> None:
+    images = np.random.default_rng(1).integers(0, 255, (2, 480, 480, 3), dtype=np.uint8)
+    expected = load_classifier_engine(
+        shared / "packages" / "small_random" / "classifier.keras", EngineOptions("torch")
+    )
+    found = load_classifier_engine(
+        shared / "packages" / "small_random_pt" / "classifier.pt", EngineOptions(engine)
+    )
+    np.testing.assert_allclose(found(images), expected(images), rtol=1e-4, atol=1e-3)
+
+
 def test_package_with_such_a_classifier_runs(materials: Path, tmp_path: Path) -> None:
     package = tmp_path / "package"
     shutil.copytree(materials / "packages" / "small_random", package, copy_function=shutil.copyfile)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frameworks import needs_tensorflow
 
 from speciesnet.classifier import softmax
 from speciesnet.engines.base import EngineOptions
@@ -35,6 +36,7 @@ def test_batch_gives_what_single_images_give(yolov5_checkpoint: Path) -> None:
     np.testing.assert_allclose(engine(images), alone, atol=1e-3)
 
 
+@needs_tensorflow
 def test_classifier_agrees_with_tensorflow(small_package: Path) -> None:
     path = small_package / "classifier.keras"
     engine = load_classifier_engine(path, OPENVINO)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frameworks import needs_tensorflow
 
 from speciesnet.classifier import softmax
 from speciesnet.engines.base import EngineOptions
@@ -47,6 +48,7 @@ def test_cpus_have_no_fp16(yolov5_checkpoint: Path) -> None:
         TorchDetector(yolov5_checkpoint, EngineOptions("torch", "fp16", "cpu"))
 
 
+@needs_tensorflow
 def test_classifier_agrees_with_tensorflow(small_package: Path) -> None:
     path = small_package / "classifier.keras"
     images = np.random.default_rng(0).integers(0, 255, (3, 480, 480, 3), dtype=np.uint8)

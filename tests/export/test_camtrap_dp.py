@@ -358,16 +358,16 @@ def test_network_drives_have_no_common_folder(
 def darwin_core(folder: Path) -> list[str]:
     """The scientific names of the occurrences that camtrapdp::write_dwc makes of a package.
 
-    It takes the animals of one level of observations, by default of events, so that none counts twice:
-    https://inbo.github.io/camtrapdp/reference/write_dwc.html
+    It takes the animals of events, unless ``gbifIngestion`` names a level: then those of media, or, if it
+    names "event", of both in the code that introduced it.
     """
     descriptor = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
-    level = descriptor.get("gbifIngestion", {}).get("observationLevel", "event")
-    assert level in descriptor["project"]["observationLevel"]
+    level = descriptor.get("gbifIngestion", {}).get("observationLevel")
     with (folder / "observations.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     animals = [row for row in rows if row["observationType"] == "animal"]
-    return [row["scientificName"] for row in animals if row["observationLevel"] == level]
+    wanted = {None: {"event"}, "media": {"media"}}.get(level, {"event", "media"})
+    return [row["scientificName"] for row in animals if row["observationLevel"] in wanted]
 
 
 def test_gbif_gets_one_occurrence_for_each_species_of_an_event(
@@ -446,6 +446,23 @@ def test_photographs_of_one_folder_belong_to_the_period_that_contains_them(
     assert "2 photographs are outside the period of their deployment: d.jpg (2024-06" in caplog.text
 
 
+def test_row_that_gathers_several_cameras_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployments = tmp_path / "deployments.csv"
+    deployments.write_text(f"{TABLE}survey,1,2\n")
+    names = ("survey/10012345/DCIM/100RECNX/a.jpg", "survey/10012345/DCIM/101RECNX/b.jpg")
+    found = package(tmp_path, *map(record, names), deployments_csv=str(deployments))
+    assert found.notes == ()
+    names = (*names, "survey/cam2/c.jpg", "survey/d.jpg")
+    found = package(tmp_path, *map(record, names), deployments_csv=str(deployments))
+    (note,) = found.notes
+    assert note.startswith(
+        f"1 rows of {deployments} gather the photographs of several cameras: survey ("
+    )
+    assert "/survey/10012345, /survey/survey/cam2, /survey/survey)" in note and note in caplog.text
+
+
 def test_deployment_with_wrong_dates_has_timestamp_issues(
     tmp_path: Path, schemas: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -454,13 +471,23 @@ def test_deployment_with_wrong_dates_has_timestamp_issues(
         record("cam1/IMG_0001.JPG"),
         record("cam1/IMG_0002.JPG", "2024-04-30T06:30:00"),
         record("cam2/IMG_0001.JPG", "2000-01-01T00:00:00"),
+        record("cam2/IMG_0002.JPG", "2098-01-01T00:00:00"),
+        record("cam2/IMG_0003.JPG"),
         record("cam3/IMG_0001.JPG"),
+        record("cam4/IMG_0001.JPG", "2000-01-01T00:00:00"),
     )
     assert_valid(tmp_path / "dp", schemas)
     rows = {row["deploymentID"]: row for row in table(tmp_path, "deployments")}
-    assert [name for name, row in rows.items() if "timestampIssues" in row] == ["cam1", "cam2"]
-    assert found.doubtful == 2
-    assert "The clocks of 2 deployments were wrong (cam1, cam2)" in caplog.text
+    assert [name for name, row in rows.items() if "timestampIssues" in row] == [
+        "cam1",
+        "cam2",
+        "cam4",
+    ]
+    assert found.doubtful == 3
+    assert "The clocks of 3 deployments were wrong (cam1, cam2, cam4)" in caplog.text
+    (note,) = found.notes
+    assert note in caplog.text and "a date before" not in caplog.text
+    assert "1 photographs are dated before the previous file" in note
     assert "before the previous file of their camera, such as cam1/IMG_0002.JPG" in caplog.text
 
 

@@ -281,6 +281,16 @@ def test_info_describes_detector_classifier_and_times(tmp_path: Path) -> None:
         ({"model": {"files": {"detector": "123-abc"}}}, "unknown"),
         ({"detector_name": "md_v5a.0.1.pt", "components": "classifier"}, "unknown"),
         ({"detector_name": "md_v5a.0.1.pt", "inputs": {"detections_json": "0"}}, "unknown"),
+        (
+            {
+                "detector_name": "a.pt",
+                "given_detector": "md_v5b.0.1.pt",
+                "inputs": {"detections_json": "0"},
+                "components": "ensemble",
+            },
+            "md_v5b.0.1.pt",
+        ),
+        ({"detector_name": "a.pt", "given_detector": "b.pt", "components": "all"}, "a.pt"),
         ({"model": {"files": 5}, "detector_name": ["a"]}, "unknown"),
         ([], "unknown"),
     ],

@@ -6,6 +6,7 @@ from typing import cast
 
 from surveys import BLANK, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, record
 
+from speciesnet.constants import Classification
 from speciesnet.export.media_index import Medium
 from speciesnet.export.observations import Events, Observation, observations_of
 from speciesnet.records import Record
@@ -55,8 +56,27 @@ def test_people_beside_an_animal_are_an_observation_of_their_own() -> None:
     assert people.more["observationComments"] == "detector"
     faint = [box("animal", 0.94), box("human", 0.19)]
     assert len(observations_of(record("a.jpg", FOX, boxes=faint))) == 1
-    assert len(observations_of(record("a.jpg", HUMAN, boxes=boxes))) == 1
+    assert len(observations_of(record("a.jpg", HUMAN, boxes=boxes[1:]))) == 1
     assert len(observations_of(record("a.jpg", BLANK, boxes=boxes))) == 1
+
+
+def test_animals_beside_people_are_an_observation_of_their_own() -> None:
+    boxes = [box("human", 0.94), box("animal", 0.91), box("animal", 0.2), box("animal", 0.1)]
+    people, animals = observations_of(record("a.jpg", HUMAN, boxes=boxes))
+    assert shown([people, animals]) == [("human", "Homo sapiens", 1), ("animal", "", 2)]
+    assert animals.probability == 0.91
+    vehicle = Classification.VEHICLE.value
+    found = observations_of(record("a.jpg", vehicle, boxes=[box("vehicle", 0.9), *boxes]))
+    assert [one.kind for one in found] == ["vehicle", "human", "animal"]
+    for faint in ([box("human", 0.94), box("animal", 0.19)], [box("human", 0.19), box()], [box()]):
+        assert len(observations_of(record("a.jpg", HUMAN, boxes=faint))) == 1
+    review = {"predicted": FOX, "at": "2024-05-02T08:00:00+00:00", "reviewer": "Jane"}
+    corrected = record("a.jpg", HUMAN, boxes=boxes) | {"review": review}
+    assert len(observations_of(cast("Record", corrected))) == 1
+    assert event(record("a.jpg", HUMAN, boxes=boxes), record("b.jpg", FOX, boxes=[box()])) == [
+        ("human", "Homo sapiens", "1"),
+        ("animal", "Vulpes vulpes", "2"),
+    ]
 
 
 def test_reviewer_who_replaced_people_by_an_animal_is_right() -> None:

@@ -28,6 +28,7 @@ from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Box, Location, Record, components_of
 
 SETTINGS = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})
+CUT_BYTES = 640  # at the end of a file: the last four records
 NAMES = ["a/1.jpg", "b/ñandú š.jpg", 'c/😀 "quoted".jpg', "d/back\\slash.jpg", "e,f.jpg"]
 
 
@@ -308,7 +309,7 @@ def _after_crashes(whole: bytes, start: int) -> Iterator[bytes]:
     """Contents after a crash, if the last write started after ``start`` bytes of records."""
     for length in range(len(HEADER) + 1):
         yield whole[:length]
-    for length in range(len(whole) - 2048, len(whole)):
+    for length in range(len(whole) - CUT_BYTES, len(whole)):
         yield whole[:length]  # cut off
         yield whole[:length] + bytes(9)  # as long as it should be, but never written to the disk
     for length in range(len(FOOTER) + 1):  # a part of the old brackets is still there
@@ -324,7 +325,7 @@ def test_file_cut_off_at_any_byte_ends_as_an_uninterrupted_one(path: Path, quick
         for line in (encode_record(detected(i.filepath)) for i in instances)
     ]
     contents = list(_after_crashes(whole, ends[20]))
-    assert len(contents) > 2 * 2048
+    assert len(contents) > 2 * CUT_BYTES
     for content in contents:
         path.write_bytes(content)
         redone = write(path, instances)
@@ -474,8 +475,25 @@ def test_records_of_deleted_images_stay_in_their_places(path: Path) -> None:
 
 def test_records_of_deleted_images_survive_a_run_without_results(path: Path) -> None:
     path.write_bytes(own_layout([failed("000.jpg"), detected("gone.jpg")]))
-    assert write(path, numbered(1), order=lambda names: []) == ["000.jpg"]
-    assert read_predictions(path) == [detected("gone.jpg")]
+    for _ in range(3):  # the failed record shows that the file belongs to this run
+        assert write(path, numbered(1), order=lambda names: []) == ["000.jpg"]
+        assert read_predictions(path) == [failed("000.jpg"), detected("gone.jpg")]
+    assert write(path, numbered(2), order=lambda names: names[1:]) == ["000.jpg", "001.jpg"]
+    assert read_predictions(path) == [detected("gone.jpg"), detected("001.jpg")]
+    assert write(path, numbered(2)) == ["000.jpg"]
+    assert path.read_bytes() == own_layout(map(detected, ["000.jpg", "001.jpg", "gone.jpg"]))
+
+
+def test_images_that_fail_again_have_one_record(path: Path, unbuffered: None) -> None:
+    path.write_bytes(own_layout([failed("000.jpg"), detected("gone.jpg"), failed("001.jpg")]))
+    with PredictionsFile(path, numbered(2), SETTINGS) as file:
+        assert (file.tally.images, len(file.notes)) == (0, 1)
+        file.write([failed("001.jpg")])
+        assert read_predictions(path) == [detected("gone.jpg"), failed("001.jpg")]
+        file.write([failed("000.jpg")])
+        assert (file.tally.images, file.tally.failed, len(file.notes)) == (2, 2, 1)
+    expected = [failed("000.jpg"), failed("001.jpg"), detected("gone.jpg")]
+    assert path.read_bytes() == own_layout(expected)
 
 
 def test_records_of_deleted_images_must_be_of_the_same_run(path: Path) -> None:

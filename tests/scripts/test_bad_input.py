@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import run_here
+from frameworks import needs_tensorflow
 from PIL import Image
 
 from speciesnet.engines.select import load_detector_engine
@@ -917,6 +918,7 @@ def test_damaged_classifier(try_: Command, package: Path, damage: str) -> None:
     check_mistake(classify(try_, package), str(path), "get it again")
 
 
+@needs_tensorflow
 def test_classifier_without_its_weights(package: Path) -> None:
     path = package / "classifier.keras"
     with zipfile.ZipFile(path) as archive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -49,8 +50,10 @@ def test_help_of_the_program_lists_its_commands() -> None:
     command, arguments = resolve(["--help"])
     screen = command.help("")
     assert arguments == ["--help"] and fits_a_screen(screen)
-    for name, (_, line) in COMMANDS.items():
-        assert name == "run" or f"  {name:<12} {line}\n" in screen
+    assert {*COMMANDS} - {"run"} <= {*re.findall(r"[\w-]+", screen)}
+    listing = command.help("commands")
+    assert fits_a_screen(listing)
+    assert all(f"  {name:<12} {line}\n" in listing for name, (_, line) in COMMANDS.items())
     assert command.help("input") == command_of("run").help("input")
 
 

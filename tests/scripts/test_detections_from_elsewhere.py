@@ -14,6 +14,7 @@ from PIL import Image
 
 CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
 BOX = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+CLASSES = {"classes": ["u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"], "scores": [0.9]}
 NAMES = ["cam1/IMG_0001.JPG", "cam1/IMG_0002.JPG", "cam2/IMG_0001.JPG"]
 
 
@@ -73,6 +74,31 @@ def test_images_without_an_entry_fail(survey: Path, tmp_path: Path) -> None:
     outcome = decide(tmp_path, some, tmp_path / "classes.json")
     assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
     assert read_predictions(tmp_path / "out.json")[2]["failures"] == ["CLASSIFIER", "DETECTOR"]
+
+
+@pytest.mark.parametrize("origin", ["own", "megadetector", "moved"])
+def test_detector_of_three_steps_is_that_of_the_first(
+    survey: Path, tmp_path: Path, origin: str
+) -> None:
+    boxes = tmp_path / "boxes.json"
+    if origin == "megadetector":
+        write(boxes, {name: [BOX] for name in NAMES})
+        found = {"info": {"detector": "md_v5b.0.1.pt"}, **json.loads(boxes.read_text())}
+        boxes.write_text(json.dumps(found))
+    else:
+        records = [{"filepath": f"survey/{name}", "detections": []} for name in NAMES]
+        boxes.write_text(json.dumps({"predictions": records}))
+        settings = {"components": "detector", "detector_name": "md_v5b.0.1.pt"}
+        (tmp_path / "boxes.json.run.json").write_text(json.dumps(settings))
+    classes = tmp_path / "classes.json"
+    records = [{"filepath": f"survey/{name}", "classifications": CLASSES} for name in NAMES]
+    classes.write_text(json.dumps({"predictions": records}))
+    if origin == "moved":
+        (tmp_path / "boxes.json.run.json").unlink()
+    assert decide(tmp_path, boxes, classes).code == 0
+    assert run_here("speciesnet_to_md", tmp_path / "out.json", tmp_path / "md.json").code == 0
+    info = json.loads((tmp_path / "md.json").read_text())["info"]
+    assert info["detector"] == ("unknown" if origin == "moved" else "md_v5b.0.1.pt")
 
 
 def test_results_of_another_step_are_refused_as_detections(survey: Path, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import golden
 import pytest
 from commands import Outcome, read_predictions, run_here
+from frameworks import needs_tensorflow
 
 import speciesnet
+from speciesnet.packages.info import ModelInfo
 
 Command = Callable[..., Outcome]
 
@@ -26,6 +28,7 @@ def test_all_names_of_the_command_work(module: str) -> None:
     assert done.stdout == f"speciesnet {speciesnet.__version__}\n"
 
 
+@needs_tensorflow
 def test_three_steps_on_the_command_line_give_the_published_records(
     shared: Path, tmp_path: Path
 ) -> None:
@@ -144,3 +147,32 @@ def test_what_is_passed_over_is_in_the_log_and_in_the_summary(
     for text in (outcome.out, outcome.err):
         assert "2 other files were passed over: 1 .HEIC, 1 .MP4.\n" in text
         assert "1 hidden file was skipped, such as " in text
+
+
+def test_summary_counts_the_images_of_a_country_that_the_model_does_not_know(
+    tmp_path: Path,
+) -> None:
+    labels = ModelInfo("demo").read_lines("classifier_labels")
+    fox = next(label for label in labels if label.endswith(";red fox"))
+    paths = [f"{number}.jpg" for number in range(3)]
+    steps = {
+        "detections": [],
+        "classifications": {"classes": [fox], "scores": [0.9]},
+    }
+    for name, found in steps.items():
+        records = [{"filepath": path, name: found} for path in paths]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"predictions": records}))
+    instances = [
+        {"filepath": p, "country": c} for p, c in zip(paths, ("XKX", "KEN", "XKX"), strict=True)
+    ]
+    (tmp_path / "list.json").write_text(json.dumps({"instances": instances}))
+    arguments = (
+        "--model", "demo", "--ensemble_only", "--instances_json", "list.json", "--detections_json",
+        "detections.json", "--classifications_json", "classifications.json", "--predictions_json",
+        "out.json",
+    )  # fmt: skip
+    for _ in range(2):  # the second run has nothing left to do
+        outcome = run_here("run_model", *arguments, cwd=tmp_path)
+        assert outcome.code == 0, outcome.err
+        assert outcome.out.count("2 images from Kosovo (XKX) are not geofenced") == 1
+        assert outcome.out.count("not geofenced") == 1

@@ -35,6 +35,17 @@ def predictions(tmp_path: Path) -> Path:
     return path
 
 
+def test_doubtful_dates_are_in_the_summary(tmp_path: Path) -> None:
+    taken = {ExifTags.Base.DateTimeOriginal: "2000:01:01 00:00:00"}
+    photo = photograph(tmp_path / "survey" / "a.jpg", details=taken)
+    path = tmp_path / "p.json"
+    records = [{"filepath": photo, "prediction": FOX, "prediction_score": 0.8}]
+    path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
+    outcome = sort(path, "--out", tmp_path / "out", "--by", "sequence")
+    assert outcome.code == 0, outcome.err
+    assert f"1 photograph has a date before 2001 or in the future, such as {photo}" in outcome.out
+
+
 def files(folder: Path) -> list[str]:
     found = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in found)

@@ -53,9 +53,9 @@ def test_summary_counts_what_needs_a_look(predictions: Path, tmp_path: Path) -> 
         "deploymentID,deploymentStart,deploymentEnd\ncam,2024-04-01T00:00:00,2024-04-02T00:00:00\n"
     )
     outcome = convert(predictions, tmp_path / "package", *WHO, "--deployments", table)
-    assert outcome.out.endswith(
-        "See the warnings: 1 photographs are outside the period of their deployment.\n"
-    )
+    *_, note = outcome.out.splitlines()
+    assert note.startswith("1 photographs are outside the period of their deployment: a.jpg (2024-")
+    assert note in outcome.err
 
 
 def test_several_contributors_and_licences(predictions: Path, tmp_path: Path) -> None:

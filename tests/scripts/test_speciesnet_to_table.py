@@ -45,6 +45,29 @@ def test_moved_photographs_give_their_positions(predictions: Path, tmp_path: Pat
     assert rows(out)[0]["latitude"] == "-1.29"
 
 
+@pytest.mark.parametrize("kind", ["image", "sequence"])
+def test_doubtful_dates_are_in_the_summary(tmp_path: Path, kind: str) -> None:
+    dates = {
+        "a": "2000-01-01T00:00:00",
+        "b": "2024-05-01T06:30:00",
+        "c": "2098-01-01T00:00:00+01:00",
+    }
+    records: list[dict[str, object]] = [
+        {"filepath": f"{name}.jpg", "metadata": {"datetime": date}} for name, date in dates.items()
+    ]
+    records.append({"filepath": "d.jpg", "metadata": {"unreadable_date": "05/07/2019 08:08"}})
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
+    outcome = convert(path, tmp_path / "out.csv", "--rows", kind)
+    assert outcome.code == 0, outcome.err
+    _, unreadable, wrong = outcome.out.splitlines()
+    assert unreadable.startswith("1 photograph has a date that cannot be read, such as d.jpg ('05/")
+    assert wrong.startswith(
+        "2 photographs have a date before 2001 or in the future, such as a.jpg (2000-01-01T00:00:00)"
+    )
+    assert unreadable in outcome.err and wrong in outcome.err
+
+
 def test_closed_standard_output_causes_no_error(predictions: Path, tmp_path: Path) -> None:
     reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
     reader.wait()

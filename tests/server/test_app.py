@@ -64,6 +64,16 @@ def test_records_equal_those_of_the_python_api(
         assert_same(record, wanted)
 
 
+def test_names_that_are_not_unicode_and_large_integers_are_returned(server: Server) -> None:
+    name = "caf\udce9.jpg"
+    sent = {"filepath": name, "image": in_base64(SAMPLES[0]), "camera": 2**64 + 1}
+    (record,) = server.predict(sent).records
+    assert (record["filepath"], record["camera"]) == (name, 2**64 + 1)
+    assert "prediction" in record
+    rejected = server.predict({**sent, "latitude": 91})
+    assert rejected.status == 400 and "latitude" in rejected.error
+
+
 def test_each_of_many_parallel_requests_gets_its_own_records(
     server: Server, expected: list[dict[str, Any]]
 ) -> None:

@@ -105,6 +105,15 @@ def test_malformed_and_too_large_documents_are_rejected(
     assert 0 < len(str(rejected)) <= 500
 
 
+def test_all_valid_json_is_parsed(files: RequestFiles) -> None:
+    number = 2**64 + 1
+    body = rf'{{"instances": [{{"filepath": "caf\udce9.jpg", "note": {number}}}]}}'
+    for start in (b"", b"\xef\xbb\xbf"):
+        (image,) = PARSER.parse_json(start + body.encode(), files)
+        assert image.instance.filepath == "caf\udce9.jpg"
+        assert image.extras == {"note": number}
+
+
 @given(body=st.binary(max_size=200) | ANY_JSON.map(lambda value: json.dumps(value).encode()))
 @with_files
 def test_any_document_is_parsed_or_rejected(files: RequestFiles, body: bytes) -> None:

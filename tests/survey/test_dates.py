@@ -74,11 +74,9 @@ def test_names_count_only_without_a_readable_date(
 
     of_file, of_name = "2020-01-01T00:00:00", "2024-05-01T06:30:00"
     assert taken(DateRules(NamePattern("%Y%m%d_%H%M%S"))) == [of_file, of_name, of_name, None, None]
-    assert f"1 photographs have a date that cannot be read, the first is {files[3]}" in caplog.text
-    assert (
-        f"2 photographs have no date in their names either, the first is {files[3]}" in caplog.text
-    )
+    assert f"1 photograph has a date that cannot be read, such as {files[3]} (" in caplog.text
+    assert f"2 photographs have no date in their names either, such as {files[3]}." in caplog.text
     caplog.clear()
     assert taken(None) == [of_file, None, None, None, None]
-    assert f"2 photographs have a date that cannot be read, the first is {files[1]}" in caplog.text
+    assert f"2 photographs have a date that cannot be read, such as {files[1]} (" in caplog.text
     assert "'05/07/2019 08:08:31'" in caplog.text

@@ -63,6 +63,11 @@ function withAnswer(picture, label) {
 
 /** Answers for the selected box, or for the one that is being added. */
 function answerBox(label) {
+  if (SURVEY.labels[label].category === "blank") {
+    if (draft) cancelBox();
+    else removeBox();
+    return;
+  }
   remember(label);
   if (draft) addBox(label);
   else relabel(selectedBox(), label);
@@ -107,7 +112,9 @@ function removeBox() {
   let { label, boxes, counts } = correctionOf(current);
   const others = boxesOf(current).filter(({ number, conf }) => number !== box.number && conf >= COUNTED_FROM);
   if (answerOf(current) >= 0 && labelOfBox(current, box) === answerOf(current)) {
-    const left = others.map((other) => labelOfBox(current, other));
+    const left = others
+      .map((other) => labelOfBox(current, other))
+      .filter((answer) => KINDS.includes(categoryOfLabel(answer)));
     const blank = SURVEY.labels.findIndex(({ category }) => category === "blank");
     if (!left.length) label = blank < 0 ? label : blank;
     else if (!left.includes(answerOf(current)) && typeof left[0] === "number") label = left[0];

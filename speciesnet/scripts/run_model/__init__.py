@@ -87,7 +87,7 @@ TOPICS: console.Topics = {
             flags.ADMIN1_REGION,
             flags.COUNTRY_FROM_COORDINATES,
             EXIF_GPS,
-            flags.GEOFENCE,
+            *flags.SITE,
         ),
     ),
     "boxes": ("which boxes get answers", flags.BOXES),
@@ -164,6 +164,11 @@ def _check(values: flags.Values, components: Components) -> None:
         raise InputError(
             f"--dry_run estimates whole runs; leave out --{components}_only or --dry_run."
         )
+    if components in ("detector", "classifier") and values[flags.SPECIES_LIST] is not None:
+        raise InputError(
+            f"--species_list restricts answers, which --{components}_only does not give; give it with "
+            "--ensemble_only instead."
+        )
     for flag, users in (
         (DETECTIONS_JSON, ("classifier", "ensemble")),
         (CLASSIFICATIONS_JSON, ("ensemble",)),
@@ -210,6 +215,8 @@ def _model(values: flags.Values, components: Components) -> SpeciesNet:
         components=components,
         geofence=values[flags.GEOFENCE],
         target_species_txt=values[flags.TARGET_SPECIES_TXT],
+        species_list=values[flags.SPECIES_LIST],
+        species_list_fill=values[flags.SPECIES_LIST_FILL],
         engine=values[flags.ENGINE],
         precision=values[flags.PRECISION],
         device=values[flags.DEVICE],

@@ -11,18 +11,26 @@ from absl import logging
 
 from speciesnet.constants import Classification
 from speciesnet.errors import ModelError
+from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.geolocation import country_name
 from speciesnet.packages.info import ModelInfo
 from speciesnet.taxonomy import (
     GEOFENCE_ROLL_UP_LEVELS,
+    ROLL_UP_LEVELS,
     build_taxonomy_map,
     get_ancestor_at_level,
+    split_label,
     taxonomy_key,
 )
 
 # "class;order;family;genus;species" -> "allow" or "block" -> country -> regions ([]: all of it).
 GeofenceMap = Mapping[str, Mapping[str, Mapping[str, Sequence[str]]]]
 Answer = tuple[str, float, str]  # label, score in [0, 1], source
+
+
+_NOT_COVERED = (
+    "Look out for species that do not live there, or add the country to the geofence of the model."
+)
 
 
 class CountryList:
@@ -61,28 +69,41 @@ class CountryList:
         if country not in self._warned:
             self._warned.add(country)
             logging.warning(
-                "The geofence of the model does not contain %s (%s): images from there are not "
-                "geofenced. Look out for species that do not live there, or add the country to the "
-                "geofence of the model.",
-                country_name(country),
-                country,
+                "%s",
+                f"The geofence of the model does not contain {country_name(country)} ({country}): images "
+                f"from there are not geofenced. {_NOT_COVERED}",
             )
         return False
+
+    def notes(self, images: Mapping[str, int]) -> list[str]:
+        """A sentence for each country that cannot be geofenced.
+
+        Args:
+            images: The number of images by country, ISO 3166-1 alpha-3 codes.
+        """
+        return [
+            f"{count} images from {country_name(country)} ({country}) are not geofenced, because the "
+            f"geofence of the model does not contain it. {_NOT_COVERED}"
+            for country, count in images.items()
+            if self._names and country not in self._names
+        ]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The taxonomy and the geofence of a model package.
+    """The taxonomy and the geofence of a model package, and the species list of a site.
 
     Attributes:
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
         geofence_map: The geofence rules by ``class;order;family;genus;species``.
         enable_geofence: Whether the geofence rules apply.
+        species_list: The taxa that can occur at the site; None is all.
     """
 
     taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
     geofence_map: GeofenceMap = field(default_factory=dict)
     enable_geofence: bool = True
+    species_list: SpeciesList | None = None
 
     @cached_property
     def countries(self) -> CountryList:
@@ -132,20 +153,83 @@ class Rules:
             The ancestor, its summed score and the level; None if there is no such level.
         """
         for level in levels:
-            sums: dict[str, float] = {}
-            for label, score in zip(labels, scores, strict=True):
-                ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
-                if ancestor is not None:
-                    sums[ancestor] = sums.get(ancestor, 0.0) + score
             allowed = {
                 ancestor: total
-                for ancestor, total in sums.items()
+                for ancestor, total in self._sums(labels, scores, level).items()
                 if not self.exclude(ancestor, country, admin1_region)
             }
             if allowed:
                 best = max(allowed, key=allowed.__getitem__)
                 if allowed[best] > threshold:
                     return best, allowed[best], level
+        return None
+
+    def _sums(self, labels: Sequence[str], scores: Sequence[float], level: str) -> dict[str, float]:
+        """The summed scores of each ancestor at a level."""
+        sums: dict[str, float] = {}
+        for label, score in zip(labels, scores, strict=True):
+            ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
+            if ancestor is not None:
+                sums[ancestor] = sums.get(ancestor, 0.0) + score
+        return sums
+
+    def restrict(
+        self,
+        answer: Answer,
+        labels: Sequence[str],
+        scores: Sequence[float],
+        country: str | None = None,
+        admin1_region: str | None = None,
+    ) -> Answer:
+        """The answer if the species list implies it, else its nearest ancestor that the list implies.
+
+        An ancestor must be allowed by the geofence as well. Its score is the sum of the scores of all
+        classes below it, and at least that of the answer.
+
+        Args:
+            answer: The answer of the decision table.
+            labels: Classes, best first.
+            scores: Their scores in [0, 1], one for each label.
+            country: ISO 3166-1 alpha-3 code, or None.
+            admin1_region: State or province code, or None.
+
+        Returns:
+            The answer unchanged; or with ``+species_list+rollup_to_LEVEL`` after its source, and
+            ``+fill_to_LEVEL`` where the only listed taxon below a group takes its place.
+
+        Raises:
+            ValueError: A label is malformed.
+        """
+        if self.species_list is None:
+            return answer
+        label, score, source = answer
+        steps = ""
+        if not self.species_list.implies(label):
+            found = self._roll_up_to_listed(label, country, admin1_region)
+            if found is None:
+                source = f"{source}+species_list+rollup_failed"
+                return Classification.UNKNOWN.value, score, source
+            label, level = found
+            score = max(score, self._sums(labels, scores, level).get(label, 0.0))
+            steps = f"+rollup_to_{level}"
+        member = self.species_list.only_member(label) if self.species_list.fill else None
+        if member is not None and not self.exclude(member, country, admin1_region):
+            label, steps = member, f"{steps}+fill_to_{split_label(member).rank}"
+        return (label, score, f"{source}+species_list{steps}") if steps else answer
+
+    def _roll_up_to_listed(
+        self, label: str, country: str | None, admin1_region: str | None
+    ) -> tuple[str, str] | None:
+        """The nearest ancestor that the species list implies and the geofence allows, and its level."""
+        assert self.species_list is not None
+        for level in ROLL_UP_LEVELS:
+            ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
+            if (
+                ancestor is not None
+                and self.species_list.implies(ancestor)
+                and not self.exclude(ancestor, country, admin1_region)
+            ):
+                return ancestor, level
         return None
 
 
