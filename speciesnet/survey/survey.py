@@ -243,7 +243,8 @@ class Survey:
         labels: The answers that a reviewer can choose: the labels of the model, or those in the file
             if the model is unknown.
         model_version: The version in the records, or None.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed_answers``.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see
+            ``smoothed_answers``.
     """
 
     name: str
@@ -331,7 +332,8 @@ def load_survey(
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
         dates: Dates from file names, and corrections of the cameras' clocks.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed_answers``.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see
+            ``smoothed_answers``.
 
     Raises:
         InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
