@@ -134,12 +134,6 @@ def test_an_unknown_box_follows_a_kind_for_which_there_is_evidence() -> None:
     assert answers(smoothed(herd)) == [[DEER], [DEER]]
 
 
-def test_an_unknown_box_of_low_confidence_stays_unknown() -> None:
-    unknown = box(UNKNOWN, 0.5, "unknown", DEER=0.5, FOX=0.1)
-    herd = [image(box(DEER)), image({**unknown, "conf": 0.29})]
-    assert smoothed(herd) == herd
-
-
 def test_an_answer_never_becomes_less_specific() -> None:
     herd = [image(box(CERVIDS)), image(box(DEER, 0.5, CERVIDS=0.45))]
     assert smoothed(herd) == herd
