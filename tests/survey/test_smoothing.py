@@ -75,7 +75,7 @@ def answers(records: Sequence[Record]) -> list[list[str]]:
 def test_a_doubtful_deer_among_certain_deer_follows() -> None:
     doubtful = box(MULE_DEER, 0.68, DEER=0.25)
     _, after = smoothed([image(box(DEER), box(DEER)), image(doubtful)])
-    (changed,) = after.get("detections", ())
+    (changed,) = list(after.get("detections", ()))
     assert changed.get("prediction") == DEER
     assert changed.get("prediction_score") == pytest.approx(0.25 / 0.93), "among animals"
     assert changed.get("prediction_source") == "classifier+sequence"
