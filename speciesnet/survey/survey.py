@@ -39,7 +39,7 @@ from speciesnet.records import (
 )
 from speciesnet.survey.box_corrections import is_same_box
 from speciesnet.survey.corrections import Correction, corrected
-from speciesnet.survey.counts import counts_of, label_of_box, largest_counts
+from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
@@ -169,8 +169,7 @@ class Picture:
 
     def label_of(self, box: PictureBox) -> str:
         """The label that a box counts for: its own, or that of the image, or its kind."""
-        has_own = any(one.label is not None for one in self.boxes or ())
-        return label_of_box(cast("Box", box.as_detection()), None if has_own else self.answer)
+        return label_of_box(cast("Box", box.as_detection()), Following.of(self.as_record()))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -244,7 +243,7 @@ class Survey:
         labels: The answers that a reviewer can choose: the labels of the model, or those in the file
             if the model is unknown.
         model_version: The version in the records, or None.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed``.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed_answers``.
     """
 
     name: str
@@ -332,7 +331,7 @@ def load_survey(
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
         dates: Dates from file names, and corrections of the cameras' clocks.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed``.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed_answers``.
 
     Raises:
         InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
