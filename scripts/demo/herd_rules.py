@@ -31,7 +31,9 @@ def with_boxes(records: Sequence[Record], changed: dict[int, Box]) -> list[Recor
 def megadetector_rules(records: Sequence[Record]) -> list[Record]:
     """The smoothing of MegaDetector 10.0.28 with its defaults: each image, then the sequence."""
     records = with_boxes(records, {})  # copies
-    groups = [[{**box} for box in record.get("detections", ())] for record in records]
+    groups: list[Group] = [
+        [box.copy() for box in record.get("detections", ())] for record in records
+    ]
     for group in groups:
         _megadetector_group(group)
     _megadetector_group([box for group in groups for box in group])
@@ -139,7 +141,9 @@ def track_means(records: Sequence[Record], rules: Rules) -> list[Record]:
     for track in tracks_of(records):
         if len(track) < 2:
             continue
-        classes, scores = mean_classes([box["classifications"] for box in track])
+        classes, scores = mean_classes(
+            [box["classifications"] for box in track if "classifications" in box]
+        )
         label, score, source = combine_predictions_for_single_item(
             classifications={"classes": classes, "scores": scores},
             detections=[max(track, key=lambda box: box["conf"])],

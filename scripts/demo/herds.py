@@ -36,7 +36,7 @@ from speciesnet.survey.counts import counts_of, largest_counts
 from speciesnet.taxonomy import category_of, is_ancestor, load_taxonomy, split_label
 
 FIRST = 4_000_000  # seeds beyond those of the bursts
-BURSTS, FRAMES = 60, 4
+BURSTS, FRAMES = 80, 4
 LABELS_BY_NAME = {common_name(label): label for label in SPECIES}
 
 

@@ -12,7 +12,7 @@ which taxa to expect in the others:
    is ``expected`` times as probable as a taxon that is certain nowhere in the sequence. A kind above the
    answer is never followed.
 4. The evidence for the kind has to be ``margin`` times that for any other, and ``floor`` of the scores
-   of all animals. A box with an unknown answer needs a ``confidence`` as well: many are not animals.
+   of all animals.
 
 So a doubtful deer among certain deer becomes a deer, a mixed herd stays mixed, and a single certain fox
 stays a fox. Boxes that a person has corrected, boxes of people and vehicles, and boxes answered as blank
@@ -45,14 +45,12 @@ class Smoothing:
         expected: How much more probable a kind of the sequence is than any other taxon, at least 1.
         margin: The least ratio of the evidence for a kind to that for any other, at least 1.
         floor: The least share of the scores of animals that is evidence for a kind, in [0, 1].
-        confidence: The lowest confidence of a box with an unknown answer that may follow, in [0, 1].
     """
 
     certain: float = 0.8
     expected: float = 4.0
     margin: float = 2.0
     floor: float = 0.1
-    confidence: float = 0.3
 
 
 RULE = Smoothing()
@@ -114,11 +112,7 @@ def may_follow(box: Box, rule: Smoothing = RULE) -> bool:
         label is not None
         and "classifications" in box
         and kind_of(box) is Detection.ANIMAL
-        and (
-            box["conf"] >= rule.confidence
-            if label == Classification.UNKNOWN
-            else category_of(label) == Detection.ANIMAL
-        )
+        and (category_of(label) == Detection.ANIMAL or label == Classification.UNKNOWN)
         and source != SOURCE
         and not source.endswith(SUFFIX)
         and not _is_certain(box, rule)

@@ -41,7 +41,7 @@ def herd() -> list[dict[str, Any]]:
         {**record("cam/1.jpg", BOAR, taken="2024-05-01T06:30:00",
                   boxes=[answered(BOAR, 0.95), answered(FOX, 0.9)])},
         {**record("cam/2.jpg", BOAR, taken="2024-05-01T06:30:02",
-                  boxes=[answered(BOAR, 0.95) | {"bbox": [0.6, 0.1, 0.2, 0.2]}, doubtful()])},
+                  boxes=[{**answered(BOAR, 0.95), "bbox": [0.6, 0.1, 0.2, 0.2]}, doubtful()])},
     ]  # fmt: skip
 
 
