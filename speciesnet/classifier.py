@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from absl import logging
@@ -25,6 +25,10 @@ from speciesnet.taxonomy import LABEL_PARTS
 IMAGE_SIZE = 480  # pixels, both sides of the network's input
 MAX_CROPPED_ROWS = 400  # the full-image model drops at most this many rows ...
 KEPT_TENTHS = 7  # ... and keeps at least this many tenths of them
+MAX_INPUTS = 8  # of images with a list of inputs, that the network takes together
+
+# What the classifier gets for an image: one input, or one for each of its boxes.
+ClassifierInput: TypeAlias = "PreprocessedImage | Sequence[PreprocessedImage] | None"
 
 
 def crop_to_box(image: NDArray[np.uint8], bboxes: Sequence[BBox]) -> NDArray[np.uint8]:
@@ -177,40 +181,81 @@ class SpeciesNetClassifier:
         """Crops and resizes as this model needs; see ``fit``."""
         return fit(img, bboxes, always_crop=self.model_info.always_crops, resize=resize)
 
-    def predict(self, filepath: str, img: PreprocessedImage | None) -> Record:
+    def preprocess_boxes(
+        self,
+        img: Image.Image | NDArray[np.uint8] | None,
+        bboxes: Sequence[BBox],
+        resize: bool = True,
+    ) -> list[PreprocessedImage] | None:
+        """One input for each box of an image, for ``predict``; None for an image that cannot be read.
+
+        A model that classifies whole images takes each of its inputs from the whole image.
+        """
+        if img is None:
+            return None
+        array = to_array(img)
+        inputs = (self.preprocess(array, [bbox], resize) for bbox in bboxes)
+        return [cropped for cropped in inputs if cropped is not None]
+
+    def predict(
+        self, filepath: str, img: ClassifierInput, num_classes: int | None = TOP_CLASSES
+    ) -> Record:
         """Classifies one image.
+
+        Args:
+            filepath: The image.
+            img: Its input; or a list of inputs, one for each of its boxes; None if it cannot be read.
+            num_classes: How many classes, the best ones; None is all.
 
         Returns:
             ``{"filepath", "classifications", "classifications_list"}``, or ``{"filepath", "failures"}``
             for None. The list contains the classifications alone, for programs that were written
-            for the published package since 5.0.6.
+            for the published package since 5.0.6. For a list of inputs there are only the path and the
+            list.
         """
-        return self.batch_predict([filepath], [img])[0]
+        return self.batch_predict([filepath], [img], num_classes)[0]
 
     def batch_predict(
-        self, filepaths: Sequence[str], imgs: Sequence[PreprocessedImage | None]
+        self,
+        filepaths: Sequence[str],
+        imgs: Sequence[ClassifierInput],
+        num_classes: int | None = TOP_CLASSES,
     ) -> list[Record]:
         """Does the same as ``predict`` for several images."""
-        readable = [img for img in imgs if img is not None]
-        classifications = iter(self.classify(readable))
+        inputs = [[img] if isinstance(img, PreprocessedImage) else list(img or ()) for img in imgs]
+        found: list[Classifications] = []
+        flat = [each for several in inputs for each in several]
+        has_lists = any(isinstance(img, list | tuple) for img in imgs)
+        size = MAX_INPUTS if has_lists else len(flat) or 1
+        for start in range(0, len(flat), size):
+            found += self.classify(flat[start : start + size], num_classes)
+        answers = iter(found)
         return [
             make_record(filepath, [Failure.CLASSIFIER])
             if img is None
-            else _record_of_one(filepath, next(classifications))
-            for filepath, img in zip(filepaths, imgs, strict=True)
+            else _record_of(filepath, img, [next(answers) for _ in several])
+            for filepath, img, several in zip(filepaths, imgs, inputs, strict=True)
         ]
 
-    def classify(self, imgs: Sequence[PreprocessedImage]) -> list[Classifications]:
-        """``{"classes", "scores"[, "target_classes", "target_logits"]}`` of preprocessed images."""
+    def classify(
+        self, imgs: Sequence[PreprocessedImage], num_classes: int | None = TOP_CLASSES
+    ) -> list[Classifications]:
+        """``{"classes", "scores"[, "target_classes", "target_logits"]}`` of preprocessed images.
+
+        Args:
+            imgs: The images.
+            num_classes: How many classes, the best ones; None is all.
+        """
         if not imgs:
             return []
         logits = self.engine(np.stack([img.arr for img in imgs]))
-        return [self._top_classes(*row) for row in zip(logits, softmax(logits), strict=True)]
+        rows = zip(logits, softmax(logits), strict=True)
+        return [self._top_classes(*row, num_classes) for row in rows]
 
     def _top_classes(
-        self, logits: NDArray[np.float32], scores: NDArray[np.float32]
+        self, logits: NDArray[np.float32], scores: NDArray[np.float32], count: int | None
     ) -> Classifications:
-        best = np.argsort(-scores, kind="stable")[:TOP_CLASSES]
+        best = np.argsort(-scores, kind="stable")[:count]
         classifications: Classifications = {
             "classes": [self.labels[index] for index in best],
             "scores": scores[best].tolist(),
@@ -223,10 +268,11 @@ class SpeciesNetClassifier:
         return classifications
 
 
-def _record_of_one(filepath: str, classifications: Classifications) -> Record:
-    record = make_record(filepath, classifications=classifications)
+def _record_of(filepath: str, img: ClassifierInput, found: list[Classifications]) -> Record:
+    is_one = isinstance(img, PreprocessedImage)
+    record = make_record(filepath, classifications=found[0] if is_one else None)
     # Published since 5.0.6, but never written to a predictions file.
-    return cast("Record", record | {"classifications_list": [classifications]})
+    return cast("Record", record | {"classifications_list": found})
 
 
 def _check_labels(labels: Sequence[str], path: Path) -> None:

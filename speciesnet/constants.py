@@ -7,6 +7,11 @@ from enum import Enum
 from typing import Literal
 
 Classify = Literal["best", "all"]  # one answer for an image, or one for each of its boxes as well
+OutputFormat = Literal[
+    4, 5
+]  # of a predictions file: of version 4, or of the published version 5.0.6
+OUTPUT_FORMATS: tuple[OutputFormat, ...] = (4, 5)
+FORMAT_VERSION = "20261015"  # of format 5, as its files contain it
 Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from absl import logging
 
-from speciesnet.constants import Classification, Detection, Failure
+from speciesnet.constants import TOP_CLASSES, Classification, Detection, Failure
 from speciesnet.geofence import (
     Answer,
     CountryList,
@@ -20,7 +20,17 @@ from speciesnet.geofence import (
 )
 from speciesnet.geofence.species_list import SpeciesList, read_species_list
 from speciesnet.packages.info import ModelInfo
-from speciesnet.records import Box, Classifications, Location, Record, make_record
+from speciesnet.records import (
+    WHOLE_IMAGE,
+    Box,
+    Box5,
+    Classifications,
+    Location,
+    Record,
+    is_same_box,
+    make_record,
+    top_classes,
+)
 from speciesnet.taxonomy import (
     ROLL_UP_LEVELS,
     ROLL_UP_THRESHOLD,
@@ -279,9 +289,13 @@ class SpeciesNetEnsemble:
         classifier_results: Mapping[str, Record],
         detector_results: Mapping[str, Record],
         geolocation_results: Mapping[str, Location],
-        partial_predictions: Mapping[str, Record],
+        partial_predictions: Mapping[str, Record] | None = None,
+        max_classifications_per_detection: int | None = 2,
     ) -> list[Record]:
         """Combines the results of each image into its record.
+
+        If the classifier's records have classes of boxes (``raw_classifications``), as since version
+        5.0.6 of the published program, so have the combined ones (format 5).
 
         Args:
             filepaths: Images, in the order of the records.
@@ -290,22 +304,75 @@ class SpeciesNetEnsemble:
             geolocation_results: ``{"country", "admin1_region", "latitude", "longitude"}`` by filepath,
                 each optional.
             partial_predictions: Finished records by filepath, passed through unchanged.
+            max_classifications_per_detection: In format 5, how many classes of a box; None is all.
 
         Returns:
             One record for each filepath. A missing or failed part is named in its ``failures``.
+
+        Raises:
+            ValueError: Classified boxes are not those of the detector.
         """
         no_record: Record = {"filepath": ""}
-        return [
-            partial_predictions[filepath]
-            if filepath in partial_predictions
-            else self.combine_one(
-                filepath,
-                classifier_results.get(filepath, no_record).get("classifications"),
-                detector_results.get(filepath, no_record).get("detections"),
-                geolocation_results.get(filepath),
+        found = classifier_results.values()
+        has_boxes = any("detections" in r and "classifications" not in r for r in found)
+
+        def combined(filepath: str) -> Record:
+            classes = classifier_results.get(filepath, no_record)
+            boxes = detector_results.get(filepath, no_record).get("detections")
+            location = geolocation_results.get(filepath)
+            if has_boxes:
+                return self._combine_boxes(filepath, classes, boxes, location, count)
+            return self.combine_one(filepath, classes.get("classifications"), boxes, location)
+
+        finished, count = partial_predictions or {}, max_classifications_per_detection
+        return [finished[path] if path in finished else combined(path) for path in filepaths]
+
+    def _combine_boxes(
+        self,
+        filepath: str,
+        record: Record,
+        detections: Sequence[Box] | None,
+        location: Location | None,
+        count: int | None,
+    ) -> Record:
+        """The record of one image in format 5; None is a part that failed or is missing."""
+        classified = cast("Sequence[Box5] | None", record.get("detections"))
+        parts = (classified, detections, location)
+        boxes = cast("list[Box5]", list(detections or ()))  # a box without answers is one of both
+        whole = [box for box in classified or () if box["category"] == WHOLE_IMAGE]
+        if whole:
+            found = [self._box5(whole[0], detections, location, count), *boxes]
+        elif classified is None or detections is None:
+            found = boxes
+        elif len(classified) == len(boxes) and all(map(is_same_box, classified, boxes)):
+            found = [self._box5(box, [cast("Box", box)], location, count) for box in classified]
+        else:
+            raise ValueError(
+                f"The classifications of {filepath} belong to other boxes than its detections."
             )
-            for filepath in filepaths
-        ]
+        return make_record(
+            filepath,
+            [failure for failure, part in zip(Failure, parts, strict=True) if part is None],
+            **_place_of(location or {}),
+            detections=found if found or detections is not None else None,
+            model_version=self.model_info.version,
+        )
+
+    def _box5(
+        self,
+        box: Box5,
+        detections: Sequence[Box] | None,
+        location: Location | None,
+        count: int | None,
+    ) -> Box5:
+        if (classifications := box.get("raw_classifications")) is None:
+            return box
+        found: Box5 = {**box, "raw_classifications": top_classes(classifications, count)}
+        if detections is not None:
+            best = top_classes(classifications, TOP_CLASSES)
+            label, score, source = self._decide(best, detections, location or {})
+            found["processed_classification"] = {"class": label, "score": score, "source": source}
+        return found
 
     def combine_one(
         self,
@@ -314,6 +381,7 @@ class SpeciesNetEnsemble:
         detections: Sequence[Box] | None,
         location: Location | None,
         box_classifications: Mapping[int, Classifications] | None = None,
+        top: int | None = None,
     ) -> Record:
         """The record of one image; None is a part that failed or is missing.
 
@@ -324,6 +392,7 @@ class SpeciesNetEnsemble:
             location: Where it was taken.
             box_classifications: The classes of single boxes, by their positions in ``detections``; each
                 of these boxes gets an answer by the same rules, as if it were the only one.
+            top: How many classes the rules take into account; None is all.
         """
         if classifications is not None and not classifications.get("classes"):
             classifications = None
@@ -339,20 +408,17 @@ class SpeciesNetEnsemble:
         location = location or {}
         answer: Answer | tuple[None, None, None] = (None, None, None)
         if classifications is not None and detections is not None:
-            answer = self._decide(classifications, detections, location)
-            if box_classifications:
-                detections = [
-                    self._with_answer(box, box_classifications.get(position), location)
-                    for position, box in enumerate(detections)
-                ]
+            answer = self._decide(top_classes(classifications, top), detections, location)
+        if detections is not None and box_classifications:
+            detections = [
+                self._with_answer(box, box_classifications.get(position), location)
+                for position, box in enumerate(detections)
+            ]
         label, score, source = answer
         return make_record(
             filepath,
             failures,
-            country=location.get("country"),
-            admin1_region=location.get("admin1_region"),
-            latitude=location.get("latitude"),
-            longitude=location.get("longitude"),
+            **_place_of(location),
             classifications=classifications,
             detections=detections,
             prediction=label,
@@ -370,7 +436,8 @@ class SpeciesNetEnsemble:
     ) -> Box:
         if classifications is None:
             return box
-        label, score, source = self._decide(classifications, [box], location)
+        best = top_classes(classifications, TOP_CLASSES)
+        label, score, source = self._decide(best, [box], location)
         return {
             **box,
             "classifications": classifications,
@@ -425,3 +492,9 @@ class SpeciesNetEnsemble:
         if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it
             self._countries = CountryList(self.geofence_map)
         return self.enable_geofence and self._countries.covers(country)
+
+
+def _place_of(location: Location) -> dict[str, str | float]:
+    keys = ("country", "admin1_region", "latitude", "longitude")
+    found = cast("Mapping[str, str | float | None]", location)
+    return {key: value for key in keys if (value := found.get(key)) is not None}

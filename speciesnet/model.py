@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import Classify, Components, RunMode
+from speciesnet.constants import Classify, Components, OutputFormat, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
 from speciesnet.ensemble import (
@@ -27,6 +27,12 @@ from speciesnet.instances import COLUMNS, prepare_instances
 from speciesnet.networks import Networks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
+from speciesnet.predictions.format5 import (
+    DEFAULT_CLASSES,
+    checked_classes,
+    checked_format,
+    make_predictions_dict,
+)
 from speciesnet.predictions.layout import encode_record
 from speciesnet.predictions.settings import RunSettings, detector_of_detections
 from speciesnet.progress import Profile
@@ -66,6 +72,10 @@ class RunOptions(TypedDict, total=False):
             answer (default 0.1).
         max_classifications_per_image: With ``all``, how many boxes of an image get an answer at most,
             the most confident ones; None (default) is all.
+        output_format: 4 (default), or 5, the format of the published program since 5.0.6, whose boxes
+            have answers of their own; it implies ``classify="all"``.
+        max_classifications_per_detection: In format 5, how many classes of a box at most (default 2);
+            None is all.
         country_from_coordinates: Whether to look up missing countries, and correct wrong ones (default
             False).
         exif_gps: Whether images without a position take it from their EXIF (default False).
@@ -90,6 +100,8 @@ class RunOptions(TypedDict, total=False):
     classify: Classify
     detection_threshold_for_classification: float
     max_classifications_per_image: int | None
+    output_format: OutputFormat | None
+    max_classifications_per_detection: int | None
     country_from_coordinates: bool
     exif_gps: bool
     metadata: bool
@@ -114,6 +126,7 @@ class SpeciesNet:
             hardware supports it and the first images of a run get the same answers as in float32.
         device: "cpu", "cuda", "mps" or None for the best one available.
         threads: Processor threads of a network on the CPU; None is all cores.
+        force_model_download: Whether to download the package again.
 
     Raises:
         ModelError: The package cannot be found or is broken.
@@ -142,12 +155,13 @@ class SpeciesNet:
         precision: Precision | Literal["auto"] = "auto",
         device: str | None = None,
         threads: int | None = None,
+        force_model_download: bool = False,
     ) -> None:
         if components not in STAGES:
             raise InputError(f"components is {components!r}; it must be {', '.join(STAGES)}.")
         if species_list_fill and species_list is None:
             raise InputError("species_list_fill requires a species_list; add one or leave it out.")
-        self.model_info = ModelInfo(model_name)
+        self.model_info = ModelInfo(model_name, force_download=force_model_download)
         self.components: Components = components
         self._networks = Networks(
             self.model_info, engine, precision, device, threads, target_species_txt
@@ -168,6 +182,11 @@ class SpeciesNet:
     def classifier(self) -> SpeciesNetClassifier:
         """The classifier, loaded on first use."""
         return self._networks.classifier
+
+    @property
+    def whole_image_classifier(self) -> bool:
+        """Whether the classifier takes whole images instead of boxes."""
+        return not self.model_info.always_crops
 
     @property
     def ensemble(self) -> SpeciesNetEnsemble:
@@ -249,6 +268,11 @@ class SpeciesNet:
                 f"This SpeciesNet was made with components={self.components!r}; make one with "
                 f"components={components!r} or 'all'."
             )
+        output_format, classify = checked_format(
+            options.get("output_format"),
+            options.get("classify"),
+            has_classes="max_classifications_per_detection" in options,
+        )
         country, admin1_region = options.get("country"), options.get("admin1_region")
         from_coordinates = options.get("country_from_coordinates", False)
         instances = prepare_instances(
@@ -271,20 +295,29 @@ class SpeciesNet:
             exif_gps=options.get("exif_gps", False),
             metadata=options.get("metadata", False),
             boxes=selected_boxes(
-                options.get("classify", "best"),
+                classify,
                 options.get("detection_threshold_for_classification"),
                 options.get("max_classifications_per_image"),
             ),
             past=past or PastResults(),
             predictions_json=options.get("predictions_json"),
             ignore_existing=options.get("ignore_existing", False),
+            output_format=output_format,
+            max_classifications_per_detection=checked_classes(
+                options.get("max_classifications_per_detection", DEFAULT_CLASSES)
+            ),
             run_mode=options.get("run_mode") or self._run_mode,
             batch_size=options.get("batch_size", 8),
             readers=options.get("readers"),
             progress_bars=options.get("progress_bars", False),
         )
         records = execute(run, self, options.get("profile")).records
-        return None if records is None else {"predictions": records}
+        if records is None:
+            return None
+        if output_format == 5:
+            # There is "info" as well, which callers of this format expect.
+            return cast("Predictions", make_predictions_dict(records))
+        return {"predictions": records}
 
     def run_settings(self, run: Run) -> RunSettings:
         """What a later run must share to continue the predictions file of this one.
@@ -308,6 +341,10 @@ class SpeciesNet:
             exif_gps=run.exif_gps,
             metadata=run.metadata,
             **_settings_of_boxes(run.boxes if has_boxes else None),
+            output_format=run.output_format,
+            max_classifications_per_detection=(
+                run.max_classifications_per_detection if run.output_format == 5 else None
+            ),
             **self._settings_of_list(run.components),
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,

@@ -55,6 +55,29 @@ class Box(TypedDict):
     prediction_source: NotRequired[str]
 
 
+Processed = TypedDict("Processed", {"class": str, "score": float, "source": str})
+
+
+class Box5(TypedDict):
+    """One detection of format 5, which the published program writes since version 5.0.6.
+
+    Attributes:
+        category: "1" (animal), "2" (human), "3" (vehicle), or ``WHOLE_IMAGE``.
+        label: The name of the category.
+        conf: Confidence in [0, 1].
+        bbox: Left, top, width and height relative to the image, in [0, 1].
+        raw_classifications: The classifier's best classes.
+        processed_classification: The answer of the ensemble.
+    """
+
+    category: str
+    label: str
+    conf: float
+    bbox: Sequence[float]
+    raw_classifications: NotRequired[Classifications]
+    processed_classification: NotRequired[Processed]
+
+
 class Location(TypedDict, total=False):
     """Where an image was taken, as a record has it.
 
@@ -154,7 +177,22 @@ class Record(Location, total=False):
     box_review: Review
 
 
+class Record5(Location, total=False):
+    """One image of a file in format 5; its keys are those of ``Record``, without the image's answers."""
+
+    filepath: Required[str]
+    failures: list[str]
+    detections: list[Box5]
+    model_version: str
+    metadata: dict[str, str | float]
+    orientation: int
+
+
 MalformedRecord = MalformedRecordError  # its earlier name
+
+WHOLE_IMAGE = "0"  # the category of the box around an image that was classified as a whole
+ANSWER_OF_A_BOX = ("classifications", "prediction", "prediction_score", "prediction_source")
+BOX_TOLERANCE = 1e-4  # within which numbers of two steps are the same: some files are rounded
 
 _KEYS = (
     "country",
@@ -210,6 +248,29 @@ def components_of(record: Record) -> str | None:
     if failures == [Failure.CLASSIFIER.value]:
         return "classifier"
     return None
+
+
+def top_classes(classifications: Classifications, count: int | None) -> Classifications:
+    """The best classes of an answer of the classifier; None is all."""
+    return {
+        **classifications,
+        "classes": classifications["classes"][:count],
+        "scores": classifications["scores"][:count],
+    }
+
+
+def bare_box(box: Box) -> Box:
+    """A box without classes and an answer."""
+    found = {key: value for key, value in box.items() if key not in ANSWER_OF_A_BOX}
+    return cast("Box", found)
+
+
+def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:
+    """Whether two boxes differ by rounding at most: format 5 has four decimals."""
+    return one["category"] == other["category"] and all(
+        abs(side - with_it) <= BOX_TOLERANCE
+        for side, with_it in zip(one["bbox"], other["bbox"], strict=True)
+    )
 
 
 def is_classified(box: Box) -> bool:

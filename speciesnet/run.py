@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
 
 from absl import logging
 
 from speciesnet import pipeline
 from speciesnet.boxes import CLASSIFIED_FROM, BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import RUN_MODES, Classify, Components, Failure, RunMode
+from speciesnet.constants import (
+    RUN_MODES,
+    TOP_CLASSES,
+    Classify,
+    Components,
+    Failure,
+    OutputFormat,
+    RunMode,
+)
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
@@ -25,8 +33,10 @@ from speciesnet.files.input_notes import Examples
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
+from speciesnet.pipeline.past import lacks_classes
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
+from speciesnet.predictions.format5 import DEFAULT_CLASSES, Form, to_format5
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import Profile, ProgressBars
@@ -60,6 +70,8 @@ class Run:
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.
         ignore_existing: Whether to start over, keeping an existing output file as ``*.bak``.
+        output_format: The format of the records in the output.
+        max_classifications_per_detection: In format 5, how many classes of a box at most; None is all.
         run_mode: How images are read and networks run; see ``pipeline.run``.
         batch_size: Images that a network takes together.
         readers: Threads or processes that read images; None chooses.
@@ -81,6 +93,8 @@ class Run:
     input_files: Mapping[str, str | None] = field(default_factory=dict)
     predictions_json: str | None = None
     ignore_existing: bool = False
+    output_format: OutputFormat = 4
+    max_classifications_per_detection: int | None = DEFAULT_CLASSES
     run_mode: RunMode = "multi_thread"
     batch_size: int = 8
     readers: int | None = None
@@ -97,6 +111,14 @@ class Run:
             raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")
         if self.readers is not None and self.readers < 1:
             raise InputError(f"readers is {self.readers}; it must be at least 1.")
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the classifier returns, for the output and the rules; None is all."""
+        count = self.max_classifications_per_detection
+        if self.output_format == 4:
+            return TOP_CLASSES
+        return None if count is None else max(count, TOP_CLASSES)
 
 
 def selected_boxes(
@@ -233,15 +255,22 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
         OutputError: The output cannot be written, or belongs to another run.
         KeyboardInterrupt: The user interrupted the run; the message says how to continue.
     """
+    if not model.model_info.always_crops:
+        run = replace(run, boxes=None)  # it classifies none
+    form = _form(run, model.model_info)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
         notes = _fill(run, model, results, profile or Profile())
-        return Outcome(results.tally, records=results.records, notes=notes)
+        records = results.records
+        if form is not None:
+            records = [cast("Record", to_format5(record, form)) for record in records]
+        return Outcome(results.tally, records=records, notes=notes)
     output = open_predictions(
         run.predictions_json,
         run.instances,
         model.run_settings(run),
         ignore_existing=run.ignore_existing,
+        form=form,
     )
     try:
         with output:
@@ -258,6 +287,22 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     if "Ensemble" in STAGES[run.components]:
         notes += model.ensemble.notes(output.tally.countries)
     return Outcome(output.tally, earlier, notes=notes)
+
+
+def _form(run: Run, model_info: ModelInfo) -> Form | None:
+    """How the run writes format 5; None for format 4."""
+    if run.output_format == 4:
+        return None
+    crops = model_info.always_crops
+    if crops and run.components == "classifier" and not run.past.detections:
+        raise InputError(
+            "Format 5 contains the classes of boxes, and this run has none; give --detections_json, or "
+            "leave out --output_format 5."
+        )
+    count = run.max_classifications_per_detection
+    if run.components == "classifier":
+        count = run.num_classes  # the ensemble needs them
+    return Form(count, run.boxes or BoxSelection(), whole_image=not crops)
 
 
 def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]:
@@ -289,6 +334,11 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
             f"{run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
         ))  # fmt: skip
     clipped = clipped_images()
+    unclassified = Examples(
+        "image fails, because no box of it was classified",
+        "images fail, because no box of them was classified",
+        ". Classify them with --classifier_only --output_format 4, or add --output_format 5 here",
+    )
     if run.components != "ensemble":
         model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
     with profile.timing("loading"):
@@ -302,14 +352,15 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
                 logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
             if photo.is_clipped:
                 clipped.add(photo.filepath)
+            if run.output_format == 4 and lacks_classes(photo, run.past):
+                unclassified.add(photo.filepath)
             with profile.timing("deciding"):
                 records = decided(photo)
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
                 bars.update("Ensemble")
-    if clipped.count:
-        notes.append(noted(str(clipped)))
+    notes += [noted(str(found)) for found in (unclassified, clipped) if found.count]
     return notes
 
 
@@ -359,6 +410,7 @@ def _photos(
             classifier=model.classifier if run.components in ("all", "classifier") else None,
             past=run.past,
             boxes=run.boxes,
+            num_classes=run.num_classes,
             run_mode=run.run_mode,
             batch_size=run.batch_size,
             readers=run.readers,
@@ -389,15 +441,16 @@ def decide(
             photo.metadata.longitude,
             country_from_coordinates=run.country_from_coordinates,
         )
-    record = _answer(photo, instance, run.components, ensemble)
+    record = _answer(photo, instance, run, ensemble)
     if run.metadata and photo.metadata:
         record["metadata"] = photo.metadata.as_dict()
     return record
 
 
 def _answer(
-    photo: Photo, instance: Instance, components: Components, ensemble: SpeciesNetEnsemble | None
+    photo: Photo, instance: Instance, run: Run, ensemble: SpeciesNetEnsemble | None
 ) -> Record:
+    components, is_format5 = run.components, run.output_format == 5
     if components == "detector":
         failures = [Failure.DETECTOR] if photo.detections is None else []
         return make_record(photo.filepath, failures, detections=photo.detections)
@@ -407,7 +460,7 @@ def _answer(
             photo.filepath,
             failures,
             classifications=photo.classifications,
-            detections=_with_classes(photo),
+            detections=_with_classes(photo, always=is_format5 and run.boxes is not None),
         )
         if photo.mirrored is not None:  # the ensemble reads no image, so it could not know
             record["orientation"] = photo.mirrored
@@ -420,6 +473,7 @@ def _answer(
             photo.detections,
             instance.location,
             photo.box_classifications,
+            top=TOP_CLASSES if is_format5 else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         if components != "ensemble":
@@ -430,10 +484,10 @@ def _answer(
         ) from error
 
 
-def _with_classes(photo: Photo) -> list[Box] | None:
-    """The detections with the classes of single boxes; None if no box has been classified."""
+def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
+    """The detections with the classes of single boxes; None if no box has any, unless ``always``."""
     found = photo.box_classifications
-    if not found:
+    if photo.detections is None or not (found or always):
         return None
     return [
         {**box, "classifications": found[position]} if position in found else box

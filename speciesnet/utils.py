@@ -1,9 +1,24 @@
 """Names that other programs import from this module."""
 
-from speciesnet.boxes import BBox
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from speciesnet.boxes import BBox, BoxSelection
+from speciesnet.files.atomic import write_atomically
 from speciesnet.images import PreprocessedImage, file_exists, load_rgb_image
 from speciesnet.instances import prepare_instances_dict
 from speciesnet.packages.info import ModelInfo
+from speciesnet.predictions.format5 import (
+    build_classifier_result,
+    limit_float_precision,
+    make_predictions_dict,
+    whole_image_detection,
+)
 from speciesnet.predictions.layout import save_predictions
 from speciesnet.predictions.reading import load_partial_predictions
 
@@ -11,12 +26,19 @@ __all__ = [
     "BBox",
     "ModelInfo",
     "PreprocessedImage",
+    "build_classifier_result",
     "file_exists",
+    "limit_float_precision",
+    "load_json",
     "load_partial_predictions",
     "load_rgb_image",
+    "make_predictions_dict",
     "only_one_true",
     "prepare_instances_dict",
     "save_predictions",
+    "select_detections_for_classification",
+    "whole_image_detection",
+    "write_json",
 ]
 
 
@@ -28,3 +50,46 @@ def only_one_true(*args: object) -> bool:
         True
     """
     return sum(map(bool, args)) == 1
+
+
+def select_detections_for_classification(
+    detections: Sequence[Any], detection_threshold: float, max_classifications: int | None = None
+) -> list[int]:
+    """The positions of the boxes that are classified, the most confident one first.
+
+    Args:
+        detections: ``[{"conf": ...}, ...]``.
+        detection_threshold: The lowest confidence, in [0, 1].
+        max_classifications: How many boxes at most; None is all.
+    """
+    selection = BoxSelection(detection_threshold, max_classifications)
+    return selection.positions([detection["conf"] for detection in detections])
+
+
+def load_json(filepath: str | os.PathLike[str]) -> Any:
+    """The content of a JSON file; raises ``OSError`` and ``ValueError``."""
+    return json.loads(Path(filepath).read_text(encoding="utf-8"))
+
+
+def write_json(
+    data: Any, filepath: str | os.PathLike[str], num_decimals: int | None = None
+) -> None:
+    """Writes a JSON file, as a whole or not at all.
+
+    Args:
+        data: Its content.
+        filepath: The file.
+        num_decimals: To how many decimals numbers are rounded; None leaves them as they are.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Examples:
+        >>> write_json({"conf": 0.123456}, "box.json", 4)
+        >>> load_json("box.json")
+        {'conf': 0.1235}
+    """
+    content = data if num_decimals is None else limit_float_precision(data, num_decimals)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    with write_atomically(Path(filepath)) as part:
+        part.write_text(text, encoding="utf-8")

@@ -18,13 +18,23 @@ from PIL import Image
 import speciesnet
 from speciesnet import DEFAULT_MODEL, SpeciesNet, SpeciesNetClassifier, SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
+from speciesnet.ensemble_prediction_combiner import combine_predictions
 from speciesnet.export.megadetector import write_megadetector
 from speciesnet.geofence_utils import (
     geofence_animal_classification,
     roll_up_labels_to_first_matching_level,
 )
 from speciesnet.taxonomy import split_label
-from speciesnet.utils import BBox
+from speciesnet.utils import (
+    BBox,
+    build_classifier_result,
+    load_json,
+    make_predictions_dict,
+    save_predictions,
+    select_detections_for_classification,
+    whole_image_detection,
+    write_json,
+)
 
 CAMERA = Path(speciesnet.__file__).parent / "demo" / "images" / "cam03_forest_gate"
 ENOUGH = 0.1  # confidence from which on run_md_and_speciesnet classifies a box
@@ -78,6 +88,112 @@ def test_every_box_is_classified_as_run_md_and_speciesnet_does(
 def test_crop_that_cannot_be_classified_is_a_failure() -> None:
     answers = SpeciesNetClassifier("demo", device="cpu").batch_predict(["a_0"], [None])
     assert answers == [{"filepath": "a_0", "failures": ["CLASSIFIER"]}]
+
+
+def test_an_image_with_a_list_of_inputs_has_a_list_of_answers(
+    records: list[dict[str, Any]],
+) -> None:
+    classifier = SpeciesNetClassifier("demo", device="cpu")
+    record = max(records, key=lambda each: len(boxes_of(each)))
+    image = Image.open(record["filepath"]).convert("RGB")
+    inputs = classifier.preprocess_boxes(image, boxes_of(record))
+    assert inputs is not None
+    found: Any = classifier.predict("a.jpg", inputs, num_classes=2)
+    assert list(found) == ["filepath", "classifications_list"]
+    assert [len(each["classes"]) for each in found["classifications_list"]] == [2] * len(inputs)
+    several: Any = classifier.batch_predict(["a", "b", "c"], [inputs, [], None], num_classes=None)
+    assert len(several[0]["classifications_list"][0]["classes"]) == len(classifier.labels)
+    assert several[1:] == [
+        {"filepath": "b", "classifications_list": []},
+        {"filepath": "c", "failures": ["CLASSIFIER"]},
+    ]
+    assert classifier.preprocess_boxes(None, []) is None
+
+
+def test_the_ensemble_combines_boxes_as_since_5_0_6(records: list[dict[str, Any]]) -> None:
+    ensemble = SpeciesNetEnsemble("demo")
+    classes = records[0]["classifications"]
+    boxes: list[Any] = [
+        {"category": "1", "label": "animal", "conf": conf, "bbox": [0.1, 0.1, 0.5, 0.5]}
+        for conf in (0.9, 0.05)
+    ]
+    classified = [{**boxes[0], "raw_classifications": classes}, boxes[1]]
+
+    def combined(classifier: Any, detector: Any, place: Any = "KEN", **options: Any) -> Any:
+        places: Any = {} if place is None else {"a": {"country": place}}
+        [record] = ensemble.combine(["a"], classifier, detector, places, **options)
+        return record
+
+    detector: Any = {"a": {"filepath": "a", "detections": boxes}}
+    found = combined({"a": {"filepath": "a", "detections": classified}}, detector)
+    assert list(found) == ["filepath", "country", "detections", "model_version"]
+    assert found["detections"][1] == boxes[1]
+    best = found["detections"][0]
+    assert len(best["raw_classifications"]["classes"]) == 2
+    [answer] = combine_predictions(
+        classifications_list=[classes],
+        detections=boxes[:1],
+        country="KEN",
+        admin1_region=None,
+        taxonomy_map=ensemble.taxonomy_map,
+        geofence_map=ensemble.geofence_map,
+        enable_geofence=True,
+    )
+    assert best["processed_classification"] == answer
+    assert list(answer) == ["class", "score", "source"]
+    # What the published program 5.0.6 returns for failures.
+    bare = {"filepath": "a", "detections": boxes}
+    failed: Any = {"a": {"filepath": "a", "failures": ["CLASSIFIER"]}, "b": bare}
+    assert combined(failed, detector) == {
+        "filepath": "a", "failures": ["CLASSIFIER"], "country": "KEN", "detections": boxes,
+        "model_version": "demo-1",
+    }  # fmt: skip
+    whole = {**whole_image_detection(), "raw_classifications": classes}
+    without_boxes = combined(
+        {"a": {"filepath": "a", "detections": [whole]}},
+        {},
+        None,
+        max_classifications_per_detection=None,
+    )
+    assert without_boxes == {
+        "filepath": "a", "failures": ["DETECTOR", "GEOLOCATION"], "detections": [whole],
+        "model_version": "demo-1",
+    }  # fmt: skip
+    with_boxes = combined({"a": {"filepath": "a", "detections": [whole]}}, detector)
+    assert with_boxes["detections"][1:] == boxes
+    assert "processed_classification" in with_boxes["detections"][0]
+    with pytest.raises(ValueError, match="other boxes"):
+        combined({"a": {"filepath": "a", "detections": classified[:1]}}, detector)
+
+
+def test_the_kind_of_the_classifier_is_known() -> None:
+    assert not SpeciesNet("demo", force_model_download=True).whole_image_classifier
+
+
+def test_helpers_of_the_published_program_exist(tmp_path: Path) -> None:
+    boxes: list[Any] = [{"conf": 0.05}, {"conf": 0.9}, {"conf": 0.1}]
+    assert select_detections_for_classification(boxes, 0.1) == [1, 2]
+    assert select_detections_for_classification(boxes, 0.1, 1) == [1]
+    answers = {"filepath": "a", "classifications_list": [{"classes": ["x"], "scores": [0.5]}]}
+    found: Any = build_classifier_result(answers, boxes, [1], whole_image=False)
+    assert found["detections"] == [
+        boxes[0], {**boxes[1], "raw_classifications": answers["classifications_list"][0]}, boxes[2]
+    ]  # fmt: skip
+    found = build_classifier_result(answers, boxes, [], whole_image=True)
+    [whole] = found["detections"]
+    assert (whole["category"], whole["conf"]) == ("0", 1.0)
+    failed = {"filepath": "a", "failures": ["CLASSIFIER"]}
+    assert build_classifier_result(failed, boxes, [1], whole_image=False) == failed
+    nothing = {"filepath": "a", "classifications_list": []}
+    assert build_classifier_result(nothing, None, [], whole_image=False) == failed
+    target = tmp_path / "p.json"
+    save_predictions(make_predictions_dict([{"filepath": "a", "latitude": 1.23456}]), str(target))
+    assert load_json(target) == {
+        "info": {"format_version": "20261015"},
+        "predictions": [{"filepath": "a", "latitude": 1.2346}],
+    }
+    write_json({"a": [0.123456, 1, "é"]}, target, num_decimals=2)
+    assert load_json(target) == {"a": [0.12, 1, "é"]}
 
 
 def test_boxes_and_crops_go_between_processes(records: list[dict[str, Any]]) -> None:

@@ -7,21 +7,22 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path, PurePath
 from typing import Any
 
 from absl import logging
 
-from speciesnet.constants import RUN_ENDING
+from speciesnet.constants import RUN_ENDING, OutputFormat
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
 from speciesnet.distributed.work_list import new_index
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, keep_backup
-from speciesnet.predictions.layout import decode_line, encode_record, lines_at, rewrite
-from speciesnet.predictions.reading import read_records
+from speciesnet.predictions.format5 import as_ours
+from speciesnet.predictions.layout import decode_line, encode_record, format_of, lines_at, rewrite
+from speciesnet.predictions.reading import read_as_written
 from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
 from speciesnet.records import Record, Tally, is_failed
 
@@ -47,6 +48,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
         OutputError: A part is damaged, or the target cannot be written.
     """
     settings = _common_settings(parts)
+    output_format = _common_format(parts)
     tally = Tally()
     try:
         with (
@@ -67,7 +69,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
                 )
             if target.exists():
                 keep_backup(target)
-            rewrite(target, records.in_order(tally))
+            rewrite(target, records.in_order(tally), output_format)
             if settings is None:
                 settings_path(target).unlink(missing_ok=True)  # of the earlier target
             else:
@@ -97,6 +99,24 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
                 "parts that were made with the same settings."
             )
     return first
+
+
+def _common_format(parts: Sequence[str]) -> OutputFormat:
+    """The format of all parts; shards have format 4."""
+    origins: dict[OutputFormat, str] = {}
+    for part in parts:
+        found: OutputFormat = 4
+        if not _is_folder(part):
+            # Whatever reads the records describes the error.
+            with suppress(OSError, OutputError), storage.local_file(part) as path:
+                found = format_of(path)
+        origins.setdefault(found, part)
+    if len(origins) > 1:
+        raise InputError(
+            f"{origins[5]} is in format 5, and {origins[4]} in format 4. Merge only parts that were made "
+            "with the same --output_format."
+        )
+    return next(iter(origins), 4)
 
 
 def _drop_differing_inputs(first: dict[str, Any], other: dict[str, Any]) -> None:
@@ -151,7 +171,7 @@ def _records_of(part: str) -> Iterator[Record]:
         return
     fix = "Fix the cause or leave the part out."
     with file_errors(InputError, part, fix=fix), storage.local_file(part) as path:
-        yield from read_records(path, display_name=part)
+        yield from read_as_written(path, display_name=part)
 
 
 class _IndexedRecords:
@@ -183,7 +203,7 @@ class _IndexedRecords:
         )
         for line in lines_at(self._path, starts):
             if (record := decode_line(line)) is not None:
-                tally.count(record)
+                tally.count(as_ours(record))
             yield line
 
     def close(self) -> None:

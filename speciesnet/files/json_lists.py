@@ -64,11 +64,19 @@ def read_items(
         raise NoListError
 
 
-def read_value(path: Path, name: str) -> object:
-    """The first value of a key in a JSON object; None without the key. Raises as ``read_items``."""
+def read_value(path: Path, name: str, *, before: str | None = None) -> object:
+    """The first value of a key in a JSON object; None without the key. Raises as ``read_items``.
+
+    Args:
+        path: The file.
+        name: The key.
+        before: Another key, after which the file is not read any further.
+    """
     with path.open("rb") as file:
         text = _Text(file)
-        return next((text.value() for _ in _find(text, lambda key: key == name)), None)
+        for key in _find(text, lambda key: key in (name, before)):
+            return text.value() if key == name else None
+    return None
 
 
 def first_list(path: Path, names: Collection[str]) -> str | None:

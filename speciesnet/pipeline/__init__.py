@@ -14,7 +14,7 @@ from functools import partial
 
 from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import RunMode
+from speciesnet.constants import TOP_CLASSES, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.pipeline.past import PastResults, past_photos, with_past_detections
 from speciesnet.pipeline.photo import Crop, Photo
@@ -46,6 +46,7 @@ def run(
     classifier: SpeciesNetClassifier | None = None,
     past: PastResults | None = None,
     boxes: BoxSelection | None = None,
+    num_classes: int | None = TOP_CLASSES,
     run_mode: RunMode = "multi_thread",
     batch_size: int = 8,
     readers: int | None = None,
@@ -62,6 +63,7 @@ def run(
             the images where there is no network to run.
         boxes: The boxes that are classified one by one, by models that crop; None classifies each image
             once.
+        num_classes: How many classes the classifier returns; None is all.
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
         batch_size: Images that a network takes together, where batches pay.
@@ -102,5 +104,5 @@ def run(
             boxes = None
         crops = crop(photos, classifier.preprocess, boxes, profile)
         crops = profile.waiting("classifier: waiting", run_in_background(crops, batch_size))
-        photos = classify(crops, classifier, batch_size, progress, profile, lock)
+        photos = classify(crops, classifier, batch_size, progress, profile, lock, num_classes)
     return run_in_background(photos, batch_size)

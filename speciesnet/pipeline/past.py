@@ -9,9 +9,16 @@ from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
 from speciesnet.errors import InputError
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.pipeline.photo import Photo
-from speciesnet.records import Box, Classifications, Record, is_classified
-
-BOX_TOLERANCE = 1e-4  # within which two steps mean the same box, relative to the image
+from speciesnet.records import (
+    BOX_TOLERANCE,
+    Box,
+    Classifications,
+    Record,
+    bare_box,
+    is_classified,
+    is_failed,
+    is_same_box,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def past_photos(
             classifications=classified.get("classifications") if classified else None,
             metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
         )
-        if boxes is not None and classified and photo.classifications and photo.detections:
+        if boxes is not None and classified and photo.detections and not is_failed(classified):
             photo.box_classifications = _past_classes(photo, classified, boxes)
         yield photo
 
@@ -56,20 +63,25 @@ def _past_classes(
 ) -> dict[int, Classifications]:
     """The classes that an earlier run found for single boxes, by the positions of the boxes."""
     boxes, theirs = photo.detections or (), classified.get("detections") or ()
+    found = {i: box["classifications"] for i, box in enumerate(theirs) if "classifications" in box}
+
+    def is_at_threshold(position: int) -> bool:  # rounding has raised its confidence
+        return boxes[position]["conf"] < selection.threshold + BOX_TOLERANCE
+
     positions = selection.positions([box["conf"] for box in boxes])
-    if not any(map(is_classified, theirs)):
+    positions = [i for i in positions if i in found or not is_at_threshold(i)]
+    if not found:
         if positions:
             raise InputError(
                 f"The classifications of {photo.filepath} have no classes of its boxes. Run the "
                 "classifier again with --classify all, or leave that out here."
             )
         return {}
-    if len(boxes) != len(theirs) or not all(map(_is_same_box, boxes, theirs)):
+    if len(boxes) != len(theirs) or not all(map(is_same_box, boxes, theirs)):
         raise InputError(
             f"The classifications of {photo.filepath} belong to other boxes than its detections. Run the "
             "classifier again with these detections."
         )
-    found = {i: box["classifications"] for i, box in enumerate(theirs) if "classifications" in box}
     if missing := [position for position in positions if position not in found]:
         raise InputError(
             f"Detection {missing[0] + 1} of {photo.filepath} has not been classified. Run the classifier "
@@ -79,12 +91,12 @@ def _past_classes(
     return {position: found[position] for position in positions}
 
 
-def _is_same_box(one: Box, other: Box) -> bool:
-    """Whether two boxes differ by rounding at most: SpeciesNet 5.0.6 writes four decimals."""
-    return one["category"] == other["category"] and all(
-        abs(side - with_it) <= BOX_TOLERANCE
-        for side, with_it in zip(one["bbox"], other["bbox"], strict=True)
-    )
+def lacks_classes(photo: Photo, past: PastResults) -> bool:
+    """Whether an image has no classes because none of its boxes was classified, as in format 5."""
+    if photo.classifications is not None or photo.filepath not in past.classifications:
+        return False
+    classified = past.classifications[photo.filepath]
+    return "detections" in classified and not is_failed(classified)
 
 
 def with_past_detections(
@@ -103,6 +115,8 @@ def with_past_detections(
 def _upright_detections(record: Record, orientation: int | None) -> Sequence[Box] | None:
     """The detections of a record, relative to the upright picture."""
     boxes = record.get("detections")
+    if boxes and any(map(is_classified, boxes)):  # in an earlier run
+        boxes = [bare_box(box) for box in boxes]
     if not boxes or orientation not in MIRRORED or not record.get("boxes_as_stored"):
         return boxes
     moved: list[Box] = [{**box, "bbox": upright_box(box["bbox"], orientation)} for box in boxes]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from speciesnet.boxes import BBox, BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
+from speciesnet.constants import TOP_CLASSES
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.errors import InputError
 from speciesnet.images import PreprocessedImage
@@ -111,12 +112,14 @@ def classify(
     progress: Progress = no_progress,
     profile: Profile | None = None,
     lock: Lock | None = None,
+    num_classes: int | None = TOP_CLASSES,
 ) -> Generator[Photo, None, None]:
     """The last stage: batches fill across images."""
     profile = profile or Profile()
     for batch in _batches(crops, batch_size):
         with lock or nullcontext(), profile.timing("classifier"):
-            answers = iter(classifier.classify([crop.input for crop in batch if crop.input]))
+            inputs = [crop.input for crop in batch if crop.input]
+            answers = iter(classifier.classify(inputs, num_classes))
         for crop in batch:
             if crop.input:
                 _note_classes(crop, next(answers))

@@ -30,6 +30,7 @@ from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, write_atomically
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.predictions.file import PredictionsFile, check_output_path
+from speciesnet.predictions.format5 import Form
 from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Instance, Record
 
@@ -45,11 +46,12 @@ def open_predictions(
     settings: RunSettings,
     *,
     ignore_existing: bool = False,
+    form: Form | None = None,
 ) -> PredictionsFile:
     """The output of a run, on a disk or in a bucket; see ``PredictionsFile``."""
     path = os.fspath(path)
     kind = BucketPredictions if storage.is_cloud(path) else PredictionsFile
-    return kind(path, instances, settings, ignore_existing=ignore_existing)
+    return kind(path, instances, settings, ignore_existing=ignore_existing, form=form)
 
 
 def check_output(path: str) -> None:
@@ -75,6 +77,7 @@ class BucketPredictions(PredictionsFile):
         instances: The images of the run, in order.
         settings: The settings that two runs into one file must share; kept next to it.
         ignore_existing: Starts over; an existing file is kept as ``*.bak``.
+        form: How records are written in format 5; None writes format 4.
 
     Raises:
         OutputError: As for ``PredictionsFile``; or the bucket cannot be read or written, or somebody
@@ -89,6 +92,7 @@ class BucketPredictions(PredictionsFile):
         settings: RunSettings,
         *,
         ignore_existing: bool = False,
+        form: Form | None = None,
     ) -> None:
         self.url = url
         digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
@@ -98,6 +102,7 @@ class BucketPredictions(PredictionsFile):
             instances,
             settings,
             ignore_existing=ignore_existing,
+            form=form,
             display_name=url,
         )
         self._state_path = self._folder / "version.json"

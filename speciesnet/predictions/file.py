@@ -18,11 +18,13 @@ from types import TracebackType
 
 from absl import logging
 
+from speciesnet.constants import OutputFormat
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
-from speciesnet.predictions import layout
-from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, cannot_write
-from speciesnet.predictions.reading import names_other_images, read_records
+from speciesnet.predictions import format5, layout
+from speciesnet.predictions.format5 import Form, from_format5, is_format5, other_format
+from speciesnet.predictions.layout import FOOTER, HEADERS, SEPARATOR, cannot_write
+from speciesnet.predictions.reading import names_other_images, read_as_written
 from speciesnet.predictions.settings import (
     RunSettings,
     read_settings,
@@ -94,6 +96,7 @@ class PredictionsFile(_Predictions):
         instances: The images of the run, in order.
         settings: The settings that two runs into one file must share; kept next to it.
         ignore_existing: Starts over; an existing file is kept as ``*.bak``.
+        form: How records are written in format 5; None writes format 4.
         display_name: The name of the file in messages about its content; its path by default.
 
     Attributes:
@@ -112,6 +115,7 @@ class PredictionsFile(_Predictions):
         settings: RunSettings,
         *,
         ignore_existing: bool = False,
+        form: Form | None = None,
         display_name: str | None = None,
     ) -> None:
         super().__init__(instances)
@@ -119,6 +123,9 @@ class PredictionsFile(_Predictions):
         self._name = display_name or str(self.path)
         self._settings = settings
         self._ignore_existing = ignore_existing
+        self._form = form
+        self._format: OutputFormat = 4 if form is None else 5
+        self._header = HEADERS[self._format]
         self._forget()
 
     @property
@@ -149,7 +156,7 @@ class PredictionsFile(_Predictions):
                 for note in self.notes:
                     logging.warning("%s", note)
                 write_settings(self.path, self._settings.as_dict())
-                self._appender = _Appender(self.path, self._end)
+                self._appender = _Appender(self.path, self._end, len(self._header))
             except OSError as error:
                 raise cannot_write(self.path, error) from error
             stack.callback(lambda: self._appender.stop())
@@ -159,19 +166,30 @@ class PredictionsFile(_Predictions):
     def _open(self) -> None:
         """Makes the file one of our own layout, with the finished records of this run only."""
         if self._ignore_existing and self.path.exists():
-            if self.path.stat().st_size > len(HEADER + FOOTER):
+            if self.path.stat().st_size > len(layout.HEADER + FOOTER):
                 keep_backup(self.path)
             self.path.unlink()
         if self.path.exists() and self.path.stat().st_size and any(self._records()):
+            if (found := layout.format_of(self.path)) != self._format:
+                raise other_format(self._name, found, self._format)
             self._check_settings()
             self._resume()
         else:
             if self.path.exists() and not layout.has_own_layout(self.path):
                 keep_backup(self.path)  # without a single whole record, but perhaps of use
-            self.path.write_bytes(HEADER + FOOTER)
+            self.path.write_bytes(self._header + FOOTER)
 
     def _records(self) -> Iterator[Record]:
-        return read_records(self.path, display_name=self._name)
+        return read_as_written(self.path, display_name=self._name)
+
+    def _as_ours(self, record: Record) -> Record:
+        """A record of the file as one of this program."""
+        if self._form is None:
+            if is_format5(record):
+                raise other_format(self._name, 5, 4)
+            return record
+        with in_file(self._name), record_errors(record):
+            return from_format5(record)
 
     def _check_settings(self) -> None:
         """Refuses the file of another run by the settings next to it, if they are still there."""
@@ -189,7 +207,7 @@ class PredictionsFile(_Predictions):
         if not layout.has_own_layout(self.path):
             self._check_foreign()
             keep_backup(self.path)
-            layout.rewrite(self.path, map(layout.encode_record, self._records()))
+            self._rewrite(map(layout.encode_record, self._records()))
         counts, failed, is_damaged = self._scan()
         if self._others and not counts:
             raise names_other_images(self._name, self._other)
@@ -205,7 +223,7 @@ class PredictionsFile(_Predictions):
         elif incomplete or is_damaged:
             # Lines that will be written again, or are not whole, are removed first, so that no image
             # ever has two records.
-            layout.rewrite(self.path, layout.lines_without(self.path, incomplete))
+            self._rewrite(layout.lines_without(self.path, incomplete))
             self._forget()
             self._scan()
 
@@ -214,7 +232,7 @@ class PredictionsFile(_Predictions):
         others, is_of_this_run = [], False
         for record in self._records():
             position = self._position_of(record["filepath"], 0)
-            self._check_record(record, position)
+            self._check_record(self._as_ours(record), position)
             if position is not None:
                 is_of_this_run = True
             elif not others:
@@ -226,7 +244,7 @@ class PredictionsFile(_Predictions):
         self._offsets = array("q", [-1]) * len(self._instances)
         self._others, self._other = array("q"), ""  # records without an image: offsets, an example
         self._in_order, self._last_position = True, -1
-        self._end = len(HEADER)
+        self._end = len(self._header)
         self._replaced: frozenset[str] = frozenset()  # their records go with the first new one
         self.tally = Tally()
 
@@ -247,6 +265,7 @@ class PredictionsFile(_Predictions):
                     # overwrites it. Any other is removed.
                     is_damaged = is_damaged or line.endswith(b"\n")
                     continue
+                record = self._as_ours(record)
                 filepath = record["filepath"]
                 position = self._position_of(filepath, counts.get(filepath, 0))
                 self._check_record(record, position)
@@ -291,6 +310,9 @@ class PredictionsFile(_Predictions):
             "over."
         )
 
+    def _rewrite(self, lines: Iterable[bytes]) -> None:
+        layout.rewrite(self.path, lines, self._format)
+
     def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image; they reach the disk within seconds.
 
@@ -298,21 +320,26 @@ class PredictionsFile(_Predictions):
             OutputError: The disk is full or gone; the records written before stay valid.
         """
         if self._replaced:
-            self._replace(map(layout.encode_record, records))
+            self._replace(self._encoded(record) for record in records)
             return
         positions = self._positions[records[0]["filepath"]]
-        offsets = self._appender.append(map(layout.encode_record, records))
+        offsets = self._appender.append(self._encoded(record) for record in records)
+        if self._form is not None:  # as a later run counts them
+            records = [from_format5(format5.written(record, self._form)) for record in records]
         for record, position, offset in zip(records, positions, offsets, strict=True):
             self._note(record, position, offset)
+
+    def _encoded(self, record: Record) -> bytes:
+        return layout.encode_record(format5.written(record, self._form))
 
     def _replace(self, lines: Iterable[bytes]) -> None:
         """Removes the records of ``_replaced`` and adds lines, in one step."""
         self._appender.close()
         kept = layout.lines_without(self.path, self._replaced)
-        layout.rewrite(self.path, itertools.chain(kept, lines))
+        self._rewrite(itertools.chain(kept, lines))
         self._forget()
         self._scan()
-        self._appender = _Appender(self.path, self._end)
+        self._appender = _Appender(self.path, self._end, len(self._header))
 
     def snapshot(self, target: Path) -> None:
         """Copies the file as it is now, whole and valid.
@@ -342,7 +369,7 @@ class PredictionsFile(_Predictions):
                 settings_path(self.path).unlink(missing_ok=True)
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
                 in_order = itertools.chain(self._offsets, self._others)
-                layout.rewrite(self.path, layout.lines_at(self.path, in_order))
+                self._rewrite(layout.lines_at(self.path, in_order))
 
 
 class _Appender:
@@ -351,10 +378,12 @@ class _Appender:
     Args:
         path: The file, in our own layout.
         end: The offset after its last whole record, or after the header.
+        start: The offset after the header.
     """
 
-    def __init__(self, path: Path, end: int) -> None:
+    def __init__(self, path: Path, end: int, start: int) -> None:
         self._path = path
+        self._start = start
         self._end = self._next = end  # in the file; with the buffer
         self._buffer: list[bytes] = []
         self._error: OSError | None = None
@@ -370,7 +399,7 @@ class _Appender:
         offsets = []
         with self._mutex:
             for line in lines:
-                if self._next > len(HEADER):
+                if self._next > self._start:
                     self._buffer.append(SEPARATOR)
                     self._next += len(SEPARATOR)
                 offsets.append(self._next)

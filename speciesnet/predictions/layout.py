@@ -1,7 +1,7 @@
 """The layout of the predictions files that this program writes.
 
 ``{"predictions": [``, one record a line, ``]}``: valid JSON, whose whole lines can be read even if it is
-cut off.
+cut off. In files of format 5, ``"info"`` is before ``"predictions"``.
 """
 
 from __future__ import annotations
@@ -15,15 +15,23 @@ from typing import BinaryIO, cast
 
 import orjson
 
-from speciesnet.errors import OutputError
+from speciesnet.constants import FORMAT_VERSION, OutputFormat
+from speciesnet.errors import DamagedError, NoListError, OutputError, TooDeepError
+from speciesnet.files import json_lists
 from speciesnet.files.atomic import write_atomically
+from speciesnet.predictions.format5 import rounded
 from speciesnet.records import Record
 
 HEADER = b'{"predictions": [\n'
+HEADERS: Mapping[OutputFormat, bytes] = {
+    4: HEADER,
+    5: b'{"info": {"format_version": "%s"}, "predictions": [\n' % FORMAT_VERSION.encode(),
+}
 SEPARATOR = b",\n"
 FOOTER = b"\n]}\n"
 LINES_LOOKED_AT = 1000  # to recognize the layout: the first ones may be damaged
 
+_LONGEST = max(map(len, HEADERS.values()))
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
 
@@ -80,9 +88,9 @@ def filepath_of(line: bytes) -> str | None:
 def has_own_layout(path: Path) -> bool:
     """Whether a file has one record a line, or is cut off before its first record."""
     with path.open("rb") as file:
-        start = file.read(len(HEADER))
-        if start != HEADER:
-            return HEADER.startswith(start)
+        start = file.readline(_LONGEST)
+        if start not in HEADERS.values():
+            return any(header.startswith(start) for header in HEADERS.values())
         damaged: list[bytes] = []
         for line in filter(bytes.strip, islice(file, LINES_LOOKED_AT)):
             if decode_line(line) or (line.strip() == b"]}" and not damaged):
@@ -90,6 +98,26 @@ def has_own_layout(path: Path) -> bool:
             damaged.append(line[-2:])
     # The rest are the layouts of other programs, and a single record of ours that is cut off.
     return not damaged or (len(damaged) == 1 and not damaged[0].endswith((b"\n", b"]}")))
+
+
+def format_of(path: Path) -> OutputFormat:
+    """The format of a predictions file, by its start."""
+    with path.open("rb") as file:
+        start = file.readline(_LONGEST)
+    if start == HEADER:
+        return 4
+    try:
+        info = json_lists.read_value(path, "info", before="predictions")
+    except (NoListError, TooDeepError, DamagedError):
+        return 4
+    return 5 if isinstance(info, dict) and "format_version" in info else 4
+
+
+def ends_before_records(path: Path) -> bool:
+    """Whether a file in our own layout ends before its first record."""
+    with path.open("rb") as file:
+        start = file.read(_LONGEST + 1)
+    return any(header.startswith(start) for header in HEADERS.values())
 
 
 def record_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -118,35 +146,36 @@ def lines_at(path: Path, offsets: Iterable[int]) -> Iterator[bytes]:
             yield file.readline().strip().removesuffix(b",")
 
 
-def write_lines(file: BinaryIO, records: Iterable[bytes]) -> None:
-    """Writes encoded records in our layout."""
-    file.write(HEADER)
+def write_lines(file: BinaryIO, records: Iterable[bytes], output_format: OutputFormat = 4) -> None:
+    """Writes encoded records of a format in our layout."""
+    file.write(HEADERS[output_format])
     for number, record in enumerate(records):
         file.write(SEPARATOR + record if number else record)
     file.write(FOOTER)
 
 
-def rewrite(path: Path, records: Iterable[bytes]) -> None:
+def rewrite(path: Path, records: Iterable[bytes], output_format: OutputFormat = 4) -> None:
     """Replaces a predictions file as a whole or not at all.
 
     Args:
         path: The file.
         records: Its encoded records.
+        output_format: Their format.
 
     Raises:
         OutputError: The file cannot be written; it stays as it was.
     """
     try:
         with write_atomically(path, unique=False) as part, part.open("wb") as file:
-            write_lines(file, records)
+            write_lines(file, records, output_format)
     except OSError as error:
         raise cannot_write(path, error) from error
 
 
-def save_predictions(
-    predictions_dict: Mapping[str, Iterable[Mapping[str, object]]], filepath: str
-) -> None:
+def save_predictions(predictions_dict: Mapping[str, object], filepath: str) -> None:
     """Writes ``{"predictions": [...]}`` to a file, as a whole or not at all.
+
+    With ``"info"``, as in format 5, numbers are rounded.
 
     Args:
         predictions_dict: The predictions, as the methods of ``SpeciesNet`` return them.
@@ -158,7 +187,11 @@ def save_predictions(
     Examples:
         >>> save_predictions({"predictions": [{"filepath": "fox.jpg"}]}, "predictions.json")
     """
-    rewrite(Path(filepath), map(encode_record, predictions_dict["predictions"]))
+    records = cast("Iterable[Mapping[str, object]]", predictions_dict["predictions"])
+    if "info" in predictions_dict:
+        rewrite(Path(filepath), (encode_record(rounded(record)) for record in records), 5)
+    else:
+        rewrite(Path(filepath), map(encode_record, records))
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

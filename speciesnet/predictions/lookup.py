@@ -14,13 +14,14 @@ from absl import logging
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.predictions import layout, reading
+from speciesnet.predictions.format5 import as_ours
 from speciesnet.predictions.matching import match_names
 from speciesnet.predictions.megadetector import (
     is_megadetector_file,
     read_detections,
     with_our_labels,
 )
-from speciesnet.records import Record
+from speciesnet.records import Record, in_file, record_errors
 
 
 class RecordsByFile(Mapping[str, Record]):
@@ -29,14 +30,17 @@ class RecordsByFile(Mapping[str, Record]):
     Args:
         path: Path or URL of a predictions file of any layout, or of detections in MegaDetector's format.
         filepaths: The images of the run, which the file may name differently; see ``match_names``.
+        for_classes: Whether its classes will be used.
 
     Attributes:
         path: The file.
-        notes: Sentences on records without an image of the run, and on images without a record.
+        notes: Sentences on records without an image of the run, on images without a record, and on what
+            files of format 5 lack.
 
     Raises:
         OutputError: The file cannot be read, or names other images only.
         InputError: A name in the file matches several images, or a detection is malformed.
+        MalformedRecordError: A record of format 5 is malformed.
 
     Examples:
         >>> path = Path("detections.json")
@@ -45,7 +49,9 @@ class RecordsByFile(Mapping[str, Record]):
         {'filepath': 'fox.jpg', 'detections': []}
     """
 
-    def __init__(self, path: str | os.PathLike[str], filepaths: Iterable[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], filepaths: Iterable[str], *, for_classes: bool = True
+    ) -> None:
         self.path = os.fspath(path)
         known = dict.fromkeys(filepaths)
         notes: list[str] = []
@@ -55,7 +61,7 @@ class RecordsByFile(Mapping[str, Record]):
                     f"There is no file {self.path}. Pass a file that an earlier step wrote."
                 )
             is_copy = storage.scheme_of(self.path) is not None
-            self._file = _open(local, notes, is_copy=is_copy)
+            self._file = _open(local, notes, is_copy=is_copy, for_classes=for_classes)
         self._offsets: dict[str, int] = {}
         others: dict[str, int] = {}
         for offset, line in layout.record_lines(self._file):
@@ -99,7 +105,8 @@ class RecordsByFile(Mapping[str, Record]):
         record = layout.decode_line(self._file.readline())
         if record is None:
             raise KeyError(filepath)
-        record = with_our_labels(record)
+        with in_file(self.path), record_errors(record):
+            record = with_our_labels(as_ours(record))
         return record if record["filepath"] == filepath else {**record, "filepath": filepath}
 
     def __iter__(self) -> Iterator[str]:
@@ -109,8 +116,11 @@ class RecordsByFile(Mapping[str, Record]):
         return len(self._offsets)
 
 
-def _open(path: Path, notes: list[str], *, is_copy: bool) -> BinaryIO:
+def _open(path: Path, notes: list[str], *, is_copy: bool, for_classes: bool) -> BinaryIO:
     """Opens a file in our own layout: the file itself, or a temporary one with its records."""
+    if for_classes and layout.has_own_layout(path) and layout.format_of(path) == 5:
+        for _ in reading.read_records(path, notes=notes):
+            pass
     if layout.has_own_layout(path) and not is_copy:
         return path.open("rb")
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (it is open as long as the mapping)
@@ -119,7 +129,10 @@ def _open(path: Path, notes: list[str], *, is_copy: bool) -> BinaryIO:
             shutil.copyfileobj(source, file)
     else:  # the layouts of other programs have no lines to seek to
         is_foreign = is_megadetector_file(path)
-        records = _read_once(path, notes) if is_foreign else reading.read_records(path)
+        if is_foreign:
+            records = _read_once(path, notes)
+        else:
+            records = reading.read_records(path, notes=notes if for_classes else [])
         layout.write_lines(file, map(layout.encode_record, records))
     file.seek(0)
     return file

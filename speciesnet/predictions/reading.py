@@ -12,32 +12,40 @@ from absl import logging
 
 from speciesnet.errors import CutOffError, DamagedError, NoListError, OutputError, file_errors
 from speciesnet.files import json_lists, storage
+from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
-from speciesnet.records import Record
+from speciesnet.records import Record, in_file, record_errors
 
 TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
 
-_CLASSES_OF_A_BOX = "raw_classifications"  # in the layout of the published program since 5.0.6
+_noted: set[str] = set()  # sentences that are in the log: commands read a file more than once
 
 _InstanceDict = TypeVar("_InstanceDict", bound=Mapping[str, Any])
 
 
 def read_records(
-    path: str | os.PathLike[str], *, display_name: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    display_name: str | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[Record]:
     """Reads the records of a predictions file one at a time, whatever program wrote it.
 
-    Of a file that is cut off, all whole records are read.
+    Of a file that is cut off, all whole records are read. Records of format 5 are converted; see
+    ``format5.from_format5``.
 
     Args:
         path: The file.
         display_name: The name of the file for messages; its path by default.
+        notes: Gets a sentence on classes that a file of format 5 lacks, once all is read; by default the
+            log gets it, and the number of images without a classified box.
 
     Yields:
         The records, in the order of the file.
 
     Raises:
         OutputError: The file cannot be read, or is not a predictions file.
+        MalformedRecordError: A record of format 5 is malformed.
 
     Examples:
         >>> path = Path("predictions.json")
@@ -45,6 +53,24 @@ def read_records(
         >>> [record["filepath"] for record in read_records(path)]
         ['fox.jpg']
     """
+    name, missing = display_name or storage.display_name(Path(path)), Missing()
+    for record in read_as_written(path, display_name=name):
+        with in_file(name), record_errors(record):
+            ours = as_ours(record)
+            missing.count(record, ours)
+        yield ours
+    if note := missing.note(name, counts_blank=notes is None):
+        if notes is not None:
+            notes.append(note)
+        elif note not in _noted:
+            _noted.add(note)
+            logging.warning("%s", note)
+
+
+def read_as_written(
+    path: str | os.PathLike[str], *, display_name: str | None = None
+) -> Iterator[Record]:
+    """Does the same as ``read_records`` without converting the records of format 5."""
     path, name = Path(path), display_name or storage.display_name(path)
     with file_errors(OutputError, f"The predictions file {name}"):
         if not has_own_layout(path):
@@ -66,14 +92,6 @@ def _read_foreign(path: Path, name: str) -> Iterator[Record]:
         record = as_record(item)
         if record is None:
             raise OutputError(f'Record {number} of {name} lacks "filepath". Correct the file.')
-        boxes = record.get("detections")
-        if isinstance(boxes, list) and any(
-            isinstance(box, dict) and _CLASSES_OF_A_BOX in box for box in boxes
-        ):
-            raise OutputError(
-                f"{name} was written by SpeciesNet 5.0.6 or later, with classes for each detection, "
-                "which would be lost here. Make the predictions again with this program."
-            )
         yield record
 
 

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from speciesnet.boxes import BoxSelection
-from speciesnet.constants import RUN_ENDING, Classify, Components
+from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
 from speciesnet.errors import DamagedError, NoListError, TooDeepError
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
 from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.predictions.megadetector import detector_of_file
-from speciesnet.records import Instance, Record, components_of, is_classified
+from speciesnet.records import BOX_TOLERANCE, Instance, Record, components_of, is_classified
 
 _T = TypeVar("_T")
 
@@ -29,6 +29,7 @@ _BEFORE_ALL_BOXES = {
     "detection_threshold_for_classification": None,
     "max_classifications_per_image": None,
 }
+_OF_FORMAT_5 = {"output_format": 4, "max_classifications_per_detection": None}
 _WITHOUT_LIST = {"species_list": None, "species_list_fill": False}
 
 
@@ -48,6 +49,8 @@ class RunSettings:
         classify: "best", or "all" for an answer to every box.
         detection_threshold_for_classification: With "all", the lowest confidence of these boxes.
         max_classifications_per_image: With "all", how many of them at most, or None.
+        output_format: 4 or 5.
+        max_classifications_per_detection: In format 5, how many classes of a box at most, or None.
         species_list: The names of the taxa that can occur at the site, sorted; None without a list.
         species_list_fill: Whether a group becomes the only listed taxon below it.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
@@ -68,6 +71,8 @@ class RunSettings:
     classify: Classify = "best"
     detection_threshold_for_classification: float | None = None
     max_classifications_per_image: int | None = None
+    output_format: OutputFormat = 4
+    max_classifications_per_detection: int | None = None
     species_list: list[str] | None = None
     species_list_fill: bool = False
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -76,15 +81,22 @@ class RunSettings:
     given_detector: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as their file contains them; those of a species list only if there is one."""
-        left_out = _WITHOUT_LIST if self.species_list is None else {}
+        """The settings as their file contains them; those of a species list only if there is one.
+
+        Those of format 5 are only in the files of runs that write it.
+        """
+        left_out: set[str] = set() if self.species_list is not None else {*_WITHOUT_LIST}
+        if self.output_format == 4:
+            left_out |= _OF_FORMAT_5.keys()
         return {key: value for key, value in asdict(self).items() if key not in left_out}
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
         """Describes what differs in the settings of an earlier run, as its file contains them."""
         found = []
         for key, here in asdict(self).items():
-            there = earlier.get(key, {**_BEFORE_ALL_BOXES, **_WITHOUT_LIST}.get(key, here))
+            there = earlier.get(
+                key, {**_BEFORE_ALL_BOXES, **_OF_FORMAT_5, **_WITHOUT_LIST}.get(key, here)
+            )
             if key in ("model_name", "detector_name", "given_detector"):
                 continue
             if key == "model" and there != here:
@@ -109,6 +121,8 @@ class RunSettings:
         """
         wanted = "all" if self.components == "ensemble" else self.components
         found = components_of(record)
+        if self.output_format == 5 and wanted == "classifier" and found == "detector":
+            found = None  # images without a box to classify have boxes only
         if found not in (None, wanted):
             names = {"all": "the ensemble", "detector": "the detector alone"}
             return (
@@ -142,7 +156,8 @@ class RunSettings:
         if self.components == "detector" or threshold is None or record.get("failures"):
             return self.classify
         selection = BoxSelection(threshold, self.max_classifications_per_image)
-        return "best" if selection.positions([box["conf"] for box in boxes]) else "all"
+        confidences = [box["conf"] - BOX_TOLERANCE for box in boxes]
+        return "best" if selection.positions(confidences) else "all"
 
 
 def _word(value: object) -> str:

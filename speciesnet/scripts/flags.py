@@ -157,6 +157,7 @@ LOG = (LOG_LEVEL, VERSION)
 
 # Runs: on one machine, on a cluster, in a server.
 
+FORCE_MODEL_DOWNLOAD = switch("force_model_download", "Download the model package again.")
 MODEL = Flag(
     "model",
     DEFAULT_MODEL,
@@ -206,6 +207,19 @@ CLASSIFIED_BOXES = integer(
     None,
     "With --classify all: how many boxes of an image get an answer, the most confident ones; by default, "
     "or if negative, all.",
+    at_least=-1,
+)
+OUTPUT_FORMAT = choice(
+    "output_format",
+    ["4", "5"],
+    "4: with an answer for every image. 5: the format of SpeciesNet 5.0.6, with answers for boxes only; "
+    "it implies --classify all.",
+)
+MAX_CLASSES = integer(
+    "max_classifications_per_detection",
+    None,
+    "With --output_format 5: how many classes of a box are written; all if negative; by default 2. "
+    "Answers for sequences need 5.",
     at_least=-1,
 )
 BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
@@ -295,8 +309,7 @@ def selected_boxes(values: Values) -> BoxSelection | None:
     """The boxes that get answers of their own; raises ``InputError``."""
     from speciesnet import run
 
-    chosen = values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES]
-    return run.selected_boxes(*chosen)
+    return run.selected_boxes(values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES])
 
 
 def thumbnail_threads(values: Values) -> int:

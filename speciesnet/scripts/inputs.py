@@ -15,7 +15,7 @@ from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.clouds import BrokenConnectionError, RemoteError
-from speciesnet.predictions.layout import HEADER
+from speciesnet.predictions.layout import ends_before_records
 from speciesnet.records import in_file
 from speciesnet.scripts import flags
 
@@ -87,9 +87,7 @@ def _fetch_companion(path: str, ending: str, copy: Path) -> None:
 
 def _warn_if_empty(predictions: str) -> None:
     """Warns of a file that ends before its first record: complete or cut off, it contains nothing."""
-    with Path(predictions).open("rb") as file:
-        is_empty = HEADER.startswith(file.read(len(HEADER) + 1))
-    if is_empty:
+    if ends_before_records(Path(predictions)):
         logging.warning(
             "%s ends before its first record. Run the command that wrote it again to continue it.",
             storage.display_name(predictions),

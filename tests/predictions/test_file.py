@@ -804,15 +804,6 @@ def test_published_file_with_a_number_too_large_is_read_to_its_end(path: Path, n
     assert [record["filepath"] for record in read_records(path)] == ["a", "b"]
 
 
-def test_published_layout_with_classes_of_each_detection_is_refused(path: Path) -> None:
-    box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.2, 0.2]}
-    boxes = [box, box | {"raw_classifications": {"classes": ["deer"], "scores": [0.9]}}]
-    document = {"info": {}, "predictions": [{"filepath": "1.jpg", "detections": boxes}]}
-    path.write_text(json.dumps(document))
-    with pytest.raises(OutputError, match=r"5\.0\.6"):
-        list(read_records(path))
-
-
 def test_published_layout_that_is_damaged_in_the_middle_is_refused(path: Path) -> None:
     write_published(path, [detected(name) for name in NAMES])
     path.write_bytes(path.read_bytes().replace(b'"d/', b'"d\0', 1))

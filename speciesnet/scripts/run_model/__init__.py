@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from speciesnet.constants import RUN_MODES, Components, RunMode
 from speciesnet.errors import InputError
@@ -14,6 +14,8 @@ from speciesnet.scripts import console, flags, planning
 from speciesnet.scripts.summary import print_profile, print_summary
 
 if TYPE_CHECKING:
+    from speciesnet.boxes import BoxSelection
+    from speciesnet.constants import OutputFormat
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.instances import Instance
     from speciesnet.model import Predictions, SpeciesNet
@@ -93,10 +95,19 @@ TOPICS: console.Topics = {
     "boxes": ("which boxes get answers", flags.BOXES),
     "output": (
         "where to write, and how to continue",
-        (PREDICTIONS_JSON, IGNORE_EXISTING, flags.METADATA),
+        (
+            PREDICTIONS_JSON,
+            IGNORE_EXISTING,
+            flags.OUTPUT_FORMAT,
+            flags.MAX_CLASSES,
+            flags.METADATA,
+        ),
     ),
     "steps": ("detector, classifier and ensemble one at a time", STEPS),
-    "model": ("which model", (flags.MODEL, flags.TARGET_SPECIES_TXT)),
+    "model": (
+        "which model",
+        (flags.MODEL, flags.TARGET_SPECIES_TXT, flags.FORCE_MODEL_DOWNLOAD),
+    ),
     "speed": ("what runs the networks, and how images are read", (*flags.SPEED, RUN_MODE, PROFILE)),
     "planning": ("how long a run will take", flags.PLANNING),
     "running": ("progress, prompts, log", (flags.PROGRESS_BARS, BYPASS_PROMPTS, *flags.LOG)),
@@ -112,6 +123,7 @@ def main(values: flags.Values) -> None:
 
     components = _components(values)
     _check(values, components)
+    output = _output_options(values)
     if path := values[PREDICTIONS_JSON]:
         check_output(path)
     notes = InputNotes()
@@ -120,7 +132,7 @@ def main(values: flags.Values) -> None:
         sys.stdout.write(f"No image falls into part {values[SHARD]}; nothing is written.\n")
         return
     model = _model(values, components)
-    run = _run(values, components, instances)
+    run = _run(values, components, instances, output)
     if values[flags.DRY_RUN]:
         _print_plan(values, run, model)
         return
@@ -221,6 +233,7 @@ def _model(values: flags.Values, components: Components) -> SpeciesNet:
         precision=values[flags.PRECISION],
         device=values[flags.DEVICE],
         threads=values[flags.THREADS],
+        force_model_download=values[flags.FORCE_MODEL_DOWNLOAD],
     )
     lacks_boxes = components == "classifier" and values[DETECTIONS_JSON] is None
     if lacks_boxes and model.model_info.always_crops and not values[BYPASS_PROMPTS]:
@@ -244,14 +257,49 @@ def _confirm_whole_images(model_name: str) -> None:
         raise InputError("Nothing was done; run --detector_only first and give --detections_json.")
 
 
-def _run(values: flags.Values, components: Components, instances: list[Instance]) -> Run:
+class _OutputOptions(TypedDict):
+    output_format: OutputFormat
+    max_classifications_per_detection: int | None
+    boxes: BoxSelection | None
+
+
+def _output_options(values: flags.Values) -> _OutputOptions:
+    """The format of the output, and what it contains; raises ``InputError``."""
+    from speciesnet.predictions.format5 import DEFAULT_CLASSES, checked_classes, checked_format
+    from speciesnet.run import selected_boxes
+
+    count = values[flags.MAX_CLASSES]
+    output_format, classify = checked_format(
+        int(values[flags.OUTPUT_FORMAT]),
+        values[flags.CLASSIFY] if values.is_given(flags.CLASSIFY) else None,
+        has_classes=count is not None,
+    )
+    boxes = selected_boxes(classify, values[flags.CLASSIFIED_FROM], values[flags.CLASSIFIED_BOXES])
+    return {
+        "output_format": output_format,
+        "max_classifications_per_detection": checked_classes(
+            DEFAULT_CLASSES if count is None else count
+        ),
+        "boxes": boxes,
+    }
+
+
+def _run(
+    values: flags.Values,
+    components: Components,
+    instances: list[Instance],
+    output: _OutputOptions,
+) -> Run:
     from speciesnet.geolocation import resolve_locations
     from speciesnet.pipeline import PastResults
     from speciesnet.predictions.lookup import RecordsByFile
     from speciesnet.run import Run
 
-    def past(path: str | None) -> Mapping[str, Record]:
-        return {} if path is None else RecordsByFile(path, (i.filepath for i in instances))
+    def past(flag: flags.Flag[str | None]) -> Mapping[str, Record]:
+        if (path := values[flag]) is None:
+            return {}
+        names, for_classes = (i.filepath for i in instances), flag is CLASSIFICATIONS_JSON
+        return RecordsByFile(path, names, for_classes=for_classes)
 
     from_coordinates = values[flags.COUNTRY_FROM_COORDINATES]
     input_flags = (DETECTIONS_JSON, CLASSIFICATIONS_JSON)
@@ -263,8 +311,8 @@ def _run(values: flags.Values, components: Components, instances: list[Instance]
         country_from_coordinates=from_coordinates,
         exif_gps=values[flags.EXIF_GPS],
         metadata=values[flags.METADATA],
-        boxes=flags.selected_boxes(values),
-        past=PastResults(*(past(values[flag]) for flag in input_flags)),
+        **output,
+        past=PastResults(*map(past, input_flags)),
         input_files={flag.name: values[flag] for flag in input_flags},
         predictions_json=values[PREDICTIONS_JSON],
         ignore_existing=values[IGNORE_EXISTING],
