@@ -221,7 +221,7 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
         label, score, source = sequence.answer or (None, None, None)
-        counts = largest_counts(picture.counts for picture in pictures)
+        counts = survey.counts_of(sequence)
         yield {
             "folder": sequence.camera,
             "sequence": sequence.number,

@@ -79,7 +79,8 @@ def _table(
     """The rows of the table, and the type of each column."""
     kind = values[ROWS]
     if kind == "sequence":
-        survey = survey_of(predictions, values, photographs, dates=dates)
+        smooth = values[flags.SMOOTH_BOXES]
+        survey = survey_of(predictions, values, photographs, dates=dates, smooth_boxes=smooth)
         return sequence_rows(survey), SEQUENCE_COLUMNS
     rows = table_rows(
         read_corrected(predictions, values[flags.CORRECTIONS]),
@@ -97,7 +98,7 @@ COMMAND = console.Command(
     USAGE,
     (
         *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.SEQUENCE_GAP),
-        *(EVENT_GAP, flags.SURVEY_MODEL, BOM, DELIMITER),
+        *(EVENT_GAP, flags.SMOOTH_BOXES, flags.SURVEY_MODEL, BOM, DELIMITER),
     ),
     topics=flags.DATES,
     files=2,
