@@ -158,6 +158,7 @@ class Record(Location, total=False):
             only in memory.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
         counts: The number of individuals of each label, as a reviewer counted them; only in memory.
+        box_review: Who corrected single boxes or counts, as ``review``; only in memory.
     """
 
     filepath: Required[str]
@@ -173,6 +174,7 @@ class Record(Location, total=False):
     boxes_as_stored: bool
     review: Review
     counts: dict[str, int]
+    box_review: Review
 
 
 class Record5(Location, total=False):

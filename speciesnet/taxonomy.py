@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -109,6 +110,7 @@ def species_name(label: str) -> str:
     return f"{common} ({scientific})"
 
 
+@functools.lru_cache(2**16)  # the sequences of a survey show the same few hundred labels
 def is_ancestor(label: str, other: str) -> bool:
     """Whether a label is that of a taxon above that of another one; "animal" is above every animal.
 

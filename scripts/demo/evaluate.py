@@ -58,7 +58,8 @@ def truth_category(label: str) -> str:
     return _CATEGORY.get(label, "animal")
 
 
-def _iou(a: Sequence[float], b: Sequence[float]) -> float:
+def iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """The intersection over union of two boxes, each xmin, ymin, xmax, ymax."""
     w = min(a[2], b[2]) - max(a[0], b[0])
     h = min(a[3], b[3]) - max(a[1], b[1])
     overlap = max(w, 0.0) * max(h, 0.0)
@@ -81,7 +82,7 @@ def result_of(example: Example, record: Mapping[str, Any]) -> Result:
             if (
                 d["conf"] >= SEEN
                 and _DETECTED[d["label"]] == thing.category
-                and _iou(box, thing.box) >= 0.5
+                and iou(box, thing.box) >= 0.5
             ):
                 found += 1
                 break

@@ -831,6 +831,47 @@ def burst(
     return scenes
 
 
+def herd(seed: int, labels: Sequence[str], frames: int = 4) -> list[Scene]:
+    """Pictures of one camera, one or two seconds apart, of several animals; some walk, some graze.
+
+    Args:
+        seed: Decides everything else.
+        labels: The kinds of the animals, which live in the same sort of place.
+        frames: How many pictures.
+    """
+    rng = np.random.default_rng([seed, 37])
+    site = make_site(seed, KINDS[labels[0]].biome)
+    conditions = make_conditions(rng, bool(rng.random() < 0.4))
+    gap = float(rng.choice([1.0, 2.0]))
+    actors: list[Actor] = []
+    paces: list[float] = []
+    for _ in range(4):
+        sizes = np.exp(rng.uniform(np.log(0.06), np.log(0.30), len(labels))) * site.height
+        actors = [
+            random_actor(site, rng, label, float(size))
+            for label, size in zip(labels, sizes, strict=True)
+        ]
+        columns = rng.permutation((np.arange(len(labels)) + rng.uniform(0.2, 0.8)) / len(labels))
+        starts = 0.12 + 0.76 * columns + rng.normal(0, 0.03, len(labels))
+        actors = [_moved(actor, float(x), 0) for actor, x in zip(actors, starts, strict=True)]
+        paces = [
+            float(np.sign(actor.pose.squeeze) * rng.uniform(0.2, 0.7) * (rng.random() < 0.6))
+            * actor.height * site.focal / actor.depth / site.width
+            for actor in actors
+        ]  # fmt: skip
+        first = shoot(site, actors, conditions)
+        if sum(thing.visible >= MIN_VISIBLE for thing in first.things) >= max(2, len(labels) - 1):
+            break
+    scenes = []
+    for k in range(frames):
+        moved = [
+            _moved(actor, actor.x + pace * gap * k, k if pace else 0)
+            for actor, pace in zip(actors, paces, strict=True)
+        ]
+        scenes.append(shoot(site, moved, conditions, gap * k))
+    return scenes
+
+
 def _moved(actor: Actor, x: float, step: int) -> Actor:
     pose = actor.pose
     walked = Pose(

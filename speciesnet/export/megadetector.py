@@ -27,7 +27,8 @@ from speciesnet.export.megadetector_info import (
 )
 from speciesnet.files.paths import with_slashes
 from speciesnet.predictions.layout import encode_record
-from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.records import Box, Record, answer_of, is_failed, record_errors
+from speciesnet.survey.counts import answer_of_box
 from speciesnet.survey.people import kind_of, unmentioned
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
 
@@ -80,8 +81,9 @@ class MegaDetectorConverter:
     def image(self, record: Record) -> MegaDetectorImage:
         """Converts one record.
 
-        The answer of an image belongs to its boxes of the same category: animals, people or vehicles.
-        An answer other than blank without such a box gets a box around the whole image, with the category
+        A box with an answer of its own has this one, even if it is blank. To other boxes belongs the
+        answer of the image if they are of the same category: animals, people or vehicles. An answer of
+        the image other than blank that no box has gets a box around the whole image, with the category
         "unknown".
 
         Raises:
@@ -93,22 +95,28 @@ class MegaDetectorConverter:
             label, score, _ = answer_of(record)
             if is_failed(record) or (label is None and record.get("detections") is None):
                 return self._failed_image(file, record)
-            boxes: list[MegaDetectorBox] = [
-                {
-                    "category": kind_of(box).category,
-                    "conf": float(box["conf"]),
-                    "bbox": [float(side) for side in box["bbox"]],
-                }
-                for box in record.get("detections") or []
-            ]
+            boxes = [self._box(box) for box in record.get("detections") or []]
             if label is not None:
                 self._add_answer(boxes, label, score)
-                self.classifier = f"speciesnet {record.get('model_version', '')}".rstrip()
             elif not boxes:
                 self.counts["without boxes"] += 1
+            if label is not None or any("classifications" in box for box in boxes):
+                self.classifier = f"speciesnet {record.get('model_version', '')}".rstrip()
             for kind in unmentioned(record):
                 self.counts[f"{_SHOWN[kind]} next to another answer"] += 1
         return {"file": file, "detections": boxes}
+
+    def _box(self, box: Box) -> MegaDetectorBox:
+        """Converts one box, with its own answer if it has one."""
+        found = MegaDetectorBox(
+            category=kind_of(box).category,
+            conf=float(box["conf"]),
+            bbox=[float(side) for side in box["bbox"]],
+        )
+        label, score, _ = answer_of_box(box)
+        if label is not None:
+            found["classifications"] = [(self._classes.number_of(label), score)]
+        return found
 
     def _failed_image(self, file: str, record: Record) -> MegaDetectorImage:
         self.counts["failed"] += 1
@@ -122,13 +130,14 @@ class MegaDetectorConverter:
         kind = Detection.HUMAN.value if is_human(label) else category_of(label)
         self.counts[kind] += 1
         carrier = _CARRIERS.get(kind, Detection.ANIMAL).category
-        carrying = [box for box in boxes if box["category"] == carrier]
-        if not carrying and kind != BLANK:
+        number = self._classes.number_of(label)
+        answered = [box["classifications"][0] for box in boxes if "classifications" in box]
+        carrying = [b for b in boxes if b["category"] == carrier and "classifications" not in b]
+        if not carrying and kind != BLANK and all(own != number for own, _ in answered):
             self._has_unknown = True
             whole = MegaDetectorBox(category=UNKNOWN_CATEGORY, conf=score, bbox=_WHOLE_IMAGE)
             boxes.append(whole)
             carrying = [whole]
-        number = self._classes.number_of(label)
         for box in carrying:
             box["classifications"] = [(number, score)]
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.export.media_index import Medium
-from speciesnet.records import Box, Record, answer_of, record_errors
+from speciesnet.records import Box, Record, Review, answer_of, record_errors
+from speciesnet.survey.corrections import SOURCE
+from speciesnet.survey.counts import has_box_answers, largest_counts
+from speciesnet.survey.individuals import individuals_of
 from speciesnet.taxonomy import BLANK, UNKNOWN, Label, category_of, split_label
 
 # Columns of observations-table-schema.json: all are required, in this order, but may be empty.
@@ -81,26 +84,22 @@ def observations_of(record: Record) -> list[Observation]:
     reviewer has replaced the answer that there are some. Animals require a box of the people or the
     vehicle as well.
 
+    If boxes have answers of their own, there is an observation of each label instead, see
+    ``individuals_of``, unless there are no individuals.
+
     Raises:
         MalformedRecordError: The record is malformed.
     """
     with record_errors(record):
+        if has_box_answers(record) and (found := _of_each_label(record)):
+            return found
         text, score, source = answer_of(record)
         kind = UNCLASSIFIED if text is None else category_of(text)
-        version = record.get("model_version")
-        machine = {
-            "classificationMethod": "machine",
-            "classifiedBy": f"SpeciesNet {version}" if version else "SpeciesNet",
-        }
+        machine = _by_machine(record)
         review = record.get("review")
+        origin = {} if text is None else machine
         if review:
-            origin = {
-                "classificationMethod": "human",
-                "classifiedBy": review["reviewer"],
-                "classificationTimestamp": review["at"],
-            }
-        else:
-            origin = {} if text is None else machine
+            origin = _by_person(review)
         boxes_of_kind = _boxes(record, kind)
         first = Observation(
             kind,
@@ -124,6 +123,45 @@ def observations_of(record: Record) -> list[Observation]:
                 score = float(boxes[0]["conf"])
                 found.append(Observation(other, label, _count(boxes), score, machine, comments))
         return found
+
+
+def _of_each_label(record: Record) -> list[Observation]:
+    found: dict[tuple[str, str], Observation] = {}
+    review = record.get("review") or record.get("box_review")
+    for one in individuals_of(record):
+        kind, is_reviewed = category_of(one.label), one.source == SOURCE
+        observation = Observation(
+            kind,
+            split_label(one.label),
+            one.count if kind in _INDIVIDUALS else None,
+            None if is_reviewed else one.score,
+            _by_person(review) if is_reviewed else _by_machine(record),
+            {"observationComments": one.source or "", **_box_cells([one.box] if one.box else [])},
+        )
+        key = kind, observation.name
+        if key in found:  # a label with another identifier, or of another kind of vehicle
+            count = (found[key].count or 0) + (observation.count or 0) or None
+            observation = replace(found[key], count=count)
+        found[key] = observation
+    return list(found.values())
+
+
+def _by_machine(record: Record) -> _Cells:
+    version = record.get("model_version")
+    return {
+        "classificationMethod": "machine",
+        "classifiedBy": f"SpeciesNet {version}" if version else "SpeciesNet",
+    }
+
+
+def _by_person(review: Review | None) -> _Cells:
+    if review is None:
+        return {"classificationMethod": "human"}
+    return {
+        "classificationMethod": "human",
+        "classifiedBy": review["reviewer"],
+        "classificationTimestamp": review["at"],
+    }
 
 
 def _boxes(record: Record, kind: str) -> list[Box]:
@@ -232,34 +270,13 @@ def _both(one: Observation, other: Observation) -> Observation:
 def _exclusive(found: Sequence[Observation]) -> list[Observation]:
     """The observations of an event without those that say less about the same individuals.
 
-    A name of a higher rank is left out if a lower one is below it in the same event: ``Canidae`` with
-    ``Vulpes vulpes``. If there is only one such name, it has the larger count of both.
+    What is left out, and the counts, are those of ``largest_counts``: ``Canidae`` with ``Vulpes vulpes``.
     """
-    seen = [one for one in found if one.kind not in _NOTHING_SEEN]
+    seen = {";".join(one.label): one for one in found if one.kind not in _NOTHING_SEEN}
     if not seen:
         order = {kind: rank for rank, kind in enumerate(_NOTHING_SEEN)}
         return sorted(found, key=lambda one: order[one.kind])[:1]
-    kept = [one for one in seen if not any(_is_above(one, other) for other in seen)]
-    for one in seen:
-        below = [position for position, other in enumerate(kept) if _is_above(one, other)]
-        if len(below) == 1:
-            lower = kept[below[0]]
-            count = max(lower.count or 0, one.count or 0) or None
-            kept[below[0]] = replace(lower, count=count)
-    return kept
-
-
-def _is_above(one: Observation, other: Observation) -> bool:
-    """Whether a name is that of a higher taxon of another one."""
-    if one.kind != other.kind or one.name == other.name:
-        return False
-    ranks, lower = _ranks(one.label), _ranks(other.label)
-    return len(ranks) < len(lower) and lower[: len(ranks)] == ranks
-
-
-def _ranks(label: Label) -> tuple[str, ...]:
-    """The names of a label from the class to the subspecies, without empty ones at the end."""
-    names = [label.class_, label.order, label.family, label.genus, *label.species.split()]
-    while names and not names[-1]:
-        names.pop()
-    return tuple(names)
+    counts = largest_counts([{label: one.count or 0 for label, one in seen.items()}])
+    return [
+        replace(one, count=counts[label] or None) for label, one in seen.items() if label in counts
+    ]

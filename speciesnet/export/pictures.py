@@ -147,7 +147,12 @@ class _Crops:
         if people_of(picture) == (_EVERYTHING,):
             return (_EVERYTHING,)
         boxes = [box for box in picture.shown_boxes if box.conf >= DETECTION_THRESHOLD]
-        found = [box for box in boxes if picture.label_of(box) == Classification.HUMAN]
+        found = [
+            box
+            for box in boxes
+            if picture.label_of(box) == Classification.HUMAN
+            or (box.label is None and box.kind == Detection.HUMAN)  # even if the answer is blank
+        ]
         return tuple((b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in found)
 
     def plans(self, picture: Picture, below: Parts, results: PictureResults) -> list[_Plan]:

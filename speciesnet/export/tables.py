@@ -1,4 +1,4 @@
-"""Tables: one row per image, detection or sequence, as CSV, Parquet or a pandas DataFrame."""
+"""Tables: a row per image, detection, observation, sequence or event; CSV, Parquet or a DataFrame."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Literal
 
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Record, answer_of, record_errors
+from speciesnet.survey.counts import answer_of_box, counts_of, largest_counts
 from speciesnet.survey.dates import DateRules
+from speciesnet.survey.events import DEFAULT_EVENT_GAP, Sighting, find_events
+from speciesnet.survey.individuals import count_of, counts_text, individuals_of
 from speciesnet.survey.people import people_in, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
+from speciesnet.survey.sequences import camera_folder
 from speciesnet.taxonomy import Label, split_label
 
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 
     from speciesnet.survey.survey import Survey
 
-Rows = Literal["image", "detection"]
+Rows = Literal["image", "detection", "observation", "event"]
 Cell = str | int | float | None
 Row = dict[str, Cell]
 
@@ -36,15 +41,25 @@ TABLE_COLUMNS: dict[str, type] = {
     "category": str, "confidence": float, "xmin": float, "ymin": float, "width": float,
     "height": float, "failures": str, "camera_make": str, "camera_model": str, "model_version": str,
     "predicted": str, "reviewer": str, "reviewed_at": str, "people": int, "vehicles": int,
+    "count": int, "counts": str,
 }  # fmt: skip
 SEQUENCE_COLUMNS: dict[str, type] = {
     "folder": str, "sequence": int, "start": str, "end": str, "images": int, "reviewed": int,
     "first_file": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
     "species": str, "common_name": str, "score": float, "source": str, "people": int,
-    "vehicles": int,
+    "vehicles": int, "count": int, "counts": str,
+}  # fmt: skip
+EVENT_COLUMNS: dict[str, type] = {
+    "folder": str, "event": int, "start": str, "end": str, "images": int, "reviewed": int,
+    "first_file": str, "uuid": str, "class": str, "order": str, "family": str, "genus": str,
+    "species": str, "common_name": str, "count": int,
 }  # fmt: skip
 ORIGINAL = "datetime_original"  # the date by the camera's clock, if --clock_corrections change it
-_LEFT_OUT = {"image": "box", "detection": "boxes"}
+_LEFT_OUT = {
+    "image": ("box",),
+    "detection": ("boxes", "count", "counts"),
+    "observation": ("box", "boxes", "counts"),
+}
 _BATCH = 10_000  # rows written to a Parquet file together
 
 # Cells that spreadsheets would evaluate: https://owasp.org/www-community/attacks/CSV_Injection
@@ -52,15 +67,17 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def columns(rows: Rows, dates: DateRules | None = None) -> dict[str, type]:
-    """The columns of a table of images or detections and their types, in order.
+    """The columns of a table of records and their types, in order.
 
     Args:
         rows: See ``table_rows``.
         dates: See ``table_rows``; with corrections of clocks, there is a column for the original dates.
     """
+    if rows == "event":
+        return EVENT_COLUMNS
     found: dict[str, type] = {}
     for name, kind in TABLE_COLUMNS.items():
-        if name != _LEFT_OUT[rows]:
+        if name not in _LEFT_OUT[rows]:
             found[name] = kind
         if name == "datetime" and dates is not None and dates.clocks is not None:
             found[ORIGINAL] = str
@@ -74,17 +91,22 @@ def table_rows(
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
     dates: DateRules | None = None,
+    event_gap: float = DEFAULT_EVENT_GAP,
 ) -> Iterator[Row]:
     """The rows of a table, one at a time; None is an empty cell.
 
     Args:
         records: Records of any run.
         rows: "image": one row per image, with its best box. "detection": one row per box, so none for
-            images without boxes.
+            images without boxes; with the answer of the box if it has one of its own. "observation": one
+            row per image and label, with the number of individuals and the best box of this label; images
+            in which nothing was counted have one as well. "event": see ``event_rows``.
         photographs: The finder of photographs, to read dates, positions and cameras that records lack;
             None leaves these cells empty.
-        min_confidence: The lowest confidence of boxes to include, in [0, 1].
+        min_confidence: The lowest confidence of boxes to include, in [0, 1]. What is counted does not
+            depend on it.
         dates: Dates from file names, and corrections of the cameras' clocks.
+        event_gap: See ``event_rows``.
 
     Raises:
         InputError: A record is malformed, or the clock corrections do not fit the photographs.
@@ -94,27 +116,59 @@ def table_rows(
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
     """
+    if rows == "event":
+        yield from event_rows(records, photographs=photographs, dates=dates, gap=event_gap)
+        return
+    rows_of = {"image": _image_rows, "detection": _box_rows, "observation": _observation_rows}
     for record, metadata in with_metadata(records, photographs, dates):
         with record_errors(record):
-            boxes = [
-                _box_cells(box)
-                for box in record.get("detections") or []
-                if box["conf"] >= min_confidence
-            ]
             row = _row(record, metadata)
+            found = rows_of[rows](record, row, min_confidence)
         if dates is not None and dates.clocks is not None:
             row[ORIGINAL] = metadata.original_datetime or metadata.datetime
-        if rows == "image":
-            count: Row = {"boxes": len(boxes)} if "detections" in record else {}
-            yield row | count | (boxes[0] if boxes else {})
-        else:
-            yield from (row | {"box": i} | box for i, box in enumerate(boxes, start=1))
+        yield from (row | cells for cells in found)
+
+
+def _image_rows(record: Record, row: Row, min_confidence: float) -> list[Row]:
+    """The cells in which the row of an image differs from those that all its rows share."""
+    counts = counts_of(record)
+    boxes = _boxes(record, min_confidence)
+    return [
+        {
+            "boxes": len(boxes) if "detections" in record else None,
+            **(_box_cells(boxes[0]) if boxes else {}),
+            "count": count_of(answer_of(record)[0], counts),
+            "counts": counts_text(counts),
+        }
+    ]
+
+
+def _box_rows(record: Record, row: Row, min_confidence: float) -> list[Row]:
+    return [
+        {"box": number, **_box_cells(box), **_answer_cells(*answer_of_box(box))}
+        for number, box in enumerate(_boxes(record, min_confidence), start=1)
+    ]
+
+
+def _observation_rows(record: Record, row: Row, min_confidence: float) -> list[Row]:
+    return [
+        {
+            **_answer_cells(one.label, one.score, one.source),
+            **({} if one.box is None or one.box["conf"] < min_confidence else _box_cells(one.box)),
+            "count": one.count,
+        }
+        for one in individuals_of(record)
+    ] or [{}]
+
+
+def _boxes(record: Record, min_confidence: float) -> list[Box]:
+    return [box for box in record.get("detections") or () if box["conf"] >= min_confidence]
 
 
 def _row(record: Record, metadata: PhotoMetadata) -> Row:
-    text, score, source = answer_of(record)
     latitude, longitude = position_of(record, metadata)
     review = record.get("review")
+    reviewer = review or record.get("box_review")
     has_boxes = record.get("detections") is not None
     empty: Row = dict.fromkeys(TABLE_COLUMNS)
     return empty | {
@@ -124,19 +178,24 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
         "longitude": longitude,
         "country": record.get("country"),
         "admin1_region": record.get("admin1_region"),
-        **_label_cells(text),
-        "score": None if text is None else score,
-        "source": source,
+        **_answer_cells(*answer_of(record)),
         "failures": ", ".join(record.get("failures") or []) or None,
         "camera_make": metadata.make,
         "camera_model": metadata.model,
         "model_version": record.get("model_version"),
         "predicted": review["predicted"] if review else None,
-        "reviewer": review["reviewer"] or None if review else None,
-        "reviewed_at": review["at"] if review else None,
+        "reviewer": reviewer["reviewer"] or None if reviewer else None,
+        "reviewed_at": reviewer["at"] if reviewer else None,
         "people": people_in(record) if has_boxes else None,
         "vehicles": vehicles_in(record) if has_boxes else None,
     }
+
+
+def _answer_cells(label: str | None, score: float, source: str | None) -> Row:
+    """The cells of an answer; none if there is no label, so that a box has those of its image."""
+    if label is None:
+        return {}
+    return {**_label_cells(label), "score": score, "source": source}
 
 
 def _label_cells(label: str | None) -> Row:
@@ -156,11 +215,13 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
     """The rows of a table of sequences, by folder and time; None is an empty cell.
 
     ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images. ``people``
-    and ``vehicles`` are the largest numbers in one of the images.
+    and ``vehicles`` are the largest numbers in one of the images, and so are ``counts``, see
+    ``largest_counts``; ``count`` is that of the answer.
     """
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
         label, score, source = sequence.answer or (None, None, None)
+        counts = survey.counts_of(sequence)
         yield {
             "folder": sequence.camera,
             "sequence": sequence.number,
@@ -174,7 +235,63 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
             "source": source,
             "people": max(picture.people for picture in pictures),
             "vehicles": max(picture.vehicles for picture in pictures),
+            "count": count_of(label, counts),
+            "counts": counts_text(counts),
         }
+
+
+def event_rows(
+    records: Iterable[Record],
+    *,
+    photographs: Photographs | None = None,
+    dates: DateRules | None = None,
+    gap: float = DEFAULT_EVENT_GAP,
+) -> Iterator[Row]:
+    """The rows of a table of events, by camera and time; None is an empty cell.
+
+    An event belongs to one label. ``images`` counts its photographs of this label, and ``reviewed`` those
+    that a person has reviewed; ``count`` is the largest number in one of them.
+
+    Args:
+        records: Records of any run.
+        photographs: The finder of photographs, to read dates that records lack.
+        dates: Dates from file names, and corrections of the cameras' clocks.
+        gap: Minutes without the label after which an event ends, see ``find_events``.
+
+    Raises:
+        InputError: A record is malformed, or the clock corrections do not fit the photographs.
+    """
+    camera, number = None, 0
+    for event in find_events(_sightings(records, photographs, dates), gap):
+        number = number + 1 if event.camera == camera else 1
+        camera = event.camera
+        yield {
+            "folder": camera,
+            "event": number,
+            "start": event.start,
+            "end": event.end,
+            "images": len(event.sightings),
+            "reviewed": sum(sighting.is_reviewed for sighting in event.sightings),
+            "first_file": event.sightings[0].filepath,
+            **_label_cells(event.label),
+            "count": event.count,
+        }
+
+
+def _sightings(
+    records: Iterable[Record], photographs: Photographs | None, dates: DateRules | None
+) -> Iterator[tuple[str, str, Sighting]]:
+    """The camera and the photograph of each label that was counted."""
+    for record, metadata in with_metadata(records, photographs, dates):
+        with record_errors(record):
+            path, taken = record["filepath"], metadata.datetime
+            counts = counts_of(record)
+            # Without a date, higher taxa can only be found in the photograph itself.
+            counts = counts if taken else largest_counts([counts])
+            camera = intern("/".join(camera_folder(path)))
+            is_reviewed = "review" in record or "box_review" in record
+        for label, count in counts.items():
+            yield camera, intern(label), Sighting(taken, path, count, is_reviewed)
 
 
 def write_table(
@@ -274,8 +391,9 @@ def to_dataframe(
     photographs: Photographs | None = None,
     min_confidence: float = 0.0,
     dates: DateRules | None = None,
+    event_gap: float = DEFAULT_EVENT_GAP,
 ) -> pd.DataFrame:
-    """A pandas DataFrame of ``table_rows``, with typed columns; ``datetime`` is by the camera's clock.
+    """A pandas DataFrame of ``table_rows``, with typed columns; dates are by the camera's clock.
 
     Args:
         records: ``predict(...)["predictions"]``, or ``read_corrected(path)``.
@@ -283,6 +401,7 @@ def to_dataframe(
         photographs: See ``table_rows``.
         min_confidence: See ``table_rows``.
         dates: See ``table_rows``.
+        event_gap: See ``event_rows``.
 
     Raises:
         InputError: A record is malformed, the clock corrections do not fit, or pandas is not installed.
@@ -294,7 +413,12 @@ def to_dataframe(
 
     kinds = {str: "string", float: "float64", int: "Int32"}
     found = table_rows(
-        records, rows=rows, photographs=photographs, min_confidence=min_confidence, dates=dates
+        records,
+        rows=rows,
+        photographs=photographs,
+        min_confidence=min_confidence,
+        dates=dates,
+        event_gap=event_gap,
     )
     types = columns(rows, dates)
     frame = pd.DataFrame(list(found), columns=list(types))
@@ -302,7 +426,7 @@ def to_dataframe(
     # Cameras that write an offset and cameras that do not can be compared only by their clocks.
     clocks = {
         name: pd.to_datetime(frame[name].str.slice(0, len("2024-05-01T06:30:00")))
-        for name in ("datetime", ORIGINAL)
+        for name in ("datetime", ORIGINAL, "start", "end")
         if name in types
     }
     return frame.assign(**clocks)

@@ -21,6 +21,8 @@ from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.paths import common_folder, path_below
 from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.counts import has_box_answers
+from speciesnet.survey.individuals import DETECTOR, individuals_of
 from speciesnet.survey.people import PERSON, people_in, vehicles_in
 from speciesnet.survey.photographs import Photographs
 from speciesnet.taxonomy import category_of, split_label
@@ -120,6 +122,7 @@ def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Key
 
     Failed images get None, and so do records without an answer, people and vehicles. Answers below
     ``min_score`` get no keywords. All images that show people or vehicles get ``person`` or ``vehicle``.
+    If boxes have answers of their own, the keywords are those of all these answers.
 
     Raises:
         InputError: A record is malformed.
@@ -131,22 +134,33 @@ def _keywords_of(record: Record, min_score: float) -> Keywords | None:
     with record_errors(record):
         if is_failed(record):
             return None
-        label, score, _ = answer_of(record)
-        counted = label if score >= min_score else None
-        is_human = counted is not None and category_of(counted) == Detection.HUMAN
+        answers = _answers(record)
+        counted = tuple(label for label, score in answers.items() if score >= min_score)
+        is_human = any(category_of(label) == Detection.HUMAN for label in counted)
         shown = (PERSON,) if is_human or people_in(record) else ()
         if vehicles_in(record):
             shown += (Detection.VEHICLE.value,)
         keywords = _keywords_for(counted, shown)
-        return keywords if keywords.paths or label != counted else None
+        return keywords if keywords.paths or len(counted) < len(answers) else None
+
+
+def _answers(record: Record) -> dict[str, float]:
+    """The answer of an image and its score, or those of its boxes if they have answers of their own."""
+    label, score, _ = answer_of(record)
+    if has_box_answers(record):
+        found = {o.label: o.score for o in individuals_of(record) if o.source != DETECTOR}
+        if found:
+            return found
+    return {} if label is None else {label: score}
 
 
 @functools.lru_cache(maxsize=10_000)
-def _keywords_for(label: str | None, shown: tuple[str, ...]) -> Keywords:
-    """The keywords of a label, if any, and those for the people and vehicles in the image."""
-    keywords = Keywords() if label is None else keywords_of_label(label)
-    paths = dict.fromkeys([*keywords.paths, *((word,) for word in shown)])
-    return Keywords(tuple(paths), keywords.label)
+def _keywords_for(labels: tuple[str, ...], shown: tuple[str, ...]) -> Keywords:
+    """The keywords of labels, and those for the people and vehicles in the image."""
+    found = [keywords_of_label(label) for label in labels]
+    paths = [path for keywords in found for path in keywords.paths]
+    unique = dict.fromkeys([*paths, *((word,) for word in shown)])
+    return Keywords(tuple(unique), found[0].label if found else "")
 
 
 def write_keywords(

@@ -340,8 +340,12 @@ def describe(flags: Flags, width: int | None = None) -> str:
 
 def _set_up_log(level: str) -> None:
     """Plain lines on standard error that do not break progress bars."""
-    from tqdm.contrib import DummyTqdmFile  # takes as long to import as all of the above
+    from tqdm import tqdm  # takes as long to import as all of the above
+    from tqdm.contrib import DummyTqdmFile
 
+    # The default lock works across processes. From Python 3.14 on, and on macOS, it starts a process
+    # that tracks it, and that warns about it when an interrupted program leaves without cleaning up.
+    tqdm.set_lock(threading.RLock())
     logging.use_absl_handler()
     logging.set_verbosity(level)
     standard_logging.getLogger().setLevel(standard_logging.WARNING)  # of other packages

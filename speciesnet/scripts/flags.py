@@ -281,6 +281,11 @@ SEQUENCE_GAP = number(
     "Longest pause within a sequence, in seconds.",
     at_most=1e9,
 )
+SMOOTH_BOXES = switch(
+    "smooth_boxes",
+    "Let doubtful boxes, with --classify all, follow the certain ones of their kind in the sequence.",
+    default=True,
+)
 CLOCK_CORRECTIONS = text(
     "clock_corrections",
     "CSV file (path or URL) for cameras whose clocks were wrong, with the columns folder and offset "

@@ -120,6 +120,8 @@ def survey_of(
     photographs: Photographs | None,
     corrections: Mapping[str, Correction] | None = None,
     dates: DateRules | None = None,
+    *,
+    smooth_boxes: bool = False,
 ) -> Survey:
     """The survey of a predictions file.
 
@@ -129,6 +131,8 @@ def survey_of(
         photographs: Where to find the photographs, for dates and positions.
         corrections: The corrections by path; by default those that ``--corrections`` names.
         dates: The rules for dates; by default those of ``date_rules``.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence. A reviewer
+            corrects the answers as they are in the predictions.
 
     Raises:
         SpeciesNetError: As ``load_survey``.
@@ -145,4 +149,5 @@ def survey_of(
         model=values[flags.SURVEY_MODEL],
         gap=values[flags.SEQUENCE_GAP],
         dates=date_rules(values) if dates is None else dates,
+        smooth_boxes=smooth_boxes,
     )

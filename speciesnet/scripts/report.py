@@ -43,7 +43,11 @@ def main(values: flags.Values, source: str) -> None:
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
             dates = date_rules(values)
             survey = survey_of(
-                predictions, values, Photographs(values[flags.IMAGE_ROOT]), dates=dates
+                predictions,
+                values,
+                Photographs(values[flags.IMAGE_ROOT]),
+                dates=dates,
+                smooth_boxes=values[flags.SMOOTH_BOXES],
             )
         photographs = Photographs(values[flags.IMAGE_ROOT])  # which counts those that are shown
         write_report(
@@ -69,6 +73,7 @@ COMMAND = console.Command(
     (
         flags.OUT.but(help="Folder (path or URL) for the pages: a new one or an earlier report."),
         *flags.PAGES,
+        flags.SMOOTH_BOXES,
     ),
     topics=flags.DATES,
     files=1,

@@ -172,6 +172,7 @@ def _is_reserved(field: str) -> bool:
         "boxes_as_stored",
         "review",
         "counts",
+        "box_review",
     )  # in a server's records
     return field == "image" or (field in Record.__annotations__ and field not in absent)
 

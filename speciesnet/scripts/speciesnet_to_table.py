@@ -20,10 +20,21 @@ from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.corrections import read_corrected
 from speciesnet.survey.dates import DateRules
+from speciesnet.survey.events import DEFAULT_EVENT_GAP
 from speciesnet.survey.photographs import Photographs
 
-ROWS: flags.Flag[Literal["image", "detection", "sequence"]] = flags.choice(
-    "rows", ["image", "detection", "sequence"], "One row per image, box or sequence of images."
+Kind = Literal["image", "detection", "observation", "sequence", "event"]
+KINDS: tuple[Kind, ...] = ("image", "detection", "observation", "sequence", "event")
+ROWS: flags.Flag[Kind] = flags.choice(
+    "rows",
+    KINDS,
+    "One row per image, box, label in an image, sequence of images, or event of a label at a camera.",
+)
+EVENT_GAP = flags.number(
+    "event_gap",
+    DEFAULT_EVENT_GAP,
+    "For --rows event: shortest pause between two events of a label at a camera, in minutes.",
+    at_most=1e9,
 )
 MIN_CONFIDENCE = flags.number(
     "min_confidence", 0.0, "Leave out boxes of lower confidence.", at_most=1
@@ -42,7 +53,7 @@ Converts a predictions file to a table, CSV or Parquet as the output is named.
 
 
 def main(values: flags.Values, source: str, target: str) -> None:
-    """Reads one record at a time, and writes it; sequences need all of them."""
+    """Reads one record at a time, and writes it; sequences and events need all of them."""
     check_not_same(source, target)
     delimiter = values[DELIMITER]
     if len(delimiter) != 1 or delimiter in '"\r\n':
@@ -68,7 +79,8 @@ def _table(
     """The rows of the table, and the type of each column."""
     kind = values[ROWS]
     if kind == "sequence":
-        survey = survey_of(predictions, values, photographs, dates=dates)
+        smooth = values[flags.SMOOTH_BOXES]
+        survey = survey_of(predictions, values, photographs, dates=dates, smooth_boxes=smooth)
         return sequence_rows(survey), SEQUENCE_COLUMNS
     rows = table_rows(
         read_corrected(predictions, values[flags.CORRECTIONS]),
@@ -76,6 +88,7 @@ def _table(
         photographs=photographs,
         min_confidence=values[MIN_CONFIDENCE],
         dates=dates,
+        event_gap=values[EVENT_GAP],
     )
     return rows, columns(kind, dates)
 
@@ -85,7 +98,7 @@ COMMAND = console.Command(
     USAGE,
     (
         *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.SEQUENCE_GAP),
-        *(flags.SURVEY_MODEL, BOM, DELIMITER),
+        *(EVENT_GAP, flags.SMOOTH_BOXES, flags.SURVEY_MODEL, BOM, DELIMITER),
     ),
     topics=flags.DATES,
     files=2,

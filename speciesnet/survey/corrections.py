@@ -22,7 +22,7 @@ from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
 from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
-from speciesnet.records import Box, Record
+from speciesnet.records import Box, Record, Review
 from speciesnet.survey.box_corrections import BoxCorrection, with_box_corrections
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
@@ -145,7 +145,7 @@ def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) 
 
     A corrected record has the score 1, the source ``review``, no failures, and under ``review`` the
     reviewer, the time and the predicted label. Boxes whose own answer was that of the image follow it;
-    corrections of single boxes come first.
+    corrections of single boxes come first. If there are any, or counts, ``box_review`` has the reviewer.
     """
     for record in records:
         correction = corrections.get(record["filepath"])
@@ -155,19 +155,22 @@ def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) 
 def _corrected(record: Record, correction: Correction) -> Record:
     record = record.copy()
     boxes = record.get("detections")
+    review: Review = {
+        "predicted": correction.predicted,
+        "at": correction.at,
+        "reviewer": correction.reviewer,
+    }
     if correction.label is not None:
         record.pop("failures", None)
         record["prediction"] = correction.label
         record["prediction_score"] = 1.0
         record["prediction_source"] = SOURCE
-        record["review"] = {
-            "predicted": correction.predicted,
-            "at": correction.at,
-            "reviewer": correction.reviewer,
-        }
+        record["review"] = review
         if boxes:
             boxes = [_following(box, correction.label, correction.predicted) for box in boxes]
             record["detections"] = boxes
+    if correction.boxes or correction.counts is not None:
+        record["box_review"] = review
     if correction.boxes:
         record["detections"] = with_box_corrections(boxes or (), correction.boxes, SOURCE)
     if correction.counts is not None:

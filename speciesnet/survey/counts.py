@@ -7,13 +7,16 @@ species as the image with most of them (MaxN).
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.records import Box, Record, answer_of, is_classified
+from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
-from speciesnet.taxonomy import category_of, is_ancestor
+from speciesnet.taxonomy import BLANK, category_of, is_ancestor
 
 COUNTED_FROM = DETECTION_THRESHOLD
 _OF_A_KIND = {
@@ -22,6 +25,8 @@ _OF_A_KIND = {
     Detection.VEHICLE: Classification.VEHICLE.value,
 }
 _KINDS = tuple(kind.value for kind in Detection)
+_NO_ANIMALS = (Detection.HUMAN.value, Detection.VEHICLE.value)
+_category_of = functools.lru_cache(maxsize=10_000)(category_of)  # a survey has few labels
 
 
 def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]:
@@ -31,7 +36,10 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     2. A box with an answer of its own counts for this answer; blank ones do not count.
     3. A box without one counts for the answer of the image if it is of the same kind, or else for
        "animal", "human" or "vehicle". So does a box that was not classified although others were.
-    4. If no box counts for the kind of the image's answer, one individual does.
+       Without a box of people or vehicles, such an answer is about the animals in the boxes.
+    4. In a blank image, boxes of animals without an answer of their own do not count; if a reviewer has
+       called it blank, no other boxes without one do.
+    5. If no box counts for the kind of the image's answer, one individual does.
 
     Args:
         record: The record, corrected or not.
@@ -48,32 +56,87 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
         {'0;mammalia;carnivora;canidae;vulpes;vulpes;red fox': 2}
     """
     if (given := record.get("counts")) is not None:
-        return _largest_first(given)
+        return _largest_first({label: count for label, count in given.items() if count})
     answer, _, _ = answer_of(record)
-    main = None if answer is None else category_of(answer)
-    boxes = record.get("detections") or ()
-    by_box = any(map(is_classified, boxes))
-    counts: Counter[str] = Counter()
-    for box in boxes:
-        if box["conf"] >= threshold:
-            counts[label_of_box(box, None if by_box else answer)] += 1
-    counted = {label: n for label, n in counts.items() if category_of(label) in _KINDS}
-    if answer is not None and main in _KINDS and main not in map(category_of, counted):
+    main = None if answer is None else _category_of(answer)
+    counts = Counter(label for label, _ in labelled_boxes(record, threshold))
+    counted = {label: n for label, n in counts.items() if _category_of(label) in _KINDS}
+    if answer is not None and main in _KINDS and main not in map(_category_of, counted):
         counted[answer] = 1
     return _largest_first(counted)
 
 
-def label_of_box(box: Box, answer: str | None) -> str:
-    """The label that a box counts for, see ``counts_of``.
+def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str, Box]]:
+    """The boxes of an image and the label that each of them counts for, see ``counts_of``.
+
+    Args:
+        record: The record, corrected or not.
+        threshold: The lowest confidence of the boxes, in [0, 1].
+    """
+    rule = Following.of(record)
+    for box in record.get("detections") or ():
+        if box["conf"] >= threshold:
+            yield label_of_box(box, rule), box
+
+
+class Following(NamedTuple):
+    """Which boxes of an image count for its answer if they have none of their own, see ``counts_of``.
+
+    Attributes:
+        answer: The answer of the image, or None.
+        kinds: The kinds of these boxes.
+    """
+
+    answer: str | None
+    kinds: frozenset[str]
+
+    @classmethod
+    def of(cls, record: Record) -> Following:
+        """The rule for an image; raises as ``counts_of``."""
+        answer, _, source = answer_of(record)
+        if answer is None:
+            return cls(None, frozenset())
+        main, boxes = _category_of(answer), record.get("detections") or ()
+        if main == BLANK and source == SOURCE:
+            return cls(answer, frozenset(_KINDS))
+        if any(map(is_classified, boxes)):  # the answer is that of the best box
+            return cls(answer, frozenset())
+        is_about_animals = main == BLANK or (main in _NO_ANIMALS and not _shows(boxes, main))
+        kinds = (main, Detection.ANIMAL.value) if is_about_animals else (main,)
+        return cls(answer, frozenset(kinds))
+
+
+def label_of_box(box: Box, rule: Following) -> str:
+    """The label that a box counts for; that of its kind if nothing else is known.
 
     Args:
         box: A detection.
-        answer: The answer of its image, for boxes without one of their own; None if others have some.
+        rule: The rule of its image.
     """
-    if (own := box.get("prediction")) is not None:
-        return own if own != Classification.UNKNOWN else _OF_A_KIND[kind_of(box)]
-    kind = kind_of(box)
-    return answer if answer is not None and category_of(answer) == kind else _OF_A_KIND[kind]
+    label, kind = answer_of_box(box)[0], kind_of(box)
+    if label is None and kind in rule.kinds:
+        label = rule.answer
+    return _OF_A_KIND[kind] if label is None or label == Classification.UNKNOWN else label
+
+
+def _shows(boxes: Iterable[Box], kind: str) -> bool:
+    return any(box["conf"] >= COUNTED_FROM and kind_of(box) == kind for box in boxes)
+
+
+def answer_of_box(box: Box) -> tuple[str | None, float, str | None]:
+    """The answer of a box: its label or None, its score, its source; as ``answer_of`` an image."""
+    if (label := box.get("prediction")) is not None:
+        return label, float(box.get("prediction_score", 0.0)), box.get("prediction_source")
+    found = box.get("classifications")
+    if not found or not found["classes"]:
+        return None, 0.0, None
+    return found["classes"][0], float(found["scores"][0]), None
+
+
+def has_box_answers(record: Record) -> bool:
+    """Whether boxes of an image have answers of their own, or a reviewer has counted individuals."""
+    boxes = record.get("detections") or ()
+    return "counts" in record or any(answer_of_box(box)[0] is not None for box in boxes)
 
 
 def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -39,7 +39,7 @@ from speciesnet.records import (
 )
 from speciesnet.survey.box_corrections import is_same_box
 from speciesnet.survey.corrections import Correction, corrected
-from speciesnet.survey.counts import counts_of, label_of_box
+from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
@@ -48,6 +48,7 @@ from speciesnet.survey.sequences import (
     sequence_answer,
     sequence_numbers,
 )
+from speciesnet.survey.smoothing import may_follow, smoothed_answers, with_answers
 from speciesnet.taxonomy import (
     BLANK,
     LABEL_PARTS,
@@ -71,6 +72,8 @@ class PictureBox(NamedTuple):
         height: Its height.
         label: The answer for this box, or None if it has none of its own.
         score: The score of this answer in [0, 1].
+        source: The rule that gave this answer, or None.
+        classes: The best classes and their scores, of a box that smoothing may change.
     """
 
     kind: str
@@ -81,13 +84,17 @@ class PictureBox(NamedTuple):
     height: float
     label: str | None = None
     score: float = 0.0
+    source: str | None = None
+    classes: tuple[tuple[str, float], ...] = ()
 
     def as_detection(self) -> dict[str, object]:
         """The detection in a record."""
         found: dict[str, object] = {"label": self.kind, "conf": self.conf, "bbox": self[2:6]}
         if self.label is not None:
-            found["classifications"] = {"classes": [self.label], "scores": [self.score]}
+            classes, scores = zip(*(self.classes or [(self.label, self.score)]), strict=True)
+            found["classifications"] = {"classes": [*classes], "scores": [*scores]}
             found["prediction"], found["prediction_score"] = self.label, self.score
+            found["prediction_source"] = self.source or ""
         return found
 
 
@@ -112,6 +119,8 @@ class Picture:
         people: The number of people, see ``people_in``.
         vehicles: The number of vehicles.
         unmentioned: People or vehicles next to another predicted answer, see ``unmentioned``.
+        smoothed: The answers of boxes that follow others of the sequence, by their positions among the
+            boxes after a review.
     """
 
     filepath: str
@@ -130,6 +139,7 @@ class Picture:
     people: int = 0
     vehicles: int = 0
     unmentioned: tuple[Detection, ...] = ()
+    smoothed: Mapping[int, Answer] = field(default_factory=dict)
 
     @property
     def answer(self) -> str | None:
@@ -140,8 +150,8 @@ class Picture:
 
     @property
     def shown_boxes(self) -> tuple[PictureBox, ...]:
-        """The boxes after a review; those that a reviewer has added come first."""
-        if self.correction is None:
+        """The boxes after a review and smoothing; those that a reviewer has added come first."""
+        if self.correction is None and not self.smoothed:
             return self.boxes or ()
         return tuple(_boxes(self.as_record().get("detections") or ()))
 
@@ -159,8 +169,7 @@ class Picture:
 
     def label_of(self, box: PictureBox) -> str:
         """The label that a box counts for: its own, or that of the image, or its kind."""
-        has_own = any(one.label is not None for one in self.boxes or ())
-        return label_of_box(cast("Box", box.as_detection()), None if has_own else self.answer)
+        return label_of_box(cast("Box", box.as_detection()), Following.of(self.as_record()))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -186,7 +195,7 @@ class Picture:
         return f"{self.camera}/{file}" if self.camera else file
 
     def as_record(self) -> Record:
-        """The fields that ``sequence_answer`` and ``counts_of`` need, corrected."""
+        """The fields that ``sequence_answer`` and ``counts_of`` need, corrected and smoothed."""
         country, region = self.place
         prediction = None if self.failures or self.source is None else self.label
         record = make_record(
@@ -202,7 +211,7 @@ class Picture:
             prediction_score=None if prediction is None else self.score,
         )
         corrections = {} if self.correction is None else {self.filepath: self.correction}
-        return next(corrected([record], corrections))
+        return with_answers(next(corrected([record], corrections)), self.smoothed)
 
 
 @dataclass(slots=True)
@@ -234,6 +243,7 @@ class Survey:
         labels: The answers that a reviewer can choose: the labels of the model, or those in the file
             if the model is unknown.
         model_version: The version in the records, or None.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed_answers``.
     """
 
     name: str
@@ -242,6 +252,7 @@ class Survey:
     rules: Rules = field(default_factory=Rules)
     labels: list[str] = field(default_factory=list)
     model_version: str | None = None
+    smooth_boxes: bool = True
 
     def apply_corrections(self, corrections: Mapping[str, Correction]) -> None:
         """Replaces all corrections, and decides again on the sequences whose corrections changed.
@@ -259,11 +270,21 @@ class Survey:
             self._decide(self.sequences[number])
 
     def _decide(self, sequence: PictureSequence) -> None:
-        records = [self.pictures[position].as_record() for position in sequence.pictures]
+        pictures = [self.pictures[position] for position in sequence.pictures]
+        for picture in pictures:
+            picture.smoothed = {}
+        records = [picture.as_record() for picture in pictures]
+        if self.smooth_boxes:
+            for picture, changes in zip(pictures, smoothed_answers(records), strict=True):
+                picture.smoothed = changes
         try:
             sequence.answer = sequence_answer(records, self.rules)
         except ValueError:  # labels of another program, without seven parts
             sequence.answer = None
+
+    def counts_of(self, sequence: PictureSequence) -> dict[str, int]:
+        """The number of individuals of each label in a sequence, see ``largest_counts``."""
+        return largest_counts(self.pictures[position].counts for position in sequence.pictures)
 
     def find_sequences(self, gap: float) -> None:
         """Groups the pictures of each camera by time; ``gap`` is in seconds.
@@ -297,6 +318,7 @@ def load_survey(
     gap: float = DEFAULT_SEQUENCE_GAP,
     geofence: bool | None = None,
     dates: DateRules | None = None,
+    smooth_boxes: bool = True,
 ) -> Survey:
     """Reads a predictions file of any run, even one that is still being written.
 
@@ -309,6 +331,7 @@ def load_survey(
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
         dates: Dates from file names, and corrections of the cameras' clocks.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see ``smoothed_answers``.
 
     Raises:
         InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
@@ -333,7 +356,10 @@ def load_survey(
     rules, known = _rules(predictions, model, geofence, labels)
     name = os.path.basename(predictions)  # noqa: PTH119
     survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
+    survey.smooth_boxes = smooth_boxes
     survey.find_sequences(gap)
+    if changed := sum(len(picture.smoothed) for picture in pictures):
+        logging.info("%d boxes follow the certain boxes of their sequences.", changed)
     return survey
 
 
@@ -395,7 +421,14 @@ def _picture_box(box: Box) -> PictureBox:
     kind, conf = Detection(box["label"]).value, float(box["conf"])
     if (label := box.get("prediction")) is None:
         return PictureBox(kind, conf, *sides)
-    return PictureBox(kind, conf, *sides, intern(label), float(box.get("prediction_score", 0.0)))
+    source = box.get("prediction_source")
+    classes: tuple[tuple[str, float], ...] = ()
+    if may_follow(box):
+        found = box.get("classifications", {"classes": [], "scores": []})
+        best = list(zip(found["classes"], found["scores"], strict=True))[:TOP_CLASSES]
+        classes = tuple((intern(name), float(score)) for name, score in best)
+    score = float(box.get("prediction_score", 0.0))
+    return PictureBox(kind, conf, *sides, intern(label), score, source and intern(source), classes)
 
 
 def _rules(

@@ -66,6 +66,11 @@ CASES: list[tuple[Any, str, str | None, list[tuple[Any, str | None]], dict[str, 
     ([], FOX, None, [], None),
     ([], BLANK, None, [(NEW, DEER), (LEFT, DEER)], None),
     ([box(conf=0.1)], ANIMAL, None, [], None),
+    (PLAIN, BLANK, None, [], None),
+    ([box(), box("human", 0.19)], HUMAN, None, [], None),
+    ([box(bbox=LEFT)], HUMAN, None, [(NEW, HUMAN)], None),
+    ([answered_box(BLANK), box()], BLANK, None, [], None),
+    ([answered_box(FOX), box()], FOX, BLANK, [], None),
 ]
 
 

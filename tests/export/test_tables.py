@@ -62,7 +62,7 @@ def test_row_of_an_image_has_its_answer_and_best_box() -> None:
         "common_name": "white-tailed deer", "score": 0.8, "source": "classifier", "boxes": 2,
         "category": "animal", "confidence": 0.9, "xmin": 0.1, "ymin": 0.2, "width": 0.3,
         "height": 0.4, "camera_make": "A", "model_version": "4.0.0a",
-        "people": 1, "vehicles": 0,
+        "people": 1, "vehicles": 0, "count": 1, "counts": "white-tailed deer: 1; human: 1",
     }  # fmt: skip
 
 

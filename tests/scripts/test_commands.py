@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections import Counter
 
 import pytest
 from commands import run_here, run_module
+from tqdm import tqdm
 
 from speciesnet.errors import InputError
 from speciesnet.scripts.commands import COMMANDS, command_of, resolve
@@ -104,3 +106,9 @@ def test_the_program_runs_its_commands() -> None:
         1,
         "speciesnet: 'mrge' is not a command, but merge is; see --help.\n",
     )
+
+
+def test_progress_bars_use_a_lock_that_no_process_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tqdm, "_lock", None, raising=False)
+    run_here("merge", "missing.json", "out.json")
+    assert isinstance(tqdm.get_lock(), type(threading.RLock()))

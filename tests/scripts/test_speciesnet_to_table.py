@@ -152,3 +152,30 @@ def test_dates_of_names_and_corrected_clocks(predictions: Path, tmp_path: Path) 
     outcome = convert(predictions, out, *names, "--clock_corrections", clocks)
     assert (outcome.code, out.exists()) == (1, False)
     assert "fits two cameras, /survey/cam1 and /survey/cam2" in outcome.err
+
+
+def test_events_end_after_the_gap(tmp_path: Path) -> None:
+    fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+    records = [
+        {
+            "filepath": f"cam1/{hour}.jpg",
+            "prediction": fox,
+            "prediction_score": 0.9,
+            "metadata": {"datetime": f"2024-05-01T{hour}:00"},
+        }
+        for hour in ("06:00", "06:20", "07:10")
+    ]
+    path, out = tmp_path / "predictions.json", tmp_path / "out.csv"
+    path.write_text(json.dumps({"predictions": records}), encoding="utf-8")
+
+    def events(*arguments: str) -> list[tuple[str, str]]:
+        outcome = convert(path, out, "--rows", "event", *arguments)
+        assert outcome.code == 0, outcome.err
+        return [(row["start"][11:16], row["images"]) for row in rows(out)]
+
+    assert events() == [("06:00", "2"), ("07:10", "1")]
+    assert events("--event_gap", "60") == [("06:00", "3")]
+    assert events("--event_gap", "20") == [("06:00", "1"), ("06:20", "1"), ("07:10", "1")]
+    assert "--event_gap=-1" in convert(path, out, "--event_gap", "-1").sentence
+    assert convert(path, out, "--rows", "observation").code == 0
+    assert [(row["common_name"], row["count"]) for row in rows(out)] == [("red fox", "1")] * 3

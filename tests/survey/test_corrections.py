@@ -163,6 +163,16 @@ def test_corrected_record_has_the_answer_of_the_reviewer() -> None:
     assert third == records[2]
 
 
+def test_reviewer_of_boxes_and_counts_is_known_apart_from_that_of_the_image() -> None:
+    at = "2024-05-02T08:00:00+00:00"
+    review = {"predicted": FOX, "at": at, "reviewer": "Jane"}
+    counted = Correction("a.jpg", None, FOX, at, "Jane", counts={FOX: 2})
+    [found] = corrected([record("a.jpg", FOX)], {"a.jpg": counted})
+    assert (found.get("box_review"), "review" in found) == (review, False)
+    [found] = corrected([record("a.jpg", FOX)], {"a.jpg": correction("a.jpg", DEER)})
+    assert ("box_review" in found, found.get("review")) == (False, review)
+
+
 def test_flag_chooses_the_corrections(tmp_path: Path) -> None:
     predictions = write_predictions(tmp_path / "p.json", record("a.jpg"))
     other = tmp_path / "other.jsonl"

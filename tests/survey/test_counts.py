@@ -22,6 +22,18 @@ def box(label: str = "animal", conf: float = 0.9, answer: str | None = None) -> 
     return found
 
 
+def classified(label: str) -> Box:
+    """A box of a run without ensemble."""
+    found: Any = box() | {"classifications": {"classes": [label, BLANK], "scores": [0.9, 0.1]}}
+    return found
+
+
+def relabelled(label: str) -> Box:
+    """A box that was not classified, after a review."""
+    found: Any = box() | {"prediction": label}
+    return found
+
+
 def image(answer: str | None, *boxes: Box, **more: Any) -> Record:
     record: Any = {"filepath": "a.jpg", "detections": list(boxes), **more}
     if answer is not None:
@@ -39,8 +51,12 @@ def image(answer: str | None, *boxes: Box, **more: Any) -> Record:
         (image(DEER), {DEER: 1}),
         (image(BLANK), {}),
         (image(BLANK, box(conf=0.1)), {}),
-        (image(BLANK, box(conf=0.5)), {ANIMAL: 1}),
+        (image(BLANK, box(conf=0.5)), {}),
+        (image(BLANK, box("human", 0.5)), {HUMAN: 1}),
         (image(UNKNOWN, box("human")), {HUMAN: 1}),
+        (image(HUMAN, box(), box("human", 0.19)), {HUMAN: 1}),
+        (image(HUMAN, box(), box("human", 0.2)), {ANIMAL: 1, HUMAN: 1}),
+        (image(VEHICLE, box(), box("human")), {VEHICLE: 1, HUMAN: 1}),
         (image(None, box(), box()), {ANIMAL: 2}),
         (image(None, failures=["DETECTOR"]), {}),
         # Answers of boxes.
@@ -49,7 +65,13 @@ def image(answer: str | None, *boxes: Box, **more: Any) -> Record:
         (image(DEER, box(answer=DEER), box()), {DEER: 1, ANIMAL: 1}),
         (image(UNKNOWN, box(answer=UNKNOWN)), {ANIMAL: 1}),
         (image(FOX, box(conf=0.15, answer=FOX)), {FOX: 1}),
+        (image(BLANK, box(answer=BLANK), box(answer=FOX), box()), {FOX: 1, ANIMAL: 1}),
+        (image(FOX, classified(FOX), classified(DEER)), {FOX: 1, DEER: 1}),
         # A reviewer's.
+        (image(BLANK, box(), box("human"), prediction_source="review"), {}),
+        (image(BLANK, box(answer=BLANK), box(), prediction_source="review"), {}),
+        (image(BLANK, box(), relabelled(FOX), prediction_source="review"), {FOX: 1}),
+        (image(DEER, box(), counts={FOX: 0}), {}),
         (image(DEER, box(answer=DEER), counts={FOX: 3}), {FOX: 3}),
     ],
 )

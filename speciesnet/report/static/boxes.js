@@ -65,14 +65,24 @@ function countsText(picture) {
   return [...countsOf(picture)].map(([label, count]) => `${count} × ${nameOf(label)}`).join(", ");
 }
 
-/** The label that a box counts for: its own, or that of the picture if it is of the same kind. */
+/** The label that a box counts for: its own, or that of the picture if it is about boxes of this kind. */
 function labelOfBox(picture, box) {
   if (box.label >= 0) {
     return SURVEY.labels[box.label].category === "unknown" ? labelOfKind(box.kind) : box.label;
   }
   const answer = answerOf(picture);
-  const isSameKind = answer >= 0 && categoryOfLabel(answer) === box.kind;
-  return isSameKind && !hasPredictedAnswers(picture) ? answer : labelOfKind(box.kind);
+  return answer >= 0 && isAbout(picture, box.kind) ? answer : labelOfKind(box.kind);
+}
+
+/** Whether the answer of a picture is about boxes of a kind that have no answer of their own. */
+function isAbout(picture, kind) {
+  const category = categoryOfLabel(answerOf(picture));
+  if (category === "blank" && picture.correction >= 0) return true;
+  if (hasPredictedAnswers(picture)) return false;
+  if (category === kind || kind !== "animal") return category === kind;
+  if (category === "blank") return true;
+  const isSuchBox = (box) => box.kind === category && box.conf >= COUNTED_FROM;
+  return ["human", "vehicle"].includes(category) && !deriveBoxes(picture).some(isSuchBox);
 }
 
 function hasPredictedAnswers(picture) {

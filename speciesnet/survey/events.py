@@ -1,0 +1,171 @@
+"""Events: the times at which a camera has photographed a taxon, independent of each other.
+
+Half an hour is customary between two events of a species at a camera. Their number is a measure of its
+activity, and the largest number of individuals in one photograph (MaxN) the size of the group. The rule
+is that of camtrapR's ``recordTable`` with ``deltaTimeComparedTo = "lastRecord"``: each photograph of the
+label restarts the time, so a herd that stays for hours is one event. With "lastIndependentRecord", it
+would be an event every half an hour.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from speciesnet.survey.sequences import clock_time
+from speciesnet.taxonomy import is_ancestor
+
+DEFAULT_EVENT_GAP = 30.0  # minutes
+
+
+class Sighting(NamedTuple):
+    """A photograph of a label.
+
+    Attributes:
+        taken: The date by the camera's clock, ISO 8601, or None.
+        filepath: The path in the predictions.
+        individuals: Their number.
+        is_reviewed: Whether a person has reviewed the photograph.
+    """
+
+    taken: str | None
+    filepath: str
+    individuals: int
+    is_reviewed: bool = False
+
+
+@dataclass(slots=True)
+class Event:
+    """An event of one label at one camera.
+
+    Attributes:
+        camera: The folder of the camera.
+        label: The label.
+        sightings: The photographs of this label, in the order of time.
+        count: The largest number of individuals in one photograph.
+    """
+
+    camera: str
+    label: str
+    sightings: list[Sighting]
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.count = max(sighting.individuals for sighting in self.sightings)
+
+    @property
+    def start(self) -> str | None:
+        """The date of the first photograph, or None."""
+        return self.sightings[0].taken
+
+    @property
+    def end(self) -> str | None:
+        """The date of the last photograph, or None."""
+        return self.sightings[-1].taken
+
+
+def find_events(
+    sightings: Iterable[tuple[str, str, Sighting]], gap: float = DEFAULT_EVENT_GAP
+) -> Iterator[Event]:
+    """The events of each camera, in the order of time.
+
+    1. A photograph of a label starts an event if it was taken ``gap`` minutes or more after the previous
+       photograph of this label by this camera. Each photograph without a date is an event of its own;
+       these come last.
+    2. An event of a higher taxon is left out if one of a taxon below it is less than ``gap`` minutes
+       away: it may be the same individuals, recognized less well. If there is only one such event, it
+       gets the larger count of both.
+
+    Args:
+        sightings: The camera, the label, and the photograph; in any order.
+        gap: Minutes, at least 0.
+
+    Raises:
+        ValueError: A date is invalid.
+
+    Examples:
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> taken = ["2024-05-01T06:30:00", "2024-05-01T06:50:00", "2024-05-01T07:20:00"]
+        >>> found = find_events(("cam1", fox, Sighting(date, "a.jpg", 1)) for date in taken)
+        >>> [(event.start, len(event.sightings)) for event in found]
+        [('2024-05-01T06:30:00', 2), ('2024-05-01T07:20:00', 1)]
+    """
+    pause = timedelta(minutes=gap)
+    cameras: dict[str, dict[str, list[Sighting]]] = {}
+    for camera, label, sighting in sightings:
+        cameras.setdefault(camera, {}).setdefault(label, []).append(sighting)
+    for camera in sorted(cameras):
+        by_label = {
+            label: list(_split(camera, label, found, pause))
+            for label, found in cameras.pop(camera).items()
+        }
+        events = _without_higher_taxa(by_label, pause)
+        # The sort is stable, so that events of the same time keep the order of their labels.
+        yield from sorted(events, key=lambda event: (event.start is None, event.start or ""))
+
+
+def _split(
+    camera: str, label: str, sightings: Iterable[Sighting], pause: timedelta
+) -> Iterator[Event]:
+    """The events of one label at one camera."""
+    undated, dated = [], []
+    for sighting in sightings:
+        if sighting.taken is None:
+            undated.append(sighting)
+        else:
+            dated.append((clock_time(sighting.taken), sighting))
+    dated.sort(key=lambda pair: pair[0])
+    current: list[Sighting] = []
+    last = datetime.min
+    for moment, sighting in dated:
+        if current and moment - last >= pause:
+            yield Event(camera, label, current)
+            current = []
+        current.append(sighting)
+        last = moment
+    if current:
+        yield Event(camera, label, current)
+    yield from (Event(camera, label, [sighting]) for sighting in undated)
+
+
+class _Times:
+    """The dated events of one label: they are in the order of time, and none overlap."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = [event for event in events if event.start is not None]
+        self.spans = [_span(event) for event in self.events]
+        self.starts = [start for start, _ in self.spans]
+        self.ends = [end for _, end in self.spans]
+
+    def near(self, span: tuple[datetime, datetime], pause: timedelta) -> list[Event]:
+        """The events that are less than a pause away from a period, or within it."""
+        start, end = span
+        return self.events[
+            bisect_right(self.ends, start - pause) : bisect_left(self.starts, end + pause)
+        ]
+
+
+def _span(event: Event) -> tuple[datetime, datetime]:
+    return clock_time(event.start or ""), clock_time(event.end or "")
+
+
+def _without_higher_taxa(by_label: Mapping[str, Sequence[Event]], pause: timedelta) -> list[Event]:
+    """The events of a camera without those of higher taxa, see ``find_events``."""
+    times = {label: _Times(events) for label, events in by_label.items()}
+    near_ones: list[tuple[Event, list[Event]]] = []
+    for label in by_label:
+        below = [times[other] for other in by_label if is_ancestor(label, other)]
+        for event, span in zip(times[label].events, times[label].spans, strict=True):
+            near = [other for lower in below for other in lower.near(span, pause)]
+            if near:
+                near_ones.append((event, near))
+    left_out = {id(event) for event, _ in near_ones}
+    counts = [(event.count, near) for event, near in near_ones]
+    for count, near in counts:
+        kept = [event for event in near if id(event) not in left_out]
+        if len(kept) == 1:
+            kept[0].count = max(kept[0].count, count)
+    return [e for events in by_label.values() for e in events if id(e) not in left_out]

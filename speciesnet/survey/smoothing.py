@@ -1,0 +1,184 @@
+"""Smoothing: within a sequence, doubtful boxes follow the certain ones of their kind.
+
+A herd is on several photographs, and on each are several animals. What is certain in some boxes says
+which taxa to expect in the others:
+
+1. A certain box founds a kind: a person has answered it, or the classifier has, without a roll-up and
+   with a score of at least ``certain``. It is never changed.
+2. Every other box of an animal is doubtful. The evidence for a kind is the sum of the box's scores of
+   this taxon and of those above it.
+3. A doubtful box whose answer is unknown or above kinds, such as "cervidae", follows the one of them with
+   the most evidence. Any other answer gives way to a kind only if that is more probable, where each kind
+   is ``expected`` times as probable as a taxon that is certain nowhere in the sequence. A kind above the
+   answer is never followed.
+4. The evidence for the kind has to be ``margin`` times that for any other, and ``floor`` of the scores
+   of all animals. A box with an unknown answer needs a ``confidence`` as well: many are not animals.
+
+So a doubtful deer among certain deer becomes a deer, a mixed herd stays mixed, and a single certain fox
+stays a fox. Boxes that a person has corrected, boxes of people and vehicles, and boxes answered as blank
+never change, and neither does any box of a photograph answered as blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from speciesnet.constants import Classification, Detection
+from speciesnet.geofence import Answer
+from speciesnet.records import Box, Record
+from speciesnet.survey.corrections import SOURCE
+from speciesnet.survey.people import kind_of
+from speciesnet.taxonomy import BLANK, category_of, is_ancestor
+
+SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """The thresholds of the rule above.
+
+    They were chosen on rendered herds, see docs/sequences.md; ``certain`` is that of the decision table.
+
+    Attributes:
+        certain: The lowest score of an answer that founds a kind, in [0, 1].
+        expected: How much more probable a kind of the sequence is than any other taxon, at least 1.
+        margin: The least ratio of the evidence for a kind to that for any other, at least 1.
+        floor: The least share of the scores of animals that is evidence for a kind, in [0, 1].
+        confidence: The lowest confidence of a box with an unknown answer that may follow, in [0, 1].
+    """
+
+    certain: float = 0.8
+    expected: float = 4.0
+    margin: float = 2.0
+    floor: float = 0.1
+    confidence: float = 0.3
+
+
+RULE = Smoothing()
+
+
+def smoothed(records: Sequence[Record], rule: Smoothing = RULE) -> list[Record]:
+    """The records of a sequence with the smoothed answers of their boxes.
+
+    A box that follows others has their label. Its score is the share of the scores of animals that is
+    evidence for this label, and its source ends with ``+sequence``. Neither the order of the records nor
+    a second smoothing makes a difference.
+
+    Args:
+        records: The records of its images, with answers of boxes, corrected or not.
+        rule: The thresholds.
+
+    Examples:
+        >>> deer = "1;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
+        >>> group = "2;mammalia;cetartiodactyla;cervidae;;;cervidae family"
+        >>> box = {"label": "animal", "conf": 0.9, "prediction": deer, "prediction_score": 0.9,
+        ...        "classifications": {"classes": [deer], "scores": [0.9]}}
+        >>> other = box | {"prediction": group, "prediction_source": "classifier+rollup_to_family",
+        ...                "classifications": {"classes": [deer], "scores": [0.6]}}
+        >>> [record] = smoothed([{"filepath": "a.jpg", "detections": [box, other]}])
+        >>> record["detections"][1]["prediction"] == deer
+        True
+    """
+    return [
+        with_answers(record, answers)
+        for record, answers in zip(records, smoothed_answers(records, rule), strict=True)
+    ]
+
+
+def smoothed_answers(records: Sequence[Record], rule: Smoothing = RULE) -> list[dict[int, Answer]]:
+    """The new answers of each record, by the positions of the boxes; see ``smoothed``."""
+    kinds = _kinds_in(records, rule)
+    return [_answers(record, kinds, rule) for record in records]
+
+
+def with_answers(record: Record, answers: Mapping[int, Answer]) -> Record:
+    """A record with other answers for some of its boxes, by their positions."""
+    if not answers:
+        return record
+    boxes = list(record.get("detections") or ())
+    for position, (label, score, source) in answers.items():
+        boxes[position] = {
+            **boxes[position],
+            "prediction": label,
+            "prediction_score": score,
+            "prediction_source": source,
+        }
+    return {**record, "detections": boxes}
+
+
+def may_follow(box: Box, rule: Smoothing = RULE) -> bool:
+    """Whether a box is doubtful, so that it may follow others."""
+    label, source = box.get("prediction"), box.get("prediction_source", "")
+    return (
+        label is not None
+        and "classifications" in box
+        and kind_of(box) is Detection.ANIMAL
+        and (
+            box["conf"] >= rule.confidence
+            if label == Classification.UNKNOWN
+            else category_of(label) == Detection.ANIMAL
+        )
+        and source != SOURCE
+        and not source.endswith(SUFFIX)
+        and not _is_certain(box, rule)
+    )
+
+
+def _is_certain(box: Box, rule: Smoothing) -> bool:
+    """Whether a box founds a kind."""
+    label, source = box.get("prediction"), box.get("prediction_source", "")
+    if label is None or category_of(label) != Detection.ANIMAL or label == Classification.ANIMAL:
+        return False
+    return source == SOURCE or (
+        kind_of(box) is Detection.ANIMAL
+        and box.get("prediction_score", 0.0) >= rule.certain
+        and "rollup" not in source
+        and not source.endswith(SUFFIX)
+    )
+
+
+def _kinds_in(records: Iterable[Record], rule: Smoothing) -> list[str]:
+    """The labels of certain boxes, without those above others, in alphabetical order."""
+    boxes = (box for record in records for box in record.get("detections") or ())
+    labels = sorted({box.get("prediction", "") for box in boxes if _is_certain(box, rule)})
+    return [label for label in labels if not any(is_ancestor(label, other) for other in labels)]
+
+
+def _answers(record: Record, kinds: Sequence[str], rule: Smoothing) -> dict[int, Answer]:
+    if not kinds or category_of(record.get("prediction", "")) == BLANK:
+        return {}
+    return {
+        position: answer
+        for position, box in enumerate(record.get("detections") or ())
+        if may_follow(box, rule) and (answer := _kind_for(box, kinds, rule)) is not None
+    }
+
+
+def _kind_for(box: Box, kinds: Sequence[str], rule: Smoothing) -> Answer | None:
+    """The kind that a doubtful box follows, or None if it keeps its answer."""
+    label, score = box.get("prediction", ""), box.get("prediction_score", 0.0)
+    if label in kinds:
+        return None
+    kinds = [kind for kind in kinds if not is_ancestor(kind, label)]
+    if not kinds:
+        return None
+    found = box.get("classifications", {"classes": [], "scores": []})
+    classes = [
+        (name, max(float(score), 0.0))
+        for name, score in zip(found["classes"], found["scores"], strict=False)
+        if category_of(name) == Detection.ANIMAL
+    ]
+    evidence = {
+        kind: sum(s for name, s in classes if name == kind or is_ancestor(name, kind))
+        for kind in kinds
+    }
+    is_unknown = label == Classification.UNKNOWN
+    below = [kind for kind in kinds if is_unknown or is_ancestor(label, kind)]
+    best, *others = sorted(below or kinds, key=lambda kind: -evidence[kind])
+    is_clear = not others or evidence[best] >= rule.margin * evidence[others[0]]
+    is_expected = bool(below) or rule.expected * evidence[best] > score
+    share = evidence[best] / (sum(s for _, s in classes) or 1.0)
+    if share < rule.floor or not is_clear or not is_expected:
+        return None
+    return best, share, f"{box.get('prediction_source', '')}{SUFFIX}"
