@@ -116,7 +116,7 @@ def _common_format(parts: Sequence[str]) -> OutputFormat:
             f"{origins[5]} is in format 5, and {origins[4]} in format 4. Merge only parts that were made "
             "with the same --output_format."
         )
-    return next(iter(origins), 4)
+    return 5 if 5 in origins else 4
 
 
 def _drop_differing_inputs(first: dict[str, Any], other: dict[str, Any]) -> None:

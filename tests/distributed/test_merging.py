@@ -237,3 +237,27 @@ def test_merging_array_jobs_needs_no_cluster_packages(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, f"{part}: 1 records.\n")
     assert read_predictions(target) == read_predictions(part)
+
+
+def test_parts_of_format_5_stay_as_they_are(tmp_path: Path) -> None:
+    raw = {"classes": ["fox"], "scores": [0.9]}
+    box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1] * 4}
+    boxes = [{**box, "raw_classifications": raw}, box]
+    parts = []
+    for name in ("b", "a"):
+        document = {
+            "info": {"format_version": "20261015"},
+            "predictions": [{"filepath": name, "detections": boxes, "model_version": "1"}],
+        }
+        parts.append(str(tmp_path / f"{name}.json"))
+        Path(parts[-1]).write_text(json.dumps(document, indent=1))
+    target = tmp_path / "out.json"
+    assert merge(parts, target).images == 2
+    merged = json.loads(target.read_text())
+    assert merged["info"] == {"format_version": "20261015"}
+    assert [record["filepath"] for record in merged["predictions"]] == ["a", "b"]
+    assert all(record["detections"] == boxes for record in merged["predictions"])
+    four = tmp_path / "four.json"
+    four.write_text(json.dumps({"predictions": [{"filepath": "c", "detections": []}]}))
+    with pytest.raises(InputError, match=r"is in format 5, and .* in format 4"):
+        merge([*parts, str(four)], target)
