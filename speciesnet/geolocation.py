@@ -81,7 +81,7 @@ def check_country(country: str, where: str) -> None:
 
 def _country_hint(text: str) -> str:
     code = suggest_country(text, country_codes())
-    return f"; did you mean {code}" if code else "; codes look like USA, KEN or GBR"
+    return f" (did you mean {code}?)" if code else "; codes look like USA, KEN or GBR"
 
 
 def check_admin1_region(region: str, country: str | None, where: str) -> None:
@@ -90,7 +90,7 @@ def check_admin1_region(region: str, country: str | None, where: str) -> None:
         names = {name.lower(): code for name, code in us_states().items()}
         names |= {code.lower(): code for code in us_regions()}
         code = names.get(region.lower())
-        hint = f"; did you mean {code}" if code else "; codes look like CA or NY"
+        hint = f" (did you mean {code}?)" if code else "; codes look like CA or NY"
         raise InputError(f"{where} {region!r} is not a two-letter state code of the USA{hint}.")
 
 

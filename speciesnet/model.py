@@ -115,7 +115,7 @@ class SpeciesNet:
         components: The steps that will be used; verbs that need others raise ``InputError``.
         geofence: Whether geofencing is on.
         target_species_txt: File with one label a line, whose logits are added to every record.
-        species_list: File with the taxa that can occur at the site, a latin name or a label a line; an
+        species_list: File with the taxa that can occur at the site, a Latin name or a label a line; an
             answer outside this list is rolled up to its nearest ancestor that the list implies.
         species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
         combine_predictions_fn: The function that decides on one image; see ``PredictionCombiner``.

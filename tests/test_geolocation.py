@@ -131,7 +131,7 @@ def test_countries_of_iso_3166_are_known(country: str) -> None:
 @pytest.mark.parametrize(
     ("country", "hint"),
     [
-        *((text, f"did you mean {code}.") for text, code in MEANT.items()),
+        *((text, f"did you mean {code}?") for text, code in MEANT.items()),
         ("", "codes look like"),
         ("QQQ", "codes look like"),
         ("XYZ", "codes look like"),

@@ -120,7 +120,7 @@ class KeywordTask:
 def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[KeywordTask]:
     """The keywords to write for records of any run.
 
-    Failed images get None, and so do records without an answer, people and vehicles. Answers below
+    Failed images get None, as do images with neither an answer nor people or vehicles. Answers below
     ``min_score`` get no keywords. All images that show people or vehicles get ``person`` or ``vehicle``.
     If boxes have answers of their own, the keywords are those of all these answers.
 

@@ -15,7 +15,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.storage import read_text
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of, split_label
 
-# Names of the column with the latin names, in lower case and without separators.
+# Names of the column with the Latin names, in lower case and without separators.
 _HEADERS = ("latin", "latinname", "scientificname", "species", "taxon", "label")
 _ALWAYS_POSSIBLE = (*(kind.value for kind in Detection), BLANK, "homo", "homo sapiens")
 _NO_SPECIES = re.compile(r"(\w+) spp?\.?")  # "Vulpes sp." is a genus
@@ -147,7 +147,7 @@ def read_species_list(path: str, labels: Iterable[str], *, fill: bool = False) -
     """Reads the species list of a site.
 
     Each line of the file is a label of seven parts, or a row of a table whose first column, or the one
-    that the header names, is a latin name of one, two or three words. Other columns, empty lines,
+    that the header names, is a Latin name of one, two or three words. Other columns, empty lines,
     comments after ``#``, and labels of people, vehicles, blank images and ``animal`` are ignored.
 
     Args:
@@ -164,7 +164,7 @@ def read_species_list(path: str, labels: Iterable[str], *, fill: bool = False) -
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"The species list {path} cannot be read ({reason}); it must be UTF-8 text or CSV with "
-            "one latin name a line."
+            "one Latin name a line."
         ) from error
     labels = tuple(labels)
     known = {name: name for label in labels for name in lineage(label)}
@@ -182,13 +182,13 @@ def read_species_list(path: str, labels: Iterable[str], *, fill: bool = False) -
         raise InputError(_refusal(path, unknown, labels, known))
     if not names:
         raise InputError(
-            f"The species list {path} contains no animal. Give a latin name on each line."
+            f"The species list {path} contains no animal. Give a Latin name on each line."
         )
     return SpeciesList(tuple(sorted(names)), labels, fill)
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:
-    """Yields the number and the latin name, as written, of each line that has content."""
+    """Yields the number and the Latin name, as written, of each line that has content."""
     column, delimiter, is_first = 0, None, True
     for number, line in enumerate(text.split("\n"), start=1):
         content = line.partition("#")[0].strip()
@@ -245,7 +245,7 @@ def _refusal(
     faults = []
     for number, written in unknown[:_REPORTED_LINES]:
         if not written:
-            faults.append(f"line {number} has no latin name")
+            faults.append(f"line {number} has no Latin name")
             continue
         near = [name.capitalize() for name in _nearest(_plain(written), candidates)]
         guess = f" (perhaps {' or '.join(near)})" if near else ""

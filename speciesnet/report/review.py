@@ -161,7 +161,7 @@ def make_app(
         review: The survey to show, and where to save corrections.
         photographs: Finds the photographs.
         folder: The folder for thumbnails.
-        token: The first part of the addresses, which other programs and pages do not have.
+        token: The secret first part of the addresses, which other programs and pages do not know.
         blur_humans: Whether to blur people.
         threads: The number of images to draw in parallel.
     """

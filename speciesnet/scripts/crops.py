@@ -19,14 +19,14 @@ MIN_CONFIDENCE = flags.number(
 PEOPLE: flags.Flag[People] = flags.choice(
     "people",
     ["leave_out", "include"],
-    "leave_out: no pictures of people, who are blurred in the boxes of animals. include: pictures of "
+    "leave_out: no pictures of people; people in the boxes of animals are blurred. include: pictures of "
     "people as well.",
 )
 
 USAGE = """\
 Writes a JPEG of each box to FOLDER/ANSWER/path-boxN.jpg, and a list of them to
-FOLDER/crops.jsonl. The same command again continues, or updates the pictures
-whose answers have been corrected.
+FOLDER/crops.jsonl. Running the same command again continues, or updates the
+pictures whose answers have been corrected.
 
   speciesnet crops PREDICTIONS.json --out FOLDER
 """

@@ -12,8 +12,9 @@ from speciesnet.scripts.outputs import sent_folder
 
 USAGE = """\
 Writes a copy of each photograph that has boxes, with the boxes and their names,
-to FOLDER/path, and a list of them to FOLDER/drawn.jsonl. The same command again
-continues, or updates the pictures whose answers have been corrected.
+to FOLDER/path, and a list of them to FOLDER/drawn.jsonl. Running the same
+command again continues, or updates the pictures whose answers have been
+corrected.
 
   speciesnet draw PREDICTIONS.json --out FOLDER
 """

@@ -182,7 +182,7 @@ GEOFENCE = switch(
 )
 SPECIES_LIST = text(
     "species_list",
-    "Text or CSV file (path or URL) with the latin names of the taxa that can occur at the site; other "
+    "Text or CSV file (path or URL) with the Latin names of the taxa that can occur at the site; other "
     "answers are rolled up to a group that contains a listed taxon.",
 )
 SPECIES_LIST_FILL = switch(

@@ -18,8 +18,8 @@ Makes a report: pages with the photographs of a survey, to be opened from disk.
 
   speciesnet report PREDICTIONS.json --out FOLDER
 
-Then open FOLDER/index.html in a browser. The same command again updates the
-report and reuses its thumbnails.
+Then open FOLDER/index.html in a browser. Running the same command again
+updates the report and reuses its thumbnails.
 """
 
 

@@ -62,7 +62,7 @@ Finds and names the animals in camera-trap images on a Ray cluster.
       --country KEN --address auto
   speciesnet merge OUT.json s3://BUCKET/OUT
 
-The same command again continues an interrupted run.
+Running the same command again continues an interrupted run.
 """
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),

@@ -33,13 +33,13 @@ WORKERS = flags.integer("workers_per_device", 1, "Processes per device; each loa
 TIMEOUT = flags.number(
     "timeout",
     120.0,
-    "Seconds to answer a request. A worker that takes as long for a batch is replaced.",
+    "Seconds to answer a request. A worker that takes longer for a batch is replaced.",
     at_least=0.1,
 )
 BACKLOG = flags.integer("backlog", 256, "Images that may wait; more are refused.")
 MAX_IMAGE_MB = flags.number("max_image_mb", 20.0, "Largest size of an image.", at_least=0.001)
 MAX_BODY_MB = flags.number("max_body_mb", 64.0, "Largest size of a request.", at_least=0.001)
-MAX_INSTANCES = flags.integer("max_instances", 100, "Most images in a request.")
+MAX_INSTANCES = flags.integer("max_instances", 100, "Largest number of images in a request.")
 
 ALLOW_PATH = flags.text(
     "allow_path", "Comma-separated folders whose images requests may name; by default none."
@@ -70,7 +70,7 @@ TOPICS: console.Topics = {
         (ALLOW_PATH, ALLOW_URL, API_KEY_FILE, ALLOW_ANYONE),
     ),
     "limits": (
-        "of requests, of waiting, of time",
+        "on time, waiting images and the size of requests",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
     ),
     "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),

@@ -37,7 +37,7 @@ UNDO = flags.switch("undo", "Take everything back that FOLDER/undo.jsonl lists."
 
 USAGE = """\
 Sorts photographs into FOLDER/NAME/path below their common folder. Overwrites
-nothing; the same command again continues.
+nothing; running the same command again continues.
 
   speciesnet sort PREDICTIONS.json --out FOLDER
   speciesnet sort --undo --out FOLDER

@@ -30,7 +30,7 @@ Writes keywords to an XMP sidecar next to each photograph.
 
   speciesnet keywords PREDICTIONS.json
 
-The same command again replaces its own keywords and keeps all others.
+Running the same command again replaces its own keywords and keeps all others.
 """
 
 
@@ -73,7 +73,7 @@ COMMAND = console.Command(
     (
         NAMING,
         EMBED,
-        flags.OUT.but(help="Folder for the sidecars, instead of those of the photographs."),
+        flags.OUT.but(help="Folder for the sidecars, instead of the photographs' own folders."),
         flags.MIN_SCORE.but(help="Write no keywords for answers with a lower score."),
         flags.IMAGE_ROOT,
         flags.CORRECTIONS,

@@ -212,7 +212,7 @@ def _checked(where: str, given: Mapping[str, str], deployments: Mapping[str, Par
     name = given.get(FOLDER)
     parts = _parts(name or "")
     if name is None or not parts:
-        raise InputError(f"{where} has no folder. Write the one of the camera's photographs.")
+        raise InputError(f"{where} has no folder. Give the folder of the camera's photographs.")
     has_times = CAMERA_TIME in given and ACTUAL_TIME in given
     if (OFFSET in given) == (CAMERA_TIME in given or ACTUAL_TIME in given) or not (
         OFFSET in given or has_times

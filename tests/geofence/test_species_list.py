@@ -148,7 +148,7 @@ def test_renamed_taxa_are_proposed_in_both_directions(tmp_path: Path) -> None:
 def test_many_unknown_names_are_counted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 5, .*; and 3 more lines"):
         read(tmp_path, "\n".join(f"Nothing like{number}" for number in range(8)))
-    with pytest.raises(InputError, match="line 2 has no latin name"):
+    with pytest.raises(InputError, match="line 2 has no Latin name"):
         read(tmp_path, "latin,common\n,red fox\n")
 
 
