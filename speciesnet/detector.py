@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from speciesnet.boxes import Boxes, corners, non_maximum_suppression
+from speciesnet.boxes import IOU_THRESHOLD, Boxes, corners, non_maximum_suppression
 from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
 from speciesnet.engines.base import DetectorEngine, Engine, EngineOptions, Precision
 from speciesnet.engines.select import load_detector_engine
@@ -20,7 +20,6 @@ from speciesnet.packages.info import ModelInfo
 from speciesnet.records import Box, Record, make_record
 
 # MegaDetector's own settings, as the published ensemble uses them.
-IOU_THRESHOLD = 0.45
 CLASS_OFFSET = 7680.0  # pixels by which each class is shifted, so that classes never overlap
 MAX_CANDIDATES = 30_000  # boxes before non-maximum suppression
 MAX_DETECTIONS = 300

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from absl import logging
@@ -17,8 +17,6 @@ from speciesnet.constants import available_cpus
 from speciesnet.errors import CredentialsError, ImageError
 from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
 from speciesnet.metadata import PhotoMetadata, metadata_of
-
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 
 # Cameras write truncated files; the part that exists is worth decoding.
 ImageFile.LOAD_TRUNCATED_IMAGES = True
@@ -49,11 +47,6 @@ class PreprocessedImage:
     arr: NDArray[np.uint8]
     orig_width: int
     orig_height: int
-
-
-def is_image_name(path: str) -> bool:
-    """Whether a path or URL has the extension of an image, in upper or lower case."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_EXTENSIONS
 
 
 def to_array(img: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:

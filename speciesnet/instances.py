@@ -146,15 +146,13 @@ def find_images(folders: Iterable[str], notes: InputNotes | None = None) -> list
 
 def walk_images(folders: Iterable[str], notes: InputNotes | None = None) -> Iterator[str]:
     """Yields what ``find_images`` finds, unsorted, and twice where folders overlap."""
-    from speciesnet.images import is_image_name  # Pillow takes time to import
-
     notes = InputNotes() if notes is None else notes
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     counted: list[str] = []
     for folder in folders:
         is_empty = True
-        for path in listing.images_in(folder, is_image_name, notes, counted):
+        for path in listing.images_in(folder, notes, counted):
             is_empty = False
             yield path
         counted.append(listing.identity_of(folder))
@@ -166,7 +164,6 @@ def walk_images(folders: Iterable[str], notes: InputNotes | None = None) -> Iter
 
 
 def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
-    from speciesnet.images import IMAGE_EXTENSIONS
 
     found = ""
     if count := notes.other_files.total():
@@ -177,7 +174,7 @@ def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
     skipped = "".join(f"; {line.rstrip('.')}" for line in notes.skipped())
     return (
         f"There are no images in {', '.join(folders)}{found}: no file name ends with "
-        f"{' '.join(sorted(IMAGE_EXTENSIONS))}{skipped}."
+        f"{' '.join(sorted(listing.IMAGE_EXTENSIONS))}{skipped}."
     )
 
 

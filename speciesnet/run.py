@@ -33,7 +33,7 @@ from speciesnet.files.input_notes import Examples
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
-from speciesnet.pipeline.past import lacks_classes
+from speciesnet.pipeline.earlier_steps import lacks_classes
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import DEFAULT_CLASSES, Form, to_format5

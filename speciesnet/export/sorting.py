@@ -18,7 +18,7 @@ from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Detection
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.export.undo import PART_FILE, UNDO_FILE, Entry, How, open_log, read_entries
-from speciesnet.files.moves import (
+from speciesnet.files.no_overwrite import (
     copy_file,
     is_same_place,
     link_target,

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal
 
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.export.files import Results, output_file
-from speciesnet.files.moves import is_same_file, is_same_place, link_target, move_file
+from speciesnet.files.no_overwrite import is_same_file, is_same_place, link_target, move_file
 
 UNDO_FILE = "undo.jsonl"
 PART_FILE = ".sorting.part"  # an incomplete copy

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
 
 from absl import logging
 
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.input_notes import InputNotes
+
+IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 
 # Names in lower case; names that start with a dot are skipped anyway.
 SYSTEM_FOLDERS = frozenset(
@@ -32,9 +34,12 @@ SYSTEM_FOLDERS = frozenset(
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini"})
 
 
-def images_in(
-    folder: str, is_image: Callable[[str], bool], notes: InputNotes, counted: Collection[str] = ()
-) -> Iterator[str]:
+def is_image_name(path: str) -> bool:
+    """Whether a path or URL has the extension of an image, in upper or lower case."""
+    return PurePosixPath(path).suffix.lower() in IMAGE_EXTENSIONS
+
+
+def images_in(folder: str, notes: InputNotes, counted: Collection[str] = ()) -> Iterator[str]:
     """Yields the paths of the images under a folder at any depth, with forward slashes.
 
     The folder itself is entered whatever its name. Below it, hidden files and folders, those that
@@ -42,7 +47,6 @@ def images_in(
 
     Args:
         folder: A path, or a URL of a bucket.
-        is_image: Whether a name is that of an image.
         notes: Receives what is skipped.
         counted: Folders that were searched before, as in ``identity_of``; nothing is noted below them.
 
@@ -52,7 +56,7 @@ def images_in(
     if any(is_within(identity_of(folder), earlier) for earlier in counted):
         notes = InputNotes()
     if storage.scheme_of(folder) is not None:
-        yield from _in_bucket(folder, is_image, notes)
+        yield from _in_bucket(folder, notes)
         return
     if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
         raise _not_a_folder(folder, is_file=os.path.exists(folder))  # noqa: PTH110 (as above)
@@ -65,7 +69,7 @@ def images_in(
         folders[:] = [name for name in folders if _is_entered(parent, name, names, notes)]
         for name in names:
             path = Path(parent, name).as_posix()
-            if _is_noted_image(path, is_image, notes):
+            if _is_noted_image(path, notes):
                 yield path
 
 
@@ -113,21 +117,21 @@ def _is_made_by_program(folder: Path, neighbours: list[str]) -> bool:
     return False
 
 
-def _is_noted_image(path: str, is_image: Callable[[str], bool], notes: InputNotes) -> bool:
+def _is_noted_image(path: str, notes: InputNotes) -> bool:
     """Whether a file is an image of the run; notes it otherwise."""
     name = path.rpartition("/")[2]
     if name.startswith("."):
-        if is_image(name):
+        if is_image_name(name):
             notes.hidden_files.add(path)
         return False
-    if is_image(path):
+    if is_image_name(path):
         return True
     if name.lower() not in SYSTEM_FILES:
         notes.add_other_file(path)
     return False
 
 
-def _in_bucket(folder: str, is_image: Callable[[str], bool], notes: InputNotes) -> Iterator[str]:
+def _in_bucket(folder: str, notes: InputNotes) -> Iterator[str]:
     if not storage.is_cloud(folder):
         raise InputError(
             f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
@@ -145,7 +149,7 @@ def _in_bucket(folder: str, is_image: Callable[[str], bool], notes: InputNotes) 
             if (system := _system_folder_of(url, len(base))) is not None:
                 skipped = f"{system}/"
                 notes.system_folders.add(system)
-            elif _is_noted_image(url, is_image, notes):
+            elif _is_noted_image(url, notes):
                 yield url
         if is_empty:
             raise _not_a_folder(folder, is_file=storage.is_object(folder))

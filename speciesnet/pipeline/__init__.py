@@ -16,11 +16,11 @@ from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import TOP_CLASSES, RunMode
 from speciesnet.detector import SpeciesNetDetector
-from speciesnet.pipeline.past import PastResults, past_photos, with_past_detections
+from speciesnet.pipeline.background import in_background, in_foreground
+from speciesnet.pipeline.earlier_steps import PastResults, past_photos, with_past_detections
 from speciesnet.pipeline.photo import Crop, Photo
 from speciesnet.pipeline.reading import read_photo, read_photos
 from speciesnet.pipeline.stages import Lock, Progress, classify, crop, detect, no_progress
-from speciesnet.pipeline.threads import in_background, in_foreground
 from speciesnet.progress import Profile
 
 __all__ = [

@@ -35,7 +35,7 @@ from speciesnet.report.review_items import SavedIds, correction_of
 from speciesnet.report.thumbnails import QUALITY, Preview, Thumbnails
 from speciesnet.server.auth import LOCAL_NAMES
 from speciesnet.server.errors import RejectedError, error_response
-from speciesnet.server.http import quiet_config
+from speciesnet.server.listening import quiet_config
 from speciesnet.survey.corrections import CorrectionsFile
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture, Survey

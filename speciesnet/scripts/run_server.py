@@ -99,7 +99,7 @@ def main(values: flags.Values) -> None:
     from speciesnet.instances import split_paths
     from speciesnet.server.allowlist import Folders, Hosts
     from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
-    from speciesnet.server.http import listen, serve
+    from speciesnet.server.listening import listen, serve
     from speciesnet.server.metrics import Metrics
     from speciesnet.server.requests import Limits, RequestParser
     from speciesnet.server.service import Service

@@ -16,7 +16,8 @@ from urllib.parse import urljoin
 import certifi
 
 from speciesnet.errors import ImageError
-from speciesnet.server.allowlist import Hosts, Resolve, Target, addresses_of, public_address
+from speciesnet.server.addresses import Resolve, addresses_of, public_address
+from speciesnet.server.allowlist import Hosts, Target
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 10  # between two bytes
@@ -57,7 +58,7 @@ class Fetcher:
         """
         for _ in range(MAX_REDIRECTS + 1):
             target = self._hosts.parse(url)
-            address = public_address(target, self._resolve)
+            address = public_address(target.host, target.port, self._resolve)
             try:
                 with self._open(target, address, deadline) as response:
                     location = response.headers.get("location")

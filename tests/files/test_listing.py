@@ -9,7 +9,6 @@ import pytest
 from speciesnet.errors import InputError
 from speciesnet.files import listing, storage
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.images import is_image_name
 from speciesnet.instances import find_images
 
 LEFT_BY_PROGRAMS = (
@@ -158,7 +157,7 @@ def test_buckets_are_searched_by_the_same_rules(monkeypatch: pytest.MonkeyPatch)
     urls = [f"s3://bucket/.top/{key}" for key in [*keys, "DeletedFiles/5.jpg"]]
     monkeypatch.setattr(storage, "list_folder", lambda _: iter(urls))
     notes = InputNotes()
-    found = listing.images_in("s3://bucket/.top", is_image_name, notes)
+    found = listing.images_in("s3://bucket/.top", notes)
     assert list(found) == ["s3://bucket/.top/a/1.jpg"]
     assert notes.lines() == [
         "3 hidden or system folders were skipped, such as s3://bucket/.top/#recycle; give its path with "

@@ -14,6 +14,7 @@ from PIL import Image
 from speciesnet import pipeline
 from speciesnet.detector import InputShape
 from speciesnet.images import PreprocessedImage
+from speciesnet.pipeline import reading
 from speciesnet.progress import Profile
 
 
@@ -89,7 +90,7 @@ def test_reading_does_not_run_ahead_of_a_slow_consumer(
             asked.append(str(i))
             yield pictures[i % len(pictures)]
 
-    monkeypatch.setattr(pipeline.reading, "MAX_READERS", 2)
+    monkeypatch.setattr(reading, "MAX_READERS", 2)
     photos = pipeline.run(endless(), detector=Counting(), batch_size=2)  # type: ignore[arg-type]
     for _ in range(5):
         next(photos)
@@ -108,7 +109,7 @@ def test_large_images_are_read_one_at_a_time(
             asked.append(path)
             yield path
 
-    monkeypatch.setattr(pipeline.reading, "READ_AHEAD_BYTES", 3000)  # an image has 2400
+    monkeypatch.setattr(reading, "READ_AHEAD_BYTES", 3000)  # an image has 2400
     photos = pipeline.read_photos(paths(), pipeline.read_photo, "multi_thread", None, Profile())
     counts = [len(asked) for _ in photos]
     assert counts == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12]
@@ -143,7 +144,7 @@ def test_networks_on_one_processor_take_turns(pictures: list[str]) -> None:
         def preprocess(self, image: Any, bboxes: Any) -> PreprocessedImage:
             return PreprocessedImage(image, 1, 1)
 
-        def classify(self, imgs: Sequence[Any]) -> list[Any]:
+        def classify(self, imgs: Sequence[Any], num_classes: int) -> list[Any]:
             return slow.work(imgs, {})
 
     classifier: Any = Classifier()

@@ -33,7 +33,7 @@ from surveys import (
 from speciesnet.errors import InputError
 from speciesnet.records import Record
 from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, make_app, token_of
-from speciesnet.server.http import listen
+from speciesnet.server.listening import listen
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
 from speciesnet.survey.photographs import Photographs
 

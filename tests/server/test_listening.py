@@ -8,7 +8,7 @@ import pytest
 
 from speciesnet.errors import InputError
 from speciesnet.server.errors import MAX_MESSAGE, RejectedError, error_response
-from speciesnet.server.http import listen
+from speciesnet.server.listening import listen
 
 
 def test_port_in_use_is_an_error() -> None:
@@ -37,6 +37,6 @@ def test_error_response_has_the_message_and_headers(status: int, headers: dict[s
 
 
 def test_shared_modules_need_only_starlette_and_uvicorn() -> None:
-    imports = "import sys, speciesnet.server.auth, speciesnet.server.http"
+    imports = "import sys, speciesnet.server.auth, speciesnet.server.listening"
     check = "assert not {'fastapi', 'prometheus_client', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", f"{imports}; {check}"], check=True)
