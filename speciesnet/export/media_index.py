@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -24,7 +24,7 @@ from speciesnet.export.deployments import (
     moment_of,
     one_for_each_camera,
 )
-from speciesnet.export.timestamps import Problem, backward_dates, file_number, wrong_dates
+from speciesnet.export.timestamps import Problem, file_number, problems_in
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.instances import path_digest
@@ -69,6 +69,8 @@ class _Found:
     positions: Counter[Position] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     photographs: list[int] = field(default_factory=list)  # positions of records
+    start: str = ""  # the first of their dates, ISO 8601
+    end: str = ""  # the last one
 
 
 class MediaIndex:
@@ -164,22 +166,8 @@ class MediaIndex:
             raise InputError(
                 f"None of the photographs has a date, and Camtrap DP requires dates; {advice}."
             )
-        index._find_base()
+        index._base = _base_of(index._folders)
         return index
-
-    def _find_base(self) -> None:
-        """Finds the folder that paths in the package are relative to; URLs do not count."""
-        folders = list(dict.fromkeys(map(without_card, filterfalse(is_on_web, self._folders))))
-        self._base = shared_start(folders)
-        absolute = next((f for f in folders if f and (not f[0] or f[0].endswith(":"))), None)
-        if absolute is not None and not any(self._base) and len(folders) > 1:
-            other = next((f for f in folders if f[:2] != absolute[:2]), folders[-1])
-            logging.warning(
-                "The photographs in %s and %s have no folder in common: paths in the package start at "
-                "the root of their drives.",
-                "/".join(absolute),
-                "/".join(other),
-            )
 
     def _add(self, record: Record, metadata: PhotoMetadata, is_new: bool) -> None:
         path = record["filepath"]
@@ -252,51 +240,21 @@ class MediaIndex:
             if (model := models[self._model[position]]) is not None:
                 found[number].models[model] += 1
         self._find_problems(found)
+        by_date = self._seconds.__getitem__
         for deployment, facts in zip(self._deployments, found, strict=True):
-            self._complete(deployment, facts)
+            if taken := facts.photographs:
+                facts.start = self.taken(min(taken, key=by_date))
+                facts.end = self.taken(max(taken, key=by_date))
+            _complete(deployment, facts)
         return self._deployments
 
     def _find_problems(self, found: Sequence[_Found]) -> None:
-        now = datetime.now(timezone.utc).timestamp()
-        series: dict[int, list[int]] = defaultdict(list)
-        for position, number in enumerate(self._file):
-            if number >= 0:
-                series[number].append(position)
-        for facts in found:
-            self.problems += wrong_dates(self._seconds, facts.photographs, now)
-        known = {problem.position for problem in self.problems}  # says nothing about the next file
-        for positions in series.values():
-            others = [position for position in positions if position not in known]
-            if others:
-                self.problems += backward_dates(self._seconds, self._file_number, others)
+        taken = [facts.photographs for facts in found]
+        self.problems = problems_in(self._seconds, self._file, self._file_number, taken)
         numbers = sorted({self._deployment[problem.position] for problem in self.problems})
         for deployment in map(self._deployments.__getitem__, numbers):
             self.doubtful.append(deployment.deployment_id)
             deployment.cells.setdefault("timestampIssues", "true")
-
-    def _complete(self, deployment: Deployment, facts: _Found) -> None:
-        name, cells = deployment.deployment_id, deployment.cells
-        if "latitude" not in cells or "longitude" not in cells:
-            if not facts.positions:
-                raise InputError(
-                    f"The deployment {name} has no position, nor has any of its photographs; add "
-                    "--deployments with a CSV file that has the columns deploymentID, latitude and "
-                    "longitude."
-                )
-            latitude, longitude = facts.positions.most_common(1)[0][0]
-            cells |= {"latitude": str(latitude), "longitude": str(longitude)}
-        if facts.photographs:
-            by_date = self._seconds.__getitem__
-            cells.setdefault("deploymentStart", self.taken(min(facts.photographs, key=by_date)))
-            cells.setdefault("deploymentEnd", self.taken(max(facts.photographs, key=by_date)))
-        elif "deploymentStart" not in cells or "deploymentEnd" not in cells:
-            raise InputError(
-                f"The deployment {name} has no photographs with a date; add its deploymentStart and "
-                "deploymentEnd, or remove it from the table."
-            )
-        check_order(deployment)
-        if facts.models:
-            cells.setdefault("cameraModel", facts.models.most_common(1)[0][0])
 
     def find_events(self, gap: float) -> None:
         """Groups the photographs of each deployment into events; ``gap`` is in seconds."""
@@ -361,6 +319,47 @@ class MediaIndex:
 
     def _utc(self, position: int) -> str:
         return datetime.fromtimestamp(self._seconds[position], timezone.utc).isoformat()
+
+
+def _base_of(folders: Iterable[Parts]) -> Parts:
+    """The folder that paths in the package are relative to; URLs do not count."""
+    local = list(dict.fromkeys(map(without_card, filterfalse(is_on_web, folders))))
+    base = shared_start(local)
+    absolute = next((f for f in local if f and (not f[0] or f[0].endswith(":"))), None)
+    if absolute is not None and not any(base) and len(local) > 1:
+        other = next((f for f in local if f[:2] != absolute[:2]), local[-1])
+        logging.warning(
+            "The photographs in %s and %s have no folder in common: paths in the package start at "
+            "the root of their drives.",
+            "/".join(absolute),
+            "/".join(other),
+        )
+    return base
+
+
+def _complete(deployment: Deployment, facts: _Found) -> None:
+    """Adds the position, the period and the camera that a deployment lacks, from its photographs."""
+    name, cells = deployment.deployment_id, deployment.cells
+    if "latitude" not in cells or "longitude" not in cells:
+        if not facts.positions:
+            raise InputError(
+                f"The deployment {name} has no position, nor has any of its photographs; add "
+                "--deployments with a CSV file that has the columns deploymentID, latitude and "
+                "longitude."
+            )
+        latitude, longitude = facts.positions.most_common(1)[0][0]
+        cells |= {"latitude": str(latitude), "longitude": str(longitude)}
+    if facts.photographs:
+        cells.setdefault("deploymentStart", facts.start)
+        cells.setdefault("deploymentEnd", facts.end)
+    elif "deploymentStart" not in cells or "deploymentEnd" not in cells:
+        raise InputError(
+            f"The deployment {name} has no photographs with a date; add its deploymentStart and "
+            "deploymentEnd, or remove it from the table."
+        )
+    check_order(deployment)
+    if facts.models:
+        cells.setdefault("cameraModel", facts.models.most_common(1)[0][0])
 
 
 def _number_of(value: _Key, numbers: dict[_Key, int]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import NamedTuple
@@ -81,3 +82,30 @@ def backward_dates(
         return  # the camera continued with 0001 in the same folder
     for position in back:
         yield Problem(position, "are dated before the previous file of their camera")
+
+
+def problems_in(
+    seconds: Sequence[int],
+    series: Sequence[int],
+    numbers: Sequence[int],
+    deployments: Iterable[Sequence[int]],
+) -> list[Problem]:
+    """Finds all dates that are certainly wrong.
+
+    Args:
+        seconds: The date of every photograph, in seconds since 1970.
+        series: The number of the series of files that every photograph belongs to; -1 if its name has no
+            number.
+        numbers: The number in the name of every photograph.
+        deployments: The photographs of each deployment, by their positions.
+    """
+    now = datetime.now(timezone.utc).timestamp()
+    found = [problem for taken in deployments for problem in wrong_dates(seconds, taken, now)]
+    known = {problem.position for problem in found}  # such a date says nothing about the next file
+    files: dict[int, list[int]] = defaultdict(list)
+    for position, number in enumerate(series):
+        if number >= 0 and position not in known:
+            files[number].append(position)
+    for positions in files.values():
+        found += backward_dates(seconds, numbers, positions)
+    return found
