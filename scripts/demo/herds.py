@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -100,7 +100,7 @@ def _render(job: tuple[Path, int]) -> None:
 def render_herds(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
     """Renders bursts, or takes those that are there, in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Pool(workers) as pool:
+    with get_context("spawn").Pool(workers) as pool:  # as on every system
         for _ in pool.imap_unordered(_render, [(folder, n) for n in range(bursts)]):
             pass
     frames = []
