@@ -8,7 +8,7 @@ ways, call ``decide`` for each of them. So a record is made in one place.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
@@ -33,7 +33,7 @@ from speciesnet.files.input_notes import Examples
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
-from speciesnet.pipeline.earlier_steps import lacks_classes
+from speciesnet.pipeline.earlier_steps import lacks_classes, past_errors
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import DEFAULT_CLASSES, Form, to_format5
@@ -466,7 +466,8 @@ def _answer(
             record["orientation"] = photo.mirrored
         return record
     assert ensemble is not None
-    try:
+    is_past = components == "ensemble"  # what this run found itself is not malformed
+    with past_errors(photo.filepath) if is_past else nullcontext():
         return ensemble.combine_one(
             photo.filepath,
             photo.classifications,
@@ -475,13 +476,6 @@ def _answer(
             photo.box_classifications,
             top=TOP_CLASSES if is_format5 else None,
         )
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        if components != "ensemble":
-            raise
-        raise InputError(
-            f"The detections or classifications of {photo.filepath} are malformed "
-            f"({type(error).__name__}: {error}). Run the earlier steps again."
-        ) from error
 
 
 def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
@@ -47,15 +48,34 @@ def past_photos(
         classified = past.classifications.get(path)
         metadata = (detected or {}).get("metadata", (classified or {}).get("metadata"))
         orientation = classified.get("orientation") if classified else None
-        photo = Photo(
-            path,
-            detections=_upright_detections(detected, orientation) if detected else None,
-            classifications=classified.get("classifications") if classified else None,
-            metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
-        )
-        if boxes is not None and classified and photo.detections and not is_failed(classified):
-            photo.box_classifications = _past_classes(photo, classified, boxes)
+        with past_errors(path):
+            photo = Photo(
+                path,
+                detections=_upright_detections(detected, orientation) if detected else None,
+                classifications=classified.get("classifications") if classified else None,
+                metadata=PhotoMetadata.from_dict(metadata)
+                if isinstance(metadata, Mapping)
+                else None,
+            )
+            if boxes is not None and classified and photo.detections and not is_failed(classified):
+                photo.box_classifications = _past_classes(photo, classified, boxes)
         yield photo
+
+
+@contextmanager
+def past_errors(filepath: str) -> Iterator[None]:
+    """Turns the errors that malformed results of earlier steps cause in the block into one sentence.
+
+    Raises:
+        InputError: The detections or classifications are malformed.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"The detections or classifications of {filepath} are malformed "
+            f"({type(error).__name__}: {error}). Run the earlier steps again."
+        ) from error
 
 
 def _past_classes(
@@ -106,7 +126,8 @@ def with_past_detections(
     for photo in photos:
         if (record := detections.get(photo.filepath)) is not None:
             orientation = photo.metadata.orientation if photo.metadata else None
-            photo.detections = _upright_detections(record, orientation)
+            with past_errors(photo.filepath):
+                photo.detections = _upright_detections(record, orientation)
             if orientation in MIRRORED and record.get("boxes_as_stored"):
                 photo.mirrored = orientation
         yield photo
