@@ -97,10 +97,16 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.SEQUENCE_GAP),
-        *(EVENT_GAP, flags.SMOOTH_BOXES, flags.SURVEY_MODEL, BOM, DELIMITER),
+        *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS),
+        *(flags.SURVEY_MODEL, BOM, DELIMITER),
     ),
-    topics=flags.DATES,
+    topics={
+        "sequences": (
+            "sequences and events",
+            (flags.SEQUENCE_GAP, EVENT_GAP, flags.SMOOTH_BOXES),
+        ),
+        **flags.DATES,
+    },
     files=2,
     missing="Give two files, such as predictions.json table.csv.",
 )
