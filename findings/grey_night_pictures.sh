@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The MegaDetector package turns a colour JPEG upright as its EXIF orientation says, but not a grey one:
+# open_image in visualization_utils.py converts a picture of mode L to RGB first, and then asks the copy
+# for _getexif, which only a JPEG that was just opened has; the AttributeError is ignored.
+# Cameras on their side that save night pictures in grey get upright pictures by day and lying ones by
+# night: their boxes do not fit what viewers show, and a detector sees the animals on their sides.
+# This program turns a picture before it converts it.
+set -euo pipefail
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+python3 -m venv "$folder/venv"
+pip=("$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+"${pip[@]}" pytest==9.2.0 requests==2.34.2 # the package imports both
+"${pip[@]}" --no-deps megadetector==10.0.28 jsonpickle==4.1.4 tqdm==4.70.1 numpy==2.4.6 \
+    opencv-python-headless==5.0.0.93 pillow==13.0.0
+
+cd "$folder"
+"$folder/venv/bin/python" - <<'PYTHON'
+import importlib.metadata
+import sys
+
+from megadetector.visualization.visualization_utils import load_image
+from PIL import Image
+
+print("megadetector", importlib.metadata.version("megadetector"), "\n")
+observed = {}
+for name, mode in {"day.jpg": "RGB", "night.jpg": "L"}.items():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.new(mode, (96, 64), "grey").save(name, exif=exif)
+    observed[mode] = load_image(name).size
+    print(f"{name:9} mode {mode:3} expected: (64, 96)   observed: {observed[mode]}")
+seen = observed == {"RGB": (64, 96), "L": (96, 64)}
+print("\nThe behaviour is", "still observed." if seen else "no longer observed.")
+sys.exit(0 if seen else 1)
+PYTHON
