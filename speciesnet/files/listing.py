@@ -20,7 +20,11 @@ SYSTEM_FOLDERS = frozenset(
         "__macosx",  # archives made on macOS
         "network trash folder",
         "temporary items",
+        "lost+found",  # Linux
         "$recycle.bin",  # Windows
+        "recycler",  # the same of its earlier versions
+        "recycled",
+        "found.000",  # what its disk check has found
         "system volume information",
         "@eadir",  # thumbnails and recycle bins of Synology
         "#recycle",
