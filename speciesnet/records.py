@@ -267,10 +267,12 @@ def bare_box(box: Box) -> Box:
 
 def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:
     """Whether two boxes differ by rounding at most: format 5 has four decimals."""
-    return one["category"] == other["category"] and all(
-        abs(side - with_it) <= BOX_TOLERANCE
-        for side, with_it in zip(one["bbox"], other["bbox"], strict=True)
-    )
+    return one["category"] == other["category"] and is_same_bbox(one["bbox"], other["bbox"])
+
+
+def is_same_bbox(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether the sides of two boxes are the same within ``BOX_TOLERANCE``."""
+    return all(abs(a - b) <= BOX_TOLERANCE for a, b in zip(one, other, strict=True))
 
 
 def is_classified(box: Box) -> bool:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from speciesnet.constants import Detection
-from speciesnet.records import Box
+from speciesnet.records import BOX_TOLERANCE, Box, is_same_bbox
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
-
-TOLERANCE = 1e-4  # within which two boxes are the same, relative to the image
 
 
 class BoxCorrection(NamedTuple):
@@ -34,7 +32,7 @@ class BoxCorrection(NamedTuple):
             raise TypeError("a bbox is not a list of four numbers")
         left, top, width, height = (float(min(side, 2)) for side in sides)  # of 10**400 as well
         bbox, label = (left, top, width, height), value.get("label")
-        if not all(0 <= side <= 1 + TOLERANCE for side in (*bbox, left + width, top + height)):
+        if not all(0 <= side <= 1 + BOX_TOLERANCE for side in (*bbox, left + width, top + height)):
             raise ValueError("a box is not inside its image")
         if label is not None and (
             not isinstance(label, str) or label.count(";") != LABEL_PARTS - 1
@@ -62,7 +60,7 @@ def with_box_corrections(
     found: list[Box] = list(boxes)
     for correction in corrections:
         at = next(
-            (i for i, box in enumerate(found) if is_same_box(box["bbox"], correction.bbox)), None
+            (i for i, box in enumerate(found) if is_same_bbox(box["bbox"], correction.bbox)), None
         )
         if at is not None:
             old = found.pop(at)
@@ -71,11 +69,6 @@ def with_box_corrections(
         if correction.label is not None and category_of(correction.label) != BLANK:
             found.insert(len(found) if at is None else at, _answered(old, correction.label, source))
     return sorted(found, key=lambda box: -box["conf"])
-
-
-def is_same_box(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two boxes, each as left, top, width and height, are the same within ``TOLERANCE``."""
-    return all(abs(a - b) <= TOLERANCE for a, b in zip(one, other, strict=True))
 
 
 def _answered(box: Box, label: str, source: str) -> Box:

@@ -34,10 +34,10 @@ from speciesnet.records import (
     answer_of,
     in_file,
     is_failed,
+    is_same_bbox,
     make_record,
     record_errors,
 )
-from speciesnet.survey.box_corrections import is_same_box
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
@@ -161,7 +161,7 @@ class Picture:
         before = {number: box[2:6] for number, box in enumerate(self.boxes or (), 1)}
         found, added = [], itertools.count(len(before) + 1)
         for box in self.shown_boxes:
-            same = (number for number, sides in before.items() if is_same_box(sides, box[2:6]))
+            same = (number for number, sides in before.items() if is_same_bbox(sides, box[2:6]))
             if (number := next(same, None)) is not None:
                 del before[number]  # another one may have the same sides
             found.append((next(added) if number is None else number, box))
