@@ -144,9 +144,8 @@ class PictureFolder:
             if os.path.lexists(target):
                 if picture.file not in self._earlier and not _is_made(target):
                     raise SkippedFileError(f"another file is at {target}")
-                target.unlink(
-                    missing_ok=True
-                )  # made from something else; the list must not describe it as new
+                # Made from something else: the list must not describe it as new.
+                target.unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             with self._mutex:
                 assert self._log is not None
@@ -176,9 +175,7 @@ class PictureFolder:
             if target.is_file():
                 target.unlink()
                 self.removed += 1
-        made = (
-            self._made[file] for file in sorted(self._made)
-        )  # whatever the order of the threads
+        made = (self._made[file] for file in sorted(self._made))  # whatever the threads' order
         there = [one for one in made if self._target(one).is_file()]
         with write_atomically(self._list) as part:
             part.write_bytes(self._header() + b"".join(map(_line_of, there)))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from PIL import Image
 
@@ -32,8 +32,6 @@ from speciesnet.taxonomy import category_of, species_name, split_label
 
 People = Literal["leave_out", "include"]
 
-CROPS_LIST = "crops.jsonl"
-DRAWN_LIST = "drawn.jsonl"
 MIN_CONFIDENCE = DETECTION_THRESHOLD
 _QUALITY = 92  # of JPEG
 _WHOLE = 100_000  # pixels: more than the longer side of any photograph
@@ -67,26 +65,24 @@ class _Plan:
     draw: Callable[[Image.Image], Image.Image]
 
 
-def write_crops(
+def write_pictures(
     predictions: str | os.PathLike[str],
     corrections: Mapping[str, Correction],
     photographs: Photographs,
     out: str | os.PathLike[str],
+    kind: Crops | Drawn,
     *,
-    min_confidence: float = MIN_CONFIDENCE,
-    people: People = "leave_out",
     threads: int = 2,
     progress_bars: bool = False,
 ) -> PictureResults:
-    """Writes one JPEG for each box, into folders by answer.
+    """Writes pictures of one kind as JPEG files, and a list of them.
 
     Args:
         predictions: The predictions file.
         corrections: The corrections that count, by filepath.
         photographs: Finds the photographs.
         out: The folder; an earlier output is continued and updated.
-        min_confidence: The lowest confidence of a box, in [0, 1].
-        people: ``leave_out`` leaves out boxes of people, and blurs people in all other boxes.
+        kind: Which pictures.
         threads: The number of photographs to read in parallel.
         progress_bars: Whether to show the progress.
 
@@ -95,50 +91,43 @@ def write_crops(
         OutputError: The predictions cannot be read, or the folder cannot be written.
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
     """
-    makers = _Crops(min_confidence, people)
-    names = Path(out), CROPS_LIST
-    return _write(predictions, corrections, photographs, *names, makers, threads, progress_bars)
-
-
-def write_drawn(
-    predictions: str | os.PathLike[str],
-    corrections: Mapping[str, Correction],
-    photographs: Photographs,
-    out: str | os.PathLike[str],
-    *,
-    min_confidence: float = MIN_CONFIDENCE,
-    blur_humans: bool = False,
-    threads: int = 2,
-    progress_bars: bool = False,
-) -> PictureResults:
-    """Writes each photograph that has boxes, with its boxes and their names, as a JPEG.
-
-    Args:
-        predictions: The predictions file.
-        corrections: The corrections that count, by filepath.
-        photographs: Finds the photographs.
-        out: The folder; an earlier output is continued and updated.
-        min_confidence: The lowest confidence of a box, in [0, 1].
-        blur_humans: Whether to blur people.
-        threads: The number of photographs to read in parallel.
-        progress_bars: Whether to show the progress.
-
-    Raises:
-        InputError: A record is malformed, or none of the photographs is found.
-        OutputError: The predictions cannot be read, or the folder cannot be written.
-        CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
-    """
-    makers = _Drawn(min_confidence, blur_humans)
-    names = Path(out), DRAWN_LIST
-    return _write(predictions, corrections, photographs, *names, makers, threads, progress_bars)
+    out, results = Path(out), PictureResults()
+    count = itertools.count()
+    common = common_folder(
+        r["filepath"] for r, _ in zip(read_records(predictions), count, strict=False)
+    )
+    with (
+        file_errors(OutputError, f"The folder {out}", "written", "Fix the cause and run it again."),
+        PictureFolder(out, kind.list_name) as folder,
+        ProgressBars(["Photographs"], next(count), progress_bars) as bars,
+    ):
+        make = partial(_make, kind, photographs, folder, common)
+        for one in _in_parallel(make, pictures_in(predictions, corrections), threads):
+            results.photographs += 1
+            _add(results, one)
+            bars.update("Photographs")
+        if results.missing and not photographs.found:
+            raise InputError(
+                f"None of the {results.missing} photographs with boxes is where the predictions say. "
+                "Pass their folder with --image_root."
+            )
+        folder.finish()
+        results.removed = folder.removed
+    return results
 
 
 @dataclass(frozen=True)
-class _Crops:
-    """Plans a picture for each box."""
+class Crops:
+    """A picture of each box, in folders by answer.
 
-    min_confidence: float
-    people: People
+    Attributes:
+        min_confidence: The lowest confidence of a box, in [0, 1].
+        people: ``leave_out`` leaves out boxes of people, and blurs people in all other boxes.
+    """
+
+    min_confidence: float = MIN_CONFIDENCE
+    people: People = "leave_out"
+    list_name: ClassVar[str] = "crops.jsonl"
 
     def blurred(self, picture: Picture) -> tuple[Area, ...]:
         """The areas of people in the boxes of others."""
@@ -149,8 +138,8 @@ class _Crops:
         boxes = [box for box in picture.shown_boxes if box.conf >= DETECTION_THRESHOLD]
         found = [
             box
-            for box in boxes
-            if picture.label_of(box) == Classification.HUMAN
+            for box, label in zip(boxes, picture.labels_of(boxes), strict=True)
+            if label == Classification.HUMAN
             or (box.label is None and box.kind == Detection.HUMAN)  # even if the answer is blank
         ]
         return tuple((b.xmin, b.ymin, b.xmin + b.width, b.ymin + b.height) for b in found)
@@ -163,10 +152,13 @@ class _Crops:
             shown = [one for one in boxes if not (hides_all or _is_person(one[1]))]
             results.people += len(boxes) - len(shown)
             boxes = shown
-        return [self._plan(picture, below, number, box) for number, box in boxes]
+        labels = picture.labels_of([box for _, box in boxes])
+        return [
+            self._plan(picture.filepath, below, number, box, label)
+            for (number, box), label in zip(boxes, labels, strict=True)
+        ]
 
-    def _plan(self, picture: Picture, below: Parts, number: int, box: PictureBox) -> _Plan:
-        label = picture.label_of(box)
+    def _plan(self, filepath: str, below: Parts, number: int, box: PictureBox, label: str) -> _Plan:
         *folders, name = below
         file = joined((safe_name(species_name(label)), *folders, f"{name}-box{number}.jpg"))
         about = {"box": number, "bbox": list(box[2:6]), "conf": box.conf, "label": label}
@@ -177,15 +169,21 @@ class _Crops:
             left, top, width, height = BBox(*box[2:6]).crop(*photograph.size)
             return photograph.crop((left, top, left + width, top + height))
 
-        return _Plan(MadePicture(file, picture.filepath, "", about), draw)
+        return _Plan(MadePicture(file, filepath, "", about), draw)
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """Plans one picture for each photograph with boxes."""
+class Drawn:
+    """A picture of each photograph that has boxes, with its boxes and their names.
 
-    min_confidence: float
-    blur_humans: bool
+    Attributes:
+        min_confidence: The lowest confidence of a box, in [0, 1].
+        blur_humans: Whether to blur people.
+    """
+
+    min_confidence: float = MIN_CONFIDENCE
+    blur_humans: bool = False
+    list_name: ClassVar[str] = "drawn.jsonl"
 
     def blurred(self, picture: Picture) -> tuple[Area, ...]:
         """The areas of people."""
@@ -220,41 +218,6 @@ def _text_of(box: PictureBox) -> str:
     return name if box.score == 1 else f"{name} {box.score:.2f}"
 
 
-def _write(
-    predictions: str | os.PathLike[str],
-    corrections: Mapping[str, Correction],
-    photographs: Photographs,
-    out: Path,
-    list_name: str,
-    makers: _Crops | _Drawn,
-    threads: int,
-    progress_bars: bool,
-) -> PictureResults:
-    results = PictureResults()
-    count = itertools.count()
-    common = common_folder(
-        r["filepath"] for r, _ in zip(read_records(predictions), count, strict=False)
-    )
-    with (
-        file_errors(OutputError, f"The folder {out}", "written", "Fix the cause and run it again."),
-        PictureFolder(out, list_name) as folder,
-        ProgressBars(["Photographs"], next(count), progress_bars) as bars,
-    ):
-        make = partial(_make, makers, photographs, folder, common)
-        for one in _in_parallel(make, pictures_in(predictions, corrections), threads):
-            results.photographs += 1
-            _add(results, one)
-            bars.update("Photographs")
-        if results.missing and not photographs.found:
-            raise InputError(
-                f"None of the {results.missing} photographs with boxes is where the predictions say. "
-                "Pass their folder with --image_root."
-            )
-        folder.finish()
-        results.removed = folder.removed
-    return results
-
-
 def _add(results: PictureResults, one: PictureResults) -> None:
     for name in ("done", "unchanged", "missing", "without_boxes", "people"):
         setattr(results, name, getattr(results, name) + getattr(one, name))
@@ -277,7 +240,7 @@ def _in_parallel(
 
 
 def _make(
-    makers: _Crops | _Drawn,
+    kind: Crops | Drawn,
     photographs: Photographs,
     folder: PictureFolder,
     common: Parts,
@@ -286,7 +249,7 @@ def _make(
     """Makes the pictures of one photograph that are not there yet."""
     results = PictureResults()
     below = path_below(picture.filepath, common, windows=True)  # names for every system
-    plans = makers.plans(picture, below, results)
+    plans = kind.plans(picture, below, results)
     source = photographs.source(picture.filepath) if plans else None
     if not plans:
         return results
@@ -304,7 +267,7 @@ def _make(
         results.skipped.append((str(source), error.strerror or str(error)))
         folder.keep(picture.filepath)
         return results
-    blurred = makers.blurred(picture)
+    blurred = kind.blurred(picture)
     photograph: Image.Image | None = None
     for plan in plans:
         try:

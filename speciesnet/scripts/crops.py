@@ -5,17 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from speciesnet.errors import InputError
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions
-from speciesnet.scripts.outputs import sent_folder
+from speciesnet.scripts.picture_files import MIN_CONFIDENCE, MISSING, OUT, written
 
 if TYPE_CHECKING:
     from speciesnet.export.pictures import People
 
-MIN_CONFIDENCE = flags.number(
-    "min_confidence", 0.2, "Leave out boxes with a lower confidence.", at_most=1
-)
 PEOPLE: flags.Flag[People] = flags.choice(
     "people",
     ["leave_out", "include"],
@@ -34,51 +29,23 @@ pictures whose answers have been corrected.
 
 def main(values: flags.Values, source: str) -> None:
     """Cuts the boxes out of one photograph after another."""
-    from speciesnet.export.pictures import CROPS_LIST, write_crops
-    from speciesnet.survey.corrections import find_corrections
-    from speciesnet.survey.photographs import Photographs
+    from speciesnet.export.pictures import Crops
 
-    target = values[flags.OUT]
-    if target is None:
-        raise InputError("Give the folder for the pictures, such as --out crops.")
-    photographs = Photographs(values[flags.IMAGE_ROOT])
-    with (
-        sent_folder(target, last=CROPS_LIST, mark=CROPS_LIST) as out,
-        local_predictions(source, values[flags.CORRECTIONS]) as predictions,
-    ):
-        result = write_crops(
-            predictions,
-            find_corrections(predictions, values[flags.CORRECTIONS]),
-            photographs,
-            out,
-            min_confidence=values[MIN_CONFIDENCE],
-            people=values[PEOPLE],
-            threads=flags.thumbnail_threads(values),
-            progress_bars=True,
-        )
-    photographs.warn_of_missing("there are no new pictures of them")
+    results = written(values, source, Crops(values[MIN_CONFIDENCE], values[PEOPLE]))
     sys.stdout.write(
-        f"Pictures of boxes in {target}: {result.done} written, {result.unchanged} there already, "
-        f"{result.removed} outdated ones removed; {result.people} left out because of people.\n"
+        f"Pictures of boxes in {values[OUT]}: {results.done} written, {results.unchanged} there "
+        f"already, {results.removed} outdated ones removed; {results.people} left out because of "
+        "people.\n"
     )
-    result.raise_if_skipped("photographs or boxes")
+    results.raise_if_skipped("photographs or boxes")
 
 
 COMMAND = console.Command(
     main,
     USAGE,
-    (
-        flags.OUT.but(
-            help="Folder (path or URL) for the pictures: a new one or an earlier output."
-        ),
-        MIN_CONFIDENCE,
-        PEOPLE,
-        flags.IMAGE_ROOT,
-        flags.CORRECTIONS,
-        flags.PICTURE_THREADS,
-    ),
+    (OUT, MIN_CONFIDENCE, PEOPLE, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.PICTURE_THREADS),
     files=1,
-    missing="Give one predictions file, such as predictions.json.",
+    missing=MISSING,
 )
 
 if __name__ == "__main__":

@@ -167,9 +167,10 @@ class Picture:
             found.append((next(added) if number is None else number, box))
         return sorted(found, key=lambda numbered: numbered[0])
 
-    def label_of(self, box: PictureBox) -> str:
-        """The label that a box counts for: its own, or that of the image, or its kind."""
-        return label_of_box(cast("Box", box.as_detection()), Following.of(self.as_record()))
+    def labels_of(self, boxes: Iterable[PictureBox]) -> list[str]:
+        """The label that each of some boxes counts for: its own, or that of the image, or its kind."""
+        rule = Following.of(self.as_record())
+        return [label_of_box(cast("Box", box.as_detection()), rule) for box in boxes]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -177,7 +178,7 @@ class Picture:
         record = self.as_record()
         if self.failures:
             record.setdefault("failures", [*self.failures])
-        return {label: count for label, count in counts_of(record).items() if count}
+        return counts_of(record)
 
     @property
     def answers(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from surveys import BLANK, BOAR, DEER, FOX, HUMAN, answered_box, box, record, wr
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export import pictures
-from speciesnet.export.pictures import PictureResults, write_crops, write_drawn
+from speciesnet.export.pictures import Crops, Drawn, PictureResults, write_pictures
 from speciesnet.survey.box_corrections import BoxCorrection
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.photographs import Photographs
@@ -49,11 +49,15 @@ class Run:
         at = "2026-05-01T06:30:00+00:00"
         self.corrections[path] = Correction(path, label, DEER, at, "", answers)
 
-    def crops(self, **options: Any) -> PictureResults:
-        return write_crops(self.predictions, self.corrections, Photographs(), self.out, **options)
+    def crops(self, threads: int = 2, **options: Any) -> PictureResults:
+        return self._write(Crops(**options), threads)
 
     def drawn(self, **options: Any) -> PictureResults:
-        return write_drawn(self.predictions, self.corrections, Photographs(), self.out, **options)
+        return self._write(Drawn(**options))
+
+    def _write(self, kind: Crops | Drawn, threads: int = 2) -> PictureResults:
+        given = self.predictions, self.corrections, Photographs(), self.out
+        return write_pictures(*given, kind, threads=threads)
 
     @property
     def files(self) -> set[str]:
@@ -178,7 +182,7 @@ def test_drawn_photograph_follows_corrections(run: Run) -> None:
 def test_other_formats_become_jpeg(tmp_path: Path) -> None:
     path = noise(tmp_path / "s" / "a.PNG")
     predictions = write_predictions(tmp_path / "p.json", record(path))
-    write_drawn(predictions, {}, Photographs(), tmp_path / "out")
+    write_pictures(predictions, {}, Photographs(), tmp_path / "out", Drawn())
     with Image.open(tmp_path / "out" / "a.PNG.jpg") as drawn:
         assert drawn.format == "JPEG"
 
@@ -227,7 +231,7 @@ def test_folder_with_other_files_is_refused(run: Run, name: str) -> None:
 def test_photographs_are_never_overwritten(run: Run) -> None:
     before = run.paths[0].read_bytes()
     with pytest.raises(OutputError, match="contains other files"):
-        write_drawn(run.predictions, {}, Photographs(), run.folder / "s")
+        write_pictures(run.predictions, {}, Photographs(), run.folder / "s", Drawn())
     assert run.paths[0].read_bytes() == before
 
 
@@ -259,7 +263,7 @@ def test_missing_and_unreadable_photographs(run: Run) -> None:
 def test_photographs_that_moved(run: Run) -> None:
     run.folder.joinpath("s").rename(run.folder / "moved")
     photographs = Photographs(str(run.folder / "moved"))
-    assert write_crops(run.predictions, {}, photographs, run.out).done == 5
+    assert write_pictures(run.predictions, {}, photographs, run.out, Crops()).done == 5
 
 
 def test_names_that_would_leave_the_folder(tmp_path: Path) -> None:
@@ -270,7 +274,7 @@ def test_names_that_would_leave_the_folder(tmp_path: Path) -> None:
     ]
     predictions = write_predictions(tmp_path / "p.json", record(inside), *records)
     out = tmp_path / "x" / "out"
-    assert write_crops(predictions, {}, Photographs(), out).done == 4
+    assert write_pictures(predictions, {}, Photographs(), out, Crops()).done == 4
     assert len(list(out.rglob("*.jpg"))) == 4
     assert {path.name for path in (tmp_path / "x").iterdir()} == {"out"}
 
@@ -289,5 +293,5 @@ def test_edited_list_cannot_remove_files_elsewhere(run: Run) -> None:
 def test_photograph_in_two_records(tmp_path: Path) -> None:
     path = noise(tmp_path / "s" / "a.jpg")
     predictions = write_predictions(tmp_path / "p.json", record(path), record(path))
-    results = write_crops(predictions, {}, Photographs(), tmp_path / "out", threads=1)
+    results = write_pictures(predictions, {}, Photographs(), tmp_path / "out", Crops(), threads=1)
     assert (results.done, results.unchanged, results.skipped) == (1, 1, [])

@@ -1,0 +1,54 @@
+"""What ``speciesnet crops`` and ``speciesnet draw`` share: their flags, and how they write pictures."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from speciesnet.errors import InputError
+from speciesnet.scripts import flags
+from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.outputs import sent_folder
+
+if TYPE_CHECKING:
+    from speciesnet.export.pictures import Crops, Drawn, PictureResults
+
+OUT = flags.OUT.but(help="Folder (path or URL) for the pictures: a new one or an earlier output.")
+MIN_CONFIDENCE = flags.number(
+    "min_confidence", 0.2, "Leave out boxes with a lower confidence.", at_most=1
+)
+MISSING = "Give one predictions file, such as predictions.json."
+
+
+def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureResults:
+    """Writes the pictures into the folder that the flags name, and warns of missing photographs.
+
+    Args:
+        values: The flags of the command.
+        source: Path or URL of the predictions file.
+        kind: Which pictures.
+    """
+    from speciesnet.export.pictures import write_pictures
+    from speciesnet.survey.corrections import find_corrections
+    from speciesnet.survey.photographs import Photographs
+
+    target, list_name = values[OUT], kind.list_name
+    if target is None:
+        example = PurePath(list_name).stem
+        raise InputError(f"Give the folder for the pictures, such as --out {example}.")
+    photographs = Photographs(values[flags.IMAGE_ROOT])
+    with (
+        sent_folder(target, last=list_name, mark=list_name) as out,
+        local_predictions(source, values[flags.CORRECTIONS]) as predictions,
+    ):
+        results = write_pictures(
+            predictions,
+            find_corrections(predictions, values[flags.CORRECTIONS]),
+            photographs,
+            out,
+            kind,
+            threads=flags.thumbnail_threads(values),
+            progress_bars=True,
+        )
+    photographs.warn_of_missing("there are no new pictures of them")
+    return results
