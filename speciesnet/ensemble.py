@@ -21,6 +21,7 @@ from speciesnet.geofence import (
 from speciesnet.geofence.species_list import SpeciesList, read_species_list
 from speciesnet.packages.info import ModelInfo
 from speciesnet.records import (
+    PLACE,
     WHOLE_IMAGE,
     Box,
     Box5,
@@ -337,7 +338,6 @@ class SpeciesNetEnsemble:
     ) -> Record:
         """The record of one image in format 5; None is a part that failed or is missing."""
         classified = cast("Sequence[Box5] | None", record.get("detections"))
-        parts = (classified, detections, location)
         boxes = cast("list[Box5]", list(detections or ()))  # a box without answers is one of both
         whole = [box for box in classified or () if box["category"] == WHOLE_IMAGE]
         if whole:
@@ -352,8 +352,8 @@ class SpeciesNetEnsemble:
             )
         return make_record(
             filepath,
-            [failure for failure, part in zip(Failure, parts, strict=True) if part is None],
-            **_place_of(location or {}),
+            _failures(classified, detections, location),
+            **_place_of(location),
             detections=found if found or detections is not None else None,
             model_version=self.model_info.version,
         )
@@ -396,15 +396,7 @@ class SpeciesNetEnsemble:
         """
         if classifications is not None and not classifications.get("classes"):
             classifications = None
-        failures = [
-            failure
-            for failure, part in (
-                (Failure.CLASSIFIER, classifications),
-                (Failure.DETECTOR, detections),
-                (Failure.GEOLOCATION, location),
-            )
-            if part is None
-        ]
+        failures = _failures(classifications, detections, location)
         location = location or {}
         answer: Answer | tuple[None, None, None] = (None, None, None)
         if classifications is not None and detections is not None:
@@ -494,7 +486,10 @@ class SpeciesNetEnsemble:
         return self.enable_geofence and self._countries.covers(country)
 
 
-def _place_of(location: Location) -> dict[str, str | float]:
-    keys = ("country", "admin1_region", "latitude", "longitude")
-    found = cast("Mapping[str, str | float | None]", location)
-    return {key: value for key in keys if (value := found.get(key)) is not None}
+def _failures(*parts: object | None) -> list[Failure]:
+    """The components whose part is missing, from the classes, the boxes and the place of an image."""
+    return [failure for failure, part in zip(Failure, parts, strict=True) if part is None]
+
+
+def _place_of(location: Location | None) -> dict[str, object]:
+    return {key: (location or {}).get(key) for key in PLACE}

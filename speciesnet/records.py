@@ -194,11 +194,9 @@ WHOLE_IMAGE = "0"  # the category of the box around an image that was classified
 ANSWER_OF_A_BOX = ("classifications", "prediction", "prediction_score", "prediction_source")
 BOX_TOLERANCE = 1e-4  # within which numbers of two steps are the same: some files are rounded
 
+PLACE = ("country", "admin1_region", "latitude", "longitude")  # the keys of a ``Location``
 _KEYS = (
-    "country",
-    "admin1_region",
-    "latitude",
-    "longitude",
+    *PLACE,
     "classifications",
     "detections",
     "prediction",

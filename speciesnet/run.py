@@ -485,5 +485,5 @@ def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
         return None
     return [
         {**box, "classifications": found[position]} if position in found else box
-        for position, box in enumerate(photo.detections or ())
+        for position, box in enumerate(photo.detections)
     ]

@@ -25,6 +25,7 @@ from speciesnet.constants import (
 from speciesnet.errors import InputError, OutputError
 from speciesnet.records import (
     ANSWER_OF_A_BOX,
+    PLACE,
     WHOLE_IMAGE,
     Box,
     Box5,
@@ -46,7 +47,6 @@ _ANSWER_KEYS = (
     ("score", "prediction_score"),
     ("source", "prediction_source"),
 )
-_PLACE = ("country", "admin1_region", "latitude", "longitude")
 _EXTRAS = ("model_version", "metadata", "orientation")
 
 _T = TypeVar("_T")
@@ -152,7 +152,7 @@ def to_format5(record: Record, form: Form | None = None) -> Record5:
     converted: Record5 = {"filepath": record["filepath"]}
     if failures := _failures(record, form):
         converted["failures"] = failures
-    _copy(record, converted, _PLACE)
+    _copy(record, converted, PLACE)
     boxes = _boxes(record, form, failures)
     if boxes is not None:
         converted["detections"] = boxes
@@ -292,7 +292,7 @@ def from_format5(record: Mapping[str, object]) -> Record:
     order = (
         "filepath",
         "failures",
-        *_PLACE,
+        *PLACE,
         "classifications",
         "detections",
         *ANSWER_OF_A_BOX[1:],

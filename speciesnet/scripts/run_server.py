@@ -166,14 +166,8 @@ def _check(values: flags.Values) -> None:
 
 def _is_reserved(field: str) -> bool:
     """Whether the records of a server, or its instances, have a field of that name."""
-    absent = (
-        "metadata",
-        "orientation",
-        "boxes_as_stored",
-        "review",
-        "counts",
-        "box_review",
-    )  # in a server's records
+    # What a server's records never contain:
+    absent = ("metadata", "orientation", "boxes_as_stored", "review", "counts", "box_review")
     return field == "image" or (field in Record.__annotations__ and field not in absent)
 
 
