@@ -6,11 +6,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from surveys import MODEL, corrections_in, write_predictions
+from surveys import MODEL, corrections_in, record, write_predictions
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
 
@@ -49,6 +53,24 @@ class Server:
         while self.saved != list(expected) and time.monotonic() < end:
             time.sleep(0.02)
         assert self.saved == list(expected)
+
+
+def records_in(
+    folder: Path, answers: Sequence[tuple[str, str, Mapping[str, Any]]]
+) -> list[Mapping[str, object]]:
+    """The records of images with these names, answers and other values; the images are made."""
+    records = []
+    for number, (name, label, values) in enumerate(answers):
+        path = folder / f"{name}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.hardlink_to(IMAGES[number])
+        records.append(record(path, label, **values))
+    return records
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
 
 
 def server_of(predictions: Path, *records: Mapping[str, object]) -> Iterator[Server]:

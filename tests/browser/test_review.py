@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from reviews import IMAGES, Server, server_of
+from reviews import IMAGES, Server, press, records_in, server_of
 from surveys import BLANK, BOAR, DEER, FOX, LABELS, record, write_predictions
 
 from speciesnet.report.payload import Payload
@@ -29,23 +29,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
         ("c", BLANK, {}),
         ("d", DEER, {"score": 0.7}),
     ]
-    records = []
-    for number, (name, label, values) in enumerate(answers):
-        path = tmp_path / "s" / f"{name}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        path.hardlink_to(IMAGES[number])
-        records.append(record(path, label, **values))
-    yield from server_of(tmp_path / "p.json", *records)
+    yield from server_of(tmp_path / "p.json", *records_in(tmp_path / "s", answers))
 
 
 def open_first(page: Page) -> None:
     page.locator(".card").first.click()
     expect(page.locator("#place")).to_have_text("1 of 4")
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
 
 
 def test_answers_are_confirmed_by_enter(server: Server, new_page: NewPage) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from reviews import IMAGES, Server, server_of
-from surveys import BLANK, BOAR, DEER, FOX, HUMAN, answered_box, box, record
+from reviews import Server, press, records_in, server_of
+from surveys import BLANK, BOAR, DEER, FOX, HUMAN, answered_box, box
 
 from speciesnet.survey.corrections import corrections_path, read_corrections
 
@@ -28,18 +28,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         ("b", FOX, {"boxes": foxes}),
         ("c", BLANK, {}),
     ]
-    records = []
-    for number, (name, label, values) in enumerate(answers):
-        path = tmp_path / "s" / f"{name}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        path.hardlink_to(IMAGES[number])
-        records.append(record(path, label, **values))
-    yield from server_of(tmp_path / "p.json", *records)
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
+    yield from server_of(tmp_path / "p.json", *records_in(tmp_path / "s", answers))
 
 
 def open_image(page: Page, name: str) -> None:
