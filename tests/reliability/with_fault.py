@@ -28,11 +28,11 @@ def _network_fails() -> None:
     classify = SpeciesNetClassifier.classify
     batches: list[int] = []
 
-    def fail(self: SpeciesNetClassifier, imgs: Sequence[Any]) -> Any:
+    def fail(self: SpeciesNetClassifier, imgs: Sequence[Any], *args: Any) -> Any:
         batches.append(len(imgs))
         if len(batches) > 1:
             raise RuntimeError("the card fell off the bus\nin many words")
-        return classify(self, imgs)
+        return classify(self, imgs, *args)
 
     SpeciesNetClassifier.classify = fail  # type: ignore[method-assign]
 
