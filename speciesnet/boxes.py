@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from speciesnet.constants import Classify
+from speciesnet.errors import InputError
+
 MIRRORED = (2, 4, 5, 7)  # EXIF orientations
 
 CLASSIFIED_FROM = 0.1  # confidence of a box that gets an answer of its own: SpeciesNet 5.0.6
@@ -62,6 +65,36 @@ class BoxSelection:
         return [i for i in ranked if confidences[i] >= self.threshold][: self.limit]
 
 
+def selected_boxes(
+    classify: Classify, threshold: float | None = None, limit: int | None = None
+) -> BoxSelection | None:
+    """The boxes that get answers of their own; None for "best".
+
+    Args:
+        classify: "best" or "all".
+        threshold: The lowest confidence of such a box; None is ``CLASSIFIED_FROM``.
+        limit: How many boxes of an image at most; None or a negative number is all.
+
+    Raises:
+        InputError: An argument is invalid, or "best" is given with a threshold or a limit.
+    """
+    if classify not in ("best", "all"):
+        raise InputError(f"classify is {classify!r}; it must be best or all.")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(
+            f"detection_threshold_for_classification is {threshold}; it must be from 0 to 1."
+        )
+    if classify == "best":
+        if threshold is not None or limit is not None:
+            raise InputError(
+                "detection_threshold_for_classification and max_classifications_per_image choose boxes, "
+                "but only images get answers; add classify all, or leave them out."
+            )
+        return None
+    at_most = None if limit is None or limit < 0 else limit
+    return BoxSelection(CLASSIFIED_FROM if threshold is None else threshold, at_most)
+
+
 def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:
     """Moves a box from a mirrored picture, as it is stored, to the upright one.
 
@@ -88,6 +121,23 @@ def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:
     if orientation == 7:
         return [bottom, right, height, width]
     return [left, top, width, height]
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """The intersection over union of two boxes: left, top, width and height.
+
+    Examples:
+        >>> overlap([0, 0, 2, 1], [1, 0, 2, 1]) == 1 / 3
+        True
+    """
+    sides = [
+        min(a + size_a, b + size_b) - max(a, b)
+        for a, b, size_a, size_b in zip(one[:2], other[:2], one[2:], other[2:], strict=True)
+    ]
+    if min(sides) <= 0:
+        return 0.0
+    shared = sides[0] * sides[1]
+    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
 
 
 def corners(centres: Boxes) -> Boxes:

@@ -83,21 +83,24 @@ def _halves(padding: int) -> tuple[int, int]:
     return round(padding / 2 - 0.1), round(padding / 2 + 0.1)
 
 
-def select_boxes(raw: NDArray[np.float32]) -> tuple[Boxes, NDArray[np.float32], NDArray[np.intp]]:
+def select_boxes(
+    raw: NDArray[np.float32], threshold: float = SCORE_THRESHOLD
+) -> tuple[Boxes, NDArray[np.float32], NDArray[np.intp]]:
     """The boxes of one image that survive the thresholds and non-maximum suppression.
 
     Args:
         raw: Shape (boxes, 5 + classes): x and y of the centre, width and height in pixels of the
             letterboxed image, objectness, class probabilities.
+        threshold: Bound that objectness and confidence must exceed.
 
     Returns:
         Corners in pixels (n, 4), scores (n,) and classes (n,), best first, n at most 300.
     """
-    raw = raw[raw[:, 4] > SCORE_THRESHOLD]
+    raw = raw[raw[:, 4] > threshold]
     class_scores = raw[:, 5:] * raw[:, 4:5]
     classes = class_scores.argmax(axis=1)
     scores = class_scores[np.arange(len(raw)), classes]
-    above = scores > SCORE_THRESHOLD
+    above = scores > threshold
     raw, classes, scores = raw[above], classes[above], scores[above]
     if len(raw) > MAX_CANDIDATES:
         best = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
@@ -161,6 +164,7 @@ def to_detections(
     original: tuple[int, int],
     *,
     stretched: bool = False,
+    threshold: float = SCORE_THRESHOLD,
 ) -> list[Box]:
     """Turns the network's output for one image into detections, most confident first.
 
@@ -169,8 +173,9 @@ def to_detections(
         padded: Height and width of the letterboxed image.
         original: Height and width of the original.
         stretched: Whether the image was stretched instead of letterboxed.
+        threshold: Bound that the confidence of a detection must exceed.
     """
-    boxes, scores, classes = select_boxes(raw)
+    boxes, scores, classes = select_boxes(raw, threshold)
     scale = unstretch_boxes if stretched else scale_boxes
     relative = relative_boxes(scale(boxes, padded, original), original)
     detections: list[Box] = []
@@ -239,8 +244,15 @@ class SpeciesNetDetector:
             for filepath, img in zip(filepaths, imgs, strict=True)
         ]
 
-    def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[Box]]:
-        """Finds the boxes of letterboxed images of one shape, most confident first."""
+    def detect(
+        self, imgs: Sequence[PreprocessedImage], threshold: float = SCORE_THRESHOLD
+    ) -> list[list[Box]]:
+        """Finds the boxes of letterboxed images of one shape, most confident first.
+
+        Args:
+            imgs: The images.
+            threshold: Bound that the confidence of a box must exceed.
+        """
         if not imgs:
             return []
         raw = self.engine(np.stack([img.arr for img in imgs]))
@@ -250,6 +262,7 @@ class SpeciesNetDetector:
                 img.arr.shape[:2],
                 (img.orig_height, img.orig_width),
                 stretched=self.input_shape.stretched,
+                threshold=threshold,
             )
             for boxes, img in zip(raw, imgs, strict=True)
         ]

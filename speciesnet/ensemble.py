@@ -442,7 +442,7 @@ class SpeciesNetEnsemble:
         self, classifications: Classifications, detections: Sequence[Box], location: Location
     ) -> Answer:
         country, admin1_region = location.get("country"), location.get("admin1_region")
-        enable_geofence = self._geofences(country)
+        rules = self.rules_at(country)
         answer = self.prediction_combiner(
             classifications=classifications,
             detections=detections,
@@ -450,13 +450,12 @@ class SpeciesNetEnsemble:
             admin1_region=admin1_region,
             taxonomy_map=self.taxonomy_map,
             geofence_map=self.geofence_map,
-            enable_geofence=enable_geofence,
+            enable_geofence=rules.enable_geofence,
             geofence_fn=geofence_animal_classification,
             roll_up_fn=roll_up_labels_to_first_matching_level,
         )
         if self.species_list is None:
             return answer
-        rules = Rules(self.taxonomy_map, self.geofence_map, enable_geofence, self.species_list)
         self._check_list_at(country, admin1_region, rules)
         classes, scores = classifications["classes"], classifications["scores"]
         return rules.restrict(answer, classes, scores, country, admin1_region)
@@ -480,10 +479,12 @@ class SpeciesNetEnsemble:
                 species_name(excluded[0]),
             )
 
-    def _geofences(self, country: str | None) -> bool:
+    def rules_at(self, country: str | None) -> Rules:
+        """The rules for images from a country, ISO 3166-1 alpha-3, which may not be geofenced."""
         if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it
             self._countries = CountryList(self.geofence_map)
-        return self.enable_geofence and self._countries.covers(country)
+        enable_geofence = self.enable_geofence and self._countries.covers(country)
+        return Rules(self.taxonomy_map, self.geofence_map, enable_geofence, self.species_list)
 
 
 def _failures(*parts: object | None) -> list[Failure]:

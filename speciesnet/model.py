@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict, cast
 
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Unpack
 
-from speciesnet.boxes import BoxSelection
+from speciesnet.boxes import BoxSelection, selected_boxes
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import Classify, Components, OutputFormat, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
+from speciesnet.engines.select import engine_of_each_stage
 from speciesnet.ensemble import (
     PredictionCombiner,
     SpeciesNetEnsemble,
@@ -24,7 +25,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.storage import sha256
 from speciesnet.geolocation import resolve_locations
 from speciesnet.instances import COLUMNS, prepare_instances
-from speciesnet.networks import Networks
+from speciesnet.networks import NetworkOptions, Networks, ReducedNetworks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
 from speciesnet.predictions.format5 import (
@@ -37,7 +38,7 @@ from speciesnet.predictions.layout import encode_record
 from speciesnet.predictions.settings import RunSettings, detector_of_detections
 from speciesnet.progress import Profile
 from speciesnet.records import Record, answer_of
-from speciesnet.run import DETECTIONS, STAGES, Run, execute, selected_boxes
+from speciesnet.run import DETECTIONS, STAGES, Run, execute
 
 Predictions = dict[str, list[Record]]
 Table = Mapping[str, Sequence[object] | NDArray[Any]]
@@ -163,8 +164,11 @@ class SpeciesNet:
             raise InputError("species_list_fill requires a species_list; add one or leave it out.")
         self.model_info = ModelInfo(model_name, force_download=force_model_download)
         self.components: Components = components
-        self._networks = Networks(
-            self.model_info, engine, precision, device, threads, target_species_txt
+        self.networks = Networks(
+            NetworkOptions(
+                self.model_info, engine_of_each_stage(engine), device, threads, target_species_txt
+            ),
+            precision,
         )
         self._geofence = geofence
         self._target_species_txt = target_species_txt
@@ -176,12 +180,12 @@ class SpeciesNet:
     @property
     def detector(self) -> SpeciesNetDetector:
         """The detector, loaded on first use."""
-        return self._networks.detector
+        return self.networks.detector
 
     @property
     def classifier(self) -> SpeciesNetClassifier:
         """The classifier, loaded on first use."""
-        return self._networks.classifier
+        return self.networks.classifier
 
     @property
     def whole_image_classifier(self) -> bool:
@@ -352,14 +356,26 @@ class SpeciesNet:
             given_detector=(detections and detector_of_detections(detections)) or "",
         )
 
-    def choose_precision(
-        self, components: Components = "all", trial: Callable[[], list[Record]] | None = None
-    ) -> None:
-        """Settles the precision of the networks that a run needs; see ``Networks``."""
-        rules: list[object] = [self._geofence]
-        if (of_list := self._settings_of_list(components))["species_list"] is not None:
-            rules.append(of_list)
-        self._networks.choose_precision(_networks_of(components), trial, *rules)
+    @property
+    def reduced_networks(self) -> ReducedNetworks | None:
+        """The networks in a lower precision that a guard may use; see ``Networks.reduced``.
+
+        None as well if answers come from a function of the caller, whose limits nobody knows.
+        """
+        is_known = self._combine_predictions_fn is combine_predictions_for_single_item
+        return self.networks.reduced if is_known else None
+
+    def precision_key(self, components: Components = "all") -> list[object]:
+        """What the errors and margins of a lower precision depend on, besides the machine."""
+        lower, options = self.networks.reduced, self.networks.options
+        return [
+            {name: lower.precisions[name] for name in _networks_of(components)} if lower else {},
+            self.model_info.fingerprint,
+            options.engines,
+            options.device,
+            self._geofence,
+            self._settings_of_list(components),
+        ]
 
     def _settings_of_list(self, components: Components) -> _ListSettings:
         is_used = self._species_list is not None and "Ensemble" in STAGES[components]
@@ -375,7 +391,7 @@ class SpeciesNet:
         Raises:
             ModelError: A network or the rules cannot be loaded.
         """
-        self._networks.load(_networks_of(components))
+        self.networks.load(_networks_of(components))
         if components in ("all", "ensemble"):
             _ = self.ensemble
 

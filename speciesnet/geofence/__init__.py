@@ -155,7 +155,7 @@ class Rules:
         for level in levels:
             allowed = {
                 ancestor: total
-                for ancestor, total in self._sums(labels, scores, level).items()
+                for ancestor, total in self.sums(labels, scores, level).items()
                 if not self.exclude(ancestor, country, admin1_region)
             }
             if allowed:
@@ -164,11 +164,15 @@ class Rules:
                     return best, allowed[best], level
         return None
 
-    def _sums(self, labels: Sequence[str], scores: Sequence[float], level: str) -> dict[str, float]:
+    def ancestor(self, label: str, level: str) -> str | None:
+        """The ancestor of a label at a level; see ``get_ancestor_at_level``."""
+        return get_ancestor_at_level(label, level, self.taxonomy_map)
+
+    def sums(self, labels: Sequence[str], scores: Sequence[float], level: str) -> dict[str, float]:
         """The summed scores of each ancestor at a level."""
         sums: dict[str, float] = {}
         for label, score in zip(labels, scores, strict=True):
-            ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
+            ancestor = self.ancestor(label, level)
             if ancestor is not None:
                 sums[ancestor] = sums.get(ancestor, 0.0) + score
         return sums
@@ -210,7 +214,7 @@ class Rules:
                 source = f"{source}+species_list+rollup_failed"
                 return Classification.UNKNOWN.value, score, source
             label, level = found
-            score = max(score, self._sums(labels, scores, level).get(label, 0.0))
+            score = max(score, self.sums(labels, scores, level).get(label, 0.0))
             steps = f"+rollup_to_{level}"
         member = self.species_list.only_member(label) if self.species_list.fill else None
         if member is not None and not self.exclude(member, country, admin1_region):
@@ -223,7 +227,7 @@ class Rules:
         """The nearest ancestor that the species list implies and the geofence allows, and its level."""
         assert self.species_list is not None
         for level in ROLL_UP_LEVELS:
-            ancestor = get_ancestor_at_level(label, level, self.taxonomy_map)
+            ancestor = self.ancestor(label, level)
             if (
                 ancestor is not None
                 and self.species_list.implies(ancestor)

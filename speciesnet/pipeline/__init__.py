@@ -14,20 +14,31 @@ from functools import partial
 
 from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import TOP_CLASSES, RunMode
+from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.pipeline.background import in_background, in_foreground
 from speciesnet.pipeline.earlier_steps import PastResults, past_photos, with_past_detections
-from speciesnet.pipeline.photo import Crop, Photo
+from speciesnet.pipeline.photo import WHOLE, Crop, Photo
 from speciesnet.pipeline.reading import read_photo, read_photos
-from speciesnet.pipeline.stages import Lock, Progress, classify, crop, detect, no_progress
+from speciesnet.pipeline.stages import (
+    Lock,
+    Progress,
+    Rivals,
+    classify,
+    crop,
+    detect,
+    no_progress,
+)
 from speciesnet.progress import Profile
 
 __all__ = [
+    "WHOLE",
     "Crop",
+    "Lock",
     "PastResults",
     "Photo",
     "Progress",
+    "Rivals",
     "classify",
     "crop",
     "detect",
@@ -52,6 +63,9 @@ def run(
     readers: int | None = None,
     progress: Progress = no_progress,
     profile: Profile | None = None,
+    lock: Lock | None = None,
+    threshold: float = SCORE_THRESHOLD,
+    rivals: Rivals | None = None,
 ) -> Generator[Photo, None, None]:
     """Takes images through the stages whose network is given; without any, through past results.
 
@@ -71,6 +85,9 @@ def run(
             ``REMOTE_READERS`` threads for images that come over a network.
         progress: Called for each image that leaves a stage.
         profile: Collects the seconds of each stage.
+        lock: Held by a network on the processor while it computes, where other networks share it.
+        threshold: The lowest confidence of faint boxes; see ``detect``.
+        rivals: What else could be the best box of an image; see ``crop``.
 
     Yields:
         One photo for each path, in order. Closing the generator stops every thread, except readers
@@ -91,18 +108,18 @@ def run(
         )
     # Two networks at the same time on one processor take longer than one after the other.
     shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
-    lock: Lock | None = threading.Lock() if shared else None
+    lock = lock or (threading.Lock() if shared else None)
     photos = read_photos(filepaths, read, run_mode, readers, profile, stop)
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
-        photos = detect(photos, detector, batch_size, progress, profile, lock)
+        photos = detect(photos, detector, batch_size, progress, profile, lock, threshold)
     else:
         photos = with_past_detections(photos, past.detections)
     if classifier is not None:
         # Cropping is the last use of the full resolution: the classifier's queue holds only crops.
         if not classifier.model_info.always_crops:
-            boxes = None
-        crops = crop(photos, classifier.preprocess, boxes, profile)
+            boxes = rivals = None
+        crops = crop(photos, classifier.preprocess, boxes, profile, rivals)
         crops = profile.waiting("classifier: waiting", run_in_background(crops, batch_size))
         photos = classify(crops, classifier, batch_size, progress, profile, lock, num_classes)
     return run_in_background(photos, batch_size)

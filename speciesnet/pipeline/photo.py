@@ -12,6 +12,8 @@ from speciesnet.images import PreprocessedImage
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Classifications
 
+WHOLE = -1  # the image itself, among the positions of its boxes
+
 
 @dataclass
 class Photo:
@@ -27,6 +29,9 @@ class Photo:
         detections: The detector's answer, of this run or of an earlier one.
         classifications: The classifier's answer for the image.
         box_classifications: Its answers for single boxes, by their positions in ``detections``.
+        faint: Boxes below the detector's threshold that could be above it in float32; see ``guard``.
+        rivals: The classifier's answers for what could be the best box in float32 instead, by positions
+            in ``detections`` and ``faint`` together, or ``WHOLE``.
         metadata: EXIF of the photograph.
         mirrored: The EXIF orientation by which past detections were moved; see ``upright_box``.
     """
@@ -40,6 +45,8 @@ class Photo:
     detections: Sequence[Box] | None = None
     classifications: Classifications | None = None
     box_classifications: dict[int, Classifications] = field(default_factory=dict)
+    faint: Sequence[Box] = ()
+    rivals: dict[int, Classifications] = field(default_factory=dict)
     metadata: PhotoMetadata | None = None
     mirrored: int | None = None
 
@@ -59,11 +66,13 @@ class Crop:
         input: The pixels, until they have been used; None of an image that cannot be read.
         is_for_image: Whether its classes are those of the image.
         box: The position of the detection whose classes they are, or None.
+        rival: The key among ``Photo.rivals`` of these classes, or None.
         is_last: Whether no other crop of the image follows.
     """
 
     photo: Photo
-    input: PreprocessedImage | None = field(repr=False)
+    input: PreprocessedImage | None = field(default=None, repr=False)
     is_for_image: bool = True
     box: int | None = None
+    rival: int | None = None
     is_last: bool = True

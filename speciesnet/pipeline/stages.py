@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from speciesnet.boxes import BBox, BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import TOP_CLASSES
+from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.errors import InputError
 from speciesnet.images import PreprocessedImage
-from speciesnet.pipeline.photo import Crop, Photo
+from speciesnet.pipeline.photo import WHOLE, Crop, Photo
 from speciesnet.progress import Profile
 from speciesnet.records import Classifications
 
@@ -26,6 +26,9 @@ SHAPES_AHEAD = 2  # batches of images among which those of one shape are looked 
 Lock = AbstractContextManager[object]  # held by a network while it computes
 Progress = Callable[[str], None]  # called with the name of a stage for each image that leaves it
 Preprocess = Callable[[NDArray[np.uint8] | None, list[BBox]], PreprocessedImage | None]
+Rivals = Callable[
+    [Photo], Collection[int]
+]  # positions, or WHOLE, of what could be the best box instead
 
 _T = TypeVar("_T")
 
@@ -41,8 +44,20 @@ def detect(
     progress: Progress = no_progress,
     profile: Profile | None = None,
     lock: Lock | None = None,
+    threshold: float = SCORE_THRESHOLD,
 ) -> Generator[Photo, None, None]:
-    """The second stage: images of one letterboxed shape go through the network together."""
+    """The second stage: images of one letterboxed shape go through the network together.
+
+    Args:
+        photos: The images.
+        detector: The network.
+        batch_size: Images that it takes together, where batches pay.
+        progress: Called for each image that leaves the stage.
+        profile: Collects the seconds of the stage.
+        lock: Held while the network computes.
+        threshold: Boxes down to this confidence are noted as faint ones, if it is lower than the
+            detector's own.
+    """
     profile = profile or Profile()
     size = min(detector.engine.batch_size, batch_size)
     # Portraits and landscapes alternate: from a few images ahead, each shape fills batches of its own.
@@ -53,9 +68,11 @@ def detect(
                 shapes[photo.letterboxed.arr.shape].append(photo)
         for batch in itertools.chain.from_iterable(_batches(s, size) for s in shapes.values()):
             with lock or nullcontext(), profile.timing("detector"):
-                boxes = detector.detect([p.letterboxed for p in batch if p.letterboxed])
+                boxes = detector.detect([p.letterboxed for p in batch if p.letterboxed], threshold)
             for photo, found in zip(batch, boxes, strict=True):
-                photo.detections, photo.letterboxed = found, None
+                certain = sum(box["conf"] > SCORE_THRESHOLD for box in found)
+                photo.detections, photo.faint = found[:certain], found[certain:]
+                photo.letterboxed = None
         for _ in window:
             progress("Detector")
         yield from window
@@ -66,6 +83,7 @@ def crop(
     preprocess: Preprocess,
     boxes: BoxSelection | None = None,
     profile: Profile | None = None,
+    rivals: Rivals | None = None,
 ) -> Generator[Crop, None, None]:
     """The third stage: cuts the classifier's inputs out of whole images, as ``preprocess`` does.
 
@@ -77,6 +95,7 @@ def crop(
         preprocess: Cuts and resizes; see ``SpeciesNetClassifier``.
         boxes: The boxes that get an input of their own; the first one shares that of the image.
         profile: Collects the seconds of the stage.
+        rivals: What else could be the best box of an image; see ``Photo.rivals``.
 
     Raises:
         InputError: A detection is malformed.
@@ -84,25 +103,49 @@ def crop(
     profile = profile or Profile()
     for photo in photos:
         try:
-            detections = photo.detections or []
-            positions = boxes.positions([float(box["conf"]) for box in detections]) if boxes else []
-            wanted = {0, *positions} if detections else ()
-            bboxes = {i: BBox(*map(float, detections[i]["bbox"])) for i in wanted}
+            cuts = _cuts(photo, boxes, rivals)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"The detections of {photo.filepath} are malformed ({type(error).__name__}: {error}). "
                 "Run the detector again."
             ) from error
-        others = [i for i in positions if i != 0 and photo.image is not None]
-        for position in (0, *others):
+        for number, (crop, bbox) in enumerate(cuts, start=1):
             with profile.timing("cropping"):
-                bbox = bboxes.get(position)
-                pixels = preprocess(photo.image, [bbox] if bbox else [])
-            is_last = position == (others[-1] if others else 0)
-            if is_last:
-                photo.image = None
-            box = position if position in positions else None
-            yield Crop(photo, pixels, is_for_image=position == 0, box=box, is_last=is_last)
+                crop.input = preprocess(photo.image, [bbox] if bbox else [])
+            if number == len(cuts):
+                photo.image, crop.is_last = None, True
+            yield crop
+
+
+def _cuts(
+    photo: Photo, selection: BoxSelection | None, rivals: Rivals | None
+) -> list[tuple[Crop, BBox | None]]:
+    """The inputs of an image, without pixels, and the box of each; the first is for the image."""
+    boxes = [*(photo.detections or ()), *photo.faint]
+    detections = photo.detections or ()
+    own = selection.positions([float(box["conf"]) for box in detections]) if selection else []
+    others = rivals(photo) if rivals else ()
+    first = 0 if detections else WHOLE
+    positions = dict.fromkeys([first, *own, *others])
+    if photo.image is None:
+        positions = {first: None}
+
+    def bbox_at(position: int) -> BBox | None:
+        return None if position == WHOLE else BBox(*map(float, boxes[position]["bbox"]))
+
+    return [
+        (
+            Crop(
+                photo,
+                is_for_image=position == first,
+                box=position if position in own else None,
+                rival=position if position in others else None,
+                is_last=False,
+            ),
+            bbox_at(position),
+        )
+        for position in positions
+    ]
 
 
 def classify(
@@ -135,6 +178,8 @@ def _note_classes(crop: Crop, found: Classifications) -> None:
         crop.photo.classifications = found
     if crop.box is not None:
         crop.photo.box_classifications[crop.box] = found
+    if crop.rival is not None:
+        crop.photo.rivals[crop.rival] = found
 
 
 def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -6,12 +6,10 @@ them again, so a record costs the same however many there are, and every whole l
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
-import threading
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +18,11 @@ from absl import logging
 
 from speciesnet.constants import OutputFormat
 from speciesnet.errors import OutputError
-from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
+from speciesnet.files.atomic import ExclusiveLock, keep_backup
 from speciesnet.predictions import format5, layout
+from speciesnet.predictions.appender import Appender
 from speciesnet.predictions.format5 import Form, from_format5, is_format5, other_format
-from speciesnet.predictions.layout import FOOTER, HEADERS, SEPARATOR, cannot_write
+from speciesnet.predictions.layout import FOOTER, HEADERS, cannot_write
 from speciesnet.predictions.reading import names_other_images, read_as_written
 from speciesnet.predictions.settings import (
     RunSettings,
@@ -32,9 +31,6 @@ from speciesnet.predictions.settings import (
     write_settings,
 )
 from speciesnet.records import Instance, Record, Tally, in_file, record_errors
-
-FLUSH_SECONDS = 2.0  # how much work a crash may cost
-BUFFER_BYTES = 2**20
 
 
 class _Predictions:
@@ -50,7 +46,13 @@ class _Predictions:
     @property
     def pending(self) -> list[str]:
         """Images without a finished record, once each, in the order of the instances."""
-        return list(self._positions)
+        raise NotImplementedError
+
+    @property
+    def finished(self) -> list[str]:
+        """Images with a record, once each, in the order of the instances."""
+        pending = set(self.pending)
+        return [path for path in self._positions if path not in pending]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -75,7 +77,23 @@ class PredictionsList(_Predictions):
 
     def __init__(self, instances: Sequence[Instance]) -> None:
         super().__init__(instances)
+        self.path = None
         self.records: list[Record] = [{"filepath": i.filepath} for i in instances]
+
+    @property
+    def pending(self) -> list[str]:
+        """Images without a record, once each, in the order of the instances."""
+        return [path for path, at in self._positions.items() if len(self.records[at[0]]) == 1]
+
+    def replace(self, filepaths: Collection[str]) -> None:
+        """Forgets the records of images, which are written next."""
+        positions = [position for path in filepaths for position in self._positions[path]]
+        for position in positions:
+            self.records[position] = {"filepath": self._instances[position].filepath}
+        self.tally = Tally()
+        for record in self.records:
+            if len(record) > 1:
+                self.tally.count(record)
 
     def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image."""
@@ -156,7 +174,7 @@ class PredictionsFile(_Predictions):
                 for note in self.notes:
                     logging.warning("%s", note)
                 write_settings(self.path, self._settings.as_dict())
-                self._appender = _Appender(self.path, self._end, len(self._header))
+                self._appender = Appender(self.path, self._end, len(self._header))
             except OSError as error:
                 raise cannot_write(self.path, error) from error
             stack.callback(lambda: self._appender.stop())
@@ -313,6 +331,16 @@ class PredictionsFile(_Predictions):
     def _rewrite(self, lines: Iterable[bytes]) -> None:
         layout.rewrite(self.path, lines, self._format)
 
+    def replace(self, filepaths: Collection[str]) -> None:
+        """Replaces the records of images by those that are written next.
+
+        The former ones stay in the file until the first of the others is written.
+        """
+        self._appender.flush()
+        self._forget()
+        self._replaced = frozenset(filepaths)
+        self._scan()
+
     def write(self, records: Sequence[Record]) -> None:
         """Adds the records of all instances of one image; they reach the disk within seconds.
 
@@ -339,7 +367,7 @@ class PredictionsFile(_Predictions):
         self._rewrite(itertools.chain(kept, lines))
         self._forget()
         self._scan()
-        self._appender = _Appender(self.path, self._end, len(self._header))
+        self._appender = Appender(self.path, self._end, len(self._header))
 
     def snapshot(self, target: Path) -> None:
         """Copies the file as it is now, whole and valid.
@@ -370,106 +398,6 @@ class PredictionsFile(_Predictions):
             elif kind is None and self.tally.images == len(self._instances) and not self._in_order:
                 in_order = itertools.chain(self._offsets, self._others)
                 self._rewrite(layout.lines_at(self.path, in_order))
-
-
-class _Appender:
-    """Appends lines to a predictions file, and flushes them to the disk from a thread.
-
-    Args:
-        path: The file, in our own layout.
-        end: The offset after its last whole record, or after the header.
-        start: The offset after the header.
-    """
-
-    def __init__(self, path: Path, end: int, start: int) -> None:
-        self._path = path
-        self._start = start
-        self._end = self._next = end  # in the file; with the buffer
-        self._buffer: list[bytes] = []
-        self._error: OSError | None = None
-        self._mutex = threading.Lock()
-        self._closing = threading.Event()
-        self._file = path.open("r+b", buffering=0)
-        self._restore_brackets()
-        self._flusher = threading.Thread(target=self._flush_now_and_then, daemon=True)
-        self._flusher.start()
-
-    def append(self, lines: Iterable[bytes]) -> list[int]:
-        """Appends lines, and returns their offsets; raises ``OutputError``."""
-        offsets = []
-        with self._mutex:
-            for line in lines:
-                if self._next > self._start:
-                    self._buffer.append(SEPARATOR)
-                    self._next += len(SEPARATOR)
-                offsets.append(self._next)
-                self._buffer.append(line)
-                self._next += len(line)
-            if self._next - self._end > BUFFER_BYTES:
-                self._flush()
-            if self._error:
-                raise cannot_write(self._path, self._error)
-        return offsets
-
-    def flush(self) -> None:
-        """Writes all appended lines to the disk."""
-        with self._mutex:
-            self._flush()
-
-    def copy_to(self, target: Path) -> None:
-        """Copies the file as it is now; raises ``OSError``."""
-        with self._mutex:
-            self._flush()
-            end = self._end
-        with self._path.open("rb") as file, target.open("wb") as copy:
-            while end and (piece := file.read(min(end, BUFFER_BYTES))):  # records never change
-                copy.write(piece)
-                end -= len(piece)
-            copy.write(FOOTER)
-
-    def close(self) -> OSError | None:
-        """Flushes and closes the file; returns the error that kept lines from being written."""
-        self.flush()  # before anything else: an impatient user presses Ctrl-C again
-        self.stop()
-        self._flusher.join()
-        self._file.close()
-        return self._error
-
-    def stop(self) -> None:
-        """Keeps the thread from writing into a file that a later run may have started."""
-        self._closing.set()
-
-    def _flush_now_and_then(self) -> None:
-        while not self._closing.wait(FLUSH_SECONDS):
-            self.flush()
-
-    def _flush(self) -> None:
-        """Writes the buffer over the closing brackets, and the brackets again, in one write."""
-        if self._error:
-            return
-        try:
-            if not self._path.exists():  # Unix would write to the deleted file without an error
-                raise FileNotFoundError(errno.ENOENT, "it, or its folder, was moved or deleted")
-            if not self._buffer:
-                return
-            self._file.seek(self._end)
-            write_all(self._file, b"".join(self._buffer) + FOOTER)
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._error = error
-            try:
-                self._restore_brackets()  # their space on the disk is still allocated
-            except OSError:
-                logging.warning("%s is left cut off; the next run repairs it.", self._path)
-            return
-        self._end = self._next
-        self._buffer.clear()
-
-    def _restore_brackets(self) -> None:
-        """Ends the file after its last whole record."""
-        self._file.truncate(self._end)
-        self._file.seek(self._end)
-        write_all(self._file, FOOTER)
 
 
 def check_output_path(path: Path, what: str = "--predictions_json") -> None:

@@ -312,9 +312,9 @@ MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_mo
 
 def selected_boxes(values: Values) -> BoxSelection | None:
     """The boxes that get answers of their own; raises ``InputError``."""
-    from speciesnet import run
+    from speciesnet import boxes
 
-    return run.selected_boxes(values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES])
+    return boxes.selected_boxes(values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES])
 
 
 def thumbnail_threads(values: Values) -> int:

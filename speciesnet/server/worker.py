@@ -13,7 +13,6 @@ from multiprocessing.connection import Connection
 from absl import logging
 from PIL import Image
 
-from speciesnet import pipeline
 from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.files.storage import scheme_of
 from speciesnet.geolocation import resolve_locations
@@ -21,8 +20,9 @@ from speciesnet.images import opened
 from speciesnet.instances import SAMPLE_IMAGES, Instance
 from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.guard.stability import Place
 from speciesnet.records import Record
-from speciesnet.run import Run, decide
+from speciesnet.run import Run, decide, guard_of, photos_of, place_of
 
 MAX_PIXELS = 65_000_000  # of an image: the largest cameras and phones have no more
 GROUP_PIXELS = 100_000_000  # of images in memory together: eight of 12 million pixels
@@ -131,9 +131,11 @@ class WorkerModel:
     def __init__(self, options: ModelOptions, run: Run) -> None:
         self._run = run
         self._model = options.load()
-        self._model.choose_precision(self._run.components, trial=None)
-        self._model.load(self._run.components)
-        detector, classifier = self._model.detector.engine, self._model.classifier.engine
+        self._instances: dict[str, list[Instance]] = {}
+        self._guard = guard_of(run, self._model, self._places_of, may_try=False)
+        networks = self._model.networks if self._guard is None else self._guard.networks
+        networks.load()
+        detector, classifier = networks.detector.engine, networks.classifier.engine
         self.engines = f"detector: {detector.name}; classifier: {classifier.name}"
         # The first image is slower than the others, and should not be a client's.
         self._photos([str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
@@ -141,10 +143,13 @@ class WorkerModel:
     def records_of(self, tasks: Sequence[ImageTask]) -> list[Record]:
         """One record per task, in order; the record of an unreadable image has failures."""
         photos: dict[str, Photo] = {}
-        paths = dict.fromkeys(task.path for task in tasks if task.path is not None)
-        for group in groups_by_pixels(list(paths)):
-            photos |= self._photos_or_errors(group)
         instances = resolve_locations([task.instance for task in tasks])
+        self._instances = {}
+        for task, instance in zip(tasks, instances, strict=True):
+            if task.path is not None:
+                self._instances.setdefault(task.path, []).append(instance)
+        for group in groups_by_pixels(list(self._instances)):
+            photos |= self._photos_or_errors(group)
         records = []
         for task, instance in zip(tasks, instances, strict=True):
             photo = photos.get(task.path or "", Photo(instance.filepath))
@@ -166,14 +171,12 @@ class WorkerModel:
             }
 
     def _photos(self, paths: list[str]) -> dict[str, Photo]:
-        photos = pipeline.run(
-            paths,
-            detector=self._model.detector,
-            classifier=self._model.classifier,
-            boxes=self._run.boxes,
-            batch_size=self._run.batch_size,
-        )
+        photos = photos_of(self._run, self._model, self._guard, paths)
         return {photo.filepath: photo for photo in photos}
+
+    def _places_of(self, photo: Photo) -> set[Place]:
+        found = self._instances.get(photo.filepath, [])  # none for the first image, of nobody
+        return {place_of(photo, instance, self._run) for instance in found}
 
 
 def groups_by_pixels(paths: Sequence[str]) -> Iterator[list[str]]:

@@ -29,7 +29,9 @@ class Counting:
         self.input_shape = InputShape(64, 32)
         self.batches: list[list[tuple[int, ...]]] = []
 
-    def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[dict[str, Any]]]:
+    def detect(
+        self, imgs: Sequence[PreprocessedImage], threshold: float = 0.01
+    ) -> list[list[dict[str, Any]]]:
         self.batches.append([img.arr.shape for img in imgs])
         return [
             [{"category": "1", "label": "animal", "conf": 0.5, "bbox": [0, 0, 1, 1]}] for _ in imgs
@@ -163,7 +165,9 @@ def test_closing_ends_every_thread(pictures: list[str]) -> None:
 
 def test_error_in_a_stage_reaches_the_consumer(pictures: list[str]) -> None:
     class Broken(Counting):
-        def detect(self, imgs: Sequence[PreprocessedImage]) -> list[list[dict[str, Any]]]:
+        def detect(
+            self, imgs: Sequence[PreprocessedImage], threshold: float = 0.01
+        ) -> list[list[dict[str, Any]]]:
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):

@@ -265,8 +265,8 @@ class _OutputOptions(TypedDict):
 
 def _output_options(values: flags.Values) -> _OutputOptions:
     """The format of the output, and what it contains; raises ``InputError``."""
+    from speciesnet.boxes import selected_boxes
     from speciesnet.predictions.format5 import DEFAULT_CLASSES, checked_classes, checked_format
-    from speciesnet.run import selected_boxes
 
     count = values[flags.MAX_CLASSES]
     output_format, classify = checked_format(

@@ -1,0 +1,249 @@
+"""The errors of networks in a lower precision, and how near to a limit they make an image doubtful.
+
+The errors are those of a run's own images, which also went through the float32 networks. Three numbers
+describe an image: how far the confidence of its best box moved, how far the scores of its classes moved,
+and how far the float32 network's scores move if only the box is the fast detector's. Each is divided by
+its typical size, its *unit*; the largest of the three is the error of the image. In the same units, the
+*margin* of an image is the smallest error that could change its answer.
+
+A decision is wrong if an error exceeds a margin that exceeds the band. ``Evidence.band`` is the
+smallest one at which this is expected of fewer than ``WRONG_SHARE`` of all images.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from speciesnet.boxes import overlap
+from speciesnet.constants import SCORE_THRESHOLD
+from speciesnet.geofence import Rules
+from speciesnet.pipeline import WHOLE, Photo
+from speciesnet.pipeline.guard.stability import Decisions, box_at, log_odds
+from speciesnet.records import Box, Classifications
+from speciesnet.taxonomy import ROLL_UP_LEVELS
+
+WRONG_SHARE = 1e-4  # of the images of a run, expected at most
+TAIL = 0.25  # share of the errors from which those that were never seen are extrapolated ...
+CONFIDENCE = 1.645  # ... at the upper end of a 95 % interval: standard deviations
+UNSEEN = 3.0  # images near a limit that a sample without any may hide, with the same confidence
+UNIT_SHARE = 0.75  # of the errors that are smaller than their unit
+SMALLEST_UNIT = 1e-3  # log odds
+WIDEST = 4096.0  # units: nothing is decided in a lower precision
+SAME_BOX = 0.5  # intersection over union
+COUNTING = 0.05  # scores below it decide nothing
+MAX_KEPT = 4096  # errors and margins, the latest ones
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far the numbers of an image are from those of float32, in log odds; None was not measured.
+
+    Attributes:
+        detector: Confidence of the best box.
+        classifier: Scores of classes, and sums of them.
+        crop: The same of the float32 network, on the box that the fast detector found.
+    """
+
+    detector: float
+    classifier: float | None = None
+    crop: float | None = None
+
+
+def errors_of(
+    fast: Photo, exact: Photo, decisions: Decisions, reclassified: Photo | None = None
+) -> Errors | None:
+    """The errors of an image, or None if it cannot be read.
+
+    Args:
+        fast: The image after the fast networks.
+        exact: The same after the float32 ones.
+        decisions: What decides it.
+        reclassified: The same after the fast detector and the float32 classifier, if it was tried.
+    """
+    if exact.error is not None or fast.error is not None:
+        return None
+    if exact.detections is None or fast.detections is None:  # a classifier alone, on whole images
+        return Errors(0.0, _largest(_moved_classes(exact, fast, [(WHOLE, WHOLE)], decisions)))
+    threshold = decisions.boxes.threshold if decisions.boxes else 2.0
+    pairs: list[tuple[int, int | None]] = (
+        [(0, _match(exact.detections[0], fast))] if exact.detections else [(WHOLE, WHOLE)]
+    )
+    for position, box in enumerate(exact.detections[1:], start=1):
+        if box["conf"] >= threshold:
+            pairs.append((position, _match(box, fast)))
+    moves = [_moved_confidence(box_at(exact, i), _box_or_none(fast, j)) for i, j in pairs]
+    for box in fast.detections[:1]:
+        back = _match(box, exact)
+        moves.append(_moved_confidence(_box_or_none(exact, back), box))
+    return Errors(
+        max(moves),
+        _largest(_moved_classes(exact, fast, pairs, decisions)),
+        _largest(_moved_classes(exact, reclassified, pairs, decisions)) if reclassified else None,
+    )
+
+
+def _match(box: Box, photo: Photo) -> int | None:
+    """The position of the same box in another answer."""
+    others = [*(photo.detections or ()), *photo.faint]
+    found = [
+        (overlap(box["bbox"], other["bbox"]), -position)
+        for position, other in enumerate(others)
+        if other["category"] == box["category"]
+    ]
+    best, position = max(found, default=(0.0, 0))
+    return -position if best >= SAME_BOX else None
+
+
+def _box_or_none(photo: Photo, position: int | None) -> Box | None:
+    return None if position is None else box_at(photo, position)
+
+
+def _moved_confidence(one: Box | None, other: Box | None) -> float:
+    """How far a confidence moved; a box that is missing is just below the threshold."""
+    first, second = (float(box["conf"]) if box else SCORE_THRESHOLD for box in (one, other))
+    return abs(log_odds(first) - log_odds(second))
+
+
+def _moved_classes(
+    exact: Photo, other: Photo, pairs: Iterable[tuple[int, int | None]], decisions: Decisions
+) -> list[float]:
+    found = []
+    for position, theirs in pairs:
+        one = decisions.classes_at(exact, position)
+        two = decisions.classes_at(other, theirs) if theirs is not None else None
+        if one and two:
+            found.append(moved_scores(one, two, decisions.rules_at(None)))
+    return found
+
+
+def _largest(values: Sequence[float]) -> float | None:
+    return max(values, default=None)
+
+
+def moved_scores(one: Classifications, two: Classifications, rules: Rules) -> float:
+    """How far the scores of classes, or the sums of an ancestor's classes, differ, in log odds."""
+    sums = [_sums(found, rules) for found in (one, two)]
+    least = [min(found["scores"], default=0.0) for found in (one, two)]
+    moves = [0.0]
+    for key in sums[0].keys() | sums[1].keys():
+        is_class = key[0] == ""
+        first, second = (
+            total.get(key, smallest if is_class else 0.0)
+            for total, smallest in zip(sums, least, strict=True)
+        )
+        if max(first, second) >= COUNTING:
+            moves.append(abs(log_odds(first) - log_odds(second)))
+    return max(moves)
+
+
+def _sums(found: Classifications, rules: Rules) -> dict[tuple[str, str], float]:
+    """The scores of classes, and their sums by level and ancestor."""
+    classes, scores = found["classes"], found["scores"]
+    sums = {("", label): score for label, score in zip(classes, scores, strict=True)}
+    for level in ROLL_UP_LEVELS:
+        for ancestor, total in rules.sums(classes, scores, level).items():
+            sums[level, ancestor] = total
+    return sums
+
+
+class _Distribution:
+    """Errors that were seen, and an exponential tail for the larger ones."""
+
+    def __init__(self, errors: Sequence[float]) -> None:
+        self._ranked = sorted(errors)
+        tail = self._ranked[int((1 - TAIL) * len(errors)) :]
+        self._start = tail[0] if tail else math.inf
+        excess = sum(tail) / len(tail) - self._start if tail else 0.0
+        at_least = max(excess, 0.1 * self._start, 1e-9) if tail else 0.0
+        self._excess = at_least * (1 + CONFIDENCE / math.sqrt(len(tail) or 1))
+
+    def share_beyond(self, error: float) -> float:
+        """The share of images whose error is larger."""
+        if not self._ranked:
+            return 1.0
+        if error < self._start:
+            return 1 - bisect.bisect_right(self._ranked, error) / len(self._ranked)
+        return TAIL * math.exp(-(error - self._start) / self._excess)
+
+
+def _expected_wrong(band: float, errors: _Distribution, margins: Sequence[float]) -> float:
+    outside = sum(errors.share_beyond(margin) for margin in margins if margin > band)
+    return (UNSEEN * errors.share_beyond(band) + outside) / max(len(margins), 1)
+
+
+@dataclass
+class Evidence:
+    """What is known of the errors of a model's fast networks on a machine.
+
+    Attributes:
+        detector: The unit of the detector's errors, in log odds.
+        classifier: The unit of the classifier's errors.
+        crop: The unit of the errors that boxes cause.
+        errors: Errors of images, in units.
+        margins: Margins of images, in units.
+        least: The narrowest band that disagreements allow.
+    """
+
+    detector: float = SMALLEST_UNIT
+    classifier: float = SMALLEST_UNIT
+    crop: float = SMALLEST_UNIT
+    errors: list[float] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
+    least: float = 0.0
+
+    @classmethod
+    def of(cls, found: Sequence[Errors]) -> Evidence:
+        """Units from the errors of a trial, and these errors in them."""
+
+        def unit(values: Iterable[float | None]) -> float:
+            known = sorted(value for value in values if value is not None)
+            return max(known[int(UNIT_SHARE * (len(known) - 1))], SMALLEST_UNIT) if known else 0.1
+
+        evidence = cls(
+            unit(errors.detector for errors in found),
+            unit(errors.classifier for errors in found),
+            unit(errors.crop for errors in found),
+        )
+        evidence.errors = [evidence.in_units(errors) for errors in found]
+        return evidence
+
+    def in_units(self, errors: Errors) -> float:
+        """The largest error of an image, in units."""
+        return max(
+            errors.detector / self.detector,
+            (errors.classifier or 0.0) / self.classifier,
+            (errors.crop or 0.0) / self.crop,
+        )
+
+    def add(self, errors: Errors) -> None:
+        """Notes the errors of one more image."""
+        self.errors.append(self.in_units(errors))
+        del self.errors[:-MAX_KEPT]
+
+    def add_margin(self, margin: float) -> None:
+        """Notes the margin of one more image, which must be a random one."""
+        self.margins.append(margin)
+        del self.margins[:-MAX_KEPT]
+
+    def disagree(self, margin: float) -> None:
+        """Notes that an image was decided otherwise although its margin was outside of the band."""
+        self.least = max(self.least, margin * 1.25)
+
+    def expected_wrong(self, band: float) -> float:
+        """The share of images that is expected to get another answer than in float32."""
+        return _expected_wrong(band, _Distribution(self.errors), self.margins)
+
+    def band(self) -> float:
+        """The margin up to which images are decided in float32, in units."""
+        errors = _Distribution(self.errors)
+        low, high = 0.0, WIDEST
+        if _expected_wrong(high, errors, self.margins) > WRONG_SHARE:
+            return high
+        while high - low > 1e-3 * high:
+            middle = (low + high) / 2
+            is_enough = _expected_wrong(middle, errors, self.margins) <= WRONG_SHARE
+            low, high = (low, middle) if is_enough else (middle, high)
+        return max(high, self.least)

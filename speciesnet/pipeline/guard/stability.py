@@ -1,0 +1,346 @@
+"""Which answers an image could get if the numbers that decide it were a little different.
+
+Confidences and scores move in log odds, ln(p / (1 - p)): where the logits of a classifier move by at most
+d, the log odds of a class, and of any sum of classes, move by at most 2 d. So one band covers classes,
+sums, and the order of both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from speciesnet.boxes import BoxSelection
+from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, Classification, Detection
+from speciesnet.ensemble import DECISION_TABLE, Rule
+from speciesnet.geofence import Rules
+from speciesnet.pipeline import WHOLE, Photo
+from speciesnet.records import Box, Classifications, top_classes
+from speciesnet.taxonomy import GEOFENCE_ROLL_UP_LEVELS, ROLL_UP_LEVELS, ROLL_UP_THRESHOLD
+
+CERTAIN = 0.995  # no rule asks for more; the highest bound is 0.99
+MAX_RIVALS = (
+    4  # boxes, and the whole image, that are classified to see whether it matters which is best
+)
+
+Answers = set[tuple[str, str]]  # labels and sources
+Place = tuple[str | None, str | None]  # country and region
+
+
+class Interval(NamedTuple):
+    """The range of a number."""
+
+    low: float
+    high: float
+
+
+def log_odds(probability: float) -> float:
+    """ln(p / (1 - p)) of a probability, which counts as at most ``CERTAIN`` and at least its opposite.
+
+    Nothing is decided beyond these limits, but the log odds there would grow without one.
+    """
+    kept = min(max(probability, 1 - CERTAIN), CERTAIN)
+    return math.log(kept / (1 - kept))
+
+
+def moved(probability: float, by: float) -> float:
+    """A probability whose log odds move by a number.
+
+    Examples:
+        >>> round(moved(0.5, math.log(3)), 3)
+        0.75
+    """
+    return 1 / (1 + math.exp(-by - log_odds(probability))) if by else probability
+
+
+def around(probability: float, band: float) -> Interval:
+    """Where a probability may be whose log odds are known within a band."""
+    return Interval(moved(probability, -band), moved(probability, band))
+
+
+def lowest_confidence(band: float) -> float:
+    """The confidence of the faintest box that could be above the detector's threshold in float32."""
+    return moved(SCORE_THRESHOLD, -band)
+
+
+def rivals(photo: Photo, band: float) -> list[int]:
+    """The positions of the boxes of which one is the best in float32; ``WHOLE`` if there may be none.
+
+    Args:
+        photo: An image with the detector's answer, down to ``lowest_confidence(band)``.
+        band: The band of the detector.
+    """
+    boxes = [*(photo.detections or ()), *photo.faint]
+    best = moved(float(boxes[0]["conf"]), -band) if boxes else 0.0
+    limit = max(best, SCORE_THRESHOLD)
+    found = [i for i, box in enumerate(boxes) if moved(float(box["conf"]), band) >= limit]
+    return found if best > SCORE_THRESHOLD else [*found, WHOLE]
+
+
+def certain_rivals(photo: Photo, band: float) -> list[int]:
+    """The same as ``rivals``, but none if they are too many to be worth classifying."""
+    found = rivals(photo, band)
+    return found if len(found) <= MAX_RIVALS else []
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What decides the images of a run.
+
+    Attributes:
+        rules_at: The rules at a country.
+        places_of: Where an image was taken: several places if it was given several times.
+        boxes: The boxes that get answers of their own.
+        crops: Whether the classifier gets the best box, rather than the whole image.
+    """
+
+    rules_at: Callable[[str | None], Rules]
+    places_of: Callable[[Photo], Collection[Place]]
+    boxes: BoxSelection | None = None
+    crops: bool = True
+
+    def is_stable(self, photo: Photo, detector: float, classifier: float) -> bool:
+        """Whether an image gets the same answers wherever its numbers are within the bands.
+
+        Args:
+            photo: An image that has passed both networks.
+            detector: How far confidences can be from those of float32, in log odds.
+            classifier: How far scores of classes, and sums of them, can be.
+        """
+        if photo.classifications is None:
+            return True  # it cannot be read
+        if photo.detections is None:
+            return self._is_stable_anyway(photo.classifications, photo, classifier)
+        if self.boxes and not _selects_the_same(photo.detections, self.boxes, detector):
+            return False
+        pairs: list[tuple[Box | None, Classifications]] = []
+        for position in rivals(photo, detector):
+            classes = self.classes_at(photo, position)
+            if classes is None or not _are_numbers(classes):
+                return False
+            pairs.append((box_at(photo, position), classes))
+        own = photo.box_classifications.items()
+        singles = [(photo.detections[position], classes) for position, classes in own]
+        for country, region in self.places_of(photo):
+            at = _At(self.rules_at(country), country, region, detector, classifier)
+            if len(set().union(*(at.answers(box, classes) for box, classes in pairs))) != 1:
+                return False
+            if any(len(at.answers(box, classes)) != 1 for box, classes in singles):
+                return False
+        return True
+
+    def _is_stable_anyway(
+        self, classifications: Classifications, photo: Photo, classifier: float
+    ) -> bool:
+        """Whether classes lead to one answer with any box that a detector may find."""
+        bounds = [0.0, *_limits(), 1.0]
+        confidences = [(low + high) / 2 for low, high in pairwise(bounds)]
+        boxes: list[Box] = [
+            {"category": kind.category, "label": kind.value, "conf": confidence, "bbox": ()}
+            for kind in Detection
+            for confidence in confidences
+        ]
+        return _are_numbers(classifications) and all(
+            len(_At(self.rules_at(country), country, region, 0.0, classifier).answers(*pair)) == 1
+            for country, region in self.places_of(photo)
+            for pair in ((box, classifications) for box in boxes)
+        )
+
+    def decision_of(self, photo: Photo) -> Hashable:
+        """The answers of an image as it is, and those of its boxes, without their scores."""
+        detections = photo.detections or ()
+        best = detections[0] if detections else None
+        if photo.classifications is None:
+            return best and (
+                best["label"],
+                [best["conf"] > limit for limit in _limits()].count(True),
+            )
+        own = [(detections[i], classes) for i, classes in photo.box_classifications.items()]
+        found = []
+        for country, region in self.places_of(photo):
+            at = _At(self.rules_at(country), country, region, 0.0, 0.0)
+            boxes = sorted(answer for pair in own for answer in at.answers(*pair))
+            found.append((frozenset(at.answers(best, photo.classifications)), *boxes))
+        return tuple(found)
+
+    def classes_at(self, photo: Photo, position: int) -> Classifications | None:
+        """The classifier's answer for a rival; None if it got no input for it."""
+        if not self.crops or position == (0 if photo.detections else WHOLE):
+            return photo.classifications
+        return photo.rivals.get(position, photo.box_classifications.get(position))
+
+
+def is_detection_stable(photo: Photo, band: float, boxes: BoxSelection | None = None) -> bool:
+    """Whether the best box of an image, and what a later decision asks of it, is certain.
+
+    Args:
+        photo: An image that has passed the detector alone.
+        band: The band of the detector.
+        boxes: The boxes that get answers of their own.
+    """
+    if photo.detections is None:
+        return True
+    if boxes is not None and not _selects_the_same(photo.detections, boxes, band):
+        return False
+    found = rivals(photo, band)
+    if len(found) != 1:
+        return False
+    box = box_at(photo, found[0])
+    confidence = around(float(box["conf"]) if box else 0.0, band)
+    return not any(confidence.low <= limit <= confidence.high for limit in _limits())
+
+
+def _limits() -> list[float]:
+    """The confidences that the decision table asks for."""
+    bounds = [b for rule in DECISION_TABLE for b in (rule.detection_above, rule.detection_below)]
+    return sorted({bound for bound in bounds if bound is not None})
+
+
+def box_at(photo: Photo, position: int) -> Box | None:
+    """The box at a position; None for the whole image."""
+    boxes = [*(photo.detections or ()), *photo.faint]
+    return None if position == WHOLE else boxes[position]
+
+
+def _are_numbers(classifications: Classifications) -> bool:
+    return bool(classifications["scores"]) and not any(map(math.isnan, classifications["scores"]))
+
+
+def _selects_the_same(detections: Sequence[Box], boxes: BoxSelection, band: float) -> bool:
+    """Whether it is certain which boxes get answers of their own."""
+    ranked = sorted((float(box["conf"]) for box in detections), reverse=True)
+    if any(
+        interval.low < boxes.threshold <= interval.high
+        for interval in (around(confidence, band) for confidence in ranked)
+    ):
+        return False
+    above = [confidence for confidence in ranked if confidence >= boxes.threshold]
+    limit = boxes.limit
+    if limit is None or limit <= 0 or len(above) <= limit:
+        return True
+    return moved(above[limit - 1], -band) > moved(above[limit], band)
+
+
+@dataclass(frozen=True)
+class _At:
+    """The decision table at a place, on numbers that are known within bands."""
+
+    rules: Rules
+    country: str | None
+    region: str | None
+    detector: float
+    classifier: float
+
+    def answers(self, box: Box | None, classifications: Classifications) -> Answers:
+        """Every answer that is possible with a box as the best one."""
+        detection, confidence = Detection.ANIMAL.value, Interval(0.0, 0.0)
+        if box is not None:
+            detection = box["label"]
+            confidence = around(float(box["conf"]), self.detector)
+        best = top_classes(classifications, TOP_CLASSES)
+        classes, scores = best["classes"], best["scores"]
+        found: Answers = set()
+        for label, score in zip(classes, scores, strict=True):
+            if moved(score, self.classifier) < moved(scores[0], -self.classifier):
+                continue
+            interval = around(score, self.classifier)
+            for rule in DECISION_TABLE:
+                outcomes = [
+                    rule.holds(detection, confidence_at, label, score_at)
+                    for confidence_at in confidence
+                    for score_at in interval
+                ]
+                if not any(outcomes):
+                    continue
+                ends = self._answers_of(rule, label, classes, scores, found)
+                if ends and all(outcomes):
+                    break
+        return {self._restricted(*answer, classes, scores) for answer in found}
+
+    def _answers_of(
+        self, rule: Rule, top: str, classes: list[str], scores: list[float], found: Answers
+    ) -> bool:
+        """Adds what a rule can answer, and returns whether it always answers."""
+        if rule.answer == "geofence":
+            found |= self._geofenced(top, classes, scores)
+        elif rule.answer == "roll_up":
+            possible = list(
+                self._roll_ups(classes, scores, ROLL_UP_LEVELS, around(ROLL_UP_THRESHOLD, 0))
+            )
+            found |= {(a, f"classifier+rollup_to_{level}") for a, level in possible if a}
+            return all(ancestor for ancestor, _ in possible)
+        else:
+            found.add((str(rule.answer), rule.score))
+        return True
+
+    def _geofenced(self, top: str, classes: list[str], scores: list[float]) -> Answers:
+        if not self.rules.exclude(top, self.country, self.region):
+            return {(top, "classifier")}
+        score = around(scores[classes.index(top)], self.classifier)
+        failed = (Classification.UNKNOWN.value, "classifier+geofence+rollup_failed")
+        return {
+            (ancestor, f"classifier+geofence+rollup_to_{level}") if ancestor else failed
+            for ancestor, level in self._roll_ups(
+                classes, scores, GEOFENCE_ROLL_UP_LEVELS, score, top
+            )
+        }
+
+    def _roll_ups(
+        self,
+        classes: list[str],
+        scores: list[float],
+        levels: Sequence[str],
+        threshold: Interval,
+        top: str | None = None,
+    ) -> Iterator[tuple[str | None, str]]:
+        """Yields the ancestors that a roll-up can find, and their levels; None for finding none.
+
+        Args:
+            classes: Classes, best first.
+            scores: Their scores.
+            levels: The levels to try, in order.
+            threshold: The bound that sums must exceed.
+            top: A class whose score is that bound: the sums that contain it always exceed it.
+        """
+        for level in levels:
+            sums = self._sums(classes, scores, level)
+            above = self.rules.ancestor(top, level) if top else None
+            if not sums:
+                continue
+            lowest = max(interval.low for interval in sums.values())
+            is_certain = above in sums or lowest > threshold.high
+            for ancestor, interval in sums.items():
+                if ancestor == above or (interval.high >= lowest and interval.high > threshold.low):
+                    yield ancestor, level
+            if is_certain:
+                return
+        yield None, ""
+
+    def _sums(self, classes: list[str], scores: list[float], level: str) -> Mapping[str, Interval]:
+        """The summed scores of each allowed ancestor at a level.
+
+        In float32 the last of the top classes may be another one, with a score near to that of the last.
+        """
+        band = self.classifier
+        last = classes[-1] if len(classes) >= TOP_CLASSES else None
+        other = moved(scores[-1], band) if last else 0.0
+        lost = self.rules.ancestor(last, level) if last else None
+        found: dict[str, Interval] = {}
+        for ancestor, total in self.rules.sums(classes, scores, level).items():
+            if self.rules.exclude(ancestor, self.country, self.region):
+                continue
+            low = moved(min(total, 1.0), -band) - (other if ancestor == lost and band else 0.0)
+            high = moved(min(total, 1.0), band) + (other if band else 0.0)
+            found[ancestor] = Interval(low, high)
+        return found
+
+    def _restricted(
+        self, label: str, source: str, classes: list[str], scores: list[float]
+    ) -> tuple[str, str]:
+        answer = self.rules.restrict(
+            (label, 0.0, source), classes, scores, self.country, self.region
+        )
+        return answer[0], answer[2]

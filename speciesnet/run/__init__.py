@@ -1,0 +1,238 @@
+"""One run: what it predicts, into which output, and how; and the one function that executes it.
+
+The command line, the Python API, the server and the cluster describe a run with ``Run``. On one machine
+``execute`` carries it out; a server's workers and a cluster's stages, which get their images in other
+ways, call ``decide`` for each of them. So a record is made in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import cast
+
+from absl import logging
+
+from speciesnet.boxes import BoxSelection
+from speciesnet.constants import Failure
+from speciesnet.errors import InputError
+from speciesnet.files.input_notes import Examples
+from speciesnet.packages.info import ModelInfo
+from speciesnet.pipeline import Photo
+from speciesnet.pipeline.earlier_steps import lacks_classes
+from speciesnet.pipeline.guard.passes import Guard
+from speciesnet.predictions.bucket import open_predictions
+from speciesnet.predictions.file import PredictionsList
+from speciesnet.predictions.format5 import Form, to_format5
+from speciesnet.predictions.lookup import RecordsByFile
+from speciesnet.progress import Profile, ProgressBars
+from speciesnet.records import Record, Tally
+from speciesnet.run.deciding import decide, guard_of, guard_of_output, photos_of, place_of
+from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
+
+__all__ = [
+    "DETECTIONS",
+    "STAGES",
+    "Model",
+    "Outcome",
+    "Output",
+    "Run",
+    "clipped_images",
+    "decide",
+    "execute",
+    "guard_of",
+    "noted",
+    "photos_of",
+    "place_of",
+]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has done.
+
+    Attributes:
+        tally: Counts of all records of the output.
+        earlier: How many of them were finished before this run.
+        records: One record for each instance, in order; None where they went into a file.
+        notes: Sentences on what the user should know about the results; they are in the log as well.
+    """
+
+    tally: Tally
+    earlier: int = 0
+    records: list[Record] | None = None
+    notes: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raises ``InputError`` if not a single image of the run has a result."""
+        if self.tally.images and self.tally.failed == self.tally.images:
+            raise InputError(
+                f"All {self.tally.images} images failed. Fix the cause, which the log names, and run the "
+                "same command again."
+            )
+
+
+def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
+    """Predicts the images that the output of a run still lacks.
+
+    Args:
+        run: The run.
+        model: Its networks and rules.
+        profile: Collects the seconds of each stage.
+
+    Raises:
+        InputError: An option or a past result is invalid.
+        ModelError: A network cannot be loaded.
+        OutputError: The output cannot be written, or belongs to another run.
+        KeyboardInterrupt: The user interrupted the run; the message says how to continue.
+    """
+    if not model.model_info.always_crops:
+        run = replace(run, boxes=None)  # it classifies none
+    form = _form(run, model.model_info)
+    if run.predictions_json is None:
+        results = PredictionsList(run.instances)
+        notes = _fill(run, model, results, profile or Profile())
+        records = results.records
+        if form is not None:
+            records = [cast("Record", to_format5(record, form)) for record in records]
+        return Outcome(results.tally, records=records, notes=notes)
+    output = open_predictions(
+        run.predictions_json,
+        run.instances,
+        model.run_settings(run),
+        ignore_existing=run.ignore_existing,
+        form=form,
+    )
+    try:
+        with output:
+            earlier = output.tally.images
+            if earlier:
+                logging.info("%d of %d images were done before.", earlier, len(run.instances))
+            notes = _fill(run, model, output, profile or Profile())
+    except KeyboardInterrupt:
+        without = ", without --ignore_existing," if run.ignore_existing else ""
+        raise KeyboardInterrupt(
+            f"{output.tally.images} of {len(run.instances)} images are in {run.predictions_json}. Run "
+            f"the same command again{without} to continue."
+        ) from None
+    if "Ensemble" in STAGES[run.components]:
+        notes += model.ensemble.notes(output.tally.countries)
+    return Outcome(output.tally, earlier, notes=notes)
+
+
+def _form(run: Run, model_info: ModelInfo) -> Form | None:
+    """How the run writes format 5; None for format 4."""
+    if run.output_format == 4:
+        return None
+    crops = model_info.always_crops
+    if crops and run.components == "classifier" and not run.past.detections:
+        raise InputError(
+            "Format 5 contains the classes of boxes, and this run has none; give --detections_json, or "
+            "leave out --output_format 5."
+        )
+    count = run.max_classifications_per_detection
+    if run.components == "classifier":
+        count = run.num_classes  # the ensemble needs them
+    return Form(count, run.boxes or BoxSelection(), whole_image=not crops)
+
+
+def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]:
+    """Predicts the missing images, and returns the notes on the run."""
+    past = (run.past.detections, run.past.classifications)
+    notes = [
+        note for records in past if isinstance(records, RecordsByFile) for note in records.notes
+    ]
+    notes += output.notes
+    paths = output.pending
+    guard = guard_of_output(run, model, output, profile)
+    if not paths and not (guard and guard.has_unsettled):
+        return notes
+    has_ensemble = "Ensemble" in STAGES[run.components]
+
+    def decided(photo: Photo) -> list[Record]:
+        ensemble = model.ensemble if has_ensemble else None
+        return [decide(photo, i, run, ensemble) for i in output.instances_of(photo.filepath)]
+
+    if lacking := _without_detections(run, model, paths):
+        for path in lacking:
+            output.write(decided(Photo(path)))
+        paths = [path for path in paths if path not in lacking]
+        notes.append(noted(
+            f"{len(lacking)} images fail, because the classifier needs detections and "
+            f"{run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
+        ))  # fmt: skip
+    clipped = clipped_images()
+    unclassified = Examples(
+        "image fails, because no box of it was classified",
+        "images fail, because no box of them was classified",
+        ". Classify them with --classifier_only --output_format 4, or add --output_format 5 here",
+    )
+    with profile.timing("loading"):
+        if guard is None:
+            model.load(run.components)
+        else:
+            guard.load()
+    with (
+        ProgressBars(STAGES[run.components], len(paths), run.progress_bars) as bars,
+        closing(photos_of(run, model, guard, paths, bars.update, profile)) as photos,
+    ):
+        for photo in photos:
+            if photo.error is not None:
+                logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
+            if photo.is_clipped:
+                clipped.add(photo.filepath)
+            if run.output_format == 4 and lacks_classes(photo, run.past):
+                unclassified.add(photo.filepath)
+            with profile.timing("deciding"):
+                records = decided(photo)
+            with profile.timing("writing"):
+                output.write(records)
+            if has_ensemble:
+                bars.update("Ensemble")
+        if guard is not None:
+            _decide_again(guard, output, decided)
+            notes.append(guard.summary())
+    notes += [noted(str(found)) for found in (unclassified, clipped) if found.count]
+    return notes
+
+
+def clipped_images() -> Examples:
+    """An empty collection for images that lost their contrast when they were converted to 8 bits."""
+    return Examples(
+        "image has more than 8 bits and becomes white or black",
+        "images have more than 8 bits and become white or black",
+        ". Scale their pixels to 0 to 255 and run them again",
+    )
+
+
+def noted(sentence: str) -> str:
+    """Logs a note on a run, and returns it for the summary."""
+    logging.warning("%s", sentence)
+    return sentence
+
+
+def _without_detections(run: Run, model: Model, paths: Sequence[str]) -> Collection[str]:
+    """The images that a classifier of crops must not classify, because a file has no detections of them.
+
+    An image on which the detector failed is classified as a whole, as by the published program.
+    """
+    given = run.input_files.get(DETECTIONS) is not None
+    if run.components != "classifier" or not given or not model.model_info.always_crops:
+        return ()
+
+    def has_detections(path: str) -> bool:
+        record = run.past.detections.get(path, {})
+        failures = record.get("failures") or ()
+        return record.get("detections") is not None or Failure.DETECTOR.value in failures
+
+    return dict.fromkeys(path for path in paths if not has_detections(path))
+
+
+def _decide_again(guard: Guard, output: Output, decided: Callable[[Photo], list[Record]]) -> None:
+    """Decides finished images in float32 that a wider band has reached."""
+    if paths := guard.reached(output.finished):
+        output.replace(paths)
+        for photo in guard.again(paths):
+            output.write(decided(photo))
+    guard.finish()

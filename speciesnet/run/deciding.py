@@ -1,0 +1,179 @@
+"""Makes the record of an image from what the stages have found, and guards how it is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from speciesnet import pipeline
+from speciesnet.constants import (
+    TOP_CLASSES,
+    Failure,
+)
+from speciesnet.ensemble import SpeciesNetEnsemble
+from speciesnet.geolocation import with_coordinates
+from speciesnet.pipeline import Photo
+from speciesnet.pipeline.earlier_steps import past_errors
+from speciesnet.pipeline.guard.cache import EvidenceCache
+from speciesnet.pipeline.guard.ledger import Ledger
+from speciesnet.pipeline.guard.passes import Guard, Passes
+from speciesnet.pipeline.guard.stability import Decisions, Place
+from speciesnet.progress import Profile
+from speciesnet.records import Box, Instance, Record, make_record
+from speciesnet.run.description import STAGES, Model, Output, Run
+
+
+def decide(
+    photo: Photo, instance: Instance, run: Run, ensemble: SpeciesNetEnsemble | None
+) -> Record:
+    """Makes the record of an image that has passed the last stage.
+
+    Args:
+        photo: The image with what the stages found.
+        instance: The image as it was given, after ``resolve_locations``.
+        run: The run; its components and its choices about EXIF count here.
+        ensemble: The rules; may be None in a run of the detector or the classifier alone.
+
+    Raises:
+        InputError: Past detections or classifications are malformed.
+    """
+    record = _answer(photo, _located(photo, instance, run), run, ensemble)
+    if run.metadata and photo.metadata:
+        record["metadata"] = photo.metadata.as_dict()
+    return record
+
+
+def place_of(photo: Photo, instance: Instance, run: Run) -> Place:
+    """The country and the region whose rules decide an image."""
+    location = _located(photo, instance, run).location
+    return location.get("country"), location.get("admin1_region")
+
+
+def _located(photo: Photo, instance: Instance, run: Run) -> Instance:
+    if not run.exif_gps or not photo.metadata:
+        return instance
+    return with_coordinates(
+        instance,
+        photo.metadata.latitude,
+        photo.metadata.longitude,
+        country_from_coordinates=run.country_from_coordinates,
+    )
+
+
+def _answer(
+    photo: Photo, instance: Instance, run: Run, ensemble: SpeciesNetEnsemble | None
+) -> Record:
+    components, is_format5 = run.components, run.output_format == 5
+    if components == "detector":
+        failures = [Failure.DETECTOR] if photo.detections is None else []
+        return make_record(photo.filepath, failures, detections=photo.detections)
+    if components == "classifier":
+        failures = [Failure.CLASSIFIER] if photo.classifications is None else []
+        record = make_record(
+            photo.filepath,
+            failures,
+            classifications=photo.classifications,
+            detections=_with_classes(photo, always=is_format5 and run.boxes is not None),
+        )
+        if photo.mirrored is not None:  # the ensemble reads no image, so it could not know
+            record["orientation"] = photo.mirrored
+        return record
+    assert ensemble is not None
+    is_past = components == "ensemble"  # what this run found itself is not malformed
+    with past_errors(photo.filepath) if is_past else nullcontext():
+        return ensemble.combine_one(
+            photo.filepath,
+            photo.classifications,
+            photo.detections,
+            instance.location,
+            photo.box_classifications,
+            top=TOP_CLASSES if is_format5 else None,
+        )
+
+
+def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
+    """The detections with the classes of single boxes; None if no box has any, unless ``always``."""
+    found = photo.box_classifications
+    if photo.detections is None or not (found or always):
+        return None
+    return [
+        {**box, "classifications": found[position]} if position in found else box
+        for position, box in enumerate(photo.detections)
+    ]
+
+
+def guard_of_output(run: Run, model: Model, output: Output, profile: Profile) -> Guard | None:
+    """What keeps float32's decisions in a lower precision, where one is faster."""
+
+    def places_of(photo: Photo) -> set[Place]:
+        return {place_of(photo, i, run) for i in output.instances_of(photo.filepath)}
+
+    return guard_of(run, model, places_of, output.path, profile)
+
+
+def guard_of(
+    run: Run,
+    model: Model,
+    places_of: Callable[[Photo], Collection[Place]],
+    predictions: Path | None = None,
+    profile: Profile | None = None,
+    *,
+    may_try: bool = True,
+) -> Guard | None:
+    """What keeps float32's decisions in a lower precision; None without one that is faster.
+
+    Args:
+        run: The run.
+        model: Its networks and rules.
+        places_of: Where an image was taken.
+        predictions: The file of the records, next to which the margins of finished images are kept.
+        profile: Collects the seconds of each stage.
+        may_try: Whether a trial may show this, or only earlier runs.
+    """
+    reduced = model.reduced_networks if run.components != "ensemble" else None
+    if reduced is None:
+        return None
+    crops, stages = model.model_info.always_crops, STAGES[run.components]
+    passes = Passes(
+        Decisions(lambda country: model.ensemble.rules_at(country), places_of, run.boxes, crops),
+        has_detector="Detector" in stages,
+        has_classifier="Classifier" in stages,
+        past=run.past,
+        num_classes=run.num_classes,
+        run_mode=run.run_mode,
+        batch_size=run.batch_size,
+        readers=run.readers,
+        profile=profile,
+    )
+    cache = EvidenceCache(*model.precision_key(run.components), run.components, run.boxes)
+    ledger = Ledger(predictions, cache.key)
+    guard = Guard.resumed(passes, model.networks, reduced, cache, ledger)
+    return guard if guard and (may_try or guard.is_fast) else None
+
+
+def photos_of(
+    run: Run,
+    model: Model,
+    guard: Guard | None,
+    paths: Sequence[str],
+    progress: pipeline.Progress = pipeline.no_progress,
+    profile: Profile | None = None,
+) -> Generator[Photo, None, None]:
+    """Takes images through the stages of a run, under the eyes of its guard if there is one."""
+    if guard is not None:
+        return guard.photos(paths, progress)
+    networks = model.networks
+    return pipeline.run(
+        paths,
+        detector=networks.detector if run.components in ("all", "detector") else None,
+        classifier=networks.classifier if run.components in ("all", "classifier") else None,
+        past=run.past,
+        boxes=run.boxes,
+        num_classes=run.num_classes,
+        run_mode=run.run_mode,
+        batch_size=run.batch_size,
+        readers=run.readers,
+        progress=progress,
+        profile=profile,
+    )

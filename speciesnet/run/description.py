@@ -1,0 +1,178 @@
+"""What a run predicts, into which output, and how; and what it needs of a model and an output."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from speciesnet.boxes import BoxSelection
+from speciesnet.constants import (
+    RUN_MODES,
+    TOP_CLASSES,
+    Components,
+    OutputFormat,
+    RunMode,
+)
+from speciesnet.ensemble import SpeciesNetEnsemble
+from speciesnet.errors import InputError
+from speciesnet.networks import Networks, ReducedNetworks
+from speciesnet.packages.info import ModelInfo
+from speciesnet.pipeline import PastResults
+from speciesnet.predictions.format5 import DEFAULT_CLASSES
+from speciesnet.predictions.settings import RunSettings
+from speciesnet.records import Instance, Record, Tally
+
+STAGES: dict[Components, tuple[str, ...]] = {
+    "all": ("Detector", "Classifier", "Ensemble"),
+    "detector": ("Detector",),
+    "classifier": ("Classifier",),
+    "ensemble": ("Ensemble",),
+}
+DETECTIONS = "detections_json"  # the flag of a file with the results of the detector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The description of a run.
+
+    Attributes:
+        instances: The images, with their places as ``resolve_locations`` returns them.
+        components: "all", or the one step to run: "detector", "classifier" or "ensemble".
+        country: The country given for all images, ISO 3166-1 alpha-3, or None.
+        admin1_region: The state or province given for all images, or None.
+        country_from_coordinates: Whether countries are looked up from coordinates.
+        exif_gps: Whether images without a position take it from their EXIF.
+        metadata: Whether records keep date, position and camera from EXIF.
+        boxes: The boxes that get answers of their own; None answers for each image only.
+        past: Results of earlier steps, for runs of the classifier or the ensemble alone.
+        input_files: Files that the answers depend on, by the flag that names them.
+        predictions_json: Path or URL of the output file; None keeps the records in memory.
+        ignore_existing: Whether to start over, keeping an existing output file as ``*.bak``.
+        output_format: The format of the records in the output.
+        max_classifications_per_detection: In format 5, how many classes of a box at most; None is all.
+        run_mode: How images are read and networks run; see ``pipeline.run``.
+        batch_size: Images that a network takes together.
+        readers: Threads or processes that read images; None chooses.
+        progress_bars: Whether to show progress bars.
+
+    Raises:
+        InputError: ``components``, ``run_mode``, ``batch_size`` or ``readers`` is invalid.
+    """
+
+    instances: Sequence[Instance] = ()
+    components: Components = "all"
+    country: str | None = None
+    admin1_region: str | None = None
+    country_from_coordinates: bool = False
+    exif_gps: bool = False
+    metadata: bool = False
+    boxes: BoxSelection | None = None
+    past: PastResults = field(default_factory=PastResults)
+    input_files: Mapping[str, str | None] = field(default_factory=dict)
+    predictions_json: str | None = None
+    ignore_existing: bool = False
+    output_format: OutputFormat = 4
+    max_classifications_per_detection: int | None = DEFAULT_CLASSES
+    run_mode: RunMode = "multi_thread"
+    batch_size: int = 8
+    readers: int | None = None
+    progress_bars: bool = False
+
+    def __post_init__(self) -> None:
+        if self.components not in STAGES:
+            raise InputError(f"components is {self.components!r}; it must be {', '.join(STAGES)}.")
+        if self.run_mode not in RUN_MODES:
+            raise InputError(
+                f"run_mode is {self.run_mode!r}; it must be one of {', '.join(RUN_MODES)}."
+            )
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")
+        if self.readers is not None and self.readers < 1:
+            raise InputError(f"readers is {self.readers}; it must be at least 1.")
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the classifier returns, for the output and the rules; None is all."""
+        count = self.max_classifications_per_detection
+        if self.output_format == 4:
+            return TOP_CLASSES
+        return None if count is None else max(count, TOP_CLASSES)
+
+
+class Model(Protocol):
+    """What a run needs of a model; ``SpeciesNet`` provides it."""
+
+    @property
+    def model_info(self) -> ModelInfo:
+        """Its package."""
+        ...
+
+    @property
+    def networks(self) -> Networks:
+        """Its networks, loaded on first use."""
+        ...
+
+    @property
+    def reduced_networks(self) -> ReducedNetworks | None:
+        """The networks in a lower precision, if a guard may use them."""
+        ...
+
+    @property
+    def ensemble(self) -> SpeciesNetEnsemble:
+        """The ensemble, loaded on first use."""
+        ...
+
+    def run_settings(self, run: Run) -> RunSettings:
+        """What two runs must share to write into one file."""
+        ...
+
+    def precision_key(self, components: Components) -> list[object]:
+        """What the errors of a lower precision depend on, besides the machine."""
+        ...
+
+    def load(self, components: Components) -> None:
+        """Loads the networks that a run needs."""
+        ...
+
+
+class Output(Protocol):
+    """Where the records of a run go: a file on a disk or in a bucket, or a list in memory."""
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of its records, those of earlier runs included."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the run writes on this machine, or None."""
+        ...
+
+    @property
+    def pending(self) -> list[str]:
+        """Images without a finished record, once each, in the order of the instances."""
+        ...
+
+    @property
+    def finished(self) -> list[str]:
+        """Images with a record, once each, in the order of the instances."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about the output for the end of the run."""
+        ...
+
+    def instances_of(self, filepath: str) -> list[Instance]:
+        """The instances that share a path: more than one if it was given more than once."""
+        ...
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Adds the records of all instances of one image."""
+        ...
+
+    def replace(self, filepaths: Collection[str]) -> None:
+        """Replaces the records of images by those that are written next."""
+        ...

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from speciesnet.boxes import BoxSelection
+from speciesnet.classifier import softmax
+from speciesnet.constants import Classification
+from speciesnet.ensemble import combine_predictions_for_single_item
+from speciesnet.geofence import Rules
+from speciesnet.pipeline import WHOLE, Photo
+from speciesnet.pipeline.guard.stability import (
+    Decisions,
+    is_detection_stable,
+    log_odds,
+    lowest_confidence,
+    moved,
+    rivals,
+)
+from speciesnet.records import Box, Classifications
+from speciesnet.taxonomy import build_taxonomy_map
+
+RED_FOX = "1;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+FENNEC = "2;mammalia;carnivora;canidae;vulpes;zerda;fennec fox"
+WOLF = "3;mammalia;carnivora;canidae;canis;lupus;grey wolf"
+DEER = "4;mammalia;artiodactyla;cervidae;cervus;elaphus;red deer"
+TIT = "5;aves;passeriformes;paridae;parus;major;great tit"
+GROUPS = [
+    "6;mammalia;carnivora;canidae;vulpes;;fox",
+    "7;mammalia;carnivora;canidae;;;canine family",
+    "8;mammalia;;;;;mammal",
+    "9;aves;;;;;bird",
+]
+CLASSES = [RED_FOX, FENNEC, WOLF, DEER, TIT, *map(str, (
+    Classification.BLANK, Classification.HUMAN, Classification.VEHICLE,
+))]  # fmt: skip
+TAXONOMY = build_taxonomy_map([*CLASSES, *GROUPS])
+GEOFENCE = {"mammalia;carnivora;canidae;vulpes;vulpes": {"block": {"KEN": []}}}
+RULES = Rules(TAXONOMY, GEOFENCE)
+
+
+def box(confidence: float, label: str = "animal", left: float = 0.1) -> Box:
+    return {
+        "category": str(["animal", "human", "vehicle"].index(label) + 1),
+        "label": label,
+        "conf": confidence,
+        "bbox": [left, 0.1, 0.2, 0.2],
+    }
+
+
+def classes_of(logits: np.ndarray) -> Classifications:
+    scores = softmax(logits.astype(np.float32))
+    best = np.argsort(-scores, kind="stable")[:5]
+    return {"classes": [CLASSES[i] for i in best], "scores": scores[best].tolist()}
+
+
+def named(**scores: float) -> Classifications:
+    names = {"fox": RED_FOX, "fennec": FENNEC, "wolf": WOLF, "deer": DEER, "tit": TIT}
+    names |= {"blank": Classification.BLANK.value, "human": Classification.HUMAN.value}
+    ranked = sorted(scores.items(), key=lambda pair: -pair[1])
+    return {"classes": [names[n] for n, _ in ranked], "scores": [score for _, score in ranked]}
+
+
+def photo(classes: Classifications, *boxes: Box) -> Photo:
+    return Photo("a.jpg", detections=list(boxes), classifications=classes)
+
+
+def at(country: str | None = None, boxes: BoxSelection | None = None) -> Decisions:
+    return Decisions(lambda _: RULES, lambda _: {(country, None)}, boxes)
+
+
+def answer(classes: Classifications, detections: list[Box], country: str | None) -> tuple[str, str]:
+    label, _, source = combine_predictions_for_single_item(
+        classifications=classes,
+        detections=detections,
+        country=country,
+        taxonomy_map=TAXONOMY,
+        geofence_map=GEOFENCE,
+        enable_geofence=True,
+    )
+    return label, source
+
+
+@pytest.mark.parametrize("country", [None, "KEN"])
+@pytest.mark.parametrize("band", [0.1, 0.5, 1.5])
+def test_no_error_within_the_bands_changes_a_stable_answer(
+    country: str | None, band: float
+) -> None:
+    rng = np.random.default_rng(7)
+    stable = 0
+    for _ in range(600):
+        logits = rng.normal(0, rng.choice([1, 3, 6]), len(CLASSES))
+        label = str(rng.choice(["animal", "human", "vehicle"]))
+        found = box(float(rng.uniform(0.02, 0.98)), label)
+        original = photo(classes_of(logits), found)
+        if not at(country).is_stable(original, band, band):
+            continue
+        stable += 1
+        wanted = answer(classes_of(logits), [found], country)
+        for _ in range(8):
+            # Logits that move by half of the band move the log odds of no sum by more than all of it.
+            shift = rng.choice([-1, 1], len(CLASSES)) * rng.choice([1, 0.5, 0]) * band / 2
+            sign = rng.choice([-1, 0, 1])
+            moved_box: Box = {**found, "conf": moved(found["conf"], float(sign) * band)}
+            assert answer(classes_of(logits + shift), [moved_box], country) == wanted
+    assert 30 < stable < 590
+
+
+@pytest.mark.parametrize(
+    ("classes", "found"),
+    [
+        (named(fox=0.66, deer=0.3), box(0.9)),  # 0.65 with a box above 0.2
+        (named(fox=0.81, deer=0.1), box(0.1)),  # 0.8 without one
+        (named(fox=0.9, deer=0.05), box(0.71, "human")),  # 0.7 of a person
+        (named(blank=0.51, deer=0.3), box(0.1)),  # 0.5 of a blank
+        (named(fox=0.33, fennec=0.33, deer=0.3), box(0.9)),  # the sum of the foxes
+        (named(deer=0.34, tit=0.32), box(0.3)),  # the sum of all animals
+    ],
+)
+def test_numbers_near_a_limit_are_doubtful(classes: Classifications, found: Box) -> None:
+    assert not at().is_stable(photo(classes, found), 0.2, 0.2)
+    assert at().is_stable(photo(classes, found), 1e-4, 1e-4)
+
+
+def test_which_class_is_best_matters_only_if_it_changes_the_answer() -> None:
+    foxes = photo(named(fox=0.47, fennec=0.46, deer=0.01), box(0.9))
+    assert at().is_stable(foxes, 0.2, 0.2)  # the genus either way
+
+
+def test_geofenced_class_is_stable_although_its_ancestor_has_the_same_score() -> None:
+    assert at("KEN").is_stable(photo(named(fox=0.9, deer=0.02), box(0.9)), 0.3, 0.3)
+
+
+def test_rivals_are_the_boxes_of_which_any_could_be_the_best() -> None:
+    boxes = [box(0.6), box(0.55, left=0.4), box(0.2, left=0.7)]
+    assert rivals(photo(named(fox=1.0), *boxes), 0.2) == [0, 1]
+    assert rivals(photo(named(fox=1.0), box(0.011)), 0.3) == [0, WHOLE]
+    blank = photo(named(blank=1.0))
+    blank.faint = [box(0.009)]
+    assert rivals(blank, 0.3) == [0, WHOLE]
+    assert rivals(blank, 0.05) == [WHOLE]
+    assert lowest_confidence(0.3) < 0.009 < lowest_confidence(0.05)
+
+
+def test_two_boxes_of_one_answer_are_as_good_as_one() -> None:
+    two = photo(named(deer=0.95), box(0.6), box(0.58, left=0.5))
+    assert not at().is_stable(two, 0.2, 0.2)  # what the second one shows is unknown
+    two.rivals[1] = named(deer=0.9)
+    assert at().is_stable(two, 0.2, 0.2)
+    two.rivals[1] = named(fox=0.9)
+    assert not at().is_stable(two, 0.2, 0.2)
+    whole = Decisions(lambda _: RULES, lambda _: {(None, None)}, crops=False)
+    assert whole.is_stable(two, 0.2, 0.2)  # which box is best matters to no crop
+
+
+def test_each_box_with_an_answer_of_its_own_counts() -> None:
+    two = photo(named(deer=0.95), box(0.9), box(0.3, left=0.5))
+    two.box_classifications = {0: named(deer=0.95), 1: named(fox=0.66, deer=0.2)}
+    assert at().is_stable(photo(named(deer=0.95), box(0.9), box(0.3, left=0.5)), 0.2, 0.2)
+    assert not at(boxes=BoxSelection()).is_stable(two, 0.2, 0.2)
+    two.box_classifications[1] = named(fox=0.97)
+    assert at(boxes=BoxSelection()).is_stable(two, 0.2, 0.2)
+    assert not at(boxes=BoxSelection(0.29)).is_stable(
+        two, 0.2, 0.2
+    )  # it may be below the threshold
+    near = photo(named(deer=0.95), box(0.9), box(0.86, left=0.5))
+    near.rivals = near.box_classifications = {0: named(deer=0.95), 1: named(deer=0.95)}
+    assert not at(boxes=BoxSelection(limit=1)).is_stable(near, 0.3, 0.2)
+
+
+def test_classes_alone_must_fit_every_box_that_a_detector_may_find() -> None:
+    alone = Photo("a.jpg", classifications=named(fox=0.99))
+    assert at().is_stable(alone, 0.0, 0.2)
+    alone.classifications = named(fox=0.66, deer=0.3)
+    assert not at().is_stable(alone, 0.0, 0.2)
+
+
+def test_detections_alone_must_keep_their_order_and_stay_away_from_limits() -> None:
+    assert is_detection_stable(photo(named(), box(0.9), box(0.3, left=0.5)), 0.2)
+    assert not is_detection_stable(photo(named(), box(0.9), box(0.89, left=0.5)), 0.2)
+    assert not is_detection_stable(photo(named(), box(0.51)), 0.2)
+    assert is_detection_stable(photo(named()), 0.2)
+
+
+def test_answers_that_are_not_numbers_are_doubtful() -> None:
+    assert not at().is_stable(photo(named(fox=math.nan), box(0.9)), 0.1, 0.1)
+    assert not at().is_stable(photo(named(fox=0.99), box(math.nan)), 0.1, 0.1)
+
+
+def test_images_that_cannot_be_read_are_not_doubtful() -> None:
+    assert at().is_stable(Photo("a.jpg", error="it is damaged"), 0.1, 0.1)
+
+
+def test_nothing_moves_beyond_what_rules_ask_for() -> None:
+    assert log_odds(1.0) == log_odds(0.9999) == -log_odds(0.0)
+    assert moved(1.0, 0.0) == 1.0
+    assert moved(0.2, 1.0) > 0.2 > moved(0.2, -1.0)
+
+
+def test_decisions_are_compared_without_scores() -> None:
+    one, two = photo(named(fox=0.9), box(0.9)), photo(named(fox=0.95), box(0.7))
+    assert at().decision_of(one) == at().decision_of(two)
+    assert at().decision_of(one) != at().decision_of(photo(named(deer=0.9), box(0.9)))
