@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -32,6 +33,7 @@ FOOTER = b"\n]}\n"
 LINES_LOOKED_AT = 1000  # to recognize the layout: the first ones may be damaged
 
 _LONGEST = max(map(len, HEADERS.values()))
+_LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")  # orjson would round integers of more than 64 bits
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
 
@@ -52,7 +54,7 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
     """The record of a line, and its bytes without the comma or brackets after it."""
     own = line.strip().removesuffix(b",")
     try:
-        record = orjson.loads(own)
+        record = _decode(own)
     except orjson.JSONDecodeError:
         try:
             # Accepts the lone surrogates that orjson refuses, and brackets after the last record.
@@ -64,6 +66,13 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
             return None, own
         own = text[:end].encode()
     return as_record(record), own
+
+
+def _decode(line: bytes) -> object:
+    if _LONG_NUMBER.search(line):
+        with suppress(ValueError, RecursionError):
+            return json.loads(line)
+    return orjson.loads(line)
 
 
 def as_record(value: object) -> Record | None:
