@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from absl import logging
 
+from speciesnet.constants import CROPS_LIST, DRAWN_LIST
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.input_notes import InputNotes
@@ -86,6 +87,10 @@ def images_in(folder: str, notes: InputNotes, counted: Collection[str] = ()) -> 
         notes.unreadable_folders.add(str(error.filename))
 
     for parent, folders, names in os.walk(folder, onerror=note_unreadable):
+        if parent != folder and {CROPS_LIST, DRAWN_LIST} & set(names):  # made by this program
+            notes.system_folders.add(Path(parent).as_posix())
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if _is_entered(parent, name, names, notes)]
         for name in names:
             path = Path(parent, name).as_posix()

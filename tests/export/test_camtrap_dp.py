@@ -433,7 +433,7 @@ def test_row_that_gathers_several_cameras_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     deployments = tmp_path / "deployments.csv"
-    deployments.write_text(f"{TABLE}survey,1,2\n")
+    deployments.write_text(f"{TABLE}survey,-1.29,36.82\n")
     names = ("survey/10012345/DCIM/100RECNX/a.jpg", "survey/10012345/DCIM/101RECNX/b.jpg")
     found = package(tmp_path, *map(record, names), deployments_csv=str(deployments))
     assert found.notes == ()

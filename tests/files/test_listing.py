@@ -125,6 +125,16 @@ def test_small_copies_are_skipped_where_the_images_next_to_them_have_the_same_na
     assert "such as a/Thumbnails;" in line
 
 
+def test_crops_and_drawn_photographs_are_skipped() -> None:
+    touch(
+        "in/1.jpg", "in/crops/crops.jsonl", "in/crops/fox/1.jpg", "in/x/drawn.jsonl", "in/x/1.jpg"
+    )
+    found, [line] = search("in")
+    assert found == ["in/1.jpg"]
+    assert line.startswith("2 hidden or system folders were skipped, such as in/")
+    assert search("in/crops")[0] == ["in/crops/fox/1.jpg"]
+
+
 def test_photographs_in_libraries_are_found() -> None:
     touch("Photos Library.photoslibrary/originals/0/1.jpg", "resources/2.jpg")
     assert search(".")[0] == ["Photos Library.photoslibrary/originals/0/1.jpg", "resources/2.jpg"]
