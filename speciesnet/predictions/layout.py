@@ -33,7 +33,10 @@ FOOTER = b"\n]}\n"
 LINES_LOOKED_AT = 1000  # to recognize the layout: the first ones may be damaged
 
 _LONGEST = max(map(len, HEADERS.values()))
-_LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")  # orjson would round integers of more than 64 bits
+# orjson rounds integers of more than 64 bits. The translation finds candidates faster than a pattern.
+_LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
+_TO_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_ZEROS = b"0" * 19
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
 
@@ -69,7 +72,7 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
 
 
 def _decode(line: bytes) -> object:
-    if _LONG_NUMBER.search(line):
+    if _LONG_ZEROS in line.translate(_TO_ZEROS) and _LONG_NUMBER.search(line):
         with suppress(ValueError, RecursionError):
             return json.loads(line)
     return orjson.loads(line)
