@@ -453,7 +453,7 @@ def test_deployment_far_from_its_photographs_is_reported(
     columns = "deploymentID,latitude,longitude,coordinateUncertainty\n"
     records = [record("cam1/a.jpg"), record("cam1/b.jpg"), record("cam2/c.jpg")]
     metadata = records[0].get("metadata", {})
-    latitude, longitude = metadata["latitude"], metadata["longitude"]
+    latitude, longitude = float(metadata["latitude"]), float(metadata["longitude"])
     deployments.write_text(f"{columns}cam1,60,11,\ncam2,{latitude + 0.005},{longitude},\n")
     found = package(tmp_path, *records, deployments_csv=str(deployments))
     (note,) = found.notes
@@ -468,7 +468,7 @@ def test_deployment_far_from_its_photographs_is_reported(
         f"{columns}cam1,{latitude + 0.05},{longitude},10000\ncam2,{latitude},{longitude},\n"
     )
     assert package(tmp_path, *records, deployments_csv=str(deployments)).notes == ()
-    records[1]["metadata"] = {**metadata, "latitude": latitude + 1}
+    records[1]["metadata"] = {**metadata, "latitude": latitude + 1.0}
     (note,) = package(tmp_path, *records).notes
     assert note.startswith("1 photographs of 1 deployments were taken more than 1 km from")
     assert note.endswith("or pass the positions with --deployments.")

@@ -12,5 +12,4 @@ def test_numbers_of_any_size_stay_exact(number: float) -> None:
     line = encode_record({"filepath": "a.jpg", "number": number})
     record, own = split_line(line + b",\n")
     assert own == line
-    assert record == {"filepath": "a.jpg", "number": number}
-    assert type(record["number"]) is type(number)
+    assert repr(record) == repr({"filepath": "a.jpg", "number": number})

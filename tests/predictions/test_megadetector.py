@@ -65,7 +65,10 @@ def test_relative_names_are_found_in_the_run(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ([image("b.jpg")], "None of the 1 entries of .* it names b.jpg, and the run has a.jpg"),
+        (
+            [image("b.jpg")],
+            "None of the 1 entries of .* it names b.jpg, and the run has /s/1/a.jpg",
+        ),
         ([image("a.jpg")], "may be /s/1/a.jpg or /s/2/a.jpg"),
         ([{"detections": []}], 'Image 1 of .* lacks "file"'),
         (
