@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
+from speciesnet.constants import Failure
 from speciesnet.errors import InputError
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.pipeline.photo import Photo
@@ -117,6 +118,24 @@ def lacks_classes(photo: Photo, past: PastResults) -> bool:
         return False
     classified = past.classifications[photo.filepath]
     return "detections" in classified and not is_failed(classified)
+
+
+def without_detections(
+    filepaths: Iterable[str], detections: Mapping[str, Record]
+) -> dict[str, list[Failure]]:
+    """The failures of the images that a classifier of crops cannot classify without their boxes.
+
+    Args:
+        filepaths: The images.
+        detections: Records of the detector. On some images it may have failed.
+    """
+    found: dict[str, list[Failure]] = {}
+    for path in filepaths:
+        record = detections.get(path)
+        if record is None or record.get("detections") is None:
+            failed = record is not None and Failure.DETECTOR.value in (record.get("failures") or ())
+            found[path] = [Failure.CLASSIFIER, *([Failure.DETECTOR] if failed else [])]
+    return found
 
 
 def with_past_detections(
