@@ -32,7 +32,12 @@ from speciesnet.errors import InputError
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
-from speciesnet.pipeline.earlier_steps import lacks_classes, past_errors, without_detections
+from speciesnet.pipeline.earlier_steps import (
+    has_failed_detections,
+    lacks_classes,
+    past_errors,
+    without_detections,
+)
 from speciesnet.pipeline.findings import Findings
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
@@ -328,11 +333,13 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
             return [decided(photo)[0] for photo in photos]
 
     if _needs_boxes(run, model):
-        lacking = without_detections(paths, run.past.detections)
-        for path, failures in lacking.items():
-            output.write([make_record(path, failures) for _ in output.instances_of(path)])
+        detections, source = run.past.detections, run.input_files[DETECTIONS] or ""
+        lacking = dict.fromkeys(without_detections(paths, detections))
+        whole = [path for path in paths if has_failed_detections(path, detections)]
+        for path in lacking:
+            output.write(decided(Photo(path)))
         paths = [path for path in paths if path not in lacking]
-        findings.add_undetected(lacking, run.input_files[DETECTIONS])
+        findings.add_undetected([*lacking], whole, source)
     if run.components != "ensemble":
         model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
     with profile.timing("loading"):

@@ -120,22 +120,18 @@ def lacks_classes(photo: Photo, past: PastResults) -> bool:
     return "detections" in classified and not is_failed(classified)
 
 
-def without_detections(
-    filepaths: Iterable[str], detections: Mapping[str, Record]
-) -> dict[str, list[Failure]]:
-    """The failures of the images that a classifier of crops cannot classify without their boxes.
+def without_detections(filepaths: Iterable[str], detections: Mapping[str, Record]) -> list[str]:
+    """The images that a classifier of crops must not classify, because a file does not contain them."""
+    return [
+        path for path in filepaths
+        if not has_failed_detections(path, detections)
+        and detections.get(path, {}).get("detections") is None
+    ]  # fmt: skip
 
-    Args:
-        filepaths: The images.
-        detections: Records of the detector. On some images it may have failed.
-    """
-    found: dict[str, list[Failure]] = {}
-    for path in filepaths:
-        record = detections.get(path)
-        if record is None or record.get("detections") is None:
-            failed = record is not None and Failure.DETECTOR.value in (record.get("failures") or ())
-            found[path] = [Failure.CLASSIFIER, *([Failure.DETECTOR] if failed else [])]
-    return found
+
+def has_failed_detections(filepath: str, detections: Mapping[str, Record]) -> bool:
+    """Whether the detector failed on an image, which is then classified as a whole: SpeciesNet 4.0."""
+    return Failure.DETECTOR.value in (detections.get(filepath, {}).get("failures") or ())
 
 
 def with_past_detections(

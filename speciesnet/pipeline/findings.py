@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from absl import logging
 
-from speciesnet.constants import Failure
 from speciesnet.files.input_notes import Examples
 from speciesnet.pipeline.photo import Photo
 
@@ -75,26 +74,22 @@ class Findings:
                 found.add(photo.filepath)
         self.lasting += photo.is_damaged or lacks_classes or lacks_result
 
-    def add_undetected(self, images: Mapping[str, Sequence[Failure]], source: str | None) -> None:
-        """Takes note of images that a classifier of crops cannot classify.
+    def add_undetected(self, paths: Sequence[str], whole: Sequence[str], source: str) -> None:
+        """Takes note of images without boxes for a classifier of crops.
 
         Args:
-            images: Their failures by filepath, see ``without_detections``.
-            source: The file that lacks their detections.
+            paths: Those that fail, because a file does not contain them.
+            whole: Those that are classified as a whole, because the detector failed on them.
+            source: The file.
         """
-        self.lasting += len(images)
-        for detector_failed, reason in (
-            (False, f"{source} has none of them"),
-            (True, f"the detector failed on them, as {source} says"),
+        self.lasting += len(paths)
+        for images, sentence in (
+            (paths, f"fail, because the classifier needs detections and {source} has none of them"),
+            (whole, f"are classified as a whole, because the detector failed on them in {source}"),
         ):
-            paths = [
-                p for p, found in images.items() if (Failure.DETECTOR in found) == detector_failed
-            ]
-            if paths:
-                self.notes.append(noted(
-                    f"{len(paths)} images fail, because the classifier needs detections and {reason}, "
-                    f"such as {paths[0]}."
-                ))  # fmt: skip
+            if images:
+                count = f"{len(images)} images {sentence}, such as {images[0]}."
+                self.notes.append(noted(count))
 
     def finish(self) -> None:
         """Adds the notes on what was counted."""
