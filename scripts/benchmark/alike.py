@@ -12,7 +12,6 @@ import numpy as np
 
 from benchmark import ENGINES
 from speciesnet import SpeciesNet
-from speciesnet.engines.precision import first_difference
 
 
 def records_of(model: str, folder: str, country: str | None, engine: str, precision: Any) -> Any:
@@ -67,7 +66,6 @@ def row(name: str, reference: Any, found: Any, confidence: float) -> str:
         f"{np.median(scores):.5f}" if len(scores) else "",
         f"{scores.max():.5f}" if len(scores) else "",
         f"{same} of {len(reference)}",
-        "no" if first_difference(reference, found) else "yes",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -84,7 +82,7 @@ def main() -> None:
     chosen = [tuple(e.split(":")) for e in options.engines or [":".join(e) for e in ENGINES]]
     print(
         "| engine | boxes within 2 pixels | median (pixels) | confidence, median | largest "
-        "| score, median | largest | same answer | trusted |\n|---|---|---|---|---|---|---|---|---|"
+        "| score, median | largest | same answer |\n|---|---|---|---|---|---|---|---|"
     )
     reference = None
     for engine, precision in chosen:

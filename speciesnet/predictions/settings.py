@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from absl import logging
+
 from speciesnet.boxes import BoxSelection
 from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
 from speciesnet.errors import DamagedError, NoListError, TooDeepError
@@ -182,6 +184,14 @@ def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """
     with write_atomically(settings_path(path), unique=False) as part:
         part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def add_to_settings(path: Path, name: str, value: object) -> None:
+    """Adds what the run has found out to the settings next to a predictions file.  The records are complete without it."""
+    try:
+        write_settings(path, {**read_settings(path), name: value})
+    except (OSError, ValueError) as error:
+        logging.warning("%s cannot be written (%s).", settings_path(path), error)
 
 
 def read_settings(path: Path) -> Any:

@@ -7,7 +7,7 @@ ways, call ``decide`` for each of them. So a record is made in one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import cast
@@ -15,17 +15,21 @@ from typing import cast
 from absl import logging
 
 from speciesnet.boxes import BoxSelection
-from speciesnet.constants import Failure
 from speciesnet.errors import InputError
-from speciesnet.files.input_notes import Examples
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import Photo
-from speciesnet.pipeline.earlier_steps import lacks_classes
+from speciesnet.pipeline.earlier_steps import (
+    has_failed_detections,
+    lacks_classes,
+    without_detections,
+)
+from speciesnet.pipeline.findings import Findings
 from speciesnet.pipeline.guard.passes import Guard
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import Form, to_format5
 from speciesnet.predictions.lookup import RecordsByFile
+from speciesnet.predictions.settings import add_to_settings
 from speciesnet.progress import Profile, ProgressBars
 from speciesnet.records import Record, Tally
 from speciesnet.run.deciding import decide, guard_of, guard_of_output, photos_of, place_of
@@ -38,11 +42,9 @@ __all__ = [
     "Outcome",
     "Output",
     "Run",
-    "clipped_images",
     "decide",
     "execute",
     "guard_of",
-    "noted",
     "photos_of",
     "place_of",
 ]
@@ -57,12 +59,14 @@ class Outcome:
         earlier: How many of them were finished before this run.
         records: One record for each instance, in order; None where they went into a file.
         notes: Sentences on what the user should know about the results; they are in the log as well.
+        lasting: How many images fail again if the run is repeated; None if that is unknown.
     """
 
     tally: Tally
     earlier: int = 0
     records: list[Record] | None = None
     notes: Sequence[str] = ()
+    lasting: int | None = None
 
     def check(self) -> None:
         """Raises ``InputError`` if not a single image of the run has a result."""
@@ -92,11 +96,11 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     form = _form(run, model.model_info)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
-        notes = _fill(run, model, results, profile or Profile())
+        found = _fill(run, model, results, profile or Profile())
         records = results.records
         if form is not None:
             records = [cast("Record", to_format5(record, form)) for record in records]
-        return Outcome(results.tally, records=records, notes=notes)
+        return Outcome(results.tally, records=records, notes=found.notes, lasting=found.lasting)
     output = open_predictions(
         run.predictions_json,
         run.instances,
@@ -109,7 +113,7 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             earlier = output.tally.images
             if earlier:
                 logging.info("%d of %d images were done before.", earlier, len(run.instances))
-            notes = _fill(run, model, output, profile or Profile())
+            found = _fill(run, model, output, profile or Profile())
     except KeyboardInterrupt:
         without = ", without --ignore_existing," if run.ignore_existing else ""
         raise KeyboardInterrupt(
@@ -117,8 +121,8 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             f"the same command again{without} to continue."
         ) from None
     if "Ensemble" in STAGES[run.components]:
-        notes += model.ensemble.notes(output.tally.countries)
-    return Outcome(output.tally, earlier, notes=notes)
+        found.notes += model.ensemble.notes(output.tally.countries)
+    return Outcome(output.tally, earlier, notes=found.notes, lasting=found.lasting)
 
 
 def _form(run: Run, model_info: ModelInfo) -> Form | None:
@@ -137,37 +141,31 @@ def _form(run: Run, model_info: ModelInfo) -> Form | None:
     return Form(count, run.boxes or BoxSelection(), whole_image=not crops)
 
 
-def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]:
-    """Predicts the missing images, and returns the notes on the run."""
-    past = (run.past.detections, run.past.classifications)
-    notes = [
-        note for records in past if isinstance(records, RecordsByFile) for note in records.notes
-    ]
-    notes += output.notes
+def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
+    """Predicts the missing images, and returns what the user should know about them."""
+    past, findings = (run.past.detections, run.past.classifications), Findings()
+    for records in past:
+        if isinstance(records, RecordsByFile):
+            findings.notes += records.notes
+    findings.notes += output.notes
     paths = output.pending
     guard = guard_of_output(run, model, output, profile)
     if not paths and not (guard and guard.has_unsettled):
-        return notes
+        return findings
     has_ensemble = "Ensemble" in STAGES[run.components]
 
     def decided(photo: Photo) -> list[Record]:
         ensemble = model.ensemble if has_ensemble else None
         return [decide(photo, i, run, ensemble) for i in output.instances_of(photo.filepath)]
 
-    if lacking := _without_detections(run, model, paths):
+    if _needs_boxes(run, model):
+        detections, source = run.past.detections, run.input_files[DETECTIONS] or ""
+        lacking = dict.fromkeys(without_detections(paths, detections))
+        whole = [path for path in paths if has_failed_detections(path, detections)]
         for path in lacking:
             output.write(decided(Photo(path)))
         paths = [path for path in paths if path not in lacking]
-        notes.append(noted(
-            f"{len(lacking)} images fail, because the classifier needs detections and "
-            f"{run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
-        ))  # fmt: skip
-    clipped = clipped_images()
-    unclassified = Examples(
-        "image fails, because no box of it was classified",
-        "images fail, because no box of them was classified",
-        ". Classify them with --classifier_only --output_format 4, or add --output_format 5 here",
-    )
+        findings.add_undetected([*lacking], whole, source)
     with profile.timing("loading"):
         if guard is None:
             model.load(run.components)
@@ -178,55 +176,28 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
         closing(photos_of(run, model, guard, paths, bars.update, profile)) as photos,
     ):
         for photo in photos:
-            if photo.error is not None:
-                logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
-            if photo.is_clipped:
-                clipped.add(photo.filepath)
-            if run.output_format == 4 and lacks_classes(photo, run.past):
-                unclassified.add(photo.filepath)
+            is_unclassified = run.output_format == 4 and lacks_classes(photo, run.past)
+            is_past = run.components == "ensemble"
+            findings.add(photo, lacks_classes=is_unclassified, is_past=is_past)
             with profile.timing("deciding"):
                 records = decided(photo)
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
                 bars.update("Ensemble")
-        if guard is not None:
+        if guard is not None and guard.is_fast:
             _decide_again(guard, output, decided)
-            notes.append(guard.summary())
-    notes += [noted(str(found)) for found in (unclassified, clipped) if found.count]
-    return notes
+            findings.notes.append(guard.summary())
+            if output.path is not None:
+                add_to_settings(output.path, "precision", guard.as_dict())
+    findings.finish()
+    return findings
 
 
-def clipped_images() -> Examples:
-    """An empty collection for images that lost their contrast when they were converted to 8 bits."""
-    return Examples(
-        "image has more than 8 bits and becomes white or black",
-        "images have more than 8 bits and become white or black",
-        ". Scale their pixels to 0 to 255 and run them again",
-    )
-
-
-def noted(sentence: str) -> str:
-    """Logs a note on a run, and returns it for the summary."""
-    logging.warning("%s", sentence)
-    return sentence
-
-
-def _without_detections(run: Run, model: Model, paths: Sequence[str]) -> Collection[str]:
-    """The images that a classifier of crops must not classify, because a file has no detections of them.
-
-    An image on which the detector failed is classified as a whole, as by the published program.
-    """
-    given = run.input_files.get(DETECTIONS) is not None
-    if run.components != "classifier" or not given or not model.model_info.always_crops:
-        return ()
-
-    def has_detections(path: str) -> bool:
-        record = run.past.detections.get(path, {})
-        failures = record.get("failures") or ()
-        return record.get("detections") is not None or Failure.DETECTOR.value in failures
-
-    return dict.fromkeys(path for path in paths if not has_detections(path))
+def _needs_boxes(run: Run, model: Model) -> bool:
+    """Whether a classifier of crops must get the boxes of a file, and so no whole images instead."""
+    is_given = run.input_files.get(DETECTIONS) is not None
+    return run.components == "classifier" and is_given and model.model_info.always_crops
 
 
 def _decide_again(guard: Guard, output: Output, decided: Callable[[Photo], list[Record]]) -> None:

@@ -234,8 +234,8 @@ ENGINE = Flag(
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
     ["auto", "fp32", "bf16", "fp16"],
-    "Numeric precision of the networks. auto: bf16 or fp16 if the hardware supports it and the first "
-    "images get the same answers as in fp32.",
+    "Numeric precision of the networks. auto: bf16 or fp16 where the hardware supports it, but "
+    "fp32 for images whose answer it could change.",
 )
 DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
 THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")

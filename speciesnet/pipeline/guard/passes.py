@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from absl import logging
@@ -203,11 +203,24 @@ class Guard:
         """Loads the networks that the first images need."""
         _load(self._passes, self.networks)
 
+    def as_dict(self) -> dict[str, object]:
+        """The precision of the networks, the band and the tally, for the settings of the run."""
+        evidence = self._evidence
+        return {
+            "networks": self._fast.precisions,
+            "band": {
+                "detector": self._band * evidence.detector,
+                "classifier": self._band * evidence.classifier,
+                "crop": self._band * evidence.crop,
+            },
+            "images_measured": len(evidence.errors),
+            "expected_wrong": evidence.expected_wrong(self._band),
+            "decided": asdict(self.tally),
+        }
+
     def summary(self) -> str:
         """How many images were decided in which precision, in a sentence."""
         tally = self.tally
-        if not self.is_fast:
-            return f"All {tally.images} images were decided in float32."
         quickly = tally.images - tally.detected_again - tally.classified_again
         names = " and ".join(dict.fromkeys(self._fast.precisions.values()))
         again = f"{tally.reached} of them once more, " if tally.reached else ""
@@ -252,7 +265,8 @@ class Guard:
             return []
         if self._band > REACH * self._first_band:  # the margins are not known that far
             return list(finished)
-        return self._ledger.reached_by(self._band)
+        reached = set(self._ledger.reached_by(self._band))
+        return [path for path in finished if path in reached]
 
     def again(self, paths: Sequence[str]) -> Iterator[Photo]:
         """Yields finished images, decided in float32."""
