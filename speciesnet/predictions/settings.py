@@ -187,7 +187,7 @@ def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def add_to_settings(path: Path, name: str, value: object) -> None:
-    """Adds what the run has found out to the settings next to a predictions file.  The records are complete without it."""
+    """Adds what a run has found out to the settings next to its predictions file."""
     try:
         write_settings(path, {**read_settings(path), name: value})
     except (OSError, ValueError) as error:

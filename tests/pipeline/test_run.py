@@ -134,7 +134,7 @@ def test_networks_on_one_processor_take_turns(pictures: list[str]) -> None:
 
     slow = Slow()
     detector.on_cpu = True
-    detector.detect = lambda imgs: slow.work(imgs, [])
+    detector.detect = lambda imgs, threshold: slow.work(imgs, [])
 
     class Package:
         always_crops = True
