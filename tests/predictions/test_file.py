@@ -19,7 +19,7 @@ from typing_extensions import Unpack
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import Instance
-from speciesnet.predictions import file as predictions
+from speciesnet.predictions import appender
 from speciesnet.predictions.file import PredictionsFile
 from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, encode_record, save_predictions
 from speciesnet.predictions.lookup import RecordsByFile
@@ -101,7 +101,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def unbuffered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flushes after every record."""
-    monkeypatch.setattr(predictions, "BUFFER_BYTES", 0)
+    monkeypatch.setattr(appender, "BUFFER_BYTES", 0)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_is_valid_json_after_every_flush(path: Path, unbuffered: None) -> None:
 def test_a_record_reaches_the_disk_without_another_one(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictions, "FLUSH_SECONDS", 0.02)
+    monkeypatch.setattr(appender, "FLUSH_SECONDS", 0.02)
     with PredictionsFile(path, numbered(2), SETTINGS) as file:
         file.write([detected("000.jpg")])
         deadline = time.monotonic() + 60
