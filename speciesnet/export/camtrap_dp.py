@@ -47,11 +47,11 @@ from speciesnet.export.observations import (
     observations_of,
 )
 from speciesnet.files.storage import scheme_of
-from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, in_file
-from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.corrections import Correction
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.smoothed_records import SmoothedRecords
 from speciesnet.taxonomy import Label
 
 __all__ = [
@@ -110,6 +110,7 @@ def write_camtrap_dp(
     sequence_gap: float = 60.0,
     corrections: Mapping[str, Correction] | None = None,
     dates: DateRules | None = None,
+    smooth_boxes: bool = True,
 ) -> Summary:
     """Writes a package: ``datapackage.json`` and three tables.
 
@@ -129,6 +130,7 @@ def write_camtrap_dp(
         sequence_gap: The longest time between two photographs of one event, in seconds.
         corrections: The corrections that count, by filepath; these observations are human ones.
         dates: Dates from file names, and corrections of the cameras' clocks.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence.
 
     Raises:
         InputError: A record is malformed; dates, a time zone or positions, which a package requires, are
@@ -151,16 +153,22 @@ def write_camtrap_dp(
     licenses_of(project)
     zone = parse_timezone(timezone_name)
     dates = DateRules() if dates is None else dates
+    photographs = photographs or Photographs()
+    records = SmoothedRecords(
+        predictions,
+        corrections=corrections,
+        photographs=photographs,
+        dates=dates,
+        gap=sequence_gap,
+        smooth_boxes=smooth_boxes,
+    )
     with in_file(predictions):
-        index = MediaIndex.read(
-            read_records(predictions), photographs or Photographs(), zone, dates
-        )
+        index = MediaIndex.read(records.predicted(), photographs, zone, dates)
     deployments = index.deploy(deployments_csv)
     index.find_events(sequence_gap)
     fix = "Fix the cause or pass another folder."
     with file_errors(OutputError, f"The folder {folder}", "made", fix):
         folder.mkdir(exist_ok=True)
-    records = corrected(read_records(predictions), corrections or {})
     with in_file(predictions):
         contents = _write_tables(folder, records, index, deployments, project)
     with output_file(folder / DESCRIPTOR) as part:

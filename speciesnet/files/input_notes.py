@@ -24,6 +24,21 @@ PHOTOGRAPH_ENDINGS = frozenset({
 _SEARCH = "; give its path with --folders to search it"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun, in the singular if it is 1: all messages count with this function.
+
+    Args:
+        number: The number.
+        one: The noun in the singular.
+        many: The noun in the plural; by default with an s.
+
+    Examples:
+        >>> counted(1, "image"), counted(1234, "image"), counted(0, "box", "boxes")
+        ('1 image', '1,234 images', '0 boxes')
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 @dataclass
 class Examples:
     """A number of files or folders of one kind.
@@ -56,8 +71,7 @@ class Examples:
         """The number with an example; empty if there are none."""
         if not self.count:
             return ""
-        number = f"1 {self.one}" if self.count == 1 else f"{self.count:,} {self.many}"
-        return f"{number}, such as {self.first}{self.advice}."
+        return f"{counted(self.count, self.one, self.many)}, such as {self.first}{self.advice}."
 
 
 class InputNotes:
@@ -129,7 +143,7 @@ class InputNotes:
         count = self.other_files.total()
         if not count:
             return ""
-        number = "1 other file was" if count == 1 else f"{count:,} other files were"
+        number = counted(count, "other file was", "other files were")
         return f"{number} passed over: {self.endings}."
 
     def skipped(self) -> list[str]:

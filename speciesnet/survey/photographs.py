@@ -158,6 +158,13 @@ def with_metadata(
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
         InputError: The clock corrections do not fit the photographs.
     """
+    yield from with_dates(with_camera_metadata(records, photographs), dates or DateRules())
+
+
+def with_camera_metadata(
+    records: Iterable[Record], photographs: Photographs | None
+) -> Iterator[tuple[Record, PhotoMetadata]]:
+    """As ``with_metadata``, with the dates as the cameras wrote them, and without a report."""
 
     def read(path: Path | str) -> PhotoMetadata:
         try:
@@ -188,4 +195,4 @@ def with_metadata(
         ThreadPoolExecutor(READERS, thread_name_prefix="exif") as here,
         ThreadPoolExecutor(REMOTE_READERS, thread_name_prefix="exif") as elsewhere,
     ):
-        yield from with_dates(found(), dates or DateRules())
+        yield from found()

@@ -48,7 +48,13 @@ from speciesnet.survey.sequences import (
     sequence_answer,
     sequence_numbers,
 )
-from speciesnet.survey.smoothing import may_follow, smoothed_answers, with_answers
+from speciesnet.survey.smoothed_records import log_followers
+from speciesnet.survey.smoothing import (
+    MIN_CONFIDENCE,
+    may_follow,
+    smoothed_answers,
+    with_answers,
+)
 from speciesnet.taxonomy import (
     BLANK,
     LABEL_PARTS,
@@ -56,8 +62,6 @@ from speciesnet.taxonomy import (
     category_of,
     load_taxonomy,
 )
-
-MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
 
 class PictureBox(NamedTuple):
@@ -361,8 +365,7 @@ def load_survey(
     survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
     survey.smooth_boxes = smooth_boxes
     survey.find_sequences(gap)
-    if changed := sum(len(picture.smoothed) for picture in pictures):
-        logging.info("%d boxes follow the certain boxes of their sequences.", changed)
+    log_followers(sum(len(picture.smoothed) for picture in pictures))
     return survey
 
 
