@@ -77,7 +77,7 @@ class PictureBox(NamedTuple):
         label: The answer for this box, or None if it has none of its own.
         score: The score of this answer in [0, 1].
         source: The rule that gave this answer, or None.
-        classes: The best classes and their scores, of a box that smoothing may change.
+        classes: The best classes and their scores, of a box that smoothing may change; or None.
     """
 
     kind: str
@@ -89,14 +89,17 @@ class PictureBox(NamedTuple):
     label: str | None = None
     score: float = 0.0
     source: str | None = None
-    classes: tuple[tuple[str, float], ...] = ()
+    classes: tuple[tuple[str, float], ...] | None = None
 
     def as_detection(self) -> dict[str, object]:
         """The detection in a record."""
         found: dict[str, object] = {"label": self.kind, "conf": self.conf, "bbox": self[2:6]}
         if self.label is not None:
-            classes, scores = zip(*(self.classes or [(self.label, self.score)]), strict=True)
-            found["classifications"] = {"classes": [*classes], "scores": [*scores]}
+            pairs = [(self.label, self.score)] if self.classes is None else self.classes
+            found["classifications"] = {
+                "classes": [label for label, _ in pairs],
+                "scores": [score for _, score in pairs],
+            }
             found["prediction"], found["prediction_score"] = self.label, self.score
             found["prediction_source"] = self.source or ""
         return found
@@ -428,7 +431,7 @@ def _picture_box(box: Box) -> PictureBox:
     if (label := box.get("prediction")) is None:
         return PictureBox(kind, conf, *sides)
     source = box.get("prediction_source")
-    classes: tuple[tuple[str, float], ...] = ()
+    classes = None
     if may_follow(box):
         found = box.get("classifications", {"classes": [], "scores": []})
         best = list(zip(found["classes"], found["scores"], strict=True))[:TOP_CLASSES]
