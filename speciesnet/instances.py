@@ -19,7 +19,7 @@ from speciesnet import geolocation
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import listing, storage
 from speciesnet.files.given_paths import GivenPaths
-from speciesnet.files.input_notes import InputNotes, counted
+from speciesnet.files.input_notes import InputNotes, plural
 from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
@@ -168,8 +168,10 @@ def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
     found = ""
     if count := notes.other_files.total():
         videos = notes.videos
-        kinds = [counted(videos, "video")] if videos else []
-        kinds += [counted(count - videos, "other file")] if count > videos else []
+        kinds = [f"{videos:,} {plural(videos, 'video')}"] if videos else []
+        kinds += (
+            [f"{count - videos:,} {plural(count - videos, 'other file')}"] if count > videos else []
+        )
         found = f", only {' and '.join(kinds)} ({notes.endings})"
     skipped = "".join(f"; {line.rstrip('.')}" for line in notes.skipped())
     return (

@@ -46,6 +46,7 @@ from speciesnet.export.observations import (
     media_rows,
     observations_of,
 )
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.storage import scheme_of
 from speciesnet.records import Record, in_file
 from speciesnet.survey.corrections import Correction
@@ -178,10 +179,10 @@ def write_camtrap_dp(
         part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
     notes = [
         *_left_out(
-            "have no date, or are not where the predictions say (see --image_root)", index.undated
+            "without a date or not where the predictions say (see --image_root)", index.undated
         ),
         *_left_out(
-            "have names that Camtrap DP does not allow: with .. or a line break in them, or starting "
+            "with names that Camtrap DP does not allow: with .. or a line break in them, or starting "
             "with /, ~ or .",
             contents.refused,
         ),
@@ -285,38 +286,44 @@ def _write_tables(
 
 def _left_out(reason: str, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
-        yield f"{len(left_out)} photographs are left out, which {reason}: {some_of(left_out)}."
+        photographs = counted(len(left_out), "photograph is", "photographs are")
+        yield f"{photographs} left out, {reason}: {some_of(left_out)}."
 
 
 def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
     if index.gathered:
         names = [f"{name} ({some_of(cameras)})" for name, cameras in index.gathered.items()]
         yield (
-            f"{len(names)} rows of {table} gather the photographs of several cameras: {some_of(names)}. "
-            "They count as one camera at one place; give each camera a row of its own if they are not."
+            f"{counted(len(names), 'row')} of {table} {plural(len(names), 'gathers', 'gather')} the "
+            f"photographs of several cameras: {some_of(names)}. These count as one camera at one place; "
+            "give each camera a row of its own if they are not."
         )
 
 
 def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str]:
     if index.outside:
         examples = ", ".join(
-            f"{paths[position]} ({index.taken(position)}; {index.period_of(position)})"
+            f"{paths[position]} ({'; '.join(filter(None, (index.taken(position), index.period_of(position))))})"
             for position in index.outside[:MAX_EXAMPLES]
         )
         yield (
-            f"{len(index.outside)} photographs are outside the period of their deployment: {examples}. "
-            "They stay in the nearest deployment of their folder; correct deploymentStart and "
-            "deploymentEnd, or the clock."
+            f"{counted(len(index.outside), 'photograph is', 'photographs are')} outside the period of "
+            f"{plural(len(index.outside), 'its', 'their')} deployment: {examples}. "
+            f"{plural(len(index.outside), 'It stays', 'They stay')} in the nearest deployment of the same "
+            "folder; correct deploymentStart and deploymentEnd, or the clock."
         )
     if index.problems:
         counts = Counter(problem.reason for problem in index.problems)
         reasons = "; ".join(
-            f"{counts[reason]} photographs {reason}, such as {paths[position]} ({index.taken(position)})"
+            f"{counted(counts[reason], 'photograph')} {reason}, such as {paths[position]} ({index.taken(position)})"
             for position, reason in _first_problems(index).items()
         )
         yield (
-            f"The clocks of {len(index.doubtful)} deployments were wrong ({some_of(index.doubtful)}): "
-            f"{reasons}. They have timestampIssues true; correct the dates, or remove these photographs."
+            f"{plural(len(index.doubtful), 'The clock of', 'The clocks of')} "
+            f"{counted(len(index.doubtful), 'deployment was', 'deployments were')} wrong "
+            f"({some_of(index.doubtful)}): {reasons}. "
+            f"{plural(len(index.doubtful), 'It has', 'They have')} timestampIssues true; correct the "
+            f"dates, or remove {plural(len(index.problems), 'this photograph', 'these photographs')}."
         )
 
 

@@ -108,7 +108,7 @@ def write_pictures(
             bars.update("Photographs")
         if results.missing and not photographs.found:
             raise InputError(
-                f"None of the {results.missing} photographs with boxes is where the predictions say. "
+                f"None of the photographs with boxes ({results.missing}) is where the predictions say. "
                 "Pass their folder with --image_root."
             )
         folder.finish()

@@ -24,19 +24,25 @@ PHOTOGRAPH_ENDINGS = frozenset({
 _SEARCH = "; give its path with --folders to search it"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun, in the singular if it is 1: all messages count with this function.
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """The singular of a noun or a verb for the number 1, or else the plural.
 
     Args:
         number: The number.
-        one: The noun in the singular.
-        many: The noun in the plural; by default with an s.
+        one: The singular.
+        many: The plural; by default the singular with an s.
+    """
+    return one if number == 1 else many or f"{one}s"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: all messages count with this function, or with ``plural``.
 
     Examples:
-        >>> counted(1, "image"), counted(1234, "image"), counted(0, "box", "boxes")
-        ('1 image', '1,234 images', '0 boxes')
+        >>> counted(1, "image"), counted(12, "image"), counted(0, "box", "boxes")
+        ('1 image', '12 images', '0 boxes')
     """
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+    return f"{number} {plural(number, one, many)}"
 
 
 @dataclass
@@ -71,7 +77,8 @@ class Examples:
         """The number with an example; empty if there are none."""
         if not self.count:
             return ""
-        return f"{counted(self.count, self.one, self.many)}, such as {self.first}{self.advice}."
+        found = plural(self.count, self.one, self.many)
+        return f"{self.count:,} {found}, such as {self.first}{self.advice}."
 
 
 class InputNotes:
@@ -143,8 +150,8 @@ class InputNotes:
         count = self.other_files.total()
         if not count:
             return ""
-        number = counted(count, "other file was", "other files were")
-        return f"{number} passed over: {self.endings}."
+        were = plural(count, "other file was", "other files were")
+        return f"{count:,} {were} passed over: {self.endings}."
 
     def skipped(self) -> list[str]:
         """A sentence for each kind of folder or file that was skipped, without the other files."""

@@ -21,6 +21,7 @@ from absl import logging
 from speciesnet.constants import OutputFormat
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.predictions import format5, layout
 from speciesnet.predictions.format5 import Form, from_format5, is_format5, other_format
 from speciesnet.predictions.layout import FOOTER, HEADERS, SEPARATOR, cannot_write
@@ -140,9 +141,14 @@ class PredictionsFile(_Predictions):
         """A sentence on records without an image, if there are any."""
         if not self._others:
             return ()
+        kept = plural(
+            len(self._others),
+            "is kept although its image is",
+            "are kept although their images are",
+        )
         return (
-            f"{len(self._others)} records of {self._name} are kept although their images are not in this "
-            f"run, such as {self._other}.",
+            f"{counted(len(self._others), 'record')} of {self._name} {kept} not in this run, such as "
+            f"{self._other}.",
         )
 
     def __enter__(self) -> PredictionsFile:

@@ -13,6 +13,7 @@ from absl import logging
 
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.predictions import layout, reading
 from speciesnet.predictions.format5 import as_ours
 from speciesnet.predictions.matching import match_names
@@ -82,21 +83,31 @@ class RecordsByFile(Mapping[str, Record]):
             if not self._offsets:
                 raise reading.names_other_images(self.path, left_out[0])
             if left_out:
+                out = plural(
+                    len(left_out),
+                    "is left out: its image is",
+                    "are left out: their images are",
+                )
                 notes.append(
-                    f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} are "
-                    f"left out: their images are not in this run, such as {left_out[0]}."
+                    f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} {out} "
+                    f"not in this run, such as {left_out[0]}."
                 )
             if found.moved:
                 name, path = next(iter(found.moved.items()))
+                elsewhere = plural(
+                    len(found.moved),
+                    "names an image in another folder",
+                    "name images in other folders",
+                )
                 notes.append(
-                    f"{len(found.moved)} entries of {self.path} name images in other folders, such as "
+                    f"{counted(len(found.moved), 'entry', 'entries')} of {self.path} {elsewhere}, such as "
                     f"{name} for {path}. Check that these are the same photographs."
                 )
         missing = [path for path in known if path not in self._offsets]
         if missing:
             notes.append(
-                f"{len(missing)} of {len(known)} images of this run have no entry in {self.path}, such "
-                f"as {missing[0]}."
+                f"{len(missing)} of {counted(len(known), 'image')} of this run "
+                f"{plural(len(missing), 'has', 'have')} no entry in {self.path}, such as {missing[0]}."
             )
         return tuple(notes)
 

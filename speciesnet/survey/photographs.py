@@ -14,6 +14,7 @@ from absl import logging
 
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.clouds import RemoteError
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import with_slashes
 from speciesnet.files.storage import is_cloud, scheme_of
 from speciesnet.images import read_metadata
@@ -118,10 +119,11 @@ class Photographs:
         """
         if self.missing:
             logging.warning(
-                "%d of %d photographs are not where the predictions say; %s. If they have moved, pass "
+                "%d of %s %s not where the predictions say; %s. If they have moved, pass "
                 "their new folder with --image_root.",
                 self.missing,
-                self.missing + self.found,
+                counted(self.missing + self.found, "photograph"),
+                plural(self.missing, "is", "are"),
                 consequence,
             )
 
