@@ -337,7 +337,8 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
         paths = [path for path in paths if path not in lacking]
         notes.append(noted(
             f"{counted(len(lacking), 'image fails', 'images fail')}, because the classifier needs "
-            f"detections and {run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
+            f"detections and {run.input_files[DETECTIONS]} has none of them, such as "
+            f"{next(iter(lacking))}."
         ))  # fmt: skip
     clipped = clipped_images()
     unclassified = Examples(

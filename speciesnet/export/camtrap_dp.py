@@ -303,19 +303,20 @@ def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
 def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str]:
     if index.outside:
         examples = ", ".join(
-            f"{paths[position]} ({'; '.join(filter(None, (index.taken(position), index.period_of(position))))})"
+            f"{paths[position]} ({index.taken(position)}; {index.period_of(position)})"
             for position in index.outside[:MAX_EXAMPLES]
         )
         yield (
             f"{counted(len(index.outside), 'photograph is', 'photographs are')} outside the period of "
             f"{plural(len(index.outside), 'its', 'their')} deployment: {examples}. "
-            f"{plural(len(index.outside), 'It stays', 'They stay')} in the nearest deployment of the same "
-            "folder; correct deploymentStart and deploymentEnd, or the clock."
+            f"{plural(len(index.outside), 'It stays', 'They stay')} in the nearest deployment of the "
+            "same folder; correct deploymentStart and deploymentEnd, or the clock."
         )
     if index.problems:
         counts = Counter(problem.reason for problem in index.problems)
         reasons = "; ".join(
-            f"{counted(counts[reason], 'photograph')} {reason}, such as {paths[position]} ({index.taken(position)})"
+            f"{counted(counts[reason], 'photograph')} {reason}, such as "
+            f"{paths[position]} ({index.taken(position)})"
             for position, reason in _first_problems(index).items()
         )
         yield (

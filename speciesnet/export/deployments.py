@@ -249,9 +249,9 @@ def _check_periods(deployments: Sequence[Deployment], folder: Parts, path: str) 
         if other.start < one.end:
             raise InputError(
                 f"The periods of {one.deployment_id} ({one.period or 'always'}) and "
-                f"{other.deployment_id} ({other.period or 'always'}) in {path} overlap, and both have the photographs in "
-                f"{'/'.join(folder)}; correct their deploymentStart and deploymentEnd, or give each its "
-                f'own "{FOLDER}".'
+                f"{other.deployment_id} ({other.period or 'always'}) in {path} overlap, and "
+                f"both have the photographs in {'/'.join(folder)}; correct their deploymentStart and "
+                f'deploymentEnd, or give each its own "{FOLDER}".'
             )
 
 

@@ -89,8 +89,8 @@ class RecordsByFile(Mapping[str, Record]):
                     "are left out: their images are",
                 )
                 notes.append(
-                    f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} {out} "
-                    f"not in this run, such as {left_out[0]}."
+                    f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} "
+                    f"{out} not in this run, such as {left_out[0]}."
                 )
             if found.moved:
                 name, path = next(iter(found.moved.items()))
@@ -100,8 +100,8 @@ class RecordsByFile(Mapping[str, Record]):
                     "name images in other folders",
                 )
                 notes.append(
-                    f"{counted(len(found.moved), 'entry', 'entries')} of {self.path} {elsewhere}, such as "
-                    f"{name} for {path}. Check that these are the same photographs."
+                    f"{counted(len(found.moved), 'entry', 'entries')} of {self.path} {elsewhere}, such "
+                    f"as {name} for {path}. Check that these are the same photographs."
                 )
         missing = [path for path in known if path not in self._offsets]
         if missing:

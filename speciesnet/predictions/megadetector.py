@@ -84,10 +84,14 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
     )
     if categories.left_out and notes is not None:
         names = ", ".join(sorted(_NOTHING & set(categories.names.values())))
+        out = plural(
+            categories.left_out,
+            "is left out, because its category",
+            "are left out, because their categories",
+        )
         notes.append(
-            f"{counted(categories.left_out, 'box', 'boxes')} of {name} "
-            f"{plural(categories.left_out, 'is', 'are')} left out, because {names} "
-            f"{plural(len(names.split(', ')), 'is not a category', 'are not categories')} of detections."
+            f"{counted(categories.left_out, 'box', 'boxes')} of {name} {out} ({names}) "
+            f"{plural(categories.left_out, 'is not a detection', 'are not detections')}."
         )
 
 

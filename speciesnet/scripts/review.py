@@ -59,6 +59,11 @@ def main(values: flags.Values, source: str) -> None:
         sys.stdout.write(
             f"{counted(len(survey.pictures), 'image')} to review: http://127.0.0.1:{port}/{token}/\n"
         )
+        if boxes := survey.followers:
+            sys.stdout.write(
+                f"{counted(boxes, 'box has another answer', 'boxes have other answers')} in reports and "
+                "exports, where doubtful boxes follow the certain ones; a review shows the predictions.\n"
+            )
         sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
         sys.stdout.flush()
         serve(app, listener)

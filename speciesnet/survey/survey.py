@@ -278,6 +278,12 @@ class Survey:
         for number in changed:
             self._decide(self.sequences[number])
 
+    @property
+    def followers(self) -> int:
+        """The number of boxes that follow others, or would if ``smooth_boxes`` were true."""
+        members = ([self.pictures[i].as_record() for i in s.pictures] for s in self.sequences)
+        return sum(len(answers) for records in members for answers in smoothed_answers(records))
+
     def _decide(self, sequence: PictureSequence) -> None:
         pictures = [self.pictures[position] for position in sequence.pictures]
         for picture in pictures:

@@ -69,7 +69,7 @@ def test_images_without_an_entry_fail(survey: Path, tmp_path: Path) -> None:
     expected["survey/cam2/IMG_0001.JPG"] = ["CLASSIFIER"]
     assert classes_of(tmp_path) == expected
     assert list(classes_of(tmp_path)) == [f"survey/{name}" for name in NAMES]
-    for note in ("1 of 3 entries of", "1 of 3 images of this run", "1 images fail, because"):
+    for note in ("1 of 3 entries of", "1 of 3 images of this run", "1 image fails, because"):
         assert note in outcome.out and note in outcome.err
     outcome = decide(tmp_path, some, tmp_path / "classes.json")
     assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
@@ -131,9 +131,7 @@ def test_images_deleted_between_two_commands(survey: Path, tmp_path: Path) -> No
     outcome = run_here("run_model", *arguments, cwd=tmp_path)
     assert outcome.code == 0, outcome.err
     assert "2 images, 0 of them failed." in outcome.out
-    note = (
-        f"1 records of {tmp_path / 'out.json'} are kept although their images are not in this run"
-    )
+    note = f"1 record of {tmp_path / 'out.json'} is kept although its image is not in this run"
     assert note in outcome.out and note in outcome.err
     assert (tmp_path / "out.json").read_bytes() == before
     outcome = run_here("run_model", *arguments, "--ignore_existing", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""Boxes that overlap strongly are one individual; a higher taxon adds nothing to a species beside it."""
+"""Boxes that overlap strongly are one individual; a higher taxon adds nothing to a species next to it."""
 
 from __future__ import annotations
 
