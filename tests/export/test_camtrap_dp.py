@@ -361,11 +361,7 @@ def test_gbif_gets_one_occurrence_for_each_species_of_an_event(
     package(
         tmp_path,
         record("cam1/a.jpg"),
-        record(
-            "cam1/b.jpg",
-            "2024-05-01T06:30:50",
-            detections=[BOX, BOX | {"bbox": [0.7, 0.7, 0.2, 0.2]}, person],
-        ),
+        record("cam1/b.jpg", "2024-05-01T06:30:50", detections=[BOX, other, person]),
         record("cam1/c.jpg", "2024-05-01T06:31:00", prediction=fox),
         record("cam1/d.jpg", "2024-05-01T09:00:00"),
         record("cam1/e.jpg", "2024-05-01T12:00:00", prediction=Classification.BLANK.value),
