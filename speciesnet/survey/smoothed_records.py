@@ -125,8 +125,9 @@ class SmoothedRecords:
             path = record["filepath"]
             with record_errors(record):
                 blanks.append(is_blank(record))
-                (after,) = corrected([record], self._corrections)
-                if labels := certain_labels(after):
+                if path in self._corrections:
+                    (record,) = corrected([record], self._corrections)
+                if labels := certain_labels(record):
                     certain[len(taken)] = [*map(intern, labels)]
             taken.append((intern("/".join(camera_folder(path))), date))
             self._digests.frombytes(path_digest(path, 8))

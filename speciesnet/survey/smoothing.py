@@ -21,15 +21,17 @@ never change, and neither does any box of a photograph answered as blank.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from speciesnet import taxonomy
 from speciesnet.constants import TOP_CLASSES, Classification, Detection
 from speciesnet.geofence import Answer
 from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
-from speciesnet.taxonomy import BLANK, category_of, is_ancestor
+from speciesnet.taxonomy import BLANK
 
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they neither follow nor found a kind
 SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
@@ -55,6 +57,8 @@ class Smoothing:
 
 
 RULE = Smoothing()
+category_of = functools.lru_cache(maxsize=10_000)(taxonomy.category_of)  # a survey has few labels
+is_ancestor = functools.lru_cache(maxsize=100_000)(taxonomy.is_ancestor)
 
 
 def smoothed(records: Sequence[Record], rule: Smoothing = RULE) -> list[Record]:
