@@ -38,7 +38,7 @@ from speciesnet.export.descriptor import (
     licenses_of,
 )
 from speciesnet.export.files import check_not_same, output_file
-from speciesnet.export.media_index import MediaIndex, Medium, parse_timezone
+from speciesnet.export.media_index import FAR_KM, MediaIndex, Medium, parse_timezone
 from speciesnet.export.observations import (
     OBSERVATION_COLUMNS,
     Events,
@@ -186,7 +186,9 @@ def write_camtrap_dp(
             "with /, ~ or .",
             contents.refused,
         ),
+        *filter(None, [index.similar_folders]),
         *_gathered(index, deployments_csv),
+        *_misplaced(index, deployments_csv),
         *_doubtful_dates(index, contents.examples),
     ]
     for note in notes:
@@ -300,6 +302,28 @@ def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
         )
 
 
+def _misplaced(index: MediaIndex, table: str | None) -> Iterator[str]:
+    if index.misplaced:
+        count = sum(one.photographs for one in index.misplaced)
+        places = [
+            f"{one.deployment} is at {one.position[0]:g}, {one.position[1]:g}, and {one.photographs} "
+            f"photographs are at {one.other[0]:g}, {one.other[1]:g}, {one.km:,.0f} km away"
+            for one in index.misplaced
+        ]
+        fix = "Give each camera a folder of its own, or pass the positions with --deployments."
+        if table is not None:
+            fix = (
+                f"Correct the positions or folders in {table}, or add a coordinateUncertainty in meters "
+                "if positions are inexact on purpose."
+            )
+        yield (
+            f"{counted(count, 'photograph')} of {counted(len(places), 'deployment')} "
+            f"{plural(count, 'was', 'were')} taken more than {FAR_KM:g} km from "
+            f"their deployment: {'; '.join(places[:MAX_EXAMPLES])}"
+            f"{'; ...' if len(places) > MAX_EXAMPLES else ''}. {fix}"
+        )
+
+
 def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str]:
     if index.outside:
         examples = ", ".join(
@@ -321,7 +345,7 @@ def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str
         )
         yield (
             f"{plural(len(index.doubtful), 'The clock of', 'The clocks of')} "
-            f"{counted(len(index.doubtful), 'deployment was', 'deployments were')} wrong "
+            f"{counted(len(index.doubtful), 'deployment seems', 'deployments seem')} to be wrong "
             f"({some_of(index.doubtful)}): {reasons}. "
             f"{plural(len(index.doubtful), 'It has', 'They have')} timestampIssues true; correct the "
             f"dates, or remove {plural(len(index.problems), 'this photograph', 'these photographs')}."

@@ -75,13 +75,18 @@ class RecordsByFile(Mapping[str, Record]):
 
     def _match(self, others: Mapping[str, int], known: Collection[str]) -> tuple[str, ...]:
         """Adds the records that name images of the run differently, and describes the rest."""
-        notes = []
+        notes: list[str] = []
+        left_out: list[str] = []
         if others:
             found = match_names(others, known, self._offsets.keys(), self.path)
             self._offsets.update({path: others[name] for name, path in found.paths.items()})
             left_out = [name for name in others if name not in found.paths]
             if not self._offsets:
-                raise reading.names_other_images(self.path, left_out[0])
+                raise OutputError(
+                    f"No entry of {self.path} ({len(left_out)} in all) matches any of the images of this run "
+                    f"({len(known)}): it names {left_out[0]}, and the run has {next(iter(known))}. "
+                    f"Pass the file of these images. {self._if_renamed}"
+                )
             if left_out:
                 out = plural(
                     len(left_out),
@@ -105,11 +110,20 @@ class RecordsByFile(Mapping[str, Record]):
                 )
         missing = [path for path in known if path not in self._offsets]
         if missing:
+            advice = f" {self._if_renamed}" if left_out else ""
             notes.append(
                 f"{len(missing)} of {counted(len(known), 'image')} of this run "
-                f"{plural(len(missing), 'has', 'have')} no entry in {self.path}, such as {missing[0]}."
+                f"{plural(len(missing), 'has', 'have')} no entry in {self.path}, such as "
+                f"{missing[0]}.{advice}"
             )
         return tuple(notes)
+
+    @property
+    def _if_renamed(self) -> str:
+        return (
+            f"If images were renamed or moved after {self.path} was written, give them their former "
+            "names, or run that step again."
+        )
 
     def __getitem__(self, filepath: str) -> Record:
         self._file.seek(self._offsets[filepath])

@@ -38,6 +38,7 @@ from speciesnet.records import (
     make_record,
     record_errors,
 )
+from speciesnet.survey.cards import note_on
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
@@ -375,6 +376,7 @@ def load_survey(
     survey.smooth_boxes = smooth_boxes
     survey.find_sequences(gap)
     log_followers(sum(len(picture.smoothed) for picture in pictures))
+    (dates or DateRules()).add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
     return survey
 
 
