@@ -82,9 +82,12 @@ class RecordsByFile(Mapping[str, Record]):
             self._offsets.update({path: others[name] for name, path in found.paths.items()})
             left_out = [name for name in others if name not in found.paths]
             if not self._offsets:
+                entries = plural(
+                    len(left_out), "The only entry", f"None of the {len(left_out)} entries"
+                )
                 raise OutputError(
-                    f"No entry of {self.path} ({len(left_out)} in all) matches any of the images of this run "
-                    f"({len(known)}): it names {left_out[0]}, and the run has {next(iter(known))}. "
+                    f"{entries} of {self.path} matches {plural(len(left_out), 'none', 'any')} of the "
+                    f"{counted(len(known), 'image')} of this run: it names {left_out[0]}, and the run has {next(iter(known))}. "
                     f"Pass the file of these images. {self._if_renamed}"
                 )
             if left_out:

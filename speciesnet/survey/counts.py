@@ -59,7 +59,8 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.2, 0.2]}
-        >>> counts_of({"filepath": "a.jpg", "detections": [box, box], "prediction": fox,
+        >>> other = box | {"bbox": [0.6, 0.1, 0.2, 0.2]}
+        >>> counts_of({"filepath": "a.jpg", "detections": [box, other, box], "prediction": fox,
         ...            "prediction_score": 0.9})
         {'0;mammalia;carnivora;canidae;vulpes;vulpes;red fox': 2}
     """

@@ -67,7 +67,7 @@ def test_relative_names_are_found_in_the_run(tmp_path: Path, name: str) -> None:
     [
         (
             [image("b.jpg")],
-            "No entry of .* \(1 in all\) .* it names b.jpg, and the run has /s/1/a.jpg",
+            "The only entry of .* it names b.jpg, and the run has /s/1/a.jpg",
         ),
         ([image("a.jpg")], "may be /s/1/a.jpg or /s/2/a.jpg"),
         ([{"detections": []}], 'Image 1 of .* lacks "file"'),

@@ -165,8 +165,8 @@ def test_renamed_images_are_counted_from_both_sides(survey: Path, tmp_path: Path
     outcome = classify(tmp_path, some)
     assert outcome.code == 0, outcome.err
     for note in (
-        f"1 of 3 entries of {some} are left out: their images are not in this run, such as cam1/A.JPG.",
-        f"1 of 3 images of this run have no entry in {some}, such as survey/{NAMES[0]}. If images "
+        f"1 of 3 entries of {some} is left out: its image is not in this run, such as cam1/A.JPG.",
+        f"1 of 3 images of this run has no entry in {some}, such as survey/{NAMES[0]}. If images "
         f"were renamed or moved after {some} was written",
     ):
         assert note in outcome.out and outcome.err.count(note) == 1
