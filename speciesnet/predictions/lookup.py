@@ -87,8 +87,8 @@ class RecordsByFile(Mapping[str, Record]):
                 )
                 raise OutputError(
                     f"{entries} of {self.path} matches {plural(len(left_out), 'none', 'any')} of the "
-                    f"{counted(len(known), 'image')} of this run: it names {left_out[0]}, and the run has {next(iter(known))}. "
-                    f"Pass the file of these images. {self._if_renamed}"
+                    f"{counted(len(known), 'image')} of this run: it names {left_out[0]}, and the run "
+                    f"has {next(iter(known))}. Pass the file of these images. {self._if_renamed}"
                 )
             if left_out:
                 out = plural(
