@@ -177,20 +177,7 @@ def write_camtrap_dp(
             descriptor_of(project, deployments, contents.taxa), indent=2, ensure_ascii=False
         )
         part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
-    notes = [
-        *_left_out(
-            "without a date or not where the predictions say (see --image_root)", index.undated
-        ),
-        *_left_out(
-            "with names that Camtrap DP does not allow: with .. or a line break in them, or starting "
-            "with /, ~ or .",
-            contents.refused,
-        ),
-        *filter(None, [index.similar_folders]),
-        *_gathered(index, deployments_csv),
-        *_misplaced(index, deployments_csv),
-        *_doubtful_dates(index, contents.examples),
-    ]
+    notes = list(_notes(index, contents, deployments_csv))
     for note in notes:
         logging.warning("%s", note)
     left_out = len(index.undated) + len(contents.refused)
@@ -284,6 +271,22 @@ def _write_tables(
         rest.seek(0)
         shutil.copyfileobj(rest, file)
     return contents
+
+
+def _notes(index: MediaIndex, contents: _Contents, table: str | None) -> Iterator[str]:
+    """Sentences on what is left out or wrong."""
+    yield from _left_out(
+        "without a date or not where the predictions say (see --image_root)", index.undated
+    )
+    yield from _left_out(
+        "with names that Camtrap DP does not allow: with .. or a line break in them, or starting with /, "
+        "~ or .",
+        contents.refused,
+    )
+    yield from filter(None, [index.similar_folders])
+    yield from _gathered(index, table)
+    yield from _misplaced(index, table)
+    yield from _doubtful_dates(index, contents.examples)
 
 
 def _left_out(reason: str, left_out: Sequence[str]) -> Iterator[str]:

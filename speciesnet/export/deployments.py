@@ -179,13 +179,11 @@ def from_table(
             f'the name of that folder as "{FOLDER}" or "deploymentID".{instead}'
         )
     if unused:
+        rest = plural(len(unused), "It is a deployment", "They are deployments")
         logging.warning(
             "%s of %s %s no folder of photographs: %s. %s without photographs.",
-            counted(len(unused), "row"),
-            path,
-            plural(len(unused), "fits", "fit"),
-            some_of(unused),
-            plural(len(unused), "It is a deployment", "They are deployments"),
+            *(counted(len(unused), "row"), path, plural(len(unused), "fits", "fit")),
+            *(some_of(unused), rest),
         )
     return found, rows
 

@@ -139,17 +139,11 @@ class PredictionsFile(_Predictions):
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence on records without an image, if there are any."""
-        if not self._others:
+        if not (number := len(self._others)):
             return ()
-        kept = plural(
-            len(self._others),
-            "is kept although its image is",
-            "are kept although their images are",
-        )
-        return (
-            f"{counted(len(self._others), 'record')} of {self._name} {kept} not in this run, such as "
-            f"{self._other}.",
-        )
+        kept = plural(number, "is kept although its image is", "are kept although their images are")
+        records = f"{counted(number, 'record')} of {self._name}"
+        return (f"{records} {kept} not in this run, such as {self._other}.",)
 
     def __enter__(self) -> PredictionsFile:
         check_output_path(self.path)
