@@ -82,13 +82,16 @@ class RecordsByFile(Mapping[str, Record]):
             self._offsets.update({path: others[name] for name, path in found.paths.items()})
             left_out = [name for name in others if name not in found.paths]
             if not self._offsets:
-                entries = plural(
-                    len(left_out), "The only entry", f"None of the {len(left_out)} entries"
+                count = len(left_out)
+                images = plural(len(known), "the only image", f"any of the {len(known)} images")
+                entries = (
+                    f"The only entry of {self.path} does not match"
+                    if count == 1
+                    else f"None of the {count} entries of {self.path} matches"
                 )
                 raise OutputError(
-                    f"{entries} of {self.path} matches {plural(len(left_out), 'none', 'any')} of the "
-                    f"{counted(len(known), 'image')} of this run: it names {left_out[0]}, and the run "
-                    f"has {next(iter(known))}. Pass the file of these images. {self._if_renamed}"
+                    f"{entries} {images} of this run: it names {left_out[0]}, and the run has "
+                    f"{next(iter(known))}. Pass the file of these images. {self._if_renamed}"
                 )
             if left_out:
                 out = plural(
