@@ -131,10 +131,13 @@ class Server:
 
 
 @contextmanager
-def served(folder: Path, *arguments: str | Path, model: str | Path = "demo") -> Iterator[Server]:
-    """Starts a server on a free port and waits until it is ready."""
+def served(
+    folder: Path, *arguments: str | Path, model: str | Path = "demo", program: Path | None = None
+) -> Iterator[Server]:
+    """Starts a server, or a program that starts one, on a free port and waits until it is ready."""
     log = folder / "server.log"
-    command = [sys.executable, "-m", "speciesnet.scripts.run_server"]
+    named = [str(program)] if program else ["-m", "speciesnet.scripts.run_server"]
+    command = [sys.executable, *named]
     command += ["--port", "0", "--model", str(model), *map(str, arguments)]
     environment = os.environ | {
         "SPECIESNET_CACHE": str(folder.parent / "cache"),

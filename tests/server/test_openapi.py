@@ -11,6 +11,7 @@ from servers import served
 
 pytest.importorskip("schemathesis", reason="it is not installed")
 
+STAND_IN = Path(__file__).with_name("with_stand_in_networks.py")  # for hundreds of images
 KEY = "a key that is long enough"
 CONFIGURATION = """
 [checks]
@@ -27,9 +28,12 @@ bearer.bearer = "{KEY}"
 """
 
 
-@pytest.mark.parametrize(("phases", "with_key"), [("fuzzing", False), ("examples,coverage", True)])
+@pytest.mark.parametrize(
+    ("phases", "with_key", "program"),
+    [("fuzzing", False, None), ("examples,coverage", True, STAND_IN)],
+)
 def test_server_behaves_as_its_document_describes(
-    tmp_path: Path, phases: str, with_key: bool
+    tmp_path: Path, phases: str, with_key: bool, program: Path | None
 ) -> None:
     if sys.platform == "win32":
         pytest.skip("Windows has other signals")
@@ -41,7 +45,7 @@ def test_server_behaves_as_its_document_describes(
     command += ["--config-file", "schemathesis.toml", "--no-color", "run"]
     command += ["--phases", phases, "--max-examples", "30", "--request-timeout", "120"]
     command += ["--generation-deterministic", "--continue-on-failure"]
-    with served(tmp_path, *flags) as server:
+    with served(tmp_path, *flags, program=program) as server:
         done = subprocess.run(
             [*command, f"{server.address}openapi.json"],
             cwd=tmp_path,
