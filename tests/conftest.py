@@ -136,10 +136,12 @@ def small_package(materials: Path) -> Path:
     return materials / "packages" / "small_random"
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """Keeps tests out of the user's cache."""
-    monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    yield
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps tests out of the user's cache; their processes convert a network only once."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECIESNET_CACHE", str(folder / "cache"))
+        yield

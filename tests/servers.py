@@ -139,10 +139,7 @@ def served(
     named = [str(program)] if program else ["-m", "speciesnet.scripts.run_server"]
     command = [sys.executable, *named]
     command += ["--port", "0", "--model", str(model), *map(str, arguments)]
-    environment = os.environ | {
-        "SPECIESNET_CACHE": str(folder.parent / "cache"),
-        "TMPDIR": str(folder),
-    }
+    environment = os.environ | {"TMPDIR": str(folder)}
     with log.open("w") as errors:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8", env=environment

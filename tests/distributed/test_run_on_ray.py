@@ -190,7 +190,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3_proxy: Proxy) -> Iterat
             "RAY_DISABLE_IMPORT_WARNING": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_prestart_worker_first_driver": "0",  # each takes seconds, and most are never used
-            "SPECIESNET_CACHE": str(folder / "cache"),
         }.items():
             patch.setenv(name, value)
         bucket = MAKERS["s3"]("cluster", s3_proxy, patch)
