@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from servers import served
+from servers import STAND_IN, served
 
 pytest.importorskip("schemathesis", reason="it is not installed")
 
-STAND_IN = Path(__file__).with_name("with_stand_in_networks.py")  # for hundreds of images
 KEY = "a key that is long enough"
 CONFIGURATION = """
 [checks]
@@ -30,7 +29,7 @@ bearer.bearer = "{KEY}"
 
 @pytest.mark.parametrize(
     ("phases", "with_key", "program"),
-    [("fuzzing", False, None), ("examples,coverage", True, STAND_IN)],
+    [("fuzzing", False, None), ("examples,coverage", True, STAND_IN)],  # of hundreds of images
 )
 def test_server_behaves_as_its_document_describes(
     tmp_path: Path, phases: str, with_key: bool, program: Path | None
