@@ -883,7 +883,7 @@ def test_records_by_file_refuses_other_images(path: Path, layout: str) -> None:
     else:
         write_published(path, records)
     with pytest.raises(
-        OutputError, match=r"None of the 5 entries of .* matches any of the 1 images of this run"
+        OutputError, match=r"None of the 5 entries of .* matches the only image of this run"
     ):
         RecordsByFile(path, ["none.jpg"])
     assert list(RecordsByFile(path, NAMES[1:])) == NAMES[1:]

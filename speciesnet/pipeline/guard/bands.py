@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from speciesnet.boxes import overlap
+from speciesnet.boxes import intersection_over_union
 from speciesnet.constants import SCORE_THRESHOLD
 from speciesnet.geofence import Rules
 from speciesnet.pipeline import WHOLE, Photo
@@ -89,7 +89,7 @@ def _match(box: Box, photo: Photo) -> int | None:
     """The position of the same box in another answer."""
     others = [*(photo.detections or ()), *photo.faint]
     found = [
-        (overlap(box["bbox"], other["bbox"]), -position)
+        (intersection_over_union(box["bbox"], other["bbox"]), -position)
         for position, other in enumerate(others)
         if other["category"] == box["category"]
     ]
