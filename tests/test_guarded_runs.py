@@ -31,7 +31,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answers(records: list[Record]) -> list[tuple[Any, ...]]:
-    return [(r["filepath"], r["prediction"], r["prediction_source"]) for r in records]
+    return [(r["filepath"], r.get("prediction"), r.get("prediction_source")) for r in records]
 
 
 def test_a_run_keeps_the_answers_of_float32_and_notes_how(

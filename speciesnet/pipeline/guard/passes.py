@@ -15,6 +15,7 @@ from absl import logging
 
 from speciesnet import pipeline
 from speciesnet.constants import TOP_CLASSES, RunMode
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.pipeline import WHOLE, PastResults, Photo
 from speciesnet.pipeline.guard.bands import Errors, Evidence, errors_of
@@ -219,15 +220,20 @@ class Guard:
         }
 
     def summary(self) -> str:
-        """How many images were decided in which precision, in a sentence."""
+        """How many images were decided in which precision, in sentences."""
         tally = self.tally
-        quickly = tally.images - tally.detected_again - tally.classified_again
+        slowly = tally.detected_again + tally.classified_again
         names = " and ".join(dict.fromkeys(self._fast.precisions.values()))
-        again = f"{tally.reached} of them once more, " if tally.reached else ""
+        reached = (
+            f" The answers of {counted(tally.reached, 'image')} were then replaced by those of float32, "
+            "because the errors turned out to be larger than in the trial."
+        )
         return (
-            f"{quickly} of {tally.images} images were decided in {names}, "
-            f"{tally.images - quickly} in float32 (of {tally.classified_again} the classes alone), "
-            f"{again}{tally.audited} were audited, and {tally.differed} of these differed."
+            f"{tally.images - slowly} of {counted(tally.images, 'image')} "
+            f"{plural(tally.images - slowly, 'was', 'were')} decided in {names} and {slowly} in float32, "
+            f"where {tally.classified_again} needed the classifier only. "
+            f"{counted(tally.audited, 'image')} {plural(tally.audited, 'was', 'were')} audited; "
+            f"{tally.differed} differed.{reached if tally.reached else ''}"
         )
 
     @property
