@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -12,9 +12,10 @@ from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import PRECISIONS, EngineOptions, Precision
 from speciesnet.engines.precision import TrialCache, compare
-from speciesnet.engines.select import engine_of_each_stage, reduced_precision
+from speciesnet.engines.select import engine_of_each_stage, lacks_int8, reduced_precision
 from speciesnet.errors import InputError
 from speciesnet.packages.info import ModelInfo
+from speciesnet.pipeline.calibration import quantize_in_background
 from speciesnet.records import Record
 
 NETWORKS = ("detector", "classifier")
@@ -102,6 +103,35 @@ class Networks:
             loading = {n: executor.submit(loaders[n]) for n in NETWORKS if n in names}
         for name, network in loading.items():
             logging.info("The %s runs on %s.", name, network.result().engine.name)
+
+    def quantize(self, names: Collection[str], paths: Sequence[str]) -> None:
+        """With ``precision="int8"``, makes the networks that the cache lacks.
+
+        Args:
+            names: The networks that will be used.
+            paths: Photographs to calibrate them on.
+
+        Raises:
+            ModelError: There are too few photographs, or a network cannot be quantized.
+        """
+        sources = {
+            "detector": lambda: self._model_info.detector,
+            "classifier": lambda: self._model_info.classifier,
+        }
+        lacking = [
+            name
+            for name, engine in zip(NETWORKS, self._engines, strict=True)
+            if name in names
+            and self._precisions[name] == "int8"
+            and lacks_int8(sources[name](), EngineOptions(engine, "int8", self._device))
+        ]
+        if lacking:
+            logging.info(
+                "Making the %s in int8, once: this takes some minutes.", " and the ".join(lacking)
+            )
+            quantize_in_background(
+                self._model_info, lacking, paths, threads=self._threads, niceness=0
+            ).wait()
 
     def choose_precision(
         self,

@@ -184,6 +184,10 @@ class Model(Protocol):
         """Settles the precision of the networks, by a trial where one is given and needed."""
         ...
 
+    def quantize(self, components: Components, paths: Sequence[str]) -> None:
+        """With ``precision="int8"``, makes the networks that a run needs, from its photographs."""
+        ...
+
     def load(self, components: Components) -> None:
         """Loads the networks that a run needs."""
         ...
@@ -341,6 +345,7 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
     )
     if run.components != "ensemble":
         model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
+        model.quantize(run.components, paths)
     with profile.timing("loading"):
         model.load(run.components)
     with (
