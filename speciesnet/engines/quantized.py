@@ -7,6 +7,7 @@ eight bits. The instructions for them (VNNI, AMX) are several times faster than 
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -171,7 +172,7 @@ def _import_nncf() -> Any:
             f"Making int8 networks needs NNCF, which cannot be loaded ({first_line(error)}). Run pip "
             'install "speciesnet[int8]", or give --precision fp32.'
         ) from error
-    nncf.set_log_level("ERROR")
+    nncf.set_log_level(logging.ERROR)
     return nncf
 
 
@@ -207,11 +208,8 @@ def _quantized(
 
 
 def _kept(network: openvino.Model) -> Iterator[str]:
-    """Names of the layers that keep their precision: the first one and those next to the outputs."""
+    """Names of the layers that stay in floating point: the last ones, next to the outputs."""
     layers = ("Convolution", "GroupConvolution", "MatMul")
-    yield next(
-        op for op in network.get_ordered_ops() if op.get_type_name() in layers
-    ).get_friendly_name()
     for result in network.get_results():
         op = result
         while op.get_type_name() not in layers:

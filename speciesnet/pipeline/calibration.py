@@ -200,7 +200,7 @@ def _readable(paths: Sequence[str]) -> tuple[list[str], str]:
         with suppress(ImageError):  # a run reports it
             image = to_array(read_image(path))
             digest.update(repr(image.shape).encode())
-            digest.update(np.ascontiguousarray(image))
+            digest.update(np.ascontiguousarray(image).data)
             found.append(path)
     check_number(len(found))
     return found, digest.hexdigest()

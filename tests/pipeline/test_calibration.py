@@ -58,7 +58,7 @@ def test_run_in_int8_makes_both_networks_once(cache: Path) -> None:
         assert model.detector.engine.name == model.classifier.engine.name == "openvino int8"
         made.append({p: p.stat().st_mtime_ns for p in cache.rglob("*-int8-*/network.bin")})
     assert len(made[0]) == 2 and made[0] == made[1]
-    found = quantized.calibration_of(model.model_info.detector)
+    found = quantized.calibration_of(ModelInfo("demo").detector)
     assert found is not None and sorted(found["images"]) == sorted(paths)
 
 
