@@ -25,6 +25,10 @@ TOP_CLASSES = 5  # classes in a record, and classes that the decision table take
 RUN_ENDING = ".run.json"  # settings of the run
 CORRECTIONS_ENDING = ".corrections.jsonl"  # corrections by reviewers
 
+# Files that mark folders of pictures made from photographs.
+CROPS_LIST = "crops.jsonl"
+DRAWN_LIST = "drawn.jsonl"
+
 DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, at most
 
 

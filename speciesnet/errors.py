@@ -10,6 +10,7 @@ Errors that the user can fix. Command lines print their sentence and exit with c
     ├── OutputError                 the predictions file
     ├── ClusterError                a cluster that lost images or processes
     └── ImageError                  one image; the run continues without it
+        └── DamagedImageError       reading it again does not help
 
 Errors that callers inside the package handle:
 
@@ -87,6 +88,10 @@ class ClusterError(SpeciesNetError):
 
 class ImageError(SpeciesNetError):
     """One image cannot be read; the run continues without it."""
+
+
+class DamagedImageError(ImageError):
+    """The content of one image cannot be decoded, so that reading it again does not help."""
 
 
 class CredentialsError(InputError):

@@ -191,6 +191,17 @@ def _kilometers(chord: float) -> float:
     return _EARTH_RADIUS_KM * 2 * math.asin(min(chord / 2, 1.0))
 
 
+def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """The distance on the globe between two points, each as latitude and longitude in degrees.
+
+    Examples:
+        >>> round(distance_km((0, 0), (0, 1)))
+        111
+    """
+    first, second = _on_globe([one, other])
+    return _kilometers(math.dist(first, second))
+
+
 @cache
 def _alpha_3() -> dict[str, str]:
     return {two: three for three, two in country_codes().items()}

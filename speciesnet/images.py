@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from speciesnet.constants import available_cpus
-from speciesnet.errors import CredentialsError, ImageError
+from speciesnet.errors import CredentialsError, DamagedImageError, ImageError
 from speciesnet.files.storage import is_cloud, is_object, open_image, scheme_of
 from speciesnet.metadata import PhotoMetadata, metadata_of
 
@@ -131,11 +131,14 @@ def opened(filepath: str) -> Iterator[Image.Image]:
     except (ImageError, CredentialsError):
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError("it has too many pixels (more than 179 million)") from error
+        raise DamagedImageError("it has too many pixels (more than 179 million)") from error
     except FileNotFoundError as error:
         raise ImageError("there is no such file") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
-        raise ImageError(_reason(error)) from error
+        # Errors of the system have a number, those of decoders do not.
+        is_lasting = not isinstance(error, MemoryError) and getattr(error, "errno", None) is None
+        kind = DamagedImageError if is_lasting else ImageError
+        raise kind(_reason(error)) from error
 
 
 def load_rgb_image(filepath: str) -> Image.Image | None:

@@ -18,7 +18,7 @@ from absl import logging
 from speciesnet import geolocation
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import listing, storage
-from speciesnet.files.given_paths import GivenPaths
+from speciesnet.files.given_paths import GivenPaths, from_file_url
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.records import Instance
 
@@ -100,7 +100,8 @@ def prepare_instances(
         instances = parse_instances(instances_dict, "the instances")
     elif instances_json is not None:
         instances = parse_instances(_read_json(instances_json), instances_json)
-        found = GivenPaths(notes, os.fspath(instances_json)).find if match_files else str
+        given = GivenPaths(notes, os.fspath(instances_json))
+        found = given.find if match_files else from_file_url
         instances = [replace(one, filepath=found(one.filepath)) for one in instances]
     else:
         source = folders_txt if folders_txt is not None else filepaths_txt
@@ -111,8 +112,9 @@ def prepare_instances(
             filepaths = _read_lines(filepaths_txt, "image")
         if folders is not None:
             folders = [given.find(folder) for folder in _as_texts(folders, "folders")]
-        elif match_files:
-            filepaths = [given.find(path) for path in _as_texts(filepaths, "filepaths")]
+        else:
+            find = given.find if match_files else from_file_url
+            filepaths = [find(path) for path in _as_texts(filepaths, "filepaths")]
         paths = (
             find_images(folders, notes)
             if folders is not None

@@ -7,7 +7,7 @@ ways, call ``decide`` for each of them. So a record is made in one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
@@ -29,11 +29,16 @@ from speciesnet.constants import (
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
-from speciesnet.files.input_notes import Examples
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
-from speciesnet.pipeline.earlier_steps import lacks_classes, past_errors
+from speciesnet.pipeline.earlier_steps import (
+    has_failed_detections,
+    lacks_classes,
+    past_errors,
+    without_detections,
+)
+from speciesnet.pipeline.findings import Findings
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import DEFAULT_CLASSES, Form, to_format5
@@ -229,12 +234,14 @@ class Outcome:
         earlier: How many of them were finished before this run.
         records: One record for each instance, in order; None where they went into a file.
         notes: Sentences on what the user should know about the results; they are in the log as well.
+        lasting: How many images fail again if the run is repeated; None if that is unknown.
     """
 
     tally: Tally
     earlier: int = 0
     records: list[Record] | None = None
     notes: Sequence[str] = ()
+    lasting: int | None = None
 
     def check(self) -> None:
         """Raises ``InputError`` if not a single image of the run has a result."""
@@ -264,11 +271,11 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     form = _form(run, model.model_info)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
-        notes = _fill(run, model, results, profile or Profile())
+        found = _fill(run, model, results, profile or Profile())
         records = results.records
         if form is not None:
             records = [cast("Record", to_format5(record, form)) for record in records]
-        return Outcome(results.tally, records=records, notes=notes)
+        return Outcome(results.tally, records=records, notes=found.notes, lasting=found.lasting)
     output = open_predictions(
         run.predictions_json,
         run.instances,
@@ -281,7 +288,7 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             earlier = output.tally.images
             if earlier:
                 logging.info("%d of %d images were done before.", earlier, len(run.instances))
-            notes = _fill(run, model, output, profile or Profile())
+            found = _fill(run, model, output, profile or Profile())
     except KeyboardInterrupt:
         without = ", without --ignore_existing," if run.ignore_existing else ""
         raise KeyboardInterrupt(
@@ -289,8 +296,8 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             f"the same command again{without} to continue."
         ) from None
     if "Ensemble" in STAGES[run.components]:
-        notes += model.ensemble.notes(output.tally.countries)
-    return Outcome(output.tally, earlier, notes=notes)
+        found.notes += model.ensemble.notes(output.tally.countries)
+    return Outcome(output.tally, earlier, notes=found.notes, lasting=found.lasting)
 
 
 def _form(run: Run, model_info: ModelInfo) -> Form | None:
@@ -309,16 +316,16 @@ def _form(run: Run, model_info: ModelInfo) -> Form | None:
     return Form(count, run.boxes or BoxSelection(), whole_image=not crops)
 
 
-def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]:
-    """Predicts the missing images, and returns the notes on the run."""
-    past = (run.past.detections, run.past.classifications)
-    notes = [
-        note for records in past if isinstance(records, RecordsByFile) for note in records.notes
-    ]
-    notes += output.notes
+def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
+    """Predicts the missing images, and returns what the user should know about them."""
+    past, findings = (run.past.detections, run.past.classifications), Findings()
+    for records in past:
+        if isinstance(records, RecordsByFile):
+            findings.notes += records.notes
+    findings.notes += output.notes
     paths = output.pending
     if not paths:
-        return notes
+        return findings
     has_ensemble = "Ensemble" in STAGES[run.components]
 
     def decided(photo: Photo) -> list[Record]:
@@ -329,20 +336,14 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
         with _photos(run, model, paths[:TRIAL_IMAGES]) as photos:
             return [decided(photo)[0] for photo in photos]
 
-    if lacking := _without_detections(run, model, paths):
+    if _needs_boxes(run, model):
+        detections, source = run.past.detections, run.input_files[DETECTIONS] or ""
+        lacking = dict.fromkeys(without_detections(paths, detections))
+        whole = [path for path in paths if has_failed_detections(path, detections)]
         for path in lacking:
             output.write(decided(Photo(path)))
         paths = [path for path in paths if path not in lacking]
-        notes.append(noted(
-            f"{len(lacking)} images fail, because the classifier needs detections and "
-            f"{run.input_files[DETECTIONS]} has none of them, such as {next(iter(lacking))}."
-        ))  # fmt: skip
-    clipped = clipped_images()
-    unclassified = Examples(
-        "image fails, because no box of it was classified",
-        "images fail, because no box of them was classified",
-        ". Classify them with --classifier_only --output_format 4, or add --output_format 5 here",
-    )
+        findings.add_undetected([*lacking], whole, source)
     if run.components != "ensemble":
         model.choose_precision(run.components, trial if len(paths) >= WORTH_A_TRIAL else None)
         model.quantize(run.components, paths)
@@ -353,52 +354,23 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> list[str]
         _photos(run, model, paths, bars.update, profile) as photos,
     ):
         for photo in photos:
-            if photo.error is not None:
-                logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
-            if photo.is_clipped:
-                clipped.add(photo.filepath)
-            if run.output_format == 4 and lacks_classes(photo, run.past):
-                unclassified.add(photo.filepath)
+            is_unclassified = run.output_format == 4 and lacks_classes(photo, run.past)
+            is_past = run.components == "ensemble"
+            findings.add(photo, lacks_classes=is_unclassified, is_past=is_past)
             with profile.timing("deciding"):
                 records = decided(photo)
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
                 bars.update("Ensemble")
-    notes += [noted(str(found)) for found in (unclassified, clipped) if found.count]
-    return notes
+    findings.finish()
+    return findings
 
 
-def clipped_images() -> Examples:
-    """An empty collection for images that lost their contrast when they were converted to 8 bits."""
-    return Examples(
-        "image has more than 8 bits and becomes white or black",
-        "images have more than 8 bits and become white or black",
-        ". Scale their pixels to 0 to 255 and run them again",
-    )
-
-
-def noted(sentence: str) -> str:
-    """Logs a note on a run, and returns it for the summary."""
-    logging.warning("%s", sentence)
-    return sentence
-
-
-def _without_detections(run: Run, model: Model, paths: Sequence[str]) -> Collection[str]:
-    """The images that a classifier of crops must not classify, because a file has no detections of them.
-
-    An image on which the detector failed is classified as a whole, as by the published program.
-    """
-    given = run.input_files.get(DETECTIONS) is not None
-    if run.components != "classifier" or not given or not model.model_info.always_crops:
-        return ()
-
-    def has_detections(path: str) -> bool:
-        record = run.past.detections.get(path, {})
-        failures = record.get("failures") or ()
-        return record.get("detections") is not None or Failure.DETECTOR.value in failures
-
-    return dict.fromkeys(path for path in paths if not has_detections(path))
+def _needs_boxes(run: Run, model: Model) -> bool:
+    """Whether a classifier of crops must get the boxes of a file, and so no whole images instead."""
+    is_given = run.input_files.get(DETECTIONS) is not None
+    return run.components == "classifier" and is_given and model.model_info.always_crops
 
 
 def _photos(

@@ -28,10 +28,10 @@ from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_s
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
 from speciesnet.files.input_notes import Examples
+from speciesnet.pipeline.findings import clipped_images
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
-from speciesnet.run import clipped_images
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -24,10 +24,11 @@ from speciesnet.distributed.shards import FinishedImages, finished_in, shard_nam
 from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.files import storage
 from speciesnet.instances import Instance
+from speciesnet.pipeline.findings import clipped_images, noted
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import ProgressBars
 from speciesnet.records import Tally
-from speciesnet.run import Outcome, clipped_images, noted
+from speciesnet.run import Outcome
 
 PARALLEL_SCANS = 64  # shards of an earlier run that are read at the same time
 # A round takes some files of the work list, of 5,000 images each. Between two rounds the networks are

@@ -38,7 +38,7 @@ from speciesnet.export.descriptor import (
     licenses_of,
 )
 from speciesnet.export.files import check_not_same, output_file
-from speciesnet.export.media_index import MediaIndex, Medium, parse_timezone
+from speciesnet.export.media_index import FAR_KM, MediaIndex, Medium, parse_timezone
 from speciesnet.export.observations import (
     OBSERVATION_COLUMNS,
     Events,
@@ -177,7 +177,9 @@ def write_camtrap_dp(
             "with /, ~ or .",
             contents.refused,
         ),
+        *filter(None, [index.similar_folders]),
         *_gathered(index, deployments_csv),
+        *_misplaced(index, deployments_csv),
         *_doubtful_dates(index, contents.examples),
     ]
     for note in notes:
@@ -289,6 +291,27 @@ def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
         )
 
 
+def _misplaced(index: MediaIndex, table: str | None) -> Iterator[str]:
+    if index.misplaced:
+        count = sum(one.photographs for one in index.misplaced)
+        places = [
+            f"{one.deployment} is at {one.position[0]:g}, {one.position[1]:g}, and {one.photographs} "
+            f"photographs are at {one.other[0]:g}, {one.other[1]:g}, {one.km:,.0f} km away"
+            for one in index.misplaced
+        ]
+        fix = "Give each camera a folder of its own, or pass the positions with --deployments."
+        if table is not None:
+            fix = (
+                f"Correct the positions or folders in {table}, or add a coordinateUncertainty in meters "
+                "if positions are inexact on purpose."
+            )
+        yield (
+            f"{count} photographs of {len(places)} deployments were taken more than {FAR_KM:g} km from "
+            f"their deployment: {'; '.join(places[:MAX_EXAMPLES])}"
+            f"{'; ...' if len(places) > MAX_EXAMPLES else ''}. {fix}"
+        )
+
+
 def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str]:
     if index.outside:
         examples = ", ".join(
@@ -307,8 +330,9 @@ def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str
             for position, reason in _first_problems(index).items()
         )
         yield (
-            f"The clocks of {len(index.doubtful)} deployments were wrong ({some_of(index.doubtful)}): "
-            f"{reasons}. They have timestampIssues true; correct the dates, or remove these photographs."
+            f"The clocks of {len(index.doubtful)} deployments seem to be wrong "
+            f"({some_of(index.doubtful)}): {reasons}. They have timestampIssues true; correct the dates, "
+            "or remove these photographs."
         )
 
 

@@ -14,7 +14,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_rows
 from speciesnet.files.paths import Parts, end_of, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
-from speciesnet.metadata import parse_datetime
+from speciesnet.metadata import day_comes_first, parse_table_date
 from speciesnet.survey.sequences import without_card
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
@@ -210,7 +210,7 @@ def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:
     cells, name = deployment.cells, deployment.deployment_id
     for column in PERIOD:
         if column in cells:
-            moment = moment_of(parse_datetime(cells[column]) or "", zone, f"deployment {name}")
+            moment = moment_of(cells[column], zone, f"deployment {name}")
             cells[column] = moment.isoformat()
             if column == "deploymentStart":
                 deployment.start = moment.timestamp()
@@ -271,6 +271,7 @@ def _read(path: str) -> list[Deployment]:
             f"define; remove it, or name it {FOLDER}, {', '.join(DEPLOYMENT_COLUMNS)}."
         )
     found: list[Deployment] = []
+    places: list[str] = []
     known: set[str] = set()
     for line, values in rows:
         pairs = zip(columns, values, strict=False)
@@ -280,7 +281,34 @@ def _read(path: str) -> list[Deployment]:
             _check(cells, f"Line {line} of {path}", known)
             parts = tuple(part for part in with_slashes(folder).split("/") if part)
             found.append(Deployment(cells, parts))
+            places.append(f"Line {line} of {path}")
+    _read_periods(found, places)
     return found
+
+
+def _read_periods(rows: Sequence[Deployment], places: Sequence[str]) -> None:
+    """Converts the dates of periods to ISO 8601; a period without times includes its first and last day.
+
+    Args:
+        rows: All rows of a table: one date in it shows how the others are written.
+        places: The line of each row, for messages.
+    """
+    dates = [row.cells[column] for row in rows for column in PERIOD if column in row.cells]
+    is_day_first = day_comes_first(dates)
+    for row, where in zip(rows, places, strict=True):
+        for column, without_time in zip(PERIOD, ("00:00:00", "23:59:59"), strict=True):
+            if (text := row.cells.get(column)) is None:
+                continue
+            taken = parse_table_date(text, without_time, is_day_first)
+            if taken is None:
+                readings = {parse_table_date(text, without_time, first) for first in (True, False)}
+                days = sorted(reading[:10] for reading in readings - {None} if reading)
+                may_be = f", which may be {' or '.join(days)}" if len(days) > 1 else ""
+                raise InputError(
+                    f"{where} has {text!r} as {column}{may_be}; it must look like 2024-05-01T06:30:00 or "
+                    "2024-05-01."
+                )
+            row.cells[column] = taken
 
 
 def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:
@@ -303,11 +331,6 @@ def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:
         if column in cells and cells[column] not in words:
             allowed = "true or false" if words is _BOOLEAN else f"one of {', '.join(words)}"
             raise InputError(f"{where} has {cells[column]!r} as {column}; it must be {allowed}.")
-    for column in PERIOD:
-        if column in cells and parse_datetime(cells[column]) is None:
-            raise InputError(
-                f"{where} has {cells[column]!r} as {column}; it must look like 2024-05-01T06:30:00."
-            )
 
 
 def _is_number(text: str, kind: type[int] | type[float], least: float, most: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
 from itertools import filterfalse
@@ -27,14 +27,17 @@ from speciesnet.export.deployments import (
 from speciesnet.export.timestamps import Problem, file_number, problems_in
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
+from speciesnet.geolocation import distance_km
 from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record, record_errors
+from speciesnet.survey.cards import note_on
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs, position_of, with_metadata
 from speciesnet.survey.sequences import is_blank, sequence_numbers, without_card
 
 Position = tuple[float, float]
+FAR_KM = 1.0  # a GPS is wrong by meters, and a row for another place by more than this
 _Span = tuple[int, int]  # the positions of the first and the last record
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -62,6 +65,25 @@ class Medium:
     event_size: int
 
 
+@dataclass(frozen=True)
+class Misplaced:
+    """Photographs that were taken far from the position of their deployment.
+
+    Attributes:
+        deployment: The name of the deployment.
+        position: Its latitude and longitude.
+        other: The most frequent position of these photographs.
+        photographs: The number of these photographs.
+        km: The distance between the two positions, in kilometers.
+    """
+
+    deployment: str
+    position: Position
+    other: Position
+    photographs: int
+    km: float
+
+
 @dataclass
 class _Found:
     """What the photographs of a deployment say about it."""
@@ -86,6 +108,8 @@ class MediaIndex:
         problems: Dates that are certainly wrong, after ``deploy``.
         doubtful: The names of their deployments.
         gathered: The cameras of each deployment in the table that has several of them.
+        misplaced: The deployments whose photographs were taken somewhere else.
+        similar_folders: A sentence on deployments that may be of one camera; empty if there are none.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
@@ -117,6 +141,8 @@ class MediaIndex:
         self.problems: list[Problem] = []
         self.doubtful: list[str] = []
         self.gathered: dict[str, list[str]] = {}
+        self.misplaced: list[Misplaced] = []
+        self.similar_folders = ""
 
     @property
     def event_count(self) -> int:
@@ -215,6 +241,7 @@ class MediaIndex:
         if deployments_csv is None:
             by_folder = one_for_each_camera(folders)
             self._deployments = list({id(d): d for [d] in by_folder.values()}.values())
+            self.similar_folders = note_on(folders)
         else:
             by_folder, self._deployments = from_table(deployments_csv, folders, self._zone)
             self.gathered = gathered_cameras(by_folder)
@@ -246,6 +273,7 @@ class MediaIndex:
                 facts.start = self.taken(min(taken, key=by_date))
                 facts.end = self.taken(max(taken, key=by_date))
             _complete(deployment, facts)
+            self.misplaced += _misplaced(deployment, facts.positions)
         return self._deployments
 
     def _find_problems(self, found: Sequence[_Found]) -> None:
@@ -360,6 +388,19 @@ def _complete(deployment: Deployment, facts: _Found) -> None:
     check_order(deployment)
     if facts.models:
         cells.setdefault("cameraModel", facts.models.most_common(1)[0][0])
+
+
+def _misplaced(deployment: Deployment, positions: Counter[Position]) -> Iterator[Misplaced]:
+    """The photographs that are further from their deployment than ``FAR_KM`` and its uncertainty."""
+    cells = deployment.cells
+    position = float(cells["latitude"]), float(cells["longitude"])
+    limit = max(FAR_KM, int(cells.get("coordinateUncertainty", 0)) / 1000)
+    distances = {other: distance_km(position, other) for other in positions}
+    far = [(count, other) for other, count in positions.items() if distances[other] > limit]
+    if far:
+        count = sum(count for count, _ in far)
+        other = max(far)[1]
+        yield Misplaced(deployment.deployment_id, position, other, count, distances[other])
 
 
 def _number_of(value: _Key, numbers: dict[_Key, int]) -> int:

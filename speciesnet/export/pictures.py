@@ -16,7 +16,13 @@ from typing import ClassVar, Literal, TypeVar
 from PIL import Image
 
 from speciesnet.boxes import BBox
-from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
+from speciesnet.constants import (
+    CROPS_LIST,
+    DETECTION_THRESHOLD,
+    DRAWN_LIST,
+    Classification,
+    Detection,
+)
 from speciesnet.display import draw_bboxes
 from speciesnet.errors import ImageError, InputError, OutputError, SkippedFileError, file_errors
 from speciesnet.export.files import Results
@@ -127,7 +133,7 @@ class Crops:
 
     min_confidence: float = MIN_CONFIDENCE
     people: People = "leave_out"
-    list_name: ClassVar[str] = "crops.jsonl"
+    list_name: ClassVar[str] = CROPS_LIST
 
     def blurred(self, picture: Picture) -> tuple[Area, ...]:
         """The areas of people in the boxes of others."""
@@ -183,7 +189,7 @@ class Drawn:
 
     min_confidence: float = MIN_CONFIDENCE
     blur_humans: bool = False
-    list_name: ClassVar[str] = "drawn.jsonl"
+    list_name: ClassVar[str] = DRAWN_LIST
 
     def blurred(self, picture: Picture) -> tuple[Area, ...]:
         """The areas of people."""

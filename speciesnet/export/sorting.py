@@ -27,6 +27,7 @@ from speciesnet.files.no_overwrite import (
 )
 from speciesnet.files.paths import common_folder, path_below, safe_name
 from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.survey.cards import folder_parts, note_on
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import shows_people, unmentioned
 from speciesnet.survey.photographs import Photographs, with_metadata
@@ -126,6 +127,7 @@ def destinations_by_sequence(
             blanks.append(is_blank(record))
     cameras = ["/".join(camera_folder(one.filepath)) for one in found]
     numbers = sequence_numbers(zip(cameras, taken, strict=True), gap, blanks)
+    (dates or DateRules()).add_note(note_on(map(folder_parts, (one.filepath for one in found))))
     starts: dict[tuple[str, int], str] = {}
     for camera, number, date in zip(cameras, numbers, taken, strict=True):
         if date is not None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
+from speciesnet.files.paths import Parts
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Record, answer_of, record_errors
+from speciesnet.survey.cards import folder_parts, note_on
 from speciesnet.survey.counts import answer_of_box, counts_of, largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.events import DEFAULT_EVENT_GAP, Sighting, find_events
@@ -282,9 +284,11 @@ def _sightings(
     records: Iterable[Record], photographs: Photographs | None, dates: DateRules | None
 ) -> Iterator[tuple[str, str, Sighting]]:
     """The camera and the photograph of each label that was counted."""
+    folders: set[Parts] = set()
     for record, metadata in with_metadata(records, photographs, dates):
         with record_errors(record):
             path, taken = record["filepath"], metadata.datetime
+            folders.add(folder_parts(path))
             counts = counts_of(record)
             # Without a date, higher taxa can only be found in the photograph itself.
             counts = counts if taken else largest_counts([counts])
@@ -292,6 +296,7 @@ def _sightings(
             is_reviewed = "review" in record or "box_review" in record
         for label, count in counts.items():
             yield camera, intern(label), Sighting(taken, path, count, is_reviewed)
+    (dates or DateRules()).add_note(note_on(folders))
 
 
 def write_table(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import unicodedata
 from contextlib import suppress
+from urllib.parse import unquote_to_bytes
 
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.storage import scheme_of
 
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
 MAX_LISTINGS = 64  # folders whose names are kept
+
+_FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/[^\0]*)", re.IGNORECASE)
+_WINDOWS_DRIVE = re.compile(r"/[A-Za-z]:/")
 
 
 class GivenPaths:
@@ -37,7 +42,7 @@ class GivenPaths:
         """The path of an existing file, or the path without quotes if there is none."""
         if scheme_of(path) is not None:
             return path
-        path = without_quotes(path)
+        path = from_file_url(without_quotes(path))
         if path.startswith("~") and not _exists(path):
             path = os.path.expanduser(path)  # noqa: PTH111 (leaves unknown users as they are)
         if scheme_of(path) is not None or "\0" in path:
@@ -94,6 +99,21 @@ def without_quotes(path: str) -> str:
         return path
     inner = path[1:-1] if is_quoted else path[:-1]
     return inner.strip() or path
+
+
+def from_file_url(path: str) -> str:
+    """The path in an address such as ``file:///data/a%20b.jpg``; other texts stay as they are.
+
+    Examples:
+        >>> from_file_url("file:///data/a%20b.jpg")
+        '/data/a b.jpg'
+    """
+    match = _FILE_URL.fullmatch(path)
+    if match is None or _exists(path):
+        return path
+    decoded, written = os.fsdecode(unquote_to_bytes(match[1])), match[1]
+    path = written if _exists(written) and not _exists(decoded) else decoded
+    return path[1:] if _WINDOWS_DRIVE.match(path) else path
 
 
 def _exists(path: str) -> bool:

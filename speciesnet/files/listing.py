@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from absl import logging
 
+from speciesnet.constants import CROPS_LIST, DRAWN_LIST
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.input_notes import InputNotes
@@ -15,27 +18,41 @@ from speciesnet.files.input_notes import InputNotes
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 
 # Names in lower case; names that start with a dot are skipped anyway.
-SYSTEM_FOLDERS = frozenset(
-    {
-        "__macosx",  # archives made on macOS
-        "network trash folder",
-        "temporary items",
-        "lost+found",  # Linux
-        "$recycle.bin",  # Windows
-        "recycler",  # the same of its earlier versions
-        "recycled",
-        "found.000",  # what its disk check has found
-        "system volume information",
-        "@eadir",  # thumbnails and recycle bins of Synology
-        "#recycle",
-        "#snapshot",
-        "@recycle",  # the same of QNAP
-        "@recently-snapshot",
-        "@__thumb",
-        "deletedfiles",  # where Timelapse moves the images that are deleted in it
-    }
+SYSTEM_FOLDERS = frozenset({
+    "__macosx",  # archives made on macOS
+    "network trash folder", "temporary items", "thevolumesettingsfolder",  # macOS on network drives
+    "lost+found",  # Linux
+    "lost.dir",  # Android
+    "$recycle.bin", "recycler", "recycled", "system volume information", "msocache",  # Windows
+    "windowsimagebackup",
+    "@eadir", "@synoresource", "@synoeastream", "@tmp", "@database", "@sharebin",  # Synology
+    "#recycle", "#snapshot",
+    "@recycle", "@recently-snapshot", "@__thumb",  # QNAP
+    "~snapshot",  # NetApp
+    "recycle bin", "trashbox",  # NETGEAR ReadyNAS, Buffalo
+    "ipod photo cache",  # iTunes
+    "thumbs", "thmbnl",  # small copies by galleries, and of videos by Sony
+    "[originals]",  # ACDSee: photographs as they were before a change
+    "captureone",  # settings and previews of Capture One
+    "deletedfiles",  # Timelapse: the images that are deleted in it
+})  # fmt: skip
+# Names with a number, a date or the name of a catalogue in them.
+_SYSTEM_FOLDER = re.compile(
+    r"found\.\d{3}"  # what the disk check of Windows has found
+    r"|@gmt-\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d"  # earlier versions on Windows shares
+    r"|_nas_recycle_.*"  # Thecus
+    r"|.*\.lrdata"  # previews of Lightroom
 )
-SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini"})
+# The folders in a library of Apple Photos, iPhoto or Aperture that hold copies.
+_LIBRARIES = (".photoslibrary", ".photolibrary", ".migratedphotolibrary", ".aplibrary")
+_OF_LIBRARIES = frozenset({"resources", "thumbnails", "previews", "database", "private", "scopes"})
+_SMALL_COPIES = frozenset({"thumbnails", "thumbnail", "previews"})
+SYSTEM_FILES = frozenset({
+    "thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
+    "picasa.ini", "zbthumbnail.info",
+    "adobe bridge cache.bc", "adobe bridge cache.bct", "adobe bridge cache.bcd",
+    "digikam4.db", "thumbnails-digikam.db", "recognition.db", "similarity.db",
+})  # fmt: skip
 
 
 def is_image_name(path: str) -> bool:
@@ -70,6 +87,10 @@ def images_in(folder: str, notes: InputNotes, counted: Collection[str] = ()) -> 
         notes.unreadable_folders.add(str(error.filename))
 
     for parent, folders, names in os.walk(folder, onerror=note_unreadable):
+        if parent != folder and {CROPS_LIST, DRAWN_LIST} & set(names):  # made by this program
+            notes.system_folders.add(Path(parent).as_posix())
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if _is_entered(parent, name, names, notes)]
         for name in names:
             path = Path(parent, name).as_posix()
@@ -91,7 +112,7 @@ def is_within(folder: str, other: str) -> bool:
 
 def _is_entered(parent: str, name: str, neighbours: list[str], notes: InputNotes) -> bool:
     path = Path(parent, name)
-    if _is_system_folder(name) or _is_made_by_program(path, neighbours):
+    if _is_system_folder(name, path.parent.name) or _is_made_by_program(path, neighbours):
         notes.system_folders.add(path.as_posix())
         return False
     if path.is_symlink():
@@ -100,25 +121,34 @@ def _is_entered(parent: str, name: str, neighbours: list[str], notes: InputNotes
     return True
 
 
-def _is_system_folder(name: str) -> bool:
-    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
+def _is_system_folder(name: str, parent: str) -> bool:
+    kind = name.lower()
+    return (
+        name.startswith(".")
+        or kind in SYSTEM_FOLDERS
+        or _SYSTEM_FOLDER.fullmatch(kind) is not None
+        or (kind in _OF_LIBRARIES and parent.lower().endswith(_LIBRARIES))
+    )
 
 
 def _is_made_by_program(folder: Path, neighbours: list[str]) -> bool:
     """Whether a folder with a common name is a program's, going by the files next to it."""
     kind = folder.name.lower()
+    lower = {name.lower() for name in neighbours}
     if kind == "backups":  # of Timelapse, next to its database or template
-        return any(name.lower().endswith((".ddb", ".tdb")) for name in neighbours)
+        return any(name.endswith((".ddb", ".tdb")) for name in lower)
     if kind == "originals":  # of Picasa: the images next to it as they were before a change
-        lower = {name.lower() for name in neighbours}
-        if not lower & {"picasa.ini", ".picasa.ini"}:
-            return False
-        try:
-            inside = {entry.name.lower() for entry in folder.iterdir()}
-        except OSError:
-            return False
-        return bool(inside) and inside <= lower | SYSTEM_FILES | {".picasa.ini"}
-    return False
+        return bool(lower & {"picasa.ini", ".picasa.ini"}) and _repeats(folder, lower)
+    return kind in _SMALL_COPIES and _repeats(folder, lower)
+
+
+def _repeats(folder: Path, neighbours: set[str]) -> bool:
+    """Whether every file in a folder has the name of a file next to the folder."""
+    try:
+        inside = {entry.name.lower() for entry in folder.iterdir()}
+    except OSError:
+        return False
+    return bool(inside) and inside <= neighbours | SYSTEM_FILES | {".picasa.ini", ".ds_store"}
 
 
 def _is_noted_image(path: str, notes: InputNotes) -> bool:
@@ -163,11 +193,46 @@ def _system_folder_of(url: str, start: int) -> str | None:
     """The outermost system folder in a URL, after so many characters."""
     folders = url[start:].split("/")[:-1]
     for number, name in enumerate(folders, start=1):
-        if _is_system_folder(name) and name not in (".", ".."):
+        parent = folders[number - 2] if number > 1 else url[:start].rstrip("/").rpartition("/")[2]
+        if _is_system_folder(name, parent) and name not in (".", ".."):
             return url[:start] + "/".join(folders[:number])
     return None
 
 
 def _not_a_folder(folder: str, *, is_file: bool) -> InputError:
     kind = "is a file, not a folder" if is_file else "does not exist"
-    return InputError(f"The folder {folder} {kind}; give the folder that holds the images.")
+    similar = None if is_file else _similar_folder(folder)
+    advice = f" Did you mean {similar}?" if similar else ""
+    return InputError(f"The folder {folder} {kind}; give the folder that holds the images.{advice}")
+
+
+def _similar_folder(folder: str) -> str | None:
+    """The only folder whose path differs in letter case, Unicode form or blanks; None on a bucket."""
+    if storage.scheme_of(folder) is not None or "\0" in folder:
+        return None
+    found = [Path(Path(folder).anchor)]
+    for part in Path(folder).parts[bool(found[0].name or Path(folder).anchor) :]:
+        same = [parent / part for parent in found]
+        exact = [path for path in same if _is_folder(path)]
+        found = exact or [
+            other
+            for parent in found
+            for other in _folders_in(parent)
+            if _key(other) == _key(Path(part))
+        ]
+    return found[0].as_posix() if len(found) == 1 else None
+
+
+def _key(path: Path) -> str:
+    return " ".join(unicodedata.normalize("NFKC", path.name).casefold().split())
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 (as above)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [entry for entry in folder.iterdir() if _is_folder(entry)]
+    except (OSError, ValueError):
+        return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 
 # EXIF dates from 1995; cameras that lost their clock write years such as 0000 or 65535.
@@ -28,6 +28,13 @@ _DATES = [
 _CTIME = re.compile(
     rf"(?:{_WEEKDAY}\s+)?({_MONTH}\s+\d{{1,2}})\s+(\d\d?:\d\d:\d\d)\s+(\d{{4}})",
     re.IGNORECASE | re.ASCII,
+)
+_TWO_NUMBERS = re.compile(
+    rf"(\d{{1,2}}){_SEPARATOR}(\d{{1,2}}){_SEPARATOR}(\d{{4}})(?!\d)", re.ASCII
+)
+# 30-Apr-24, as Excel shows dates.
+_SHORT_YEAR = re.compile(
+    rf"(\d{{1,2}})[\s\-/.]+({_MONTH})[\s\-/.,]+(\d\d)(?=$|\s)", re.IGNORECASE | re.ASCII
 )
 _HALF = r"[ap]\.?\s?m\b\.?"
 _TIMES = [
@@ -98,6 +105,44 @@ def parse_datetime(value: object, offset: object = None) -> str | None:
     if moment.year not in YEARS:
         return None
     return moment.isoformat() + (_parse_offset(end["zone"]) or _parse_offset(text_of(offset)))
+
+
+def day_comes_first(texts: Iterable[str]) -> bool | None:
+    """Whether dates with two leading numbers, such as "30/04/2024", start with the day.
+
+    Returns:
+        True or False if some of the dates can be read in one order only; None if there are none such, or
+        if they contradict each other.
+
+    Examples:
+        >>> day_comes_first(["05/04/2024", "30/04/2024 08:00"])
+        True
+    """
+    pairs = [(int(m[1]), int(m[2])) for text in texts if (m := _TWO_NUMBERS.match(text_of(text)))]
+    orders = {one > 12 for one, other in pairs if (one > 12) != (other > 12)}
+    return orders.pop() if len(orders) == 1 else None
+
+
+def parse_table_date(value: str, without_time: str, is_day_first: bool | None = None) -> str | None:
+    """Converts a date in a table to ISO 8601; unlike ``parse_datetime``, it may lack the time of day.
+
+    Args:
+        value: The date, such as "30/04/2024", "2024-04-30 08:00" or "30-Apr-24".
+        without_time: The time of a date that has none, such as "00:00:00".
+        is_day_first: Whether "05/04/2024" is in April, see ``day_comes_first``; None does not read it.
+
+    Examples:
+        >>> parse_table_date("05/04/2024", "00:00:00", is_day_first=True)
+        '2024-04-05T00:00:00'
+    """
+    text = text_of(value)
+    if match := _SHORT_YEAR.match(text):
+        text = f"{match[1]} {match[2]} 20{match[4]}{text[match.end() :]}"
+    if is_day_first is not None and (match := _TWO_NUMBERS.match(text)):
+        day, month = (match[1], match[2]) if is_day_first else (match[2], match[1])
+        if int(month) <= 12:
+            text = f"{match[3]}-{month}-{day}{text[match.end() :]}"
+    return parse_datetime(text) or parse_datetime(f"{text} {without_time}")
 
 
 def _days(found: re.Match[str]) -> Iterator[date]:

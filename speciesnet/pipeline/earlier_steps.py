@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
+from speciesnet.constants import Failure
 from speciesnet.errors import InputError
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.pipeline.photo import Photo
@@ -117,6 +118,20 @@ def lacks_classes(photo: Photo, past: PastResults) -> bool:
         return False
     classified = past.classifications[photo.filepath]
     return "detections" in classified and not is_failed(classified)
+
+
+def without_detections(filepaths: Iterable[str], detections: Mapping[str, Record]) -> list[str]:
+    """The images that a classifier of crops must not classify, because a file does not contain them."""
+    return [
+        path for path in filepaths
+        if not has_failed_detections(path, detections)
+        and detections.get(path, {}).get("detections") is None
+    ]  # fmt: skip
+
+
+def has_failed_detections(filepath: str, detections: Mapping[str, Record]) -> bool:
+    """Whether the detector failed on an image, which is then classified as a whole: SpeciesNet 4.0."""
+    return Failure.DETECTOR.value in (detections.get(filepath, {}).get("failures") or ())
 
 
 def with_past_detections(

@@ -20,6 +20,7 @@ class Photo:
     Attributes:
         filepath: Path or URL.
         error: Why it cannot be read, or None.
+        is_damaged: Whether its content cannot be decoded, so that reading it again does not help.
         is_clipped: Whether it became white or black when it was converted to 8 bits.
         seconds: How long it took to read it and to fit it into the detector's input.
         image: Shape (H, W, 3) in full resolution, as long as a stage still needs it.
@@ -33,6 +34,7 @@ class Photo:
 
     filepath: str
     error: str | None = None
+    is_damaged: bool = False
     is_clipped: bool = False
     seconds: float = 0.0
     image: NDArray[np.uint8] | None = field(default=None, repr=False)

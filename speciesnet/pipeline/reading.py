@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape
-from speciesnet.errors import ImageError, InputError
+from speciesnet.errors import DamagedImageError, ImageError, InputError
 from speciesnet.files.storage import scheme_of
 from speciesnet.images import CLIPPED, NO_MEMORY, read_photograph, to_array
 from speciesnet.pipeline.photo import Photo
@@ -46,7 +46,12 @@ def read_photo(
         image = to_array(picture)
         letterboxed = input_shape.fit(image) if input_shape else None
     except ImageError as error:
-        return Photo(filepath, error=str(error), seconds=time.perf_counter() - start)
+        return Photo(
+            filepath,
+            error=str(error),
+            is_damaged=isinstance(error, DamagedImageError),
+            seconds=time.perf_counter() - start,
+        )
     except MemoryError:  # of a huge one; the next ones may fit
         return Photo(filepath, error=NO_MEMORY, seconds=time.perf_counter() - start)
     return Photo(

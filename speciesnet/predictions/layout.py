@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -32,6 +33,10 @@ FOOTER = b"\n]}\n"
 LINES_LOOKED_AT = 1000  # to recognize the layout: the first ones may be damaged
 
 _LONGEST = max(map(len, HEADERS.values()))
+# orjson rounds integers of more than 64 bits. The translation finds candidates faster than a pattern.
+_LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
+_TO_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_ZEROS = b"0" * 19
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
 
@@ -52,7 +57,7 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
     """The record of a line, and its bytes without the comma or brackets after it."""
     own = line.strip().removesuffix(b",")
     try:
-        record = orjson.loads(own)
+        record = _decode(own)
     except orjson.JSONDecodeError:
         try:
             # Accepts the lone surrogates that orjson refuses, and brackets after the last record.
@@ -64,6 +69,13 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
             return None, own
         own = text[:end].encode()
     return as_record(record), own
+
+
+def _decode(line: bytes) -> object:
+    if _LONG_ZEROS in line.translate(_TO_ZEROS) and _LONG_NUMBER.search(line):
+        with suppress(ValueError, RecursionError):
+            return json.loads(line)
+    return orjson.loads(line)
 
 
 def as_record(value: object) -> Record | None:

@@ -74,13 +74,18 @@ class RecordsByFile(Mapping[str, Record]):
 
     def _match(self, others: Mapping[str, int], known: Collection[str]) -> tuple[str, ...]:
         """Adds the records that name images of the run differently, and describes the rest."""
-        notes = []
+        notes: list[str] = []
+        left_out: list[str] = []
         if others:
             found = match_names(others, known, self._offsets.keys(), self.path)
             self._offsets.update({path: others[name] for name, path in found.paths.items()})
             left_out = [name for name in others if name not in found.paths]
             if not self._offsets:
-                raise reading.names_other_images(self.path, left_out[0])
+                raise OutputError(
+                    f"None of the {len(left_out)} entries of {self.path} matches any of the {len(known)} "
+                    f"images of this run: it names {left_out[0]}, and the run has {next(iter(known))}. "
+                    f"Pass the file of these images. {self._if_renamed}"
+                )
             if left_out:
                 notes.append(
                     f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} are "
@@ -94,11 +99,19 @@ class RecordsByFile(Mapping[str, Record]):
                 )
         missing = [path for path in known if path not in self._offsets]
         if missing:
+            advice = f" {self._if_renamed}" if left_out else ""
             notes.append(
                 f"{len(missing)} of {len(known)} images of this run have no entry in {self.path}, such "
-                f"as {missing[0]}."
+                f"as {missing[0]}.{advice}"
             )
         return tuple(notes)
+
+    @property
+    def _if_renamed(self) -> str:
+        return (
+            f"If images were renamed or moved after {self.path} was written, give them their former "
+            "names, or run that step again."
+        )
 
     def __getitem__(self, filepath: str) -> Record:
         self._file.seek(self._offsets[filepath])

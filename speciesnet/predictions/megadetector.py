@@ -108,9 +108,15 @@ class _Categories:
             number: name.strip().casefold() for number, name in names.items()
         }
         self.left_out = 0
+        self._source, self._written = source, names
 
     def find(self, category: object) -> Detection | None:
-        """The kind of detection of a category; None for "unknown" and the like."""
+        """The kind of detection of a category; None for "unknown" and the like.
+
+        Raises:
+            InputError: The category has another name, or none.
+            TypeError: The category is neither a text nor a number.
+        """
         is_number = isinstance(category, int | float) and not isinstance(category, bool)
         number = f"{category:g}" if is_number else category
         if not isinstance(number, str):
@@ -120,11 +126,15 @@ class _Categories:
             self.left_out += 1
             return None
         if name not in _KINDS:
-            known = number in self.names
-            raise ValueError(
-                f"category {number} is {name!r}, which is not animal, person or vehicle"
-                if known
-                else f"category {number} is not in detection_categories"
+            if number in self.names:
+                raise InputError(
+                    f'The category {number} of {self._source} is "{self._written[number]}". Rename it in '
+                    '"detection_categories" to animal, person or vehicle, or to unknown to leave out its '
+                    "boxes."
+                )
+            raise InputError(
+                f'{self._source} has boxes of the category {number}, which "detection_categories" lacks. '
+                "Add it there as animal, person or vehicle."
             )
         return _KINDS[name]
 

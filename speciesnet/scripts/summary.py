@@ -16,7 +16,12 @@ TOP_ANSWERS = 10
 
 
 def print_summary(
-    tally: Tally, earlier: int, seconds: float, path: str, notes: Sequence[str] = ()
+    tally: Tally,
+    earlier: int,
+    seconds: float,
+    path: str,
+    notes: Sequence[str] = (),
+    lasting: int | None = None,
 ) -> None:
     """Prints the number of images, the most frequent answers, and the speed.
 
@@ -26,6 +31,7 @@ def print_summary(
         seconds: Time that the others took.
         path: The predictions file or folder.
         notes: Sentences on what else the user should know about the results.
+        lasting: How many images fail again if the run is repeated; None if that is unknown.
     """
     done = tally.images - earlier
     lines = [f"{tally.images} images, {tally.failed} of them failed."]
@@ -34,8 +40,14 @@ def print_summary(
     if len(tally.answers) > TOP_ANSWERS:
         rest = tally.answers.total() - sum(n for _, n in tally.answers.most_common(TOP_ANSWERS))
         lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
-    if tally.failed:
+    if lasting is None and tally.failed:
+        lines.append("The log gives the reasons. Fix them and give the same command again.")
+    elif tally.failed and not lasting:
         lines.append("Give the same command again to retry the failed images.")
+    elif lasting is not None and tally.failed > lasting:
+        lines.append(
+            f"Give the same command again to retry {tally.failed - lasting} of the failed images."
+        )
     lines += notes
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")

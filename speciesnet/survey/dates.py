@@ -100,13 +100,19 @@ class DateRules:
         name_pattern: Finds the date in the name of a photograph without a readable date.
         clocks: Corrections of the cameras' clocks.
         checks_clocks: Whether dates before 2001 and in the future are reported.
-        notes: Sentences on the dates of photographs, which each pass adds for the summary of a command.
+        notes: Sentences on dates and cameras, which each pass adds for the summary of a command.
     """
 
     name_pattern: NamePattern | None = None
     clocks: ClockCorrections | None = None
     checks_clocks: bool = True
     notes: list[str] = field(default_factory=list, compare=False)
+
+    def add_note(self, note: str) -> None:
+        """Logs a sentence for the summary, unless it is empty or known."""
+        if note and note not in self.notes:
+            logging.warning("%s", note)
+            self.notes.append(note)
 
 
 def with_dates(
@@ -143,9 +149,7 @@ def with_dates(
             wrong.add(f"{filepath} ({taken})")
         yield record, metadata
     for note in filter(None, map(str, (unreadable, unnamed, wrong))):
-        logging.warning("%s", note)
-        if note not in rules.notes:
-            rules.notes.append(note)
+        rules.add_note(note)
     if clocks is not None:
         clocks.finish()
 
@@ -157,7 +161,7 @@ def _doubts() -> tuple[Examples, Examples, Examples]:
         ("no date in their names either", ". See --date_from_name"),
         (
             f"a date before {EARLIEST_YEAR} or in the future",
-            ". The clock of the camera was wrong; see --clock_corrections",
+            ". The clock of the camera may have been wrong; see --clock_corrections",
         ),
     )
     unreadable, unnamed, wrong = (

@@ -36,10 +36,10 @@ from speciesnet.taxonomy import BLANK, category_of
 # and five characters. Below DCIM, these can be any characters. Elsewhere, sites such as 101NORTH look the
 # same, so that only the names of makers count; the first five are also in MegaDetector's
 # image_file_to_camera_folder.
-_CARD = "DCIM"
+CARD = "DCIM"
 _BELOW_CARD = re.compile(r"(?!\d+$)[1-9]\d\d\w{5}", re.ASCII)
 _BY_MAKERS = re.compile(
-    r"[1-9]\d\d(RECNX|EK\d{3}|_BTCF|MEDIA|DSCIM|BTCF_|CANON|EOS\w\w|NIKON|MSDCF|_PANA|OLYMP|_FUJI|"
+    r"[1-9]\d\d(RECNX|EK\d{3}|_BTCF|MEDIA|DSCIM|BTCF_|MFCAM|CUDDY|SYCAM|STLTH|IMAGE|CANON|EOS\w\w|NIKON|MSDCF|_PANA|OLYMP|_FUJI|"
     r"PENTX|RICOH|CASIO|SIGMA|GOPRO|APPLE)",
     re.ASCII | re.IGNORECASE,
 )
@@ -73,9 +73,9 @@ def without_card(folder: Parts) -> Parts:
 
 def _is_made_by_camera(folder: Parts) -> bool:
     *above, name = folder
-    if name.upper() == _CARD or _BY_MAKERS.fullmatch(name):
+    if name.upper() == CARD or _BY_MAKERS.fullmatch(name):
         return True
-    return above[-1:] != [] and above[-1].upper() == _CARD and bool(_BELOW_CARD.fullmatch(name))
+    return above[-1:] != [] and above[-1].upper() == CARD and bool(_BELOW_CARD.fullmatch(name))
 
 
 def clock_time(taken: str) -> datetime:

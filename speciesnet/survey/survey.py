@@ -38,6 +38,7 @@ from speciesnet.records import (
     make_record,
     record_errors,
 )
+from speciesnet.survey.cards import note_on
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
@@ -361,6 +362,7 @@ def load_survey(
     survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
     survey.smooth_boxes = smooth_boxes
     survey.find_sequences(gap)
+    (dates or DateRules()).add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
     if changed := sum(len(picture.smoothed) for picture in pictures):
         logging.info("%d boxes follow the certain boxes of their sequences.", changed)
     return survey

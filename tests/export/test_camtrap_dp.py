@@ -433,7 +433,7 @@ def test_row_that_gathers_several_cameras_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     deployments = tmp_path / "deployments.csv"
-    deployments.write_text(f"{TABLE}survey,1,2\n")
+    deployments.write_text(f"{TABLE}survey,-1.29,36.82\n")
     names = ("survey/10012345/DCIM/100RECNX/a.jpg", "survey/10012345/DCIM/101RECNX/b.jpg")
     found = package(tmp_path, *map(record, names), deployments_csv=str(deployments))
     assert found.notes == ()
@@ -444,6 +444,34 @@ def test_row_that_gathers_several_cameras_is_reported(
         f"1 rows of {deployments} gather the photographs of several cameras: survey ("
     )
     assert "/survey/10012345, /survey/survey/cam2, /survey/survey)" in note and note in caplog.text
+
+
+def test_deployment_far_from_its_photographs_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployments = tmp_path / "deployments.csv"
+    columns = "deploymentID,latitude,longitude,coordinateUncertainty\n"
+    records = [record("cam1/a.jpg"), record("cam1/b.jpg"), record("cam2/c.jpg")]
+    metadata = records[0].get("metadata", {})
+    latitude, longitude = float(metadata["latitude"]), float(metadata["longitude"])
+    deployments.write_text(f"{columns}cam1,60,11,\ncam2,{latitude + 0.005},{longitude},\n")
+    found = package(tmp_path, *records, deployments_csv=str(deployments))
+    (note,) = found.notes
+    assert note.startswith(
+        "2 photographs of 1 deployments were taken more than 1 km from their deployment: cam1 is at 60, "
+        f"11, and 2 photographs are at {latitude:g}, {longitude:g}, "
+    )
+    assert f"km away. Correct the positions or folders in {deployments}" in note
+    assert caplog.text.count(note) == 1
+    # Exact positions of rare species are not published.
+    deployments.write_text(
+        f"{columns}cam1,{latitude + 0.05},{longitude},10000\ncam2,{latitude},{longitude},\n"
+    )
+    assert package(tmp_path, *records, deployments_csv=str(deployments)).notes == ()
+    records[1]["metadata"] = {**metadata, "latitude": latitude + 1.0}
+    (note,) = package(tmp_path, *records).notes
+    assert note.startswith("1 photographs of 1 deployments were taken more than 1 km from")
+    assert note.endswith("or pass the positions with --deployments.")
 
 
 def test_deployment_with_wrong_dates_has_timestamp_issues(
@@ -467,7 +495,7 @@ def test_deployment_with_wrong_dates_has_timestamp_issues(
         "cam4",
     ]
     assert found.doubtful == 3
-    assert "The clocks of 3 deployments were wrong (cam1, cam2, cam4)" in caplog.text
+    assert "The clocks of 3 deployments seem to be wrong (cam1, cam2, cam4)" in caplog.text
     (note,) = found.notes
     assert note in caplog.text and "a date before" not in caplog.text
     assert "1 photographs are dated before the previous file" in note

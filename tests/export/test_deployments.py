@@ -48,6 +48,59 @@ def test_folders_on_one_card_may_be_deployments(tmp_path: Path) -> None:
     assert deployed(tmp_path, rows, *cards) == {cards[0]: ["A1"], cards[1]: ["A2"]}
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("2024-04-05,2024-04-30", ",", ("2024-04-05T00:00:00", "2024-04-30T23:59:59")),
+        ("05/04/2024,30/04/2024", ",", ("2024-04-05T00:00:00", "2024-04-30T23:59:59")),
+        (
+            "04/05/2024,05/06/2024",
+            "04/30/2024 8:00,",
+            ("2024-04-05T00:00:00", "2024-05-06T23:59:59"),
+        ),
+        ("5.4.2024 08:30,6.4.2024", "13.4.2024,", ("2024-04-05T08:30:00", "2024-04-06T23:59:59")),
+        ("5-Apr-24,30 April 2024", ",", ("2024-04-05T00:00:00", "2024-04-30T23:59:59")),
+        ("20240405,4/5/2024 6:30 PM", "4/13/2024,", ("2024-04-05T00:00:00", "2024-04-05T18:30:00")),
+    ],
+)
+def test_periods_are_read_as_people_write_them(
+    tmp_path: Path, first: str, second: str, expected: tuple[str, str]
+) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_text(
+        f"deploymentID,folder,deploymentStart,deploymentEnd\nD1,cam1,{first}\nD2,cam2,{second}\n"
+    )
+    _, rows = from_table(str(path), [parts("s/cam1")], timezone.utc)
+    found = tuple(rows[0].cells[name] for name in ("deploymentStart", "deploymentEnd"))
+    assert found == tuple(f"{moment}+00:00" for moment in expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            "D1,cam1,05/04/2024,\n",
+            "'05/04/2024' as deploymentStart, which may be 2024-04-05 or 2024-05",
+        ),
+        (
+            "D1,cam1,05/04/2024,\nD2,,30/04/2024,04/30/2024\n",
+            "'05/04/2024' .* may be 2024-04-05 or",
+        ),
+        (
+            "D1,cam1,45412.33,\n",
+            "'45412.33' as deploymentStart; it must look like 2024-05-01T06:30:00",
+        ),
+        ("D1,cam1,,31/02/2024\n", "Line 2 of .*'31/02/2024' as deploymentEnd; it must look like"),
+        ("D1,cam1,30/04/24,\n", "'30/04/24' as deploymentStart; it must look like"),
+    ],
+)
+def test_dates_that_may_mean_several_days_are_refused(
+    tmp_path: Path, rows: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        deployed(tmp_path, rows, "s/cam1")
+
+
 def test_rows_of_one_folder_are_in_the_order_of_their_periods(tmp_path: Path) -> None:
     rows = (
         "V2,cam1,2024-05-10T00:00:00,2024-06-01T00:00:00\n"

@@ -40,6 +40,24 @@ def test_quotes_around_a_line_are_stripped_where_no_such_file_exists(quoted: str
     assert listed(quoted) == [quoted]
 
 
+def test_file_urls_are_paths(tmp_path: Path) -> None:
+    touch("in/a é.jpg", "in/50%25.jpg")
+    folder = tmp_path.as_posix()
+    found = [f"{folder}/in/a é.jpg", f"{folder}/in/50%25.jpg"]
+    assert (
+        listed(f"file://{folder}/in/a%20%C3%A9.jpg", f'"file://localhost{folder}/in/50%25.jpg"')
+        == found
+    )
+    Path("f.txt").write_text(f"FILE://{folder}/in\n", encoding="utf-8")
+    assert len(prepare_instances(folders_txt="f.txt")) == 2
+    path = {"filepath": f"file:{folder}/in/a%20%C3%A9.jpg"}
+    Path("i.json").write_text(json.dumps({"instances": [path]}), encoding="utf-8")
+    for match_files in (True, False):
+        [one] = prepare_instances(instances_json="i.json", match_files=match_files)
+        assert one.filepath == found[0]
+    assert listed("file:///C:/a%20b.jpg") == ["C:/a b.jpg"]
+
+
 def test_quotes_around_urls_and_folders_are_stripped() -> None:
     touch("in/1.jpg")
     assert listed('"https://example.org/1.jpg"') == ["https://example.org/1.jpg"]

@@ -26,6 +26,22 @@ LEFT_BY_PROGRAMS = (
     "cam/.thumbnails/1.jpg",
     "cam/DeletedFiles/1.jpg",
     ".addaxai/1.jpg",
+    "~snapshot/hourly.0/1.jpg",
+    ".snapshot/1.jpg",
+    "@SynoResource/1.jpg",
+    "@Recently-Snapshot/1.jpg",
+    "@GMT-2024.05.01-06.30.00/1.jpg",
+    "FOUND.001/1.jpg",
+    "RECYCLER/1.jpg",
+    "Recycle Bin/1.jpg",
+    "_NAS_Recycle_RAID/1.jpg",
+    "iPod Photo Cache/F00/1.jpg",
+    "Thumbs/1.jpg",
+    "Lightroom Previews.lrdata/0/1.jpg",
+    "My Catalog Smart Previews.lrdata/1.jpg",
+    "Photos Library.photoslibrary/resources/derivatives/1.jpg",
+    "[Originals]/1.jpg",
+    "PRIVATE/M4ROOT/THMBNL/1.jpg",
 )
 
 
@@ -100,6 +116,39 @@ def test_originals_of_picasa_are_skipped_where_the_images_next_to_them_have_the_
     found, [line] = search("a", "b")
     assert found == ["a/1.jpg", "b/1.jpg", "b/Originals/2.jpg"]
     assert "such as a/Originals;" in line
+
+
+def test_small_copies_are_skipped_where_the_images_next_to_them_have_the_same_names() -> None:
+    touch("a/1.jpg", "a/2.jpg", "a/Thumbnails/1.JPG", "b/1.jpg", "b/Thumbnails/2.jpg")
+    found, [line] = search("a", "b")
+    assert found == ["a/1.jpg", "a/2.jpg", "b/1.jpg", "b/Thumbnails/2.jpg"]
+    assert "such as a/Thumbnails;" in line
+
+
+def test_crops_and_drawn_photographs_are_skipped() -> None:
+    touch(
+        "in/1.jpg", "in/crops/crops.jsonl", "in/crops/fox/1.jpg", "in/x/drawn.jsonl", "in/x/1.jpg"
+    )
+    found, [line] = search("in")
+    assert found == ["in/1.jpg"]
+    assert line.startswith("2 hidden or system folders were skipped, such as in/")
+    assert search("in/crops")[0] == ["in/crops/fox/1.jpg"]
+
+
+def test_photographs_in_libraries_are_found() -> None:
+    touch("Photos Library.photoslibrary/originals/0/1.jpg", "resources/2.jpg")
+    assert search(".")[0] == ["Photos Library.photoslibrary/originals/0/1.jpg", "resources/2.jpg"]
+
+
+@pytest.mark.parametrize("name", ["Survey 2024/Cam1", "./SURVEY 2024/cam1/", "survey  2024/cam1"])
+def test_a_folder_in_another_letter_case_is_suggested(name: str) -> None:
+    touch("survey 2024/cam1/1.jpg")
+    with pytest.raises(InputError, match=r"does not exist; .* Did you mean survey 2024/cam1\?"):
+        search(name)
+    with pytest.raises(
+        InputError, match=r"does not exist; give the folder that holds the images\.$"
+    ):
+        search("other/cam1")
 
 
 def test_linked_folders_are_named_and_not_entered() -> None:

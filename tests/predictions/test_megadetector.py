@@ -65,7 +65,10 @@ def test_relative_names_are_found_in_the_run(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ([image("b.jpg")], "record of b.jpg, which is not among the images"),
+        (
+            [image("b.jpg")],
+            "None of the 1 entries of .* it names b.jpg, and the run has /s/1/a.jpg",
+        ),
         ([image("a.jpg")], "may be /s/1/a.jpg or /s/2/a.jpg"),
         ([{"detections": []}], 'Image 1 of .* lacks "file"'),
         (
@@ -158,16 +161,22 @@ def test_categories_may_be_numbers_and_in_any_case(
 
 
 @pytest.mark.parametrize(
-    ("category", "names"),
-    [("9", CATEGORIES), (True, CATEGORIES), (None, CATEGORIES), ("1", {}), ("1", {"1": "lynx"})],
+    ("category", "names", "message"),
+    [
+        ("9", CATEGORIES, '"detection_categories" lacks'),
+        ("1", {}, '"detection_categories" lacks'),
+        ("1", {"1": "Animals"}, 'is "Animals"\\. Rename it in "detection_categories" to animal'),
+        (True, CATEGORIES, r"detections of a\.jpg in .* malformed \(category "),
+        (None, CATEGORIES, r"detections of a\.jpg in .* malformed \(category "),
+    ],
 )
 def test_boxes_of_other_categories_are_refused(
-    tmp_path: Path, category: object, names: dict[str, str]
+    tmp_path: Path, category: object, names: dict[str, str], message: str
 ) -> None:
     path = detections(
         tmp_path, image("a.jpg", ANIMAL | {"category": category}), detection_categories=names
     )
-    with pytest.raises(InputError, match=r"detections of a\.jpg in .* malformed \(category "):
+    with pytest.raises(InputError, match=message):
         RecordsByFile(path, ["a.jpg"])
 
 

@@ -110,12 +110,71 @@ def test_results_of_another_step_are_refused_as_detections(survey: Path, tmp_pat
     assert list(classes_of(tmp_path).values()) == [["CLASSIFIER"]] * 3
 
 
-def test_images_on_which_the_detector_failed_are_classified_whole(
+def test_images_on_which_the_detector_failed_are_classified_whole_and_counted(
     survey: Path, tmp_path: Path
 ) -> None:
     failed = write(tmp_path / "failed.json", {NAMES[0]: None, NAMES[1]: [], NAMES[2]: [BOX]})
-    assert classify(tmp_path, failed).code == 0
+    outcome = classify(tmp_path, failed)
+    assert outcome.code == 0
     assert all("classes" in found for found in classes_of(tmp_path).values())
+    note = (
+        f"1 images are classified as a whole, because the detector failed on them in {failed}, such as "
+        f"survey/{NAMES[0]}."
+    )
+    assert note in outcome.out and outcome.err.count(note) == 1
+    assert "has none of them" not in outcome.out
+    outcome = decide(tmp_path, failed, tmp_path / "classes.json")
+    assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
+    note = f"1 image fails, because an earlier step failed on it, such as survey/{NAMES[0]}."
+    assert note in outcome.out and outcome.err.count(note) == 1
+    assert "to retry" not in outcome.out
+
+
+def test_damaged_images_are_counted_and_not_offered_for_a_retry(
+    survey: Path, tmp_path: Path
+) -> None:
+    arguments = (
+        "--model", "demo", "--filepaths", f"survey/{NAMES[0]},survey/bad.jpg,survey/gone.jpg",
+        "--predictions_json", tmp_path / "out.json", "--precision", "fp32",
+    )  # fmt: skip
+    (survey / "bad.jpg").write_bytes(b"\xff\xd8\xff not a photograph")
+    outcome = run_here("run_model", *arguments, cwd=tmp_path)
+    note = "1 image is damaged or not an image, such as survey/bad.jpg."
+    assert note in outcome.out and outcome.err.count(note) == 1
+    assert "Give the same command again to retry 1 of the failed images." in outcome.out
+    shutil.copy(survey / NAMES[1], survey / "gone.jpg")
+    outcome = run_here("run_model", *arguments, cwd=tmp_path)
+    assert "3 images, 1 of them failed." in outcome.out and note in outcome.out
+    assert "to retry" not in outcome.out
+
+
+def test_results_of_our_own_detector_are_treated_like_those_of_others(
+    survey: Path, tmp_path: Path
+) -> None:
+    records = [{"filepath": f"survey/{name}", "detections": []} for name in NAMES[:2]]
+    records.append({"filepath": f"survey/{NAMES[2]}", "failures": ["DETECTOR"]})
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({"predictions": records}))
+    outcome = classify(tmp_path, own)
+    assert outcome.code == 0 and "1 images are classified as a whole" in outcome.out
+    assert "classes" in classes_of(tmp_path)[f"survey/{NAMES[2]}"]
+
+
+def test_renamed_images_are_counted_from_both_sides(survey: Path, tmp_path: Path) -> None:
+    some = write(tmp_path / "some.json", {"cam1/A.JPG": [BOX], NAMES[1]: [BOX], NAMES[2]: [BOX]})
+    outcome = classify(tmp_path, some)
+    assert outcome.code == 0, outcome.err
+    for note in (
+        f"1 of 3 entries of {some} are left out: their images are not in this run, such as cam1/A.JPG.",
+        f"1 of 3 images of this run have no entry in {some}, such as survey/{NAMES[0]}. If images "
+        f"were renamed or moved after {some} was written",
+    ):
+        assert note in outcome.out and outcome.err.count(note) == 1
+    other = write(tmp_path / "other.json", {"cam1/A.JPG": [BOX], "cam1/B.JPG": [BOX]})
+    outcome = classify(tmp_path, other)
+    assert outcome.code == 1
+    assert f"None of the 2 entries of {other} matches any of the 3 images" in outcome.sentence
+    assert "cam1/A.JPG" in outcome.sentence and f"survey/{NAMES[0]}" in outcome.sentence
 
 
 def test_images_deleted_between_two_commands(survey: Path, tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ def reviewed(label: str) -> Record:
         ("survey/cam1/100_BTCF/a.jpg", "survey/cam1"),
         ("survey/cam1/100media/a.jpg", "survey/cam1"),
         ("survey/cam1/DCIM/101A_001/a.jpg", "survey/cam1"),
+        ("survey/cam1/100MFCAM/a.jpg", "survey/cam1"),
+        ("survey/cam1/101CUDDY/a.jpg", "survey/cam1"),
+        ("survey/cam1/100SYCAM/a.jpg", "survey/cam1"),
+        ("survey/cam1/100STLTH/a.jpg", "survey/cam1"),
+        ("survey/cam1/100IMAGE/a.jpg", "survey/cam1"),
         ("survey/cam1/DCIM/a.jpg", "survey/cam1"),
         ("DCIM/100CANON/a.jpg", ""),
         ("a.jpg", ""),
@@ -58,7 +63,7 @@ def test_folders_made_by_a_camera_count_as_the_folder_above(path: str, folder: s
     "folder",
     [
         "survey/10012345", "survey/20230415", "survey/101NORTH", "survey/205_EAST", "survey/101A_001",
-        "survey/DCIM/10012345", "survey/DCIM/cam1", "survey/DCIM/cam1/101NORTH",
+        "survey/DCIM/10012345", "survey/DCIM/20230415", "survey/DCIM/cam1", "survey/DCIM/cam1/101NORTH",
     ],
 )  # fmt: skip
 def test_serial_numbers_dates_and_sites_are_cameras(folder: str) -> None:

@@ -141,7 +141,7 @@ def main(values: flags.Values) -> None:
     outcome = execute(run, model, profile)
     seconds = time.monotonic() - started
     found = [*notes.lines(), *outcome.notes]
-    print_summary(outcome.tally, outcome.earlier, seconds, path or "", found)
+    print_summary(outcome.tally, outcome.earlier, seconds, path or "", found, outcome.lasting)
     if values[PROFILE]:
         print_profile(profile, seconds)
     outcome.check()

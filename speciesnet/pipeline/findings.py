@@ -1,0 +1,97 @@
+"""What a run finds out about its images, for the log and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from absl import logging
+
+from speciesnet.files.input_notes import Examples
+from speciesnet.pipeline.photo import Photo
+
+
+def clipped_images() -> Examples:
+    """An empty collection for images that lost their contrast when they were converted to 8 bits."""
+    return Examples(
+        "image has more than 8 bits and becomes white or black",
+        "images have more than 8 bits and become white or black",
+        ". Scale their pixels to 0 to 255 and run them again",
+    )
+
+
+def noted(sentence: str) -> str:
+    """Logs a note on a run, and returns it for the summary."""
+    logging.warning("%s", sentence)
+    return sentence
+
+
+class Findings:
+    """The images of a run that need the user's attention.
+
+    Attributes:
+        notes: Sentences for the summary; they are in the log as well.
+        lasting: The number of images that fail again whenever the same command is repeated.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.lasting = 0
+        self._clipped = clipped_images()
+        self._damaged = Examples(
+            "image is damaged or not an image",
+            "images are damaged or not images",
+            ". Replace or remove such files; to read them again does not help",
+        )
+        self._unclassified = Examples(
+            "image fails, because no box of it was classified",
+            "images fail, because no box of them was classified",
+            ". Classify them with --classifier_only --output_format 4, or add --output_format 5 here",
+        )
+        self._unfinished = Examples(
+            "image fails, because an earlier step failed on it",
+            "images fail, because an earlier step failed on them",
+            ". Run that step again",
+        )
+
+    def add(self, photo: Photo, *, lacks_classes: bool = False, is_past: bool = False) -> None:
+        """Takes note of an image that has passed the last stage.
+
+        Args:
+            photo: The image.
+            lacks_classes: Whether it fails because none of its boxes was classified.
+            is_past: Whether earlier runs made all of its results.
+        """
+        lacks_result = is_past and None in (photo.detections, photo.classifications)
+        if photo.error is not None:
+            logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
+        for applies, found in (
+            (photo.is_clipped, self._clipped),
+            (photo.is_damaged, self._damaged),
+            (lacks_classes, self._unclassified),
+            (lacks_result and not lacks_classes, self._unfinished),
+        ):
+            if applies:
+                found.add(photo.filepath)
+        self.lasting += photo.is_damaged or lacks_classes or lacks_result
+
+    def add_undetected(self, paths: Sequence[str], whole: Sequence[str], source: str) -> None:
+        """Takes note of images without boxes for a classifier of crops.
+
+        Args:
+            paths: Those that fail, because a file does not contain them.
+            whole: Those that are classified as a whole, because the detector failed on them.
+            source: The file.
+        """
+        self.lasting += len(paths)
+        for images, sentence in (
+            (paths, f"fail, because the classifier needs detections and {source} has none of them"),
+            (whole, f"are classified as a whole, because the detector failed on them in {source}"),
+        ):
+            if images:
+                count = f"{len(images)} images {sentence}, such as {images[0]}."
+                self.notes.append(noted(count))
+
+    def finish(self) -> None:
+        """Adds the notes on what was counted."""
+        counted = (self._unclassified, self._unfinished, self._damaged, self._clipped)
+        self.notes += [noted(str(found)) for found in counted if found.count]

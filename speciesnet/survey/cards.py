@@ -1,0 +1,67 @@
+"""Folders that may be those of one camera, although they count as cameras of their own."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from speciesnet.files.paths import Parts, with_slashes
+from speciesnet.survey.sequences import CARD, without_card
+
+# As the DCF standard names folders on a card: a number, and five characters that stay the same.
+_NUMBERED = re.compile(r"([1-9]\d\d)(?!\d+$)(\w{5})", re.ASCII)
+_DIGITS = re.compile(
+    r"\d{8}", re.ASCII
+)  # below DCIM: dates, or the serial numbers of several cameras
+
+
+def folder_parts(filepath: str) -> Parts:
+    """The parts of the folder of a photograph."""
+    return tuple(with_slashes(filepath).split("/")[:-1])
+
+
+def similar_folders(folders: Iterable[Parts]) -> list[Parts]:
+    """The folders that look as if a camera had made them one after the other.
+
+    These are folders next to each other with consecutive numbers before the same letters, such as
+    ``100PHOTO`` and ``101PHOTO``, and folders of eight digits below ``DCIM``; but not if there are
+    photographs next to them, or if the camera is known from their names.
+
+    Args:
+        folders: The folders of photographs.
+
+    Examples:
+        >>> similar_folders([("cam1", "100PHOTO"), ("cam1", "101PHOTO"), ("cam1", "200NORTH")])
+        [('cam1', '100PHOTO'), ('cam1', '101PHOTO')]
+    """
+    known = set(folders)
+    groups: dict[tuple[Parts, str], dict[int, Parts]] = defaultdict(dict)
+    for folder in known:
+        if not folder or without_card(folder) != folder or folder[:-1] in known:
+            continue
+        *_, above, name = ("", *folder)
+        if above.upper() == CARD and _DIGITS.fullmatch(name):
+            groups[folder[:-1], ""][int(name)] = folder
+        elif match := _NUMBERED.fullmatch(name):
+            groups[folder[:-1], match[2].upper()][int(match[1])] = folder
+    return sorted(folder for key, group in groups.items() for folder in _in_order(key[1], group))
+
+
+def _in_order(letters: str, group: dict[int, Parts]) -> Iterator[Parts]:
+    """The folders with a neighbour: the next number, or any other if there are only digits."""
+    for number, folder in group.items():
+        if (not letters and len(group) > 1) or {number - 1, number + 1} & group.keys():
+            yield folder
+
+
+def note_on(folders: Iterable[Parts]) -> str:
+    """A sentence on similar folders; empty if there are none."""
+    found = ["/".join(folder) for folder in similar_folders(folders)]
+    if not found:
+        return ""
+    return (
+        f"{len(found)} folders, such as {found[0]} and {found[1]}, count as separate cameras, although "
+        "their names look as if one camera had made them. If so, put them into a folder named "
+        f"{CARD} before the run, with names such as 100CAMXX and 101CAMXX."
+    )
