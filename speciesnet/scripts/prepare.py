@@ -16,7 +16,7 @@ start quickly and need no network. Prints what it made, where, and the seconds.
 CALIBRATION_FOLDER = flags.text(
     "calibration_folder",
     "Folder with typical photographs of your cameras, searched at any depth. Networks in int8 are "
-    "calibrated on 32 of them; --precision int8 requires it the first time.",
+    "calibrated on 64 of them; --precision int8 requires it the first time.",
 )
 PRECISION = flags.PRECISION.but(
     help="Precision of the runs. auto: prepares all that auto may choose there, and int8 if "

@@ -23,7 +23,8 @@ EXTRA_FIELDS = flags.names("extra_fields", "Fields of an instance to copy into i
 
 PRECISION = flags.PRECISION.but(
     help="Numeric precision of the networks. auto: bf16 or fp16 if speciesnet run has found on this "
-    "machine that it gives the same answers as fp32."
+    "machine that it gives the same answers as fp32. int8: speciesnet prepare must have made the "
+    "networks."
 )
 DEVICES = flags.names(
     "device", "cpu, cuda or mps; each of several, such as cuda:0,cuda:1, gets its own workers."
