@@ -123,8 +123,8 @@ class SpeciesNet:
         multiprocessing: Makes ``multi_process`` the default run mode.
         engine: The engine of the networks, one name for both or the detector's and the classifier's with
             a comma: ``auto``, ``torch``, ``tensorflow``, ``openvino``; see ``EngineOptions``.
-        precision: ``fp32``, the reference; ``bf16`` or ``fp16``; or ``auto``: a lower one if the
-            hardware supports it and the first images of a run get the same answers as in float32.
+        precision: ``fp32``, the reference; ``bf16``, ``fp16`` or ``int8``; or ``auto``: bf16 or fp16 if
+            the hardware supports it and the first images of a run get the same answers as in float32.
         device: "cpu", "cuda", "mps" or None for the best one available.
         threads: Processor threads of a network on the CPU; None is all cores.
         force_model_download: Whether to download the package again.
@@ -376,6 +376,10 @@ class SpeciesNet:
             self._geofence,
             self._settings_of_list(components),
         ]
+
+    def quantize(self, components: Components, paths: Sequence[str]) -> None:
+        """With ``precision="int8"``, makes the networks that a run needs; see ``Networks``."""
+        self.networks.quantize(_networks_of(components), paths)
 
     def _settings_of_list(self, components: Components) -> _ListSettings:
         is_used = self._species_list is not None and "Ensemble" in STAGES[components]

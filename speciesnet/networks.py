@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from absl import logging
@@ -13,9 +14,10 @@ from absl import logging
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import PRECISIONS, Engine, EngineOptions, Precision
-from speciesnet.engines.select import reduced_precision
+from speciesnet.engines.select import has_int8, lacks_int8, reduced_precision
 from speciesnet.errors import InputError
 from speciesnet.packages.info import ModelInfo
+from speciesnet.pipeline.calibration import quantize_in_background
 
 NETWORKS = ("detector", "classifier")
 
@@ -107,6 +109,36 @@ class Networks:
         for name, network in loading.items():
             logging.info("The %s runs on %s.", name, network.result().engine.name)
 
+    def quantize(self, names: Collection[str], paths: Sequence[str]) -> None:
+        """With ``precision="int8"``, makes the networks that the cache lacks.
+
+        Args:
+            names: The networks that will be used.
+            paths: Photographs to calibrate them on.
+
+        Raises:
+            ModelError: There are too few photographs, or a network cannot be quantized.
+        """
+        options = self.options
+        lacking = [
+            name
+            for name, engine in zip(NETWORKS, options.engines, strict=True)
+            if name in names
+            and self.precision_of(name) == "int8"
+            and lacks_int8(self._source_of(name), EngineOptions(engine, "int8", options.device))
+        ]
+        if lacking:
+            logging.info(
+                "Making the %s in int8, once: this takes some minutes.", " and the ".join(lacking)
+            )
+            quantize_in_background(
+                options.model_info, lacking, paths, threads=options.threads, niceness=0
+            ).wait()
+
+    def _source_of(self, name: str) -> Path:
+        model_info = self.options.model_info
+        return model_info.detector if name == "detector" else model_info.classifier
+
     @cached_property
     def reduced(self) -> ReducedNetworks | None:
         """The networks in the fastest precision of this machine, if the precision was left open.
@@ -117,12 +149,18 @@ class Networks:
             return None
         options = self.options
         lower: dict[str, Precision] = {
-            name: reduced_precision(EngineOptions(engine, device=options.device)) or "fp32"
+            name: self._lowest(name, EngineOptions(engine, device=options.device)) or "fp32"
             for name, engine in zip(NETWORKS, options.engines, strict=True)
         }
         if all(precision == "fp32" for precision in lower.values()):
             return None
         return ReducedNetworks(options, self, lower)
+
+    def _lowest(self, name: str, options: EngineOptions) -> Precision | None:
+        """The fastest precision for a network; int8 only where it has been made already."""
+        if has_int8(lambda: self._source_of(name), options):
+            return "int8"
+        return reduced_precision(options)
 
 
 class ReducedNetworks(Networks):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from speciesnet.errors import InputError
 
 Engine = Literal["auto", "torch", "tensorflow", "openvino"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MEGADETECTOR_SIZE = 1280  # pixels of an image's longest side, as MegaDetector v5 was trained
@@ -71,7 +71,8 @@ class EngineOptions:
         engine: ``torch``, ``tensorflow`` (classifiers only), ``openvino`` (CPU only), or ``auto``: the
             fastest one that this machine and the model allow, but ``torch`` for a detector in float32,
             because only its boxes are exact.
-        precision: Numeric precision of the network; ``fp32`` is the reference.
+        precision: Numeric precision of the network; ``fp32`` is the reference, and ``int8`` runs on
+            OpenVINO only.
         device: "cpu", "cuda", "mps", or None for the best device available.
         threads: CPU threads for a network on the CPU; None uses all cores.
 

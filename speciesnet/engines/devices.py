@@ -127,10 +127,15 @@ class TorchEngine:
         kind: First word of the engine's name.
 
     Raises:
-        ModelError: The device does not exist.
+        ModelError: The device does not exist, or the precision is int8.
     """
 
     def __init__(self, options: EngineOptions, kind: str = "torch") -> None:
+        if options.precision == "int8":
+            raise ModelError(
+                "The engine torch does not compute in int8; give --engine openvino or another "
+                "--precision."
+            )
         self.device = torch_device(options.device)
         self.on_cpu = self.device.type == "cpu"
         self.batch_size = 1 if self.on_cpu else GPU_BATCH_SIZE

@@ -15,20 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions
+from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions, Precision
 from speciesnet.engines.keras_file import INPUT_SHAPE
 from speciesnet.engines.openvino_cache import (
+    Conversion,
     ConvertedNetwork,
     Facts,
     load_converted,
     openvino,
 )
+from speciesnet.engines.quantized import (
+    can_quantize,
+    has_instructions,
+    is_any_quantized,
+    load_quantized,
+)
 from speciesnet.errors import ModelError, UnsupportedNetworkError
 
 if TYPE_CHECKING:
     import torch
-
-_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoDetector:
@@ -40,11 +45,11 @@ class OpenVinoDetector:
     """
 
     def __init__(self, checkpoint: Path, options: EngineOptions) -> None:
-        _check(options)
+        check(options)
         self.image_size, self.stretches, self.batch_size = MEGADETECTOR_SIZE, False, 1
         self.name, self.on_cpu = f"openvino {options.precision}", True
         self._options = options
-        load_converted(checkpoint, _convert_detector, self._load)
+        _load(checkpoint, convert_detector, self._load, options)
 
     def _load(self, converted: ConvertedNetwork) -> None:
         self._anchors = [np.array(anchors, np.float32) for anchors in converted.facts["anchors"]]
@@ -67,10 +72,10 @@ class OpenVinoClassifier:
     """
 
     def __init__(self, path: Path, options: EngineOptions) -> None:
-        _check(options)
+        check(options)
         self.name, self.on_cpu = f"openvino {options.precision}", True
         self._options = options
-        load_converted(path, _convert_classifier, self._load)
+        _load(path, convert_classifier, self._load, options)
 
     def _load(self, converted: ConvertedNetwork) -> None:
         self.classes: int = converted.facts["classes"]
@@ -102,15 +107,34 @@ def decode(
     return boxes.reshape(batch, -1, values)
 
 
-def _check(options: EngineOptions) -> None:
+def check(options: EngineOptions) -> None:
     """Raises ``ModelError`` for options that this engine does not support on this machine."""
     if options.device not in (None, "cpu"):
         raise ModelError(f"The engine openvino runs on the CPU, not on {options.device!r}.")
-    if options.precision not in precisions():
+    able = precisions()
+    if options.precision in able:
+        return
+    if options.precision == "int8" and has_instructions():
         raise ModelError(
-            f"This CPU does not compute in {options.precision} with the engine openvino; give "
-            f"--precision {' or '.join(precisions())}."
+            'Precision int8 needs NNCF to make the networks. Run pip install "speciesnet[int8]", or give '
+            f"--precision {' or '.join(able)}."
         )
+    raise ModelError(
+        f"This CPU does not compute in {options.precision} with the engine openvino; give --precision "
+        f"{' or '.join(able)}."
+    )
+
+
+def _load(
+    source: Path,
+    convert: Conversion,
+    load: Callable[[ConvertedNetwork], None],
+    options: EngineOptions,
+) -> None:
+    if options.precision == "int8":
+        load_quantized(source, load)
+    else:
+        load_converted(source, convert, load)
 
 
 def _compiled(
@@ -118,7 +142,7 @@ def _compiled(
 ) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     """Compiles the network for this machine's CPU; the result runs in one thread at a time."""
     hints: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": _PRECISIONS[options.precision],
+        "INFERENCE_PRECISION_HINT": _floats(options.precision),
         "PERFORMANCE_HINT": "LATENCY",
     }
     if options.threads:
@@ -135,14 +159,32 @@ def _compiled(
     return run
 
 
+def precisions() -> list[Precision]:
+    """The precisions that this machine supports natively.
+
+    ``int8`` is one of them if the networks are in the cache, or NNCF is installed to make them.
+    """
+    able: list[Precision] = ["fp32"]
+    if _has_bf16():
+        able.append("bf16")
+    if has_instructions() and (can_quantize() or is_any_quantized()):
+        able.append("int8")
+    return able
+
+
 @functools.cache
-def precisions() -> list[str]:
-    """The precisions that this machine supports natively."""
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ["fp32"] + ["bf16"] * ("BF16" in able)
+def _has_bf16() -> bool:
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _convert_detector(checkpoint: Path) -> tuple[openvino.Model, Facts]:
+def _floats(precision: Precision) -> str:
+    """OpenVINO's name of the precision for the floating-point layers of a network."""
+    is_reduced = precision == "bf16" or (precision == "int8" and _has_bf16())
+    return "bf16" if is_reduced else "f32"
+
+
+def convert_detector(checkpoint: Path) -> tuple[openvino.Model, Facts]:
+    """Converts a detector in float32; see ``OpenVinoDetector`` for the errors."""
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
 
     if is_ultralytics_checkpoint(checkpoint):
@@ -157,7 +199,8 @@ def _convert_detector(checkpoint: Path) -> tuple[openvino.Model, Facts]:
     return _convert(network, (side, side), [-1, -1, -1, 3]), facts
 
 
-def _convert_classifier(path: Path) -> tuple[openvino.Model, Facts]:
+def convert_classifier(path: Path) -> tuple[openvino.Model, Facts]:
+    """Converts a classifier in float32; see ``OpenVinoClassifier`` for the errors."""
     from speciesnet.engines.classifier_file import read_classifier_network
 
     network = read_classifier_network(path)

@@ -13,8 +13,8 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,16 +27,23 @@ from speciesnet.engines.base import version_of
 from speciesnet.errors import ModelError, first_line
 from speciesnet.packages.downloads import cache_folder
 
-# On import OpenVINO sends telemetry to Intel, unless this package is missing.
-_earlier = sys.modules.get("openvino_telemetry")
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-try:
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """On import OpenVINO and NNCF send telemetry to Intel, unless this package is missing."""
+    earlier = sys.modules.get("openvino_telemetry")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if earlier is None:
+            del sys.modules["openvino_telemetry"]
+        else:
+            sys.modules["openvino_telemetry"] = earlier
+
+
+with without_telemetry():
     import openvino
-finally:
-    if _earlier is None:
-        del sys.modules["openvino_telemetry"]
-    else:
-        sys.modules["openvino_telemetry"] = _earlier
 
 _NETWORK, _WEIGHTS, _FACTS = "network.xml", "network.bin", "facts.json"
 _HASH_CHUNK = 2**22  # bytes
@@ -73,9 +80,9 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
     Raises:
         ModelError: The file cannot be read.
     """
-    folder = cache_folder() / "openvino" / _key(source)
+    folder = converted_folder(source)
     with suppress(FileNotFoundError, NotADirectoryError):
-        return _load(folder, load)
+        return load_folder(folder, load)
     # One at a time: a conversion needs much memory and changes settings of the whole process.
     with _CONVERTING, ExitStack() as stack:
         # Nor may other processes convert the same network, if files can be locked.
@@ -83,11 +90,11 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
             folder.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(f"{folder}.lock"))
         with suppress(FileNotFoundError, NotADirectoryError):  # another process was first
-            return _load(folder, load)
+            return load_folder(folder, load)
         network, facts = convert(source)
         logging.info("%s was converted for this machine, once.", source.name)
         try:
-            _write(network, facts, folder)
+            write_network(network, facts, folder)
         except (OSError, RuntimeError) as error:  # OpenVINO raises the latter when a disk is full
             logging.warning(
                 "The converted network cannot be stored in %s (%s): later runs will also start slowly.",
@@ -96,7 +103,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
             )
             return load(ConvertedNetwork(network, facts))
     try:
-        return _load(folder, load)
+        return load_folder(folder, load)
     except FileNotFoundError as error:  # not a damaged file: it has just been written
         raise ModelError(
             f"OpenVINO cannot load the network converted from {source} ({error.__cause__ or error}). "
@@ -104,7 +111,12 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
         ) from error
 
 
-def _load(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
+def converted_folder(source: Path) -> Path:
+    """Where the cache keeps the converted network of a file, whether it is there or not."""
+    return cache_folder() / "openvino" / _key(source)
+
+
+def load_folder(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
     """Loads the network in a folder; raises ``FileNotFoundError`` if it is incomplete."""
     content = (folder / _FACTS).read_text(encoding="utf-8")
     try:
@@ -116,7 +128,7 @@ def _load(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
     except ModelError:
         raise
     except Exception as error:  # OpenVINO raises its own for what it cannot read
-        logging.warning("%s is damaged (%s) and is converted again.", folder, first_line(error))
+        logging.warning("%s is damaged (%s) and is made again.", folder, first_line(error))
         shutil.rmtree(folder, ignore_errors=True)
         raise FileNotFoundError(folder) from error
 
@@ -132,7 +144,7 @@ def _key(source: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _write(network: openvino.Model, facts: Facts, folder: Path) -> None:
+def write_network(network: openvino.Model, facts: Facts, folder: Path) -> None:
     """Writes to a temporary folder first, so that a folder in the cache is always complete."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed

@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import platform
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ def load_detector_engine(
         raise ModelError(
             "The engine tensorflow cannot run detectors. Use --engine torch, openvino or auto."
         )
+    options = _only_openvino_for_int8(options)
     # In float32 PyTorch's boxes equal the published program's to the last bit. OpenVINO is a tenth
     # faster, but sometimes a pixel off, which can change the scores of a crop.
     is_reference = options.engine == "auto" and options.precision == "fp32"
@@ -45,9 +47,10 @@ def load_detector_engine(
             return OpenVinoDetector(checkpoint, options)
         except UnsupportedNetworkError as error:
             if options.engine == "openvino":
+                other = "precision fp32" if options.precision == "int8" else "engine torch or auto"
                 raise ModelError(
                     f"The engine openvino cannot run the detector {checkpoint}: it has {error}. Use "
-                    "--engine torch or auto."
+                    f"--{other}."
                 ) from error
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint
 
@@ -71,6 +74,7 @@ def load_classifier_engine(
         raise ModelError(
             f"The engine tensorflow cannot run {model}, a PyTorch file. Use --engine auto."
         )
+    options = _only_openvino_for_int8(options)
     if options.engine != "tensorflow":
         try:
             if _loads_openvino(options):
@@ -98,6 +102,12 @@ def load_classifier_engine(
     return TensorFlowEngine(model, options)
 
 
+def _only_openvino_for_int8(options: EngineOptions) -> EngineOptions:
+    """The options with the engine openvino instead of ``auto`` if the precision is int8."""
+    is_open = options.engine == "auto" and options.precision == "int8"
+    return replace(options, engine="openvino") if is_open else options
+
+
 def _require_tensorflow(reason: str) -> None:
     """Raises ``ModelError`` if TensorFlow, the only engine left for a network, is missing."""
     from speciesnet.engines.tensorflow import import_tensorflow
@@ -119,6 +129,71 @@ def reduced_precision(options: EngineOptions) -> Precision | None:
     from speciesnet.engines import devices
 
     return devices.reduced_precision(devices.torch_device(options.device))
+
+
+def has_int8(source: Callable[[], Path], options: EngineOptions) -> bool:
+    """Whether the cache has the int8 network of a file, and this machine can run it."""
+    options = _only_openvino_for_int8(replace(options, precision="int8"))
+    if options.engine != "openvino" or options.device not in (None, "cpu"):
+        return False
+    if not prefers_openvino(replace(options, precision="fp32")) or not _loads_openvino(options):
+        return False
+    from speciesnet.engines import openvino, quantized
+
+    able = quantized.is_any_quantized() and "int8" in openvino.precisions()
+    return able and quantized.calibration_of(source()) is not None
+
+
+def lacks_int8(source: Path, options: EngineOptions) -> bool:
+    """Whether the int8 network of a file is missing in the cache, but can be made on this machine."""
+    options = _only_openvino_for_int8(options)
+    if options.engine != "openvino" or not _loads_openvino(options):
+        return False
+    from speciesnet.engines import openvino, quantized
+
+    able = "int8" in openvino.precisions() and quantized.can_quantize()
+    return able and quantized.calibration_of(source) is None
+
+
+def check_int8() -> None:
+    """Raises ``ModelError`` if this machine cannot run networks in int8."""
+    options = EngineOptions("openvino", "int8")
+    _loads_openvino(options)
+    from speciesnet.engines import openvino
+
+    openvino.check(options)
+
+
+def convert(name: str, source: Path, options: EngineOptions) -> Path | None:
+    """Converts a network for OpenVINO, unless it is converted already.
+
+    Args:
+        name: "detector" or "classifier".
+        source: Its file.
+        options: How it will be run.
+
+    Returns:
+        The folder of the converted network; None if another engine runs the network.
+
+    Raises:
+        ModelError: The network cannot be converted or stored, or does not run with these options.
+    """
+    if not _loads_openvino(options):
+        return None
+    from speciesnet.engines import openvino, openvino_cache
+
+    engine = openvino.OpenVinoDetector if name == "detector" else openvino.OpenVinoClassifier
+    try:
+        engine(source, options)
+    except UnsupportedNetworkError:
+        return None
+    folder = openvino_cache.converted_folder(source)
+    if not folder.is_dir():
+        raise ModelError(
+            f"The {name} cannot be stored in {folder.parent}. Make room there, or set SPECIESNET_CACHE "
+            "to another folder."
+        )
+    return folder
 
 
 def engine_of_each_stage(engines: str) -> tuple[Engine, Engine]:

@@ -175,6 +175,7 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
         findings.add_undetected([*lacking], whole, source)
     with profile.timing("loading"):
         if guard is None:
+            model.quantize(run.components, paths)
             model.load(run.components)
         else:
             guard.load()

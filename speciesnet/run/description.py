@@ -132,6 +132,10 @@ class Model(Protocol):
         """What the errors of a lower precision depend on, besides the machine."""
         ...
 
+    def quantize(self, components: Components, paths: Sequence[str]) -> None:
+        """With ``precision="int8"``, makes the networks that a run needs, from its photographs."""
+        ...
+
     def load(self, components: Components) -> None:
         """Loads the networks that a run needs."""
         ...

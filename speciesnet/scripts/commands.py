@@ -26,6 +26,7 @@ COMMANDS = {
     "merge": ("merge", "one predictions file from those of several jobs"),
     "ray": ("run_on_ray", "a run on a Ray cluster"),
     "server": ("run_server", "predictions for other programs, over HTTP"),
+    "prepare": ("prepare", "download and convert a model before its first run"),
     "gpu-test": ("gpu_test", "which GPUs are found"),
 }
 DEFAULT = "run"

@@ -233,9 +233,10 @@ ENGINE = Flag(
 )
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
-    ["auto", "fp32", "bf16", "fp16"],
-    "Numeric precision of the networks. auto: bf16 or fp16 where the hardware supports it, but "
-    "fp32 for images whose answer it could change.",
+    ["auto", "fp32", "bf16", "fp16", "int8"],
+    "Numeric precision of the networks. auto: the fastest that the hardware supports, but fp32 for "
+    "images whose answer it could change; int8 only after speciesnet prepare. int8: the fastest on CPUs, "
+    "with other answers now and then; needs the extra int8.",
 )
 DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
 THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")

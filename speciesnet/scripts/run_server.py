@@ -22,8 +22,9 @@ API_PATH = flags.Flag("api_path", "/predict", "URL path of predictions.")
 EXTRA_FIELDS = flags.names("extra_fields", "Fields of an instance to copy into its record.")
 
 PRECISION = flags.PRECISION.but(
-    help="Numeric precision of the networks. auto: bf16 or fp16 if speciesnet run has measured its "
-    "errors on this machine, but fp32 for images whose answer it could change."
+    help="Numeric precision of the networks. auto: a lower one if speciesnet run has measured its "
+    "errors on this machine, but fp32 for images whose answer it could change. int8: speciesnet prepare "
+    "must have made the networks."
 )
 DEVICES = flags.names(
     "device", "cpu, cuda or mps; each of several, such as cuda:0,cuda:1, gets its own workers."
