@@ -276,16 +276,11 @@ def test_folder_that_cannot_be_written_is_reported(records: Any, tmp_path: Path)
         sort(records, out)
 
 
-def test_hard_links_do_not_cross_drives(records: Any) -> None:
-    other = Path("/dev/shm")
-    survey = Path(records[0]["filepath"]).parent
-    if not other.is_dir() or other.stat().st_dev == survey.stat().st_dev:
-        pytest.skip("there is no second drive")
-    out = other / f"speciesnet-test-{os.getpid()}"
+def test_hard_links_do_not_cross_drives(records: Any, other_drive: Path) -> None:
     with pytest.raises(OutputError, match="on another drive; use --how copy"):
-        sort(records, out, how="hardlink")
-    undo(out)
-    assert not out.exists()
+        sort(records, other_drive, how="hardlink")
+    undo(other_drive)
+    assert not other_drive.exists()
 
 
 def test_sequences_are_numbered_for_each_camera(tmp_path: Path) -> None:
