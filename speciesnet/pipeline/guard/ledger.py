@@ -80,8 +80,8 @@ class Ledger:
             self._path = None
 
     def reached_by(self, band: float) -> list[str]:
-        """The finished images whose margin is not outside of a band."""
-        return [path for path, margin in self.margins.items() if margin <= band]
+        """The finished images that have not been certain in a band as wide as this."""
+        return [path for path, margin in self.margins.items() if margin < band]
 
     def forget(self, filepath: str) -> None:
         """Removes an image that has been decided in float32."""
