@@ -90,6 +90,24 @@ def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:
     return [left, top, width, height]
 
 
+def intersection_over_union(one: Sequence[float], other: Sequence[float]) -> float:
+    """How much two boxes overlap, in [0, 1]: their common area as a share of the area of both.
+
+    Args:
+        one: Left, top, width and height, in any unit.
+        other: Another box in the same unit.
+
+    Examples:
+        >>> round(intersection_over_union([0.0, 0.0, 0.2, 0.2], [0.1, 0.0, 0.2, 0.2]), 3)
+        0.333
+    """
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (one[2] * one[3] + other[2] * other[3] - width * height)
+
+
 def corners(centres: Boxes) -> Boxes:
     """Converts (x centre, y centre, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
     half = centres[:, 2:4] / 2

@@ -16,6 +16,7 @@ from speciesnet.constants import TOP_CLASSES, Failure
 from speciesnet.engines.base import ClassifierEngine, Engine, EngineOptions, Precision
 from speciesnet.engines.select import load_classifier_engine
 from speciesnet.errors import InputError, ModelError
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.storage import read_text
 from speciesnet.images import PreprocessedImage, to_array
 from speciesnet.packages.info import ModelInfo
@@ -299,10 +300,15 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
     indices = {label: index for index, label in enumerate(labels)}
     if unknown := [line for line in lines if line not in indices]:
         logging.warning(
-            "%d of %d lines of %s are not labels of this model and are left out; the first is %r.",
+            "%d of %s of %s %s; the first is %r.",
             len(unknown),
-            len(lines),
+            counted(len(lines), "line"),
             target_species_txt,
+            plural(
+                len(unknown),
+                "is not a label of this model and is left out",
+                "are not labels of this model and are left out",
+            ),
             unknown[0],
         )
     return {line: indices[line] for line in lines if line in indices}

@@ -19,7 +19,7 @@ from speciesnet import geolocation
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import listing, storage
 from speciesnet.files.given_paths import GivenPaths, from_file_url
-from speciesnet.files.input_notes import InputNotes
+from speciesnet.files.input_notes import InputNotes, plural
 from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
@@ -170,18 +170,16 @@ def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
     found = ""
     if count := notes.other_files.total():
         videos = notes.videos
-        kinds = [_number(videos, "video")] if videos else []
-        kinds += [_number(count - videos, "other file")] if count > videos else []
+        kinds = [f"{videos:,} {plural(videos, 'video')}"] if videos else []
+        kinds += (
+            [f"{count - videos:,} {plural(count - videos, 'other file')}"] if count > videos else []
+        )
         found = f", only {' and '.join(kinds)} ({notes.endings})"
     skipped = "".join(f"; {line.rstrip('.')}" for line in notes.skipped())
     return (
         f"There are no images in {', '.join(folders)}{found}: no file name ends with "
         f"{' '.join(sorted(listing.IMAGE_EXTENSIONS))}{skipped}."
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:

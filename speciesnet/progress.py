@@ -13,6 +13,8 @@ from typing import TypeVar
 from absl import logging
 from tqdm import tqdm
 
+from speciesnet.files.input_notes import counted
+
 LOG_SECONDS = 60.0
 
 Item = TypeVar("Item")
@@ -67,9 +69,9 @@ class ProgressBars:
         rate = self._done / max(now - self._started, 1e-9)
         left = (self._total - self._done) / rate
         logging.info(
-            "%d of %d images done%s, %.2f images/s, %s left.",
+            "%d of %s done%s, %.2f images/s, %s left.",
             self._done,
-            self._total,
+            counted(self._total, "image"),
             f" ({self._failed} failed)" if self._failed else "",
             rate,
             tqdm.format_interval(left),

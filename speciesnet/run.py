@@ -29,6 +29,7 @@ from speciesnet.constants import (
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.geolocation import with_coordinates
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults, Photo
@@ -246,8 +247,10 @@ class Outcome:
     def check(self) -> None:
         """Raises ``InputError`` if not a single image of the run has a result."""
         if self.tally.images and self.tally.failed == self.tally.images:
+            many = f"All {self.tally.images} images"
+            everything = plural(self.tally.images, "The only image", many)
             raise InputError(
-                f"All {self.tally.images} images failed. Fix the cause, which the log names, and run the "
+                f"{everything} failed. Fix the cause, which the log names, and run the "
                 "same command again."
             )
 
@@ -287,12 +290,16 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
         with output:
             earlier = output.tally.images
             if earlier:
-                logging.info("%d of %d images were done before.", earlier, len(run.instances))
+                images = counted(len(run.instances), "image")
+                logging.info(
+                    "%d of %s %s done before.", earlier, images, plural(earlier, "was", "were")
+                )
             found = _fill(run, model, output, profile or Profile())
     except KeyboardInterrupt:
         without = ", without --ignore_existing," if run.ignore_existing else ""
         raise KeyboardInterrupt(
-            f"{output.tally.images} of {len(run.instances)} images are in {run.predictions_json}. Run "
+            f"{output.tally.images} of {counted(len(run.instances), 'image')} "
+            f"{plural(output.tally.images, 'is', 'are')} in {run.predictions_json}. Run "
             f"the same command again{without} to continue."
         ) from None
     if "Ensemble" in STAGES[run.components]:

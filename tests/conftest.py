@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,22 @@ from speciesnet.instances import find_images
 
 REPOSITORY = Path(__file__).parents[1]
 LONGEST_FILES = ("test_run_on_ray.py", "test_resume.py", "test_bad_input.py", "test_faults.py")
+MEMORY = Path("/dev/shm")  # a file system in memory
+MEMORY_BYTES = 4 * 2**30  # free, for all temporary files of the tests and for Ray
 MADE_IMAGES = ("ena24/352.jpg", "ena24/422.jpg", "ena24/423.jpg", "blank.jpg", "vehicle.jpg")
+
+
+def keep_temporary_files_in_memory() -> None:
+    """Lets pytest create its temporary folders in memory if there is room.
+
+    Outputs are flushed to the disk thousands of times, each of which may take a tenth of a second.
+    """
+    is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
+    if is_writable and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+keep_temporary_files_in_memory()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
@@ -81,6 +97,19 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def other_drive(tmp_path: Path) -> Iterator[Path]:
+    """A folder, which does not exist yet, on another drive than ``tmp_path``."""
+    for drive in (MEMORY, Path(tempfile.gettempdir()), Path.home()):
+        if drive.is_dir() and drive.stat().st_dev != tmp_path.stat().st_dev:
+            folder = drive / f"speciesnet-test-{os.getpid()}"
+            break
+    else:
+        pytest.skip("there is no second drive")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photographs in ``images`` and packages in ``packages``, for tests that need no known answers.
@@ -107,10 +136,12 @@ def small_package(materials: Path) -> Path:
     return materials / "packages" / "small_random"
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """Keeps tests out of the user's cache."""
-    monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    yield
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps tests out of the user's cache; their processes convert a network only once."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECIESNET_CACHE", str(folder / "cache"))
+        yield

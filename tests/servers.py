@@ -23,6 +23,8 @@ from PIL import Image
 from speciesnet.instances import SAMPLE_IMAGES
 
 SAMPLES = sorted(SAMPLE_IMAGES.rglob("*.jpg"))
+# Starts in half the time, for tests that depend on no answer of a network.
+STAND_IN = Path(__file__).with_name("server") / "with_stand_in_networks.py"
 BOUNDARY = "----boundary"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
@@ -131,15 +133,15 @@ class Server:
 
 
 @contextmanager
-def served(folder: Path, *arguments: str | Path, model: str | Path = "demo") -> Iterator[Server]:
-    """Starts a server on a free port and waits until it is ready."""
+def served(
+    folder: Path, *arguments: str | Path, model: str | Path = "demo", program: Path | None = None
+) -> Iterator[Server]:
+    """Starts a server, or a program that starts one, on a free port and waits until it is ready."""
     log = folder / "server.log"
-    command = [sys.executable, "-m", "speciesnet.scripts.run_server"]
+    named = [str(program)] if program else ["-m", "speciesnet.scripts.run_server"]
+    command = [sys.executable, *named]
     command += ["--port", "0", "--model", str(model), *map(str, arguments)]
-    environment = os.environ | {
-        "SPECIESNET_CACHE": str(folder.parent / "cache"),
-        "TMPDIR": str(folder),
-    }
+    environment = os.environ | {"TMPDIR": str(folder)}
     with log.open("w") as errors:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, encoding="utf-8", env=environment

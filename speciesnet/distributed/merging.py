@@ -20,6 +20,7 @@ from speciesnet.distributed.work_list import new_index
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, keep_backup
+from speciesnet.files.input_notes import counted
 from speciesnet.predictions.format5 import as_ours
 from speciesnet.predictions.layout import decode_line, encode_record, format_of, lines_at, rewrite
 from speciesnet.predictions.reading import read_as_written
@@ -62,7 +63,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
                 before = records.added
                 for record in _records_of(part):
                     records.add(record)
-                logging.info("%s: %d records.", part, records.added - before)
+                logging.info("%s: %s.", part, counted(records.added - before, "record"))
             if not records.added:
                 raise InputError(
                     f"There are no records in {', '.join(parts)}. Pass parts that have some."

@@ -27,7 +27,7 @@ from speciesnet.distributed.resources import Pool
 from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_shard
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
-from speciesnet.files.input_notes import Examples
+from speciesnet.files.input_notes import Examples, counted
 from speciesnet.pipeline.findings import clipped_images
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
@@ -109,7 +109,8 @@ def run_round(
                     clipped.add(record["filepath"])
     if given != recorded:  # Ray reads again what a lost machine had, perhaps in other pieces
         raise ClusterError(
-            f"{images} images were given to the cluster, and {tally.images} records came back, which do "
+            f"{counted(images, 'image was', 'images were')} given to the cluster, and "
+            f"{counted(tally.images, 'record')} came back, which do "
             "not match. Run the same command again, and then merge the shards."
         )
     return tally, clipped

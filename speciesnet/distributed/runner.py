@@ -23,6 +23,7 @@ from speciesnet.distributed.rounds import original_errors, run_round, take_over
 from speciesnet.distributed.shards import FinishedImages, finished_in, shard_names
 from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.files import storage
+from speciesnet.files.input_notes import counted
 from speciesnet.instances import Instance
 from speciesnet.pipeline.findings import clipped_images, noted
 from speciesnet.predictions.settings import RunSettings
@@ -98,7 +99,11 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
             files = write_work(seen.unseen(instances), Path(work))
         earlier, notes = tally.images, []
         if earlier:
-            logging.info("%d images were done before, %d are left.", earlier, seen.new)
+            logging.info(
+                "%s done before; images left: %d.",
+                counted(earlier, "image was", "images were"),
+                seen.new,
+            )
         if others := earlier - seen.known:
             notes.append(noted(
                 f"{others} records of {job.folder.path} are kept although their images are not in this "

@@ -46,12 +46,13 @@ from speciesnet.export.observations import (
     media_rows,
     observations_of,
 )
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.storage import scheme_of
-from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, in_file
-from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.corrections import Correction
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import Photographs
+from speciesnet.survey.smoothed_records import SmoothedRecords
 from speciesnet.taxonomy import Label
 
 __all__ = [
@@ -110,6 +111,7 @@ def write_camtrap_dp(
     sequence_gap: float = 60.0,
     corrections: Mapping[str, Correction] | None = None,
     dates: DateRules | None = None,
+    smooth_boxes: bool = True,
 ) -> Summary:
     """Writes a package: ``datapackage.json`` and three tables.
 
@@ -129,6 +131,7 @@ def write_camtrap_dp(
         sequence_gap: The longest time between two photographs of one event, in seconds.
         corrections: The corrections that count, by filepath; these observations are human ones.
         dates: Dates from file names, and corrections of the cameras' clocks.
+        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence.
 
     Raises:
         InputError: A record is malformed; dates, a time zone or positions, which a package requires, are
@@ -151,16 +154,22 @@ def write_camtrap_dp(
     licenses_of(project)
     zone = parse_timezone(timezone_name)
     dates = DateRules() if dates is None else dates
+    photographs = photographs or Photographs()
+    records = SmoothedRecords(
+        predictions,
+        corrections=corrections,
+        photographs=photographs,
+        dates=dates,
+        gap=sequence_gap,
+        smooth_boxes=smooth_boxes,
+    )
     with in_file(predictions):
-        index = MediaIndex.read(
-            read_records(predictions), photographs or Photographs(), zone, dates
-        )
+        index = MediaIndex.read(records.predicted(), photographs, zone, dates)
     deployments = index.deploy(deployments_csv)
     index.find_events(sequence_gap)
     fix = "Fix the cause or pass another folder."
     with file_errors(OutputError, f"The folder {folder}", "made", fix):
         folder.mkdir(exist_ok=True)
-    records = corrected(read_records(predictions), corrections or {})
     with in_file(predictions):
         contents = _write_tables(folder, records, index, deployments, project)
     with output_file(folder / DESCRIPTOR) as part:
@@ -168,20 +177,7 @@ def write_camtrap_dp(
             descriptor_of(project, deployments, contents.taxa), indent=2, ensure_ascii=False
         )
         part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
-    notes = [
-        *_left_out(
-            "have no date, or are not where the predictions say (see --image_root)", index.undated
-        ),
-        *_left_out(
-            "have names that Camtrap DP does not allow: with .. or a line break in them, or starting "
-            "with /, ~ or .",
-            contents.refused,
-        ),
-        *filter(None, [index.similar_folders]),
-        *_gathered(index, deployments_csv),
-        *_misplaced(index, deployments_csv),
-        *_doubtful_dates(index, contents.examples),
-    ]
+    notes = list(_notes(index, contents, deployments_csv))
     for note in notes:
         logging.warning("%s", note)
     left_out = len(index.undated) + len(contents.refused)
@@ -277,17 +273,35 @@ def _write_tables(
     return contents
 
 
+def _notes(index: MediaIndex, contents: _Contents, table: str | None) -> Iterator[str]:
+    """Sentences on what is left out or wrong."""
+    yield from _left_out(
+        "without a date or not where the predictions say (see --image_root)", index.undated
+    )
+    yield from _left_out(
+        "with names that Camtrap DP does not allow: with .. or a line break in them, or starting with /, "
+        "~ or .",
+        contents.refused,
+    )
+    yield from filter(None, [index.similar_folders])
+    yield from _gathered(index, table)
+    yield from _misplaced(index, table)
+    yield from _doubtful_dates(index, contents.examples)
+
+
 def _left_out(reason: str, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
-        yield f"{len(left_out)} photographs are left out, which {reason}: {some_of(left_out)}."
+        photographs = counted(len(left_out), "photograph is", "photographs are")
+        yield f"{photographs} left out, {reason}: {some_of(left_out)}."
 
 
 def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
     if index.gathered:
         names = [f"{name} ({some_of(cameras)})" for name, cameras in index.gathered.items()]
         yield (
-            f"{len(names)} rows of {table} gather the photographs of several cameras: {some_of(names)}. "
-            "They count as one camera at one place; give each camera a row of its own if they are not."
+            f"{counted(len(names), 'row')} of {table} {plural(len(names), 'gathers', 'gather')} the "
+            f"photographs of several cameras: {some_of(names)}. These count as one camera at one place; "
+            "give each camera a row of its own if they are not."
         )
 
 
@@ -306,7 +320,8 @@ def _misplaced(index: MediaIndex, table: str | None) -> Iterator[str]:
                 "if positions are inexact on purpose."
             )
         yield (
-            f"{count} photographs of {len(places)} deployments were taken more than {FAR_KM:g} km from "
+            f"{counted(count, 'photograph')} of {counted(len(places), 'deployment')} "
+            f"{plural(count, 'was', 'were')} taken more than {FAR_KM:g} km from "
             f"their deployment: {'; '.join(places[:MAX_EXAMPLES])}"
             f"{'; ...' if len(places) > MAX_EXAMPLES else ''}. {fix}"
         )
@@ -319,20 +334,24 @@ def _doubtful_dates(index: MediaIndex, paths: Mapping[int, str]) -> Iterator[str
             for position in index.outside[:MAX_EXAMPLES]
         )
         yield (
-            f"{len(index.outside)} photographs are outside the period of their deployment: {examples}. "
-            "They stay in the nearest deployment of their folder; correct deploymentStart and "
-            "deploymentEnd, or the clock."
+            f"{counted(len(index.outside), 'photograph is', 'photographs are')} outside the period of "
+            f"{plural(len(index.outside), 'its', 'their')} deployment: {examples}. "
+            f"{plural(len(index.outside), 'It stays', 'They stay')} in the nearest deployment of the "
+            "same folder; correct deploymentStart and deploymentEnd, or the clock."
         )
     if index.problems:
         counts = Counter(problem.reason for problem in index.problems)
         reasons = "; ".join(
-            f"{counts[reason]} photographs {reason}, such as {paths[position]} ({index.taken(position)})"
+            f"{counted(counts[reason], 'photograph')} {reason}, such as "
+            f"{paths[position]} ({index.taken(position)})"
             for position, reason in _first_problems(index).items()
         )
         yield (
-            f"The clocks of {len(index.doubtful)} deployments seem to be wrong "
-            f"({some_of(index.doubtful)}): {reasons}. They have timestampIssues true; correct the dates, "
-            "or remove these photographs."
+            f"{plural(len(index.doubtful), 'The clock of', 'The clocks of')} "
+            f"{counted(len(index.doubtful), 'deployment seems', 'deployments seem')} to be wrong "
+            f"({some_of(index.doubtful)}): {reasons}. "
+            f"{plural(len(index.doubtful), 'It has', 'They have')} timestampIssues true; correct the "
+            f"dates, or remove {plural(len(index.problems), 'this photograph', 'these photographs')}."
         )
 
 

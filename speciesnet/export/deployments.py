@@ -12,6 +12,7 @@ from absl import logging
 
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.metadata import day_comes_first, parse_table_date
@@ -71,9 +72,9 @@ class Deployment:
 
     @property
     def period(self) -> str:
-        """Its start and its end, as the table has them."""
-        start, end = (self.cells.get(name, "unknown") for name in PERIOD)
-        return f"{start} to {end}"
+        """Its start and its end, as the table has them: "from ... to ...", or "" if it has neither."""
+        words = zip(("from", "to"), map(self.cells.get, PERIOD), strict=True)
+        return " ".join(f"{word} {date}" for word, date in words if date)
 
     def distance(self, seconds: float) -> float:
         """The seconds between a date, in seconds since 1970, and the period; 0 inside."""
@@ -178,11 +179,11 @@ def from_table(
             f'the name of that folder as "{FOLDER}" or "deploymentID".{instead}'
         )
     if unused:
+        rest = plural(len(unused), "It is a deployment", "They are deployments")
         logging.warning(
-            "%d rows of %s fit no folder of photographs: %s. They are deployments without photographs.",
-            len(unused),
-            path,
-            some_of(unused),
+            "%s of %s %s no folder of photographs: %s. %s without photographs.",
+            *(counted(len(unused), "row"), path, plural(len(unused), "fits", "fit")),
+            *(some_of(unused), rest),
         )
     return found, rows
 
@@ -245,10 +246,10 @@ def _check_periods(deployments: Sequence[Deployment], folder: Parts, path: str) 
     for one, other in pairwise(deployments):
         if other.start < one.end:
             raise InputError(
-                f"The periods of {one.deployment_id} ({one.period}) and {other.deployment_id} "
-                f"({other.period}) in {path} overlap, and both have the photographs in "
-                f"{'/'.join(folder)}; correct their deploymentStart and deploymentEnd, or give each its "
-                f'own "{FOLDER}".'
+                f"The periods of {one.deployment_id} ({one.period or 'always'}) and "
+                f"{other.deployment_id} ({other.period or 'always'}) in {path} overlap, and "
+                f"both have the photographs in {'/'.join(folder)}; correct their deploymentStart and "
+                f'deploymentEnd, or give each its own "{FOLDER}".'
             )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files.atomic import write_atomically
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.storage import scheme_of
 from speciesnet.survey.photographs import Photographs
 
@@ -59,18 +60,32 @@ class Results:
                 f"The photographs are not on this computer, such as {first}. Download them, and pass "
                 "their folder with --image_root."
             )
+        where = "where the predictions say"
+        none = plural(
+            len(tasks),
+            f"The only photograph, {first}, is not {where}",
+            f"None of the {len(tasks)} photographs is {where}, such as {first}",
+        )
         raise InputError(
-            f"None of the {len(tasks)} photographs is where the predictions say, such as {first}; pass "
-            "their folder with --image_root."
+            f"{none}; pass {plural(len(tasks), 'its', 'their')} folder with --image_root."
         )
 
-    def raise_if_skipped(self, what: str, advice: str = "Fix the cause") -> None:
-        """Raises ``OutputError`` if files were skipped; ``what`` names them: "of 20 photographs"."""
+    def raise_if_skipped(
+        self, one: str, many: str | None = None, advice: str = "Fix the cause"
+    ) -> None:
+        """Raises ``OutputError`` if files were skipped.
+
+        Args:
+            one: The name of one of them, such as "photograph", or "of 20 photographs".
+            many: The name of several; by default with an s.
+            advice: What to do before the command is run again.
+        """
         if self.skipped:
             name, reason = self.skipped[0]
             raise OutputError(
-                f"{len(self.skipped)} {what} were skipped, such as {name} ({reason}). {advice} and run "
-                "the same command again."
+                f"{counted(len(self.skipped), one, many)} "
+                f"{plural(len(self.skipped), 'was', 'were')} skipped, such as {name} ({reason}). "
+                f"{advice} and run the same command again."
             )
 
 

@@ -23,8 +23,10 @@ from speciesnet.export.deployments import (
     is_on_web,
     moment_of,
     one_for_each_camera,
+    some_of,
 )
 from speciesnet.export.timestamps import Problem, file_number, problems_in
+from speciesnet.files.input_notes import plural
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.geolocation import distance_km
@@ -267,6 +269,7 @@ class MediaIndex:
             if (model := models[self._model[position]]) is not None:
                 found[number].models[model] += 1
         self._find_problems(found)
+        _check_positions(self._deployments, found)
         by_date = self._seconds.__getitem__
         for deployment, facts in zip(self._deployments, found, strict=True):
             if taken := facts.photographs:
@@ -302,7 +305,7 @@ class MediaIndex:
             self._sizes[key] += 1
 
     def period_of(self, position: int) -> str:
-        """The period, in the table, of the deployment of a photograph."""
+        """The period, in the table, of the deployment of a photograph; "" if it has none."""
         return self._deployments[self._deployment[position]].period
 
     def medium(self, position: int, filepath: str) -> Medium | None:
@@ -365,16 +368,33 @@ def _base_of(folders: Iterable[Parts]) -> Parts:
     return base
 
 
+def _check_positions(deployments: Sequence[Deployment], found: Sequence[_Found]) -> None:
+    """Raises ``InputError`` that names the deployments without a position."""
+    lacking = [
+        one.deployment_id
+        for one, facts in zip(deployments, found, strict=True)
+        if not {"latitude", "longitude"} <= one.cells.keys() and not facts.positions
+    ]
+    if not lacking:
+        return
+    if len(deployments) == 1:
+        which = f"The deployment {lacking[0]} has no position, nor has any of its photographs"
+    else:
+        which = (
+            f"{len(lacking)} of {len(deployments)} deployments {plural(len(lacking), 'has', 'have')} no "
+            f"position, nor has any of {plural(len(lacking), 'its', 'their')} photographs: "
+            f"{some_of(lacking)}"
+        )
+    raise InputError(
+        f"{which}. Add --deployments with a CSV file that has the columns deploymentID, latitude and "
+        f"longitude, and a row for {plural(len(lacking), 'it', 'each')}."
+    )
+
+
 def _complete(deployment: Deployment, facts: _Found) -> None:
     """Adds the position, the period and the camera that a deployment lacks, from its photographs."""
     name, cells = deployment.deployment_id, deployment.cells
     if "latitude" not in cells or "longitude" not in cells:
-        if not facts.positions:
-            raise InputError(
-                f"The deployment {name} has no position, nor has any of its photographs; add "
-                "--deployments with a CSV file that has the columns deploymentID, latitude and "
-                "longitude."
-            )
         latitude, longitude = facts.positions.most_common(1)[0][0]
         cells |= {"latitude": str(latitude), "longitude": str(longitude)}
     if facts.photographs:

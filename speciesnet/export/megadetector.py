@@ -25,11 +25,13 @@ from speciesnet.export.megadetector_info import (
     file_info,
     is_human,
 )
+from speciesnet.files.input_notes import counted
 from speciesnet.files.paths import with_slashes
 from speciesnet.predictions.layout import encode_record
-from speciesnet.records import Box, Record, answer_of, is_failed, record_errors
+from speciesnet.records import Box, Record, answer_of, is_classified, is_failed, record_errors
 from speciesnet.survey.counts import answer_of_box
 from speciesnet.survey.people import kind_of, unmentioned
+from speciesnet.survey.smoothing import follows_sequence
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
 
 _WHOLE_IMAGE = [0.0, 0.0, 1.0, 1.0]
@@ -81,10 +83,10 @@ class MegaDetectorConverter:
     def image(self, record: Record) -> MegaDetectorImage:
         """Converts one record.
 
-        A box with an answer of its own has this one, even if it is blank. To other boxes belongs the
-        answer of the image if they are of the same category: animals, people or vehicles. An answer of
-        the image other than blank that no box has gets a box around the whole image, with the category
-        "unknown".
+        A box with an answer of its own has this one, even if it is blank. If boxes were classified, the
+        others have none. If none was, the answer of the image belongs to the boxes of the same category:
+        animals, people or vehicles. An answer of the image other than blank that no box has gets a box
+        around the whole image, with the category "unknown".
 
         Raises:
             InputError: The record is malformed.
@@ -95,9 +97,10 @@ class MegaDetectorConverter:
             label, score, _ = answer_of(record)
             if is_failed(record) or (label is None and record.get("detections") is None):
                 return self._failed_image(file, record)
-            boxes = [self._box(box) for box in record.get("detections") or []]
+            detections = record.get("detections") or []
+            boxes = [self._box(box) for box in detections]
             if label is not None:
-                self._add_answer(boxes, label, score)
+                self._add_answer(boxes, label, score, detections)
             elif not boxes:
                 self.counts["without boxes"] += 1
             if label is not None or any("classifications" in box for box in boxes):
@@ -126,13 +129,23 @@ class MegaDetectorConverter:
             image["frame_rate"], image["frames_processed"] = -1.0, []
         return image
 
-    def _add_answer(self, boxes: list[MegaDetectorBox], label: str, score: float) -> None:
+    def _add_answer(
+        self, boxes: list[MegaDetectorBox], label: str, score: float, detections: Sequence[Box]
+    ) -> None:
+        """Adds the answer of an image to its boxes, converted from these detections."""
         kind = Detection.HUMAN.value if is_human(label) else category_of(label)
         self.counts[kind] += 1
+        if any(map(follows_sequence, detections)):
+            return  # the box that had the answer still does, or follows others to a better one
         carrier = _CARRIERS.get(kind, Detection.ANIMAL).category
         number = self._classes.number_of(label)
+        are_classified = any(map(is_classified, detections))
         answered = [box["classifications"][0] for box in boxes if "classifications" in box]
-        carrying = [b for b in boxes if b["category"] == carrier and "classifications" not in b]
+        carrying = [
+            box
+            for box in boxes
+            if not are_classified and box["category"] == carrier and "classifications" not in box
+        ]
         if not carrying and kind != BLANK and all(own != number for own, _ in answered):
             self._has_unknown = True
             whole = MegaDetectorBox(category=UNKNOWN_CATEGORY, conf=score, bbox=_WHOLE_IMAGE)
@@ -213,9 +226,9 @@ def write_megadetector(
         file.write(b"\n}\n")
     if converter.outside:
         logging.warning(
-            "%d of %d files are not under %s: their paths stay as they are.",
+            "%d of %s not under %s: their paths stay as they are.",
             converter.outside,
-            count,
+            counted(count, "file is", "files are"),
             base_folder,
         )
     return count

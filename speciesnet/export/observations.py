@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
+from speciesnet.constants import Classification, Detection
 from speciesnet.export.media_index import Medium
 from speciesnet.records import Box, Record, Review, answer_of, record_errors
 from speciesnet.survey.corrections import SOURCE
-from speciesnet.survey.counts import has_box_answers, largest_counts
+from speciesnet.survey.counts import has_box_answers, individual_boxes, largest_counts
 from speciesnet.survey.individuals import individuals_of
 from speciesnet.taxonomy import BLANK, UNKNOWN, Label, category_of, split_label
 
@@ -80,7 +79,7 @@ def observations_of(record: Record) -> list[Observation]:
     """The observations of a photograph: its answer, and other people or animals in it.
 
     People beside an animal or a vehicle, and animals beside people or a vehicle, are an observation of
-    their own if the detector found them with a confidence of at least ``DETECTION_THRESHOLD``, and no
+    their own if they are individuals, see ``individual_boxes``, and no
     reviewer has replaced the answer that there are some. Animals require a box of the people or the
     vehicle as well.
 
@@ -100,11 +99,12 @@ def observations_of(record: Record) -> list[Observation]:
         origin = {} if text is None else machine
         if review:
             origin = _by_person(review)
+        individuals = [box for _, box in individual_boxes(record)]
         boxes_of_kind = _boxes(record, kind)
         first = Observation(
             kind,
             Label() if text is None else split_label(text),
-            _count(boxes_of_kind) if kind in _INDIVIDUALS else None,
+            _count(boxes_of_kind, individuals) if kind in _INDIVIDUALS else None,
             None if review or text is None else score,
             origin,
             {"observationComments": source or "", **_box_cells(boxes_of_kind)},
@@ -114,14 +114,14 @@ def observations_of(record: Record) -> list[Observation]:
         for other, label in _ALSO_SEEN.items():
             # Without a box of people or vehicles, the answer is about the animal in the box.
             if kind not in (*_ALSO_SEEN, _VEHICLE) or (
-                other == _ANIMAL and not _count(boxes_of_kind)
+                other == _ANIMAL and not _count(boxes_of_kind, individuals)
             ):
                 continue
             boxes = _boxes(record, other)
-            if other not in (kind, was) and _count(boxes):
+            if other not in (kind, was) and (count := _count(boxes, individuals)):
                 comments = {"observationComments": "detector", **_box_cells(boxes)}
                 score = float(boxes[0]["conf"])
-                found.append(Observation(other, label, _count(boxes), score, machine, comments))
+                found.append(Observation(other, label, count, score, machine, comments))
         return found
 
 
@@ -169,9 +169,9 @@ def _boxes(record: Record, kind: str) -> list[Box]:
     return [box for box in record.get("detections") or [] if box["label"] == kind]
 
 
-def _count(boxes: Iterable[Box]) -> int | None:
-    """How many boxes are certain enough to be counted, or None if there are none."""
-    return sum(box["conf"] >= DETECTION_THRESHOLD for box in boxes) or None
+def _count(boxes: Iterable[Box], individuals: Sequence[Box]) -> int | None:
+    """How many boxes are individuals, see ``individual_boxes``, or None if there are none."""
+    return sum(any(box is one for one in individuals) for box in boxes) or None
 
 
 def _box_cells(boxes: Sequence[Box]) -> _Cells:
@@ -208,6 +208,31 @@ def _event_cells(medium: Medium) -> _Cells:
     }
 
 
+@dataclass
+class _Event:
+    """The photographs of an event so far.
+
+    Attributes:
+        observations: One for each type and name.
+        counts: The number of individuals by label, of each photograph.
+        size: The number of photographs.
+    """
+
+    observations: list[Observation] = field(default_factory=list)
+    counts: list[dict[str, int]] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, observations: Iterable[Observation]) -> None:
+        """Adds the observations of a photograph."""
+        counts = {}
+        for one in observations:
+            merged = _merge(self.observations, one)
+            if one.kind not in _NOTHING_SEEN:
+                counts[_text_of(merged)] = one.count or 0
+        self.counts.append(counts)
+        self.size += 1
+
+
 class Events:
     """Collects the observations of photographs, and gives the rows of each event that is complete.
 
@@ -215,8 +240,7 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._open: dict[str, list[Observation]] = {}
-        self._added: Counter[str] = Counter()
+        self._open: dict[str, _Event] = {}
 
     def add(self, medium: Medium, observations: Iterable[Observation]) -> list[_Cells]:
         """Adds a photograph; returns the rows of its event if it was the last one.
@@ -226,13 +250,11 @@ class Events:
             observations: Its observations; empty if it is not in the package.
         """
         key = medium.event
-        found = self._open.setdefault(key, [])
-        for one in observations:
-            _merge(found, one)
-        self._added[key] += 1
-        if self._added[key] < medium.event_size:
+        event = self._open.setdefault(key, _Event())
+        event.add(observations)
+        if event.size < medium.event_size:
             return []
-        del self._added[key]
+        del self._open[key]
         return [
             {
                 **_event_cells(medium),
@@ -240,21 +262,26 @@ class Events:
                 "observationLevel": "event",
                 **one.cells(),
             }
-            for number, one in enumerate(_exclusive(self._open.pop(key)), start=1)
+            for number, one in enumerate(_exclusive(event), start=1)
         ]
 
 
-def _merge(found: list[Observation], one: Observation) -> None:
-    """Adds an observation to those of an event, which has one of each type and name."""
+def _text_of(one: Observation) -> str:
+    return ";".join(one.label)
+
+
+def _merge(found: list[Observation], one: Observation) -> Observation:
+    """Adds an observation to those of an event, which has one of each type and name; returns that one."""
     for position, other in enumerate(found):
         if (other.kind, other.name) == (one.kind, one.name):
-            found[position] = _both(other, one)
-            return
-    found.append(_both(one, one))
+            found[position] = _better(other, one)
+            return found[position]
+    found.append(_better(one, one))
+    return found[-1]
 
 
-def _both(one: Observation, other: Observation) -> Observation:
-    """Two observations as one: the largest count, and the better classification, a person's first."""
+def _better(one: Observation, other: Observation) -> Observation:
+    """Two observations as one, with the better classification, a person's first."""
     best = max(
         (one, other),
         key=lambda seen: (
@@ -263,20 +290,19 @@ def _both(one: Observation, other: Observation) -> Observation:
             seen.probability or 0.0,
         ),
     )
-    count = max(one.count or 0, other.count or 0) or None
-    return Observation(one.kind, one.label, count, best.probability, best.origin)
+    return Observation(one.kind, one.label, None, best.probability, best.origin)
 
 
-def _exclusive(found: Sequence[Observation]) -> list[Observation]:
+def _exclusive(event: _Event) -> list[Observation]:
     """The observations of an event without those that say less about the same individuals.
 
     What is left out, and the counts, are those of ``largest_counts``: ``Canidae`` with ``Vulpes vulpes``.
     """
-    seen = {";".join(one.label): one for one in found if one.kind not in _NOTHING_SEEN}
+    seen = {_text_of(one): one for one in event.observations if one.kind not in _NOTHING_SEEN}
     if not seen:
         order = {kind: rank for rank, kind in enumerate(_NOTHING_SEEN)}
-        return sorted(found, key=lambda one: order[one.kind])[:1]
-    counts = largest_counts([{label: one.count or 0 for label, one in seen.items()}])
+        return sorted(event.observations, key=lambda one: order[one.kind])[:1]
+    counts = largest_counts(event.counts)
     return [
         replace(one, count=counts[label] or None) for label, one in seen.items() if label in counts
     ]

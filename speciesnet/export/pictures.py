@@ -27,6 +27,7 @@ from speciesnet.display import draw_bboxes
 from speciesnet.errors import ImageError, InputError, OutputError, SkippedFileError, file_errors
 from speciesnet.export.files import Results
 from speciesnet.export.picture_folder import MadePicture, PictureFolder, joined
+from speciesnet.files.input_notes import plural
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.predictions.reading import read_records
 from speciesnet.progress import ProgressBars
@@ -113,9 +114,13 @@ def write_pictures(
             _add(results, one)
             bars.update("Photographs")
         if results.missing and not photographs.found:
+            none = plural(
+                results.missing,
+                "The only photograph with boxes is not",
+                f"None of the {results.missing} photographs with boxes is",
+            )
             raise InputError(
-                f"None of the {results.missing} photographs with boxes is where the predictions say. "
-                "Pass their folder with --image_root."
+                f"{none} where the predictions say. Pass the right folder with --image_root."
             )
         folder.finish()
         results.removed = folder.removed

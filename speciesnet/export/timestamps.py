@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
     Attributes:
         position: The position of the photograph.
-        reason: What is wrong, as the end of "photographs that ...".
+        reason: What is wrong, as the end of "photographs ...".
     """
 
     position: int
@@ -55,14 +55,14 @@ def wrong_dates(seconds: Sequence[int], positions: Sequence[int], now: float) ->
     possible = []
     for position in sorted(positions, key=seconds.__getitem__):
         if seconds[position] < EARLIEST:
-            yield Problem(position, f"are dated before {EARLIEST_YEAR}")
+            yield Problem(position, f"dated before {EARLIEST_YEAR}")
         elif seconds[position] > now + FUTURE.total_seconds():
-            yield Problem(position, "are dated in the future")
+            yield Problem(position, "dated in the future")
         else:
             possible.append(position)
     for one, other in pairwise(possible):
         if seconds[other] - seconds[one] > YEAR:
-            yield Problem(other, "follow after more than a year without photographs")
+            yield Problem(other, "taken after more than a year without photographs")
 
 
 def backward_dates(
@@ -81,7 +81,7 @@ def backward_dates(
     if is_full_circle and seconds[ordered[-1]] <= seconds[ordered[0]]:
         return  # the camera continued with 0001 in the same folder
     for position in back:
-        yield Problem(position, "are dated before the previous file of their camera")
+        yield Problem(position, "dated before the previous file of the camera")
 
 
 def problems_in(

@@ -24,6 +24,27 @@ PHOTOGRAPH_ENDINGS = frozenset({
 _SEARCH = "; give its path with --folders to search it"
 
 
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """The singular of a noun or a verb for the number 1, or else the plural.
+
+    Args:
+        number: The number.
+        one: The singular.
+        many: The plural; by default the singular with an s.
+    """
+    return one if number == 1 else many or f"{one}s"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: all messages count with this function, or with ``plural``.
+
+    Examples:
+        >>> counted(1, "image"), counted(12, "image"), counted(0, "box", "boxes")
+        ('1 image', '12 images', '0 boxes')
+    """
+    return f"{number} {plural(number, one, many)}"
+
+
 @dataclass
 class Examples:
     """A number of files or folders of one kind.
@@ -56,8 +77,8 @@ class Examples:
         """The number with an example; empty if there are none."""
         if not self.count:
             return ""
-        number = f"1 {self.one}" if self.count == 1 else f"{self.count:,} {self.many}"
-        return f"{number}, such as {self.first}{self.advice}."
+        found = plural(self.count, self.one, self.many)
+        return f"{self.count:,} {found}, such as {self.first}{self.advice}."
 
 
 class InputNotes:
@@ -129,8 +150,8 @@ class InputNotes:
         count = self.other_files.total()
         if not count:
             return ""
-        number = "1 other file was" if count == 1 else f"{count:,} other files were"
-        return f"{number} passed over: {self.endings}."
+        were = plural(count, "other file was", "other files were")
+        return f"{count:,} {were} passed over: {self.endings}."
 
     def skipped(self) -> list[str]:
         """A sentence for each kind of folder or file that was skipped, without the other files."""

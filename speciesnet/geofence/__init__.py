@@ -11,6 +11,7 @@ from absl import logging
 
 from speciesnet.constants import Classification
 from speciesnet.errors import ModelError
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.geolocation import country_name
 from speciesnet.packages.info import ModelInfo
@@ -82,7 +83,8 @@ class CountryList:
             images: The number of images by country, ISO 3166-1 alpha-3 codes.
         """
         return [
-            f"{count} images from {country_name(country)} ({country}) are not geofenced, because the "
+            f"{counted(count, 'image')} from {country_name(country)} ({country}) "
+            f"{plural(count, 'is', 'are')} not geofenced, because the "
             f"geofence of the model does not contain it. {_NOT_COVERED}"
             for country, count in images.items()
             if self._names and country not in self._names

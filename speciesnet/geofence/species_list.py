@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from speciesnet.constants import Detection
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import counted
 from speciesnet.files.storage import read_text
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of, split_label
 
@@ -251,7 +252,7 @@ def _refusal(
         guess = f" (perhaps {' or '.join(near)})" if near else ""
         faults.append(f"line {number}, {written!r}, is not in the taxonomy of the model{guess}")
     if more := len(unknown) - len(faults):
-        faults.append(f"and {more} more lines")
+        faults.append(f"and {counted(more, 'more line')}")
     return (
         f"The species list {path} cannot be used: {'; '.join(faults)}. Correct these lines, give the "
         "genus or the family instead, or remove them."

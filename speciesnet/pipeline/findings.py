@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from speciesnet.files.input_notes import Examples
+from speciesnet.files.input_notes import Examples, plural
 from speciesnet.pipeline.photo import Photo
 
 
@@ -83,13 +83,21 @@ class Findings:
             source: The file.
         """
         self.lasting += len(paths)
+        fail = plural(len(paths), "image fails", "images fail")
+        are = plural(len(whole), "image is", "images are")
+        them = plural(len(whole), "it", "them")
         for images, sentence in (
-            (paths, f"fail, because the classifier needs detections and {source} has none of them"),
-            (whole, f"are classified as a whole, because the detector failed on them in {source}"),
+            (
+                paths,
+                f"{fail}, because the classifier needs detections and {source} has none of them",
+            ),
+            (
+                whole,
+                f"{are} classified as a whole, because the detector failed on {them} in {source}",
+            ),
         ):
             if images:
-                count = f"{len(images)} images {sentence}, such as {images[0]}."
-                self.notes.append(noted(count))
+                self.notes.append(noted(f"{len(images)} {sentence}, such as {images[0]}."))
 
     def finish(self) -> None:
         """Adds the notes on what was counted."""

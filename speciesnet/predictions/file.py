@@ -21,6 +21,7 @@ from absl import logging
 from speciesnet.constants import OutputFormat
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import ExclusiveLock, keep_backup, write_all
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.predictions import format5, layout
 from speciesnet.predictions.format5 import Form, from_format5, is_format5, other_format
 from speciesnet.predictions.layout import FOOTER, HEADERS, SEPARATOR, cannot_write
@@ -138,12 +139,11 @@ class PredictionsFile(_Predictions):
     @property
     def notes(self) -> tuple[str, ...]:
         """A sentence on records without an image, if there are any."""
-        if not self._others:
+        if not (number := len(self._others)):
             return ()
-        return (
-            f"{len(self._others)} records of {self._name} are kept although their images are not in this "
-            f"run, such as {self._other}.",
-        )
+        kept = plural(number, "is kept although its image is", "are kept although their images are")
+        records = f"{counted(number, 'record')} of {self._name}"
+        return (f"{records} {kept} not in this run, such as {self._other}.",)
 
     def __enter__(self) -> PredictionsFile:
         check_output_path(self.path)

@@ -23,6 +23,7 @@ from speciesnet.constants import (
     OutputFormat,
 )
 from speciesnet.errors import InputError, OutputError
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.records import (
     ANSWER_OF_A_BOX,
     PLACE,
@@ -419,12 +420,15 @@ class Missing:
         parts = []
         if self.blank and counts_blank:
             parts.append(
-                f"{self.blank} of {self.images} photographs have no classified box and are read as blank"
+                f"{self.blank} of {counted(self.images, 'photograph')} "
+                f"{plural(self.blank, 'has', 'have')} no classified box and "
+                f"{plural(self.blank, 'is', 'are')} read as blank"
             )
         if self.short:
             parts.append(
-                f"{self.short} of {self.boxes} classified boxes have at most {self.most} classes, but "
-                f"answers for sequences and roll-ups need {TOP_CLASSES} (make the file with "
+                f"{self.short} of {counted(self.boxes, 'classified box', 'classified boxes')} "
+                f"{plural(self.short, 'has', 'have')} at most {counted(self.most, 'class', 'classes')}, "
+                f"but answers for sequences and roll-ups need {TOP_CLASSES} (make the file with "
                 f"--max_classifications_per_detection {TOP_CLASSES})"
             )
         return f"{name} is in format 5: {'; '.join(parts)}." if parts else None

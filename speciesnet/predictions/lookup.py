@@ -13,6 +13,7 @@ from absl import logging
 
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.predictions import layout, reading
 from speciesnet.predictions.format5 import as_ours
 from speciesnet.predictions.matching import match_names
@@ -81,28 +82,45 @@ class RecordsByFile(Mapping[str, Record]):
             self._offsets.update({path: others[name] for name, path in found.paths.items()})
             left_out = [name for name in others if name not in found.paths]
             if not self._offsets:
+                count = len(left_out)
+                images = plural(len(known), "the only image", f"any of the {len(known)} images")
+                entries = (
+                    f"The only entry of {self.path} does not match"
+                    if count == 1
+                    else f"None of the {count} entries of {self.path} matches"
+                )
                 raise OutputError(
-                    f"None of the {len(left_out)} entries of {self.path} matches any of the {len(known)} "
-                    f"images of this run: it names {left_out[0]}, and the run has {next(iter(known))}. "
-                    f"Pass the file of these images. {self._if_renamed}"
+                    f"{entries} {images} of this run: it names {left_out[0]}, and the run has "
+                    f"{next(iter(known))}. Pass the file of these images. {self._if_renamed}"
                 )
             if left_out:
+                out = plural(
+                    len(left_out),
+                    "is left out: its image is",
+                    "are left out: their images are",
+                )
                 notes.append(
-                    f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} are "
-                    f"left out: their images are not in this run, such as {left_out[0]}."
+                    f"{len(left_out)} of {len(self._offsets) + len(left_out)} entries of {self.path} "
+                    f"{out} not in this run, such as {left_out[0]}."
                 )
             if found.moved:
                 name, path = next(iter(found.moved.items()))
+                elsewhere = plural(
+                    len(found.moved),
+                    "names an image in another folder",
+                    "name images in other folders",
+                )
                 notes.append(
-                    f"{len(found.moved)} entries of {self.path} name images in other folders, such as "
-                    f"{name} for {path}. Check that these are the same photographs."
+                    f"{counted(len(found.moved), 'entry', 'entries')} of {self.path} {elsewhere}, such "
+                    f"as {name} for {path}. Check that these are the same photographs."
                 )
         missing = [path for path in known if path not in self._offsets]
         if missing:
             advice = f" {self._if_renamed}" if left_out else ""
             notes.append(
-                f"{len(missing)} of {len(known)} images of this run have no entry in {self.path}, such "
-                f"as {missing[0]}.{advice}"
+                f"{len(missing)} of {counted(len(known), 'image')} of this run "
+                f"{plural(len(missing), 'has', 'have')} no entry in {self.path}, such as "
+                f"{missing[0]}.{advice}"
             )
         return tuple(notes)
 

@@ -16,6 +16,7 @@ from absl import logging
 from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
 from speciesnet.errors import InputError
 from speciesnet.files import json_lists, storage
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.records import Box, Record, make_record
 
 TOLERANCE = 0.1  # by which numbers may exceed 0 to 1; pixels and percentages exceed it by more
@@ -75,17 +76,22 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
             boxes += len(record.get("detections", ()))
             yield record
     logging.info(
-        "%s contains %d boxes in %d images; MegaDetector failed on %d of them.",
+        "%s contains %s in %s; MegaDetector failed on %d of them.",
         name,
-        boxes,
-        number,
+        counted(boxes, "box", "boxes"),
+        counted(number, "image"),
         failed,
     )
     if categories.left_out and notes is not None:
         names = ", ".join(sorted(_NOTHING & set(categories.names.values())))
+        out = plural(
+            categories.left_out,
+            "is left out, because its category",
+            "are left out, because their categories",
+        )
         notes.append(
-            f"{categories.left_out} boxes of {name} are left out, because their categories ({names}) are "
-            "not detections."
+            f"{counted(categories.left_out, 'box', 'boxes')} of {name} {out} ({names}) "
+            f"{plural(categories.left_out, 'is not a detection', 'are not detections')}."
         )
 
 

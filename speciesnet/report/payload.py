@@ -15,6 +15,7 @@ from speciesnet.files.paths import file_name
 from speciesnet.report.checks import CHECKS, failed_checks
 from speciesnet.report.thumbnails import Preview
 from speciesnet.survey.corrections import Correction
+from speciesnet.survey.smoothing import SUFFIX
 from speciesnet.survey.survey import Picture, PictureBox, Survey
 from speciesnet.taxonomy import Label, category_of, split_label
 
@@ -120,7 +121,6 @@ class Payload:
         """Returns the properties of a picture in ``static/survey.js``."""
         sequence = self._survey.sequences[picture.sequence]
         sequence_label, sequence_score, _ = sequence.answer or (None, 0.0, None)
-        boxes = picture.boxes or ()
         return {
             "file": file_name(picture.filepath),
             "camera": self._cameras[picture.camera],
@@ -133,7 +133,7 @@ class Payload:
             "sequenceLabel": self._number_of(sequence_label),
             "sequenceScore": round(sequence_score, 4),
             "checks": failed_checks(picture, self._survey),
-            "boxes": [self._box(box) for box in boxes],
+            "boxes": self._boxes(picture),
             "classes": [
                 [self._number_of(label), round(score, 4)] for label, score in picture.classes
             ],
@@ -143,6 +143,19 @@ class Payload:
             "correction": self._number_of(picture.correction.label if picture.correction else None),
             "isPrivate": preview.is_private,
         }
+
+    def _boxes(self, picture: Picture) -> list[list[str | float]]:
+        """Returns the boxes of the detector; those that follow others end with 1."""
+        boxes = picture.boxes or ()
+        if not picture.smoothed:
+            return [self._box(box) for box in boxes]
+        now = dict(picture.numbered_boxes)
+        values = []
+        for number, box in enumerate(boxes, 1):
+            after = now.get(number, box)
+            is_smoothed = (after.source or "").endswith(SUFFIX)
+            values.append([*self._box(after), 1] if is_smoothed else self._box(box))
+        return values
 
     def _box(self, box: PictureBox) -> list[str | float]:
         values = [box.kind, *(round(value, 4) for value in box[1:6])]
@@ -200,6 +213,7 @@ def _labels_of(picture: Picture) -> Iterator[str | None]:
     yield picture.label
     yield from (label for label, _ in picture.classes)
     yield from (box.label for box in picture.boxes or ())
+    yield from (label for label, _, _ in picture.smoothed.values())
     yield from picture.answers
     if picture.correction is not None:
         yield from (box.label for box in picture.correction.boxes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.picture_files import MIN_CONFIDENCE, MISSING, OUT, written
 
@@ -34,10 +35,10 @@ def main(values: flags.Values, source: str) -> None:
     results = written(values, source, Crops(values[MIN_CONFIDENCE], values[PEOPLE]))
     sys.stdout.write(
         f"Pictures of boxes in {values[OUT]}: {results.done} written, {results.unchanged} there "
-        f"already, {results.removed} outdated ones removed; {results.people} left out because of "
-        "people.\n"
+        f"already, {counted(results.removed, 'outdated one')} removed; {results.people} left out "
+        "because of people.\n"
     )
-    results.raise_if_skipped("photographs or boxes")
+    results.raise_if_skipped("photograph or box", "photographs or boxes")
 
 
 COMMAND = console.Command(

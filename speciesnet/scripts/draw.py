@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.picture_files import MIN_CONFIDENCE, MISSING, OUT, written
 
@@ -24,10 +25,10 @@ def main(values: flags.Values, source: str) -> None:
     results = written(values, source, Drawn(values[MIN_CONFIDENCE], values[flags.BLUR_HUMANS]))
     sys.stdout.write(
         f"Pictures in {values[OUT]}: {results.done} written, {results.unchanged} there already, "
-        f"{results.removed} outdated ones removed; photographs without boxes: "
+        f"{counted(results.removed, 'outdated one')} removed; photographs without boxes: "
         f"{results.without_boxes}.\n"
     )
-    results.raise_if_skipped("photographs")
+    results.raise_if_skipped("photograph")
 
 
 COMMAND = console.Command(

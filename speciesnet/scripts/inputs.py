@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from speciesnet.survey.corrections import Correction
     from speciesnet.survey.dates import DateRules
     from speciesnet.survey.photographs import Photographs
+    from speciesnet.survey.smoothed_records import SmoothedRecords
     from speciesnet.survey.survey import Survey
 
 
@@ -150,4 +151,34 @@ def survey_of(
         gap=values[flags.SEQUENCE_GAP],
         dates=date_rules(values) if dates is None else dates,
         smooth_boxes=smooth_boxes,
+    )
+
+
+def records_of(
+    predictions: str,
+    values: flags.Values,
+    photographs: Photographs | None,
+    dates: DateRules | None = None,
+) -> SmoothedRecords:
+    """The records of a predictions file with corrected and smoothed answers, for exports.
+
+    Args:
+        predictions: The file, on this machine.
+        values: ``--corrections``, ``--sequence_gap``, ``--smooth_boxes`` and those of ``date_rules``.
+        photographs: Where to find the photographs, for dates.
+        dates: The rules for dates; by default those of ``date_rules``.
+
+    Raises:
+        InputError: The corrections that were named cannot be read.
+    """
+    from speciesnet.survey.corrections import find_corrections
+    from speciesnet.survey.smoothed_records import SmoothedRecords
+
+    return SmoothedRecords(
+        predictions,
+        corrections=find_corrections(predictions, values[flags.CORRECTIONS]),
+        photographs=photographs,
+        dates=date_rules(values) if dates is None else dates,
+        gap=values[flags.SEQUENCE_GAP],
+        smooth_boxes=values[flags.SMOOTH_BOXES],
     )

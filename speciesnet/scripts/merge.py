@@ -13,6 +13,7 @@ from speciesnet.predictions.file import check_output_path
 from speciesnet.predictions.settings import settings_path
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.outputs import sent_file
+from speciesnet.scripts.summary import images_and_failures
 
 USAGE = """\
 Merges the outputs of several jobs into one predictions file.
@@ -52,7 +53,7 @@ def main(values: flags.Values, *files: str) -> None:
         if storage.is_cloud(target) and settings.exists():
             with sent_file(f"{target}{RUN_ENDING}") as copy:
                 Path(copy).write_bytes(settings.read_bytes())
-    console.report_on(target, f"{tally.images} images, {tally.failed} of them failed: {target}")
+    console.report_on(target, f"{images_and_failures(tally)}: {target}")
 
 
 COMMAND = console.Command(main, USAGE, files=FILES)

@@ -12,6 +12,7 @@ from absl import logging
 
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
+from speciesnet.files.input_notes import counted, plural
 
 _OTHER_TARGET = "Fix the cause or pass another target."
 UPLOADS = 16  # in parallel: each mostly waits for the network
@@ -118,7 +119,7 @@ def _check_bucket(url: str, target: str) -> None:
 def _upload(folder: Path, url: str, groups: Sequence[Sequence[str]]) -> None:
     """Uploads files, each group after the previous one; raises ``OutputError``."""
     count, total = 0, sum(map(len, groups))
-    logging.info("Uploading %d files to %s.", total, url)
+    logging.info("Uploading %s to %s.", counted(total, "file"), url)
     with ThreadPoolExecutor(UPLOADS, thread_name_prefix="uploads") as executor:
         try:
             for names in groups:
@@ -131,7 +132,8 @@ def _upload(folder: Path, url: str, groups: Sequence[Sequence[str]]) -> None:
                     count += 1
         except OSError as error:
             raise OutputError(
-                f"{url} cannot be written ({error.strerror or error}); {count} of {total} files are new, "
+                f"{url} cannot be written ({error.strerror or error}); {count} of "
+                f"{counted(total, 'file')} {plural(count, 'is', 'are')} new, "
                 "and all are complete. Fix the cause and give the same command again."
             ) from error
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.records import Record, is_failed
 from speciesnet.scripts import flags
 
@@ -56,10 +57,11 @@ class Estimate:
         from tqdm import tqdm
 
         left = self.images - self.finished
-        yield f"{self.images:,} images, {self.finished:,} of them done before: {left:,} to do."
+        images = plural(self.images, "image")
+        yield f"{self.images:,} {images}, {self.finished:,} of them done before: {left:,} to do."
         yield f"{self.images_per_second:.3g} images/s on a machine, {source}."
         clock = tqdm.format_interval(self.hours * 3600)
-        many = f"{self.machines} machines" if self.machines > 1 else "1 machine"
+        many = counted(self.machines, "machine")
         yield f"{many}: {self.hours:.2f} hours ({clock}), start-up not counted."
         if self.cost is not None:
             yield f"{self.cost:.2f} at {self.price_per_hour:.2f} an hour and machine."
@@ -90,7 +92,9 @@ def print_estimate(
         InputError: None of the sample can be read.
     """
     if images == finished or not sample:
-        sys.stdout.write(f"{images:,} images, all of them done before.\n")
+        sys.stdout.write(
+            f"{images:,} {plural(images, 'image, done', 'images, all of them done')} before.\n"
+        )
         return
     given = values[flags.IMAGES_PER_SECOND]
     rate = given or measure(predict, sample)
@@ -121,7 +125,7 @@ def measure(predict: Predict, filepaths: Sequence[str]) -> float:
     answered = sum(not is_failed(record) for record in predictions["predictions"])
     if not answered:
         raise InputError(
-            f"None of {len(sample)} images can be read, such as {sample[0]}, so the speed cannot be "
-            "measured; fix the paths, or give the speed with --images_per_second."
+            f"None of the images timed ({len(sample)}) can be read, such as {sample[0]}, so the speed "
+            "cannot be measured; fix the paths, or give the speed with --images_per_second."
         )
     return answered / seconds

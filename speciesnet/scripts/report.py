@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import logging
 
 from speciesnet.errors import InputError
+from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
 from speciesnet.scripts.outputs import sent_folder
@@ -63,7 +64,7 @@ def main(values: flags.Values, source: str) -> None:
     photographs.warn_of_missing("the report shows no picture of them")
     is_url = "://" in target
     page = f"{target.rstrip('/')}/{FIRST_PAGE}" if is_url else Path(target) / FIRST_PAGE
-    sys.stdout.write(f"Report of {len(survey.pictures)} images: {page}\n")
+    sys.stdout.write(f"Report of {counted(len(survey.pictures), 'image')}: {page}\n")
     sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
 
 

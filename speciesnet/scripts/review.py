@@ -9,6 +9,7 @@ from pathlib import Path
 from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.errors import InputError
 from speciesnet.files import storage
+from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
 from speciesnet.scripts.outputs import must_be_local
@@ -56,8 +57,13 @@ def main(values: flags.Values, source: str) -> None:
         )
         photographs.warn_of_missing("there is no picture of them")
         sys.stdout.write(
-            f"{len(survey.pictures)} images to review: http://127.0.0.1:{port}/{token}/\n"
+            f"{counted(len(survey.pictures), 'image')} to review: http://127.0.0.1:{port}/{token}/\n"
         )
+        if boxes := survey.followers:
+            sys.stdout.write(
+                f"{counted(boxes, 'box has another answer', 'boxes have other answers')} in reports and "
+                "exports, where doubtful boxes follow the certain ones; a review shows the predictions.\n"
+            )
         sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
         sys.stdout.flush()
         serve(app, listener)

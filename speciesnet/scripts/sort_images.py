@@ -18,6 +18,7 @@ from speciesnet.export.sorting import (
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import check_local_folder
@@ -76,11 +77,16 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
     )
     photographs.warn_of_missing("they are not sorted")
     would = " would be" if dry_run else ""
-    done = f"{result.unchanged} were there already" if result.unchanged else "none was there before"
-    sys.stdout.write(f"{result.done} photographs{would} sorted ({how}) into {out}; {done}.\n")
+    were = plural(result.unchanged, "was", "were")
+    done = (
+        f"{result.unchanged} {were} there already" if result.unchanged else "none was there before"
+    )
+    sys.stdout.write(
+        f"{counted(result.done, 'photograph')}{would} sorted ({how}) into {out}; {done}.\n"
+    )
     sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
     _report_people(values[PEOPLE], destinations)
-    result.raise_if_skipped(f"of {len(destinations)} photographs")
+    result.raise_if_skipped(*[f"of {counted(len(destinations), 'photograph')}"] * 2)
 
 
 def _destinations(
@@ -100,13 +106,17 @@ def _report_people(folder: str | None, destinations: list[Destination]) -> None:
     total = len(destinations)
     if folder is not None:
         count = sum(one.shows_people for one in destinations)
-        sys.stdout.write(f"{count} of {total} photographs show people; their folder is {folder}.\n")
+        sys.stdout.write(
+            f"{count} of {counted(total, 'photograph')} {plural(count, 'shows', 'show')} people; "
+            f"{plural(count, 'its', 'their')} folder is {folder}.\n"
+        )
     elif hidden := [one for one in destinations if one.hides_people]:
         logging.warning(
-            "%d of %d photographs show people although their answer is not human, such as %s. They are "
-            "sorted like all others; --people FOLDER sets them aside.",
+            "%d of %s %s people although the answer is not human, such as %s. "
+            "They are sorted like all others; --people FOLDER sets them aside.",
             len(hidden),
-            total,
+            counted(total, "photograph"),
+            plural(len(hidden), "shows", "show"),
             hidden[0].filepath,
         )
 
@@ -114,8 +124,11 @@ def _report_people(folder: str | None, destinations: list[Destination]) -> None:
 def _undo(out: str, dry_run: bool) -> None:
     result = undo(out, dry_run=dry_run)
     would = " would be" if dry_run else ""
-    sys.stdout.write(f"{result.done} photographs{would} taken back.\n")
-    result.raise_if_skipped(f"photographs in {out}, which stay in undo.jsonl,")
+    sys.stdout.write(f"{counted(result.done, 'photograph')}{would} taken back.\n")
+    result.raise_if_skipped(
+        f"photograph in {out}, which stays in undo.jsonl,",
+        f"photographs in {out}, which stay in undo.jsonl,",
+    )
 
 
 COMMAND = console.Command(

@@ -7,6 +7,7 @@ import sys
 from speciesnet.errors import InputError
 from speciesnet.export import camtrap_dp
 from speciesnet.export.deployments import deployment_folders
+from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_folder
@@ -91,10 +92,11 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             sequence_gap=values[flags.SEQUENCE_GAP],
             corrections=find_corrections(predictions, corrections),
             dates=dates,
+            smooth_boxes=values[flags.SMOOTH_BOXES],
         )
     sys.stdout.write(
-        f"{found.media} photographs in {found.events} events of {found.deployments} deployments: "
-        f"{folder}\n"
+        f"{counted(found.media, 'photograph')} in {counted(found.events, 'event')} of "
+        f"{counted(found.deployments, 'deployment')}: {folder}\n"
     )
     sys.stdout.write("".join(f"{note}\n" for note in found.notes))
 
@@ -104,7 +106,7 @@ COMMAND = console.Command(
     USAGE,
     (
         *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS),
-        *(flags.SEQUENCE_GAP, flags.IMAGE_ROOT, flags.CORRECTIONS),
+        *(flags.SEQUENCE_GAP, flags.SMOOTH_BOXES, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
     topics={
         "project": (

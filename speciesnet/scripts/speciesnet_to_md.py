@@ -8,11 +8,12 @@ from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.export.files import check_not_same
 from speciesnet.export.megadetector import write_megadetector
 from speciesnet.export.megadetector_info import Origin
+from speciesnet.files.input_notes import counted
 from speciesnet.files.storage import scheme_of
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.inputs import date_rules, local_predictions, records_of
 from speciesnet.scripts.outputs import sent_file
-from speciesnet.survey.corrections import read_corrected
+from speciesnet.survey.photographs import Photographs
 
 BASE_FOLDER = flags.text("base_folder", "Folder of the images: paths in it become relative to it.")
 
@@ -27,21 +28,28 @@ def main(values: flags.Values, source: str, target: str) -> None:
     """Reads one record at a time, and writes it."""
     check_not_same(source, target)
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
-    corrections = values[flags.CORRECTIONS]
-    with local_predictions(source, corrections) as predictions, sent_file(target) as out:
-        records = read_corrected(predictions, corrections)
+    photographs, dates = Photographs(values[flags.IMAGE_ROOT]), date_rules(values)
+    with (
+        local_predictions(source, values[flags.CORRECTIONS]) as predictions,
+        sent_file(target) as out,
+    ):
+        records = records_of(predictions, values, photographs, dates)
         origin = Origin.of(predictions)
         if scheme_of(source) is not None:  # the copy was changed when it was fetched
             origin = replace(origin, completed=None)
         count = write_megadetector(records, out, values[BASE_FOLDER], origin)
-    console.report_on(target, f"{count} images: {target}")
+    photographs.warn_of_missing("their doubtful boxes follow those of the same photograph only")
+    console.report_on(target, f"{counted(count, 'image')}: {target}")
 
 
 COMMAND = console.Command(
     main,
     USAGE,
-    (BASE_FOLDER, flags.CORRECTIONS),
-    ignored=(flags.IMAGE_ROOT, flags.SEQUENCE_GAP),
+    (
+        *(BASE_FOLDER, flags.CORRECTIONS),
+        *(flags.SMOOTH_BOXES, flags.SEQUENCE_GAP, flags.IMAGE_ROOT),
+    ),
+    topics=flags.DATES,
     files=2,
     missing="Give two files, such as predictions.json megadetector.json: the input and the output.",
 )

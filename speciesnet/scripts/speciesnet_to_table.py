@@ -15,10 +15,10 @@ from speciesnet.export.tables import (
     table_rows,
     write_table,
 )
+from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
+from speciesnet.scripts.inputs import date_rules, local_predictions, records_of, survey_of
 from speciesnet.scripts.outputs import sent_file
-from speciesnet.survey.corrections import read_corrected
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.events import DEFAULT_EVENT_GAP
 from speciesnet.survey.photographs import Photographs
@@ -68,7 +68,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
         count = write_table(rows, table, types, bom=values[BOM], delimiter=delimiter)
     if photographs:
         photographs.warn_of_missing("their dates and positions are left empty")
-    console.report_on(target, f"{count} rows: {target}")
+    console.report_on(target, f"{counted(count, 'row')}: {target}")
     for note in dates.notes:
         console.report_on(target, note)
 
@@ -83,7 +83,7 @@ def _table(
         survey = survey_of(predictions, values, photographs, dates=dates, smooth_boxes=smooth)
         return sequence_rows(survey), SEQUENCE_COLUMNS
     rows = table_rows(
-        read_corrected(predictions, values[flags.CORRECTIONS]),
+        records_of(predictions, values, photographs, dates),
         rows=kind,
         photographs=photographs,
         min_confidence=values[MIN_CONFIDENCE],

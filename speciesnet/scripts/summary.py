@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from speciesnet.files.input_notes import counted
 from speciesnet.taxonomy import species_name
 
 if TYPE_CHECKING:
@@ -34,12 +35,13 @@ def print_summary(
         lasting: How many images fail again if the run is repeated; None if that is unknown.
     """
     done = tally.images - earlier
-    lines = [f"{tally.images} images, {tally.failed} of them failed."]
+    lines = [f"{images_and_failures(tally)}."]
     for label, count in tally.answers.most_common(TOP_ANSWERS):
         lines.append(f"{count:>8}  {species_name(label)}")
     if len(tally.answers) > TOP_ANSWERS:
         rest = tally.answers.total() - sum(n for _, n in tally.answers.most_common(TOP_ANSWERS))
-        lines.append(f"{rest:>8}  in {len(tally.answers) - TOP_ANSWERS} other classes")
+        others = counted(len(tally.answers) - TOP_ANSWERS, "other class", "other classes")
+        lines.append(f"{rest:>8}  in {others}")
     if lasting is None and tally.failed:
         lines.append("The log gives the reasons. Fix them and give the same command again.")
     elif tally.failed and not lasting:
@@ -52,6 +54,13 @@ def print_summary(
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def images_and_failures(tally: Tally) -> str:
+    """The number of images and of failures, such as "19 images, 0 of them failed"."""
+    if tally.images == 1:
+        return f"1 image, {tally.failed} failed"
+    return f"{tally.images} images, {tally.failed} of them failed"
 
 
 def print_profile(profile: Profile, seconds: float) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from speciesnet.errors import InputError
 from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
+from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions
 from speciesnet.scripts.outputs import check_local_folder
@@ -58,13 +59,13 @@ def main(values: flags.Values, source: str) -> None:
         report=report if dry_run else None,
     )
     photographs.warn_of_missing("they get no keywords")
-    what = "photographs" if embed else "sidecars"
+    kind = "photograph" if embed else "sidecar"
     would = " would be" if dry_run else ""
     sys.stdout.write(
-        f"{result.done} {what}{would} written, {result.unchanged} unchanged; "
-        f"{result.without_answer} photographs have no answer.\n"
+        f"{counted(result.done, kind)}{would} written, {result.unchanged} unchanged; "
+        f"{counted(result.without_answer, 'photograph has', 'photographs have')} no answer.\n"
     )
-    result.raise_if_skipped(what, "Fix or remove them,")
+    result.raise_if_skipped(kind, advice="Fix or remove them,")
 
 
 COMMAND = console.Command(

@@ -11,6 +11,7 @@ from absl import logging
 
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, with_slashes
 from speciesnet.metadata import parse_datetime
 from speciesnet.survey.sequences import camera_folder, clock_time
@@ -169,9 +170,11 @@ class CameraClocks:
                 f"Write folders such as {camera or 'that of the photographs'}."
             )
         logging.warning(
-            "%d folders in %s have no photographs in these predictions and are ignored: %s.",
-            len(unknown),
+            "%s in %s %s no photographs in these predictions and %s ignored: %s.",
+            counted(len(unknown), "folder"),
             self._path,
+            plural(len(unknown), "has", "have"),
+            plural(len(unknown), "is", "are"),
             examples,
         )
 

@@ -1,22 +1,25 @@
 """How many of what: the individuals that an image and a sequence show.
 
-An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``. Animals leave
-the picture and come back, so those of several images are not added up: a sequence shows as many of a
-species as the image with most of them (MaxN).
+An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``; boxes that
+overlap strongly are one individual, see ``individual_boxes``. Animals leave the picture and come back, so
+those of several images are not added up: a sequence shows as many of a species as the image with most of
+them (MaxN). All tables, exports and pages count by these functions; ``report/static/boxes.js`` repeats
+those for images.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from speciesnet.boxes import IOU_THRESHOLD, intersection_over_union
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.records import Box, Record, answer_of, is_classified
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
-from speciesnet.taxonomy import BLANK, category_of, is_ancestor
+from speciesnet.taxonomy import BLANK, category_of, is_ancestor, split_label
 
 COUNTED_FROM = DETECTION_THRESHOLD
 _OF_A_KIND = {
@@ -26,6 +29,10 @@ _OF_A_KIND = {
 }
 _KINDS = tuple(kind.value for kind in Detection)
 _NO_ANIMALS = (Detection.HUMAN.value, Detection.VEHICLE.value)
+# The rank of a taxon whose individuals may be counted for the one species below it in another image.
+_NEAR_SPECIES = ("family", "genus", "species")
+_TAXA = slice(1, 6)  # the parts of a label from the class to the species
+_DIGITS = 4  # of the numbers in a report, so that its pages count in the same way
 _category_of = functools.lru_cache(maxsize=10_000)(category_of)  # a survey has few labels
 
 
@@ -33,7 +40,8 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     """The number of individuals of each label in an image, the largest first.
 
     1. Numbers that a reviewer has given are taken as they are.
-    2. A box with an answer of its own counts for this answer; blank ones do not count.
+    2. A box with an answer of its own counts for this answer; blank ones do not count. Of boxes that
+       overlap strongly, only one counts, see ``individual_boxes``.
     3. A box without one counts for the answer of the image if it is of the same kind, or else for
        "animal", "human" or "vehicle". So does a box that was not classified although others were.
        Without a box of people or vehicles, such an answer is about the animals in the boxes.
@@ -51,7 +59,8 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.2, 0.2]}
-        >>> counts_of({"filepath": "a.jpg", "detections": [box, box], "prediction": fox,
+        >>> other = box | {"bbox": [0.6, 0.1, 0.2, 0.2]}
+        >>> counts_of({"filepath": "a.jpg", "detections": [box, other, box], "prediction": fox,
         ...            "prediction_score": 0.9})
         {'0;mammalia;carnivora;canidae;vulpes;vulpes;red fox': 2}
     """
@@ -59,11 +68,87 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
         return _largest_first({label: count for label, count in given.items() if count})
     answer, _, _ = answer_of(record)
     main = None if answer is None else _category_of(answer)
-    counts = Counter(label for label, _ in labelled_boxes(record, threshold))
-    counted = {label: n for label, n in counts.items() if _category_of(label) in _KINDS}
-    if answer is not None and main in _KINDS and main not in map(_category_of, counted):
+    boxes = _counting_boxes(record, threshold)
+    counted = Counter(label for label, _ in distinct_boxes(boxes))
+    # A box that is the same individual as another one has been counted as well.
+    if answer is not None and main in _KINDS and all(_category_of(one) != main for one, _ in boxes):
         counted[answer] = 1
     return _largest_first(counted)
+
+
+def individual_boxes(record: Record, threshold: float = COUNTED_FROM) -> list[tuple[str, Box]]:
+    """One box for each individual of an image, and the label that it counts for, see ``distinct_boxes``.
+
+    Args:
+        record: The record, corrected or not.
+        threshold: The lowest confidence of boxes that count, in [0, 1].
+    """
+    return distinct_boxes(_counting_boxes(record, threshold))
+
+
+def _counting_boxes(record: Record, threshold: float) -> list[tuple[str, Box]]:
+    found = labelled_boxes(record, threshold)
+    return [(label, box) for label, box in found if _category_of(label) in _KINDS]
+
+
+def distinct_boxes(boxes: Sequence[tuple[str, Box]]) -> list[tuple[str, Box]]:
+    """The boxes without those that show the same individual as a better one, in the given order.
+
+    The detector suppresses boxes that overlap a better one of the same kind; this rule does the same for
+    boxes of different kinds, with the same threshold: two boxes whose intersection over union is greater
+    than ``IOU_THRESHOLD`` are one individual. The better box is the one
+
+    1. that a person has labelled; such boxes always count;
+    2. with the more specific label: a species before a genus, and so on. People and vehicles are as
+       specific as species;
+    3. with the higher score, or else confidence, of its label.
+
+    A person and a vehicle remain two: somebody may sit in it.
+
+    Args:
+        boxes: Boxes with the labels that they count for.
+
+    Examples:
+        >>> deer = "0;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
+        >>> animal = {"category": "1", "label": "animal", "conf": 0.6, "bbox": [0.1, 0.1, 0.2, 0.2]}
+        >>> vehicle = {"category": "3", "label": "vehicle", "conf": 0.3, "bbox": [0.1, 0.1, 0.2, 0.19]}
+        >>> [label == deer for label, _ in distinct_boxes([("1;;;;;;vehicle", vehicle), (deer, animal)])]
+        [True]
+    """
+    if len(boxes) < 2:
+        return [*boxes]
+    ranked = sorted(range(len(boxes)), key=lambda i: _certainty(*boxes[i]), reverse=True)
+    kept: list[int] = []
+    for i in ranked:
+        if _is_reviewed(boxes[i][1]) or not any(_are_same(boxes[i], boxes[k]) for k in kept):
+            kept.append(i)
+    return [boxes[i] for i in sorted(kept)]
+
+
+def _certainty(label: str, box: Box) -> tuple[bool, int, float, float]:
+    """What makes a box better than another one, see ``distinct_boxes``."""
+    own, score, _ = answer_of_box(box)
+    conf = round(float(box["conf"]), _DIGITS)
+    score = round(score, _DIGITS) if own == label else conf
+    return _is_reviewed(box), _specificity(label), score, conf
+
+
+def _is_reviewed(box: Box) -> bool:
+    return box.get("prediction_source") == SOURCE
+
+
+@functools.lru_cache(maxsize=10_000)
+def _specificity(label: str) -> int:
+    """How many of the five taxa from class to species a label has; people and vehicles have all."""
+    taxa = split_label(label)[_TAXA]
+    return len(taxa) if _category_of(label) in _NO_ANIMALS else sum(map(bool, taxa))
+
+
+def _are_same(one: tuple[str, Box], other: tuple[str, Box]) -> bool:
+    if {_category_of(one[0]), _category_of(other[0])} == set(_NO_ANIMALS):
+        return False
+    first, second = ([round(side, _DIGITS) for side in box["bbox"]] for _, box in (one, other))
+    return intersection_over_union(first, second) > IOU_THRESHOLD
 
 
 def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str, Box]]:
@@ -142,8 +227,12 @@ def has_box_answers(record: Record) -> bool:
 def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The counts of a sequence or an event: of each label, the largest number in one image (MaxN).
 
-    A label above another one is left out: it may be the same individuals, recognized less well. If there
-    is only one label below it, this gets the larger number of both.
+    A label above another one is left out: it may be the same individuals, recognized less well. Its
+    number counts for the label below it only
+
+    1. if there is only one such label,
+    2. if it is a family or a lower taxon: what is only known to be a mammal may be anything, and
+    3. from images that do not show the lower label. There, the others may be doubled or other animals.
 
     Args:
         images: The counts of each image, see ``counts_of``.
@@ -153,17 +242,27 @@ def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:
         >>> dogs = "1;mammalia;carnivora;canidae;;;canine family"
         >>> largest_counts([{fox: 1}, {dogs: 2}])
         {'0;mammalia;carnivora;canidae;vulpes;vulpes;red fox': 2}
+        >>> largest_counts([{fox: 1, dogs: 2}])
+        {'0;mammalia;carnivora;canidae;vulpes;vulpes;red fox': 1}
     """
+    images = list(images)
     most: dict[str, int] = {}
     for counts in images:
         for label, count in counts.items():
             most[label] = max(most.get(label, 0), count)
     found = {label: n for label, n in most.items() if not any(is_ancestor(label, o) for o in most)}
-    for label, count in most.items():
+    for label in filter(may_be_counted_below, most.keys() - found.keys()):
         below = [other for other in found if is_ancestor(label, other)]
         if len(below) == 1:
-            found[below[0]] = max(found[below[0]], count)
+            others = (counts.get(label, 0) for counts in images if below[0] not in counts)
+            found[below[0]] = max(found[below[0]], *others, 0)
     return _largest_first(found)
+
+
+@functools.lru_cache(maxsize=10_000)
+def may_be_counted_below(label: str) -> bool:
+    """Whether the number of a taxon may count for the only label below it, see ``largest_counts``."""
+    return split_label(label).rank in _NEAR_SPECIES
 
 
 def _largest_first(counts: Mapping[str, int]) -> dict[str, int]:

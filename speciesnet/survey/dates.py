@@ -116,12 +116,12 @@ class DateRules:
 
 
 def with_dates(
-    found: Iterable[tuple[Record, PhotoMetadata]], rules: DateRules
+    found: Iterable[tuple[Record, PhotoMetadata]], rules: DateRules, *, is_quiet: bool = False
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
     """Yields records and their metadata with the dates that count.
 
     It reports once, at the end, dates that cannot be read or are wrong, and clock corrections without a
-    camera.
+    camera; or nothing if ``is_quiet``, for a pass that is not the only one.
 
     Raises:
         InputError: A row of the clock corrections fits several cameras, or none of the rows fits.
@@ -148,6 +148,8 @@ def with_dates(
         if rules.checks_clocks and not is_possible:
             wrong.add(f"{filepath} ({taken})")
         yield record, metadata
+    if is_quiet:
+        return
     for note in filter(None, map(str, (unreadable, unnamed, wrong))):
         rules.add_note(note)
     if clocks is not None:

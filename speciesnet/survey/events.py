@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from speciesnet.survey.counts import may_be_counted_below
 from speciesnet.survey.sequences import clock_time
 from speciesnet.taxonomy import is_ancestor
 
@@ -76,8 +77,9 @@ def find_events(
        photograph of this label by this camera. Each photograph without a date is an event of its own;
        these come last.
     2. An event of a higher taxon is left out if one of a taxon below it is less than ``gap`` minutes
-       away: it may be the same individuals, recognized less well. If there is only one such event, it
-       gets the larger count of both.
+       away: it may be the same individuals, recognized less well. If there is only one such event, and
+       the taxon is a family or lower, this gets its count in photographs that do not show the lower
+       taxon, if it is larger; see ``largest_counts``.
 
     Args:
         sightings: The camera, the label, and the photograph; in any order.
@@ -163,9 +165,10 @@ def _without_higher_taxa(by_label: Mapping[str, Sequence[Event]], pause: timedel
             if near:
                 near_ones.append((event, near))
     left_out = {id(event) for event, _ in near_ones}
-    counts = [(event.count, near) for event, near in near_ones]
-    for count, near in counts:
-        kept = [event for event in near if id(event) not in left_out]
-        if len(kept) == 1:
-            kept[0].count = max(kept[0].count, count)
+    for event, near in near_ones:
+        kept = [other for other in near if id(other) not in left_out]
+        if len(kept) == 1 and may_be_counted_below(event.label):
+            shown = {sighting.filepath for sighting in kept[0].sightings}
+            others = (s.individuals for s in event.sightings if s.filepath not in shown)
+            kept[0].count = max(kept[0].count, *others, 0)
     return [e for events in by_label.values() for e in events if id(e) not in left_out]

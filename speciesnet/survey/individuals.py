@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from speciesnet.records import Box, Record, answer_of
 from speciesnet.survey.corrections import SOURCE
-from speciesnet.survey.counts import COUNTED_FROM, answer_of_box, counts_of, labelled_boxes
+from speciesnet.survey.counts import (
+    COUNTED_FROM,
+    answer_of_box,
+    counts_of,
+    individual_boxes,
+    labelled_boxes,
+)
 from speciesnet.taxonomy import is_ancestor, species_name, split_label
 
 DETECTOR = "detector"  # the source of what no classifier has named
@@ -24,7 +30,7 @@ class Individuals:
         score: The score of the label in [0, 1]: that of the best box, or else of the image's answer.
         source: The rule that gave the label; "detector" if only the kind of the box is known, with the
             confidence of the box as the score.
-        box: The most confident box of the label, or None.
+        box: The most confident box of the label, if possible one that counts; or None.
     """
 
     label: str
@@ -56,9 +62,13 @@ def individuals_of(record: Record, threshold: float = COUNTED_FROM) -> list[Indi
     """
     answer, score, source = answer_of(record)
     best: dict[str, Box] = {}
-    for label, box in labelled_boxes(record):
-        if label not in best or box["conf"] > best[label]["conf"]:
-            best[label] = box
+    for boxes in (individual_boxes(record, threshold), labelled_boxes(record)):
+        found_before = set(best)
+        for label, box in boxes:
+            if label in found_before:
+                continue  # a box that counts
+            if label not in best or box["conf"] > best[label]["conf"]:
+                best[label] = box
     found = []
     for label, count in counts_of(record, threshold).items():
         box = best.get(label)

@@ -14,6 +14,7 @@ from absl import logging
 
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.clouds import RemoteError
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import with_slashes
 from speciesnet.files.storage import is_cloud, scheme_of
 from speciesnet.images import read_metadata
@@ -118,10 +119,11 @@ class Photographs:
         """
         if self.missing:
             logging.warning(
-                "%d of %d photographs are not where the predictions say; %s. If they have moved, pass "
+                "%d of %s %s not where the predictions say; %s. If they have moved, pass "
                 "their new folder with --image_root.",
                 self.missing,
-                self.missing + self.found,
+                counted(self.missing + self.found, "photograph"),
+                plural(self.missing, "is", "are"),
                 consequence,
             )
 
@@ -158,6 +160,13 @@ def with_metadata(
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
         InputError: The clock corrections do not fit the photographs.
     """
+    yield from with_dates(with_camera_metadata(records, photographs), dates or DateRules())
+
+
+def with_camera_metadata(
+    records: Iterable[Record], photographs: Photographs | None
+) -> Iterator[tuple[Record, PhotoMetadata]]:
+    """As ``with_metadata``, with the dates as the cameras wrote them, and without a report."""
 
     def read(path: Path | str) -> PhotoMetadata:
         try:
@@ -188,4 +197,4 @@ def with_metadata(
         ThreadPoolExecutor(READERS, thread_name_prefix="exif") as here,
         ThreadPoolExecutor(REMOTE_READERS, thread_name_prefix="exif") as elsewhere,
     ):
-        yield from with_dates(found(), dates or DateRules())
+        yield from found()

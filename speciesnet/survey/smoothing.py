@@ -21,16 +21,19 @@ never change, and neither does any box of a photograph answered as blank.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from speciesnet.constants import Classification, Detection
+from speciesnet import taxonomy
+from speciesnet.constants import TOP_CLASSES, Classification, Detection
 from speciesnet.geofence import Answer
 from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
-from speciesnet.taxonomy import BLANK, category_of, is_ancestor
+from speciesnet.taxonomy import BLANK
 
+MIN_CONFIDENCE = 0.05  # boxes below it are noise: they neither follow nor found a kind
 SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
 
 
@@ -54,6 +57,8 @@ class Smoothing:
 
 
 RULE = Smoothing()
+category_of = functools.lru_cache(maxsize=10_000)(taxonomy.category_of)  # a survey has few labels
+is_ancestor = functools.lru_cache(maxsize=100_000)(taxonomy.is_ancestor)
 
 
 def smoothed(records: Sequence[Record], rule: Smoothing = RULE) -> list[Record]:
@@ -86,8 +91,8 @@ def smoothed(records: Sequence[Record], rule: Smoothing = RULE) -> list[Record]:
 
 def smoothed_answers(records: Sequence[Record], rule: Smoothing = RULE) -> list[dict[int, Answer]]:
     """The new answers of each record, by the positions of the boxes; see ``smoothed``."""
-    kinds = _kinds_in(records, rule)
-    return [_answers(record, kinds, rule) for record in records]
+    kinds = kinds_of(label for record in records for label in certain_labels(record, rule))
+    return [followed_by(record, kinds, rule) for record in records]
 
 
 def with_answers(record: Record, answers: Mapping[int, Answer]) -> Record:
@@ -110,6 +115,7 @@ def may_follow(box: Box, rule: Smoothing = RULE) -> bool:
     label, source = box.get("prediction"), box.get("prediction_source", "")
     return (
         label is not None
+        and box["conf"] >= MIN_CONFIDENCE
         and "classifications" in box
         and kind_of(box) is Detection.ANIMAL
         and (category_of(label) == Detection.ANIMAL or label == Classification.UNKNOWN)
@@ -119,10 +125,17 @@ def may_follow(box: Box, rule: Smoothing = RULE) -> bool:
     )
 
 
+def follows_sequence(box: Box) -> bool:
+    """Whether a box has the answer of other boxes of its sequence."""
+    return box.get("prediction_source", "").endswith(SUFFIX)
+
+
 def _is_certain(box: Box, rule: Smoothing) -> bool:
     """Whether a box founds a kind."""
     label, source = box.get("prediction"), box.get("prediction_source", "")
     if label is None or category_of(label) != Detection.ANIMAL or label == Classification.ANIMAL:
+        return False
+    if box["conf"] < MIN_CONFIDENCE:
         return False
     return source == SOURCE or (
         kind_of(box) is Detection.ANIMAL
@@ -132,14 +145,20 @@ def _is_certain(box: Box, rule: Smoothing) -> bool:
     )
 
 
-def _kinds_in(records: Iterable[Record], rule: Smoothing) -> list[str]:
-    """The labels of certain boxes, without those above others, in alphabetical order."""
-    boxes = (box for record in records for box in record.get("detections") or ())
-    labels = sorted({box.get("prediction", "") for box in boxes if _is_certain(box, rule)})
-    return [label for label in labels if not any(is_ancestor(label, other) for other in labels)]
+def certain_labels(record: Record, rule: Smoothing = RULE) -> set[str]:
+    """The labels of the certain boxes of an image."""
+    boxes = record.get("detections") or ()
+    return {box.get("prediction", "") for box in boxes if _is_certain(box, rule)}
 
 
-def _answers(record: Record, kinds: Sequence[str], rule: Smoothing) -> dict[int, Answer]:
+def kinds_of(labels: Iterable[str]) -> list[str]:
+    """The kinds that the certain boxes of a sequence found: their labels, without those above others."""
+    found = sorted(set(labels))
+    return [label for label in found if not any(is_ancestor(label, other) for other in found)]
+
+
+def followed_by(record: Record, kinds: Sequence[str], rule: Smoothing = RULE) -> dict[int, Answer]:
+    """The new answers of an image in a sequence with these kinds, by the positions of its boxes."""
     if not kinds or category_of(record.get("prediction", "")) == BLANK:
         return {}
     return {
@@ -160,7 +179,9 @@ def _kind_for(box: Box, kinds: Sequence[str], rule: Smoothing) -> Answer | None:
     found = box.get("classifications", {"classes": [], "scores": []})
     classes = [
         (name, max(float(score), 0.0))
-        for name, score in zip(found["classes"], found["scores"], strict=False)
+        for name, score in zip(
+            found["classes"][:TOP_CLASSES], found["scores"][:TOP_CLASSES], strict=False
+        )
         if category_of(name) == Detection.ANIMAL
     ]
     evidence = {

@@ -49,7 +49,13 @@ from speciesnet.survey.sequences import (
     sequence_answer,
     sequence_numbers,
 )
-from speciesnet.survey.smoothing import may_follow, smoothed_answers, with_answers
+from speciesnet.survey.smoothed_records import log_followers
+from speciesnet.survey.smoothing import (
+    MIN_CONFIDENCE,
+    may_follow,
+    smoothed_answers,
+    with_answers,
+)
 from speciesnet.taxonomy import (
     BLANK,
     LABEL_PARTS,
@@ -57,8 +63,6 @@ from speciesnet.taxonomy import (
     category_of,
     load_taxonomy,
 )
-
-MIN_CONFIDENCE = 0.05  # boxes below it are noise: they are neither shown nor blurred
 
 
 class PictureBox(NamedTuple):
@@ -74,7 +78,7 @@ class PictureBox(NamedTuple):
         label: The answer for this box, or None if it has none of its own.
         score: The score of this answer in [0, 1].
         source: The rule that gave this answer, or None.
-        classes: The best classes and their scores, of a box that smoothing may change.
+        classes: The best classes and their scores, of a box that smoothing may change; or None.
     """
 
     kind: str
@@ -86,14 +90,17 @@ class PictureBox(NamedTuple):
     label: str | None = None
     score: float = 0.0
     source: str | None = None
-    classes: tuple[tuple[str, float], ...] = ()
+    classes: tuple[tuple[str, float], ...] | None = None
 
     def as_detection(self) -> dict[str, object]:
         """The detection in a record."""
         found: dict[str, object] = {"label": self.kind, "conf": self.conf, "bbox": self[2:6]}
         if self.label is not None:
-            classes, scores = zip(*(self.classes or [(self.label, self.score)]), strict=True)
-            found["classifications"] = {"classes": [*classes], "scores": [*scores]}
+            pairs = [(self.label, self.score)] if self.classes is None else self.classes
+            found["classifications"] = {
+                "classes": [label for label, _ in pairs],
+                "scores": [score for _, score in pairs],
+            }
             found["prediction"], found["prediction_score"] = self.label, self.score
             found["prediction_source"] = self.source or ""
         return found
@@ -272,6 +279,12 @@ class Survey:
         for number in changed:
             self._decide(self.sequences[number])
 
+    @property
+    def followers(self) -> int:
+        """The number of boxes that follow others, or would if ``smooth_boxes`` were true."""
+        members = ([self.pictures[i].as_record() for i in s.pictures] for s in self.sequences)
+        return sum(len(answers) for records in members for answers in smoothed_answers(records))
+
     def _decide(self, sequence: PictureSequence) -> None:
         pictures = [self.pictures[position] for position in sequence.pictures]
         for picture in pictures:
@@ -362,9 +375,8 @@ def load_survey(
     survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
     survey.smooth_boxes = smooth_boxes
     survey.find_sequences(gap)
+    log_followers(sum(len(picture.smoothed) for picture in pictures))
     (dates or DateRules()).add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
-    if changed := sum(len(picture.smoothed) for picture in pictures):
-        logging.info("%d boxes follow the certain boxes of their sequences.", changed)
     return survey
 
 
@@ -427,7 +439,7 @@ def _picture_box(box: Box) -> PictureBox:
     if (label := box.get("prediction")) is None:
         return PictureBox(kind, conf, *sides)
     source = box.get("prediction_source")
-    classes: tuple[tuple[str, float], ...] = ()
+    classes = None
     if may_follow(box):
         found = box.get("classifications", {"classes": [], "scores": []})
         best = list(zip(found["classes"], found["scores"], strict=True))[:TOP_CLASSES]

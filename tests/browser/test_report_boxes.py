@@ -42,6 +42,20 @@ DOUBTFUL = [
     answered_box(FOX, bbox=NEW, conf=0.19), box("human", 0.3),
 ]  # fmt: skip
 PLAIN = [box(bbox=LEFT), box(bbox=RIGHT, conf=0.3), box("human", 0.5), box("vehicle", 0.1)]
+CROWDED = [  # three of one individual, then a person in a vehicle
+    answered_box(LABELS["mammal"], bbox=LEFT, score=0.95),
+    answered_box(DEER, bbox=(0.11, 0.1, 0.2, 0.2), conf=0.5, score=0.7),
+    box("vehicle", 0.4, LEFT),
+    answered_box(HUMAN, "human", bbox=RIGHT, conf=0.35),
+    answered_box(VEHICLE, "vehicle", bbox=RIGHT, conf=0.3),
+]
+FOLLOWING = [
+    answered_box(DEER, bbox=LEFT, score=0.95),
+    answered_box(LABELS["mammal"], bbox=RIGHT, conf=0.5, score=0.7) | {
+        "classifications": {"classes": [DEER, FOX], "scores": [0.5, 0.1]},
+        "prediction_source": "classifier+rollup_to_class",
+    },
+]  # fmt: skip
 # The boxes and the predicted answer of images, and what a reviewer says about them.
 CASES: list[tuple[Any, str, str | None, list[tuple[Any, str | None]], dict[str, int] | None]] = [
     (WALK, DEER, None, [], None),
@@ -71,6 +85,19 @@ CASES: list[tuple[Any, str, str | None, list[tuple[Any, str | None]], dict[str, 
     ([box(bbox=LEFT)], HUMAN, None, [(NEW, HUMAN)], None),
     ([answered_box(BLANK), box()], BLANK, None, [], None),
     ([answered_box(FOX), box()], FOX, BLANK, [], None),
+    (CROWDED, DEER, None, [], None),
+    (CROWDED, DEER, FOX, [], None),
+    (CROWDED, LABELS["mammal"], FOX, [], None),
+    (CROWDED, VEHICLE, None, [((0.11, 0.1, 0.2, 0.2), None)], None),
+    (CROWDED, DEER, None, [(LEFT, FOX), (RIGHT, VEHICLE)], None),
+    (CROWDED, DEER, None, [((0.12, 0.1, 0.2, 0.2), DEER), (LEFT, DEER)], None),
+    ([box(bbox=LEFT), box("human", 0.5, LEFT)], FOX, None, [], None),
+    (FOLLOWING, DEER, None, [], None),
+    (FOLLOWING, DEER, FOX, [], None),
+    (FOLLOWING, DEER, BLANK, [], None),
+    (FOLLOWING, DEER, FOX, [(NEW, DEER)], None),
+    (FOLLOWING, FOX, DEER, [(RIGHT, BOAR)], None),
+    (FOLLOWING, DEER, None, [(LEFT, None), (NEW, BOAR)], None),
 ]
 
 

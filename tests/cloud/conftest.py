@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def s3_port() -> Iterator[int]:
+    logging.getLogger("werkzeug").setLevel("ERROR")  # commands in this process write to its log
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     yield server.get_host_and_port()[1]

@@ -77,7 +77,7 @@ def test_a_killed_run_is_continued_elsewhere(
     s3_bucket: Bucket, tmp_path: Path, command: Callable[..., Any]
 ) -> None:
     for path in find_images([str(SAMPLE_IMAGES)]):
-        for copy in range(6):
+        for copy in range(3):
             s3_bucket.put_file(f"images/{copy}/{Path(path).name}", Path(path))
     output = s3_bucket.url("out.json")
     arguments = (*OPTIONS, "--folders", s3_bucket.url("images"), "--predictions_json", output)

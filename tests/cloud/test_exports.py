@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from buckets import EXPIRED, FORBIDDEN, Bucket
-from commands import run_module
+from commands import run_here, run_module
 from faults import Drop
 from photographs import NAIROBI, photograph
 from PIL import ExifTags, Image
@@ -98,8 +98,8 @@ def test_a_file_is_the_same_in_a_bucket_as_on_a_disk(
     options: tuple[str, ...],
 ) -> None:
     options = tuple(option.format(bucket=s3_bucket.url()) for option in options)
-    here = run_module(module, "p.json", output, *options)
-    there = run_module(module, survey, s3_bucket.url(output), *options)
+    here = run_here(module, "p.json", output, *options)
+    there = run_here(module, survey, s3_bucket.url(output), *options)
     assert (here.code, there.code) == (0, 0), there.err
     assert there.out == here.out.replace(output, s3_bucket.url(output))
     assert there.err == here.err == ""
@@ -111,14 +111,14 @@ def test_parts_are_merged_from_a_bucket_into_it(
     s3_bucket: Bucket, survey: str, tmp_path: Path
 ) -> None:
     target = s3_bucket.url("all/merged.json")
-    outcome = run_module("merge", target, survey)
+    outcome = run_here("merge", target, survey)
     assert outcome.out == f"3 images, 0 of them failed: {target}\n", outcome.err
-    assert run_module("merge", "merged.json", "p.json").code == 0
+    assert run_here("merge", "merged.json", "p.json").code == 0
     assert s3_bucket.get("all/merged.json") == (tmp_path / "merged.json").read_bytes()
     assert json.loads(s3_bucket.get("all/merged.json.run.json")) == json.loads(
         (tmp_path / "p.json.run.json").read_text()
     )
-    again = run_module("merge", target, survey)
+    again = run_here("merge", target, survey)
     assert (again.code, "already exists" in again.sentence) == (1, True)
 
 
@@ -143,7 +143,7 @@ def test_a_data_package_is_the_same_in_a_bucket_as_on_a_disk(
         ("p.json", "dp", "d.csv"),
         (survey, s3_bucket.url("dp/"), there),
     ):
-        done = run_module("speciesnet_to_camtrap_dp", source, out, *PROJECT, "--deployments", table)
+        done = run_here("speciesnet_to_camtrap_dp", source, out, *PROJECT, "--deployments", table)
         assert done.code == 0, done.err
         assert done.out == f"3 photographs in 2 events of 2 deployments: {out}\n"
     wanted, found = files_in(tmp_path / "dp"), objects_in(s3_bucket, "dp")
@@ -158,9 +158,9 @@ def test_a_data_package_is_the_same_in_a_bucket_as_on_a_disk(
 def test_a_report_is_the_same_in_a_bucket_as_on_a_disk(
     s3_bucket: Bucket, survey: str, tmp_path: Path
 ) -> None:
-    here = run_module("report", "p.json", "--out", "report")
+    here = run_here("report", "p.json", "--out", "report")
     assert here.code == 0, here.err
-    there = run_module("report", survey, "--out", s3_bucket.url("report"))
+    there = run_here("report", survey, "--out", s3_bucket.url("report"))
     assert there.code == 0, there.err
     assert there.out == f"Report of 3 images: {s3_bucket.url('report/index.html')}\n"
     wanted = files_in(tmp_path / "report")
@@ -174,15 +174,15 @@ def test_a_report_is_the_same_in_a_bucket_as_on_a_disk(
 def test_pictures_are_the_same_in_a_bucket_as_on_a_disk(
     s3_bucket: Bucket, survey: str, tmp_path: Path, command: str
 ) -> None:
-    here = run_module(command, "p.json", "--out", "pictures")
+    here = run_here(command, "p.json", "--out", "pictures")
     assert here.code == 0, here.err
     url = s3_bucket.url("pictures")
     for _ in range(2):
-        there = run_module(command, survey, "--out", url)
+        there = run_here(command, survey, "--out", url)
         assert there.out == here.out.replace(" pictures:", f" {url}:"), there.err
         assert objects_in(s3_bucket, "pictures") == files_in(tmp_path / "pictures")
     assert len([name for name in s3_bucket.names() if name.startswith("pictures/")]) == 3
-    refused = run_module(command, survey, "--out", s3_bucket.url("survey"))
+    refused = run_here(command, survey, "--out", s3_bucket.url("survey"))
     assert f"The folder {s3_bucket.url('survey')} contains other files" in refused.sentence
 
 
@@ -190,12 +190,12 @@ def test_pages_in_a_bucket_lead_to_no_photograph_of_this_computer(
     s3_bucket: Bucket, survey: str, tmp_path: Path
 ) -> None:
     local = write_predictions(tmp_path / "l.json", record(tmp_path / "photographs" / NAMES[0]))
-    done = run_module("report", local, "--out", s3_bucket.url("report"))
+    done = run_here("report", local, "--out", s3_bucket.url("report"))
     assert done.code == 0, done.err
     assert b'"url":null' in s3_bucket.get("report/data/survey.js")
-    done = run_module("report", local, "--out", s3_bucket.url("report"), "--blur_humans")
+    done = run_here("report", local, "--out", s3_bucket.url("report"), "--blur_humans")
     assert f"The pictures of the earlier report stay in {s3_bucket.url('report')}" in done.err
-    done = run_module("report", local, "--out", s3_bucket.url("survey"))
+    done = run_here("report", local, "--out", s3_bucket.url("survey"))
     assert f"The folder {s3_bucket.url('survey')} contains other files" in done.sentence
 
 
@@ -227,7 +227,7 @@ def test_a_file_that_cannot_be_sent_leaves_the_old_one(s3_bucket: Bucket, survey
     target = s3_bucket.url("t.csv")
     s3_bucket.put("t.csv", b"old")
     s3_bucket.proxy.always(FORBIDDEN["s3"], "PUT")
-    done = run_module("speciesnet_to_table", survey, target)
+    done = run_here("speciesnet_to_table", survey, target)
     assert done.code == 1
     assert f"{target} cannot be written (no permission for the bucket" in done.sentence
     assert "is unchanged" in done.sentence
@@ -317,10 +317,10 @@ def test_corrections_are_never_left_out_silently(
 ) -> None:
     denied = FORBIDDEN["s3"]
     s3_bucket.proxy.plan = lambda method, path: denied if path.endswith(FILES[2]) else None
-    done = run_module("speciesnet_to_md", survey, "md.json")
+    done = run_here("speciesnet_to_md", survey, "md.json")
     assert "p.json.corrections.jsonl cannot be read (no permission" in done.sentence
     assert "--corrections none" in done.sentence
-    assert run_module("speciesnet_to_md", survey, "md.json", "--corrections", "none").code == 0
+    assert run_here("speciesnet_to_md", survey, "md.json", "--corrections", "none").code == 0
     assert "deer" not in (tmp_path / "md.json").read_text()
 
 
@@ -337,7 +337,7 @@ def test_corrections_are_read_by_their_url(s3_bucket: Bucket, tmp_path: Path) ->
 def test_sentences_and_warnings_name_the_url(s3_bucket: Bucket, survey: str) -> None:
     s3_bucket.put("bad.json", b'{"predictions": [\n{"filepath": "a.jpg", "detections": 7},\n{"f')
     bad = s3_bucket.url("bad.json")
-    done = run_module("speciesnet_to_md", bad, s3_bucket.url("md.json"))
+    done = run_here("speciesnet_to_md", bad, s3_bucket.url("md.json"))
     assert done.sentence == (
         f"speciesnet: {bad}: The record of a.jpg is malformed (detections must be a list); correct it, "
         "or make the predictions again."
@@ -345,7 +345,7 @@ def test_sentences_and_warnings_name_the_url(s3_bucket: Bucket, survey: str) -> 
     assert "md.json" not in s3_bucket.names()
     s3_bucket.put("cut.json", b'{"predictions": [\n{"filepath": "a.jpg"},\n{"f')
     cut = s3_bucket.url("cut.json")
-    done = run_module("speciesnet_to_table", cut, "cut.csv", "--noexif")
+    done = run_here("speciesnet_to_table", cut, "cut.csv", "--noexif")
     assert (done.code, done.err) == (0, f"{cut} is cut off: its whole records are used.\n")
 
 
@@ -365,7 +365,7 @@ def site(tmp_path: Path) -> Iterator[str]:
 
 def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: str) -> None:
     (tmp_path / FILES[1]).unlink()
-    done = run_module("speciesnet_to_table", f"{site}p.json?version=1", "t.csv")
+    done = run_here("speciesnet_to_table", f"{site}p.json?version=1", "t.csv")
     assert done.code == 0
     assert done.err == (
         f"{site}{FILES[1]}?version=1 is ignored (there is no such file (404 File not found)).\n"
@@ -397,7 +397,7 @@ def test_options_that_cannot_be_in_a_bucket_are_refused_in_one_sentence(
     sentence: str,
 ) -> None:
     before, objects = sorted(tmp_path.rglob("*")), s3_bucket.names()
-    done = run_module(module, *(text.format(bucket=s3_bucket.url()) for text in arguments))
+    done = run_here(module, *(text.format(bucket=s3_bucket.url()) for text in arguments))
     assert done.code == 1
     assert sentence in done.sentence
     assert sorted(tmp_path.rglob("*")) == before
@@ -407,7 +407,7 @@ def test_options_that_cannot_be_in_a_bucket_are_refused_in_one_sentence(
 def test_photographs_of_a_bucket_are_sorted_once_they_are_downloaded(
     s3_bucket: Bucket, survey: str, tmp_path: Path
 ) -> None:
-    done = run_module("sort_images", survey, "--out", "sorted", "--image_root", "photographs")
+    done = run_here("sort_images", survey, "--out", "sorted", "--image_root", "photographs")
     assert done.code == 0, done.err
     deer = "white-tailed deer (Odocoileus virginianus)"
     assert f"{deer}/{s3_bucket.name}/survey/cam1/a.jpg" in files_in(tmp_path / "sorted")

@@ -1,4 +1,4 @@
-"""Three Ray nodes on this machine, until standard input ends; its lines ``add`` and ``remove`` a node.
+"""Two Ray nodes on this machine, until standard input ends; its lines ``add`` and ``remove`` a node.
 
 They run outside the process of the tests, because Ray reads the environment only once, on import.
 """
@@ -16,7 +16,7 @@ NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 150 * 2**20}  # ea
 def main() -> None:
     """Prints the address, and then each command once it is done."""
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-    nodes = [cluster.add_node(**NODE) for _ in range(2)]
+    nodes = [cluster.add_node(**NODE)]
     print(cluster.address, flush=True)  # noqa: T201
     try:
         for line in sys.stdin:

@@ -235,7 +235,7 @@ def test_merging_array_jobs_needs_no_cluster_packages(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program, str(target), str(part)], capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (0, f"{part}: 1 records.\n")
+    assert (done.returncode, done.stderr) == (0, f"{part}: 1 record.\n")
     assert read_predictions(target) == read_predictions(part)
 
 

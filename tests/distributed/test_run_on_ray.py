@@ -63,7 +63,7 @@ class Driver:
 
 @dataclass
 class Cluster:
-    """Three nodes on this machine.
+    """Two nodes on this machine.
 
     Attributes:
         nodes: The process that starts and ends them.
@@ -189,7 +189,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3_proxy: Proxy) -> Iterat
             "RAY_AUTH_TOKEN": token,
             "RAY_DISABLE_IMPORT_WARNING": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
-            "SPECIESNET_CACHE": str(folder / "cache"),
+            "RAY_prestart_worker_first_driver": "0",  # each takes seconds, and most are never used
         }.items():
             patch.setenv(name, value)
         bucket = MAKERS["s3"]("cluster", s3_proxy, patch)

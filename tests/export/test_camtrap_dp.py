@@ -206,8 +206,8 @@ def test_photographs_left_out_are_logged(tmp_path: Path, caplog: pytest.LogCaptu
         tmp_path, record("a.jpg"), record("b.jpg", None), record("..c.jpg"), record("a.jpg")
     )
     assert found == Summary(deployments=1, media=1, events=1, left_out=2)
-    assert "1 photographs are left out, which have no date" in caplog.text
-    assert "which have names that Camtrap DP does not allow" in caplog.text
+    assert "1 photograph is left out, without a date" in caplog.text
+    assert "with names that Camtrap DP does not allow" in caplog.text
 
 
 TABLE = "deploymentID,latitude,longitude\n"
@@ -357,11 +357,11 @@ def test_gbif_gets_one_occurrence_for_each_species_of_an_event(
     tmp_path: Path, schemas: Path
 ) -> None:
     fox = "uuid;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-    person = PERSON | {"conf": 0.9}
+    person, other = PERSON | {"conf": 0.9}, BOX | {"bbox": [0.7, 0.7, 0.2, 0.2]}
     package(
         tmp_path,
         record("cam1/a.jpg"),
-        record("cam1/b.jpg", "2024-05-01T06:30:50", detections=[BOX, BOX, person]),
+        record("cam1/b.jpg", "2024-05-01T06:30:50", detections=[BOX, other, person]),
         record("cam1/c.jpg", "2024-05-01T06:31:00", prediction=fox),
         record("cam1/d.jpg", "2024-05-01T09:00:00"),
         record("cam1/e.jpg", "2024-05-01T12:00:00", prediction=Classification.BLANK.value),
@@ -429,6 +429,21 @@ def test_photographs_of_one_folder_belong_to_the_period_that_contains_them(
     assert "2 photographs are outside the period of their deployment: d.jpg (2024-06" in caplog.text
 
 
+def test_all_deployments_without_a_position_are_named(tmp_path: Path) -> None:
+    names = [f"cam{number}/a.jpg" for number in range(1, 6)]
+    records = [record(name, **({} if name[3] == "5" else {"latitude": None})) for name in names]
+    for one in records[:-1]:
+        for side in ("latitude", "longitude"):
+            one.pop(side, None)
+        one["metadata"] = {"datetime": "2024-05-01T06:30:00"}
+    with pytest.raises(
+        InputError, match=r"4 of 5 deployments have no position, .*: cam1, cam2, cam3"
+    ):
+        package(tmp_path, *records)
+    with pytest.raises(InputError, match=r"The deployment cam1 has no position, nor has any"):
+        package(tmp_path, records[0])
+
+
 def test_row_that_gathers_several_cameras_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -441,7 +456,7 @@ def test_row_that_gathers_several_cameras_is_reported(
     found = package(tmp_path, *map(record, names), deployments_csv=str(deployments))
     (note,) = found.notes
     assert note.startswith(
-        f"1 rows of {deployments} gather the photographs of several cameras: survey ("
+        f"1 row of {deployments} gathers the photographs of several cameras: survey ("
     )
     assert "/survey/10012345, /survey/survey/cam2, /survey/survey)" in note and note in caplog.text
 
@@ -458,7 +473,7 @@ def test_deployment_far_from_its_photographs_is_reported(
     found = package(tmp_path, *records, deployments_csv=str(deployments))
     (note,) = found.notes
     assert note.startswith(
-        "2 photographs of 1 deployments were taken more than 1 km from their deployment: cam1 is at 60, "
+        "2 photographs of 1 deployment were taken more than 1 km from their deployment: cam1 is at 60, "
         f"11, and 2 photographs are at {latitude:g}, {longitude:g}, "
     )
     assert f"km away. Correct the positions or folders in {deployments}" in note
@@ -470,7 +485,7 @@ def test_deployment_far_from_its_photographs_is_reported(
     assert package(tmp_path, *records, deployments_csv=str(deployments)).notes == ()
     records[1]["metadata"] = {**metadata, "latitude": latitude + 1.0}
     (note,) = package(tmp_path, *records).notes
-    assert note.startswith("1 photographs of 1 deployments were taken more than 1 km from")
+    assert note.startswith("1 photograph of 1 deployment was taken more than 1 km from")
     assert note.endswith("or pass the positions with --deployments.")
 
 
@@ -498,8 +513,8 @@ def test_deployment_with_wrong_dates_has_timestamp_issues(
     assert "The clocks of 3 deployments seem to be wrong (cam1, cam2, cam4)" in caplog.text
     (note,) = found.notes
     assert note in caplog.text and "a date before" not in caplog.text
-    assert "1 photographs are dated before the previous file" in note
-    assert "before the previous file of their camera, such as cam1/IMG_0002.JPG" in caplog.text
+    assert "1 photograph dated before the previous file" in note
+    assert "before the previous file of the camera, such as cam1/IMG_0002.JPG" in caplog.text
 
 
 def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:

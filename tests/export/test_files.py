@@ -87,10 +87,10 @@ def test_input_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_skipped_files_end_in_one_sentence() -> None:
-    Results(done=3).raise_if_skipped("of 3 photographs")
+    Results(done=3).raise_if_skipped(*["of 3 photographs"] * 2)
     results = Results(done=1, skipped=[("a.jpg", "no permission to read it"), ("b.jpg", "gone")])
     with pytest.raises(OutputError) as caught:
-        results.raise_if_skipped("of 3 photographs")
+        results.raise_if_skipped(*["of 3 photographs"] * 2)
     assert str(caught.value) == (
         "2 of 3 photographs were skipped, such as a.jpg (no permission to read it). Fix the cause and "
         "run the same command again."

@@ -385,7 +385,7 @@ def test_photographs_that_moved_or_are_missing(picture: Path, tmp_path: Path) ->
     result = write([record(old), record("D:\\survey\\cam1\\gone.jpg")], root=tmp_path / "survey")
     assert (result.done, result.missing) == (1, 1)
     assert picture.with_name("a.jpg.xmp").exists()
-    with pytest.raises(InputError, match=r"None of the 1 photographs .* with --image_root"):
+    with pytest.raises(InputError, match=r"The only photograph, .* with --image_root"):
         write([record(old)])
 
 

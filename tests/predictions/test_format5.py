@@ -402,8 +402,8 @@ def test_readers_convert_and_say_once_what_is_missing(
     assert second.get("prediction") == Classification.BLANK
     list(read_records(path))
     [message] = [each.message for each in caplog.records]
-    assert "1 of 2 photographs have no classified box and are read as blank" in message
-    assert "1 of 1 classified boxes have at most 2 classes" in message
+    assert "1 of 2 photographs has no classified box and is read as blank" in message
+    assert "1 of 1 classified box has at most 2 classes" in message
     assert "--max_classifications_per_detection 5" in message
     finished, left = load_partial_predictions(
         str(path), [{"filepath": "a.jpg"}, {"filepath": "b.jpg"}]
@@ -420,7 +420,7 @@ def test_single_records_are_converted_as_well(path: Path, is_own: bool) -> None:
     found = RecordsByFile(path, ["a.jpg"])
     assert found["a.jpg"] == next(read_records(path))
     [note] = found.notes
-    assert "have at most 2 classes" in note
+    assert "has at most 2 classes" in note
     assert RecordsByFile(path, ["a.jpg"], for_classes=False).notes == ()
 
 

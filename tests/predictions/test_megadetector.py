@@ -67,7 +67,7 @@ def test_relative_names_are_found_in_the_run(tmp_path: Path, name: str) -> None:
     [
         (
             [image("b.jpg")],
-            "None of the 1 entries of .* it names b.jpg, and the run has /s/1/a.jpg",
+            "The only entry of .* it names b.jpg, and the run has /s/1/a.jpg",
         ),
         ([image("a.jpg")], "may be /s/1/a.jpg or /s/2/a.jpg"),
         ([{"detections": []}], 'Image 1 of .* lacks "file"'),
@@ -192,7 +192,7 @@ def test_boxes_of_unknown_things_are_left_out_with_a_warning(
     (note,) = found.notes
     assert note in caplog.text
     assert "2 boxes of" in caplog.text and "(unknown)" in caplog.text
-    assert "contains 1 boxes in 1 images; MegaDetector failed on 0 of them" in caplog.text
+    assert "contains 1 box in 1 image; MegaDetector failed on 0 of them" in caplog.text
 
 
 def test_two_different_entries_of_an_image_are_refused(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_entries_of_other_images_are_left_out_with_a_count(
     assert list(found) == ["/s/cam1/1.jpg", "/s/cam2/1.jpg"]
     left_out, missing = found.notes
     assert "2 of 4 entries of" in left_out and "such as cam3/1.jpg" in left_out
-    assert "1 of 3 images of this run have no entry in" in missing and "/s/cam2/2.jpg" in missing
+    assert "1 of 3 images of this run has no entry in" in missing and "/s/cam2/2.jpg" in missing
     assert left_out in caplog.text and missing in caplog.text
 
 

@@ -86,5 +86,5 @@ def test_unreadable_photograph_is_reported(predictions: Path, tmp_path: Path) ->
     (tmp_path / "s" / "cam2" / "b.jpg").write_bytes(b"no image")
     done = run_here("crops", predictions, "--out", tmp_path / "out")
     assert done.code == 1
-    assert "1 photographs or boxes were skipped" in done.err
+    assert "1 photograph or box was skipped" in done.err
     assert files(tmp_path / "out") == [f"{DEER_FOLDER}/cam1/a.jpg-box1.jpg"]

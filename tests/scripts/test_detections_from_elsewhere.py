@@ -69,7 +69,7 @@ def test_images_without_an_entry_fail(survey: Path, tmp_path: Path) -> None:
     expected["survey/cam2/IMG_0001.JPG"] = ["CLASSIFIER"]
     assert classes_of(tmp_path) == expected
     assert list(classes_of(tmp_path)) == [f"survey/{name}" for name in NAMES]
-    for note in ("1 of 3 entries of", "1 of 3 images of this run", "1 images fail, because"):
+    for note in ("1 of 3 entries of", "1 of 3 images of this run", "1 image fails, because"):
         assert note in outcome.out and note in outcome.err
     outcome = decide(tmp_path, some, tmp_path / "classes.json")
     assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
@@ -118,7 +118,7 @@ def test_images_on_which_the_detector_failed_are_classified_whole_and_counted(
     assert outcome.code == 0
     assert all("classes" in found for found in classes_of(tmp_path).values())
     note = (
-        f"1 images are classified as a whole, because the detector failed on them in {failed}, such as "
+        f"1 image is classified as a whole, because the detector failed on it in {failed}, such as "
         f"survey/{NAMES[0]}."
     )
     assert note in outcome.out and outcome.err.count(note) == 1
@@ -156,7 +156,7 @@ def test_results_of_our_own_detector_are_treated_like_those_of_others(
     own = tmp_path / "own.json"
     own.write_text(json.dumps({"predictions": records}))
     outcome = classify(tmp_path, own)
-    assert outcome.code == 0 and "1 images are classified as a whole" in outcome.out
+    assert outcome.code == 0 and "1 image is classified as a whole" in outcome.out
     assert "classes" in classes_of(tmp_path)[f"survey/{NAMES[2]}"]
 
 
@@ -165,8 +165,8 @@ def test_renamed_images_are_counted_from_both_sides(survey: Path, tmp_path: Path
     outcome = classify(tmp_path, some)
     assert outcome.code == 0, outcome.err
     for note in (
-        f"1 of 3 entries of {some} are left out: their images are not in this run, such as cam1/A.JPG.",
-        f"1 of 3 images of this run have no entry in {some}, such as survey/{NAMES[0]}. If images "
+        f"1 of 3 entries of {some} is left out: its image is not in this run, such as cam1/A.JPG.",
+        f"1 of 3 images of this run has no entry in {some}, such as survey/{NAMES[0]}. If images "
         f"were renamed or moved after {some} was written",
     ):
         assert note in outcome.out and outcome.err.count(note) == 1
@@ -190,9 +190,7 @@ def test_images_deleted_between_two_commands(survey: Path, tmp_path: Path) -> No
     outcome = run_here("run_model", *arguments, cwd=tmp_path)
     assert outcome.code == 0, outcome.err
     assert "2 images, 0 of them failed." in outcome.out
-    note = (
-        f"1 records of {tmp_path / 'out.json'} are kept although their images are not in this run"
-    )
+    note = f"1 record of {tmp_path / 'out.json'} is kept although its image is not in this run"
     assert note in outcome.out and note in outcome.err
     assert (tmp_path / "out.json").read_bytes() == before
     outcome = run_here("run_model", *arguments, "--ignore_existing", cwd=tmp_path)

@@ -45,7 +45,7 @@ def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
     assert "2 of 2 photographs are not where the predictions say; the report shows no" in done.err
     assert "--image_root" in done.err
     done = report(predictions, "--out", out, "--image_root", tmp_path / "now")
-    assert "1 of 2 photographs are not where" in done.err
+    assert "1 of 2 photographs is not where" in done.err
     assert len(list((out / "thumbs").rglob("*.jpg"))) == 1
 
 

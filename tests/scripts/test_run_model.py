@@ -124,8 +124,8 @@ def test_output_is_utf8_one_record_a_line(small_package: Path, tmp_path: Path) -
         out,
     )
     assert outcome.code == 1, outcome.err
-    assert outcome.sentence.startswith("speciesnet: All 1 images failed. ")
-    assert "1 images, 1 of them failed." in outcome.out
+    assert outcome.sentence.startswith("speciesnet: The only image failed. ")
+    assert "1 image, 1 failed." in outcome.out
     lines = out.read_bytes().split(b"\n")
     assert lines[0] == b'{"predictions": [' and lines[-2:] == [b"]}", b""]
     record = json.loads(lines[1])

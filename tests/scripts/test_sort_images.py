@@ -96,7 +96,7 @@ def test_moved_and_missing_photographs(predictions: Path, tmp_path: Path) -> Non
     (tmp_path / "now" / "cam2" / "a.jpg").unlink()
     found = sort(predictions, "--out", out, "--image_root", tmp_path / "now")
     assert found.code == 0
-    assert "1 of 2 photographs are not where the predictions say; they are not sorted" in found.err
+    assert "1 of 2 photographs is not where the predictions say; they are not sorted" in found.err
 
 
 def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -
     taken.write_text("somebody's")
     outcome = sort(predictions, "--out", tmp_path / "out")
     assert outcome.code == 1
-    assert "1 of 2 photographs were skipped" in outcome.sentence
+    assert "1 of 2 photographs was skipped" in outcome.sentence
     assert f"another file is at {taken}" in outcome.sentence
     assert taken.read_text() == "somebody's"
 
@@ -142,6 +142,6 @@ def test_undo_reports_what_it_keeps(predictions: Path, tmp_path: Path) -> None:
     sort(predictions, "--out", out)
     (out / "failed" / "cam2" / "a.jpg").write_text("changed")
     outcome = sort("--undo", "--out", out)
-    assert outcome.out == "1 photographs taken back.\n"
+    assert outcome.out == "1 photograph taken back.\n"
     assert "failed/cam2/a.jpg (it has been changed since)" in outcome.sentence
     assert files(out) == ["failed/cam2/a.jpg", "undo.jsonl"]

@@ -26,7 +26,7 @@ def test_package_is_written(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "package"
     outcome = convert(predictions, out, *WHO)
     assert outcome.code == 0, outcome.err
-    assert outcome.out == f"1 photographs in 1 events of 1 deployments: {out}\n"
+    assert outcome.out == f"1 photograph in 1 event of 1 deployment: {out}\n"
     assert sorted(path.name for path in out.iterdir()) == [
         "datapackage.json", "deployments.csv", "media.csv", "observations.csv",
     ]  # fmt: skip
@@ -54,7 +54,7 @@ def test_summary_counts_what_needs_a_look(predictions: Path, tmp_path: Path) -> 
     )
     outcome = convert(predictions, tmp_path / "package", *WHO, "--deployments", table)
     *_, note = outcome.out.splitlines()
-    assert note.startswith("1 photographs are outside the period of their deployment: a.jpg (2024-")
+    assert note.startswith("1 photograph is outside the period of its deployment: a.jpg (2024-")
     assert note in outcome.err
 
 

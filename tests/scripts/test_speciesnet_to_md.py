@@ -25,7 +25,7 @@ def test_file_is_converted(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "md.json"
     outcome = convert(predictions, out, "--base_folder", "/survey")
     assert outcome.code == 0, outcome.err
-    assert outcome.out == f"1 images: {out}\n"
+    assert outcome.out == f"1 image: {out}\n"
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["images"] == [{"file": "a.jpg", "detections": []}]
 
@@ -38,7 +38,7 @@ def test_standard_output_holds_the_file_alone(predictions: Path, tmp_path: Path)
     )  # never the device's own name: a mistake may cost the system its own
     outcome = run_module("speciesnet_to_md", predictions, out)
     assert json.loads(outcome.out)["images"] == [{"file": "/survey/a.jpg", "detections": []}]
-    assert outcome.err == f"1 images: {out}\n"
+    assert outcome.err == f"1 image: {out}\n"
 
 
 def test_help_fits_a_screen() -> None:

@@ -32,7 +32,7 @@ def test_table_is_written(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     outcome = convert(predictions, out)
     assert outcome.code == 0, outcome.err
-    assert outcome.out == f"1 rows: {out}\n"
+    assert outcome.out == f"1 row: {out}\n"
     assert "--image_root" in outcome.err
     assert [(row["file"], row["latitude"]) for row in rows(out)] == [("/survey/cam/a.jpg", "")]
     assert "--image_root" not in convert(predictions, out, "--noexif").err

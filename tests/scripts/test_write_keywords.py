@@ -47,15 +47,15 @@ def test_sidecars(predictions: Path, tmp_path: Path) -> None:
     dry = write(predictions, "--dry_run")
     assert dry.out == (
         f"{survey / 'cam1' / 'a.jpg.xmp'}: Red fox, Vulpes vulpes, animal\n"
-        "1 sidecars would be written, 0 unchanged; 1 photographs have no answer.\n"
+        "1 sidecar would be written, 0 unchanged; 1 photograph has no answer.\n"
     )
     assert files(survey) == before
     done = write(predictions)
     assert (done.code, done.err) == (0, "")
-    assert done.out == "1 sidecars written, 0 unchanged; 1 photographs have no answer.\n"
+    assert done.out == "1 sidecar written, 0 unchanged; 1 photograph has no answer.\n"
     assert write(predictions).out.startswith("0 sidecars written, 1 unchanged")
     assert files(survey) == ["cam1/a.jpg", "cam1/a.jpg.xmp", "cam2/a.jpg"]
-    assert write(predictions, "--min_score", "0.9").out.startswith("1 sidecars written")
+    assert write(predictions, "--min_score", "0.9").out.startswith("1 sidecar written")
     assert files(survey) == before
     write(predictions, "--naming", "base", "--out", tmp_path / "out")
     assert files(tmp_path / "out") == ["cam1/a.xmp"]
@@ -63,7 +63,7 @@ def test_sidecars(predictions: Path, tmp_path: Path) -> None:
 
 def test_embedding(predictions: Path, tmp_path: Path) -> None:
     before = files(tmp_path)
-    assert write(predictions, "--embed").out.startswith("1 photographs written, 0 unchanged")
+    assert write(predictions, "--embed").out.startswith("1 photograph written, 0 unchanged")
     assert write(predictions, "--embed").out.startswith("0 photographs written, 1 unchanged")
     assert files(tmp_path) == before
     assert b"Vulpes vulpes" in (tmp_path / "survey" / "cam1" / "a.jpg").read_bytes()
@@ -80,11 +80,11 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     sidecar.write_text("junk")
     outcome = write(predictions)
     assert outcome.code == 1
-    assert f"1 sidecars were skipped, such as {sidecar} (it contains no XMP)" in outcome.sentence
+    assert f"1 sidecar was skipped, such as {sidecar} (it contains no XMP)" in outcome.sentence
     assert sidecar.read_text() == "junk"
 
 
 def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
     (tmp_path / "survey").rename(tmp_path / "now")
     assert "pass their folder with --image_root" in write(predictions).sentence
-    assert write(predictions, "--image_root", tmp_path / "now").out.startswith("1 sidecars written")
+    assert write(predictions, "--image_root", tmp_path / "now").out.startswith("1 sidecar written")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from servers import Answer, Server, in_base64, picture, served, wait_until
+from servers import STAND_IN, Answer, Server, in_base64, picture, served, wait_until
 
 from speciesnet.server.spool import LOCK, MIN_AGE
 
@@ -131,7 +131,7 @@ def spools(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_server_finishes_accepted_requests(tmp_path: Path, number: int) -> None:
-    with served(tmp_path) as started:
+    with served(tmp_path, program=STAND_IN) as started:
         server = Keyed(started.process, started.port, started.log)
         (worker,) = server.workers
         signalled(server, signal.SIGSTOP)
@@ -154,7 +154,7 @@ def test_stopped_server_finishes_accepted_requests(tmp_path: Path, number: int) 
 
 
 def test_second_signal_stops_the_server_immediately(tmp_path: Path) -> None:
-    with served(tmp_path) as started:
+    with served(tmp_path, program=STAND_IN) as started:
         server = Keyed(started.process, started.port, started.log)
         (worker,) = server.workers
         signalled(server, signal.SIGSTOP)
@@ -173,7 +173,7 @@ def test_second_signal_stops_the_server_immediately(tmp_path: Path) -> None:
 def test_killed_server_leaves_no_workers_and_the_next_one_deletes_its_files(
     tmp_path: Path,
 ) -> None:
-    with served(tmp_path) as started:
+    with served(tmp_path, program=STAND_IN) as started:
         server = Keyed(started.process, started.port, started.log)
         (worker,) = server.workers
         signalled(server, signal.SIGSTOP)
@@ -189,7 +189,7 @@ def test_killed_server_leaves_no_workers_and_the_next_one_deletes_its_files(
     assert list(left.glob("*/image1"))
     moment = time.time() - MIN_AGE - 1
     os.utime(left / LOCK, (moment, moment))
-    with served(tmp_path) as server:
+    with served(tmp_path, program=STAND_IN) as server:
         assert len(spools(tmp_path)) == 1
         assert not left.exists()
         assert server.stop() == 0

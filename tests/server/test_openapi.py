@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from servers import served
+from servers import STAND_IN, served
 
 pytest.importorskip("schemathesis", reason="it is not installed")
 
@@ -27,9 +27,12 @@ bearer.bearer = "{KEY}"
 """
 
 
-@pytest.mark.parametrize(("phases", "with_key"), [("fuzzing", False), ("examples,coverage", True)])
+@pytest.mark.parametrize(
+    ("phases", "with_key", "program"),
+    [("fuzzing", False, None), ("examples,coverage", True, STAND_IN)],  # of hundreds of images
+)
 def test_server_behaves_as_its_document_describes(
-    tmp_path: Path, phases: str, with_key: bool
+    tmp_path: Path, phases: str, with_key: bool, program: Path | None
 ) -> None:
     if sys.platform == "win32":
         pytest.skip("Windows has other signals")
@@ -41,7 +44,7 @@ def test_server_behaves_as_its_document_describes(
     command += ["--config-file", "schemathesis.toml", "--no-color", "run"]
     command += ["--phases", phases, "--max-examples", "30", "--request-timeout", "120"]
     command += ["--generation-deterministic", "--continue-on-failure"]
-    with served(tmp_path, *flags) as server:
+    with served(tmp_path, *flags, program=program) as server:
         done = subprocess.run(
             [*command, f"{server.address}openapi.json"],
             cwd=tmp_path,

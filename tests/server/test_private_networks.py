@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from servers import SAMPLES, Server, served
+from servers import SAMPLES, STAND_IN, Server, served
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 
@@ -81,7 +81,8 @@ def reading(tmp_path_factory: pytest.TempPathFactory, web: ThreadingHTTPServer) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
         flag = ",".join(f"{host}.example.org" for host in hosts)
-        with served(folder, "--allow_url", f"{flag},127.0.0.1:{web.server_port}") as server:
+        hosts = ("--allow_url", f"{flag},127.0.0.1:{web.server_port}")
+        with served(folder, *hosts, program=STAND_IN) as server:
             yield server
             assert server.stop() == 0
             assert "Traceback" not in server.log.read_text()

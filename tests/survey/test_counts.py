@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from surveys import BLANK, DEER, FOX
+from surveys import BLANK, DEER, FOX, SIDES, apart
 
 from speciesnet.constants import Classification
 from speciesnet.records import Box, Record
@@ -16,7 +16,7 @@ VEHICLE, UNKNOWN = Classification.VEHICLE.value, Classification.UNKNOWN.value
 
 def box(label: str = "animal", conf: float = 0.9, answer: str | None = None) -> Box:
     category = {"animal": "1", "human": "2", "vehicle": "3"}[label]
-    found: Any = {"category": category, "label": label, "conf": conf, "bbox": [0, 0, 0.5, 0.5]}
+    found: Any = {"category": category, "label": label, "conf": conf, "bbox": list(SIDES)}
     if answer is not None:
         found |= {"classifications": {"classes": [answer], "scores": [0.9]}, "prediction": answer}
     return found
@@ -35,7 +35,7 @@ def relabelled(label: str) -> Box:
 
 
 def image(answer: str | None, *boxes: Box, **more: Any) -> Record:
-    record: Any = {"filepath": "a.jpg", "detections": list(boxes), **more}
+    record: Any = {"filepath": "a.jpg", "detections": apart(boxes), **more}
     if answer is not None:
         record |= {"prediction": answer, "prediction_score": 0.9}
     return record

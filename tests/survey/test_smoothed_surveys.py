@@ -1,4 +1,4 @@
-"""Reports and tables of sequences smooth the boxes; the predictions and reviews do not."""
+"""Reports and tables smooth the boxes; the predictions and reviews do not."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def test_smoothing_can_be_switched_off(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, *herd(), smooth_boxes=False)
     assert boxes_of(survey)[1] == (MAMMAL, "classifier+rollup_to_class")
     assert survey.pictures[1].counts == {BOAR: 1, MAMMAL: 1}
+    assert survey.followers == 1
 
 
 def test_boxes_of_other_sequences_and_cameras_have_no_influence(tmp_path: Path) -> None:

@@ -195,6 +195,9 @@ def test_the_counts_of_a_sequence_follow_its_boxes() -> None:
         image(box(DEER), box(CERVIDS, 0.8, ROLLUP, DEER=0.5)),
         image(box(DEER), box(FOX), box(MULE_DEER, 0.6, DEER=0.3)),
     ]
+    for one in herd:
+        for number, each in enumerate(one.get("detections", ())):
+            each["bbox"] = [number * 0.3, 0.2, 0.3, 0.4]
     assert largest_counts(map(counts_of, smoothed(herd))) == {DEER: 2, FOX: 1}
 
 

@@ -4,6 +4,7 @@
 // rules are those of box_corrections.py, corrections.py and counts.py in speciesnet/survey.
 
 const COUNTED_FROM = 0.2; // the lowest confidence of boxes that count
+const SAME_INDIVIDUAL = 0.45; // boxes that overlap more are one individual: IOU_THRESHOLD in boxes.py
 const SAME_BOX = 1e-4; // sides that differ by less are the same
 const KINDS = ["animal", "human", "vehicle"];
 const kindLabels = new Map();
@@ -110,10 +111,10 @@ function categoryOfLabel(label) {
 }
 
 function deriveBoxes(picture) {
-  const boxes = picture.boxes.map(([kind, conf, x, y, w, h, label = -1, score = 0], i) => {
-    const box = { number: i + 1, kind, conf, bbox: [x, y, w, h], label, score };
-    return label >= 0 && followsAnswer(picture, label)
-      ? { ...box, label: picture.correction, score: 1 }
+  const boxes = picture.boxes.map(([kind, conf, x, y, w, h, label = -1, score = 0, isSmoothed], i) => {
+    const box = { number: i + 1, kind, conf, bbox: [x, y, w, h], label, score, isReviewed: false };
+    return label >= 0 && !isSmoothed && followsAnswer(picture, label)
+      ? { ...box, label: picture.correction, score: 1, isReviewed: true }
       : box;
   });
   for (const { bbox, label } of picture.boxAnswers) {
@@ -125,7 +126,8 @@ function deriveBoxes(picture) {
     const kind = KINDS.includes(category) ? category : "animal";
     const last = boxes.at(-1)?.number ?? 0;
     const number = at < 0 ? Math.max(last, picture.boxes.length) + 1 : boxes[at].number;
-    const answered = { number, bbox, conf: boxes[at]?.conf ?? 1, kind, label, score: 1 };
+    const conf = boxes[at]?.conf ?? 1;
+    const answered = { number, bbox, conf, kind, label, score: 1, isReviewed: true };
     boxes.splice(at < 0 ? boxes.length : at, 1, answered);
   }
   return boxes;
@@ -143,15 +145,61 @@ function deriveCounts(picture, boxes) {
   if (picture.counts !== null) {
     for (const [label, count] of picture.counts) if (count > 0) add(label, count);
   } else {
-    for (const box of boxes) {
-      if (box.conf < COUNTED_FROM) continue;
-      const label = labelOfBox(picture, box);
-      if (KINDS.includes(categoryOfLabel(label))) add(label, 1);
-    }
+    const counting = boxes
+      .filter((box) => box.conf >= COUNTED_FROM)
+      .map((box) => ({ box, label: labelOfBox(picture, box) }))
+      .filter(({ label }) => KINDS.includes(categoryOfLabel(label)));
+    for (const { label } of distinctBoxes(counting)) add(label, 1);
     const answer = answerOf(picture);
     const category = answer < 0 ? null : categoryOfLabel(answer);
-    const isCounted = [...counts.keys()].some((label) => categoryOfLabel(label) === category);
+    const isCounted = counting.some(({ label }) => categoryOfLabel(label) === category);
     if (KINDS.includes(category) && !isCounted) add(answer, 1);
   }
   return new Map([...counts].sort((a, b) => b[1] - a[1]));
+}
+
+/** The boxes without those that show the same individual as a better one; see distinct_boxes. */
+function distinctBoxes(counting) {
+  const kept = [];
+  for (const one of counting.toSorted(byCertainty)) {
+    if (one.box.isReviewed || !kept.some((other) => areSame(one, other))) kept.push(one);
+  }
+  return counting.filter((one) => kept.includes(one));
+}
+
+/** A person's answer first, then the more specific label, then the higher score. */
+function byCertainty(a, b) {
+  return (
+    b.box.isReviewed - a.box.isReviewed ||
+    specificityOf(b.label) - specificityOf(a.label) ||
+    certaintyOf(b) - certaintyOf(a) ||
+    b.box.conf - a.box.conf
+  );
+}
+
+function certaintyOf({ box, label }) {
+  return box.label === label ? box.score : box.conf;
+}
+
+/** How many of the five taxa from class to species a label has; people and vehicles have all. */
+function specificityOf(label) {
+  const category = categoryOfLabel(label);
+  if (category === "human" || category === "vehicle") return 5;
+  if (typeof label === "string") return 0;
+  const parts = SURVEY.labels[label].text.split(";");
+  return parts.length === 7 ? parts.slice(1, 6).filter(Boolean).length : 0;
+}
+
+function areSame(one, other) {
+  const kinds = [one, other].map(({ label }) => categoryOfLabel(label));
+  if (kinds.includes("human") && kinds.includes("vehicle")) return false; // somebody in it
+  return overlap(one.box.bbox, other.box.bbox) > SAME_INDIVIDUAL;
+}
+
+/** The common area of two boxes as a share of the area of both. */
+function overlap([x, y, w, h], [x2, y2, w2, h2]) {
+  const width = Math.min(x + w, x2 + w2) - Math.max(x, x2);
+  const height = Math.min(y + h, y2 + h2) - Math.max(y, y2);
+  if (width <= 0 || height <= 0) return 0;
+  return (width * height) / (w * h + w2 * h2 - width * height);
 }
