@@ -32,7 +32,7 @@ from speciesnet.packages.info import ModelInfo
 # 0.014, 0.012 and 0.008 on average. The full-size detector takes four seconds for each on two cores.
 CALIBRATION_IMAGES = 64
 NEEDED_IMAGES = 16  # readable ones
-SECONDS = 2 * 3600.0  # after which it is given up; it takes minutes
+SECONDS = 2 * 3600.0  # after which it is ended; it takes minutes
 NICENESS = 5  # of the process, so that a run gets most of the processor
 
 State = Literal["running", "done", "failed"]
