@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,17 +27,22 @@ MEMORY_BYTES = 4 * 2**30  # free, for all temporary files of the tests and for R
 MADE_IMAGES = ("ena24/352.jpg", "ena24/422.jpg", "ena24/423.jpg", "blank.jpg", "vehicle.jpg")
 
 
-def keep_temporary_files_in_memory() -> None:
-    """Lets pytest create its temporary folders in memory if there is room.
+def prepare_process() -> None:
+    """Prepares this process, and those that it starts, for many tests at the same time.
 
-    Outputs are flushed to the disk thousands of times, each of which may take a tenth of a second.
+    Temporary files are in memory if there is room: outputs are flushed to the disk thousands of times,
+    each of which may take a tenth of a second. Networks use one thread, because the processes of tests
+    share the cores: with more threads, each would take twice the time.
     """
     is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
     if is_writable and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a command in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # programs would inherit it
 
 
-keep_temporary_files_in_memory()
+prepare_process()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers

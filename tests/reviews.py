@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def records_in(
     for number, (name, label, values) in enumerate(answers):
         path = folder / f"{name}.jpg"
         path.parent.mkdir(exist_ok=True)
-        path.hardlink_to(IMAGES[number])
+        shutil.copyfile(IMAGES[number], path)
         records.append(record(path, label, **values))
     return records
 

@@ -9,6 +9,7 @@ from typing import Any
 import golden
 import numpy as np
 import pytest
+import torch
 from photographs import NAIROBI, photograph
 from PIL import ExifTags
 
@@ -103,6 +104,21 @@ def test_run_modes_give_the_same(model: SpeciesNet, in_materials: Path, run_mode
     assert model.predict(filepaths=paths, batch_size=2, run_mode=run_mode) == reference
     assert records(reference)[2]["failures"] == ["CLASSIFIER", "DETECTOR"]
     assert "prediction" not in records(reference)[2]
+
+
+def test_threads_do_not_change_the_answers(small_package: Path, in_materials: Path) -> None:
+    paths = ["images/ena24/352.jpg", "images/blank.jpg", "images/ena24/422.jpg"]
+    before = torch.get_num_threads()
+    try:
+        one, two = (
+            SpeciesNet(str(small_package), precision="fp32", threads=threads).predict(
+                filepaths=paths
+            )
+            for threads in (1, 2)
+        )
+    finally:
+        torch.set_num_threads(before)  # which is that of the whole process
+    assert one == two
 
 
 def test_path_given_twice_is_reported_twice(model: SpeciesNet, in_materials: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,29 +62,29 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     folder = tmp_path_factory.mktemp("report")
     start = datetime(2024, 5, 1, 6, 30)
 
-    def link(name: str, number: int) -> Path:
+    def copy(name: str, number: int) -> Path:
         path = folder / "survey" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.hardlink_to(IMAGES[number])
+        shutil.copyfile(IMAGES[number], path)
         return path
 
     def seconds(count: int) -> dict[str, Any]:
         return {"taken": (start + timedelta(seconds=count)).isoformat()}
 
     records = [
-        record(link("cam1/fox1.jpg", 0), FOX, 0.95, **seconds(0)),
-        record(link("cam1/fox2.jpg", 1), FOX, 0.7, boxes=[box(), box(conf=0.1)], **seconds(10)),
-        record(link("cam1/empty.jpg", 2), BLANK, 0.99, **seconds(20)),
-        record(link("cam1/deer.jpg", 3), DEER, 0.66, classes={DEER: 0.66, FOX: 0.34}, **seconds(30)),
-        record(link("cam2/boar.jpg", 4), BOAR, 0.9, **seconds(86400)),
-        record(link("cam2/person.jpg", 5), HUMAN, 0.95, boxes=[box("human")]),
-        record(link("cam2/car.jpg", 6), LABELS["vehicle"], 0.8, boxes=[box("vehicle")]),
-        record(link("cam2/what.jpg", 7), UNKNOWN, 0.3, boxes=[]),
-        record(link("cam2/said.jpg", 8), FOX, 0.6),
+        record(copy("cam1/fox1.jpg", 0), FOX, 0.95, **seconds(0)),
+        record(copy("cam1/fox2.jpg", 1), FOX, 0.7, boxes=[box(), box(conf=0.1)], **seconds(10)),
+        record(copy("cam1/empty.jpg", 2), BLANK, 0.99, **seconds(20)),
+        record(copy("cam1/deer.jpg", 3), DEER, 0.66, classes={DEER: 0.66, FOX: 0.34}, **seconds(30)),
+        record(copy("cam2/boar.jpg", 4), BOAR, 0.9, **seconds(86400)),
+        record(copy("cam2/person.jpg", 5), HUMAN, 0.95, boxes=[box("human")]),
+        record(copy("cam2/car.jpg", 6), LABELS["vehicle"], 0.8, boxes=[box("vehicle")]),
+        record(copy("cam2/what.jpg", 7), UNKNOWN, 0.3, boxes=[]),
+        record(copy("cam2/said.jpg", 8), FOX, 0.6),
         {"filepath": str(folder / "survey" / "cam2" / "bad.jpg"), "failures": ["DETECTOR"]},
     ]  # fmt: skip
     for i in range(LINKS):
-        path = link(f"cam3/{i:03d}.jpg", 9 + i % 10)
+        path = copy(f"cam3/{i:03d}.jpg", 9 + i % 10)
         records.append(record(path, DEER, 0.8 + i / 1000, **seconds(86400 * (i + 2))))
     survey = survey_of(
         folder, *records, corrections=[correction(folder / "survey/cam2/said.jpg", BOAR)]

@@ -72,7 +72,6 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # more are slower on a busy machine
         )
         try:
             yield process
