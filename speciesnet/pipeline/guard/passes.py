@@ -349,7 +349,7 @@ class Guard:
     def _has_middle(self) -> bool:
         """Whether the float32 classifier on the fast detector's boxes is a step of its own."""
         both = self._passes.has_detector and self._passes.has_classifier
-        return both and self._fast.classifier is not self._exact.classifier
+        return both and self._fast.precisions["classifier"] != "fp32"
 
     def _judge(
         self,
