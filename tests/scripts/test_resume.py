@@ -23,6 +23,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from speciesnet.files.input_notes import plural
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are others there")
 
 KILLS = int(os.environ.get("SPECIESNET_KILLS", "3"))
@@ -200,14 +202,17 @@ def interrupt(run: Run, number: signal.Signals, code: int) -> tuple[int, str]:
     assert before < done < IMAGES
     *_, last = err.splitlines()
     assert last.startswith("speciesnet: Interrupted.")
-    assert f"{done} of {IMAGES} images are in {run.path}" in last and "same command again" in last
+    verb = plural(done, "is", "are")
+    assert (
+        f"{done} of {IMAGES} images {verb} in {run.path}" in last and "same command again" in last
+    )
     return done, err
 
 
 def test_interrupted_runs_explain_how_to_continue_and_do(run: Run, uninterrupted: Run) -> None:
     first, _ = interrupt(run, signal.SIGINT, 130)
     second, said = interrupt(run, signal.SIGTERM, 143)
-    assert f"{first} of {IMAGES} images were done before" in said
+    assert f"{first} of {IMAGES} images {plural(first, 'was', 'were')} done before" in said
     assert f"{second} of {IMAGES} images were done before" in run.finish()
     assert run.path.read_bytes() == uninterrupted.path.read_bytes()
 
