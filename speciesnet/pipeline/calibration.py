@@ -29,7 +29,7 @@ from speciesnet.images import read_image, to_array
 from speciesnet.packages.info import ModelInfo
 
 # With 8, 16, 32 and 64 rendered scenes, the confidences of the demo model differed from float32 by 0.019,
-# 0.014, 0.012 and 0.008 on average. The full-size detector takes four seconds for each on two cores.
+# 0.014, 0.012 and 0.008 on average. At full size, a photograph takes 20 seconds of a core.
 CALIBRATION_IMAGES = 64
 NEEDED_IMAGES = 16  # readable ones
 SECONDS = 2 * 3600.0  # after which it is ended; it takes minutes
