@@ -8,12 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import NAMES, tiny_network
+from yolov5_p6 import save_yolov5_checkpoint
 
 from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.select import load_detector_engine
 
 pytest.importorskip("openvino")
 OPENVINO = EngineOptions("openvino")
+
+
+@pytest.fixture(scope="module")
+def yolov5_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("yolov5") / "detector.pt"
+    save_yolov5_checkpoint(tiny_network(), NAMES, path)
+    return path
 
 
 @pytest.fixture
@@ -59,13 +68,10 @@ def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path, first: 
 def test_changed_checkpoint_is_another_network(
     yolov5_checkpoint: Path, cache: Path, first: np.ndarray, tmp_path: Path
 ) -> None:
-    from networks import NAMES, small_network
-    from yolov5_p6 import save_yolov5_checkpoint
-
     path = tmp_path / "detector.pt"
     shutil.copy(yolov5_checkpoint, path)
     assert np.array_equal(boxes(path), first)
-    save_yolov5_checkpoint(small_network(seed=9), NAMES, path)
+    save_yolov5_checkpoint(tiny_network(seed=9), NAMES, path)
     assert not np.array_equal(boxes(path), first)
     assert len(entries(cache)) == 2
 
