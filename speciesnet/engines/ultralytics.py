@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from speciesnet.constants import Detection
@@ -65,7 +66,7 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
     """The network in float32 and evaluation mode, and the image size of its training."""
     check_archive(checkpoint, "detector")
     try:
-        with LOADING, _isolated():
+        with LOADING, isolated():
             from ultralytics.nn.tasks import torch_safe_load
 
             # Only known classes are unpickled, and no code of the pickle is run.
@@ -95,11 +96,12 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
 
 
 @contextmanager
-def _isolated() -> Iterator[None]:
-    """Keeps ultralytics from connecting, installing and printing.
+def isolated() -> Iterator[None]:
+    """Keeps ultralytics from connecting, installing, printing, and changing Pillow.
 
     Its settings file goes to this program's cache instead of the user's settings. ultralytics reads these
-    variables once, when it is first imported.
+    variables once, when it is first imported. Since 8.4 it then also replaces ``PIL.Image.open`` by a
+    function that installs a reader of HEIF whenever a file is not an image (seen in 8.4.190).
     """
     settings = {
         "YOLO_OFFLINE": "true",
@@ -108,10 +110,12 @@ def _isolated() -> Iterator[None]:
         "YOLO_CONFIG_DIR": str(cache_folder()),
     }
     earlier = {name: os.environ.get(name) for name in settings}
+    open_image = Image.open
     os.environ.update(settings)
     try:
         yield
     finally:
+        Image.open = open_image
         for name, value in earlier.items():
             if value is None:
                 del os.environ[name]

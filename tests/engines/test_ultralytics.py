@@ -15,14 +15,15 @@ from speciesnet.constants import Detection
 from speciesnet.detector import InputShape, to_detections
 from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.select import load_detector_engine
-from speciesnet.engines.ultralytics import UltralyticsEngine
+from speciesnet.engines.ultralytics import UltralyticsEngine, isolated
 from speciesnet.errors import ModelError
 
 
 def save(path: Path, architecture: str, classes: int = 3, image_size: int = 320) -> Path:
     """A random network as ultralytics' training saves one."""
-    from ultralytics import __version__
-    from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
+    with isolated():  # or it would change Pillow for the tests after these
+        from ultralytics import __version__
+        from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel
 
     torch.manual_seed(0)
     kind = RTDETRDetectionModel if "rtdetr" in architecture else DetectionModel
@@ -85,8 +86,21 @@ def test_detector_of_other_classes_is_refused(tmp_path: Path) -> None:
         load_detector_engine(path, EngineOptions(device="cpu"))
 
 
+def test_pillow_stays_as_it_is(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from PIL import Image; before = Image.open;"
+        "from speciesnet.engines.base import EngineOptions;"
+        "from speciesnet.engines.select import load_detector_engine;"
+        f"load_detector_engine(Path({str(save(tmp_path / 'd.pt', 'yolov8n.yaml'))!r}),"
+        " EngineOptions(device='cpu'));"
+        "import ultralytics; assert Image.open is before"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
-    from ultralytics.nn.tasks import DetectionModel
+    with isolated():
+        from ultralytics.nn.tasks import DetectionModel
 
     marker = tmp_path / "marker"
 
