@@ -21,7 +21,13 @@ from slow import is_slow
 from speciesnet.instances import find_images
 
 REPOSITORY = Path(__file__).parents[1]
-LONGEST_FILES = ("test_run_on_ray.py", "test_resume.py", "test_bad_input.py", "test_faults.py")
+LONGEST_FILES = (
+    "test_run_on_ray.py",
+    "test_model.py",
+    "test_resume.py",
+    "test_bad_input.py",
+    "test_faults.py",
+)
 MEMORY = Path("/dev/shm")  # a file system in memory
 MEMORY_BYTES = 4 * 2**30  # free, for all temporary files of the tests and for Ray
 MADE_IMAGES = ("ena24/352.jpg", "ena24/422.jpg", "ena24/423.jpg", "blank.jpg", "vehicle.jpg")

@@ -11,7 +11,7 @@ import torch
 from fuzz.files import keras_archive
 from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
-from speciesnet.engines.yolov5 import DetectionModel
+from speciesnet.engines.yolov5 import Conv, Detect, DetectionModel
 from speciesnet.packages.info import ModelInfo
 
 NAMES = ["animal", "person", "vehicle"]
@@ -27,6 +27,15 @@ def small_network(seed: int = 0) -> DetectionModel:
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)  # type: ignore[arg-type]
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
     return network.eval()
+
+
+def tiny_network(seed: int = 0) -> DetectionModel:
+    """A network of three convolutions, which is converted in a fraction of a second."""
+    torch.manual_seed(seed)
+    anchors, stride = torch.tensor([[[2.0, 3.0], [4.0, 4.0], [6.0, 5.0]]]), torch.tensor([8.0])
+    convolutions = [Conv(3, 8, 6, 2, 2), Conv(8, 8, 3, 2), Conv(8, 8, 3, 2)]
+    head = Detect(len(NAMES), anchors, stride, [8])
+    return DetectionModel([*convolutions, head], [-1, -1, -1, [2]]).eval()
 
 
 def save_small_package(folder: Path, kind: str = "always_crop", seed: int = 0) -> None:

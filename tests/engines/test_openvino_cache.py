@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import NAMES, tiny_network
+from yolov5_p6 import save_yolov5_checkpoint
 
 from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.select import load_detector_engine
@@ -16,28 +18,17 @@ pytest.importorskip("openvino")
 OPENVINO = EngineOptions("openvino")
 
 
+@pytest.fixture(scope="module")
+def yolov5_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("yolov5") / "detector.pt"
+    save_yolov5_checkpoint(tiny_network(), NAMES, path)
+    return path
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture(scope="module")
-def converted(
-    yolov5_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, np.ndarray]:
-    """A cache with the converted network, and the boxes that this finds."""
-    folder = tmp_path_factory.mktemp("converted") / "cache"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPECIESNET_CACHE", str(folder))
-        return folder, boxes(yolov5_checkpoint)
-
-
-@pytest.fixture
-def first(converted: tuple[Path, np.ndarray], cache: Path) -> np.ndarray:
-    """The boxes of the network in the cache."""
-    shutil.copytree(converted[0], cache)
-    return converted[1]
 
 
 def boxes(checkpoint: Path) -> np.ndarray:
@@ -49,7 +40,8 @@ def entries(cache: Path) -> list[Path]:
     return sorted(path for path in (cache / "openvino").iterdir() if path.is_dir())
 
 
-def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path, first: np.ndarray) -> None:
+def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path) -> None:
+    first = boxes(yolov5_checkpoint)
     (entry,) = entries(cache)
     times = {path.name: path.stat().st_mtime_ns for path in entry.iterdir()}
     assert np.array_equal(boxes(yolov5_checkpoint), first)
@@ -57,22 +49,20 @@ def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path, first: 
 
 
 def test_changed_checkpoint_is_another_network(
-    yolov5_checkpoint: Path, cache: Path, first: np.ndarray, tmp_path: Path
+    yolov5_checkpoint: Path, cache: Path, tmp_path: Path
 ) -> None:
-    from networks import NAMES, small_network
-    from yolov5_p6 import save_yolov5_checkpoint
-
     path = tmp_path / "detector.pt"
     shutil.copy(yolov5_checkpoint, path)
-    assert np.array_equal(boxes(path), first)
-    save_yolov5_checkpoint(small_network(seed=9), NAMES, path)
+    first = boxes(path)
+    save_yolov5_checkpoint(tiny_network(seed=9), NAMES, path)
     assert not np.array_equal(boxes(path), first)
     assert len(entries(cache)) == 2
 
 
 def test_what_another_version_made_is_stale(
-    yolov5_checkpoint: Path, cache: Path, first: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    yolov5_checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    boxes(yolov5_checkpoint)
     monkeypatch.setattr("speciesnet.engines.openvino_cache.__version__", "another")
     boxes(yolov5_checkpoint)
     assert len(entries(cache)) == 2
@@ -88,8 +78,9 @@ def test_what_another_version_made_is_stale(
     ],
 )
 def test_damaged_entry_is_made_again(
-    yolov5_checkpoint: Path, cache: Path, first: np.ndarray, name: str, damage: str
+    yolov5_checkpoint: Path, cache: Path, name: str, damage: str
 ) -> None:
+    first = boxes(yolov5_checkpoint)
     (entry,) = entries(cache)
     if damage == "cut":
         (entry / name).write_bytes((entry / name).read_bytes()[:-100])
@@ -103,8 +94,9 @@ def test_damaged_entry_is_made_again(
 
 
 def test_cache_that_cannot_be_written_is_done_without(
-    yolov5_checkpoint: Path, cache: Path, first: np.ndarray, caplog: pytest.LogCaptureFixture
+    yolov5_checkpoint: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    first = boxes(yolov5_checkpoint)
     shutil.rmtree(cache)
     cache.write_text("a file is in the way of the folder")
     np.testing.assert_allclose(boxes(yolov5_checkpoint), first, rtol=1e-4, atol=1e-3)
@@ -122,8 +114,9 @@ def test_folder_that_is_read_only_is_done_without(yolov5_checkpoint: Path, cache
 
 
 def test_half_written_entry_of_a_killed_process_is_cleared(
-    yolov5_checkpoint: Path, cache: Path, first: np.ndarray
+    yolov5_checkpoint: Path, cache: Path
 ) -> None:
+    boxes(yolov5_checkpoint)
     (entry,) = entries(cache)
     entry.rename(entry.with_name(f"{entry.name}.part"))
     boxes(yolov5_checkpoint)
