@@ -18,7 +18,7 @@ from speciesnet.records import Record, in_file, record_errors
 
 TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
 
-_noted: set[str] = set()  # sentences that are in the log: commands read a file more than once
+_noted: set[tuple[str, str]] = set()  # what is in the log: commands read a file more than once
 
 _InstanceDict = TypeVar("_InstanceDict", bound=Mapping[str, Any])
 
@@ -62,9 +62,8 @@ def read_records(
     if note := missing.note(name, counts_blank=notes is None):
         if notes is not None:
             notes.append(note)
-        elif note not in _noted:
-            _noted.add(note)
-            logging.warning("%s", note)
+        else:
+            _warn_once(path, note)
 
 
 def read_as_written(
@@ -84,7 +83,7 @@ def read_as_written(
                 else:
                     is_damaged = True
         if is_damaged:
-            _warn_of_cut_off(name)
+            _warn_of_cut_off(path, name)
 
 
 def _read_foreign(path: Path, name: str) -> Iterator[Record]:
@@ -100,7 +99,7 @@ def _items(path: Path, name: str) -> Iterator[object]:
 
     def is_end(file: BinaryIO, error: DamagedError) -> bool:
         if is_cut_off := isinstance(error, CutOffError) or not _is_closed(file):
-            _warn_of_cut_off(name)
+            _warn_of_cut_off(path, name)
         return is_cut_off
 
     try:
@@ -112,8 +111,15 @@ def _items(path: Path, name: str) -> Iterator[object]:
         ) from error
 
 
-def _warn_of_cut_off(name: str) -> None:
-    logging.warning("%s is cut off: its whole records are used.", name)
+def _warn_of_cut_off(path: Path, name: str) -> None:
+    _warn_once(path, f"{name} is cut off: its whole records are used.")
+
+
+def _warn_once(path: str | os.PathLike[str], sentence: str) -> None:
+    """Warns once of a file that is read several times."""
+    if (os.fspath(path), sentence) not in _noted:
+        _noted.add((os.fspath(path), sentence))
+        logging.warning("%s", sentence)
 
 
 def _is_closed(file: BinaryIO) -> bool:

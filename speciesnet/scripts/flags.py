@@ -284,7 +284,7 @@ SEQUENCE_GAP = number(
 )
 SMOOTH_BOXES = switch(
     "smooth_boxes",
-    "Let doubtful boxes, with --classify all, follow the certain ones of their kind in the sequence.",
+    "With --classify all: doubtful boxes follow certain ones of the sequence.",
     default=True,
 )
 CLOCK_CORRECTIONS = text(

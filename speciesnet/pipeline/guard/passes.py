@@ -125,7 +125,7 @@ class Tally:
         detected_again: Those that went through both networks in float32.
         classified_again: Those that went through the classifier in float32.
         audited: Those that did so at random.
-        differed: Of these, those whose answer changed.
+        differed: Audited images whose answer changed.
         reached: Finished images that a wider band made doubtful.
     """
 
