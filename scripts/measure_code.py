@@ -28,7 +28,16 @@ REPEATED_LINES = 6  # as few lines as these are a repetition
 LAYERS = (
     ("constants", "errors", "records", "boxes"),
     ("files",),
-    ("metadata", "images", "country_names", "geolocation", "instances", "display", "progress"),
+    (
+        "metadata",
+        "images",
+        "films",
+        "country_names",
+        "geolocation",
+        "instances",
+        "display",
+        "progress",
+    ),
     ("packages", "engines"),
     ("taxonomy", "geofence", "detector", "classifier", "ensemble"),
     ("pipeline", "networks"),

@@ -1,0 +1,10 @@
+"""Films: which frames of a film are looked at, and their pixels and times.
+
+``sampling`` chooses frames by their times, ``packets`` finds out which compressed frames must be decoded
+for them, ``pixels`` converts them to RGB, and ``reading`` puts these together.
+"""
+
+from speciesnet.films.reading import Film, Frame, open_film
+from speciesnet.films.sampling import Sampling, parse_frames
+
+__all__ = ["Film", "Frame", "Sampling", "open_film", "parse_frames"]
