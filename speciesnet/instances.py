@@ -82,11 +82,13 @@ def prepare_instances(
     *,
     notes: InputNotes | None = None,
     match_files: bool = True,
+    films: bool | None = None,
 ) -> list[Instance]:
     """Does the same as ``prepare_instances_dict`` and returns a list of instances.
 
     ``notes`` receives what a user should know about the input. With ``match_files``, the paths of images
-    that do not exist as written are searched for; see ``GivenPaths``.
+    that do not exist as written are searched for; see ``GivenPaths``. With ``films``, folders
+    are searched for films as well; False also leaves out, and counts, those in lists.
     """
     notes = InputNotes() if notes is None else notes
     inputs = (instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt)
@@ -116,18 +118,35 @@ def prepare_instances(
             find = given.find if match_files else from_file_url
             filepaths = [find(path) for path in _as_texts(filepaths, "filepaths")]
         paths = (
-            find_images(folders, notes)
+            find_images(folders, notes, films=bool(films))
             if folders is not None
             else _as_texts(filepaths, "filepaths")
         )
         instances = [Instance(path) for path in paths]
+    if films is False:
+        instances = _without_films(instances, notes)
     if not instances:
         raise InputError("There are no images to predict: the list is empty; put images into it.")
     notes.log()
     return geolocation.override_location(instances, country, admin1_region)
 
 
-def find_images(folders: Iterable[str], notes: InputNotes | None = None) -> list[str]:
+def _without_films(instances: list[Instance], notes: InputNotes) -> list[Instance]:
+    kept = [one for one in instances if not listing.is_film_name(one.filepath)]
+    for one in instances if len(kept) < len(instances) else ():
+        if listing.is_film_name(one.filepath):
+            notes.skipped_films.add(one.filepath)
+    if instances and not kept:
+        raise InputError(
+            f"There are no images to predict, only films, such as {instances[0].filepath}; leave out "
+            "--videos skip."
+        )
+    return kept
+
+
+def find_images(
+    folders: Iterable[str], notes: InputNotes | None = None, *, films: bool = False
+) -> list[str]:
     """Finds the images under folders at any depth, each once, sorted by path component.
 
     Paths have forward slashes. Hidden files and folders, and those that systems and programs make for
@@ -136,17 +155,20 @@ def find_images(folders: Iterable[str], notes: InputNotes | None = None) -> list
     Args:
         folders: Paths, or URLs of buckets.
         notes: Receives what is skipped.
+        films: Whether films are found as well.
 
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
     """
     found: dict[str, str] = {}  # by the name that the file system compares
-    for path in walk_images(folders, notes):
+    for path in walk_images(folders, notes, films=films):
         found[path if storage.scheme_of(path) else os.path.normcase(path)] = path
     return [found[key] for key in sorted(found, key=lambda key: PurePath(key).parts)]
 
 
-def walk_images(folders: Iterable[str], notes: InputNotes | None = None) -> Iterator[str]:
+def walk_images(
+    folders: Iterable[str], notes: InputNotes | None = None, *, films: bool = False
+) -> Iterator[str]:
     """Yields what ``find_images`` finds, unsorted, and twice where folders overlap."""
     notes = InputNotes() if notes is None else notes
     folders = _as_texts(folders, "folders")
@@ -154,19 +176,18 @@ def walk_images(folders: Iterable[str], notes: InputNotes | None = None) -> Iter
     counted: list[str] = []
     for folder in folders:
         is_empty = True
-        for path in listing.images_in(folder, notes, counted):
+        for path in listing.images_in(folder, notes, counted, films=films):
             is_empty = False
             yield path
         counted.append(listing.identity_of(folder))
         if is_empty:
             notes.empty_folders.add(folder)
     if notes.empty_folders.count == len(folders):
-        raise InputError(_no_images(folders, notes))
+        raise InputError(_no_images(folders, notes, films))
     notes.log()
 
 
-def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
-
+def _no_images(folders: Sequence[str], notes: InputNotes, films: bool) -> str:
     found = ""
     if count := notes.other_files.total():
         videos = notes.videos
@@ -176,9 +197,10 @@ def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
         )
         found = f", only {' and '.join(kinds)} ({notes.endings})"
     skipped = "".join(f"; {line.rstrip('.')}" for line in notes.skipped())
+    endings = listing.IMAGE_EXTENSIONS | (listing.FILM_EXTENSIONS if films else set())
     return (
         f"There are no images in {', '.join(folders)}{found}: no file name ends with "
-        f"{' '.join(sorted(listing.IMAGE_EXTENSIONS))}{skipped}."
+        f"{' '.join(sorted(endings))}{skipped}."
     )
 
 

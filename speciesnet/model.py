@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from speciesnet.boxes import BoxSelection, selected_boxes
 from speciesnet.classifier import SpeciesNetClassifier
-from speciesnet.constants import Classify, Components, OutputFormat, RunMode
+from speciesnet.constants import Classify, Components, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
 from speciesnet.engines.select import engine_of_each_stage
@@ -21,8 +21,9 @@ from speciesnet.ensemble import (
     SpeciesNetEnsemble,
     combine_predictions_for_single_item,
 )
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, file_errors
 from speciesnet.files.storage import sha256
+from speciesnet.films import Sampling
 from speciesnet.geolocation import resolve_locations
 from speciesnet.instances import COLUMNS, prepare_instances
 from speciesnet.networks import NetworkOptions, Networks, ReducedNetworks
@@ -35,77 +36,18 @@ from speciesnet.predictions.format5 import (
     make_predictions_dict,
 )
 from speciesnet.predictions.layout import encode_record
-from speciesnet.predictions.settings import RunSettings, detector_of_detections
-from speciesnet.progress import Profile
+from speciesnet.predictions.settings import (
+    RunSettings,
+    detector_of_detections,
+    settings_of_films,
+)
 from speciesnet.records import Record, answer_of
 from speciesnet.run import DETECTIONS, STAGES, Run, execute
+from speciesnet.run.options import RunOptions
 
 Predictions = dict[str, list[Record]]
 Table = Mapping[str, Sequence[object] | NDArray[Any]]
 PastRecords = Mapping[str, Mapping[str, object]]  # of any source; their fields are checked on use
-
-
-class RunOptions(TypedDict, total=False):
-    """Keyword arguments of every verb of ``SpeciesNet``; exactly one of the first six is required.
-
-    Attributes:
-        instances_dict: ``{"instances": [{"filepath": ..., "country": ...}, ...]}``.
-        instances_json: A JSON file with the same content.
-        filepaths: Images.
-        filepaths_txt: A file with one image a line.
-        folders: Folders, searched for images at any depth.
-        folders_txt: A file with one folder a line.
-        country: ISO 3166-1 alpha-3 code of all images.
-        admin1_region: State or province of all images; needs a country.
-        run_mode: ``multi_thread`` (default), ``multi_process`` or ``single_thread``.
-        batch_size: Images that a network takes together (default 8).
-        readers: Threads or processes that read images; None is one for each core, at most 8, or more for
-            images that come over a network.
-        progress_bars: Whether to show progress bars (default False).
-        profile: Collects the seconds of each stage.
-        predictions_json: The file to write, on a disk or in a bucket, which a later run can continue; by
-            default the predictions are returned as a dict.
-        ignore_existing: Whether to start that file over, keeping the old one as ``*.bak`` (default
-            False).
-        classify: ``best`` (default) answers for each image; ``all`` answers for each of its boxes as
-            well.
-        detection_threshold_for_classification: With ``all``, the lowest confidence of a box that gets an
-            answer (default 0.1).
-        max_classifications_per_image: With ``all``, how many boxes of an image get an answer at most,
-            the most confident ones; None (default) is all.
-        output_format: 4 (default), or 5, the format of the published program since 5.0.6, whose boxes
-            have answers of their own; it implies ``classify="all"``.
-        max_classifications_per_detection: In format 5, how many classes of a box at most (default 2);
-            None is all.
-        country_from_coordinates: Whether to look up missing countries, and correct wrong ones (default
-            False).
-        exif_gps: Whether images without a position take it from their EXIF (default False).
-        metadata: Whether records keep date, position and camera from EXIF (default False).
-    """
-
-    instances_dict: Mapping[str, object] | None
-    instances_json: str | None
-    filepaths: Sequence[str] | None
-    filepaths_txt: str | None
-    folders: Sequence[str] | None
-    folders_txt: str | None
-    country: str | None
-    admin1_region: str | None
-    run_mode: RunMode
-    batch_size: int
-    readers: int | None
-    progress_bars: bool
-    profile: Profile | None
-    predictions_json: str | None
-    ignore_existing: bool
-    classify: Classify
-    detection_threshold_for_classification: float
-    max_classifications_per_image: int | None
-    output_format: OutputFormat | None
-    max_classifications_per_detection: int | None
-    country_from_coordinates: bool
-    exif_gps: bool
-    metadata: bool
 
 
 class SpeciesNet:
@@ -289,6 +231,7 @@ class SpeciesNet:
             country,
             admin1_region,
             match_files=components != "ensemble",  # which reads no image
+            films=options.get("videos", "include") != "skip",
         )
         run = Run(
             instances=resolve_locations(instances, country_from_coordinates=from_coordinates),
@@ -302,6 +245,11 @@ class SpeciesNet:
                 classify,
                 options.get("detection_threshold_for_classification"),
                 options.get("max_classifications_per_image"),
+            ),
+            films=Sampling(
+                options.get("video_fps", 1.0),
+                options.get("max_frames_per_video"),
+                tuple(options.get("frames") or ()),
             ),
             past=past or PastResults(),
             predictions_json=options.get("predictions_json"),
@@ -350,6 +298,7 @@ class SpeciesNet:
                 run.max_classifications_per_detection if run.output_format == 5 else None
             ),
             **self._settings_of_list(run.components),
+            **settings_of_films(run.films if run.has_films else None),
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,
             detector_name=self.model_info.detector_name,
@@ -488,9 +437,5 @@ def _plain(value: object) -> object:
 
 def _digest(path: str) -> str:
     """SHA-256 of a file; raises ``InputError``."""
-    try:
+    with file_errors(InputError, path):
         return sha256(path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass another file."
-        ) from error

@@ -27,11 +27,11 @@ class ProgressBars:
 
     Args:
         stages: Names of the stages.
-        total: Number of images.
+        total: Number of images; None if it is unknown, as frames of films are counted.
         enabled: False shows nothing.
     """
 
-    def __init__(self, stages: Sequence[str], total: int, enabled: bool) -> None:
+    def __init__(self, stages: Sequence[str], total: int | None, enabled: bool) -> None:
         self._total = total
         self._on_terminal = enabled and sys.stderr.isatty()
         self._in_log = enabled and not self._on_terminal
@@ -40,7 +40,7 @@ class ProgressBars:
             stage: tqdm(
                 total=total,
                 desc=f"{stage:<10}",
-                unit=" images",
+                unit=" images" if total is not None else " images and frames",
                 position=position,
                 disable=not self._on_terminal,
                 dynamic_ncols=True,
@@ -63,10 +63,14 @@ class ProgressBars:
 
     def _log_if_due(self) -> None:
         now = time.monotonic()
-        if now - self._logged < LOG_SECONDS and self._done < self._total:
+        is_complete = self._total is not None and self._done >= self._total
+        if now - self._logged < LOG_SECONDS and not is_complete:
             return
         self._logged = now
         rate = self._done / max(now - self._started, 1e-9)
+        if self._total is None:
+            logging.info("%d images and frames done, %.2f a second.", self._done, rate)
+            return
         left = (self._total - self._done) / rate
         logging.info(
             "%d of %s done%s, %.2f images/s, %s left.",

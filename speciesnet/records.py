@@ -43,6 +43,8 @@ class Box(TypedDict):
         prediction: The label of the answer for this box, with ``--classify all``.
         prediction_score: Its score in [0, 1].
         prediction_source: Where it comes from; see ``Record``.
+        frame_number: In the record of a film, the number of its frame, from 0.
+        timestamp: In the record of a film, the time of this frame, in seconds after the first one.
     """
 
     category: str
@@ -53,6 +55,20 @@ class Box(TypedDict):
     prediction: NotRequired[str]
     prediction_score: NotRequired[float]
     prediction_source: NotRequired[str]
+    frame_number: NotRequired[int]
+    timestamp: NotRequired[float]
+
+
+class FrameOfFilm(TypedDict):
+    """Which frame of a film something is in.
+
+    Attributes:
+        frame_number: Its number, from 0, in the order in which a player shows the frames.
+        timestamp: Its time, in seconds after the first frame.
+    """
+
+    frame_number: int
+    timestamp: float
 
 
 Processed = TypedDict("Processed", {"class": str, "score": float, "source": str})
@@ -156,6 +172,11 @@ class Record(Location, total=False):
             MegaDetector; the ensemble moves them as the classifier did.
         boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
             only in memory.
+        frame_rate: Of a film: frames a second, on average.
+        frames_processed: Of a film: the numbers of the frames that were looked at, from 0.
+        frames_failed: Of a film: how many frames could not be decoded; absent if none.
+        duration: Of a film: its length in seconds.
+        frame: Of a film: the frame that stands for it in counts and pictures.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
         counts: The number of individuals of each label, as a reviewer counted them; only in memory.
         box_review: Who corrected single boxes or counts, as ``review``; only in memory.
@@ -172,6 +193,11 @@ class Record(Location, total=False):
     metadata: dict[str, str | float]
     orientation: int
     boxes_as_stored: bool
+    frame_rate: float
+    frames_processed: list[int]
+    frames_failed: int
+    duration: float
+    frame: FrameOfFilm
     review: Review
     counts: dict[str, int]
     box_review: Review
@@ -261,6 +287,31 @@ def bare_box(box: Box) -> Box:
     """A box without classes and an answer."""
     found = {key: value for key, value in box.items() if key not in ANSWER_OF_A_BOX}
     return cast("Box", found)
+
+
+def is_film(record: Record) -> bool:
+    """Whether a record is that of a film with frames."""
+    return "frames_processed" in record
+
+
+def still_of(record: Record) -> Record:
+    """The record of a film as that of its frame that stands for it; others stay as they are.
+
+    Only the boxes of this frame remain; the answer is that of the film.
+
+    Examples:
+        >>> boxes = [{"conf": 0.9, "frame_number": 0}, {"conf": 0.8, "frame_number": 30}]
+        >>> film = {"filepath": "a.mp4", "detections": boxes, "frames_processed": [0, 30],
+        ...         "frame": {"frame_number": 30, "timestamp": 1.0}}
+        >>> still_of(film)["detections"]
+        [{'conf': 0.8, 'frame_number': 30}]
+    """
+    if "frames_processed" not in record or "frame" not in record:
+        return record
+    number, boxes = record["frame"]["frame_number"], record.get("detections")
+    if boxes is None:
+        return record
+    return {**record, "detections": [box for box in boxes if box.get("frame_number") == number]}
 
 
 def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:

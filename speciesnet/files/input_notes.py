@@ -93,6 +93,7 @@ class InputNotes:
         other_files: Files without an image's extension, by ending in lower case.
         relocated: Paths found in the folder of the list that contains them.
         respelled: Paths found under another Unicode form of the name.
+        skipped_films: Films in a list whose run leaves films out.
     """
 
     def __init__(self) -> None:
@@ -118,6 +119,7 @@ class InputNotes:
             "path was found under another Unicode spelling",
             "paths were found under another Unicode spelling",
         )
+        self.skipped_films = Examples("film was skipped", "films were skipped")
         self._spelling: dict[str, str] = {}
         self._logged: set[str] = set()
 
@@ -161,7 +163,8 @@ class InputNotes:
 
     def lines(self) -> list[str]:
         """All that there is to know, one sentence each."""
-        others = map(str, (self.empty_folders, self.relocated, self.respelled))
+        found = (self.empty_folders, self.relocated, self.respelled, self.skipped_films)
+        others = map(str, found)
         return [line for line in (*self.skipped(), *others, self.other_files_sentence) if line]
 
     def log(self) -> None:

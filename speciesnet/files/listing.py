@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from absl import logging
 
@@ -16,6 +17,9 @@ from speciesnet.files import storage
 from speciesnet.files.input_notes import InputNotes
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+FILM_EXTENSIONS = frozenset({
+    ".3gp", ".asf", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".wmv",
+})  # fmt: skip
 
 # Names in lower case; names that start with a dot are skipped anyway.
 SYSTEM_FOLDERS = frozenset({
@@ -60,7 +64,16 @@ def is_image_name(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in IMAGE_EXTENSIONS
 
 
-def images_in(folder: str, notes: InputNotes, counted: Collection[str] = ()) -> Iterator[str]:
+def is_film_name(path: str) -> bool:
+    """Whether a path or URL has the extension of a film, in upper or lower case."""
+    if storage.scheme_of(path) in storage.WEB_SCHEMES:
+        path = urlsplit(path).path  # a query may follow the name
+    return PurePosixPath(path).suffix.lower() in FILM_EXTENSIONS
+
+
+def images_in(
+    folder: str, notes: InputNotes, counted: Collection[str] = (), *, films: bool = False
+) -> Iterator[str]:
     """Yields the paths of the images under a folder at any depth, with forward slashes.
 
     The folder itself is entered whatever its name. Below it, hidden files and folders, those that
@@ -70,6 +83,7 @@ def images_in(folder: str, notes: InputNotes, counted: Collection[str] = ()) -> 
         folder: A path, or a URL of a bucket.
         notes: Receives what is skipped.
         counted: Folders that were searched before, as in ``identity_of``; nothing is noted below them.
+        films: Whether films are found as well.
 
     Raises:
         InputError: The folder does not exist or cannot be listed.
@@ -77,7 +91,7 @@ def images_in(folder: str, notes: InputNotes, counted: Collection[str] = ()) -> 
     if any(is_within(identity_of(folder), earlier) for earlier in counted):
         notes = InputNotes()
     if storage.scheme_of(folder) is not None:
-        yield from _in_bucket(folder, notes)
+        yield from _in_bucket(folder, notes, films)
         return
     if not os.path.isdir(folder):  # noqa: PTH112 (pathlib's raises for names that are too long)
         raise _not_a_folder(folder, is_file=os.path.exists(folder))  # noqa: PTH110 (as above)
@@ -94,7 +108,7 @@ def images_in(folder: str, notes: InputNotes, counted: Collection[str] = ()) -> 
         folders[:] = [name for name in folders if _is_entered(parent, name, names, notes)]
         for name in names:
             path = Path(parent, name).as_posix()
-            if _is_noted_image(path, notes):
+            if _is_noted_image(path, notes, films):
                 yield path
 
 
@@ -151,21 +165,21 @@ def _repeats(folder: Path, neighbours: set[str]) -> bool:
     return bool(inside) and inside <= neighbours | SYSTEM_FILES | {".picasa.ini", ".ds_store"}
 
 
-def _is_noted_image(path: str, notes: InputNotes) -> bool:
-    """Whether a file is an image of the run; notes it otherwise."""
+def _is_noted_image(path: str, notes: InputNotes, films: bool) -> bool:
+    """Whether a file is an image of the run, or one of its films; notes it otherwise."""
     name = path.rpartition("/")[2]
     if name.startswith("."):
-        if is_image_name(name):
+        if is_image_name(name) or (films and is_film_name(name)):
             notes.hidden_files.add(path)
         return False
-    if is_image_name(path):
+    if is_image_name(path) or (films and is_film_name(path)):
         return True
     if name.lower() not in SYSTEM_FILES:
         notes.add_other_file(path)
     return False
 
 
-def _in_bucket(folder: str, notes: InputNotes) -> Iterator[str]:
+def _in_bucket(folder: str, notes: InputNotes, films: bool) -> Iterator[str]:
     if not storage.is_cloud(folder):
         raise InputError(
             f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
@@ -183,7 +197,7 @@ def _in_bucket(folder: str, notes: InputNotes) -> Iterator[str]:
             if (system := _system_folder_of(url, len(base))) is not None:
                 skipped = f"{system}/"
                 notes.system_folders.add(system)
-            elif _is_noted_image(url, notes):
+            elif _is_noted_image(url, notes, films):
                 yield url
         if is_empty:
             raise _not_a_folder(folder, is_file=storage.is_object(folder))

@@ -4,7 +4,8 @@
 for them, ``pixels`` converts them to RGB, and ``reading`` puts these together.
 """
 
+from speciesnet.films.content import is_film
 from speciesnet.films.reading import Film, Frame, open_film
 from speciesnet.films.sampling import Sampling, parse_frames
 
-__all__ = ["Film", "Frame", "Sampling", "open_film", "parse_frames"]
+__all__ = ["Film", "Frame", "Sampling", "is_film", "open_film", "parse_frames"]

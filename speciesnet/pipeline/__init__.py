@@ -1,6 +1,6 @@
 """The stages of a run, each a generator that knows only the one before it.
 
-    read_photos | past_photos -> detect -> crop -> classify
+    read_photos | read_films | past_photos -> detect -> crop -> classify
 
 Threads with bounded queues connect them: readers, one for the detector and the crops, one for the
 classifier. So memory grows neither with the number of images nor with that of the boxes in one.
@@ -16,8 +16,10 @@ from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, RunMode
 from speciesnet.detector import SpeciesNetDetector
+from speciesnet.films import Sampling
 from speciesnet.pipeline.background import in_background, in_foreground
 from speciesnet.pipeline.earlier_steps import PastResults, past_photos, with_past_detections
+from speciesnet.pipeline.films import FilmReader, read_films
 from speciesnet.pipeline.photo import WHOLE, Crop, Photo
 from speciesnet.pipeline.reading import read_photo, read_photos
 from speciesnet.pipeline.stages import (
@@ -66,6 +68,7 @@ def run(
     lock: Lock | None = None,
     threshold: float = SCORE_THRESHOLD,
     rivals: Rivals | None = None,
+    films: Sampling | None = None,
 ) -> Generator[Photo, None, None]:
     """Takes images through the stages whose network is given; without any, through past results.
 
@@ -88,10 +91,11 @@ def run(
         lock: Held by a network on the processor while it computes, where other networks share it.
         threshold: The lowest confidence of faint boxes; see ``detect``.
         rivals: What else could be the best box of an image; see ``crop``.
+        films: Which frames are looked at, where the paths are those of films.
 
     Yields:
-        One photo for each path, in order. Closing the generator stops every thread, except readers
-        that wait for a network: they end with their image.
+        One photo for each path, or for each frame of a film, in order. Closing the generator stops
+        every thread, except readers that wait for a network: they end with their image.
     """
     past, profile = past or PastResults(), profile or Profile()
     if detector is None and classifier is None:
@@ -109,7 +113,12 @@ def run(
     # Two networks at the same time on one processor take longer than one after the other.
     shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
     lock = lock or (threading.Lock() if shared else None)
-    photos = read_photos(filepaths, read, run_mode, readers, profile, stop)
+    if films is not None:
+        shape = detector.input_shape if detector is not None else None
+        reader = FilmReader(films, shape, keep_image=classifier is not None)
+        photos = read_films(filepaths, reader, run_mode, readers, profile)
+    else:
+        photos = read_photos(filepaths, read, run_mode, readers, profile, stop)
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
         photos = detect(photos, detector, batch_size, progress, profile, lock, threshold)

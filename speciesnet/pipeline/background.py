@@ -15,6 +15,16 @@ def in_foreground(items: Generator[_T, None, None], ahead: int) -> Generator[_T,
     return items
 
 
+def put_until(waiting: queue.Queue[_T], item: _T, stopped: threading.Event) -> None:
+    """Puts an item into a queue once there is room, unless the event is set before."""
+    while not stopped.is_set():
+        try:
+            waiting.put(item, timeout=0.2)
+        except queue.Full:
+            continue
+        return
+
+
 def in_background(
     items: Generator[_T, None, None], ahead: int, stop: threading.Event
 ) -> Generator[_T, None, None]:
@@ -25,23 +35,15 @@ def in_background(
     waiting: queue.Queue[_T | BaseException | None] = queue.Queue(max(ahead, 1))
     stopped = threading.Event()
 
-    def put(item: _T | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-            return
-
     def work() -> None:
         try:
             for item in items:
-                put(item)
+                put_until(waiting, item, stopped)
                 if stopped.is_set():
                     break
-            put(None)
+            put_until(waiting, None, stopped)
         except BaseException as error:  # or the consumer would wait forever
-            put(error)
+            put_until(waiting, error, stopped)
         finally:
             items.close()
 

@@ -42,6 +42,15 @@ class Findings:
             "images are damaged or not images",
             ". Replace or remove such files; to read them again does not help",
         )
+        self._damaged_films = Examples(
+            "film is damaged or not a film",
+            "films are damaged or not films",
+            ". Replace or remove such files; to read them again does not help",
+        )
+        self._partial_films = Examples(
+            "film has frames that cannot be decoded; its answer comes from the others",
+            "films have frames that cannot be decoded; their answers come from the others",
+        )
         self._unclassified = Examples(
             "image fails, because no box of it was classified",
             "images fail, because no box of them was classified",
@@ -62,11 +71,15 @@ class Findings:
             is_past: Whether earlier runs made all of its results.
         """
         lacks_result = is_past and None in (photo.detections, photo.classifications)
+        is_film = photo.frame is not None
         if photo.error is not None:
-            logging.warning("Cannot read image %s: %s.", photo.filepath, photo.error)
+            kind = "film" if is_film else "image"
+            logging.warning("Cannot read %s %s: %s.", kind, photo.filepath, photo.error)
         for applies, found in (
             (photo.is_clipped, self._clipped),
-            (photo.is_damaged, self._damaged),
+            (photo.is_damaged and not is_film, self._damaged),
+            (photo.is_damaged and is_film, self._damaged_films),
+            (photo.frame is not None and photo.frame.film.failed > 0, self._partial_films),
             (lacks_classes, self._unclassified),
             (lacks_result and not lacks_classes, self._unfinished),
         ):
@@ -101,5 +114,6 @@ class Findings:
 
     def finish(self) -> None:
         """Adds the notes on what was counted."""
-        counted = (self._unclassified, self._unfinished, self._damaged, self._clipped)
+        films = (self._damaged_films, self._partial_films)
+        counted = (self._unclassified, self._unfinished, self._damaged, *films, self._clipped)
         self.notes += [noted(str(found)) for found in counted if found.count]

@@ -8,11 +8,29 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from speciesnet.films import Film
 from speciesnet.images import PreprocessedImage
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Classifications
 
 WHOLE = -1  # the image itself, among the positions of its boxes
+
+
+@dataclass(frozen=True)
+class FilmFrame:
+    """Where an image is in a film.
+
+    Attributes:
+        number: Its number from 0; -1 of a film that cannot be read.
+        seconds: Its time after the first frame.
+        film: What is known of the film.
+        is_last: Whether no other frame of the film follows.
+    """
+
+    number: int
+    seconds: float
+    film: Film
+    is_last: bool = False
 
 
 @dataclass
@@ -34,6 +52,7 @@ class Photo:
         rivals: The classifier's answers for what could be the best box in float32 instead, by positions
             in ``detections`` and ``faint`` together, or ``WHOLE``.
         metadata: EXIF of the photograph.
+        frame: Where it is in a film, or None for a photograph.
         mirrored: The EXIF orientation by which past detections were moved; see ``upright_box``.
     """
 
@@ -50,6 +69,7 @@ class Photo:
     faint: Sequence[Box] = ()
     rivals: dict[int, Classifications] = field(default_factory=dict)
     metadata: PhotoMetadata | None = None
+    frame: FilmFrame | None = None
     mirrored: int | None = None
 
     @property

@@ -17,6 +17,7 @@ from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape
 from speciesnet.errors import DamagedImageError, ImageError, InputError
 from speciesnet.files.storage import scheme_of
+from speciesnet.films import is_film
 from speciesnet.images import CLIPPED, NO_MEMORY, read_photograph, to_array
 from speciesnet.pipeline.photo import Photo
 from speciesnet.progress import Profile
@@ -27,6 +28,7 @@ READ_AHEAD = 2  # images for each reader that are being read, or decoded and wai
 READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but for a single one
 ASSUMED_BYTES = 2**26  # size of the first images, until ...
 ENOUGH_SEEN = 4  # ... so many have been read
+FILM = "it is a film, and only speciesnet run reads films; others get its frames as photographs"
 END_SECONDS = 2.0  # given to readers when a run ends early; a server may keep them waiting
 
 
@@ -48,7 +50,7 @@ def read_photo(
     except ImageError as error:
         return Photo(
             filepath,
-            error=str(error),
+            error=FILM if is_film(filepath) else str(error),
             is_damaged=isinstance(error, DamagedImageError),
             seconds=time.perf_counter() - start,
         )

@@ -27,6 +27,7 @@ from speciesnet.predictions.layout import FOOTER, HEADERS, cannot_write
 from speciesnet.predictions.reading import names_other_images, read_as_written
 from speciesnet.predictions.settings import (
     RunSettings,
+    film_settings,
     read_settings,
     settings_path,
     write_settings,
@@ -143,6 +144,7 @@ class PredictionsFile(_Predictions):
         self._settings = settings
         self._ignore_existing = ignore_existing
         self._form = form
+        self._of_films: dict[str, object] = {}
         self._format: OutputFormat = 4 if form is None else 5
         self._header = HEADERS[self._format]
         self._forget()
@@ -173,7 +175,8 @@ class PredictionsFile(_Predictions):
                 self._open()
                 for note in self.notes:
                     logging.warning("%s", note)
-                write_settings(self.path, self._settings.as_dict())
+                # A run without films continues the file of one with films, whose settings stay.
+                write_settings(self.path, {**self._of_films, **self._settings.as_dict()})
                 self._appender = Appender(self.path, self._end, len(self._header))
             except OSError as error:
                 raise cannot_write(self.path, error) from error
@@ -212,7 +215,9 @@ class PredictionsFile(_Predictions):
     def _check_settings(self) -> None:
         """Refuses the file of another run by the settings next to it, if they are still there."""
         try:
-            differences = self._settings.differences(read_settings(self.path))
+            earlier = read_settings(self.path)
+            differences = self._settings.differences(earlier)
+            self._of_films = film_settings(earlier)
         except FileNotFoundError:
             return
         except (ValueError, TypeError, AttributeError, RecursionError):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from absl import logging
@@ -19,6 +19,7 @@ from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
 from speciesnet.errors import DamagedError, NoListError, TooDeepError
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
+from speciesnet.films import Sampling
 from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.predictions.megadetector import detector_of_file
 from speciesnet.records import BOX_TOLERANCE, Instance, Record, components_of, is_classified
@@ -33,6 +34,7 @@ _BEFORE_ALL_BOXES = {
 }
 _OF_FORMAT_5 = {"output_format": 4, "max_classifications_per_detection": None}
 _WITHOUT_LIST = {"species_list": None, "species_list_fill": False}
+_OF_FILMS = ("video_fps", "max_frames_per_video", "frames")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class RunSettings:
         max_classifications_per_detection: In format 5, how many classes of a box at most, or None.
         species_list: The names of the taxa that can occur at the site, sorted; None without a list.
         species_list_fill: Whether a group becomes the only listed taxon below it.
+        video_fps: In a run with films, how many frames a second are looked at; None without films.
+        max_frames_per_video: In a run with films, how many frames of one at most, or None.
+        frames: In a run with films, the numbers of the frames instead, or None.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
@@ -77,6 +82,9 @@ class RunSettings:
     max_classifications_per_detection: int | None = None
     species_list: list[str] | None = None
     species_list_fill: bool = False
+    video_fps: float | None = None
+    max_frames_per_video: int | None = None
+    frames: list[int] | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
     detector_name: str = ""
@@ -85,11 +93,13 @@ class RunSettings:
     def as_dict(self) -> dict[str, Any]:
         """The settings as their file contains them; those of a species list only if there is one.
 
-        Those of format 5 are only in the files of runs that write it.
+        Those of format 5 and of films are only in the files of runs with these.
         """
         left_out: set[str] = set() if self.species_list is not None else {*_WITHOUT_LIST}
         if self.output_format == 4:
             left_out |= _OF_FORMAT_5.keys()
+        if self.video_fps is None:
+            left_out |= {*_OF_FILMS}
         return {key: value for key, value in asdict(self).items() if key not in left_out}
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
@@ -101,6 +111,8 @@ class RunSettings:
             )
             if key in ("model_name", "detector_name", "given_detector"):
                 continue
+            if key in _OF_FILMS and (self.video_fps is None or "video_fps" not in earlier):
+                continue  # there are no films here, or none there
             if key == "model" and there != here:
                 there, here = there.get("version"), here["version"]
                 here = "the same with other files" if here == there else here
@@ -165,6 +177,28 @@ class RunSettings:
 def _word(value: object) -> str:
     words: dict[object, str] = {None: "none", True: "on", False: "off"}
     return words.get(value) or str(value)  # a TypeError for a list: the settings are damaged
+
+
+class FilmSettings(TypedDict):
+    """The settings of a run that only films need; see ``RunSettings``."""
+
+    video_fps: float | None
+    max_frames_per_video: int | None
+    frames: list[int] | None
+
+
+def settings_of_films(sampling: Sampling | None) -> FilmSettings:
+    """The settings of a run with films; None of each for one without."""
+    return {
+        "video_fps": sampling.fps if sampling else None,
+        "max_frames_per_video": sampling.max_frames if sampling else None,
+        "frames": [*sampling.frames] if sampling and sampling.frames else None,
+    }
+
+
+def film_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the settings of a run that only films need."""
+    return {key: settings[key] for key in _OF_FILMS if key in settings}
 
 
 def settings_path(path: Path) -> Path:

@@ -24,6 +24,7 @@ from speciesnet.pipeline.earlier_steps import (
     lacks_classes,
     without_detections,
 )
+from speciesnet.pipeline.films import split_films, with_frames
 from speciesnet.pipeline.findings import Findings
 from speciesnet.pipeline.guard.passes import Guard
 from speciesnet.predictions.bucket import open_predictions
@@ -33,8 +34,16 @@ from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.settings import add_to_settings
 from speciesnet.progress import Profile, ProgressBars
 from speciesnet.records import Record, Tally
-from speciesnet.run.deciding import decide, guard_of, guard_of_output, photos_of, place_of
+from speciesnet.run.deciding import (
+    decide,
+    decide_film,
+    guard_of,
+    guard_of_output,
+    photos_of,
+    place_of,
+)
 from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
+from speciesnet.run.films import check_films
 
 __all__ = [
     "DETECTIONS",
@@ -96,6 +105,7 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     """
     if not model.model_info.always_crops:
         run = replace(run, boxes=None)  # it classifies none
+    check_films(run)
     form = _form(run, model.model_info)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
@@ -161,9 +171,10 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
         return findings
     has_ensemble = "Ensemble" in STAGES[run.components]
 
-    def decided(photo: Photo) -> list[Record]:
+    def decided(*photos: Photo) -> list[Record]:
         ensemble = model.ensemble if has_ensemble else None
-        return [decide(photo, i, run, ensemble) for i in output.instances_of(photo.filepath)]
+        instances = output.instances_of(photos[0].filepath)
+        return [decide_film(photos, i, run, ensemble) for i in instances]
 
     if _needs_boxes(run, model):
         detections, source = run.past.detections, run.input_files[DETECTIONS] or ""
@@ -175,24 +186,26 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
         findings.add_undetected([*lacking], whole, source)
     with profile.timing("loading"):
         if guard is None:
-            model.quantize(run.components, paths)
+            model.quantize(run.components, split_films(paths)[0])
             model.load(run.components)
         else:
             guard.load()
+    total = None if run.has_films else len(paths)  # how many frames there are is not known yet
     with (
-        ProgressBars(STAGES[run.components], len(paths), run.progress_bars) as bars,
+        ProgressBars(STAGES[run.components], total, run.progress_bars) as bars,
         closing(photos_of(run, model, guard, paths, bars.update, profile)) as photos,
     ):
-        for photo in photos:
+        for frames in with_frames(photos):
+            photo = frames[-1]
             is_unclassified = run.output_format == 4 and lacks_classes(photo, run.past)
             is_past = run.components == "ensemble"
             findings.add(photo, lacks_classes=is_unclassified, is_past=is_past)
             with profile.timing("deciding"):
-                records = decided(photo)
+                records = decided(*frames)
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
-                bars.update("Ensemble")
+                bars.update("Ensemble", len(frames))
         if guard is not None and guard.is_fast:
             _decide_again(guard, output, decided)
             findings.notes.append(guard.summary())
@@ -210,7 +223,7 @@ def _needs_boxes(run: Run, model: Model) -> bool:
 
 def _decide_again(guard: Guard, output: Output, decided: Callable[[Photo], list[Record]]) -> None:
     """Decides finished images in float32 that a wider band has reached."""
-    if paths := guard.reached(output.finished):
+    if paths := guard.reached(split_films(output.finished)[0]):
         output.replace(paths)
         for photo in guard.again(paths):
             output.write(decided(photo))

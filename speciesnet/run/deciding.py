@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from speciesnet import pipeline
@@ -12,9 +12,11 @@ from speciesnet.constants import (
     Failure,
 )
 from speciesnet.ensemble import SpeciesNetEnsemble
+from speciesnet.films import Sampling
 from speciesnet.geolocation import with_coordinates
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.earlier_steps import past_errors
+from speciesnet.pipeline.films import is_film_inside, split_films
 from speciesnet.pipeline.guard.cache import EvidenceCache
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Guard, Passes
@@ -22,6 +24,7 @@ from speciesnet.pipeline.guard.stability import Decisions, Place
 from speciesnet.progress import Profile
 from speciesnet.records import Box, Instance, Record, make_record
 from speciesnet.run.description import STAGES, Model, Output, Run
+from speciesnet.run.films import film_record
 
 
 def decide(
@@ -42,6 +45,16 @@ def decide(
     if run.metadata and photo.metadata:
         record["metadata"] = photo.metadata.as_dict()
     return record
+
+
+def decide_film(
+    photos: Sequence[Photo], instance: Instance, run: Run, ensemble: SpeciesNetEnsemble | None
+) -> Record:
+    """Makes the record of a film from its frames, or that of a single photograph; see ``decide``."""
+    records = [decide(photo, instance, run, ensemble) for photo in photos]
+    if photos[0].frame is None:
+        return records[0]
+    return film_record(photos, records, ensemble)
 
 
 def place_of(photo: Photo, instance: Instance, run: Run) -> Place:
@@ -160,12 +173,39 @@ def photos_of(
     progress: pipeline.Progress = pipeline.no_progress,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
-    """Takes images through the stages of a run, under the eyes of its guard if there is one."""
+    """Takes images through the stages of a run, under the eyes of its guard if there is one.
+
+    Films follow the photographs. They go through the networks in float32 where there is a guard: a film
+    is decided by many frames together, which the guard does not know.
+    """
+    takes_films = run.films is not None and run.components in ("all", "detector")
+    photographs, films = split_films(paths) if takes_films else (paths, [])
     if guard is not None:
-        return guard.photos(paths, progress)
+        found = guard.photos(photographs, progress)
+    else:
+        found = _photos_of(run, model, photographs, progress, profile)
+    with closing(found):
+        for photo in found:
+            if takes_films and is_film_inside(photo):
+                films.append(photo.filepath)
+            else:
+                yield photo
+    if films:
+        yield from _photos_of(run, model, films, progress, profile, run.films)
+
+
+def _photos_of(
+    run: Run,
+    model: Model,
+    paths: Sequence[str],
+    progress: pipeline.Progress,
+    profile: Profile | None,
+    films: Sampling | None = None,
+) -> Generator[Photo, None, None]:
     networks = model.networks
     return pipeline.run(
         paths,
+        films=films,
         detector=networks.detector if run.components in ("all", "detector") else None,
         classifier=networks.classifier if run.components in ("all", "classifier") else None,
         past=run.past,

@@ -17,6 +17,8 @@ from speciesnet.constants import (
 )
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.errors import InputError
+from speciesnet.files.listing import is_film_name
+from speciesnet.films import Sampling
 from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
@@ -46,6 +48,7 @@ class Run:
         exif_gps: Whether images without a position take it from their EXIF.
         metadata: Whether records keep date, position and camera from EXIF.
         boxes: The boxes that get answers of their own; None answers for each image only.
+        films: Which frames of films are looked at; None reads no films, as on a server or a cluster.
         past: Results of earlier steps, for runs of the classifier or the ensemble alone.
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.
@@ -69,6 +72,7 @@ class Run:
     exif_gps: bool = False
     metadata: bool = False
     boxes: BoxSelection | None = None
+    films: Sampling | None = None
     past: PastResults = field(default_factory=PastResults)
     input_files: Mapping[str, str | None] = field(default_factory=dict)
     predictions_json: str | None = None
@@ -91,6 +95,13 @@ class Run:
             raise InputError(f"batch_size is {self.batch_size}; it must be at least 1.")
         if self.readers is not None and self.readers < 1:
             raise InputError(f"readers is {self.readers}; it must be at least 1.")
+
+    @property
+    def has_films(self) -> bool:
+        """Whether any of the images is a film, by its name, whose frames are looked at."""
+        return self.films is not None and any(
+            is_film_name(instance.filepath) for instance in self.instances
+        )
 
     @property
     def num_classes(self) -> int | None:

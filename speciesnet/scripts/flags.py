@@ -223,6 +223,20 @@ MAX_CLASSES = integer(
     at_least=-1,
 )
 BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
+VIDEOS = choice(
+    "videos", ["include", "skip"], "include: look at films as well. skip: leave them out."
+)
+VIDEO_FPS = number(
+    "video_fps", 1.0, "Frames of a film to look at in each second of it.", at_most=240
+)
+MAX_FRAMES = integer(
+    "max_frames_per_video", None, "Look at no more than so many frames of a film, the first ones."
+)
+FRAMES = text(
+    "frames",
+    "Look at these frames of each film instead: their numbers, from 0, with commas, such as 0,15,30.",
+)
+FILMS = (VIDEOS, VIDEO_FPS, MAX_FRAMES, FRAMES)
 METADATA = switch("metadata", "Add date, position and camera from the EXIF data to every record.")
 
 ENGINE = Flag(

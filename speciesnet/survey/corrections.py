@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import logging
 
-from speciesnet.constants import CORRECTIONS_ENDING
+from speciesnet.constants import CORRECTIONS_ENDING, REVIEWED
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
 from speciesnet.files.storage import display_name, local_file, scheme_of
@@ -26,7 +26,7 @@ from speciesnet.records import Box, Record, Review
 from speciesnet.survey.box_corrections import BoxCorrection, with_box_corrections
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
-SOURCE = "review"  # the prediction_source of a corrected record
+SOURCE = REVIEWED  # the prediction_source of a corrected record
 
 _START = b'{"filepath"'  # of every line
 

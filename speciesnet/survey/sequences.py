@@ -1,36 +1,30 @@
-"""Sequences: the photographs of one passing animal, and their one answer.
+"""Sequences: the photographs of one passing animal.
 
-Photographs belong together by the clock of their camera, see ``sequence_numbers``. Their answer,
-see ``sequence_answer``, is decided by these rules, in order:
-
-1. Images that failed, or have no answer, do not count.
-2. Images whose answer is blank, including those that a person confirmed as blank, do not count, unless
-   all images are blank: the animal was out of sight.
-3. If a person reviewed any of the images that count, the most frequent of these answers is taken.
-4. The scores of each class are averaged over the images that count. The five best classes go into the
-   decision table, together with the most confident box of these images.
-
-5. If the run had a species list, it applies to this answer as to those of the images.
-
-So five frames at 0.5 for one species outweigh one at 0.6 for another, and frames that agree only on a
-family or an order are answered by the roll-up.
+Photographs belong together by the clock of their camera, see ``sequence_numbers``. Their one answer is
+that of ``ensemble.sequences.sequence_answer``.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification
-from speciesnet.ensemble import combine_predictions_for_single_item
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP
+from speciesnet.ensemble.sequences import mean_classes, sequence_answer
 from speciesnet.files.paths import Parts, with_slashes
-from speciesnet.geofence import Answer, Rules
-from speciesnet.records import Classifications, Record, answer_of
-from speciesnet.survey.corrections import SOURCE
+from speciesnet.records import Record, answer_of
 from speciesnet.taxonomy import BLANK, category_of
+
+__all__ = [
+    "camera_folder",
+    "clock_time",
+    "is_blank",
+    "mean_classes",
+    "sequence_answer",
+    "sequence_numbers",
+    "without_card",
+]
 
 # Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, and in it a number
 # and five characters. Below DCIM, these can be any characters. Elsewhere, sites such as 101NORTH look the
@@ -152,71 +146,3 @@ def sequence_numbers(
                 seen = moment
             numbers[position], last = number, moment
     return numbers
-
-
-def sequence_answer(records: Sequence[Record], rules: Rules) -> Answer | None:
-    """The one answer for a sequence, by the rules above; None if none of its images counts.
-
-    Args:
-        records: The records of its images, from a run with all components, corrected or not.
-        rules: The rules of the model package of that run.
-
-    Returns:
-        (label, score in [0, 1], source); the source is ``review`` if people decided.
-
-    Raises:
-        ValueError: A label is malformed.
-
-    Examples:
-        >>> fox = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-        >>> frame = {"filepath": "a.jpg", "prediction": fox, "detections": [],
-        ...          "classifications": {"classes": [fox], "scores": [0.9]}}
-        >>> sequence_answer([frame, frame], Rules())
-        ('u;mammalia;carnivora;canidae;vulpes;vulpes;red fox', 0.9, 'classifier')
-    """
-    answered = [
-        record
-        for record in records
-        if record.get("prediction_source") == SOURCE
-        or ("prediction" in record and record.get("classifications", {}).get("classes"))
-    ]
-    counted = [r for r in answered if r.get("prediction") != Classification.BLANK] or answered
-    if not counted:
-        return None
-    reviewed = [r for r in counted if r.get("prediction_source") == SOURCE]
-    others = [r for r in counted if r.get("prediction_source") != SOURCE]
-    # One image that a person confirmed as blank does not make the unreviewed ones blank.
-    if reviewed and (not others or counted[0].get("prediction") != Classification.BLANK):
-        labels = Counter(record.get("prediction", "") for record in reviewed)
-        return labels.most_common(1)[0][0], 1.0, SOURCE
-    classes, scores = mean_classes([r["classifications"] for r in others if "classifications" in r])
-    boxes = [boxes[0] for record in others if (boxes := record.get("detections"))]
-    country, admin1_region = others[0].get("country"), others[0].get("admin1_region")
-    rules = replace(
-        rules, enable_geofence=rules.enable_geofence and rules.countries.covers(country)
-    )
-    answer = combine_predictions_for_single_item(
-        classifications={"classes": classes, "scores": scores},
-        detections=sorted(boxes, key=lambda box: -box["conf"])[:1],
-        country=country,
-        admin1_region=admin1_region,
-        taxonomy_map=rules.taxonomy_map,
-        geofence_map=rules.geofence_map,
-        enable_geofence=rules.enable_geofence,
-    )
-    return rules.restrict(answer, classes, scores, country, admin1_region)
-
-
-def mean_classes(classifications: Sequence[Classifications]) -> tuple[list[str], list[float]]:
-    """The five classes with the greatest mean score, best first, and these scores.
-
-    Args:
-        classifications: The classes and scores of each image, at least one image. A class that an image
-            does not list has the score 0 there.
-    """
-    sums: dict[str, float] = {}
-    for one in classifications:
-        for label, score in zip(one["classes"], one["scores"], strict=True):
-            sums[label] = sums.get(label, 0.0) + float(score)
-    best = sorted(sums, key=lambda label: -sums[label])[:TOP_CLASSES]
-    return best, [sums[label] / len(classifications) for label in best]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from speciesnet.boxes import BoxSelection
     from speciesnet.constants import OutputFormat
     from speciesnet.files.input_notes import InputNotes
+    from speciesnet.films import Sampling
     from speciesnet.instances import Instance
     from speciesnet.model import Predictions, SpeciesNet
     from speciesnet.records import Record
@@ -92,6 +93,7 @@ TOPICS: console.Topics = {
             *flags.SITE,
         ),
     ),
+    "films": ("which frames of films", flags.FILMS),
     "boxes": ("which boxes get answers", flags.BOXES),
     "output": (
         "where to write, and how to continue",
@@ -213,6 +215,7 @@ def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
         admin1_region=values[flags.ADMIN1_REGION],
         notes=notes,
         match_files=not values[ENSEMBLE_ONLY],  # it reads no image
+        films=values[flags.VIDEOS] == "include",
     )
     shard = values[SHARD]
     return instances if shard is None else take_shard(instances, shard)
@@ -312,6 +315,7 @@ def _run(
         exif_gps=values[flags.EXIF_GPS],
         metadata=values[flags.METADATA],
         **output,
+        films=_sampling(values),
         past=PastResults(*map(past, input_flags)),
         input_files={flag.name: values[flag] for flag in input_flags},
         predictions_json=values[PREDICTIONS_JSON],
@@ -323,7 +327,21 @@ def _run(
     )
 
 
+def _sampling(values: flags.Values) -> Sampling:
+    """Which frames of films are looked at; raises ``InputError``."""
+    from speciesnet.films import Sampling, parse_frames
+
+    text = values[flags.FRAMES]
+    if text is not None and values.is_given(flags.VIDEO_FPS):
+        raise InputError(
+            "--frames and --video_fps exclude each other, as both choose frames; give one."
+        )
+    frames = () if text is None else parse_frames(text)
+    return Sampling(values[flags.VIDEO_FPS], values[flags.MAX_FRAMES], frames)
+
+
 def _print_plan(values: flags.Values, run: Run, model: SpeciesNet) -> None:
+    from speciesnet.files.input_notes import counted
     from speciesnet.predictions.reading import finished_images
 
     def predict(filepaths: Sequence[str]) -> Predictions | None:
@@ -334,7 +352,12 @@ def _print_plan(values: flags.Values, run: Run, model: SpeciesNet) -> None:
             readers=run.readers,
         )
 
-    paths = dict.fromkeys(instance.filepath for instance in run.instances)
+    from speciesnet.pipeline.films import split_films
+
+    photographs, films = split_films(instance.filepath for instance in run.instances)
+    if films:
+        sys.stdout.write(f"The estimate leaves out {counted(len(films), 'film')}.\n")
+    paths = dict.fromkeys(photographs)
     continued = None if run.ignore_existing else run.predictions_json
     finished = finished_images(continued) & paths.keys() if continued else set()
     unfinished = [filepath for filepath in paths if filepath not in finished]
