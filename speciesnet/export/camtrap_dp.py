@@ -71,7 +71,11 @@ MEDIA_COLUMNS = (
 
 _MEDIA_TYPES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "jpe": "image/jpeg", "jfif": "image/jpeg",
                 "png": "image/png", "tif": "image/tiff", "tiff": "image/tiff", "webp": "image/webp",
-                "bmp": "image/bmp", "gif": "image/gif", "jp2": "image/jp2"}  # fmt: skip
+                "bmp": "image/bmp", "gif": "image/gif", "jp2": "image/jp2",
+                "3gp": "video/3gpp", "asf": "video/x-ms-asf", "avi": "video/x-msvideo",
+                "flv": "video/x-flv", "m4v": "video/x-m4v", "mkv": "video/x-matroska",
+                "mov": "video/quicktime", "mp4": "video/mp4", "mpeg": "video/mpeg",
+                "mpg": "video/mpeg", "wmv": "video/x-ms-wmv"}  # fmt: skip
 # In an address, before its query or fragment, or in a parameter such as "?file=a.png".
 _EXTENSION = re.compile(rf"\.({'|'.join(_MEDIA_TYPES)})(?=[?#&]|$)", re.IGNORECASE)
 _PATH_RULE = re.compile(r"^(?=^[^./~])(^((?!\.{2}).)*$).*$")  # of media-table-schema.json
@@ -376,7 +380,7 @@ def _media_row(medium: Medium, project: Project) -> dict[str, str]:
 
 
 def _media_type(path: str) -> str:
-    """The media type of a photograph, by the extension of its name."""
+    """The media type of a photograph or a film, by the extension of its name."""
     scheme = scheme_of(path)
     if scheme in ("http", "https"):
         match = _EXTENSION.search(path)

@@ -47,6 +47,7 @@ class MegaDetectorBox(TypedDict):
     category: str
     conf: float
     bbox: Sequence[float]
+    frame_number: NotRequired[int]
     classifications: NotRequired[list[tuple[str, float]]]
 
 
@@ -107,7 +108,22 @@ class MegaDetectorConverter:
                 self.classifier = f"speciesnet {record.get('model_version', '')}".rstrip()
             for kind in unmentioned(record):
                 self.counts[f"{_SHOWN[kind]} next to another answer"] += 1
-        return {"file": file, "detections": boxes}
+        return self._with_frames({"file": file, "detections": boxes}, record)
+
+    @staticmethod
+    def _with_frames(image: MegaDetectorImage, record: Record) -> MegaDetectorImage:
+        """Adds what the format requires of a film."""
+        shown = record.get("frame")
+        if shown is None:
+            return image
+        for box in image["detections"] or ():
+            box.setdefault("frame_number", shown["frame_number"])  # of the whole picture
+        return {
+            "file": image["file"],
+            "frame_rate": float(record.get("frame_rate", 1.0)),
+            "frames_processed": record.get("frames_processed", []),
+            "detections": image["detections"],
+        }
 
     def _box(self, box: Box) -> MegaDetectorBox:
         """Converts one box, with its own answer if it has one."""
@@ -116,6 +132,8 @@ class MegaDetectorConverter:
             conf=float(box["conf"]),
             bbox=[float(side) for side in box["bbox"]],
         )
+        if "frame_number" in box:
+            found["frame_number"] = box["frame_number"]
         label, score, _ = answer_of_box(box)
         if label is not None:
             found["classifications"] = [(self._classes.number_of(label), score)]

@@ -267,7 +267,7 @@ def _make(
     try:
         if source is None:
             raise FileNotFoundError
-        state = state_of(source)
+        state = state_of(source, picture.frame)
     except FileNotFoundError:
         if source is not None:
             photographs.not_there()
@@ -287,7 +287,8 @@ def _make(
                 results.unchanged += 1
                 continue
             if photograph is None:
-                photograph = thumbnail(source, _WHOLE, blurred)
+                number = None if picture.frame is None else picture.frame[0]
+                photograph = thumbnail(source, _WHOLE, blurred, number)
             folder.save(made, plan.draw(photograph), _QUALITY)
             results.done += 1
         except SkippedFileError as error:

@@ -5,7 +5,16 @@ for them, ``pixels`` converts them to RGB, and ``reading`` puts these together.
 """
 
 from speciesnet.films.content import is_film
-from speciesnet.films.reading import Film, Frame, open_film
+from speciesnet.films.reading import Film, Frame, open_film, read_film_metadata, read_frame
 from speciesnet.films.sampling import Sampling, parse_frames
 
-__all__ = ["Film", "Frame", "Sampling", "is_film", "open_film", "parse_frames"]
+__all__ = [
+    "Film",
+    "Frame",
+    "Sampling",
+    "is_film",
+    "open_film",
+    "parse_frames",
+    "read_film_metadata",
+    "read_frame",
+]

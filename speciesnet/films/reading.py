@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from speciesnet.errors import CredentialsError, DamagedImageError, ImageError, first_line
 from speciesnet.files.storage import local_file
+from speciesnet.films.metadata import metadata_of_film
 from speciesnet.films.packets import Codec, Packets, packets_of
 from speciesnet.films.pixels import Converter
 from speciesnet.films.sampling import Chooser, Sampling
@@ -83,17 +84,36 @@ def open_film(
         DamagedImageError: Its content cannot be decoded.
         CredentialsError: The credentials for its bucket have expired or are refused.
     """
+    with _errors(), local_file(filepath) as local:
+        _check_file(local)
+        film, packets = _look_through(local)
+        yield film, _frames(local, film, packets, sampling)
+
+
+def read_film_metadata(filepath: str) -> PhotoMetadata:
+    """Reads the metadata of a film without decoding it; raises ``ImageError``."""
+    with _errors(), local_file(filepath) as local:
+        _check_file(local)
+        with _opened(local) as (container, _):
+            return metadata_of_film(container)
+
+
+def read_frame(filepath: str, number: int) -> NDArray[np.uint8]:
+    """Reads one frame of a film by its number, from 0; raises as ``open_film`` does."""
+    with open_film(filepath, Sampling(frames=(number,))) as (_, frames):
+        for frame in frames:
+            return frame.image
+    raise DamagedImageError(f"it has no frame {number} that can be decoded")
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
     try:
-        with local_file(filepath) as local:
-            _check_file(local)
-            film, packets = _look_through(local)
-            yield film, _frames(local, film, packets, sampling)
-    except (ImageError, CredentialsError):
+        yield
+    except (ImageError, CredentialsError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise ImageError("there is no such file") from error
-    except MemoryError:
-        raise
     except OSError as error:
         raise ImageError(error.strerror or first_line(error)) from error
 
@@ -151,7 +171,8 @@ def _look_through(path: Path) -> tuple[Film, Packets]:
             raise DamagedImageError(_reason(path) if container.size else NOT_A_FILM)
         if not rate:
             rate = count / seconds if seconds else Fraction(1)
-        return Film(round(float(rate), 6), round(float(seconds), 6)), packets
+        found = metadata_of_film(container)
+        return Film(round(float(rate), 6), round(float(seconds), 6), found), packets
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:

@@ -26,7 +26,15 @@ _TAKEN = (
 )
 _CHANGED = (ExifTags.Base.DateTime, ExifTags.Base.OffsetTime)
 _IPTC_DAY, _IPTC_TIME = (2, 55), (2, 60)  # DateCreated and TimeCreated
-_KEPT = ("datetime", "latitude", "longitude", "make", "model", "unreadable_date")
+_KEPT = (
+    "datetime",
+    "latitude",
+    "longitude",
+    "make",
+    "model",
+    "unreadable_date",
+    "zone_is_doubtful",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class PhotoMetadata:
         make: Maker of the camera.
         model: Model of the camera.
         unreadable_date: The text of a date that cannot be read, if no other date can.
+        zone_is_doubtful: Whether ``datetime`` may be in UTC, as films give it by their standards, though
+            their cameras often write the time on their clock; None for one that is certain.
         orientation: The EXIF orientation by which the picture was turned upright, from 2 to 8; None for
             one that is upright in the file, and for TIFF. Records do not contain it.
         original_datetime: What ``datetime`` was before a correction of the camera's clock; None without
@@ -53,6 +63,7 @@ class PhotoMetadata:
     make: str | None = None
     model: str | None = None
     unreadable_date: str | None = None
+    zone_is_doubtful: bool | None = None
     orientation: int | None = None
     original_datetime: str | None = None
 
@@ -70,6 +81,7 @@ class PhotoMetadata:
             _text(values.get("make")),
             _text(values.get("model")),
             None if taken else _text(values.get("unreadable_date", values.get("datetime"))),
+            True if taken and values.get("zone_is_doubtful") is True else None,
         )
 
 
@@ -91,7 +103,7 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
         _text(exif.get(ExifTags.Base.Make)),
         _text(exif.get(ExifTags.Base.Model)),
         unreadable,
-        orientation if isinstance(orientation, int) and 2 <= orientation <= 8 else None,
+        orientation=orientation if isinstance(orientation, int) and 2 <= orientation <= 8 else None,
     )
 
 

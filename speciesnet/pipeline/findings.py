@@ -51,6 +51,11 @@ class Findings:
             "film has frames that cannot be decoded; its answer comes from the others",
             "films have frames that cannot be decoded; their answers come from the others",
         )
+        self._doubtful_zones = Examples(
+            "film may have its date in UTC instead of the camera's time",
+            "films may have their dates in UTC instead of the camera's time",
+            ". Compare one with the time in its picture; --clock_corrections of the exports shifts them",
+        )
         self._unclassified = Examples(
             "image fails, because no box of it was classified",
             "images fail, because no box of them was classified",
@@ -62,13 +67,21 @@ class Findings:
             ". Run that step again",
         )
 
-    def add(self, photo: Photo, *, lacks_classes: bool = False, is_past: bool = False) -> None:
+    def add(
+        self,
+        photo: Photo,
+        *,
+        lacks_classes: bool = False,
+        is_past: bool = False,
+        keeps_date: bool = False,
+    ) -> None:
         """Takes note of an image that has passed the last stage.
 
         Args:
             photo: The image.
             lacks_classes: Whether it fails because none of its boxes was classified.
             is_past: Whether earlier runs made all of its results.
+            keeps_date: Whether its record keeps its date.
         """
         lacks_result = is_past and None in (photo.detections, photo.classifications)
         is_film = photo.frame is not None
@@ -80,6 +93,7 @@ class Findings:
             (photo.is_damaged and not is_film, self._damaged),
             (photo.is_damaged and is_film, self._damaged_films),
             (photo.frame is not None and photo.frame.film.failed > 0, self._partial_films),
+            (keeps_date and _is_doubtful(photo), self._doubtful_zones),
             (lacks_classes, self._unclassified),
             (lacks_result and not lacks_classes, self._unfinished),
         ):
@@ -114,6 +128,10 @@ class Findings:
 
     def finish(self) -> None:
         """Adds the notes on what was counted."""
-        films = (self._damaged_films, self._partial_films)
+        films = (self._damaged_films, self._partial_films, self._doubtful_zones)
         counted = (self._unclassified, self._unfinished, self._damaged, *films, self._clipped)
         self.notes += [noted(str(found)) for found in counted if found.count]
+
+
+def _is_doubtful(photo: Photo) -> bool:
+    return photo.metadata is not None and photo.metadata.zone_is_doubtful is True

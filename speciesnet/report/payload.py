@@ -110,6 +110,11 @@ class Payload:
         pictures = self._survey.pictures[start : start + CHUNK]
         rows = [self._row(p, preview_of(i)) for i, p in enumerate(pictures, start)]
         corrected = [self._corrected(picture.correction) for picture in pictures]
+        if any(
+            picture.frame for picture in pictures
+        ):  # the time of the frame that stands for a film
+            for row, picture in zip(rows, pictures, strict=True):
+                row["film"] = None if picture.frame is None else picture.frame[1]
         if any(corrected):
             for row, values in zip(rows, corrected, strict=True):
                 row["corrected"] = values

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
 from speciesnet.errors import ImageError, OutputError
@@ -175,6 +175,7 @@ def make_app(
         Route("/data/pictures-{number:int}.js", handlers.chunk),
         Route("/thumbs/{position:int}.jpg", handlers.thumbnail),
         Route("/photo/{position:int}.jpg", handlers.photograph),
+        Route("/film/{position:int}", handlers.film),
         Route("/corrections", handlers.changes, methods=["GET"]),
         Route("/corrections", handlers.correct, methods=["POST"]),
     ]
@@ -224,6 +225,12 @@ class _Handlers:
         with self._drawing(request) as picture:
             self._thumbnails.draw(picture, size).save(buffer, "JPEG", quality=QUALITY)
         return Response(buffer.getvalue(), media_type="image/jpeg")
+
+    def film(self, request: Request) -> Response:
+        """A film on this computer, for the player of the page."""
+        with self._drawing(request) as picture:
+            path = self._thumbnails.film(picture)
+        return FileResponse(path, headers=_UNCACHED)
 
     @contextmanager
     def _drawing(self, request: Request) -> Iterator[Picture]:

@@ -17,6 +17,7 @@ from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.errors import ImageError
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.storage import version_of
+from speciesnet.films import read_frame
 from speciesnet.images import opened, upright
 from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture, PictureBox
@@ -71,7 +72,10 @@ def _kinds_of(box: PictureBox) -> tuple[str, ...]:
 
 
 def thumbnail(
-    path: str | os.PathLike[str], size: int = SIZE, blurred: Sequence[Area] = ()
+    path: str | os.PathLike[str],
+    size: int = SIZE,
+    blurred: Sequence[Area] = (),
+    frame: int | None = None,
 ) -> Image.Image:
     """Reads a photograph as an upright RGB image of at most a certain size.
 
@@ -79,14 +83,18 @@ def thumbnail(
         path: The photograph, or its URL in a bucket.
         size: The maximum of the longer side in pixels.
         blurred: The areas to make unrecognizable.
+        frame: Of a film, the number of the frame to show; None for a photograph.
 
     Raises:
         ImageError: The photograph cannot be read.
     """
-    with opened(str(path)) as image:
-        image.draft("RGB", (size, size))  # decodes JPEG at a half, a quarter or an eighth
-        image.load()
-        small = upright(image).convert("RGB")
+    if frame is not None:
+        small = Image.fromarray(read_frame(str(path), frame))
+    else:
+        with opened(str(path)) as image:
+            image.draft("RGB", (size, size))  # decodes JPEG at a half, a quarter or an eighth
+            image.load()
+            small = upright(image).convert("RGB")
     small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
     for area in blurred:
         _blur(small, area)
@@ -152,7 +160,7 @@ class Thumbnails:
         source = self._source_of(picture)
         people = self._people_of(picture)
         try:
-            key = f"{state_of(source)}\0{self._size}\0{people}"
+            key = f"{state_of(source, picture.frame)}\0{self._size}\0{people}"
         except OSError as error:
             if isinstance(source, str):
                 self._photographs.not_there()
@@ -164,7 +172,7 @@ class Thumbnails:
             with Image.open(target) as existing:
                 width, height = existing.size
         except OSError:
-            small = thumbnail(source, self._size, people)
+            small = thumbnail(source, self._size, people, _number(picture))
             width, height = small.size
             target.parent.mkdir(parents=True, exist_ok=True)
             # Two threads may make it at the same time, because two records may share a photograph.
@@ -176,13 +184,25 @@ class Thumbnails:
 
     def draw(self, picture: Picture, size: int) -> Image.Image:
         """Returns an image in another size, without keeping it; raises as ``make`` does."""
-        return thumbnail(self._source_of(picture), size, self._people_of(picture))
+        people = self._people_of(picture)
+        return thumbnail(self._source_of(picture), size, people, _number(picture))
+
+    def film(self, picture: Picture) -> Path:
+        """Returns the file of a film for a player; raises ``ImageError`` if none may be shown."""
+        source = self._source_of(picture)
+        if picture.frame is None or not isinstance(source, Path) or self._blur_humans:
+            raise ImageError("it is not a film that can be played")
+        return source
 
     def _source_of(self, picture: Picture) -> Path | str:
         source = self._photographs.source(picture.filepath)
         if source is None:
             raise ImageError("there is no file at the path in the predictions")
         return source
+
+    def _is_unblurred(self, picture: Picture) -> bool:
+        """Whether a film may show people in frames that nobody has looked at."""
+        return self._blur_humans and picture.frame is not None
 
     def _people_of(self, picture: Picture) -> tuple[Area, ...]:
         return people_of(picture) if self._blur_humans else ()
@@ -203,7 +223,8 @@ class Thumbnails:
 
         def preview(picture: Picture) -> Preview:
             try:
-                return Preview(*self.make(picture), is_private=bool(self._people_of(picture)))
+                is_private = bool(self._people_of(picture)) or self._is_unblurred(picture)
+                return Preview(*self.make(picture), is_private=is_private)
             except ImageError as error:
                 return Preview(problem=str(error), is_private=True)
 
@@ -222,12 +243,22 @@ class Thumbnails:
                 path.unlink()
 
 
-def state_of(source: Path | str) -> str:
-    """Returns a text that changes whenever the photograph changes; raises ``OSError``."""
+def _number(picture: Picture) -> int | None:
+    return None if picture.frame is None else picture.frame[0]
+
+
+def state_of(source: Path | str, frame: tuple[int, float] | None = None) -> str:
+    """Returns a text that changes whenever the photograph changes; raises ``OSError``.
+
+    Args:
+        source: The photograph or the film.
+        frame: Of a film, the number and the time of the frame.
+    """
+    of_frame = "" if frame is None else f"\0{frame[0]}"
     if isinstance(source, Path):
         facts = source.stat()
-        return f"{source.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}"
+        return f"{source.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}{of_frame}"
     version = version_of(source)
     if version is None:
         raise FileNotFoundError(errno.ENOENT, "there is no such file")
-    return f"{source}\0{version.tag}"
+    return f"{source}\0{version.tag}{of_frame}"

@@ -199,7 +199,12 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
             photo = frames[-1]
             is_unclassified = run.output_format == 4 and lacks_classes(photo, run.past)
             is_past = run.components == "ensemble"
-            findings.add(photo, lacks_classes=is_unclassified, is_past=is_past)
+            findings.add(
+                photo,
+                lacks_classes=is_unclassified,
+                is_past=is_past,
+                keeps_date=run.metadata,
+            )
             with profile.timing("deciding"):
                 records = decided(*frames)
             with profile.timing("writing"):

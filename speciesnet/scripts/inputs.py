@@ -159,6 +159,8 @@ def records_of(
     values: flags.Values,
     photographs: Photographs | None,
     dates: DateRules | None = None,
+    *,
+    whole_films: bool = False,
 ) -> SmoothedRecords:
     """The records of a predictions file with corrected and smoothed answers, for exports.
 
@@ -167,6 +169,7 @@ def records_of(
         values: ``--corrections``, ``--sequence_gap``, ``--smooth_boxes`` and those of ``date_rules``.
         photographs: Where to find the photographs, for dates.
         dates: The rules for dates; by default those of ``date_rules``.
+        whole_films: Whether films have the boxes of all their frames.
 
     Raises:
         InputError: The corrections that were named cannot be read.
@@ -181,4 +184,5 @@ def records_of(
         dates=date_rules(values) if dates is None else dates,
         gap=values[flags.SEQUENCE_GAP],
         smooth_boxes=values[flags.SMOOTH_BOXES],
+        whole_films=whole_films,
     )

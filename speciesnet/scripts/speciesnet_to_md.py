@@ -33,7 +33,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
         local_predictions(source, values[flags.CORRECTIONS]) as predictions,
         sent_file(target) as out,
     ):
-        records = records_of(predictions, values, photographs, dates)
+        records = records_of(predictions, values, photographs, dates, whole_films=True)
         origin = Origin.of(predictions)
         if scheme_of(source) is not None:  # the copy was changed when it was fetched
             origin = replace(origin, completed=None)

@@ -22,7 +22,7 @@ from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
 from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
-from speciesnet.records import Box, Record, Review
+from speciesnet.records import Box, Record, Review, still_of
 from speciesnet.survey.box_corrections import BoxCorrection, with_box_corrections
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
@@ -211,7 +211,9 @@ def read_corrected(
         >>> list(read_corrected(path))
         [{'filepath': 'a.jpg', 'failures': ['DETECTOR']}]
     """
-    return corrected(read_records(predictions), find_corrections(predictions, corrections))
+    return corrected(
+        map(still_of, read_records(predictions)), find_corrections(predictions, corrections)
+    )
 
 
 def find_corrections(

@@ -15,8 +15,10 @@ from absl import logging
 from speciesnet.errors import ImageError, InputError
 from speciesnet.files.clouds import RemoteError
 from speciesnet.files.input_notes import counted, plural
+from speciesnet.files.listing import is_film_name
 from speciesnet.files.paths import with_slashes
 from speciesnet.files.storage import is_cloud, scheme_of
+from speciesnet.films import read_film_metadata
 from speciesnet.images import read_metadata
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
@@ -170,7 +172,8 @@ def with_camera_metadata(
 
     def read(path: Path | str) -> PhotoMetadata:
         try:
-            return read_metadata(str(path))
+            read_it = read_film_metadata if is_film_name(str(path)) else read_metadata
+            return read_it(str(path))
         except ImageError as error:  # the run has already reported an unreadable file
             if photographs and isinstance(error.__cause__, RemoteError | FileNotFoundError):
                 photographs.not_there()

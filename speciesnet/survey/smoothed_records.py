@@ -18,7 +18,7 @@ from speciesnet.files.input_notes import counted
 from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.predictions.reading import read_records
-from speciesnet.records import Record, record_errors
+from speciesnet.records import Record, record_errors, still_of
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.dates import DateRules, with_dates
 from speciesnet.survey.photographs import Photographs, with_camera_metadata
@@ -47,6 +47,8 @@ class SmoothedRecords:
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see
             ``smoothing``; without it, the records are those of ``read_corrected``.
+        whole_films: Whether films have the boxes of all their frames, instead of those of the frame that
+            stands for them.
 
     Raises:
         InputError: On iteration, a record is malformed, or the file was changed between two iterations.
@@ -62,7 +64,9 @@ class SmoothedRecords:
         dates: DateRules | None = None,
         gap: float = DEFAULT_SEQUENCE_GAP,
         smooth_boxes: bool = True,
+        whole_films: bool = False,
     ) -> None:
+        self._whole_films = whole_films
         self._predictions = predictions
         self._corrections = corrections or {}
         self._photographs = photographs
@@ -78,7 +82,7 @@ class SmoothedRecords:
     def predicted(self) -> Iterator[Record]:
         """The records without corrections and smoothing, with the metadata that have been read."""
         self._prepare()
-        for position, record in enumerate(read_records(self._predictions)):
+        for position, record in enumerate(self._records()):
             if position in self._metadata:
                 record["metadata"] = self._metadata[position]
             yield record
@@ -97,6 +101,10 @@ class SmoothedRecords:
             yield with_answers(record, answers)
         log_followers(changed)
 
+    def _records(self) -> Iterator[Record]:
+        records = read_records(self._predictions)
+        return records if self._whole_films else map(still_of, records)
+
     def _kinds_at(self, position: int, record: Record) -> list[str]:
         if position >= len(self._sequence):  # also if nothing may follow
             return []
@@ -113,7 +121,7 @@ class SmoothedRecords:
         if self._is_ready:
             return
         self._is_ready = True
-        if any(map(_has_doubtful_box, read_records(self._predictions))):
+        if any(map(_has_doubtful_box, self._records())):
             self._find_kinds()
 
     def _find_kinds(self) -> None:
@@ -144,7 +152,7 @@ class SmoothedRecords:
 
     def _dated(self) -> Iterator[tuple[Record, str | None]]:
         """The records and their dates; what is read from photographs is kept."""
-        records = read_records(self._predictions)
+        records = self._records()
         pairs = self._keeping(with_camera_metadata(records, self._photographs))
         for record, metadata in with_dates(pairs, self._dates, is_quiet=True):
             yield record, metadata.datetime

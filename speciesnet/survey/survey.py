@@ -37,6 +37,7 @@ from speciesnet.records import (
     is_same_bbox,
     make_record,
     record_errors,
+    still_of,
 )
 from speciesnet.survey.cards import note_on
 from speciesnet.survey.corrections import Correction, corrected
@@ -127,6 +128,7 @@ class Picture:
         people: The number of people, see ``people_in``.
         vehicles: The number of vehicles.
         unmentioned: People or vehicles next to another predicted answer, see ``unmentioned``.
+        frame: Of a film, the number and the time in seconds of the frame that stands for it; else None.
         smoothed: The answers of boxes that follow others of the sequence, by their positions among the
             boxes after a review.
     """
@@ -147,6 +149,7 @@ class Picture:
     people: int = 0
     vehicles: int = 0
     unmentioned: tuple[Detection, ...] = ()
+    frame: tuple[int, float] | None = None
     smoothed: Mapping[int, Answer] = field(default_factory=dict)
 
     @property
@@ -397,6 +400,8 @@ def pictures_in(
 
 
 def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
+    with record_errors(record):
+        record = still_of(record)
     with record_errors(record):  # sys.intern keeps each label and folder in memory once
         label, score, source = answer_of(record)
         classes = record.get("classifications") or {"classes": [], "scores": []}
@@ -425,7 +430,13 @@ def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
             people=people_in(record),
             vehicles=vehicles_in(record),
             unmentioned=unmentioned(record),
+            frame=_frame_of(record),
         )
+
+
+def _frame_of(record: Record) -> tuple[int, float] | None:
+    shown = record.get("frame")
+    return None if shown is None else (int(shown["frame_number"]), float(shown["timestamp"]))
 
 
 def _boxes(detections: Sequence[Box]) -> list[PictureBox]:

@@ -233,7 +233,8 @@ function show(position) {
   const address = photographOf(picture);
   const view = frame(picture, `${answerText(picture)}, ${picture.file}`);
   const image = view.querySelector("img");
-  if (image && address) {
+  const film = filmOf(picture);
+  if (image && address && (film === null || SURVEY.mode === "review")) {
     const large = new Image();
     large.onload = () => {
       // A zoomed picture has loaded an even larger one by now.
@@ -242,7 +243,8 @@ function show(position) {
     large.src = address;
   }
   stage.classList.remove("zoomed");
-  stage.replaceChildren(view);
+  stage.classList.toggle("film", film !== null);
+  stage.replaceChildren(view, ...(film === null ? [] : [player(picture, film)]));
   document.getElementById("facts").replaceChildren(...factsOf(picture, address));
   document.getElementById("strip").replaceChildren(...stripOf(picture));
   document.getElementById("place").textContent = `${position + 1} of ${shown.length}`;
@@ -250,6 +252,18 @@ function show(position) {
   viewer.classList.toggle("without-boxes", currentFilters().get("boxes") === "0");
   if (!viewer.open) viewer.showModal();
   document.dispatchEvent(new CustomEvent("picture-shown", { detail: picture }));
+}
+
+/** A player below the picture of a film; it starts at the frame of the picture. */
+function player(picture, address) {
+  const video = make("video", { controls: true, preload: "metadata", "aria-label": picture.file });
+  video.addEventListener("click", (event) => event.stopPropagation()); // which would zoom the picture
+  video.addEventListener("loadedmetadata", () => { video.currentTime = picture.film; }, { once: true });
+  video.addEventListener("error", () => {
+    video.replaceWith(make("p", {}, "This browser cannot play the film; open the file in a player."));
+  });
+  video.src = address;
+  return video;
 }
 
 function factsOf(picture, address) {
@@ -274,9 +288,10 @@ function factsOf(picture, address) {
   if (picture.sequenceLabel >= 0 && picture.sequence >= 0) {
     row("Sequence", `${nameOf(picture.sequenceLabel)}, ${picture.sequenceScore.toFixed(3)}`);
   }
+  if (filmOf(picture) !== null) row("Frame", `at ${picture.film.toFixed(2)} s of the film`);
   if (picture.taken) row("Taken", picture.taken.replace("T", " "));
   const path = pathOf(picture);
-  const whole = address && SURVEY.mode === "review" ? `${address}?whole` : address;
+  const whole = address && SURVEY.mode === "review" ? filmOf(picture) ?? `${address}?whole` : address;
   row("File", whole ? make("a", { href: whole, target: "_blank", rel: "noopener" }, path) : path);
   return rows;
 }

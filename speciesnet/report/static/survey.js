@@ -96,6 +96,13 @@ function photographOf(picture) {
   }
 }
 
+/** The address of a film, or null for a photograph and where the page cannot show it. */
+function filmOf(picture) {
+  if ((picture.film ?? null) === null) return null; // most surveys have no such column
+  const address = photographOf(picture);
+  return address && SURVEY.mode === "review" ? `film/${picture.position}` : address;
+}
+
 /** "1 image", "1,234 images". */
 function counted(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

@@ -1,0 +1,74 @@
+"""The date, position and camera of a film, from the metadata of its container.
+
+A date is one of these, the first that can be read:
+
+- ``com.apple.quicktime.creationdate``, with the offset from UTC that the camera wrote;
+- ``IDIT`` of AVI, by the camera's clock;
+- ``mvhd`` of MP4 and QuickTime (ISO/IEC 14496-12, 8.2.2), and ``DateUTC`` of Matroska: in UTC by the
+  standards, but trail cameras know no time zone and write the time on their clock. So it is taken as
+  that, and marked as doubtful.
+
+A position is ``com.apple.quicktime.location.ISO6709`` or ``©xyz``, in degrees by ISO 6709.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from speciesnet.metadata import PhotoMetadata, parse_datetime
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_APPLE = "com.apple.quicktime."
+_WITH_OFFSET = f"{_APPLE}creationdate"
+_CREATED = "creation_time"
+_PLACES = (f"{_APPLE}location.ISO6709", "location", "location-eng")
+_POSITION = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)(?=[+\-/C]|$)", re.ASCII)
+_IN_UTC = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z", re.ASCII)
+
+
+def metadata_of_film(container: InputContainer) -> PhotoMetadata:
+    """Reads the metadata of an opened film; never raises."""
+    values: dict[str, str] = {}
+    for stream in container.streams.video:
+        values |= stream.metadata
+    return from_values(values | dict(container.metadata))
+
+
+def from_values(values: Mapping[str, str]) -> PhotoMetadata:
+    """The metadata in the names and values that FFmpeg gives.
+
+    Examples:
+        >>> found = from_values({"creation_time": "2024-05-01T06:30:00.000000Z"})
+        >>> found.datetime, found.zone_is_doubtful
+        ('2024-05-01T06:30:00', True)
+    """
+    taken: str | None = None
+    in_utc = None
+    if (text := values.get(_WITH_OFFSET)) is not None:
+        taken = parse_datetime(text)
+    text = values.get(_CREATED)
+    if taken is None and text is not None:
+        in_utc = _IN_UTC.fullmatch(text)
+        taken = in_utc[1] if in_utc else text
+    latitude, longitude = _position_in(values)
+    return PhotoMetadata.from_dict(
+        {
+            "datetime": taken,
+            "latitude": latitude,
+            "longitude": longitude,
+            "make": values.get(f"{_APPLE}make", values.get("make")),
+            "model": values.get(f"{_APPLE}model", values.get("model")),
+            "zone_is_doubtful": in_utc is not None,
+        }
+    )
+
+
+def _position_in(values: Mapping[str, str]) -> tuple[float | None, float | None]:
+    for name in _PLACES:
+        if match := _POSITION.match(values.get(name, "")):
+            return float(match[1]), float(match[2])
+    return None, None
