@@ -88,13 +88,13 @@ def test_a_film_of_one_scene_has_its_answer(
     found = records_of(model, tmp_path)["a.mp4"]
     assert found["frames_processed"] == [0]
     assert found["frame"] == {"frame_number": 0, "timestamp": 0.0}
-    assert still_of(found)["detections"] == found["detections"]
+    assert still_of(found).get("detections") == found["detections"]
 
 
 def test_the_frame_that_stands_for_a_film_has_its_animals(records: dict[str, Any]) -> None:
     film = records["a.mp4"]
     number = film["frame"]["frame_number"]
-    boxes = still_of(film)["detections"]
+    boxes = still_of(film).get("detections", ())
     assert boxes and all(box.get("frame_number") == number for box in boxes)
     assert film["detections"][0]["conf"] >= boxes[0]["conf"]
 
@@ -138,7 +138,7 @@ def test_the_detector_alone_takes_films(model: SpeciesNet, survey: Path) -> None
     found = model.detect(filepaths=[str(survey / "a.mp4")])
     assert found is not None
     [record] = found["predictions"]
-    assert record["frames_processed"] == [0, 4, 8]
+    assert record.get("frames_processed") == [0, 4, 8]
     assert "prediction" not in record
 
 
