@@ -37,6 +37,7 @@ from speciesnet.records import Record, Tally
 from speciesnet.run.deciding import (
     decide,
     decide_film,
+    elsewhere,
     guard_of,
     guard_of_output,
     photos_of,
@@ -210,6 +211,8 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
+                for instance in output.instances_of(photo.filepath):
+                    findings.add_place(instance, elsewhere(photo, instance, run))
                 bars.update("Ensemble", len(frames))
         if guard is not None and guard.is_fast:
             _decide_again(guard, output, decided)
