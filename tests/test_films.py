@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import clips
 import numpy as np
@@ -15,8 +16,11 @@ from speciesnet import SpeciesNet
 from speciesnet.errors import InputError, OutputError
 from speciesnet.films import Sampling
 from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import FilmReader, read_films
+from speciesnet.pipeline.guard.passes import Guard
 from speciesnet.records import still_of
+from speciesnet.run import Run, photos_of
 
 SIZE = (320, 240)
 
@@ -186,3 +190,20 @@ def test_a_server_or_a_cluster_says_that_it_reads_no_films(survey: Path) -> None
     from speciesnet.pipeline import read_photo
 
     assert "only speciesnet run reads films" in (read_photo(str(survey / "a.mp4")).error or "")
+
+
+def test_films_go_through_the_exact_networks_where_there_is_a_guard(
+    model: SpeciesNet, survey: Path
+) -> None:
+    guarded: list[str] = []
+
+    class Guarded:
+        def photos(self, paths: list[str], _: object) -> Iterator[Photo]:
+            guarded.extend(paths)
+            yield from map(Photo, paths)
+
+    film, photograph = str(survey / "a.mp4"), str(survey / "e.jpg")
+    run = Run(components="detector", films=Sampling())
+    found = list(photos_of(run, model, cast("Guard", Guarded()), [film, photograph]))
+    assert guarded == [photograph]
+    assert [photo.frame.number for photo in found if photo.frame] == [0, 4, 8]

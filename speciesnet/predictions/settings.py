@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from absl import logging
@@ -19,10 +19,12 @@ from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
 from speciesnet.errors import DamagedError, NoListError, TooDeepError
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
-from speciesnet.films import Sampling
 from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.predictions.megadetector import detector_of_file
 from speciesnet.records import BOX_TOLERANCE, Instance, Record, components_of, is_classified
+
+if TYPE_CHECKING:
+    from speciesnet.films import Sampling
 
 _T = TypeVar("_T")
 

@@ -141,7 +141,7 @@ def test_what_is_passed_over_is_in_the_log_and_in_the_summary(
     for name in ("VID_0002.MP4", "IMG_0003.HEIC", "._IMG_0001.JPG"):
         (tmp_path / "in" / name).touch()
     outcome = run_here(
-        "run_model", "--model", "demo", "--folders", tmp_path / "in",
+        "run_model", "--model", "demo", "--folders", tmp_path / "in", "--videos", "skip",
         "--predictions_json", tmp_path / "out.json",
     )  # fmt: skip
     for text in (outcome.out, outcome.err):
