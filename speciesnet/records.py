@@ -172,11 +172,11 @@ class Record(Location, total=False):
             MegaDetector; the ensemble moves them as the classifier did.
         boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
             only in memory.
-        frame_rate: Of a film: frames a second, on average.
-        frames_processed: Of a film: the numbers of the frames that were looked at, from 0.
-        frames_failed: Of a film: how many frames could not be decoded; absent if none.
-        duration: Of a film: its length in seconds.
-        frame: Of a film: the frame that stands for it in counts and pictures.
+        frame_rate: The frames of a film in each second of it, on average.
+        frames_processed: The numbers of the frames of a film that were looked at, from 0.
+        frames_failed: How many frames of a film could not be decoded; absent if all could.
+        duration: The length of a film in seconds.
+        frame: The frame that stands for a film in counts and pictures.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
         counts: The number of individuals of each label, as a reviewer counted them; only in memory.
         box_review: Who corrected single boxes or counts, as ``review``; only in memory.

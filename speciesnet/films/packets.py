@@ -92,7 +92,7 @@ class Packets:
         start = min(self.times, default=0)
         for number, position in enumerate(self.order):
             time = self.times[position]
-            if chooser.wants(number, (time - start) * self.time_base):
+            if chooser.takes(number, (time - start) * self.time_base):
                 found[time] = number
             if chooser.is_done:
                 break

@@ -144,7 +144,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _stream_of(container: InputContainer) -> VideoStream | None:
-    """The stream of the film; a still picture, such as a cover, is none."""
+    """The stream of the film, or None; a still picture, such as a cover, does not count."""
     from av.stream import Disposition
 
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -265,7 +265,7 @@ def _all_frames(
             time = decoded.pts * (decoded.time_base or packets.time_base)
             start = time if start is None else start
             seconds = time - start
-        if chooser.wants(number, seconds):
+        if chooser.takes(number, seconds):
             yield Frame(number, _rounded(seconds), converter.to_rgb(decoded))
         if chooser.is_done:
             return

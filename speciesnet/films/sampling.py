@@ -60,7 +60,7 @@ class Chooser:
         self._next: int | float = 0
         self._last = max(self._numbers, default=math.inf)
 
-    def wants(self, number: int, seconds: Fraction) -> bool:
+    def takes(self, number: int, seconds: Fraction) -> bool:
         """Whether to look at a frame.
 
         Args:

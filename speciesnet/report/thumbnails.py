@@ -83,7 +83,7 @@ def thumbnail(
         path: The photograph, or its URL in a bucket.
         size: The maximum of the longer side in pixels.
         blurred: The areas to make unrecognizable.
-        frame: Of a film, the number of the frame to show; None for a photograph.
+        frame: The number of the frame of a film to show; None for a photograph.
 
     Raises:
         ImageError: The photograph cannot be read.
@@ -252,7 +252,7 @@ def state_of(source: Path | str, frame: tuple[int, float] | None = None) -> str:
 
     Args:
         source: The photograph or the film.
-        frame: Of a film, the number and the time of the frame.
+        frame: The number and the time of the frame of a film.
     """
     of_frame = "" if frame is None else f"\0{frame[0]}"
     if isinstance(source, Path):

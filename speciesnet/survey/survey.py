@@ -128,7 +128,7 @@ class Picture:
         people: The number of people, see ``people_in``.
         vehicles: The number of vehicles.
         unmentioned: People or vehicles next to another predicted answer, see ``unmentioned``.
-        frame: Of a film, the number and the time in seconds of the frame that stands for it; else None.
+        frame: The number and the time in seconds of the frame that stands for a film; or None.
         smoothed: The answers of boxes that follow others of the sequence, by their positions among the
             boxes after a review.
     """

@@ -187,4 +187,4 @@ def test_wrong_lists_of_frames_are_refused() -> None:
 def test_a_pause_in_the_film_does_not_bring_its_frames_closer() -> None:
     chooser = Chooser(Sampling())
     times = [Fraction(0), Fraction(1, 2), Fraction(7, 2), Fraction(39, 10), Fraction(4)]
-    assert [chooser.wants(i, t) for i, t in enumerate(times)] == [True, False, True, False, True]
+    assert [chooser.takes(i, t) for i, t in enumerate(times)] == [True, False, True, False, True]
