@@ -116,7 +116,7 @@ def run(
     if films is not None:
         shape = detector.input_shape if detector is not None else None
         reader = FilmReader(films, shape, keep_image=classifier is not None)
-        photos = read_films(filepaths, reader, run_mode, readers, profile)
+        photos = read_films(filepaths, reader, run_mode, readers, profile, stop)
     else:
         photos = read_photos(filepaths, read, run_mode, readers, profile, stop)
     if detector is not None:

@@ -87,6 +87,7 @@ def read_films(
     run_mode: RunMode = "multi_thread",
     readers: int | None = None,
     profile: Profile | None = None,
+    stop: threading.Event | None = None,
 ) -> Generator[Photo, None, None]:
     """Yields the frames of films, film by film in order; a few films are read at the same time.
 
@@ -98,10 +99,11 @@ def read_films(
         run_mode: ``single_thread`` reads a frame when it is asked for; otherwise threads read ahead.
         readers: The number of films that are read at the same time, at most; None chooses.
         profile: Collects the seconds of the stage.
+        stop: Ends it where its consumer cannot: while that waits for a frame.
     """
     profile = profile or Profile()
     ended = threading.Event()
-    start = partial(_started, ended=ended)
+    start = partial(_started, ended=ended, stop=stop or ended)
     if run_mode == "single_thread":
         films = map(reader.photos, filepaths)
     else:
@@ -127,7 +129,9 @@ def _ahead(films: Iterator[Iterator[Photo]], limit: int) -> Iterator[Iterator[Ph
     yield from waiting
 
 
-def _started(photos: Generator[Photo, None, None], ended: threading.Event) -> Iterator[Photo]:
+def _started(
+    photos: Generator[Photo, None, None], ended: threading.Event, stop: threading.Event
+) -> Iterator[Photo]:
     """Starts to read a film in a thread of its own."""
     waiting: queue.Queue[Photo | BaseException | None] = queue.Queue(FRAMES_AHEAD)
 
@@ -145,8 +149,11 @@ def _started(photos: Generator[Photo, None, None], ended: threading.Event) -> It
     threading.Thread(target=work, name="film", daemon=True).start()
 
     def found() -> Iterator[Photo]:
-        while True:
-            item = waiting.get()
+        while not stop.is_set():
+            try:
+                item = waiting.get(timeout=0.2)
+            except queue.Empty:
+                continue
             if item is None:
                 return
             if isinstance(item, BaseException):
