@@ -24,8 +24,10 @@ from speciesnet.pipeline.background import put_until
 from speciesnet.pipeline.photo import FilmFrame, Photo
 from speciesnet.progress import Profile
 
-MAX_FILMS = 4  # that are read at the same time ...
-FRAMES_AHEAD = 4  # ... and frames of each that wait
+MAX_FILMS = (
+    2  # that are read at the same time: a frame of 4K takes 25 MB, its decoder ten times that ...
+)
+FRAMES_AHEAD = 2  # ... and frames of each that wait
 
 
 @dataclass(frozen=True)
