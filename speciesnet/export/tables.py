@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from sys import intern
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from typing_extensions import Unpack
 
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
@@ -389,24 +391,22 @@ def _valid(value: Cell) -> Cell:
     return value
 
 
-def to_dataframe(
-    records: Iterable[Record],
-    *,
-    rows: Rows = "image",
-    photographs: Photographs | None = None,
-    min_confidence: float = 0.0,
-    dates: DateRules | None = None,
-    event_gap: float = DEFAULT_EVENT_GAP,
-) -> pd.DataFrame:
+class TableOptions(TypedDict, total=False):
+    """Keyword arguments of ``table_rows``, which describes them."""
+
+    rows: Rows
+    photographs: Photographs | None
+    min_confidence: float
+    dates: DateRules | None
+    event_gap: float
+
+
+def to_dataframe(records: Iterable[Record], **options: Unpack[TableOptions]) -> pd.DataFrame:
     """A pandas DataFrame of ``table_rows``, with typed columns; dates are by the camera's clock.
 
     Args:
         records: ``predict(...)["predictions"]``, or ``read_corrected(path)``.
-        rows: See ``table_rows``.
-        photographs: See ``table_rows``.
-        min_confidence: See ``table_rows``.
-        dates: See ``table_rows``.
-        event_gap: See ``event_rows``.
+        **options: See ``table_rows``.
 
     Raises:
         InputError: A record is malformed, the clock corrections do not fit, or pandas is not installed.
@@ -417,15 +417,8 @@ def to_dataframe(
         raise InputError("A DataFrame needs another package: pip install pandas") from error
 
     kinds = {str: "string", float: "float64", int: "Int32"}
-    found = table_rows(
-        records,
-        rows=rows,
-        photographs=photographs,
-        min_confidence=min_confidence,
-        dates=dates,
-        event_gap=event_gap,
-    )
-    types = columns(rows, dates)
+    found = table_rows(records, **options)
+    types = columns(options.get("rows", "image"), options.get("dates"))
     frame = pd.DataFrame(list(found), columns=list(types))
     frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
     # Cameras that write an offset and cameras that do not can be compared only by their clocks.
