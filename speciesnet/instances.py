@@ -80,7 +80,7 @@ def prepare_instances_dict(
 class Given(TypedDict, total=False):
     """The input of a run, see ``prepare_instances_dict``; exactly one of the first six is not None."""
 
-    instances_dict: Mapping[str, Any] | None
+    instances_dict: Mapping[str, object] | None
     instances_json: str | None
     filepaths: Sequence[str] | None
     filepaths_txt: str | None

@@ -22,7 +22,7 @@ from speciesnet.ensemble import (
 from speciesnet.errors import InputError
 from speciesnet.files.storage import sha256
 from speciesnet.geolocation import resolve_locations
-from speciesnet.instances import prepare_instances
+from speciesnet.instances import Given, prepare_instances
 from speciesnet.networks import NetworkOptions, Networks, ReducedNetworks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
@@ -42,7 +42,7 @@ Predictions = dict[str, list[Record]]
 PastRecords = Mapping[str, Mapping[str, object]]  # of any source; their fields are checked on use
 
 
-class RunOptions(TypedDict, total=False):
+class RunOptions(Given, total=False):
     """Keyword arguments of every verb of ``SpeciesNet``; exactly one of the first six is required.
 
     Attributes:
@@ -80,14 +80,6 @@ class RunOptions(TypedDict, total=False):
         metadata: Whether records keep date, position and camera from EXIF (default False).
     """
 
-    instances_dict: Mapping[str, object] | None
-    instances_json: str | None
-    filepaths: Sequence[str] | None
-    filepaths_txt: str | None
-    folders: Sequence[str] | None
-    folders_txt: str | None
-    country: str | None
-    admin1_region: str | None
     run_mode: RunMode
     batch_size: int
     readers: int | None
@@ -257,17 +249,12 @@ class SpeciesNet:
         Raises:
             InputError: A column is missing, or one of its values is invalid.
         """
-
-        def records_of(instances: Sequence[Mapping[str, object]]) -> Sequence[Record]:
-            predictions = self.predict(instances_dict={"instances": instances})
-            return (predictions or {"predictions": []})["predictions"]
-
-        return with_answers(batch, records_of)
+        return with_answers(batch, self.predict)
 
     def _run(
         self, components: Components, options: RunOptions, past: PastResults | None = None
     ) -> Predictions | None:
-        if unknown := options.keys() - RunOptions.__annotations__.keys():
+        if unknown := options.keys() - RunOptions.__optional_keys__:
             raise TypeError(f"SpeciesNet has no option {', '.join(sorted(unknown))}.")
         if self.components not in ("all", components):
             raise InputError(

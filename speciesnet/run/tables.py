@@ -17,13 +17,13 @@ Table = Mapping[str, Sequence[object] | NDArray[Any]]
 
 
 def with_answers(
-    batch: Table, records_of: Callable[[Sequence[Mapping[str, object]]], Sequence[Record]]
+    batch: Table, predict: Callable[..., Mapping[str, Sequence[Record]] | None]
 ) -> dict[str, Any]:
     """A table of images with four more columns; see ``SpeciesNet.__call__``.
 
     Args:
         batch: The table.
-        records_of: Predicts the images of some instances; each gets one record, in order.
+        predict: Predicts the images of ``instances_dict``, see ``SpeciesNet.predict``.
 
     Raises:
         InputError: The table has no column ``filepath``.
@@ -35,7 +35,8 @@ def with_answers(
         dict(zip(names, map(_plain, row), strict=True))
         for row in zip(*(batch[name] for name in names), strict=True)
     ]
-    records = records_of(instances) if instances else []
+    predictions = predict(instances_dict={"instances": instances}) if instances else None
+    records = (predictions or {"predictions": []})["predictions"]
     answers = [answer_of(record) for record in records]
     return {
         **batch,
