@@ -156,6 +156,30 @@ def find_country(latitude: float, longitude: float, given: str | None = None) ->
     return given if is_near else country
 
 
+def contradicted_by(
+    country: str | None, latitude: float | None, longitude: float | None
+) -> str | None:
+    """The country in which a point certainly is instead of the given one; see ``find_country``.
+
+    Args:
+        country: ISO 3166-1 alpha-3 code, or None.
+        latitude: Degrees, or None.
+        longitude: Degrees, or None.
+
+    Returns:
+        ISO 3166-1 alpha-3 code; None if the point may be in the given country, or one of the three is
+        missing.
+
+    Examples:
+        >>> contradicted_by("USA", -1.29, 36.82)
+        'KEN'
+    """
+    if not country or latitude is None or longitude is None:
+        return None
+    found = find_country(latitude, longitude, country)
+    return found if found != country else None
+
+
 def _nearest_town(latitude: float, longitude: float) -> tuple[dict[str, str], float]:
     """The town nearest to a point on the globe, and its distance in kilometers."""
     [chord], [index] = _towns_of(None).query(_on_globe([(latitude, longitude)]))

@@ -210,6 +210,21 @@ def test_position_comes_from_exif_on_request(model: SpeciesNet, located: Path) -
     assert places(looked_up) == [{"country": "KEN", **nairobi}, {}]
 
 
+def test_country_that_contradicts_a_position_is_noted(
+    model: SpeciesNet, located: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"folders": [str(located)], "country": "USA"}
+    model.predict(**options)
+    assert caplog.messages[-1].startswith(
+        f"1 image has coordinates outside its country, such as {located / '1.jpg'} (in KEN, not in USA)"
+    )
+    caplog.clear()
+    model.predict(**{**options, "country": "KEN"})
+    model.predict(folders=[str(located)])
+    model.detect(**options)
+    assert "coordinates" not in caplog.text
+
+
 def test_position_of_an_instance_comes_first(model: SpeciesNet, located: Path) -> None:
     given = {"filepath": str(located / "1.jpg"), "latitude": 45.5, "longitude": -122.7}
     instances = {"instances": [given]}

@@ -8,6 +8,7 @@ from absl import logging
 
 from speciesnet.files.input_notes import Examples, plural
 from speciesnet.pipeline.photo import Photo
+from speciesnet.records import Instance
 
 
 def clipped_images() -> Examples:
@@ -53,6 +54,13 @@ class Findings:
             ". Run that step again",
         )
 
+        self._elsewhere = Examples(
+            "image has coordinates outside its country",
+            "images have coordinates outside their country",
+            ". Correct the country; --country_from_coordinates, with --exif_gps for positions in "
+            "photographs, does this for all",
+        )
+
     def add(self, photo: Photo, *, lacks_classes: bool = False, is_past: bool = False) -> None:
         """Takes note of an image that has passed the last stage.
 
@@ -73,6 +81,11 @@ class Findings:
             if applies:
                 found.add(photo.filepath)
         self.lasting += photo.is_damaged or lacks_classes or lacks_result
+
+    def add_place(self, instance: Instance, found: str | None) -> None:
+        """Takes note of an image that is certainly in another country than its own, if ``found``."""
+        if found:
+            self._elsewhere.add(f"{instance.filepath} (in {found}, not in {instance.country})")
 
     def add_undetected(self, paths: Sequence[str], whole: Sequence[str], source: str) -> None:
         """Takes note of images without boxes for a classifier of crops.
@@ -101,5 +114,11 @@ class Findings:
 
     def finish(self) -> None:
         """Adds the notes on what was counted."""
-        counted = (self._unclassified, self._unfinished, self._damaged, self._clipped)
+        counted = (
+            self._unclassified,
+            self._unfinished,
+            self._damaged,
+            self._clipped,
+            self._elsewhere,
+        )
         self.notes += [noted(str(found)) for found in counted if found.count]

@@ -33,7 +33,14 @@ from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.settings import add_to_settings
 from speciesnet.progress import Profile, ProgressBars
 from speciesnet.records import Record, Tally
-from speciesnet.run.deciding import decide, guard_of, guard_of_output, photos_of, place_of
+from speciesnet.run.deciding import (
+    decide,
+    elsewhere,
+    guard_of,
+    guard_of_output,
+    photos_of,
+    place_of,
+)
 from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
 
 __all__ = [
@@ -192,6 +199,8 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
             with profile.timing("writing"):
                 output.write(records)
             if has_ensemble:
+                for instance in output.instances_of(photo.filepath):
+                    findings.add_place(instance, elsewhere(photo, instance, run))
                 bars.update("Ensemble")
         if guard is not None and guard.is_fast:
             _decide_again(guard, output, decided)

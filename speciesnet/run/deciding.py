@@ -12,7 +12,7 @@ from speciesnet.constants import (
     Failure,
 )
 from speciesnet.ensemble import SpeciesNetEnsemble
-from speciesnet.geolocation import with_coordinates
+from speciesnet.geolocation import contradicted_by, with_coordinates
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.earlier_steps import past_errors
 from speciesnet.pipeline.guard.cache import EvidenceCache
@@ -49,6 +49,15 @@ def place_of(photo: Photo, instance: Instance, run: Run) -> Place:
     """The country and the region whose rules decide an image."""
     location = _located(photo, instance, run).location
     return location.get("country"), location.get("admin1_region")
+
+
+def elsewhere(photo: Photo, instance: Instance, run: Run) -> str | None:
+    """The country of an image's coordinates, if its rules are certainly those of another country."""
+    found = _located(photo, instance, run)
+    point = found.latitude, found.longitude
+    if None in point and photo.metadata:  # the run does not take EXIF positions as locations
+        point = photo.metadata.latitude, photo.metadata.longitude
+    return contradicted_by(found.country, *point)
 
 
 def _located(photo: Photo, instance: Instance, run: Run) -> Instance:
