@@ -74,8 +74,8 @@ def columns(rows: Rows, dates: DateRules | None = None) -> dict[str, type]:
     """The columns of a table of records and their types, in order.
 
     Args:
-        rows: See ``table_rows``.
-        dates: See ``table_rows``; with corrections of clocks, there is a column for the original dates.
+        rows: See ``TableOptions``.
+        dates: See ``TableOptions``; with corrections of clocks, there is a column for the original dates.
     """
     if rows == "event":
         return EVENT_COLUMNS
@@ -88,29 +88,35 @@ def columns(rows: Rows, dates: DateRules | None = None) -> dict[str, type]:
     return found
 
 
-def table_rows(
-    records: Iterable[Record],
-    *,
-    rows: Rows = "image",
-    photographs: Photographs | None = None,
-    min_confidence: float = 0.0,
-    dates: DateRules | None = None,
-    event_gap: float = DEFAULT_EVENT_GAP,
-) -> Iterator[Row]:
+class TableOptions(TypedDict, total=False):
+    """Keyword arguments of ``table_rows``.
+
+    Attributes:
+        rows: "image" (default): one row per image, with its best box. "detection": one row per box, so
+            none for images without boxes; with the answer of the box if it has one of its own.
+            "observation": one row per image and label, with the number of individuals and the best box of
+            this label; images in which nothing was counted have one as well. "event": see ``event_rows``.
+        photographs: The finder of photographs, to read dates, positions and cameras that records lack;
+            None (default) leaves these cells empty.
+        min_confidence: The lowest confidence of boxes to include, in [0, 1] (default 0). What is counted
+            does not depend on it.
+        dates: Dates from file names, and corrections of the cameras' clocks.
+        event_gap: See ``event_rows``.
+    """
+
+    rows: Rows
+    photographs: Photographs | None
+    min_confidence: float
+    dates: DateRules | None
+    event_gap: float
+
+
+def table_rows(records: Iterable[Record], **options: Unpack[TableOptions]) -> Iterator[Row]:
     """The rows of a table, one at a time; None is an empty cell.
 
     Args:
         records: Records of any run.
-        rows: "image": one row per image, with its best box. "detection": one row per box, so none for
-            images without boxes; with the answer of the box if it has one of its own. "observation": one
-            row per image and label, with the number of individuals and the best box of this label; images
-            in which nothing was counted have one as well. "event": see ``event_rows``.
-        photographs: The finder of photographs, to read dates, positions and cameras that records lack;
-            None leaves these cells empty.
-        min_confidence: The lowest confidence of boxes to include, in [0, 1]. What is counted does not
-            depend on it.
-        dates: Dates from file names, and corrections of the cameras' clocks.
-        event_gap: See ``event_rows``.
+        **options: See ``TableOptions``.
 
     Raises:
         InputError: A record is malformed, or the clock corrections do not fit the photographs.
@@ -120,8 +126,13 @@ def table_rows(
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
     """
+    if unknown := options.keys() - TableOptions.__optional_keys__:
+        raise TypeError(f"A table has no option {', '.join(sorted(unknown))}.")
+    rows, dates = options.get("rows", "image"), options.get("dates")
+    photographs, min_confidence = options.get("photographs"), options.get("min_confidence", 0.0)
     if rows == "event":
-        yield from event_rows(records, photographs=photographs, dates=dates, gap=event_gap)
+        gap = options.get("event_gap", DEFAULT_EVENT_GAP)
+        yield from event_rows(records, photographs=photographs, dates=dates, gap=gap)
         return
     rows_of = {"image": _image_rows, "detection": _box_rows, "observation": _observation_rows}
     for record, metadata in with_metadata(records, photographs, dates):
@@ -391,22 +402,24 @@ def _valid(value: Cell) -> Cell:
     return value
 
 
-class TableOptions(TypedDict, total=False):
-    """Keyword arguments of ``table_rows``, which describes them."""
-
-    rows: Rows
-    photographs: Photographs | None
-    min_confidence: float
-    dates: DateRules | None
-    event_gap: float
-
-
-def to_dataframe(records: Iterable[Record], **options: Unpack[TableOptions]) -> pd.DataFrame:
+def to_dataframe(
+    records: Iterable[Record],
+    *,
+    rows: Rows = "image",
+    photographs: Photographs | None = None,
+    min_confidence: float = 0.0,
+    dates: DateRules | None = None,
+    event_gap: float = DEFAULT_EVENT_GAP,
+) -> pd.DataFrame:
     """A pandas DataFrame of ``table_rows``, with typed columns; dates are by the camera's clock.
 
     Args:
         records: ``predict(...)["predictions"]``, or ``read_corrected(path)``.
-        **options: See ``table_rows``.
+        rows: See ``TableOptions``.
+        photographs: See ``TableOptions``.
+        min_confidence: See ``TableOptions``.
+        dates: See ``TableOptions``.
+        event_gap: See ``event_rows``.
 
     Raises:
         InputError: A record is malformed, the clock corrections do not fit, or pandas is not installed.
@@ -417,8 +430,15 @@ def to_dataframe(records: Iterable[Record], **options: Unpack[TableOptions]) -> 
         raise InputError("A DataFrame needs another package: pip install pandas") from error
 
     kinds = {str: "string", float: "float64", int: "Int32"}
-    found = table_rows(records, **options)
-    types = columns(options.get("rows", "image"), options.get("dates"))
+    found = table_rows(
+        records,
+        rows=rows,
+        photographs=photographs,
+        min_confidence=min_confidence,
+        dates=dates,
+        event_gap=event_gap,
+    )
+    types = columns(rows, dates)
     frame = pd.DataFrame(list(found), columns=list(types))
     frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
     # Cameras that write an offset and cameras that do not can be compared only by their clocks.
