@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypedDict
 
 from absl import flags as absl_flags
 from absl import logging
@@ -34,6 +34,19 @@ EXIT_BROKEN_PIPE = 141
 
 Flags = Sequence[Flag[Any]]
 Topics = Mapping[str, tuple[str, Flags]]
+
+
+class Files(TypedDict):
+    """The arguments without a flag that a command takes; see ``Command``."""
+
+    files: int
+    missing: str
+
+
+ONE_PREDICTIONS_FILE: Files = {
+    "files": 1,
+    "missing": "Give one predictions file, such as predictions.json.",
+}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.instances import Instance
     from speciesnet.model import ModelOptions, Predictions, SpeciesNet
+    from speciesnet.run import Run
 
 INSTANCES = flags.text(
     "instances",
@@ -99,22 +100,11 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
-    from speciesnet.run import Run
 
     folder = Folder.of(values[OUTPUT] or "")
     options = _model_options(values)
     model = options.load()
-    run = Run(
-        country=values[flags.COUNTRY],
-        admin1_region=values[flags.ADMIN1_REGION],
-        country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
-        exif_gps=values[flags.EXIF_GPS],
-        metadata=values[flags.METADATA],
-        boxes=flags.selected_boxes(values),
-        batch_size=values[flags.BATCH_SIZE],
-        readers=values[READERS],
-        progress_bars=values[flags.PROGRESS_BARS],
-    )
+    run = _run_of(values)
     settings = model.run_settings(run)
     notes = InputNotes()
     started = time.monotonic()
@@ -163,6 +153,22 @@ def _model_options(values: flags.Values) -> ModelOptions:
         species_list_fill=values[flags.SPECIES_LIST_FILL],
         engine=values[flags.ENGINE],
         precision=values[PRECISION],
+    )
+
+
+def _run_of(values: flags.Values) -> Run:
+    from speciesnet.run import Run
+
+    return Run(
+        country=values[flags.COUNTRY],
+        admin1_region=values[flags.ADMIN1_REGION],
+        country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
+        exif_gps=values[flags.EXIF_GPS],
+        metadata=values[flags.METADATA],
+        boxes=flags.selected_boxes(values),
+        batch_size=values[flags.BATCH_SIZE],
+        readers=values[READERS],
+        progress_bars=values[flags.PROGRESS_BARS],
     )
 
 

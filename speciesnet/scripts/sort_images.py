@@ -56,7 +56,7 @@ def main(values: flags.Values, *files: str) -> None:
             raise InputError("--undo takes no predictions file; give only --out FOLDER.")
         _undo(out, values[flags.DRY_RUN])
     elif not files:
-        raise InputError("Give one predictions file, such as predictions.json.")
+        raise InputError(console.ONE_PREDICTIONS_FILE["missing"])
     else:
         _sort(values, files[0], out)
 
