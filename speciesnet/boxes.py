@@ -87,8 +87,8 @@ def selected_boxes(
     if classify == "best":
         if threshold is not None or limit is not None:
             raise InputError(
-                "detection_threshold_for_classification and max_classifications_per_image choose boxes, "
-                "but only images get answers; add classify all, or leave them out."
+                "detection_threshold_for_classification and max_classifications_per_image select "
+                "boxes, but only images get answers; add classify all, or leave them out."
             )
         return None
     at_most = None if limit is None or limit < 0 else limit

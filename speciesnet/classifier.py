@@ -294,7 +294,7 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"The target species file {target_species_txt} cannot be read ({error}); "
-            "it must be a UTF-8 text file with one label a line."
+            "it must be a UTF-8 text file with one label per line."
         ) from error
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     indices = {label: index for index, label in enumerate(labels)}

@@ -369,7 +369,7 @@ def _wrong_field_of_box(box: object) -> str | None:
         return "it must be an object"
     for name in ("category", "label"):
         if name in box and not isinstance(box[name], str):
-            return f"{name} must be a text"
+            return f"{name} must be text"
     if not _is_number(box.get("conf")):
         return "conf must be a number"
     sides = box.get("bbox")

@@ -330,13 +330,13 @@ def test_an_instance_without_a_path_is_named(instance: Any, folder: Path) -> Non
 @pytest.mark.parametrize(
     ("field", "value", "fix"),
     [
-        ("country", 1, "must be a text"),
-        ("country", ["USA"], "must be a text"),
+        ("country", 1, "must be text"),
+        ("country", ["USA"], "must be text"),
         ("country", "US", "did you mean USA"),
         ("country", "Kenya", "did you mean KEN"),
         ("country", "usa", "did you mean USA"),
         ("country", "QQQ", "codes look like USA, KEN or GBR"),
-        ("admin1_region", 6, "must be a text"),
+        ("admin1_region", 6, "must be text"),
         ("latitude", "37", "must be a number in degrees"),
         ("latitude", True, "must be a number in degrees"),
         ("latitude", [1], "must be a number in degrees"),

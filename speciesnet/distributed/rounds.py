@@ -109,9 +109,9 @@ def run_round(
                     clipped.add(record["filepath"])
     if given != recorded:  # Ray reads again what a lost machine had, perhaps in other pieces
         raise ClusterError(
-            f"{counted(images, 'image was', 'images were')} given to the cluster, and "
-            f"{counted(tally.images, 'record')} came back, which do "
-            "not match. Run the same command again, and then merge the shards."
+            f"{counted(images, 'image was', 'images were')} given to the cluster, but "
+            f"{counted(tally.images, 'record')} came back. Run the same command again, and then "
+            "merge the shards."
         )
     return tally, clipped
 

@@ -74,7 +74,7 @@ class SeenImages:
 
 
 def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
-    """Writes instances into files of ``FILE_INSTANCES``, one JSON object a line, and returns the files.
+    """Writes instances into files of ``FILE_INSTANCES``, one JSON object per line, and returns the files.
 
     Raises:
         OutputError: The disk is full.

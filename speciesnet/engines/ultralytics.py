@@ -77,11 +77,13 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
         ) from error
     except Exception as error:  # ultralytics raises many types of errors
         raise ModelError(
-            f"The detector {checkpoint} cannot be read ({first_line(error)}); get it again."
+            f"The detector {checkpoint} cannot be read ({first_line(error)}); download it again."
         ) from error
     network = content.get("ema") or content.get("model")
     if not isinstance(network, torch.nn.Module) or getattr(network, "task", "detect") != "detect":
-        raise ModelError(f"The checkpoint {checkpoint} holds no detection network; give another.")
+        raise ModelError(
+            f"The checkpoint {checkpoint} contains no detection network; give another."
+        )
     names = getattr(network, "names", {})
     if len(names) != len(Detection):
         raise ModelError(

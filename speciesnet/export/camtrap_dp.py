@@ -301,7 +301,7 @@ def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
         yield (
             f"{counted(len(names), 'row')} of {table} {plural(len(names), 'gathers', 'gather')} the "
             f"photographs of several cameras: {some_of(names)}. These count as one camera at one place; "
-            "give each camera a row of its own if they are not."
+            "give each camera a row of its own if that is wrong."
         )
 
 

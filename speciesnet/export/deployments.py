@@ -164,7 +164,7 @@ def from_table(
             other = places.setdefault(row.deployment_id, place)
             if other != place:
                 raise InputError(
-                    f"The row {row.deployment_id} of {path} fits several folders, "
+                    f"The row {row.deployment_id} of {path} matches several folders, "
                     f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
                     f'more of its path as "{FOLDER}".'
                 )

@@ -134,7 +134,7 @@ def _find(text: _Text, is_wanted: Callable[[str], bool]) -> Iterator[str]:
         while True:
             key = text.value()
             if not isinstance(key, str):
-                raise DamagedError("a key is not a text")
+                raise DamagedError("a key is not text")
             text.take(":")
             if is_wanted(key):
                 yield key

@@ -171,8 +171,8 @@ class BucketPredictions(PredictionsFile):
             kept = backup_name(self.path, ".unsent")
             self.path.rename(kept)
             logging.warning(
-                "%s was changed since a run on this machine could not upload all of its records. They "
-                "are kept in %s.",
+                "%s has been changed since a run on this machine failed to upload all of its "
+                "records. They are kept in %s.",
                 self.url,
                 kept,
             )
@@ -241,7 +241,7 @@ class BucketPredictions(PredictionsFile):
 
     def _send(self, source: Path) -> None:
         """Replaces the object; with the first one, sends the settings that it needs to be read."""
-        conflict = ObjectChangedError("it was changed by somebody else since")
+        conflict = ObjectChangedError("it has since been changed by somebody else")
         found = storage.version_of(self.url)
         if (found.tag if found else None) != self._version:
             raise conflict

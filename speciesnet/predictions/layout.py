@@ -1,7 +1,7 @@
 """The layout of the predictions files that this program writes.
 
-``{"predictions": [``, one record a line, ``]}``: valid JSON, whose whole lines can be read even if it is
-cut off. In files of format 5, ``"info"`` is before ``"predictions"``.
+``{"predictions": [``, one record per line, ``]}``: valid JSON, whose complete lines can be read even if
+it is cut off. In files of format 5, ``"info"`` is before ``"predictions"``.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def filepath_of(line: bytes) -> str | None:
 
 
 def has_own_layout(path: Path) -> bool:
-    """Whether a file has one record a line, or is cut off before its first record."""
+    """Whether a file has one record per line, or is cut off before its first record."""
     with path.open("rb") as file:
         start = file.readline(_LONGEST)
         if start not in HEADERS.values():

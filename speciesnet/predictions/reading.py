@@ -112,7 +112,7 @@ def _items(path: Path, name: str) -> Iterator[object]:
 
 
 def _warn_of_cut_off(path: Path, name: str) -> None:
-    _warn_once(path, f"{name} is cut off: its whole records are used.")
+    _warn_once(path, f"{name} is cut off: its complete records are used.")
 
 
 def _warn_once(path: str | os.PathLike[str], sentence: str) -> None:

@@ -148,7 +148,7 @@ class CameraClocks:
         other = self._cameras.setdefault(row.name, camera)
         if other != camera and not row.is_deployment:
             raise InputError(
-                f"The folder {row.name} in {self._path} fits two cameras, {'/'.join(other)} and "
+                f"The folder {row.name} in {self._path} matches two cameras, {'/'.join(other)} and "
                 f"{'/'.join(camera)}. Write more of their paths, in a row for each."
             )
         return row.shift

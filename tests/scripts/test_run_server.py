@@ -47,10 +47,10 @@ def test_mistakes_end_in_one_sentence(tmp_path: Path) -> None:
         (["--api_path", "/a/../b"], "cannot be used"),
         (
             ["--extra_fields", "camera,prediction"],
-            "--extra_fields prediction is a field of its own",
+            "--extra_fields prediction is already a field of records",
         ),
-        (["--extra_fields", "filepath"], "is a field of its own"),
-        (["--extra_fields", "image"], "is a field of its own"),
+        (["--extra_fields", "filepath"], "is already a field of records"),
+        (["--extra_fields", "image"], "is already a field of records"),
         (["--allow_path", tmp_path / "gone"], "is not a folder"),
         (["--allow_url", "http://x"], "is not a host"),
         (["--api_key_file", tmp_path / "gone"], "cannot be read"),
