@@ -84,7 +84,7 @@ class Location(TypedDict, total=False):
     Attributes:
         country: ISO 3166-1 alpha-3 code.
         admin1_region: State or province code.
-        latitude: Degrees in [-90, 90], with a longitude only.
+        latitude: Degrees in [-90, 90], only with a longitude.
         longitude: Degrees in [-180, 180].
     """
 
@@ -264,7 +264,7 @@ def bare_box(box: Box) -> Box:
 
 
 def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:
-    """Whether two boxes differ by rounding at most: format 5 has four decimals."""
+    """Whether two boxes differ by rounding at most: format 5 has four decimal places."""
     return one["category"] == other["category"] and is_same_bbox(one["bbox"], other["bbox"])
 
 

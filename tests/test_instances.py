@@ -277,7 +277,7 @@ def test_a_folder_given_as_a_file_is_named(kind: str, folder: Path) -> None:
 def test_an_empty_list_is_named(kind: str, content: str, folder: Path) -> None:
     sentence = mistake(**{kind: write("list.txt", content)})
     assert "list.txt is empty" in sentence
-    assert "a line" in sentence
+    assert "per line" in sentence
 
 
 @pytest.mark.parametrize("kind", ["filepaths_txt", "folders_txt"])

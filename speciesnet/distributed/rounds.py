@@ -5,7 +5,7 @@
 The round itself reads the list and writes the shards; everything else runs on all machines.
 
 Ray Data keeps some memory for every task until its dataset is done, and a little even after that. So a
-round is a dataset of its own in a process of its own, which returns the memory when it ends.
+round is a dataset of its own in a process of its own, which frees the memory when it ends.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def isolated() -> Iterator[None]:
     """Keeps ultralytics from connecting, installing, printing, and changing Pillow.
 
     Its settings file goes to this program's cache instead of the user's settings. ultralytics reads these
-    variables once, when it is first imported. Since 8.4 it then also replaces ``PIL.Image.open`` by a
+    variables once, when it is first imported. Since 8.4 it then also replaces ``PIL.Image.open`` with a
     function that installs a reader of HEIF whenever a file is not an image (seen in 8.4.190).
     """
     settings = {

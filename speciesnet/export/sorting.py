@@ -143,7 +143,8 @@ def set_people_aside(destinations: Iterable[Destination], folder: str) -> list[D
     """Replaces the folder of all photographs that show people, whatever their answer.
 
     Raises:
-        InputError: The name is not one of a folder, or it is the folder of photographs without people.
+        InputError: The name is not a valid folder name, or it is the folder of photographs without
+            people.
 
     Example:
         >>> walk = Destination("a.jpg", "domestic dog", shows_people=True, hides_people=True)

@@ -209,7 +209,7 @@ def _not_a_folder(folder: str, *, is_file: bool) -> InputError:
 
 
 def _similar_folder(folder: str) -> str | None:
-    """The only folder whose path differs in letter case, Unicode form or blanks; None on a bucket."""
+    """The only folder whose path differs in letter case, Unicode form or blanks; None in a bucket."""
     if storage.scheme_of(folder) is not None or "\0" in folder:
         return None
     found = [Path(Path(folder).anchor)]

@@ -156,7 +156,7 @@ class BucketPredictions(PredictionsFile):
         return self
 
     def _fetch(self) -> None:
-        """Makes the working copy what the run continues."""
+        """Makes the working copy the file that the run continues."""
         found = storage.version_of(self.url)
         tag = found.tag if found else None
         if self.path.exists():
@@ -240,7 +240,7 @@ class BucketPredictions(PredictionsFile):
             path.unlink(missing_ok=True)
 
     def _send(self, source: Path) -> None:
-        """Replaces the object; with the first one, sends the settings that it needs to be read."""
+        """Replaces the object; with the first one, also sends the settings that are needed to read it."""
         conflict = ObjectChangedError("it has since been changed by somebody else")
         found = storage.version_of(self.url)
         if (found.tag if found else None) != self._version:

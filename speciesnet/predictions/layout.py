@@ -49,7 +49,7 @@ def encode_record(record: Mapping[str, object]) -> bytes:
 
 
 def decode_line(line: bytes) -> Record | None:
-    """The record of a line; None for a line that is not whole."""
+    """The record of a line; None for an incomplete line."""
     return split_line(line)[0]
 
 
@@ -86,7 +86,7 @@ def as_record(value: object) -> Record | None:
 
 
 def filepath_of(line: bytes) -> str | None:
-    """The file path of a line, without decoding the record; None for a line that is not whole."""
+    """The file path of a line, without decoding the record; None for an incomplete line."""
     match = _FILEPATH.match(line) if line.endswith(b"\n") else None  # or it may be cut off
     if match:
         try:

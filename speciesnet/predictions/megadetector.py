@@ -121,7 +121,7 @@ class _Categories:
 
         Raises:
             InputError: The category has another name, or none.
-            TypeError: The category is neither a text nor a number.
+            TypeError: The category is neither text nor a number.
         """
         is_number = isinstance(category, int | float) and not isinstance(category, bool)
         number = f"{category:g}" if is_number else category

@@ -31,7 +31,7 @@ def read_records(
 ) -> Iterator[Record]:
     """Reads the records of a predictions file one at a time, whatever program wrote it.
 
-    Of a file that is cut off, all whole records are read. Records of format 5 are converted; see
+    All complete records of a file that is cut off are read. Records of format 5 are converted; see
     ``format5.from_format5``.
 
     Args:

@@ -180,7 +180,7 @@ def _instances(values: flags.Values, notes: InputNotes | None = None) -> Iterato
 
 
 def _resources(values: flags.Values) -> Resources:
-    """What each stage takes of the machines that are now in the cluster."""
+    """What each stage uses of the machines that are now in the cluster."""
     import ray
 
     from speciesnet.distributed.resources import resources_for, shortage

@@ -131,7 +131,7 @@ class CameraClocks:
         """The time to add to the clock of the camera that took a photograph.
 
         Raises:
-            InputError: The row of this camera fits another one as well.
+            InputError: The row of this camera matches another camera as well.
         """
         camera = camera_folder(filepath)
         if camera not in self._by_camera:
@@ -154,10 +154,10 @@ class CameraClocks:
         return row.shift
 
     def finish(self) -> None:
-        """Warns of rows that fit no camera.
+        """Warns of rows that match no camera.
 
         Raises:
-            InputError: None of the rows fits, although there are photographs.
+            InputError: None of the rows matches, although there are photographs.
         """
         unknown = [row.name for row in self._rows if row.is_given and row.name not in self._cameras]
         if not unknown or not self._by_camera:

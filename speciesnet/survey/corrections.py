@@ -145,7 +145,8 @@ def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) 
 
     A corrected record has the score 1, the source ``review``, no failures, and under ``review`` the
     reviewer, the time and the predicted label. Boxes whose own answer was that of the image follow it;
-    corrections of single boxes come first. If there are any, or counts, ``box_review`` has the reviewer.
+    corrections of single boxes take precedence. If there are any, or counts, ``box_review`` has the
+    reviewer.
     """
     for record in records:
         correction = corrections.get(record["filepath"])

@@ -151,7 +151,7 @@ def test_nothing_is_ever_overwritten(records: Any, survey: Path, tmp_path: Path,
     result = sort(records, out, how=how)
     assert result.done == 1
     (_, first), (_, second) = result.skipped
-    assert "another file is at" in first
+    assert "there is another file at" in first
     assert "cam2 is not a folder" in second
     assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"somebody's"
     undo(out)

@@ -55,7 +55,7 @@ def test_mistakes_end_in_one_sentence(tmp_path: Path) -> None:
         (["--allow_url", "http://x"], "is not a host"),
         (["--api_key_file", tmp_path / "gone"], "cannot be read"),
         (["--api_key_file", keys], "16 or more ASCII characters"),
-        (["--max_instances", "300"], "--backlog as large"),
+        (["--max_instances", "300"], "increase --backlog"),
         (["--engine", "steam"], "engine is 'steam'"),
         (["--host", "192.0.2.1", "--allow_anyone"], "cannot be used"),
         (["--port", "70000"], "See --help"),

@@ -31,7 +31,7 @@ def test_file_is_converted(predictions: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="/dev/stdout")
-def test_standard_output_holds_the_file_alone(predictions: Path, tmp_path: Path) -> None:
+def test_standard_output_contains_only_the_file(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     out.symlink_to(
         "/dev/stdout"

@@ -97,7 +97,7 @@ def test_folders_on_the_web(tmp_path: Path) -> None:
     assert dates(rules, "https://host/cam1/a.jpg") == ["2024-05-02T06:30:00"]
 
 
-def test_row_that_fits_two_cameras_is_refused(tmp_path: Path) -> None:
+def test_row_that_matches_two_cameras_is_refused(tmp_path: Path) -> None:
     rules = corrections(tmp_path, "folder,offset\ncam1,1 d\n")
     with pytest.raises(
         InputError, match=r"cam1 in .* matches two cameras, north/cam1 and south/cam1"

@@ -220,7 +220,7 @@ def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
 
 
 def _model(values: flags.Values, components: Components) -> SpeciesNet:
-    """The model; asks the user first if it is about to classify whole images against its training."""
+    """The model; asks the user first if it was trained on crops but is about to classify whole images."""
     from speciesnet.model import SpeciesNet
 
     model = SpeciesNet(
