@@ -114,7 +114,7 @@ def prepare_instances(
         )
     instances = _read_input(given, notes, match_files)
     if not instances:
-        raise InputError("There are no images to predict: the list is empty; put images into it.")
+        raise InputError("There are no images to predict: the list is empty; add images to it.")
     notes.log()
     return geolocation.override_location(instances, country, admin1_region)
 
@@ -202,7 +202,7 @@ def _no_images(folders: Sequence[str], notes: InputNotes) -> str:
 
 def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
     if isinstance(paths, str):
-        raise InputError(f"{name} is the text {paths!r}; give a list of paths.")
+        raise InputError(f"{name} is the string {paths!r}; give a list of paths.")
     return [os.fspath(path) for path in paths or []]
 
 
@@ -247,9 +247,7 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
         )
     filepath = raw.get("filepath")
     if not isinstance(filepath, str) or not filepath:
-        raise InputError(
-            f'{where} lacks "filepath", or it is not a text; add the path of the image.'
-        )
+        raise InputError(f'{where} lacks "filepath", or it is not text; add the path of the image.')
     where = f"{where} ({filepath})"
     if raw.get("country") == "NA":
         logging.log_first_n(
@@ -263,7 +261,7 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     raw = {field: None if _is_missing(raw.get(field)) else raw[field] for field in fields}
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):
-            raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be a text.')
+            raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be text.')
     for field, limit in _COORDINATES.items():
         value = raw.get(field)
         if value is None:
@@ -344,7 +342,7 @@ def _read_json(path: str) -> Any:
 
 
 def check_kind(path: str, text: str, what: str) -> None:
-    """Refuses JSON and tables in place of a list with one path a line; raises ``InputError``."""
+    """Refuses JSON and tables in place of a list with one path per line; raises ``InputError``."""
     first = text.lstrip().partition("\n")[0]
     is_json = re.match(r'\s*(\{\s*("|$)|\[\s*(\{|"|$))', first)
     cells = [cell.strip(" \r\"'").lower() for cell in re.split("[,;\t]", first)]
@@ -352,7 +350,7 @@ def check_kind(path: str, text: str, what: str) -> None:
     if is_json or is_table:
         kind = "JSON" if is_json else "a table"
         raise InputError(
-            f"The list of {what}s {path} is {kind}; write one {what} a line, or pass images with their "
+            f"The list of {what}s {path} is {kind}; write one {what} per line, or pass images with their "
             'places as an instances JSON, {"instances": [{"filepath": "image.jpg"}]}.'
         )
 
@@ -368,5 +366,5 @@ def _read_lines(path: str, what: str) -> list[str]:
     check_kind(path, text, what)
     lines = [line.strip() for line in text.split("\n")]
     if not any(lines):
-        raise InputError(f"The list of {what}s {path} is empty; it must have one {what} a line.")
+        raise InputError(f"The list of {what}s {path} is empty; it must have one {what} per line.")
     return [line for line in lines if line]

@@ -116,8 +116,8 @@ def write_camtrap_dp(
     """Writes a package: ``datapackage.json`` and three tables.
 
     Every photograph has an observation: the answer of its record with the best box of that kind; people
-    beside an animal have another one. Photographs of a deployment that follow each other closely share an
-    event, which has an observation for each species. See ``observations``.
+    next to an animal have another one. Photographs of a deployment that follow each other closely share
+    an event, which has an observation for each species. See ``observations``.
 
     Args:
         predictions: A predictions file; it is read twice, so that memory holds a few numbers per record.
@@ -129,7 +129,7 @@ def write_camtrap_dp(
         timezone_name: The time zone of the cameras' clocks, "Africa/Nairobi" or "+03:00"; required if
             the cameras did not write it.
         sequence_gap: The longest time between two photographs of one event, in seconds.
-        corrections: The corrections that count, by filepath; these observations are human ones.
+        corrections: The corrections that count, by filepath; their observations are marked as human.
         dates: Dates from file names, and corrections of the cameras' clocks.
         smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence.
 
@@ -345,7 +345,7 @@ def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
         yield (
             f"{counted(len(names), 'row')} of {table} {plural(len(names), 'gathers', 'gather')} the "
             f"photographs of several cameras: {some_of(names)}. These count as one camera at one place; "
-            "give each camera a row of its own if they are not."
+            "give each camera a row of its own if that is wrong."
         )
 
 

@@ -120,7 +120,7 @@ class MediaIndex:
         doubtful: The names of their deployments.
         gathered: The cameras of each deployment in the table that has several of them.
         misplaced: The deployments whose photographs were taken somewhere else.
-        similar_folders: A sentence on deployments that may be of one camera; empty if there are none.
+        similar_folders: A sentence on deployments that may belong to one camera; empty if there are none.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
@@ -233,7 +233,7 @@ class MediaIndex:
 
         A photograph in a folder of several deployments belongs to the one whose period contains its date,
         or else is the nearest. Deployments with wrong dates have ``timestampIssues``, unless the table
-        decides on it.
+        sets it.
 
         Args:
             deployments_csv: The table, see ``deployments.from_table``; None: each camera is a deployment.

@@ -207,7 +207,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
 
 
 def _answer_cells(label: str | None, score: float, source: str | None) -> Row:
-    """The cells of an answer; none if there is no label, so that a box has those of its image."""
+    """The cells of an answer; none if there is no label, so that a box has the answer of its image."""
     if label is None:
         return {}
     return {**_label_cells(label), "score": score, "source": source}
@@ -231,7 +231,7 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
 
     ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images. ``people``
     and ``vehicles`` are the largest numbers in one of the images, and so are ``counts``, see
-    ``largest_counts``; ``count`` is that of the answer.
+    ``largest_counts``; ``count`` is the number for the answer.
     """
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
@@ -337,7 +337,7 @@ def write_table(
         The number of rows.
 
     Raises:
-        InputError: The ending is another one, a record is malformed, or pyarrow is not installed.
+        InputError: The path has another ending, a record is malformed, or pyarrow is not installed.
         OutputError: The file cannot be written.
 
     Examples:

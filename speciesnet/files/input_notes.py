@@ -69,7 +69,7 @@ class Examples:
         self.count += 1
 
     def add_all(self, more: Examples) -> None:
-        """Counts all of another collection."""
+        """Adds the counts of another collection."""
         self.first = self.first or more.first
         self.count += more.count
 
@@ -160,7 +160,7 @@ class InputNotes:
         return [sentence for sentence in sentences if sentence]
 
     def lines(self) -> list[str]:
-        """All that there is to know, one sentence each."""
+        """All notes on the input, one sentence each."""
         others = map(str, (self.empty_folders, self.relocated, self.respelled))
         return [line for line in (*self.skipped(), *others, self.other_files_sentence) if line]
 

@@ -3,7 +3,7 @@
     read_photos | past_photos -> detect -> crop -> classify
 
 Threads with bounded queues connect them: readers, one for the detector and the crops, one for the
-classifier. So memory grows neither with the number of images nor with that of the boxes in one.
+classifier. So memory grows neither with the number of images nor with the number of boxes in an image.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def run(
         num_classes: How many classes the classifier returns; None is all.
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
-        batch_size: Images that a network takes together, where batches pay.
+        batch_size: Images that a network takes together, where batches are worthwhile.
         readers: Threads or processes that read images; None is one for each core, at most 8, but
             ``REMOTE_READERS`` threads for images that come over a network.
         progress: Called for each image that leaves a stage.

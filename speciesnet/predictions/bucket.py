@@ -149,7 +149,7 @@ class BucketPredictions(PredictionsFile):
         return self
 
     def _fetch(self) -> None:
-        """Makes the working copy what the run continues."""
+        """Makes the working copy the file that the run continues."""
         found = storage.version_of(self.url)
         tag = found.tag if found else None
         if self.path.exists():
@@ -164,8 +164,8 @@ class BucketPredictions(PredictionsFile):
             kept = backup_name(self.path, ".unsent")
             self.path.rename(kept)
             logging.warning(
-                "%s was changed since a run on this machine could not upload all of its records. They "
-                "are kept in %s.",
+                "%s has been changed since a run on this machine failed to upload all of its "
+                "records. They are kept in %s.",
                 self.url,
                 kept,
             )
@@ -228,8 +228,8 @@ class BucketPredictions(PredictionsFile):
             path.unlink(missing_ok=True)
 
     def _send(self, source: Path) -> None:
-        """Replaces the object; with the first one, sends the settings that it needs to be read."""
-        conflict = ObjectChangedError("it was changed by somebody else since")
+        """Replaces the object; with the first one, also sends the settings that are needed to read it."""
+        conflict = ObjectChangedError("it has since been changed by somebody else")
         found = storage.version_of(self.url)
         if (found.tag if found else None) != self._version:
             raise conflict

@@ -34,7 +34,7 @@ HOW: flags.Flag[How] = flags.choice(
 PEOPLE = flags.text(
     "people", "Name of a folder for all photographs that show people, whatever their answer."
 )
-UNDO = flags.switch("undo", "Take everything back that FOLDER/undo.jsonl lists.")
+UNDO = flags.switch("undo", "Undo everything that FOLDER/undo.jsonl lists.")
 
 USAGE = """\
 Sorts photographs into FOLDER/NAME/path below their common folder. Overwrites
