@@ -49,7 +49,7 @@ class BoxSelection:
 
     Attributes:
         threshold: The lowest confidence, in [0, 1].
-        limit: How many boxes of an image at most, the most confident ones; None is all.
+        limit: The largest number of boxes of an image, most confident first; None is all.
 
     Examples:
         >>> BoxSelection(limit=1).positions([0.05, 0.3, 0.8])
@@ -73,7 +73,7 @@ def selected_boxes(
     Args:
         classify: "best" or "all".
         threshold: The lowest confidence of such a box; None is ``CLASSIFIED_FROM``.
-        limit: How many boxes of an image at most; None or a negative number is all.
+        limit: The largest number of boxes of an image; None or a negative number is all.
 
     Raises:
         InputError: An argument is invalid, or "best" is given with a threshold or a limit.
@@ -87,8 +87,8 @@ def selected_boxes(
     if classify == "best":
         if threshold is not None or limit is not None:
             raise InputError(
-                "detection_threshold_for_classification and max_classifications_per_image choose boxes, "
-                "but only images get answers; add classify all, or leave them out."
+                "detection_threshold_for_classification and max_classifications_per_image select "
+                "boxes, but only images get answers; add classify all, or leave them out."
             )
         return None
     at_most = None if limit is None or limit < 0 else limit

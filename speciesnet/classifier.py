@@ -206,7 +206,7 @@ class SpeciesNetClassifier:
         Args:
             filepath: The image.
             img: Its input; or a list of inputs, one for each of its boxes; None if it cannot be read.
-            num_classes: How many classes, the best ones; None is all.
+            num_classes: The number of classes, best first; None is all.
 
         Returns:
             ``{"filepath", "classifications", "classifications_list"}``, or ``{"filepath", "failures"}``
@@ -245,7 +245,7 @@ class SpeciesNetClassifier:
 
         Args:
             imgs: The images.
-            num_classes: How many classes, the best ones; None is all.
+            num_classes: The number of classes, best first; None is all.
         """
         if not imgs:
             return []
@@ -294,7 +294,7 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"The target species file {target_species_txt} cannot be read ({error}); "
-            "it must be a UTF-8 text file with one label a line."
+            "it must be a UTF-8 text file with one label per line."
         ) from error
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     indices = {label: index for index, label in enumerate(labels)}

@@ -1,4 +1,4 @@
-"""Suggests a country code for a text that is not one: a name, a shorter code, another system's code."""
+"""Suggests a country code for text that is not one: a name, a shorter code, another system's code."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ _MIN_NAME = 4  # letters; among shorter texts, similar ones mean different count
 
 
 def suggest_country(text: str, codes: Mapping[str, str]) -> str | None:
-    """The ISO 3166-1 alpha-3 code that a text probably means, or None.
+    """The ISO 3166-1 alpha-3 code that some text probably means, or None.
 
-    The fuzzy search of pycountry also searches provinces: "Kosovo" is Serbia there, and "UK" Uganda.
+    The fuzzy search of pycountry also searches provinces: "Kosovo" is Serbia there, and "UK" is Uganda.
 
     Args:
         text: A name, a code in another case, or a code of another system.

@@ -125,12 +125,12 @@ def find_country(latitude: float, longitude: float, given: str | None = None) ->
 
     The country of a point is taken to be that of the nearest town, by distance on the globe. This is
     uncertain near a border. So a given country is kept if its own nearest town is not much farther
-    away: at most twice as far plus 20 km. It is kept as well if the list of towns has none there.
+    away: at most twice as far plus 20 km. It is also kept if the list of towns has none in that country.
 
     Args:
         latitude: Degrees.
         longitude: Degrees.
-        given: ISO 3166-1 alpha-3 code, or None. The USA includes their territories.
+        given: ISO 3166-1 alpha-3 code, or None. The USA includes its territories.
 
     Returns:
         ISO 3166-1 alpha-3 code; territories of the USA have their own. The given country for
@@ -201,7 +201,7 @@ def _towns_of(country: str | None) -> Any:
 
 
 def _on_globe(points: Any) -> Any:
-    """Vectors of length 1 from the center of the globe to points in degrees, one a row."""
+    """Vectors of length 1 from the center of the globe to points in degrees, one per row."""
     import numpy as np
 
     latitudes, longitudes = np.radians(np.asarray(points, dtype=float)).T
@@ -211,7 +211,7 @@ def _on_globe(points: Any) -> Any:
 
 
 def _kilometers(chord: float) -> float:
-    """The distance on the surface between two points, from that through a globe of radius 1."""
+    """The distance on the surface between two points, from their chord on a globe of radius 1."""
     return _EARTH_RADIUS_KM * 2 * math.asin(min(chord / 2, 1.0))
 
 

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypedDict
 
 from absl import logging
+from typing_extensions import Unpack
 
 from speciesnet import geolocation
 from speciesnet.errors import InputError, file_errors
@@ -64,69 +65,64 @@ def prepare_instances_dict(
         {'instances': [{'filepath': 'a.jpg', 'country': 'KEN'}]}
     """
     instances = prepare_instances(
-        instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt,
-        country, admin1_region,
-    )  # fmt: skip
+        instances_dict=instances_dict,
+        instances_json=instances_json,
+        filepaths=filepaths,
+        filepaths_txt=filepaths_txt,
+        folders=folders,
+        folders_txt=folders_txt,
+        country=country,
+        admin1_region=admin1_region,
+    )
     return {"instances": [{"filepath": i.filepath, **i.location} for i in instances]}
 
 
+class Given(TypedDict, total=False):
+    """The input of a run, see ``prepare_instances_dict``; exactly one of the first six is not None."""
+
+    instances_dict: Mapping[str, object] | None
+    instances_json: str | None
+    filepaths: Sequence[str] | None
+    filepaths_txt: str | None
+    folders: Sequence[str] | None
+    folders_txt: str | None
+    country: str | None
+    admin1_region: str | None
+
+
 def prepare_instances(
-    instances_dict: Mapping[str, Any] | None = None,
-    instances_json: str | None = None,
-    filepaths: Sequence[str] | None = None,
-    filepaths_txt: str | None = None,
-    folders: Sequence[str] | None = None,
-    folders_txt: str | None = None,
-    country: str | None = None,
-    admin1_region: str | None = None,
     *,
     notes: InputNotes | None = None,
     match_files: bool = True,
     films: bool | None = None,
+    **given: Unpack[Given],
 ) -> list[Instance]:
     """Does the same as ``prepare_instances_dict`` and returns a list of instances.
 
-    ``notes`` receives what a user should know about the input. With ``match_files``, the paths of images
-    that do not exist as written are searched for; see ``GivenPaths``. With ``films``, folders
-    are searched for films as well; False also leaves out, and counts, those in lists.
+    Args:
+        notes: Receives what a user should know about the input.
+        match_files: Whether the paths of images that do not exist as written are searched for; see
+            ``GivenPaths``.
+        films: Whether folders are searched for films as well; False also leaves out, and counts, those
+            in lists.
+        **given: The input.
+
+    Raises:
+        InputError: The input is missing, malformed or empty.
     """
     notes = InputNotes() if notes is None else notes
-    inputs = (instances_dict, instances_json, filepaths, filepaths_txt, folders, folders_txt)
-    count = sum(value is not None for value in inputs)
+    country, admin1_region = given.pop("country", None), given.pop("admin1_region", None)
+    count = sum(value is not None for value in given.values())
     if count != 1:
         raise InputError(
             f"{'No' if not count else 'More than one'} input is given; give exactly one of --folders, "
             "--folders_txt, --filepaths, --filepaths_txt, --instances_json."
         )
-    if instances_dict is not None:
-        instances = parse_instances(instances_dict, "the instances")
-    elif instances_json is not None:
-        instances = parse_instances(_read_json(instances_json), instances_json)
-        given = GivenPaths(notes, os.fspath(instances_json))
-        found = given.find if match_files else from_file_url
-        instances = [replace(one, filepath=found(one.filepath)) for one in instances]
-    else:
-        source = folders_txt if folders_txt is not None else filepaths_txt
-        given = GivenPaths(notes, None if source is None else os.fspath(source))
-        if folders_txt is not None:
-            folders = _read_lines(folders_txt, "folder")
-        if filepaths_txt is not None:
-            filepaths = _read_lines(filepaths_txt, "image")
-        if folders is not None:
-            folders = [given.find(folder) for folder in _as_texts(folders, "folders")]
-        else:
-            find = given.find if match_files else from_file_url
-            filepaths = [find(path) for path in _as_texts(filepaths, "filepaths")]
-        paths = (
-            find_images(folders, notes, films=bool(films))
-            if folders is not None
-            else _as_texts(filepaths, "filepaths")
-        )
-        instances = [Instance(path) for path in paths]
+    instances = _read_input(given, notes, match_files, bool(films))
     if films is False:
         instances = _without_films(instances, notes)
     if not instances:
-        raise InputError("There are no images to predict: the list is empty; put images into it.")
+        raise InputError("There are no images to predict: the list is empty; add images to it.")
     notes.log()
     return geolocation.override_location(instances, country, admin1_region)
 
@@ -142,6 +138,32 @@ def _without_films(instances: list[Instance], notes: InputNotes) -> list[Instanc
             "--videos skip."
         )
     return kept
+
+
+def _read_input(given: Given, notes: InputNotes, match_files: bool, films: bool) -> list[Instance]:
+    """The instances of the one input that is not None."""
+    if (document := given.get("instances_dict")) is not None:
+        return parse_instances(document, "the instances")
+    if (instances_json := given.get("instances_json")) is not None:
+        instances = parse_instances(_read_json(instances_json), instances_json)
+        paths = GivenPaths(notes, os.fspath(instances_json))
+        find = paths.find if match_files else from_file_url
+        return [replace(one, filepath=find(one.filepath)) for one in instances]
+    folders, filepaths = given.get("folders"), given.get("filepaths")
+    folders_txt, filepaths_txt = given.get("folders_txt"), given.get("filepaths_txt")
+    source = folders_txt if folders_txt is not None else filepaths_txt
+    paths = GivenPaths(notes, None if source is None else os.fspath(source))
+    if folders_txt is not None:
+        folders = _read_lines(folders_txt, "folder")
+    if filepaths_txt is not None:
+        filepaths = _read_lines(filepaths_txt, "image")
+    if folders is not None:
+        folders = [paths.find(folder) for folder in _as_texts(folders, "folders")]
+        found = find_images(folders, notes, films=films)
+    else:
+        find = paths.find if match_files else from_file_url
+        found = [find(path) for path in _as_texts(filepaths, "filepaths")]
+    return [Instance(path) for path in found]
 
 
 def find_images(
@@ -188,6 +210,7 @@ def walk_images(
 
 
 def _no_images(folders: Sequence[str], notes: InputNotes, films: bool) -> str:
+
     found = ""
     if count := notes.other_files.total():
         videos = notes.videos
@@ -206,7 +229,7 @@ def _no_images(folders: Sequence[str], notes: InputNotes, films: bool) -> str:
 
 def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
     if isinstance(paths, str):
-        raise InputError(f"{name} is the text {paths!r}; give a list of paths.")
+        raise InputError(f"{name} is the string {paths!r}; give a list of paths.")
     return [os.fspath(path) for path in paths or []]
 
 
@@ -251,9 +274,7 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
         )
     filepath = raw.get("filepath")
     if not isinstance(filepath, str) or not filepath:
-        raise InputError(
-            f'{where} lacks "filepath", or it is not a text; add the path of the image.'
-        )
+        raise InputError(f'{where} lacks "filepath", or it is not text; add the path of the image.')
     where = f"{where} ({filepath})"
     if raw.get("country") == "NA":
         logging.log_first_n(
@@ -267,7 +288,7 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
     raw = {field: None if _is_missing(raw.get(field)) else raw[field] for field in fields}
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):
-            raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be a text.')
+            raise InputError(f'{where} has {raw[field]!r} as "{field}"; it must be text.')
     for field, limit in _COORDINATES.items():
         value = raw.get(field)
         if value is None:
@@ -348,7 +369,7 @@ def _read_json(path: str) -> Any:
 
 
 def check_kind(path: str, text: str, what: str) -> None:
-    """Refuses JSON and tables in place of a list with one path a line; raises ``InputError``."""
+    """Refuses JSON and tables in place of a list with one path per line; raises ``InputError``."""
     first = text.lstrip().partition("\n")[0]
     is_json = re.match(r'\s*(\{\s*("|$)|\[\s*(\{|"|$))', first)
     cells = [cell.strip(" \r\"'").lower() for cell in re.split("[,;\t]", first)]
@@ -356,7 +377,7 @@ def check_kind(path: str, text: str, what: str) -> None:
     if is_json or is_table:
         kind = "JSON" if is_json else "a table"
         raise InputError(
-            f"The list of {what}s {path} is {kind}; write one {what} a line, or pass images with their "
+            f"The list of {what}s {path} is {kind}; write one {what} per line, or pass images with their "
             'places as an instances JSON, {"instances": [{"filepath": "image.jpg"}]}.'
         )
 
@@ -372,5 +393,5 @@ def _read_lines(path: str, what: str) -> list[str]:
     check_kind(path, text, what)
     lines = [line.strip() for line in text.split("\n")]
     if not any(lines):
-        raise InputError(f"The list of {what}s {path} is empty; it must have one {what} a line.")
+        raise InputError(f"The list of {what}s {path} is empty; it must have one {what} per line.")
     return [line for line in lines if line]

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Unpack
 
 from speciesnet.boxes import BoxSelection, selected_boxes
@@ -21,11 +19,11 @@ from speciesnet.ensemble import (
     SpeciesNetEnsemble,
     combine_predictions_for_single_item,
 )
-from speciesnet.errors import InputError, file_errors
+from speciesnet.errors import InputError
 from speciesnet.files.storage import sha256
 from speciesnet.films import Sampling
 from speciesnet.geolocation import resolve_locations
-from speciesnet.instances import COLUMNS, prepare_instances
+from speciesnet.instances import prepare_instances
 from speciesnet.networks import NetworkOptions, Networks, ReducedNetworks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
@@ -35,18 +33,17 @@ from speciesnet.predictions.format5 import (
     checked_format,
     make_predictions_dict,
 )
-from speciesnet.predictions.layout import encode_record
 from speciesnet.predictions.settings import (
     RunSettings,
     detector_of_detections,
     settings_of_films,
 )
-from speciesnet.records import Record, answer_of
+from speciesnet.records import Record
 from speciesnet.run import DETECTIONS, STAGES, Run, execute
 from speciesnet.run.options import RunOptions
+from speciesnet.run.tables import Table, with_answers
 
 Predictions = dict[str, list[Record]]
-Table = Mapping[str, Sequence[object] | NDArray[Any]]
 PastRecords = Mapping[str, Mapping[str, object]]  # of any source; their fields are checked on use
 
 
@@ -202,71 +199,23 @@ class SpeciesNet:
         Raises:
             InputError: A column is missing, or one of its values is invalid.
         """
-        return _with_answers(self, batch)
+        return with_answers(batch, self.predict)
 
     def _run(
         self, components: Components, options: RunOptions, past: PastResults | None = None
     ) -> Predictions | None:
-        if unknown := options.keys() - RunOptions.__annotations__.keys():
+        if unknown := options.keys() - RunOptions.__optional_keys__:
             raise TypeError(f"SpeciesNet has no option {', '.join(sorted(unknown))}.")
         if self.components not in ("all", components):
             raise InputError(
                 f"This SpeciesNet was made with components={self.components!r}; make one with "
                 f"components={components!r} or 'all'."
             )
-        output_format, classify = checked_format(
-            options.get("output_format"),
-            options.get("classify"),
-            has_classes="max_classifications_per_detection" in options,
-        )
-        country, admin1_region = options.get("country"), options.get("admin1_region")
-        from_coordinates = options.get("country_from_coordinates", False)
-        instances = prepare_instances(
-            options.get("instances_dict"),
-            options.get("instances_json"),
-            options.get("filepaths"),
-            options.get("filepaths_txt"),
-            options.get("folders"),
-            options.get("folders_txt"),
-            country,
-            admin1_region,
-            match_files=components != "ensemble",  # which reads no image
-            films=options.get("videos", "include") != "skip",
-        )
-        run = Run(
-            instances=resolve_locations(instances, country_from_coordinates=from_coordinates),
-            components=components,
-            country=country,
-            admin1_region=admin1_region,
-            country_from_coordinates=from_coordinates,
-            exif_gps=options.get("exif_gps", False),
-            metadata=options.get("metadata", False),
-            boxes=selected_boxes(
-                classify,
-                options.get("detection_threshold_for_classification"),
-                options.get("max_classifications_per_image"),
-            ),
-            films=Sampling(
-                options.get("video_fps", 1.0),
-                options.get("max_frames_per_video"),
-                tuple(options.get("frames") or ()),
-            ),
-            past=past or PastResults(),
-            predictions_json=options.get("predictions_json"),
-            ignore_existing=options.get("ignore_existing", False),
-            output_format=output_format,
-            max_classifications_per_detection=checked_classes(
-                options.get("max_classifications_per_detection", DEFAULT_CLASSES)
-            ),
-            run_mode=options.get("run_mode") or self._run_mode,
-            batch_size=options.get("batch_size", 8),
-            readers=options.get("readers"),
-            progress_bars=options.get("progress_bars", False),
-        )
+        run = _run_of(options, components, self._run_mode, past or PastResults())
         records = execute(run, self, options.get("profile")).records
         if records is None:
             return None
-        if output_format == 5:
+        if run.output_format == 5:
             # There is "info" as well, which callers of this format expect.
             return cast("Predictions", make_predictions_dict(records))
         return {"predictions": records}
@@ -368,6 +317,71 @@ def _settings_of_boxes(boxes: BoxSelection | None) -> _BoxSettings:
     }
 
 
+def _run_of(
+    options: RunOptions, components: Components, run_mode: RunMode, past: PastResults
+) -> Run:
+    """The run that keyword arguments describe.
+
+    Args:
+        options: The keyword arguments.
+        components: "all", or the one step to run.
+        run_mode: How images are read, unless ``options`` name another mode.
+        past: Results of earlier steps.
+
+    Raises:
+        InputError: The input is missing or wrong.
+    """
+    output_format, classify = checked_format(
+        options.get("output_format"),
+        options.get("classify"),
+        has_classes="max_classifications_per_detection" in options,
+    )
+    country, admin1_region = options.get("country"), options.get("admin1_region")
+    from_coordinates = options.get("country_from_coordinates", False)
+    instances = prepare_instances(
+        instances_dict=options.get("instances_dict"),
+        instances_json=options.get("instances_json"),
+        filepaths=options.get("filepaths"),
+        filepaths_txt=options.get("filepaths_txt"),
+        folders=options.get("folders"),
+        folders_txt=options.get("folders_txt"),
+        country=country,
+        admin1_region=admin1_region,
+        match_files=components != "ensemble",  # which reads no image
+        films=options.get("videos", "include") != "skip",
+    )
+    return Run(
+        instances=resolve_locations(instances, country_from_coordinates=from_coordinates),
+        components=components,
+        country=country,
+        admin1_region=admin1_region,
+        country_from_coordinates=from_coordinates,
+        exif_gps=options.get("exif_gps", False),
+        metadata=options.get("metadata", False),
+        boxes=selected_boxes(
+            classify,
+            options.get("detection_threshold_for_classification"),
+            options.get("max_classifications_per_image"),
+        ),
+        films=Sampling(
+            options.get("video_fps", 1.0),
+            options.get("max_frames_per_video"),
+            tuple(options.get("frames") or ()),
+        ),
+        past=past,
+        predictions_json=options.get("predictions_json"),
+        ignore_existing=options.get("ignore_existing", False),
+        output_format=output_format,
+        max_classifications_per_detection=checked_classes(
+            options.get("max_classifications_per_detection", DEFAULT_CLASSES)
+        ),
+        run_mode=options.get("run_mode") or run_mode,
+        batch_size=options.get("batch_size", 8),
+        readers=options.get("readers"),
+        progress_bars=options.get("progress_bars", False),
+    )
+
+
 def _past_results(
     detections: PastRecords | None, classifications: PastRecords | None = None
 ) -> PastResults:
@@ -406,36 +420,11 @@ class ModelOptions:
         return SpeciesNet(**asdict(self))
 
 
-def _with_answers(model: SpeciesNet, batch: Table) -> dict[str, Any]:
-    if "filepath" not in batch:
-        raise InputError("The table has no column filepath; add one with the images' paths.")
-    names = [name for name in COLUMNS if name in batch]
-    instances = [
-        dict(zip(names, map(_plain, row), strict=True))
-        for row in zip(*(batch[name] for name in names), strict=True)
-    ]
-    predictions = model.predict(instances_dict={"instances": instances}) if instances else None
-    records = (predictions or {"predictions": []})["predictions"]
-    answers = [answer_of(record) for record in records]
-    return {
-        **batch,
-        "prediction": np.array([label for label, _, _ in answers], dtype=object),
-        "prediction_score": np.array([score for _, score, _ in answers]),
-        "prediction_source": np.array([source for _, _, source in answers], dtype=object),
-        "record": np.array([encode_record(r).decode() for r in records], dtype=object),
-    }
-
-
-def _plain(value: object) -> object:
-    """A value of a table as a Python object; None for NaN and for pandas' NA."""
-    value = value.item() if isinstance(value, np.generic) else value
-    try:
-        return value if value == value else None
-    except TypeError:  # pandas' NA is neither true nor false
-        return None
-
-
 def _digest(path: str) -> str:
     """SHA-256 of a file; raises ``InputError``."""
-    with file_errors(InputError, path):
+    try:
         return sha256(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass another file."
+        ) from error

@@ -129,7 +129,8 @@ class Networks:
         ]
         if lacking:
             logging.info(
-                "Making the %s in int8, once: this takes some minutes.", " and the ".join(lacking)
+                "Making the %s in int8: this takes some minutes, but happens only once.",
+                " and the ".join(lacking),
             )
             quantize_in_background(
                 options.model_info, lacking, paths, threads=options.threads, niceness=0

@@ -100,7 +100,7 @@ class Location(TypedDict, total=False):
     Attributes:
         country: ISO 3166-1 alpha-3 code.
         admin1_region: State or province code.
-        latitude: Degrees in [-90, 90], with a longitude only.
+        latitude: Degrees in [-90, 90], only with a longitude.
         longitude: Degrees in [-180, 180].
     """
 
@@ -315,7 +315,7 @@ def still_of(record: Record) -> Record:
 
 
 def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:
-    """Whether two boxes differ by rounding at most: format 5 has four decimals."""
+    """Whether two boxes differ by rounding at most: format 5 has four decimal places."""
     return one["category"] == other["category"] and is_same_bbox(one["bbox"], other["bbox"])
 
 
@@ -420,7 +420,7 @@ def _wrong_field_of_box(box: object) -> str | None:
         return "it must be an object"
     for name in ("category", "label"):
         if name in box and not isinstance(box[name], str):
-            return f"{name} must be a text"
+            return f"{name} must be text"
     if not _is_number(box.get("conf")):
         return "conf must be a number"
     sides = box.get("bbox")

@@ -67,7 +67,7 @@ class Label(NamedTuple):
 
 
 def split_label(label: str) -> Label:
-    """Splits a label into its parts; a text without seven parts is a common name.
+    """Splits a label into its parts; text without seven parts is a common name.
 
     The label of an image without any answer has the same words in every part; only its identifier and
     its common name are kept.

@@ -60,7 +60,7 @@ def select_detections_for_classification(
     Args:
         detections: ``[{"conf": ...}, ...]``.
         detection_threshold: The lowest confidence, in [0, 1].
-        max_classifications: How many boxes at most; None is all.
+        max_classifications: The largest number of boxes; None is all.
     """
     selection = BoxSelection(detection_threshold, max_classifications)
     return selection.positions([detection["conf"] for detection in detections])
@@ -79,7 +79,8 @@ def write_json(
     Args:
         data: Its content.
         filepath: The file.
-        num_decimals: To how many decimals numbers are rounded; None leaves them as they are.
+        num_decimals: The number of decimal places to which numbers are rounded; None leaves them as they
+            are.
 
     Raises:
         OSError: The file cannot be written.

@@ -20,6 +20,8 @@ from slow import is_slow
 
 from speciesnet.instances import find_images
 
+pytest_plugins = ["bucket_servers"]
+
 REPOSITORY = Path(__file__).parents[1]
 LONGEST_FILES = (
     "test_run_on_ray.py",

@@ -259,7 +259,7 @@ def test_an_unreadable_target_file_is_named(
         path.write_bytes(content)
     elif content == "folder":
         path.mkdir()
-    with pytest.raises(InputError, match=r"targets\.txt.*one label a line"):
+    with pytest.raises(InputError, match=r"targets\.txt.*one label per line"):
         SpeciesNetClassifier(str(small_package), target_species_txt=str(path))
 
 

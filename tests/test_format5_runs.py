@@ -229,7 +229,7 @@ def test_format_4_from_published_files_has_the_answers_of_the_best_boxes(
         else:
             assert record["failures"] == ["CLASSIFIER"]
             unclassified += 1
-    assert f"{unclassified} images fail, because no box of them was classified" in done.out
+    assert f"{unclassified} images fail, because none of their boxes was classified" in done.out
     assert "or add --output_format 5 here" in done.out
 
 

@@ -11,9 +11,9 @@ import pytest
 from speciesnet import SpeciesNet
 from speciesnet.ensemble import combine_predictions_for_single_item
 from speciesnet.instances import find_images
-from speciesnet.pipeline.guard import passes
+from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.bands import Evidence
-from speciesnet.pipeline.guard.passes import Guard
+from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.predictions import read_records
 from speciesnet.records import Record
 
@@ -24,10 +24,10 @@ IMAGES = find_images(["demo"])[:12]
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("speciesnet.networks.reduced_precision", lambda options: "bf16")
-    monkeypatch.setattr(passes, "WORTH_A_TRIAL", 8)
-    monkeypatch.setattr(passes, "TRIAL", (4, 4))
-    monkeypatch.setattr(passes, "NEEDED_READABLE", 4)
-    monkeypatch.setattr(passes, "WORTHWHILE", 1e9)
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 8)
+    monkeypatch.setattr(trial, "TRIAL", (4, 4))
+    monkeypatch.setattr(trial, "NEEDED_READABLE", 4)
+    monkeypatch.setattr(trial, "WORTHWHILE", 1e9)
 
 
 def answers(records: list[Record]) -> list[tuple[Any, ...]]:

@@ -277,7 +277,7 @@ def test_a_folder_given_as_a_file_is_named(kind: str, folder: Path) -> None:
 def test_an_empty_list_is_named(kind: str, content: str, folder: Path) -> None:
     sentence = mistake(**{kind: write("list.txt", content)})
     assert "list.txt is empty" in sentence
-    assert "a line" in sentence
+    assert "per line" in sentence
 
 
 @pytest.mark.parametrize("kind", ["filepaths_txt", "folders_txt"])
@@ -330,13 +330,13 @@ def test_an_instance_without_a_path_is_named(instance: Any, folder: Path) -> Non
 @pytest.mark.parametrize(
     ("field", "value", "fix"),
     [
-        ("country", 1, "must be a text"),
-        ("country", ["USA"], "must be a text"),
+        ("country", 1, "must be text"),
+        ("country", ["USA"], "must be text"),
         ("country", "US", "did you mean USA"),
         ("country", "Kenya", "did you mean KEN"),
         ("country", "usa", "did you mean USA"),
         ("country", "QQQ", "codes look like USA, KEN or GBR"),
-        ("admin1_region", 6, "must be a text"),
+        ("admin1_region", 6, "must be text"),
         ("latitude", "37", "must be a number in degrees"),
         ("latitude", True, "must be a number in degrees"),
         ("latitude", [1], "must be a number in degrees"),

@@ -30,11 +30,11 @@ STAGES = ("reading and decoding", "detector", "cropping", "classifier", "decidin
 _OURS = """
 import json, resource, sys, time
 from speciesnet import SpeciesNet, load_rgb_image
-from speciesnet.pipeline.guard import passes
+from speciesnet.pipeline.guard import trial
 from speciesnet.progress import Profile
 start = float(sys.argv[1])
 package, paths, engine, precision, alone = json.loads(sys.argv[2])
-passes.WORTH_A_TRIAL = 2
+trial.WORTH_A_TRIAL = 2
 net = SpeciesNet(package, engine=engine, precision=precision)
 net.predict(filepaths=paths[:1])
 first = time.time() - start

@@ -1,1 +1,1 @@
-"""What the documentation site is made with: its pictures, and what MkDocs is told beside mkdocs.yml."""
+"""What the documentation site is made with: its pictures, and what mkdocs.yml cannot tell MkDocs."""

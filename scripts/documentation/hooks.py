@@ -1,4 +1,4 @@
-"""What MkDocs does with the pages beside what mkdocs.yml says."""
+"""What MkDocs does with the pages in addition to what mkdocs.yml says."""
 
 from __future__ import annotations
 

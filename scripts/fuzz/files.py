@@ -48,7 +48,7 @@ def member(archive: bytes, ending: str) -> bytes:
 
 @functools.cache
 def photographs() -> list[bytes]:
-    """A demo photograph, small, in every format that is read, with what a camera writes beside."""
+    """A demo photograph, small, in every format that is read, with what a camera writes next to them."""
     with Image.open(find_images(["demo"])[0]) as opened:
         picture = opened.convert("RGB").resize((64, 48))
     exif = Image.Exif()

@@ -38,8 +38,8 @@ def read_instances(
     """Reads instances and resolves their places; relative paths become absolute.
 
     Args:
-        source: A list on a disk or in a bucket: an instances JSON (``.json``), one JSON object a line
-            (``.jsonl``), a table (``.parquet``) or one path a line (``.txt``). Otherwise folders,
+        source: A list on a disk or in a bucket: an instances JSON (``.json``), one JSON object per line
+            (``.jsonl``), a table (``.parquet``) or one path per line (``.txt``). Otherwise folders,
             separated by commas and searched for images at any depth.
         country: Country of all instances, ISO 3166-1 alpha-3.
         admin1_region: State or province of all instances; needs a country.

@@ -18,7 +18,7 @@ class Job:
         folder: The output folder.
         model: The model that every process loads.
         run: The options shared with runs on one machine; its instances and its output are not used.
-        resources: What the stages take of the machines.
+        resources: What the stages use of the machines.
         shard_size: Number of records in a shard; the last shard of a round may have fewer.
         shard_format: "jsonl" or "parquet".
         task_images: Number of images that one task reads.

@@ -66,7 +66,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
                 logging.info("%s: %s.", part, counted(records.added - before, "record"))
             if not records.added:
                 raise InputError(
-                    f"There are no records in {', '.join(parts)}. Pass parts that have some."
+                    f"There are no records in {', '.join(parts)}. Pass parts that contain some."
                 )
             if target.exists():
                 keep_backup(target)

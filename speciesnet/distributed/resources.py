@@ -15,7 +15,7 @@ NETWORK_GPUS = 0.5
 
 
 class Node(TypedDict):
-    """The keys used here of a machine in ``ray.nodes()``; resources are amounts by name, as of "CPU"."""
+    """The keys of a machine in ``ray.nodes()`` that are used; resources are amounts by name ("CPU")."""
 
     Alive: bool
     Resources: dict[str, float]
@@ -27,7 +27,7 @@ class Pool:
 
     Attributes:
         min_size: Number of processes that always run.
-        max_size: Largest number of processes, or None for as many as find room.
+        max_size: Largest number of processes, or None for as many as fit.
         cpus: CPUs that Ray reserves for a process; it may use more threads.
         gpus: GPUs that Ray reserves for a process; several processes share one if it is a fraction.
     """
@@ -64,7 +64,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Resources:
-    """What the stages take of a cluster.
+    """What the stages use of a cluster.
 
     Attributes:
         detectors: The processes that run the detector.

@@ -5,7 +5,7 @@
 The round itself reads the list and writes the shards; everything else runs on all machines.
 
 Ray Data keeps some memory for every task until its dataset is done, and a little even after that. So a
-round is a dataset of its own in a process of its own, which returns the memory when it ends.
+round is a dataset of its own in a process of its own, which frees the memory when it ends.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def run_round(
                     clipped.add(record["filepath"])
     if given != recorded:  # Ray reads again what a lost machine had, perhaps in other pieces
         raise ClusterError(
-            f"{counted(images, 'image was', 'images were')} given to the cluster, and "
-            f"{counted(tally.images, 'record')} came back, which do "
-            "not match. Run the same command again, and then merge the shards."
+            f"{counted(images, 'image was', 'images were')} given to the cluster, but "
+            f"{counted(tally.images, 'record')} came back. Run the same command again, and then "
+            "merge the shards."
         )
     return tally, clipped
 

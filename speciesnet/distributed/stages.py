@@ -42,7 +42,7 @@ class Item(NamedTuple):
 
 
 class CroppedItem(NamedTuple):
-    """An image between the last two stages: as it was given, and its inputs of the classifier."""
+    """An image between the last two stages: as it was given, and its inputs for the classifier."""
 
     instance: Instance
     crops: list[Crop]

@@ -74,7 +74,7 @@ class SeenImages:
 
 
 def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
-    """Writes instances into files of ``FILE_INSTANCES``, one JSON object a line, and returns the files.
+    """Writes instances into files of ``FILE_INSTANCES``, one JSON object per line, and returns the files.
 
     Raises:
         OutputError: The disk is full.
@@ -92,7 +92,7 @@ def write_work(instances: Iterable[Instance], folder: Path) -> list[Path]:
 
 
 def read_work(files: Iterable[Path], size: int) -> Iterator[list[Instance]]:
-    """Reads files of ``write_work`` in chunks of a size; the last one of a file may be smaller.
+    """Reads files of ``write_work`` in chunks of a given size; the last chunk of a file may be smaller.
 
     Raises:
         InputError: A file is missing or damaged.

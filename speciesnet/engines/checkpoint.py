@@ -86,7 +86,7 @@ def read_yolov5_checkpoint(path: Path) -> DetectionModel:
         network.load_state_dict(tensors, assign=True)
     except Exception as error:  # as above
         raise ModelError(
-            f"The detector {path} does not hold a YOLOv5 network as MegaDetector v5 does "
+            f"The detector {path} does not contain a YOLOv5 network like that of MegaDetector v5 "
             f"({type(error).__name__}: {error})."
         ) from error
     if network.detect.nc != len(Detection):

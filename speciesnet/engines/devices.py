@@ -109,8 +109,8 @@ class FittingBatches:
             except torch.OutOfMemoryError as error:
                 if is_last_try:
                     raise ModelError(
-                        "The graphics memory does not hold the network and one image; end what else "
-                        "uses it, or add --device cpu."
+                        "The graphics memory does not hold the network and one image; close "
+                        "other programs that use it, or add --device cpu."
                     ) from error
                 is_last_try = size == 1  # the other network may be using more memory than usual
                 self._limit = max(size // 2, 1)

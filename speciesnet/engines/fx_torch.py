@@ -51,7 +51,7 @@ def read_fx_network(path: Path) -> GraphNetwork:
     )
     if not isinstance(saved, Record) or saved.kind != "reduce_graph_module":
         raise ModelError(
-            f"The classifier {path} holds no torch.fx graph; give the .pt or .keras file of a package."
+            f"The classifier {path} contains no torch.fx graph; give the .pt or .keras file of a package."
         )
     try:
         body: dict[str, Any] = saved.made_of[0]
@@ -80,8 +80,8 @@ def read_fx_network(path: Path) -> GraphNetwork:
     except Exception as error:  # files can be damaged in many ways
         reason = (str(error).strip().splitlines() or ["damaged"])[0]
         raise ModelError(
-            f"The classifier {path} cannot be made sense of ({type(error).__name__}: {reason}); get "
-            "it again."
+            f"The classifier {path} cannot be understood ({type(error).__name__}: {reason}); "
+            "download it again."
         ) from error
 
 

@@ -51,8 +51,8 @@ def read_config(path: Path) -> dict[str, Any]:
             raise ValueError("its configuration is not a JSON object")
     except Exception as error:  # archives can be damaged in many ways
         raise ModelError(
-            f"The classifier {path} is not a .keras file, or was not downloaded whole ({error}); "
-            "get it again."
+            f"The classifier {path} is not a .keras file, or was not downloaded completely ({error}); "
+            "download it again."
         ) from error
     config.pop("compile_config", None)  # for training only
     for part in _objects(config):
@@ -106,5 +106,5 @@ def unreadable(path: Path, error: Exception) -> ModelError:
     """The error for a file that a framework cannot read as a network."""
     reason = (str(error).strip().splitlines() or ["damaged"])[0]
     return ModelError(
-        f"The classifier {path} cannot be read ({type(error).__name__}: {reason}); get it again."
+        f"The classifier {path} cannot be read ({type(error).__name__}: {reason}); download it again."
     )

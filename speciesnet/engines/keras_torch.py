@@ -214,7 +214,7 @@ class _Dense(nn.Linear):
 
 
 def _require(options: Config, **values: Any) -> None:
-    """Raises ``UnsupportedNetworkError`` for options with other values than these."""
+    """Raises ``UnsupportedNetworkError`` for options with values other than these."""
     for name, value in values.items():
         if options.get(name, value) != value:
             raise UnsupportedNetworkError(f"{options['name']} with {name} {options[name]}")

@@ -92,7 +92,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
         with suppress(FileNotFoundError, NotADirectoryError):  # another process was first
             return load_folder(folder, load)
         network, facts = convert(source)
-        logging.info("%s was converted for this machine, once.", source.name)
+        logging.info("%s was converted for this machine; this happens only once.", source.name)
         try:
             write_network(network, facts, folder)
         except (OSError, RuntimeError) as error:  # OpenVINO raises the latter when a disk is full
@@ -128,7 +128,7 @@ def load_folder(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
     except ModelError:
         raise
     except Exception as error:  # OpenVINO raises its own for what it cannot read
-        logging.warning("%s is damaged (%s) and is made again.", folder, first_line(error))
+        logging.warning("%s is damaged (%s) and is created again.", folder, first_line(error))
         shutil.rmtree(folder, ignore_errors=True)
         raise FileNotFoundError(folder) from error
 

@@ -141,9 +141,9 @@ def read_records(path: Path, is_known: Callable[[str], bool], what: str) -> Any:
 
 def _damaged(path: Path, what: str, error: Exception) -> ModelError:
     if not zipfile.is_zipfile(path):
-        reason = "it is not a PyTorch checkpoint, or was not downloaded whole"
+        reason = "it is not a PyTorch checkpoint, or was not downloaded completely"
     else:
         reason = (
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'damaged'}"
         )
-    return ModelError(f"The {what} {path} cannot be read ({reason}); get it again.")
+    return ModelError(f"The {what} {path} cannot be read ({reason}); download it again.")

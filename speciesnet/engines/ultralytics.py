@@ -77,11 +77,13 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
         ) from error
     except Exception as error:  # ultralytics raises many types of errors
         raise ModelError(
-            f"The detector {checkpoint} cannot be read ({first_line(error)}); get it again."
+            f"The detector {checkpoint} cannot be read ({first_line(error)}); download it again."
         ) from error
     network = content.get("ema") or content.get("model")
     if not isinstance(network, torch.nn.Module) or getattr(network, "task", "detect") != "detect":
-        raise ModelError(f"The checkpoint {checkpoint} holds no detection network; give another.")
+        raise ModelError(
+            f"The checkpoint {checkpoint} contains no detection network; give another."
+        )
     names = getattr(network, "names", {})
     if len(names) != len(Detection):
         raise ModelError(
@@ -100,7 +102,7 @@ def isolated() -> Iterator[None]:
     """Keeps ultralytics from connecting, installing, printing, and changing Pillow.
 
     Its settings file goes to this program's cache instead of the user's settings. ultralytics reads these
-    variables once, when it is first imported. Since 8.4 it then also replaces ``PIL.Image.open`` by a
+    variables once, when it is first imported. Since 8.4 it then also replaces ``PIL.Image.open`` with a
     function that installs a reader of HEIF whenever a file is not an image (seen in 8.4.190).
     """
     settings = {

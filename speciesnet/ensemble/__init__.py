@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol, cast
 
 from absl import logging
 
-from speciesnet.constants import TOP_CLASSES, Classification, Detection, Failure
+from speciesnet.constants import TOP_CLASSES, Failure
+from speciesnet.ensemble.decision_table import DECISION_TABLE, Rule, first_answer
 from speciesnet.geofence import (
     Answer,
     CountryList,
@@ -39,112 +40,13 @@ from speciesnet.taxonomy import (
     species_name,
 )
 
-_BLANK = frozenset({Classification.BLANK})
-_HUMAN = frozenset({Classification.HUMAN})
-_VEHICLE = frozenset({Classification.VEHICLE})
-_NO_ANIMAL = _BLANK | _HUMAN | _VEHICLE
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One row of the decision table; all of its conditions must hold, and None means no condition.
-
-    Attributes:
-        name: Number of the rule in the documentation's table.
-        answer: The label to answer, or the function to call on the top five classes: "geofence" or
-            "roll_up". If a roll-up finds no ancestor, the next rule is tried.
-        score: The component whose score is the score of the answer.
-        detection: Required label of the top detection.
-        detection_above: Bound that the confidence of the top detection must exceed.
-        detection_below: Bound that the confidence of the top detection must stay below.
-        top_in: Labels of which the top class must be one.
-        top_not_in: Labels of which the top class must not be one.
-        top_above: Bound that the score of the top class must exceed.
-    """
-
-    name: str
-    answer: Classification | Literal["geofence", "roll_up"]
-    score: Literal["detector", "classifier"] = "classifier"
-    detection: Detection | None = None
-    detection_above: float | None = None
-    detection_below: float | None = None
-    top_in: Collection[str] | None = None
-    top_not_in: Collection[str] | None = None
-    top_above: float | None = None
-
-    def holds(self, detection: str, confidence: float, top: str, score: float) -> bool:
-        """Whether every condition holds for the top detection and the top class."""
-        return (
-            (self.detection is None or detection == self.detection)
-            and (self.detection_above is None or confidence > self.detection_above)
-            and (self.detection_below is None or confidence < self.detection_below)
-            and (self.top_in is None or top in self.top_in)
-            and (self.top_not_in is None or top not in self.top_not_in)
-            and (self.top_above is None or score > self.top_above)
-        )
-
-
-# The first rule that holds wins. Thresholds are those of the published ensemble (v4.0.0).
-DECISION_TABLE = (
-    Rule(
-        "1a",
-        answer=Classification.HUMAN,
-        score="detector",
-        detection=Detection.HUMAN,
-        detection_above=0.7,
-    ),
-    Rule(
-        "1b",
-        answer=Classification.HUMAN,
-        detection=Detection.HUMAN,
-        detection_above=0.2,
-        top_in=_HUMAN | _VEHICLE,
-        top_above=0.5,
-    ),
-    Rule(
-        "2a",
-        answer=Classification.HUMAN,
-        detection=Detection.VEHICLE,
-        detection_above=0.2,
-        top_in=_HUMAN,
-        top_above=0.5,
-    ),
-    Rule(
-        "2b",
-        answer=Classification.VEHICLE,
-        score="detector",
-        detection=Detection.VEHICLE,
-        detection_above=0.7,
-    ),
-    Rule(
-        "2c",
-        answer=Classification.VEHICLE,
-        detection=Detection.VEHICLE,
-        detection_above=0.2,
-        top_in=_VEHICLE,
-        top_above=0.4,
-    ),
-    Rule("3a", answer=Classification.BLANK, detection_below=0.2, top_in=_BLANK, top_above=0.5),
-    Rule("3b", answer=Classification.BLANK, top_in=_BLANK, top_above=0.99),
-    Rule("4a", answer="geofence", top_not_in=_NO_ANIMAL, top_above=0.8),
-    Rule(
-        "4b",
-        answer="geofence",
-        detection=Detection.ANIMAL,
-        detection_above=0.2,
-        top_not_in=_NO_ANIMAL,
-        top_above=0.65,
-    ),
-    Rule("5a", answer="roll_up"),
-    Rule(
-        "5b",
-        answer=Classification.ANIMAL,
-        score="detector",
-        detection=Detection.ANIMAL,
-        detection_above=0.5,
-    ),
-    Rule("otherwise", answer=Classification.UNKNOWN),
-)
+__all__ = [
+    "DECISION_TABLE",
+    "PredictionCombiner",
+    "Rule",
+    "SpeciesNetEnsemble",
+    "combine_predictions_for_single_item",
+]
 
 
 class PredictionCombiner(Protocol):
@@ -207,38 +109,26 @@ def combine_predictions_for_single_item(
         ...     taxonomy_map=build_taxonomy_map([fox]), geofence_map={}, enable_geofence=True)
         ('0;mammalia;carnivora;canidae;vulpes;vulpes;red fox', 0.95, 'classifier')
     """
-    classes, scores = classifications["classes"], classifications["scores"]
-    top, top_score = classes[0], scores[0]
-    detection, confidence = Detection.ANIMAL.value, 0.0
-    if detections:
-        detection, confidence = detections[0]["label"], detections[0]["conf"]
     place_and_rules: dict[str, object] = {
+        "labels": classifications["classes"],
+        "scores": classifications["scores"],
         "country": country,
         "admin1_region": admin1_region,
         "taxonomy_map": taxonomy_map,
         "geofence_map": geofence_map,
         "enable_geofence": enable_geofence,
     }
-
-    for rule in DECISION_TABLE:
-        if not rule.holds(detection, confidence, top, top_score):
-            continue
-        if rule.answer == "geofence":
-            return geofence_fn(labels=classes, scores=scores, **place_and_rules)
-        if rule.answer == "roll_up":
-            answer = roll_up_fn(
-                labels=classes,
-                scores=scores,
-                target_taxonomy_levels=ROLL_UP_LEVELS,
-                non_blank_threshold=ROLL_UP_THRESHOLD,
-                **place_and_rules,
-            )
-            if answer is None:
-                continue
-            return answer
-        score = confidence if rule.score == "detector" else top_score
-        return str(rule.answer), score, rule.score
-    raise AssertionError("The last rule of the decision table always holds.")
+    return first_answer(
+        classifications,
+        detections,
+        geofence=partial(geofence_fn, **place_and_rules),
+        roll_up=partial(
+            roll_up_fn,
+            target_taxonomy_levels=ROLL_UP_LEVELS,
+            non_blank_threshold=ROLL_UP_THRESHOLD,
+            **place_and_rules,
+        ),
+    )
 
 
 class SpeciesNetEnsemble:

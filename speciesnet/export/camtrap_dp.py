@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import TextIO
@@ -24,7 +25,6 @@ from speciesnet.errors import OutputError, file_errors
 from speciesnet.export.deployments import (
     DEPLOYMENT_COLUMNS,
     MAX_EXAMPLES,
-    Deployment,
     some_of,
 )
 from speciesnet.export.descriptor import (
@@ -120,8 +120,8 @@ def write_camtrap_dp(
     """Writes a package: ``datapackage.json`` and three tables.
 
     Every photograph has an observation: the answer of its record with the best box of that kind; people
-    beside an animal have another one. Photographs of a deployment that follow each other closely share an
-    event, which has an observation for each species. See ``observations``.
+    next to an animal have another one. Photographs of a deployment that follow each other closely share
+    an event, which has an observation for each species. See ``observations``.
 
     Args:
         predictions: A predictions file; it is read twice, so that memory holds a few numbers per record.
@@ -133,7 +133,7 @@ def write_camtrap_dp(
         timezone_name: The time zone of the cameras' clocks, "Africa/Nairobi" or "+03:00"; required if
             the cameras did not write it.
         sequence_gap: The longest time between two photographs of one event, in seconds.
-        corrections: The corrections that count, by filepath; these observations are human ones.
+        corrections: The corrections that count, by filepath; their observations are marked as human.
         dates: Dates from file names, and corrections of the cameras' clocks.
         smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence.
 
@@ -158,42 +158,11 @@ def write_camtrap_dp(
     licenses_of(project)
     zone = parse_timezone(timezone_name)
     dates = DateRules() if dates is None else dates
-    photographs = photographs or Photographs()
-    records = SmoothedRecords(
-        predictions,
-        corrections=corrections,
-        photographs=photographs,
-        dates=dates,
-        gap=sequence_gap,
-        smooth_boxes=smooth_boxes,
-    )
-    with in_file(predictions):
-        index = MediaIndex.read(records.predicted(), photographs, zone, dates)
-    deployments = index.deploy(deployments_csv)
-    index.find_events(sequence_gap)
-    fix = "Fix the cause or pass another folder."
-    with file_errors(OutputError, f"The folder {folder}", "made", fix):
-        folder.mkdir(exist_ok=True)
-    with in_file(predictions):
-        contents = _write_tables(folder, records, index, deployments, project)
-    with output_file(folder / DESCRIPTOR) as part:
-        descriptor = json.dumps(
-            descriptor_of(project, deployments, contents.taxa), indent=2, ensure_ascii=False
-        )
-        part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
-    notes = list(_notes(index, contents, deployments_csv))
-    for note in notes:
-        logging.warning("%s", note)
-    left_out = len(index.undated) + len(contents.refused)
-    return Summary(
-        len(deployments),
-        index.kept - len(contents.refused),
-        index.event_count,
-        left_out,
-        len(index.outside),
-        len(index.doubtful),
-        (*dates.notes, *notes),
-    )
+    survey = _Survey(predictions, photographs or Photographs(), dates, sequence_gap)
+    records = survey.records(corrections, smooth_boxes=smooth_boxes)
+    index = survey.index(records, zone, deployments_csv)
+    contents = _write_package(folder, predictions, records, index, project)
+    return _summary(index, contents, dates, deployments_csv)
 
 
 def check_outputs(
@@ -207,6 +176,46 @@ def check_outputs(
         check_not_same(predictions, output)
         if deployments_csv is not None:
             check_not_same(deployments_csv, output, "table of deployments")
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What a package describes.
+
+    Attributes:
+        predictions: The predictions file.
+        photographs: The finder of photographs.
+        dates: Dates from file names, and corrections of the cameras' clocks.
+        gap: The longest time between two photographs of one event, in seconds.
+    """
+
+    predictions: str | os.PathLike[str]
+    photographs: Photographs
+    dates: DateRules
+    gap: float
+
+    def records(
+        self, corrections: Mapping[str, Correction] | None, *, smooth_boxes: bool
+    ) -> SmoothedRecords:
+        """The corrected and smoothed records."""
+        return SmoothedRecords(
+            self.predictions,
+            corrections=corrections,
+            photographs=self.photographs,
+            dates=self.dates,
+            gap=self.gap,
+            smooth_boxes=smooth_boxes,
+        )
+
+    def index(
+        self, records: SmoothedRecords, zone: tzinfo | None, deployments_csv: str | None
+    ) -> MediaIndex:
+        """The index of the records, with deployments and events."""
+        with in_file(self.predictions):
+            index = MediaIndex.read(records.predicted(), self.photographs, zone, self.dates)
+        index.deploy(deployments_csv)
+        index.find_events(self.gap)
+        return index
 
 
 @dataclass
@@ -224,12 +233,29 @@ class _Contents:
     examples: dict[int, str] = field(default_factory=dict)
 
 
-def _write_tables(
+def _write_package(
     folder: Path,
+    predictions: str | os.PathLike[str],
     records: Iterable[Record],
     index: MediaIndex,
-    deployments: Sequence[Deployment],
     project: Project,
+) -> _Contents:
+    """Writes the files of a package, and makes its folder."""
+    fix = "Fix the cause or pass another folder."
+    with file_errors(OutputError, f"The folder {folder}", "made", fix):
+        folder.mkdir(exist_ok=True)
+    with in_file(predictions):
+        contents = _write_tables(folder, records, index, project)
+    with output_file(folder / DESCRIPTOR) as part:
+        descriptor = json.dumps(
+            descriptor_of(project, index.deployments, contents.taxa), indent=2, ensure_ascii=False
+        )
+        part.write_text(descriptor, encoding="utf-8", errors="backslashreplace")
+    return contents
+
+
+def _write_tables(
+    folder: Path, records: Iterable[Record], index: MediaIndex, project: Project
 ) -> _Contents:
     """Writes the three tables; observations of photographs come first, then those of events."""
     contents, events = _Contents(), Events()
@@ -246,7 +272,7 @@ def _write_tables(
             writer.writeheader()
             return file, writer
 
-        table("deployments", DEPLOYMENT_COLUMNS)[1].writerows(d.cells for d in deployments)
+        table("deployments", DEPLOYMENT_COLUMNS)[1].writerows(d.cells for d in index.deployments)
         _, media = table("media", MEDIA_COLUMNS)
         file, observations = table("observations", OBSERVATION_COLUMNS)
         rest = stack.enter_context(
@@ -277,6 +303,24 @@ def _write_tables(
     return contents
 
 
+def _summary(
+    index: MediaIndex, contents: _Contents, dates: DateRules, table: str | None
+) -> Summary:
+    """The contents in numbers, and warnings of what is left out or wrong."""
+    notes = list(_notes(index, contents, table))
+    for note in notes:
+        logging.warning("%s", note)
+    return Summary(
+        deployments=len(index.deployments),
+        media=index.kept - len(contents.refused),
+        events=index.event_count,
+        left_out=len(index.undated) + len(contents.refused),
+        outside=len(index.outside),
+        doubtful=len(index.doubtful),
+        notes=(*dates.notes, *notes),
+    )
+
+
 def _notes(index: MediaIndex, contents: _Contents, table: str | None) -> Iterator[str]:
     """Sentences on what is left out or wrong."""
     yield from _left_out(
@@ -305,7 +349,7 @@ def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
         yield (
             f"{counted(len(names), 'row')} of {table} {plural(len(names), 'gathers', 'gather')} the "
             f"photographs of several cameras: {some_of(names)}. These count as one camera at one place; "
-            "give each camera a row of its own if they are not."
+            "give each camera a row of its own if that is wrong."
         )
 
 

@@ -82,7 +82,7 @@ class Deployment:
 
 
 def moment_of(taken: str, zone: tzinfo | None, of: str) -> datetime:
-    """A date with its time zone, or else that of the cameras.
+    """A date with its time zone, or else the time zone of the cameras.
 
     Args:
         taken: The date, ISO 8601.
@@ -133,9 +133,9 @@ def from_table(
     """Reads a table of deployments, and finds those of each folder.
 
     A row's ``folder`` names one or more consecutive parts of a path, such as ``cam1``, ``north/cam1`` or
-    ``north/cam1/100RECNX``; if several rows fit, the deepest counts. If no row fits with the folders that
-    the camera made, those in the table and in the path are left out. Several rows with one folder share
-    it; their periods must not overlap.
+    ``north/cam1/100RECNX``; if several rows match, the deepest counts. If no row matches with the folders
+    that the camera made, these are left out in the table and in the path. Several rows with one folder
+    share it; their periods must not overlap.
 
     Args:
         path: Path or URL of a CSV file, separated by commas or semicolons, with columns of
@@ -148,7 +148,7 @@ def from_table(
 
     Raises:
         InputError: The table cannot be read, has an invalid cell, lacks a row for a folder, or has a row
-            that fits several cameras.
+            that matches several cameras.
     """
     rows = _read(path)
     for row in rows:
@@ -164,7 +164,7 @@ def from_table(
             other = places.setdefault(row.deployment_id, place)
             if other != place:
                 raise InputError(
-                    f"The row {row.deployment_id} of {path} fits several folders, "
+                    f"The row {row.deployment_id} of {path} matches several folders, "
                     f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
                     f'more of its path as "{FOLDER}".'
                 )
@@ -194,7 +194,7 @@ def some_of(names: Sequence[str]) -> str:
 
 
 def gathered_cameras(by_folder: Mapping[Parts, Sequence[Deployment]]) -> dict[str, list[str]]:
-    """The cameras of each deployment that has the photographs of several, by its name.
+    """The cameras of each deployment that has the photographs of several cameras, by its name.
 
     Args:
         by_folder: The deployments of each folder of photographs.
@@ -231,7 +231,7 @@ def check_order(deployment: Deployment) -> None:
 
 
 def _fitting(rows: Sequence[Deployment], folder: Parts) -> tuple[int, list[Deployment]]:
-    """The rows that fit a folder best, and the number of its parts up to the end of theirs."""
+    """The rows that match a folder best, and the number of its parts up to the end of the match."""
     for shortened in (tuple, without_card):
         wanted = [shortened(row.folder) for row in rows]
         path = shortened(folder)

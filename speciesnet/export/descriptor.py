@@ -32,7 +32,7 @@ class Project:
 
     Attributes:
         title: The title of the project and of its package.
-        contributor: A person or an organisation, or several; each see ``contributor_of``.
+        contributor: A person or an organisation, or several; see ``contributor_of`` for each.
         sampling_design: One of ``SAMPLING_DESIGNS``.
         capture_method: One of ``CAPTURE_METHODS``.
         license_data: The licence of the tables, such as "CC0-1.0", or its URL; GBIF accepts CC0-1.0,
@@ -49,7 +49,7 @@ class Project:
 
 
 def contributor_of(text: str) -> dict[str, str]:
-    """A contributor from a text: the name, then a role, an email address or a URL, after semicolons.
+    """A contributor from text: the name, then a role, an email address or a URL, after semicolons.
 
     Raises:
         InputError: A part is invalid.

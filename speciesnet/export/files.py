@@ -57,14 +57,14 @@ class Results:
         first = tasks[0].filepath
         if scheme_of(first) is not None:
             raise InputError(
-                f"The photographs are not on this computer, such as {first}. Download them, and pass "
+                f"The photographs, such as {first}, are not on this computer. Download them, and pass "
                 "their folder with --image_root."
             )
         where = "where the predictions say"
         none = plural(
             len(tasks),
             f"The only photograph, {first}, is not {where}",
-            f"None of the {len(tasks)} photographs is {where}, such as {first}",
+            f"None of the {len(tasks)} photographs is {where} (first: {first})",
         )
         raise InputError(
             f"{none}; pass {plural(len(tasks), 'its', 'their')} folder with --image_root."

@@ -96,6 +96,14 @@ class _Found:
     start: str = ""  # the first of their dates, ISO 8601
     end: str = ""  # the last one
 
+    def add(self, photograph: int, place: Position | None, model: str | None) -> None:
+        """Counts a photograph."""
+        self.photographs.append(photograph)
+        if place is not None:
+            self.positions[place] += 1
+        if model is not None:
+            self.models[model] += 1
+
 
 class MediaIndex:
     """An index of records by their position in the file, made by ``read``.
@@ -104,6 +112,7 @@ class MediaIndex:
     because objects would need ten times the memory.
 
     Attributes:
+        deployments: The deployments, after ``deploy``.
         kept: The number of photographs with a date.
         undated: The paths of photographs without a date.
         outside: The positions of photographs that are outside all periods in the table.
@@ -111,7 +120,7 @@ class MediaIndex:
         doubtful: The names of their deployments.
         gathered: The cameras of each deployment in the table that has several of them.
         misplaced: The deployments whose photographs were taken somewhere else.
-        similar_folders: A sentence on deployments that may be of one camera; empty if there are none.
+        similar_folders: A sentence on deployments that may belong to one camera; empty if there are none.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
@@ -121,7 +130,7 @@ class MediaIndex:
         self._places: dict[Position | None, int] = {None: 0}
         self._models: dict[str | None, int] = {None: 0}
         self._series: dict[tuple[int, str], int] = {}
-        self._deployments: list[Deployment] = []
+        self.deployments: list[Deployment] = []
         self._base: Parts = ()
         # One entry per record, by its position in the file:
         self._digests = array("Q")  # of its path
@@ -186,14 +195,7 @@ class MediaIndex:
                 "finished run."
             )
         if not index.kept:
-            advice = (
-                "if they have moved, pass their new folder with --image_root"
-                if photographs.missing
-                else "write the dates into the photographs, for example with ExifTool"
-            )
-            raise InputError(
-                f"None of the photographs has a date, and Camtrap DP requires dates; {advice}."
-            )
+            raise _undated(photographs)
         index._base = _base_of(index._folders)
         return index
 
@@ -226,12 +228,12 @@ class MediaIndex:
         offset = moment.utcoffset() if moment else None
         self._offset.append(int(offset.total_seconds()) // 60 if offset else 0)
 
-    def deploy(self, deployments_csv: str | None) -> list[Deployment]:
+    def deploy(self, deployments_csv: str | None) -> None:
         """Assigns photographs to deployments, and completes their positions and periods.
 
         A photograph in a folder of several deployments belongs to the one whose period contains its date,
         or else is the nearest. Deployments with wrong dates have ``timestampIssues``, unless the table
-        decides on it.
+        sets it.
 
         Args:
             deployments_csv: The table, see ``deployments.from_table``; None: each camera is a deployment.
@@ -242,48 +244,41 @@ class MediaIndex:
         folders = list(self._folders)
         if deployments_csv is None:
             by_folder = one_for_each_camera(folders)
-            self._deployments = list({id(d): d for [d] in by_folder.values()}.values())
+            self.deployments = list({id(d): d for [d] in by_folder.values()}.values())
             self.similar_folders = note_on(folders)
         else:
-            by_folder, self._deployments = from_table(deployments_csv, folders, self._zone)
+            by_folder, self.deployments = from_table(deployments_csv, folders, self._zone)
             self.gathered = gathered_cameras(by_folder)
-        numbers = {id(deployment): i for i, deployment in enumerate(self._deployments)}
+        numbers = {id(deployment): i for i, deployment in enumerate(self.deployments)}
         choices = list(by_folder.values())
-        found = [_Found() for _ in self._deployments]
+        found = [_Found() for _ in self.deployments]
         places, models = list(self._places), list(self._models)
         for position, folder in enumerate(self._folder):
             if folder < 0:
                 self._deployment.append(-1)
                 continue
-            # Of two periods that touch, the later one.
-            chosen = min(
-                reversed(choices[folder]), key=lambda d: d.distance(self._seconds[position])
-            )
+            chosen = _nearest(choices[folder], self._seconds[position])
             if chosen.distance(self._seconds[position]):
                 self.outside.append(position)
             number = numbers[id(chosen)]
             self._deployment.append(number)
-            found[number].photographs.append(position)
-            if (place := places[self._place[position]]) is not None:
-                found[number].positions[place] += 1
-            if (model := models[self._model[position]]) is not None:
-                found[number].models[model] += 1
+            place, model = places[self._place[position]], models[self._model[position]]
+            found[number].add(position, place, model)
         self._find_problems(found)
-        _check_positions(self._deployments, found)
+        _check_positions(self.deployments, found)
         by_date = self._seconds.__getitem__
-        for deployment, facts in zip(self._deployments, found, strict=True):
+        for deployment, facts in zip(self.deployments, found, strict=True):
             if taken := facts.photographs:
                 facts.start = self.taken(min(taken, key=by_date))
                 facts.end = self.taken(max(taken, key=by_date))
             _complete(deployment, facts)
             self.misplaced += _misplaced(deployment, facts.positions)
-        return self._deployments
 
     def _find_problems(self, found: Sequence[_Found]) -> None:
         taken = [facts.photographs for facts in found]
         self.problems = problems_in(self._seconds, self._file, self._file_number, taken)
         numbers = sorted({self._deployment[problem.position] for problem in self.problems})
-        for deployment in map(self._deployments.__getitem__, numbers):
+        for deployment in map(self.deployments.__getitem__, numbers):
             self.doubtful.append(deployment.deployment_id)
             deployment.cells.setdefault("timestampIssues", "true")
 
@@ -306,7 +301,7 @@ class MediaIndex:
 
     def period_of(self, position: int) -> str:
         """The period, in the table, of the deployment of a photograph; "" if it has none."""
-        return self._deployments[self._deployment[position]].period
+        return self.deployments[self._deployment[position]].period
 
     def medium(self, position: int, filepath: str) -> Medium | None:
         """The photograph of a record, or None if it is left out.
@@ -326,7 +321,7 @@ class MediaIndex:
         if self._folder[position] < 0:
             return None
         key = self._deployment[position], self._event[position]
-        deployment = self._deployments[key[0]].deployment_id
+        deployment = self.deployments[key[0]].deployment_id
         first, last = self._events[key]
         return Medium(
             path=self._relative(filepath),
@@ -350,6 +345,22 @@ class MediaIndex:
 
     def _utc(self, position: int) -> str:
         return datetime.fromtimestamp(self._seconds[position], timezone.utc).isoformat()
+
+
+def _undated(photographs: Photographs) -> InputError:
+    advice = (
+        "if they have moved, pass their new folder with --image_root"
+        if photographs.missing
+        else "write the dates into the photographs, for example with ExifTool"
+    )
+    return InputError(
+        f"None of the photographs has a date, and Camtrap DP requires dates; {advice}."
+    )
+
+
+def _nearest(deployments: Sequence[Deployment], seconds: int) -> Deployment:
+    """The deployment whose period is nearest to a date; of two periods that touch, the later one."""
+    return min(reversed(deployments), key=lambda deployment: deployment.distance(seconds))
 
 
 def _base_of(folders: Iterable[Parts]) -> Parts:

@@ -84,10 +84,10 @@ class MegaDetectorConverter:
     def image(self, record: Record) -> MegaDetectorImage:
         """Converts one record.
 
-        A box with an answer of its own has this one, even if it is blank. If boxes were classified, the
-        others have none. If none was, the answer of the image belongs to the boxes of the same category:
-        animals, people or vehicles. An answer of the image other than blank that no box has gets a box
-        around the whole image, with the category "unknown".
+        A box with an answer of its own keeps this answer, even if it is blank. If boxes were classified,
+        the others have none. If none was, the answer of the image belongs to the boxes of the same
+        category: animals, people or vehicles. If no box has the answer of the image, and this is not
+        blank, a box around the whole image is added for it, with the category "unknown".
 
         Raises:
             InputError: The record is malformed.

@@ -119,7 +119,7 @@ class ClassNumbers:
 
 
 def is_human(label: str) -> bool:
-    """Whether a label is one of humans, as in MegaDetector's own converter."""
+    """Whether a label stands for humans, as in MegaDetector's own converter."""
     return category_of(label) == Detection.HUMAN or "homo species" in label.lower()
 
 

@@ -78,10 +78,9 @@ class Observation:
 def observations_of(record: Record) -> list[Observation]:
     """The observations of a photograph: its answer, and other people or animals in it.
 
-    People beside an animal or a vehicle, and animals beside people or a vehicle, are an observation of
-    their own if they are individuals, see ``individual_boxes``, and no
-    reviewer has replaced the answer that there are some. Animals require a box of the people or the
-    vehicle as well.
+    People next to an animal or a vehicle, and animals next to people or a vehicle, have an observation of
+    their own if they are individuals, see ``individual_boxes``, and no reviewer has replaced the answer
+    that there are some. Animals require a box of the people or the vehicle as well.
 
     If boxes have answers of their own, there is an observation of each label instead, see
     ``individuals_of``, unless there are no individuals.

@@ -143,7 +143,7 @@ class PictureFolder:
         try:
             if os.path.lexists(target):
                 if picture.file not in self._earlier and not _is_made(target):
-                    raise SkippedFileError(f"another file is at {target}")
+                    raise SkippedFileError(f"there is another file at {target}")
                 # Made from something else: the list must not describe it as new.
                 target.unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ class PictureFolder:
             raise SkippedFileError(f"{target.parent} is not a folder") from error
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                raise SkippedFileError(f"{target} is too long a name") from error
+                raise SkippedFileError(f"{target} is too long for a name") from error
             raise
 
     def keep(self, filepath: str) -> None:

@@ -143,7 +143,8 @@ def set_people_aside(destinations: Iterable[Destination], folder: str) -> list[D
     """Replaces the folder of all photographs that show people, whatever their answer.
 
     Raises:
-        InputError: The name is not one of a folder, or it is the folder of photographs without people.
+        InputError: The name is not a valid folder name, or it is the folder of photographs without
+            people.
 
     Example:
         >>> walk = Destination("a.jpg", "domestic dog", shows_people=True, hides_people=True)
@@ -153,14 +154,14 @@ def set_people_aside(destinations: Iterable[Destination], folder: str) -> list[D
     """
     if safe_name(folder) != folder or folder.casefold() in (UNDO_FILE, PART_FILE):
         raise InputError(
-            f"--people {folder!r} is not the name of a folder. Give one such as people."
+            f"--people {folder!r} is not the name of a folder. Give a name such as people."
         )
     destinations = list(destinations)
     for one in destinations:
         if not one.shows_people and one.folder.casefold() == folder.casefold():
             raise InputError(
-                f"--people {folder} is also the folder of photographs without people, such as "
-                f"{one.filepath}. Give another name, such as people."
+                f"--people {folder} is also the folder of photographs that show no people (first: "
+                f"{one.filepath}). Give another name."
             )
     return [
         replace(one, folder=folder, hides_people=False) if one.shows_people else one
@@ -290,7 +291,7 @@ class _Sorter:
         if os.path.lexists(target):
             try:
                 if not self._is_done(filepath, source, target):
-                    raise SkippedFileError(f"another file is at {target}")
+                    raise SkippedFileError(f"there is another file at {target}")
             except OSError as error:
                 reason = error.strerror or error
                 raise SkippedFileError(f"{target} cannot be read: {reason}") from error
@@ -302,10 +303,10 @@ class _Sorter:
             if not self._dry_run:
                 self._act(filepath, source, target)
         except FileExistsError as error:
-            raise SkippedFileError(f"another file is at {target}") from error
+            raise SkippedFileError(f"there is another file at {target}") from error
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                raise SkippedFileError(f"{target} is too long a name") from error
+                raise SkippedFileError(f"{target} is too long for a name") from error
             raise OutputError(self._message(source, error)) from error
         return True
 
@@ -337,7 +338,7 @@ class _Sorter:
         # It would move within its own folder, and be sorted again later.
         if source.is_relative_to(self._out) and not self._photographs.was_moved(filepath, source):
             raise SkippedFileError(
-                f"it is in {self._out} itself; pass a folder next to that, or a new one in it"
+                f"it is in {self._out} itself; pass another folder, or a new folder in this one"
             )
 
     def _act(self, filepath: str, source: Path, target: Path) -> None:
@@ -362,8 +363,8 @@ class _Sorter:
     def _message(self, source: Path, error: OSError) -> str:
         if self._how == "hardlink" and error.errno == errno.EXDEV:
             return (
-                f"Hard links cannot lead from {source} to {self._out}, which is on another drive; use "
-                "--how copy, or a folder on the same drive."
+                f"Hard links cannot be created from {source} to {self._out}, which is on another "
+                "drive; use --how copy, or a folder on the same drive."
             )
         if self._how == "symlink" and getattr(error, "winerror", None) == 1314:
             return (
@@ -372,5 +373,5 @@ class _Sorter:
             )
         return (
             f"{source} cannot be sorted into {self._out} ({error.strerror or error}). Fix the cause, or "
-            "use another --how or --out. The same command continues; --undo undoes what is done."
+            "use another --how or --out. The same command continues; --undo undoes what has been done."
         )

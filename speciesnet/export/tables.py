@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from sys import intern
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from typing_extensions import Unpack
 
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
@@ -72,8 +74,8 @@ def columns(rows: Rows, dates: DateRules | None = None) -> dict[str, type]:
     """The columns of a table of records and their types, in order.
 
     Args:
-        rows: See ``table_rows``.
-        dates: See ``table_rows``; with corrections of clocks, there is a column for the original dates.
+        rows: See ``TableOptions``.
+        dates: See ``TableOptions``; with corrections of clocks, there is a column for the original dates.
     """
     if rows == "event":
         return EVENT_COLUMNS
@@ -86,29 +88,35 @@ def columns(rows: Rows, dates: DateRules | None = None) -> dict[str, type]:
     return found
 
 
-def table_rows(
-    records: Iterable[Record],
-    *,
-    rows: Rows = "image",
-    photographs: Photographs | None = None,
-    min_confidence: float = 0.0,
-    dates: DateRules | None = None,
-    event_gap: float = DEFAULT_EVENT_GAP,
-) -> Iterator[Row]:
+class TableOptions(TypedDict, total=False):
+    """Keyword arguments of ``table_rows``.
+
+    Attributes:
+        rows: "image" (default): one row per image, with its best box. "detection": one row per box, so
+            none for images without boxes; with the answer of the box if it has one of its own.
+            "observation": one row per image and label, with the number of individuals and the best box of
+            this label; images in which nothing was counted have one as well. "event": see ``event_rows``.
+        photographs: The finder of photographs, to read dates, positions and cameras that records lack;
+            None (default) leaves these cells empty.
+        min_confidence: The lowest confidence of boxes to include, in [0, 1] (default 0). What is counted
+            does not depend on it.
+        dates: Dates from file names, and corrections of the cameras' clocks.
+        event_gap: See ``event_rows``.
+    """
+
+    rows: Rows
+    photographs: Photographs | None
+    min_confidence: float
+    dates: DateRules | None
+    event_gap: float
+
+
+def table_rows(records: Iterable[Record], **options: Unpack[TableOptions]) -> Iterator[Row]:
     """The rows of a table, one at a time; None is an empty cell.
 
     Args:
         records: Records of any run.
-        rows: "image": one row per image, with its best box. "detection": one row per box, so none for
-            images without boxes; with the answer of the box if it has one of its own. "observation": one
-            row per image and label, with the number of individuals and the best box of this label; images
-            in which nothing was counted have one as well. "event": see ``event_rows``.
-        photographs: The finder of photographs, to read dates, positions and cameras that records lack;
-            None leaves these cells empty.
-        min_confidence: The lowest confidence of boxes to include, in [0, 1]. What is counted does not
-            depend on it.
-        dates: Dates from file names, and corrections of the cameras' clocks.
-        event_gap: See ``event_rows``.
+        **options: See ``TableOptions``.
 
     Raises:
         InputError: A record is malformed, or the clock corrections do not fit the photographs.
@@ -118,8 +126,13 @@ def table_rows(
         >>> [(row["file"], row["failures"]) for row in table_rows([failed])]
         [('a.jpg', 'DETECTOR')]
     """
+    if unknown := options.keys() - TableOptions.__optional_keys__:
+        raise TypeError(f"A table has no option {', '.join(sorted(unknown))}.")
+    rows, dates = options.get("rows", "image"), options.get("dates")
+    photographs, min_confidence = options.get("photographs"), options.get("min_confidence", 0.0)
     if rows == "event":
-        yield from event_rows(records, photographs=photographs, dates=dates, gap=event_gap)
+        gap = options.get("event_gap", DEFAULT_EVENT_GAP)
+        yield from event_rows(records, photographs=photographs, dates=dates, gap=gap)
         return
     rows_of = {"image": _image_rows, "detection": _box_rows, "observation": _observation_rows}
     for record, metadata in with_metadata(records, photographs, dates):
@@ -194,7 +207,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
 
 
 def _answer_cells(label: str | None, score: float, source: str | None) -> Row:
-    """The cells of an answer; none if there is no label, so that a box has those of its image."""
+    """The cells of an answer; none if there is no label, so that a box has the answer of its image."""
     if label is None:
         return {}
     return {**_label_cells(label), "score": score, "source": source}
@@ -218,7 +231,7 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
 
     ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images. ``people``
     and ``vehicles`` are the largest numbers in one of the images, and so are ``counts``, see
-    ``largest_counts``; ``count`` is that of the answer.
+    ``largest_counts``; ``count`` is the number for the answer.
     """
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
@@ -324,7 +337,7 @@ def write_table(
         The number of rows.
 
     Raises:
-        InputError: The ending is another one, a record is malformed, or pyarrow is not installed.
+        InputError: The path has another ending, a record is malformed, or pyarrow is not installed.
         OutputError: The file cannot be written.
 
     Examples:
@@ -402,10 +415,10 @@ def to_dataframe(
 
     Args:
         records: ``predict(...)["predictions"]``, or ``read_corrected(path)``.
-        rows: See ``table_rows``.
-        photographs: See ``table_rows``.
-        min_confidence: See ``table_rows``.
-        dates: See ``table_rows``.
+        rows: See ``TableOptions``.
+        photographs: See ``TableOptions``.
+        min_confidence: See ``TableOptions``.
+        dates: See ``TableOptions``.
         event_gap: See ``event_rows``.
 
     Raises:

@@ -50,7 +50,7 @@ def wrong_dates(seconds: Sequence[int], positions: Sequence[int], now: float) ->
     Args:
         seconds: The date of every photograph, in seconds since 1970.
         positions: The photographs of the deployment.
-        now: The date of today, in seconds since 1970.
+        now: Today's date, in seconds since 1970.
     """
     possible = []
     for position in sorted(positions, key=seconds.__getitem__):

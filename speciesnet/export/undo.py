@@ -194,7 +194,7 @@ def _remove_empty(folder: Path, out: Path) -> None:
 
 
 def _clean_up(out: Path, entries: Sequence[Entry], left: Sequence[Entry]) -> None:
-    """Removes empty folders, and all entries from the log but those that are left."""
+    """Removes empty folders, and all entries from the log but those that remain."""
     (out / PART_FILE).unlink(missing_ok=True)
     for folder in {(out / entry.target).parent for entry in entries}:
         _remove_empty(folder, out)

@@ -302,7 +302,8 @@ def with_keywords(packet: str | None, keywords: Keywords, iptc: Sequence[str] = 
         packet: RDF/XML, or None if there is no packet yet.
         keywords: The new keywords; none removes the earlier ones.
         iptc: Keywords that the photograph has in IPTC. ``dc:subject`` starts with them if it has none but
-            ours: by the guidelines of the Metadata Working Group, it counts instead of them.
+            ours: according to the guidelines of the Metadata Working Group, it takes precedence
+            over them.
 
     Returns:
         The packet, "" if it is empty then, or None if nothing changes.

@@ -33,7 +33,7 @@ def write_atomically(
     Args:
         path: The file to write.
         fsync: Whether the content must be on the disk before it replaces the old file. False is
-            enough for a cache, which can be made again.
+            enough for a cache, which can be created again.
         unique: Whether other threads or processes may write the same file. False calls the temporary
             file ``NAME.part``, so that the next writer overwrites what a killed one left.
         keep_dates: Whether the new file keeps the dates of the old one.
@@ -104,8 +104,8 @@ class ExclusiveLock:
         path: The file.
         writer: Who else may be writing it, for the error message: "another run".
         advice: What the user can do instead of waiting: "pass another file".
-        required: Whether a disk that cannot lock files, as some network drives, is an error instead of
-            a warning.
+        required: Whether a disk that cannot lock files, such as some network drives, is an error instead
+            of a warning.
         display_name: What messages call the file; its path by default.
 
     Raises:

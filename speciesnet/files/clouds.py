@@ -167,7 +167,7 @@ def _translated(error: Exception, scheme: str, bucket: str) -> Exception:
     if status == 412 or code == "BlobAlreadyExists":
         return ObjectChangedError("it was changed in the meantime")
     if status in (408, 409, 429) or status >= 500:
-        return BrokenConnectionError(f"the cloud is busy or out of order ({status} {code})")
+        return BrokenConnectionError(f"the cloud is busy or unavailable ({status} {code})")
     if status:
         return RemoteError(f"the cloud refused the request ({status} {code})")
     return BrokenConnectionError(f"the cloud does not answer ({code})")

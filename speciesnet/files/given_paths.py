@@ -102,7 +102,7 @@ def without_quotes(path: str) -> str:
 
 
 def from_file_url(path: str) -> str:
-    """The path in an address such as ``file:///data/a%20b.jpg``; other texts stay as they are.
+    """The path in an address such as ``file:///data/a%20b.jpg``; other text stays as it is.
 
     Examples:
         >>> from_file_url("file:///data/a%20b.jpg")

@@ -69,7 +69,7 @@ class Examples:
         self.count += 1
 
     def add_all(self, more: Examples) -> None:
-        """Counts all of another collection."""
+        """Adds the counts of another collection."""
         self.first = self.first or more.first
         self.count += more.count
 
@@ -93,7 +93,6 @@ class InputNotes:
         other_files: Files without an image's extension, by ending in lower case.
         relocated: Paths found in the folder of the list that contains them.
         respelled: Paths found under another Unicode form of the name.
-        skipped_films: Films in a list whose run leaves films out.
     """
 
     def __init__(self) -> None:
@@ -162,7 +161,7 @@ class InputNotes:
         return [sentence for sentence in sentences if sentence]
 
     def lines(self) -> list[str]:
-        """All that there is to know, one sentence each."""
+        """All notes on the input, one sentence each."""
         found = (self.empty_folders, self.relocated, self.respelled, self.skipped_films)
         others = map(str, found)
         return [line for line in (*self.skipped(), *others, self.other_files_sentence) if line]

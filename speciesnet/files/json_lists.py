@@ -134,7 +134,7 @@ def _find(text: _Text, is_wanted: Callable[[str], bool]) -> Iterator[str]:
         while True:
             key = text.value()
             if not isinstance(key, str):
-                raise DamagedError("a key is not a text")
+                raise DamagedError("a key is not text")
             text.take(":")
             if is_wanted(key):
                 yield key
@@ -224,7 +224,7 @@ class _Text:
             return value
 
     def _read_more(self) -> bool:
-        """Reads at least as much as there is, so that a long value is parsed a few times only."""
+        """Reads at least as much as is in memory, so that a long value is parsed only a few times."""
         if self._is_whole:
             return False
         content = self._file.read(max(CHUNK, len(self._text) - self._position))

@@ -217,11 +217,13 @@ def _not_a_folder(folder: str, *, is_file: bool) -> InputError:
     kind = "is a file, not a folder" if is_file else "does not exist"
     similar = None if is_file else _similar_folder(folder)
     advice = f" Did you mean {similar}?" if similar else ""
-    return InputError(f"The folder {folder} {kind}; give the folder that holds the images.{advice}")
+    return InputError(
+        f"The folder {folder} {kind}; give the folder that contains the images.{advice}"
+    )
 
 
 def _similar_folder(folder: str) -> str | None:
-    """The only folder whose path differs in letter case, Unicode form or blanks; None on a bucket."""
+    """The only folder whose path differs in letter case, Unicode form or blanks; None in a bucket."""
     if storage.scheme_of(folder) is not None or "\0" in folder:
         return None
     found = [Path(Path(folder).anchor)]

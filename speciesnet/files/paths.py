@@ -32,7 +32,7 @@ def file_name(filepath: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """The closest name to a text that every system accepts for a file or folder.
+    """The name closest to some text that every system accepts for a file or folder.
 
     Examples:
         >>> safe_name('red fox: "1/2"')

@@ -311,5 +311,5 @@ class _Sink:
         if self._max_bytes is not None and self._file.tell() + len(data) > self._max_bytes:
             raise RemoteError(f"it is larger than {self._max_bytes // 2**20} MiB")
         if self.is_late:
-            raise RemoteError(f"it did not come within {IMAGE_SECONDS:.0f} seconds")
+            raise RemoteError(f"it did not arrive within {IMAGE_SECONDS:.0f} seconds")
         return self._file.write(data)

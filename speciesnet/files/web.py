@@ -160,7 +160,7 @@ def _refused(response: requests.Response) -> RemoteError:
         return RemoteError(f"there is no such file ({status})")
     if response.status_code in BUSY:
         return BrokenConnectionError(
-            f"download failed: the server is busy or out of order ({status})"
+            f"download failed: the server is busy or unavailable ({status})"
         )
     return RemoteError(f"download failed: the server refused ({status})")
 

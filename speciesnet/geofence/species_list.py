@@ -165,7 +165,7 @@ def read_species_list(path: str, labels: Iterable[str], *, fill: bool = False) -
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"The species list {path} cannot be read ({reason}); it must be UTF-8 text or CSV with "
-            "one Latin name a line."
+            "one Latin name per line."
         ) from error
     labels = tuple(labels)
     known = {name: name for label in labels for name in lineage(label)}

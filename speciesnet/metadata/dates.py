@@ -71,7 +71,7 @@ def is_blank(value: object) -> bool:
 
 
 def parse_datetime(value: object, offset: object = None) -> str | None:
-    """Converts a date to ISO 8601; None if it cannot be read, or not in one way only.
+    """Converts a date to ISO 8601; None if it cannot be read, or can be read in several ways.
 
     Args:
         value: A text such as "2024:05:01 06:30:00" (EXIF), "2024-05-01T06:30" (ISO 8601),
@@ -165,7 +165,7 @@ def _days(found: re.Match[str]) -> Iterator[date]:
 
 
 def _time_of_day(clock: re.Match[str], half: str | None, rest: str) -> timedelta | None:
-    """The time since midnight, up to 24:00; None if it is impossible or may mean another."""
+    """The time since midnight, up to 24:00; None if it is impossible or may mean another time."""
     hour, minute, second = (int(clock[name] or 0) for name in ("hour", "minute", "second"))
     if minute > 59 or second > 59 or hour > 24 or (hour == 24 and (minute or second or half)):
         return None

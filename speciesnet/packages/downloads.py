@@ -75,8 +75,8 @@ class Digest:
             found = self.of(path)
         if found != self.value:
             raise ModelError(
-                f"{path} is damaged, or another file than its name says: its {self.name} is {found}, "
-                f"not {self.value} as {self.source} has it; delete it, and it is downloaded again."
+                f"{path} is damaged, or is not the file that its name says: its {self.name} is {found}, "
+                f"not {self.value} as {self.source} has it; delete it, and it will be downloaded again."
             )
         self.remember(path)
 
@@ -181,12 +181,12 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
                     bar.update(len(chunk))
         received = part.stat().st_size
         if expected and received != expected:
-            raise OSError(f"{received} of {expected} bytes came")
+            raise OSError(f"{received} of {expected} bytes arrived")
         if not zipfile.is_zipfile(part):
-            raise OSError("what came is not a PyTorch checkpoint")
+            raise OSError("the download is not a PyTorch checkpoint")
         if digest and (found := digest.of(part)) != digest.value:
             raise OSError(
-                f"what came is damaged, or another file: its {digest.name} is {found}, "
+                f"the download is damaged, or is another file: its {digest.name} is {found}, "
                 f"not {digest.value} as {digest.source} has it"
             )
     if digest:

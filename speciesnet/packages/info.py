@@ -194,7 +194,7 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
         return Path(kagglehub.model_download(handle, force_download=force_download))
     except Exception as error:  # the hub, its network layer and its cache raise different errors
         if not force_download and (cached := _newest_in_kaggles_cache(handle)):
-            logging.warning("Kaggle cannot be reached: %s is used as it was downloaded.", cached)
+            logging.warning("Kaggle cannot be reached: the downloaded copy of %s is used.", cached)
             return cached
         raise _no_download(
             f"kaggle:{handle}", f"https://www.kaggle.com/models/{handle}", error
@@ -245,7 +245,7 @@ def _check_large_files(snapshot: Path) -> None:
 
 def _no_download(model_name: str, page: str, error: Exception) -> ModelError:
     if type(error).__name__ == "DataCorruptionError":  # kagglehub's, whose message is a paragraph
-        reason = "what came is damaged: it has another MD5 than the server named"
+        reason = "the download is damaged: its MD5 is not the one that the server named"
     else:
         reason = first_line(error).rstrip(".")
     return ModelError(
@@ -258,18 +258,18 @@ def _read_info(folder: Path) -> dict[str, str]:
     path = folder / _INFO
     if not path.is_file():
         raise ModelError(
-            f"The folder {folder} is not a model package: it has no {_INFO}; give the folder that holds "
-            f"{_INFO}."
+            f"The folder {folder} is not a model package: it has no {_INFO}; give the folder that "
+            f"contains {_INFO}."
         )
     try:
         info = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); get the package again.") from error
     if not isinstance(info, dict):
-        raise ModelError(f"{path} must hold a JSON object; get the package again.")
+        raise ModelError(f"{path} must contain a JSON object; get the package again.")
     for key in ("version", "type", *_FILES):
         if not isinstance(info.get(key), str) or not info[key]:
-            raise ModelError(f'{path} lacks "{key}", or it is not a text; get the package again.')
+            raise ModelError(f'{path} lacks "{key}", or it is not text; get the package again.')
     if info["type"] not in MODEL_TYPES:
         raise ModelError(
             f'"type" in {path} is {info["type"]!r}; it must be {" or ".join(MODEL_TYPES)}.'

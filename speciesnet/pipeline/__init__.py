@@ -3,13 +3,13 @@
     read_photos | read_films | past_photos -> detect -> crop -> classify
 
 Threads with bounded queues connect them: readers, one for the detector and the crops, one for the
-classifier. So memory grows neither with the number of images nor with that of the boxes in one.
+classifier. So memory grows neither with the number of images nor with the number of boxes in an image.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 
 from speciesnet.boxes import BoxSelection
@@ -17,7 +17,7 @@ from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.films import Sampling
-from speciesnet.pipeline.background import in_background, in_foreground
+from speciesnet.pipeline.background import Background
 from speciesnet.pipeline.earlier_steps import PastResults, past_photos, with_past_detections
 from speciesnet.pipeline.films import FilmReader, read_films
 from speciesnet.pipeline.photo import WHOLE, Crop, Photo
@@ -83,7 +83,7 @@ def run(
         num_classes: How many classes the classifier returns; None is all.
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
-        batch_size: Images that a network takes together, where batches pay.
+        batch_size: Images that a network takes together, where batches are worthwhile.
         readers: Threads or processes that read images; None is one for each core, at most 8, but
             ``REMOTE_READERS`` threads for images that come over a network.
         progress: Called for each image that leaves a stage.
@@ -100,35 +100,54 @@ def run(
     past, profile = past or PastResults(), profile or Profile()
     if detector is None and classifier is None:
         return past_photos(filepaths, past, boxes)
-    stop = threading.Event()
-    run_in_background = partial(in_background, stop=stop)
-    if run_mode == "single_thread":
-        run_in_background = in_foreground
-    read = read_photo
-    if detector is not None:
-        # Readers letterbox as well: so the full resolution need not wait for the detector's turn.
-        read = partial(
-            read_photo, input_shape=detector.input_shape, keep_image=classifier is not None
-        )
-    # Two networks at the same time on one processor take longer than one after the other.
-    shared = detector and classifier and detector.engine.on_cpu and classifier.engine.on_cpu
-    lock = lock or (threading.Lock() if shared else None)
+    background = Background(run_mode)
+    lock = lock or _lock_of(detector, classifier)
     if films is not None:
         shape = detector.input_shape if detector is not None else None
         reader = FilmReader(films, shape, keep_image=classifier is not None)
-        photos = read_films(filepaths, reader, run_mode, readers, profile, stop)
+        photos = read_films(filepaths, reader, run_mode, readers, profile, background.stop)
     else:
-        photos = read_photos(filepaths, read, run_mode, readers, profile, stop)
+        read = _reader(detector, classifier)
+        photos = read_photos(filepaths, read, run_mode, readers, profile, background.stop)
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
         photos = detect(photos, detector, batch_size, progress, profile, lock, threshold)
     else:
         photos = with_past_detections(photos, past.detections)
     if classifier is not None:
-        # Cropping is the last use of the full resolution: the classifier's queue holds only crops.
-        if not classifier.model_info.always_crops:
-            boxes = rivals = None
-        crops = crop(photos, classifier.preprocess, boxes, profile, rivals)
-        crops = profile.waiting("classifier: waiting", run_in_background(crops, batch_size))
+        crops = _crops_for(classifier, photos, boxes, profile, rivals)
+        crops = profile.waiting("classifier: waiting", background.run(crops, batch_size))
         photos = classify(crops, classifier, batch_size, progress, profile, lock, num_classes)
-    return run_in_background(photos, batch_size)
+    return background.run(photos, batch_size)
+
+
+def _crops_for(
+    classifier: SpeciesNetClassifier,
+    photos: Iterable[Photo],
+    boxes: BoxSelection | None,
+    profile: Profile,
+    rivals: Rivals | None,
+) -> Generator[Crop, None, None]:
+    """The last use of the full resolution: the classifier's queue holds only crops."""
+    if not classifier.model_info.always_crops:
+        boxes = rivals = None
+    return crop(photos, classifier.preprocess, boxes, profile, rivals)
+
+
+def _reader(
+    detector: SpeciesNetDetector | None, classifier: SpeciesNetClassifier | None
+) -> Callable[[str], Photo]:
+    """What reads an image; readers letterbox as well, so that the full resolution need not wait."""
+    if detector is None:
+        return read_photo
+    return partial(read_photo, input_shape=detector.input_shape, keep_image=classifier is not None)
+
+
+def _lock_of(
+    detector: SpeciesNetDetector | None, classifier: SpeciesNetClassifier | None
+) -> Lock | None:
+    """A lock for two networks on one processor: at the same time they take longer than in turn."""
+    if detector is None or classifier is None:
+        return None
+    is_shared = detector.engine.on_cpu and classifier.engine.on_cpu
+    return threading.Lock() if is_shared else None

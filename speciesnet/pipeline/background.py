@@ -7,12 +7,28 @@ import threading
 from collections.abc import Generator
 from typing import TypeVar
 
+from speciesnet.constants import RunMode
+
 _T = TypeVar("_T")
 
 
-def in_foreground(items: Generator[_T, None, None], ahead: int) -> Generator[_T, None, None]:
-    """Leaves a generator to its consumer's thread."""
-    return items
+class Background:
+    """The threads of a run's stages.
+
+    Args:
+        run_mode: ``single_thread`` leaves all stages to the thread of their consumer.
+
+    Attributes:
+        stop: Set once the run is closed, or something goes wrong.
+    """
+
+    def __init__(self, run_mode: RunMode) -> None:
+        self._has_threads = run_mode != "single_thread"
+        self.stop = threading.Event()
+
+    def run(self, items: Generator[_T, None, None], ahead: int) -> Generator[_T, None, None]:
+        """Runs a stage in its own thread, at most ``ahead`` items before its consumer."""
+        return in_background(items, ahead, self.stop) if self._has_threads else items
 
 
 def put_until(waiting: queue.Queue[_T], item: _T, stopped: threading.Event) -> None:

@@ -1,6 +1,6 @@
 """Makes the int8 networks of a model, calibrated on photographs, in a process of its own.
 
-The process returns its memory when it ends, and a run can go on in another precision meanwhile.
+The process frees its memory when it ends, and a run can continue in another precision in the meantime.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Quantization:
 
     Args:
         job: What it does.
-        niceness: How much it steps back for other processes; 0 to 19.
+        niceness: How much priority it gives to other processes; 0 to 19.
     """
 
     def __init__(self, job: Job, niceness: int = 0) -> None:
@@ -136,7 +136,7 @@ def quantize_in_background(
         paths: Paths or URLs of photographs; some of them are used, evenly spread.
         threads: CPU threads; None uses all cores.
         replace: Whether networks that were calibrated on other photographs are replaced.
-        niceness: How much the process steps back for others.
+        niceness: How much priority the process gives to others.
 
     Raises:
         ModelError: There are too few photographs.
@@ -242,7 +242,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Does the job that comes on standard input; the last line of the output is the error."""
+    """Does the job that arrives on standard input; the last line of the output is the error."""
     if (niceness := int(sys.argv[1])) and hasattr(os, "nice"):
         os.nice(niceness)
     job: Job = json.loads(sys.stdin.readline())

@@ -16,7 +16,7 @@ def clipped_images() -> Examples:
     return Examples(
         "image has more than 8 bits and becomes white or black",
         "images have more than 8 bits and become white or black",
-        ". Scale their pixels to 0 to 255 and run them again",
+        ". Scale their pixels to the range 0 to 255 and run them again",
     )
 
 
@@ -41,7 +41,7 @@ class Findings:
         self._damaged = Examples(
             "image is damaged or not an image",
             "images are damaged or not images",
-            ". Replace or remove such files; to read them again does not help",
+            ". Replace or remove such files; reading them again does not help",
         )
         self._damaged_films = Examples(
             "film is damaged or not a film",
@@ -58,8 +58,8 @@ class Findings:
             ". Compare one with the time in its picture; --clock_corrections of the exports shifts them",
         )
         self._unclassified = Examples(
-            "image fails, because no box of it was classified",
-            "images fail, because no box of them was classified",
+            "image fails, because none of its boxes was classified",
+            "images fail, because none of their boxes was classified",
             ". Classify them with --classifier_only --output_format 4, or add --output_format 5 here",
         )
         self._unfinished = Examples(
@@ -129,7 +129,8 @@ class Findings:
         for images, sentence in (
             (
                 paths,
-                f"{fail}, because the classifier needs detections and {source} has none of them",
+                f"{fail}, because the classifier needs detections and {source} has none "
+                f"for {plural(len(paths), 'it', 'them')}",
             ),
             (
                 whole,

@@ -100,9 +100,9 @@ def read_photos(
     profile: Profile | None = None,
     stop: threading.Event | None = None,
 ) -> Generator[Photo, None, None]:
-    """The first stage: reads images ahead and yields them in order; arguments as those of ``run``.
+    """The first stage: reads images ahead and yields them in order; the arguments are those of ``run``.
 
-    ``stop`` ends it where its consumer cannot: while that waits for an image.
+    ``stop`` ends it where its consumer cannot: while the consumer waits for an image.
     """
     profile, stop = profile or Profile(), stop or threading.Event()
     if run_mode == "single_thread":

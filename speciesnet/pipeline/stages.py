@@ -51,7 +51,7 @@ def detect(
     Args:
         photos: The images.
         detector: The network.
-        batch_size: Images that it takes together, where batches pay.
+        batch_size: Images that it takes together, where batches are worthwhile.
         progress: Called for each image that leaves the stage.
         profile: Collects the seconds of the stage.
         lock: Held while the network computes.

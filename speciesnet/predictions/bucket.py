@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 
 from absl import logging
+from typing_extensions import Unpack
 
 from speciesnet.constants import RUN_ENDING
 from speciesnet.errors import (
@@ -29,8 +29,7 @@ from speciesnet.errors import (
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, write_atomically
 from speciesnet.packages.downloads import cache_folder
-from speciesnet.predictions.file import PredictionsFile, check_output_path
-from speciesnet.predictions.format5 import Form
+from speciesnet.predictions.file import OutputOptions, PredictionsFile, check_output_path
 from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Instance, Record
 
@@ -44,14 +43,12 @@ def open_predictions(
     path: str | os.PathLike[str],
     instances: Sequence[Instance],
     settings: RunSettings,
-    *,
-    ignore_existing: bool = False,
-    form: Form | None = None,
+    **options: Unpack[OutputOptions],
 ) -> PredictionsFile:
     """The output of a run, on a disk or in a bucket; see ``PredictionsFile``."""
     path = os.fspath(path)
     kind = BucketPredictions if storage.is_cloud(path) else PredictionsFile
-    return kind(path, instances, settings, ignore_existing=ignore_existing, form=form)
+    return kind(path, instances, settings, **options)
 
 
 def check_output(path: str) -> None:
@@ -76,8 +73,7 @@ class BucketPredictions(PredictionsFile):
         url: The URL of the file.
         instances: The images of the run, in order.
         settings: The settings that two runs into one file must share; kept next to it.
-        ignore_existing: Starts over; an existing file is kept as ``*.bak``.
-        form: How records are written in format 5; None writes format 4.
+        **options: See ``OutputOptions``.
 
     Raises:
         OutputError: As for ``PredictionsFile``; or the bucket cannot be read or written, or somebody
@@ -90,9 +86,7 @@ class BucketPredictions(PredictionsFile):
         url: str,
         instances: Sequence[Instance],
         settings: RunSettings,
-        *,
-        ignore_existing: bool = False,
-        form: Form | None = None,
+        **options: Unpack[OutputOptions],
     ) -> None:
         self.url = url
         digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
@@ -101,8 +95,7 @@ class BucketPredictions(PredictionsFile):
             self._folder / "predictions.json",  # the working copy
             instances,
             settings,
-            ignore_existing=ignore_existing,
-            form=form,
+            **options,
             display_name=url,
         )
         self._state_path = self._folder / "version.json"
@@ -142,7 +135,7 @@ class BucketPredictions(PredictionsFile):
                 self._fetch()
             super().__enter__()
             with ExitStack() as closing:
-                closing.push(super().__exit__)
+                closing.push(lambda kind, *_: PredictionsFile._close(self, kind))
                 try:
                     self._send_backups()
                     # It also shows, before the first image is read, whether the bucket can be written.
@@ -156,7 +149,7 @@ class BucketPredictions(PredictionsFile):
         return self
 
     def _fetch(self) -> None:
-        """Makes the working copy what the run continues."""
+        """Makes the working copy the file that the run continues."""
         found = storage.version_of(self.url)
         tag = found.tag if found else None
         if self.path.exists():
@@ -171,8 +164,8 @@ class BucketPredictions(PredictionsFile):
             kept = backup_name(self.path, ".unsent")
             self.path.rename(kept)
             logging.warning(
-                "%s was changed since a run on this machine could not upload all of its records. They "
-                "are kept in %s.",
+                "%s has been changed since a run on this machine failed to upload all of its "
+                "records. They are kept in %s.",
                 self.url,
                 kept,
             )
@@ -207,18 +200,13 @@ class BucketPredictions(PredictionsFile):
             finally:
                 copy.unlink(missing_ok=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _close(self, kind: type[BaseException] | None) -> None:
         with self._lock:
             try:
                 self._stopping.set()
                 self._uploader.join()
             finally:  # even if an impatient user presses Ctrl-C again
-                super().__exit__(kind, error, trace)
+                super()._close(kind)
             if self._conflict:
                 if kind is None:
                     raise self._conflict
@@ -240,8 +228,8 @@ class BucketPredictions(PredictionsFile):
             path.unlink(missing_ok=True)
 
     def _send(self, source: Path) -> None:
-        """Replaces the object; with the first one, sends the settings that it needs to be read."""
-        conflict = ObjectChangedError("it was changed by somebody else since")
+        """Replaces the object; with the first one, also sends the settings that are needed to read it."""
+        conflict = ObjectChangedError("it has since been changed by somebody else")
         found = storage.version_of(self.url)
         if (found.tag if found else None) != self._version:
             raise conflict

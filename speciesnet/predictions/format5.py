@@ -58,7 +58,7 @@ class Form:
     """How a run writes format 5.
 
     Attributes:
-        classes: How many classes of a box are written, at most; None is all.
+        classes: The largest number of classes that are written for a box; None is all.
         boxes: Which boxes the run classifies.
         whole_image: Whether it classifies whole photographs instead.
     """
@@ -100,7 +100,7 @@ def checked_format(
 
 
 def checked_classes(count: int | None) -> int | None:
-    """How many classes of a box are written, at most; None is all.
+    """The largest number of classes that are written for a box; None is all.
 
     Args:
         count: The number; None or a negative one is all.
@@ -236,7 +236,7 @@ def written(record: Record, form: Form | None) -> Mapping[str, object]:
 
 
 def other_format(name: str, found: OutputFormat, wanted: OutputFormat) -> OutputError:
-    """The error for a file of another format than that of the run."""
+    """The error for a file in a format other than that of the run."""
     return OutputError(
         f"{name} is in format {found}, and this run writes format {wanted}. Add --output_format {found} "
         "to continue it, pass another file to --predictions_json, or add --ignore_existing to start over."
@@ -258,7 +258,7 @@ def from_format5(record: Mapping[str, object]) -> Record:
     """Converts a record of format 5 to one of this program.
 
     The image gets the classes and the answer of its most confident box. If that was not classified, no
-    box was: then the image is blank, with what its best box lacks to certainty as the score.
+    box was: then the image is blank, and its score is 1 minus the confidence of its best box.
 
     Args:
         record: The record as its file contains it.
@@ -387,7 +387,7 @@ class Missing:
         blank: Images without a classified box, which are read as blank.
         boxes: Classified boxes.
         short: Those of them with fewer classes than the decision table takes into account.
-        most: The largest number of classes of these.
+        most: The largest number of classes of these boxes.
     """
 
     images: int = 0

@@ -1,7 +1,7 @@
 """The layout of the predictions files that this program writes.
 
-``{"predictions": [``, one record a line, ``]}``: valid JSON, whose whole lines can be read even if it is
-cut off. In files of format 5, ``"info"`` is before ``"predictions"``.
+``{"predictions": [``, one record per line, ``]}``: valid JSON, whose complete lines can be read even if
+it is cut off. In files of format 5, ``"info"`` is before ``"predictions"``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def encode_record(record: Mapping[str, object]) -> bytes:
 
 
 def decode_line(line: bytes) -> Record | None:
-    """The record of a line; None for a line that is not whole."""
+    """The record of a line; None for an incomplete line."""
     return split_line(line)[0]
 
 
@@ -86,7 +86,7 @@ def as_record(value: object) -> Record | None:
 
 
 def filepath_of(line: bytes) -> str | None:
-    """The file path of a line, without decoding the record; None for a line that is not whole."""
+    """The file path of a line, without decoding the record; None for an incomplete line."""
     match = _FILEPATH.match(line) if line.endswith(b"\n") else None  # or it may be cut off
     if match:
         try:
@@ -98,7 +98,7 @@ def filepath_of(line: bytes) -> str | None:
 
 
 def has_own_layout(path: Path) -> bool:
-    """Whether a file has one record a line, or is cut off before its first record."""
+    """Whether a file has one record per line, or is cut off before its first record."""
     with path.open("rb") as file:
         start = file.readline(_LONGEST)
         if start not in HEADERS.values():

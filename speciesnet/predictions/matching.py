@@ -42,9 +42,9 @@ def match_names(
     r"""Finds the images of a run that names in a file belong to, apart from those spelled alike.
 
     A name belongs to the image whose path ends with it. If no name of the file is found in this way, the
-    images may have been moved as a whole: then names and images belong together whose paths have a long
-    end in common, as far as their different beginnings agree with each other. Upper and lower case count
-    as equal only if there is no match otherwise.
+    images may have been moved as a whole: then a name and an image belong together if their paths have a
+    long end in common, as far as the different beginnings agree with each other. Upper and lower case
+    count as equal only if there is no match otherwise.
 
     Args:
         names: The names that are not among the images of the run.
@@ -237,7 +237,7 @@ def _folded(parts: Parts) -> Parts:
 def _evidence(
     item: tuple[tuple[Parts, Parts], Mapping[str, tuple[str, int]]],
 ) -> tuple[int, int]:
-    """How much speaks for a move of folders: the longest common end, and the number of names."""
+    """The evidence for a move of folders: the longest common end, and the number of names."""
     _, group = item
     return max(count for _, count in group.values()), len(group)
 
@@ -248,7 +248,7 @@ def _common_parts(key: str, other: str) -> int:
 
 
 def _contradict(one: tuple[Parts, Parts], other: tuple[Parts, Parts]) -> bool:
-    """Whether a move of folders is about a part of those of another move."""
+    """Whether a move of folders concerns some of the folders of another move."""
     return any(_is_inside(a, b) or _is_inside(b, a) for a, b in zip(one, other, strict=True))
 
 

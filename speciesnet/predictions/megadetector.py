@@ -62,15 +62,15 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
     """
     name = storage.display_name(path)
     failed = boxes = number = 0
-    with json_lists.described_errors(name, InputError, "Make it again with MegaDetector."):
+    with json_lists.described_errors(name, InputError, "Create it again with MegaDetector."):
         if not is_megadetector_file(path):
             raise InputError(
-                f'{name} does not contain the list "images". Make it again with MegaDetector.'
+                f'{name} does not contain the list "images". Create it again with MegaDetector.'
             )
         categories = _Categories(json_lists.read_value(path, "detection_categories"), name)
         for number, image in enumerate(json_lists.read_items(path, "images"), start=1):
             if not isinstance(image, dict) or not isinstance(image.get("file"), str):
-                raise InputError(f'Image {number} of {name} lacks "file". Make the file again.')
+                raise InputError(f'Image {number} of {name} lacks "file". Create the file again.')
             record = _record_of(image, categories, name)
             failed += bool(record.get("failures"))
             boxes += len(record.get("detections", ()))
@@ -108,7 +108,7 @@ class _Categories:
             names = {kind.category: kind.value for kind in Detection}
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
             raise InputError(
-                f'"detection_categories" of {source} must map numbers to names. Make the file again.'
+                f'"detection_categories" of {source} must map numbers to names. Create the file again.'
             )
         self.names: dict[str, str] = {
             number: name.strip().casefold() for number, name in names.items()
@@ -121,7 +121,7 @@ class _Categories:
 
         Raises:
             InputError: The category has another name, or none.
-            TypeError: The category is neither a text nor a number.
+            TypeError: The category is neither text nor a number.
         """
         is_number = isinstance(category, int | float) and not isinstance(category, bool)
         number = f"{category:g}" if is_number else category
@@ -157,7 +157,7 @@ def _record_of(image: Mapping[str, object], categories: _Categories, source: str
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise InputError(
-            f"The detections of {filepath} in {source} are malformed ({reason}). Make the file again."
+            f"The detections of {filepath} in {source} are malformed ({reason}). Create the file again."
         ) from error
     record = make_record(filepath, detections=sorted(detections, key=lambda box: -box["conf"]))
     record["boxes_as_stored"] = True  # MegaDetector does not turn mirrored photographs

@@ -31,7 +31,7 @@ def read_records(
 ) -> Iterator[Record]:
     """Reads the records of a predictions file one at a time, whatever program wrote it.
 
-    Of a file that is cut off, all whole records are read. Records of format 5 are converted; see
+    All complete records of a file that is cut off are read. Records of format 5 are converted; see
     ``format5.from_format5``.
 
     Args:
@@ -112,7 +112,7 @@ def _items(path: Path, name: str) -> Iterator[object]:
 
 
 def _warn_of_cut_off(path: Path, name: str) -> None:
-    _warn_once(path, f"{name} is cut off: its whole records are used.")
+    _warn_once(path, f"{name} is cut off: its complete records are used.")
 
 
 def _warn_once(path: str | os.PathLike[str], sentence: str) -> None:

@@ -56,7 +56,7 @@ class RunSettings:
         detection_threshold_for_classification: With "all", the lowest confidence of these boxes.
         max_classifications_per_image: With "all", how many of them at most, or None.
         output_format: 4 or 5.
-        max_classifications_per_detection: In format 5, how many classes of a box at most, or None.
+        max_classifications_per_detection: In format 5, the largest number of classes of a box, or None.
         species_list: The names of the taxa that can occur at the site, sorted; None without a list.
         species_list_fill: Whether a group becomes the only listed taxon below it.
         video_fps: In a run with films, how many frames a second are looked at; None without films.
@@ -129,7 +129,7 @@ class RunSettings:
         return found
 
     def difference_in(self, record: Record, instance: Instance | None) -> str | None:
-        """Describes how a record shows that another run wrote it; None if it may be of this run.
+        """Describes how a record shows that another run wrote it; None if it may be from this run.
 
         Args:
             record: The record.

@@ -15,7 +15,7 @@ CHECKS = {
     "disagree": "The detector and the classifier disagree.",
     "geofence": "The classifier's best species does not occur there.",
     "sequence": "The answer differs from the answer of its sequence.",
-    "people": "A person is in the image, but the answer is another one.",
+    "people": "A person is in the image, but the answer is not human.",
     "vehicles": "A vehicle is in the image, but the answer is another one.",
 }
 

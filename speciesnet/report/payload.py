@@ -226,7 +226,7 @@ def _labels_of(picture: Picture) -> Iterator[str | None]:
 
 
 def _numbered(texts: Iterable[str | None]) -> dict[str, int]:
-    """Returns numbers for texts, in the order in which these first appear."""
+    """Returns numbers for strings, in the order in which these first appear."""
     unique = dict.fromkeys(text for text in texts if text is not None)
     return {text: number for number, text in enumerate(unique)}
 

@@ -79,7 +79,7 @@ class Species:
     def mean(self) -> float | None:
         """The mean score of the images that nobody reviewed; None if all were reviewed.
 
-        If it is not the answer of the image, the score is that of the best box with it.
+        For an image with another answer, the score is that of the best box with this answer.
         """
         scores = [
             picture.score
@@ -122,7 +122,7 @@ def group_by_species(survey: Survey, previews: Sequence[Preview]) -> list[Specie
 
 
 def _largest_numbers(survey: Survey) -> tuple[Counter[str], Counter[str]]:
-    """Returns the largest number in one image, and the sum of those of all sequences, by label."""
+    """Returns the largest number in one image, and the sum of these over all sequences, by label."""
     most: Counter[str] = Counter()
     individuals: Counter[str] = Counter()
     for sequence in survey.sequences:

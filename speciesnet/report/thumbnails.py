@@ -52,9 +52,9 @@ class Preview:
 def people_of(picture: Picture) -> tuple[Area, ...]:
     """Returns the areas to blur: the boxes of people, even faint ones, after a review.
 
-    It is the whole image if the answer or the classifier's best class is a person but no box of one
-    is sure, because a faint box need not be where the person is. If a reviewer has corrected the boxes,
-    only the answer matters, because the reviewer has seen where people are.
+    It is the whole image if the answer or the classifier's best class is a person but no box of a person
+    is certain, because a faint box need not be where the person is. If a reviewer has corrected the
+    boxes, only the answer matters, because the reviewer has seen where people are.
     """
     people = [box for box in picture.shown_boxes if Detection.HUMAN in _kinds_of(box)]
     is_sure = any(box.conf >= DETECTION_THRESHOLD for box in people)
@@ -67,7 +67,7 @@ def people_of(picture: Picture) -> tuple[Area, ...]:
 
 
 def _kinds_of(box: PictureBox) -> tuple[str, ...]:
-    """Returns what a box shows according to the detector and, where it has one, to its answer."""
+    """Returns what a box shows according to the detector and, if it has one, to its answer."""
     return (box.kind,) if box.label is None else (box.kind, category_of(box.label))
 
 
@@ -248,7 +248,7 @@ def _number(picture: Picture) -> int | None:
 
 
 def state_of(source: Path | str, frame: tuple[int, float] | None = None) -> str:
-    """Returns a text that changes whenever the photograph changes; raises ``OSError``.
+    """Returns text that changes whenever the photograph changes; raises ``OSError``.
 
     Args:
         source: The photograph or the film.

@@ -26,7 +26,7 @@ from speciesnet.pipeline.earlier_steps import (
 )
 from speciesnet.pipeline.films import split_films, with_frames
 from speciesnet.pipeline.findings import Findings
-from speciesnet.pipeline.guard.passes import Guard
+from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import Form, to_format5

@@ -18,8 +18,9 @@ from speciesnet.pipeline import Photo
 from speciesnet.pipeline.earlier_steps import past_errors
 from speciesnet.pipeline.films import is_film_inside, split_films
 from speciesnet.pipeline.guard.cache import EvidenceCache
+from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.ledger import Ledger
-from speciesnet.pipeline.guard.passes import Guard, Passes
+from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.stability import Decisions, Place
 from speciesnet.progress import Profile
 from speciesnet.records import Box, Instance, Record, make_record

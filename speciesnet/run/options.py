@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+from collections.abc import Sequence
+from typing import Literal
 
 from speciesnet.constants import Classify, OutputFormat, RunMode
+from speciesnet.instances import Given
 from speciesnet.progress import Profile
 
 
-class RunOptions(TypedDict, total=False):
+class RunOptions(Given, total=False):
     """Keyword arguments of every verb of ``SpeciesNet``; exactly one of the first six is required.
 
     Attributes:
@@ -51,14 +52,6 @@ class RunOptions(TypedDict, total=False):
         frames: The numbers of the frames instead, from 0; None (default) chooses by ``video_fps``.
     """
 
-    instances_dict: Mapping[str, object] | None
-    instances_json: str | None
-    filepaths: Sequence[str] | None
-    filepaths_txt: str | None
-    folders: Sequence[str] | None
-    folders_txt: str | None
-    country: str | None
-    admin1_region: str | None
     run_mode: RunMode
     batch_size: int
     readers: int | None

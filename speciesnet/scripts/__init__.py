@@ -1,4 +1,4 @@
-"""The commands, one a module, and what they share.
+"""The commands, one per module, and what they share.
 
 ``commands`` lists the commands and dispatches ``speciesnet COMMAND``. The other modules are helpers:
 ``console`` (parsing, help, log, errors, signals), ``flags`` (the shared flags), ``inputs`` and

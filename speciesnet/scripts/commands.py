@@ -14,20 +14,23 @@ from speciesnet.scripts import console
 # The module of each sub-command, and a line about it.
 COMMANDS = {
     "run": ("run_model", "find and name the animals in images (the default)"),
-    "report": ("report", "pages with the photographs of a survey, opened from disk"),
+    "report": ("report", "make pages with the photographs of a survey, opened from disk"),
     "review": ("review", "confirm and correct answers in the browser"),
-    "table": ("speciesnet_to_table", "predictions as a table, CSV or Parquet"),
-    "camtrap-dp": ("speciesnet_to_camtrap_dp", "predictions as a Camtrap DP data package"),
-    "megadetector": ("speciesnet_to_md", "predictions in MegaDetector's format, for Timelapse"),
-    "sort": ("sort_images", "photographs into folders by species"),
-    "keywords": ("write_keywords", "predictions as keywords for Lightroom and digiKam"),
-    "crops": ("crops", "a picture of each box, in folders by answer"),
-    "draw": ("draw", "photographs with their boxes drawn"),
-    "merge": ("merge", "one predictions file from those of several jobs"),
-    "ray": ("run_on_ray", "a run on a Ray cluster"),
-    "server": ("run_server", "predictions for other programs, over HTTP"),
+    "table": ("speciesnet_to_table", "write predictions to a table, CSV or Parquet"),
+    "camtrap-dp": ("speciesnet_to_camtrap_dp", "write predictions to a Camtrap DP data package"),
+    "megadetector": (
+        "speciesnet_to_md",
+        "write predictions in MegaDetector's format, for Timelapse",
+    ),
+    "sort": ("sort_images", "sort photographs into folders by species"),
+    "keywords": ("write_keywords", "write predictions as keywords for Lightroom and digiKam"),
+    "crops": ("crops", "write a picture of each box, in folders by answer"),
+    "draw": ("draw", "write photographs with their boxes drawn"),
+    "merge": ("merge", "join the predictions of several jobs in one file"),
+    "ray": ("run_on_ray", "run on a Ray cluster"),
+    "server": ("run_server", "serve predictions to other programs, over HTTP"),
     "prepare": ("prepare", "download and convert a model before its first run"),
-    "gpu-test": ("gpu_test", "which GPUs are found"),
+    "gpu-test": ("gpu_test", "show which GPUs are found"),
 }
 DEFAULT = "run"
 

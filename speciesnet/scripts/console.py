@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypedDict
 
 from absl import flags as absl_flags
 from absl import logging
@@ -34,6 +34,19 @@ EXIT_BROKEN_PIPE = 141
 
 Flags = Sequence[Flag[Any]]
 Topics = Mapping[str, tuple[str, Flags]]
+
+
+class Files(TypedDict):
+    """The arguments without a flag that a command takes; see ``Command``."""
+
+    files: int
+    missing: str
+
+
+ONE_PREDICTIONS_FILE: Files = {
+    "files": 1,
+    "missing": "Give one predictions file, such as predictions.json.",
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ class Command:
         absl_flags.FLAGS.mark_as_parsed()  # else absl's log prints a warning
         if len(files) > self.files:
             raise absl_flags.Error(
-                f"{files[self.files]!r} belongs to no flag; flags look like --NAME VALUE"
+                f"{files[self.files]!r} does not belong to a flag; flags look like --NAME VALUE"
             )
         return Values(registered), files
 
@@ -253,13 +266,13 @@ def _sentence_of(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError):
         what = f"{error.filename!r} cannot be used" if error.filename else "The system call failed"
-        return f"{what} ({error.strerror or error}); fix the cause and give the same command again."
+        return f"{what} ({error.strerror or error}); fix the cause and run the same command again."
     # What PyTorch and TensorFlow raise when the memory of a GPU is full; each has its own class.
     if type(error).__name__ in ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError"):
-        return "Memory ran out; give the same command again with a smaller --batch_size, such as 1."
+        return "Memory ran out; run the same command again with a smaller --batch_size, such as 1."
     logging.debug("%s", "".join(traceback.format_exception(error)))
     return (
-        f"Unexpected error ({_summary(error)}); give the same command again, and if it fails again, "
+        f"Unexpected error ({_summary(error)}); run the same command again, and if it fails again, "
         "report it with the output of --log_level debug."
     )
 

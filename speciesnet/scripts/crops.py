@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.picture_files import MIN_CONFIDENCE, MISSING, OUT, written
+from speciesnet.scripts.picture_files import MIN_CONFIDENCE, OUT, written
 
 if TYPE_CHECKING:
     from speciesnet.export.pictures import People
@@ -45,8 +45,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (OUT, MIN_CONFIDENCE, PEOPLE, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.PICTURE_THREADS),
-    files=1,
-    missing=MISSING,
+    **console.ONE_PREDICTIONS_FILE,
 )
 
 if __name__ == "__main__":

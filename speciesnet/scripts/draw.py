@@ -6,7 +6,7 @@ import sys
 
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.picture_files import MIN_CONFIDENCE, MISSING, OUT, written
+from speciesnet.scripts.picture_files import MIN_CONFIDENCE, OUT, written
 
 USAGE = """\
 Writes a copy of each photograph that has boxes, with the boxes and their names,
@@ -38,8 +38,7 @@ COMMAND = console.Command(
         *(OUT, MIN_CONFIDENCE, flags.BLUR_HUMANS),
         *(flags.IMAGE_ROOT, flags.CORRECTIONS, flags.PICTURE_THREADS),
     ),
-    files=1,
-    missing=MISSING,
+    **console.ONE_PREDICTIONS_FILE,
 )
 
 if __name__ == "__main__":

@@ -165,11 +165,11 @@ MODEL = Flag(
     "(included; recognizes rendered scenes only).",
 )
 TARGET_SPECIES_TXT = text(
-    "target_species_txt", "Text file of labels, whose raw scores (logits) every record gets."
+    "target_species_txt", "Text file of labels whose raw scores (logits) are added to every record."
 )
 COUNTRY = text("country", "Country of all images, ISO 3166-1 alpha-3, such as KEN.")
 ADMIN1_REGION = text(
-    "admin1_region", "State of all images; for the USA, its two letters, such as CA."
+    "admin1_region", "State of all images; for the USA, its two-letter code, such as CA."
 )
 COUNTRY_FROM_COORDINATES = switch(
     "country_from_coordinates", "Look up missing countries, and correct wrong ones, by coordinates."
@@ -205,8 +205,8 @@ CLASSIFIED_FROM = number(
 CLASSIFIED_BOXES = integer(
     "max_classifications_per_image",
     None,
-    "With --classify all: how many boxes of an image get an answer, the most confident ones; by default, "
-    "or if negative, all.",
+    "With --classify all: how many boxes of an image get an answer at most, starting with the "
+    "most confident; by default, or if negative, all.",
     at_least=-1,
 )
 OUTPUT_FORMAT = choice(
@@ -248,9 +248,9 @@ ENGINE = Flag(
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
     ["auto", "fp32", "bf16", "fp16", "int8"],
-    "Numeric precision of the networks. auto: the fastest that the hardware supports, but fp32 for "
-    "images whose answer it could change; int8 only after speciesnet prepare. int8: the fastest on CPUs, "
-    "with other answers now and then; needs the extra int8.",
+    "Numeric precision of the networks. auto: the fastest that the hardware supports, but fp32 "
+    "for images whose answers it could change; int8 only after speciesnet prepare. int8: the "
+    "fastest on CPUs, but answers differ occasionally; needs the extra int8.",
 )
 DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
 THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")
@@ -269,7 +269,8 @@ DRY_RUN = switch("dry_run", "Only count the images and estimate hours and cost; 
 IMAGES_PER_SECOND = number(
     "images_per_second",
     None,
-    "For --dry_run: speed of one machine; by default some of the images are timed on this one.",
+    "For --dry_run: speed of one machine; by default, the command times some of the images on "
+    "this machine.",
     at_least=1e-6,
     at_most=1e9,
 )
@@ -282,7 +283,7 @@ PLANNING = (DRY_RUN, IMAGES_PER_SECOND, MACHINES, PRICE_PER_HOUR)
 # Predictions and their photographs.
 
 IMAGE_ROOT = text(
-    "image_root", "Folder that the photographs moved to; their paths are matched from the end."
+    "image_root", "New folder of photographs that have moved; their paths are matched from the end."
 )
 CORRECTIONS = Flag(
     "corrections",
@@ -298,7 +299,7 @@ SEQUENCE_GAP = number(
 )
 SMOOTH_BOXES = switch(
     "smooth_boxes",
-    "With --classify all: doubtful boxes follow certain ones of the sequence.",
+    "With --classify all: doubtful boxes follow the certain boxes of their sequence.",
     default=True,
 )
 CLOCK_CORRECTIONS = text(

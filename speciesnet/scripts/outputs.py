@@ -39,7 +39,7 @@ def sent_file(target: str) -> Iterator[str]:
         made = Path(folder) / f"made{PurePosixPath(target).suffix}"
         with storage.displayed_as(target, made):
             yield str(made)
-        fix = f"{target} is unchanged. Fix the cause and give the same command again."
+        fix = f"{target} is unchanged. Fix the cause and run the same command again."
         with file_errors(OutputError, target, "written", fix):
             storage.replace(made, target)
 
@@ -134,7 +134,7 @@ def _upload(folder: Path, url: str, groups: Sequence[Sequence[str]]) -> None:
             raise OutputError(
                 f"{url} cannot be written ({error.strerror or error}); {count} of "
                 f"{counted(total, 'file')} {plural(count, 'is', 'are')} new, "
-                "and all are complete. Fix the cause and give the same command again."
+                "and all are complete. Fix the cause and run the same command again."
             ) from error
         finally:
             executor.shutdown(cancel_futures=True)

@@ -17,7 +17,6 @@ OUT = flags.OUT.but(help="Folder (path or URL) for the pictures: a new one or an
 MIN_CONFIDENCE = flags.number(
     "min_confidence", 0.2, "Leave out boxes with a lower confidence.", at_most=1
 )
-MISSING = "Give one predictions file, such as predictions.json."
 
 
 def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureResults:

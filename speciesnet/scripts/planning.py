@@ -62,9 +62,9 @@ class Estimate:
         yield f"{self.images_per_second:.3g} images/s on a machine, {source}."
         clock = tqdm.format_interval(self.hours * 3600)
         many = counted(self.machines, "machine")
-        yield f"{many}: {self.hours:.2f} hours ({clock}), start-up not counted."
+        yield f"{many}: {self.hours:.2f} hours ({clock}), not counting start-up."
         if self.cost is not None:
-            yield f"{self.cost:.2f} at {self.price_per_hour:.2f} an hour and machine."
+            yield f"{self.cost:.2f} at {self.price_per_hour:.2f} per machine and hour."
 
 
 def check(values: flags.Values) -> None:
@@ -125,7 +125,7 @@ def measure(predict: Predict, filepaths: Sequence[str]) -> float:
     answered = sum(not is_failed(record) for record in predictions["predictions"])
     if not answered:
         raise InputError(
-            f"None of the images timed ({len(sample)}) can be read, such as {sample[0]}, so the speed "
+            f"None of the {len(sample)} images timed can be read (first: {sample[0]}), so the speed "
             "cannot be measured; fix the paths, or give the speed with --images_per_second."
         )
     return answered / seconds

@@ -77,8 +77,7 @@ COMMAND = console.Command(
         flags.SMOOTH_BOXES,
     ),
     topics=flags.DATES,
-    files=1,
-    missing="Give one predictions file, such as predictions.json.",
+    **console.ONE_PREDICTIONS_FILE,
 )
 
 if __name__ == "__main__":

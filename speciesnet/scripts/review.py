@@ -96,8 +96,7 @@ COMMAND = console.Command(
     USAGE,
     (PORT, REVIEWER, *flags.PAGES),
     topics=flags.DATES,
-    files=1,
-    missing="Give one predictions file, such as predictions.json.",
+    **console.ONE_PREDICTIONS_FILE,
 )
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.instances import Instance
     from speciesnet.model import ModelOptions, Predictions, SpeciesNet
+    from speciesnet.run import Run
 
 INSTANCES = flags.text(
     "instances",
-    "Comma-separated folders, or a list of images: an instances JSON (.json), JSON lines (.jsonl), a "
-    "table (.parquet) or a path per line (.txt). All machines must find the images at these paths.",
+    "Comma-separated folders, or a list of images: an instances JSON (.json), JSON lines "
+    "(.jsonl), a table (.parquet) or one path per line (.txt). All machines must find the images "
+    "at these paths.",
 )
 OUTPUT = flags.text("output", "Folder for the shards, on a disk or in a bucket.")
 FORMAT: flags.Flag[Literal["jsonl", "parquet"]] = flags.choice(
@@ -40,8 +42,8 @@ PRECISION = flags.PRECISION.but(
 READERS = flags.READERS.but(help="Threads that read images in a task; by default 1, or 8 for URLs.")
 ADDRESS = flags.text(
     "address",
-    "Address of the Ray cluster: auto on one of its machines, or HOST:PORT. By default that of "
-    "RAY_ADDRESS; without it, this machine is the cluster.",
+    "Address of the Ray cluster: auto on one of its machines, or HOST:PORT. By default, the "
+    "address in RAY_ADDRESS; if that is not set, this machine is the cluster.",
 )
 DETECTORS = flags.text("detectors", "Number of detector processes, or a range such as 2-8.")
 CLASSIFIERS = flags.text("classifiers", "Number of classifier processes, or a range.")
@@ -70,7 +72,7 @@ TOPICS: console.Topics = {
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
     "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),
     "cluster": (
-        "what each stage takes of the machines",
+        "what each stage uses on the machines",
         (
             *(ADDRESS, DETECTORS, CLASSIFIERS, *CPUS.values(), *GPUS.values()),
             *(flags.THREADS, flags.BATCH_SIZE, READERS),
@@ -99,22 +101,11 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
-    from speciesnet.run import Run
 
     folder = Folder.of(values[OUTPUT] or "")
     options = _model_options(values)
     model = options.load()
-    run = Run(
-        country=values[flags.COUNTRY],
-        admin1_region=values[flags.ADMIN1_REGION],
-        country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
-        exif_gps=values[flags.EXIF_GPS],
-        metadata=values[flags.METADATA],
-        boxes=flags.selected_boxes(values),
-        batch_size=values[flags.BATCH_SIZE],
-        readers=values[READERS],
-        progress_bars=values[flags.PROGRESS_BARS],
-    )
+    run = _run_of(values)
     settings = model.run_settings(run)
     notes = InputNotes()
     started = time.monotonic()
@@ -142,7 +133,7 @@ def main(values: flags.Values) -> None:
             outcome = runner.run(_instances(values, notes), job, settings)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"Complete shards are in {folder.path}. Give the same command again to continue."
+                f"Complete shards are in {folder.path}. Run the same command again to continue."
             ) from None
     unfenced = model.ensemble.notes(outcome.tally.countries)
     found = [*notes.lines(), *outcome.notes, *unfenced]
@@ -166,6 +157,22 @@ def _model_options(values: flags.Values) -> ModelOptions:
     )
 
 
+def _run_of(values: flags.Values) -> Run:
+    from speciesnet.run import Run
+
+    return Run(
+        country=values[flags.COUNTRY],
+        admin1_region=values[flags.ADMIN1_REGION],
+        country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
+        exif_gps=values[flags.EXIF_GPS],
+        metadata=values[flags.METADATA],
+        boxes=flags.selected_boxes(values),
+        batch_size=values[flags.BATCH_SIZE],
+        readers=values[READERS],
+        progress_bars=values[flags.PROGRESS_BARS],
+    )
+
+
 def _instances(values: flags.Values, notes: InputNotes | None = None) -> Iterator[Instance]:
     from speciesnet.distributed.instance_lists import read_instances
 
@@ -179,7 +186,7 @@ def _instances(values: flags.Values, notes: InputNotes | None = None) -> Iterato
 
 
 def _resources(values: flags.Values) -> Resources:
-    """What each stage takes of the machines that are now in the cluster."""
+    """What each stage uses of the machines that are now in the cluster."""
     import ray
 
     from speciesnet.distributed.resources import resources_for, shortage
@@ -197,7 +204,7 @@ def _resources(values: flags.Values) -> Resources:
     )
     if lack := shortage(ray.nodes(), resources):  # an autoscaling cluster may still grow
         logging.warning(
-            "%s: the run waits until machines are added; or restart it with lower values of "
+            "%s: the run waits until machines are added; alternatively, restart it with lower values of "
             "--detectors and --classifiers or of the CPUs and GPUs that each reserves.",
             lack,
         )

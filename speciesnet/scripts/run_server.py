@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from speciesnet.server.metrics import Metrics
     from speciesnet.server.pool import WorkerPool
 
-PORT = flags.integer("port", 8000, "Port; 0 takes any free one.", at_least=0, at_most=65535)
+PORT = flags.integer("port", 8000, "Port; 0 means any free port.", at_least=0, at_most=65535)
 HOST = flags.Flag("host", "127.0.0.1", "Address; by default only this computer can connect.")
 API_PATH = flags.Flag("api_path", "/predict", "URL path of predictions.")
 EXTRA_FIELDS = flags.names("extra_fields", "Fields of an instance to copy into its record.")
 
 PRECISION = flags.PRECISION.but(
     help="Numeric precision of the networks. auto: a lower one if speciesnet run has measured its "
-    "errors on this machine, but fp32 for images whose answer it could change. int8: speciesnet prepare "
+    "errors on this machine, but fp32 for images whose answers it could change. int8: speciesnet prepare "
     "must have made the networks."
 )
 DEVICES = flags.names(
@@ -37,18 +37,18 @@ TIMEOUT = flags.number(
     "Seconds to answer a request. A worker that takes longer for a batch is replaced.",
     at_least=0.1,
 )
-BACKLOG = flags.integer("backlog", 256, "Images that may wait; more are refused.")
+BACKLOG = flags.integer("backlog", 256, "Largest number of waiting images; more are refused.")
 MAX_IMAGE_MB = flags.number("max_image_mb", 20.0, "Largest size of an image.", at_least=0.001)
 MAX_BODY_MB = flags.number("max_body_mb", 64.0, "Largest size of a request.", at_least=0.001)
 MAX_INSTANCES = flags.integer("max_instances", 100, "Largest number of images in a request.")
 
 ALLOW_PATH = flags.text(
-    "allow_path", "Comma-separated folders whose images requests may name; by default none."
+    "allow_path", "Comma-separated folders with images that requests may name; by default none."
 )
 ALLOW_URL = flags.names(
     "allow_url",
-    "Hosts (images.example.org) and buckets (s3://survey) whose images requests may name; by default "
-    "none, and never hosts in private networks.",
+    "Hosts (images.example.org) and buckets (s3://survey) with images that requests may name; by "
+    "default none, and never hosts in private networks.",
 )
 API_KEY_FILE = flags.text(
     "api_key_file", "Text file with one API key per line; every request must send one of them."
@@ -155,13 +155,14 @@ def _check(values: flags.Values) -> None:
     reserved = ("/health", "/ready", "/metrics", "/openapi.json", "/static")
     path = values[API_PATH]
     if not _API_PATH_FORM.fullmatch(path) or path.startswith(reserved) or ".." in path:
-        raise InputError(f"--api_path {path} cannot be used; give one such as /predict.")
+        raise InputError(f"--api_path {path} cannot be used; give a path such as /predict.")
     for name in values[EXTRA_FIELDS]:
         if _is_reserved(name):
-            raise InputError(f"--extra_fields {name} is a field of its own; leave it out.")
+            raise InputError(f"--extra_fields {name} is already a field of records; leave it out.")
     if values[MAX_INSTANCES] > values[BACKLOG]:
         raise InputError(
-            f"--max_instances {values[MAX_INSTANCES]} is more than may wait; give a --backlog as large."
+            f"--max_instances {values[MAX_INSTANCES]} is larger than --backlog; increase "
+            "--backlog to at least this number."
         )
 
 

@@ -34,7 +34,7 @@ HOW: flags.Flag[How] = flags.choice(
 PEOPLE = flags.text(
     "people", "Name of a folder for all photographs that show people, whatever their answer."
 )
-UNDO = flags.switch("undo", "Take everything back that FOLDER/undo.jsonl lists.")
+UNDO = flags.switch("undo", "Undo everything that FOLDER/undo.jsonl lists.")
 
 USAGE = """\
 Sorts photographs into FOLDER/NAME/path below their common folder. Overwrites
@@ -56,7 +56,7 @@ def main(values: flags.Values, *files: str) -> None:
             raise InputError("--undo takes no predictions file; give only --out FOLDER.")
         _undo(out, values[flags.DRY_RUN])
     elif not files:
-        raise InputError("Give one predictions file, such as predictions.json.")
+        raise InputError(console.ONE_PREDICTIONS_FILE["missing"])
     else:
         _sort(values, files[0], out)
 

@@ -42,11 +42,12 @@ MIN_CONFIDENCE = flags.number(
 EXIF = flags.switch("exif", "Read missing dates and positions from the photographs.", default=True)
 BOM = flags.switch("bom", "Start a CSV file with a byte order mark, so that Excel reads UTF-8.")
 DELIMITER = flags.Flag(
-    "delimiter", ",", "Delimiter of a CSV file; Excel needs ; where numbers have a comma."
+    "delimiter", ",", "Delimiter of a CSV file; Excel needs ; in countries with a decimal comma."
 )
 
 USAGE = """\
-Converts a predictions file to a table, CSV or Parquet as the output is named.
+Converts a predictions file to a table, CSV or Parquet, depending on the name of
+the output.
 
   speciesnet table PREDICTIONS.json OUT.csv
 """

@@ -43,12 +43,12 @@ def print_summary(
         others = counted(len(tally.answers) - TOP_ANSWERS, "other class", "other classes")
         lines.append(f"{rest:>8}  in {others}")
     if lasting is None and tally.failed:
-        lines.append("The log gives the reasons. Fix them and give the same command again.")
+        lines.append("The log gives the reasons. Fix them and run the same command again.")
     elif tally.failed and not lasting:
-        lines.append("Give the same command again to retry the failed images.")
+        lines.append("Run the same command again to retry the failed images.")
     elif lasting is not None and tally.failed > lasting:
         lines.append(
-            f"Give the same command again to retry {tally.failed - lasting} of the failed images."
+            f"Run the same command again to retry {tally.failed - lasting} of the failed images."
         )
     lines += notes
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""

@@ -81,8 +81,7 @@ COMMAND = console.Command(
         flags.DRY_RUN.but(help="Print what would be written, and change nothing."),
     ),
     ignored=(flags.SEQUENCE_GAP,),
-    files=1,
-    missing="Give one predictions file, such as predictions.json.",
+    **console.ONE_PREDICTIONS_FILE,
 )
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib import resources
 
 from fastapi import FastAPI, Request, Response
+from fastapi.params import Depends
 from fastapi.responses import JSONResponse
 from jinja2 import Environment
 from starlette.exceptions import HTTPException
@@ -41,8 +42,6 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         api_path: The path of prediction requests.
         needs_key: Whether the OpenAPI document lists API keys.
     """
-    keys = openapi.KEYS if needs_key else ()
-    parser = service.parser
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,6 +60,16 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         redirect_slashes=False,
         lifespan=lifespan,
     )
+    keys = openapi.KEYS if needs_key else ()
+    _add_errors(app, api_path)
+    _add_predictions(app, service, api_path, keys)
+    _add_status(app, service, keys)
+    _add_pages(app, api_path)
+    return app
+
+
+def _add_errors(app: FastAPI, api_path: str) -> None:
+    """Adds what answers requests that fail."""
 
     @app.exception_handler(RejectedError)
     async def rejected(_: Request, error: RejectedError) -> Response:
@@ -82,12 +91,21 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
     async def failed(_: Request, error: Exception) -> Response:
         return JSONResponse({"error": "Internal server error; see the server log."}, 500)
 
-    @app.post(
-        api_path, **openapi.predict(parser.extra_fields, parser.limits.images), dependencies=keys
-    )
+
+def _add_predictions(
+    app: FastAPI, service: Service, api_path: str, keys: Sequence[Depends]
+) -> None:
+    """Adds the path of prediction requests."""
+    route = openapi.predict(service.parser.extra_fields, service.parser.limits.images)
+
+    @app.post(api_path, **route, dependencies=keys)
     async def predict(request: Request) -> Response:
         records = await service.predict(request)
         return Response(encode_record({"predictions": records}), media_type="application/json")
+
+
+def _add_status(app: FastAPI, service: Service, keys: Sequence[Depends]) -> None:
+    """Adds the paths that describe the state of the server."""
 
     @app.get("/health", **openapi.HEALTH)
     async def health() -> Response:
@@ -104,6 +122,10 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
     async def metrics() -> Response:
         return Response(service.metrics.render(), media_type="text/plain; version=0.0.4")
 
+
+def _add_pages(app: FastAPI, api_path: str) -> None:
+    """Adds the page for browsers and its files."""
+
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         template = Environment(autoescape=True).from_string(
@@ -117,8 +139,6 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
         if name not in STATIC:
             raise HTTPException(404)
         return Response(_file(STATIC[name], name), media_type=content_type(name))
-
-    return app
 
 
 def _file(package: str, name: str) -> str:

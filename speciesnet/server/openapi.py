@@ -68,7 +68,8 @@ _STRING = {"type": "string"}
 _NUMBER = {"type": "number"}
 _LOCATION: Schema = {
     "country": _STRING | {"description": "ISO 3166-1 alpha-3 code."},
-    "admin1_region": _STRING | {"description": "State or province; in the USA its two letters."},
+    "admin1_region": _STRING
+    | {"description": "State or province; in the USA, its two-letter code."},
     "latitude": _NUMBER | {"minimum": -90, "maximum": 90, "description": "Degrees."},
     "longitude": _NUMBER | {"minimum": -180, "maximum": 180, "description": "Degrees."},
 }

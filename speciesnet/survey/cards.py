@@ -1,4 +1,4 @@
-"""Folders that may be those of one camera, although they count as cameras of their own."""
+"""Folders that may belong to one camera, although they count as cameras of their own."""
 
 from __future__ import annotations
 

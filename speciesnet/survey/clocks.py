@@ -131,7 +131,7 @@ class CameraClocks:
         """The time to add to the clock of the camera that took a photograph.
 
         Raises:
-            InputError: The row of this camera fits another one as well.
+            InputError: The row of this camera matches another camera as well.
         """
         camera = camera_folder(filepath)
         if camera not in self._by_camera:
@@ -148,16 +148,16 @@ class CameraClocks:
         other = self._cameras.setdefault(row.name, camera)
         if other != camera and not row.is_deployment:
             raise InputError(
-                f"The folder {row.name} in {self._path} fits two cameras, {'/'.join(other)} and "
+                f"The folder {row.name} in {self._path} matches two cameras, {'/'.join(other)} and "
                 f"{'/'.join(camera)}. Write more of their paths, in a row for each."
             )
         return row.shift
 
     def finish(self) -> None:
-        """Warns of rows that fit no camera.
+        """Warns of rows that match no camera.
 
         Raises:
-            InputError: None of the rows fits, although there are photographs.
+            InputError: None of the rows matches, although there are photographs.
         """
         unknown = [row.name for row in self._rows if row.is_given and row.name not in self._cameras]
         if not unknown or not self._by_camera:

@@ -126,9 +126,9 @@ def _decode(line: bytes) -> Correction:
     texts = (correction.filepath, correction.at, correction.reviewer)
     labels = (correction.label, correction.predicted)
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError("a text is missing")
+        raise ValueError("text is missing")
     if not all(label is None or isinstance(label, str) for label in labels):
-        raise ValueError("a label is not a text")
+        raise ValueError("a label is not text")
     if correction.label is not None and correction.label.count(";") != LABEL_PARTS - 1:
         raise ValueError(f"the label does not have {LABEL_PARTS} parts")
     if correction.counts is not None and not _is_counts(correction.counts):
@@ -145,7 +145,8 @@ def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) 
 
     A corrected record has the score 1, the source ``review``, no failures, and under ``review`` the
     reviewer, the time and the predicted label. Boxes whose own answer was that of the image follow it;
-    corrections of single boxes come first. If there are any, or counts, ``box_review`` has the reviewer.
+    corrections of single boxes take precedence. If there are any, or counts, ``box_review`` has the
+    reviewer.
     """
     for record in records:
         correction = corrections.get(record["filepath"])

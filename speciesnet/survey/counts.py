@@ -2,9 +2,9 @@
 
 An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``; boxes that
 overlap strongly are one individual, see ``individual_boxes``. Animals leave the picture and come back, so
-those of several images are not added up: a sequence shows as many of a species as the image with most of
-them (MaxN). All tables, exports and pages count by these functions; ``report/static/boxes.js`` repeats
-those for images.
+the numbers of several images are not added up: for each species, a sequence shows the largest number in
+one image (MaxN). All tables, exports and pages count by these functions; ``report/static/boxes.js``
+repeats the functions for images.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
        "animal", "human" or "vehicle". So does a box that was not classified although others were.
        Without a box of people or vehicles, such an answer is about the animals in the boxes.
     4. In a blank image, boxes of animals without an answer of their own do not count; if a reviewer has
-       called it blank, no other boxes without one do.
+       called it blank, nor do other boxes without one.
     5. If no box counts for the kind of the image's answer, one individual does.
 
     Args:
@@ -231,8 +231,10 @@ def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:
     number counts for the label below it only
 
     1. if there is only one such label,
-    2. if it is a family or a lower taxon: what is only known to be a mammal may be anything, and
-    3. from images that do not show the lower label. There, the others may be doubled or other animals.
+    2. if it is a family or a lower taxon: an animal that is only known to be a mammal may be any mammal,
+       and
+    3. from images that do not show the lower label. There, the higher taxon may be a second box of an
+       animal, or another animal.
 
     Args:
         images: The counts of each image, see ``counts_of``.

@@ -124,7 +124,7 @@ def with_dates(
     camera; or nothing if ``is_quiet``, for a pass that is not the only one.
 
     Raises:
-        InputError: A row of the clock corrections fits several cameras, or none of the rows fits.
+        InputError: A row of the clock corrections matches several cameras, or none of the rows matches.
     """
     clocks = rules.clocks.start() if rules.clocks else None
     unreadable, unnamed, wrong = _doubts()

@@ -1,10 +1,10 @@
 """Events: the times at which a camera has photographed a taxon, independent of each other.
 
 Half an hour is customary between two events of a species at a camera. Their number is a measure of its
-activity, and the largest number of individuals in one photograph (MaxN) the size of the group. The rule
-is that of camtrapR's ``recordTable`` with ``deltaTimeComparedTo = "lastRecord"``: each photograph of the
-label restarts the time, so a herd that stays for hours is one event. With "lastIndependentRecord", it
-would be an event every half an hour.
+activity, and the largest number of individuals in one photograph (MaxN) is a measure of the size of the
+group. The rule is that of camtrapR's ``recordTable`` with ``deltaTimeComparedTo = "lastRecord"``: each
+photograph of the label restarts the time, so a herd that stays for hours is one event. With
+"lastIndependentRecord", there would be an event every half-hour.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """People and vehicles that an image shows, even next to another answer.
 
-An image has one answer, which leaves out a person next to a dog of which the detector is surer. Report,
-review, tables, sorting and keywords all use the functions of this module, and with them one threshold.
+An image has one answer, which leaves out a person next to a dog if the detector is more confident of the
+dog. Report, review, tables, sorting and keywords all use the functions of this module, and thus share one
+threshold.
 """
 
 from __future__ import annotations

@@ -3,16 +3,16 @@
 A herd is on several photographs, and on each are several animals. What is certain in some boxes says
 which taxa to expect in the others:
 
-1. A certain box founds a kind: a person has answered it, or the classifier has, without a roll-up and
+1. A certain box establishes a kind: a person has labeled it, or the classifier has, without a roll-up and
    with a score of at least ``certain``. It is never changed.
 2. Every other box of an animal is doubtful. The evidence for a kind is the sum of the box's scores of
    this taxon and of those above it.
-3. A doubtful box whose answer is unknown or above kinds, such as "cervidae", follows the one of them with
-   the most evidence. Any other answer gives way to a kind only if that is more probable, where each kind
-   is ``expected`` times as probable as a taxon that is certain nowhere in the sequence. A kind above the
-   answer is never followed.
-4. The evidence for the kind has to be ``margin`` times that for any other, and ``floor`` of the scores
-   of all animals.
+3. A doubtful box whose answer is unknown, or a taxon above kinds, such as "cervidae", follows whichever
+   of these kinds has the most evidence. Any other answer gives way to a kind only if that is more
+   probable, where each kind is ``expected`` times as probable as a taxon that is certain nowhere in the
+   sequence. A kind above the answer is never followed.
+4. The evidence for the kind must be at least ``margin`` times that for any other, and at least ``floor``
+   of the scores of all animals.
 
 So a doubtful deer among certain deer becomes a deer, a mixed herd stays mixed, and a single certain fox
 stays a fox. Boxes that a person has corrected, boxes of people and vehicles, and boxes answered as blank
@@ -44,7 +44,7 @@ class Smoothing:
     They were chosen on rendered herds, see docs/sequences.md; ``certain`` is that of the decision table.
 
     Attributes:
-        certain: The lowest score of an answer that founds a kind, in [0, 1].
+        certain: The lowest score of an answer that establishes a kind, in [0, 1].
         expected: How much more probable a kind of the sequence is than any other taxon, at least 1.
         margin: The least ratio of the evidence for a kind to that for any other, at least 1.
         floor: The least share of the scores of animals that is evidence for a kind, in [0, 1].
@@ -131,7 +131,7 @@ def follows_sequence(box: Box) -> bool:
 
 
 def _is_certain(box: Box, rule: Smoothing) -> bool:
-    """Whether a box founds a kind."""
+    """Whether a box establishes a kind."""
     label, source = box.get("prediction"), box.get("prediction_source", "")
     if label is None or category_of(label) != Detection.ANIMAL or label == Classification.ANIMAL:
         return False
@@ -152,7 +152,7 @@ def certain_labels(record: Record, rule: Smoothing = RULE) -> set[str]:
 
 
 def kinds_of(labels: Iterable[str]) -> list[str]:
-    """The kinds that the certain boxes of a sequence found: their labels, without those above others."""
+    """The kinds that the certain boxes of a sequence establish: labels, without those above others."""
     found = sorted(set(labels))
     return [label for label in found if not any(is_ancestor(label, other) for other in found)]
 

@@ -482,7 +482,7 @@ def _rules(
             logging.warning("%s", error)
     logging.warning(
         "The model that made the predictions is unknown: sequences are decided, and species are "
-        "offered, by the labels in the file alone. Name the model with --model."
+        "offered, using only the labels in the file. Name the model with --model."
     )
     taxa = sorted(label for label in labels if label.count(";") == LABEL_PARTS - 1)
     rules = Rules(build_taxonomy_map(taxa), {}, False, species_list(taxa))

@@ -346,7 +346,7 @@ def test_sentences_and_warnings_name_the_url(s3_bucket: Bucket, survey: str) -> 
     s3_bucket.put("cut.json", b'{"predictions": [\n{"filepath": "a.jpg"},\n{"f')
     cut = s3_bucket.url("cut.json")
     done = run_here("speciesnet_to_table", cut, "cut.csv", "--noexif")
-    assert (done.code, done.err) == (0, f"{cut} is cut off: its whole records are used.\n")
+    assert (done.code, done.err) == (0, f"{cut} is cut off: its complete records are used.\n")
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
@@ -384,7 +384,7 @@ def test_predictions_are_read_from_the_web(survey: str, tmp_path: Path, site: st
         ("report", ("p.json", "--out", "x", "--image_root", "s3://b"), "--image_root s3://b is not"),
         ("speciesnet_to_table", ("s3://b/t.csv", "s3://b/t.csv"), "would overwrite the predictions"),
         ("speciesnet_to_table", ("{bucket}p.json", "{bucket}t.txt"), "t.txt must end with .csv"),
-        ("sort_images", ("{bucket}p.json", "--out", "x"), "not on this computer, such as s3://"),
+        ("sort_images", ("{bucket}p.json", "--out", "x"), "are not on this computer"),
         ("write_keywords", ("{bucket}p.json",), "Download them, and pass their folder"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_fault_that_stays_is_one_reason(proxy: Proxy, monkeypatch: pytest.Monk
     proxy.always(Answer(503))
     assert (
         reason(proxy)
-        == "download failed: the server is busy or out of order (503 Service Unavailable)"
+        == "download failed: the server is busy or unavailable (503 Service Unavailable)"
     )
     proxy.always(Cut(1000))
     assert (
@@ -102,14 +102,14 @@ def test_a_silent_server_fails(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_slow_image_fails(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "IMAGE_SECONDS", 1.0)
     proxy.always(Drip(70_000, 0.6))
-    assert reason(proxy) == "it did not come within 1 seconds"
+    assert reason(proxy) == "it did not arrive within 1 seconds"
 
 
 def test_a_dripping_image_fails(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "IMAGE_SECONDS", 1.0)
     proxy.always(Drip(100, 0.1))
     start = time.monotonic()
-    assert reason(proxy) == "it did not come within 1 seconds"
+    assert reason(proxy) == "it did not arrive within 1 seconds"
     assert time.monotonic() - start < 30  # all of it would take minutes
 
 

@@ -101,7 +101,7 @@ def test_bucket_that_stays_out_of_order(
     monkeypatch.setattr(folder_module, "PATIENCE_SECONDS", 0.05)
     folder = Folder.of(s3_bucket.url("out"))
     s3_bucket.proxy.always(Answer(503))
-    with pytest.raises(OutputError, match="busy or out of order"):
+    with pytest.raises(OutputError, match="busy or unavailable"):
         folder.write("a", b"1")
     with pytest.raises(InputError, match="cannot be listed"):
         folder.names()

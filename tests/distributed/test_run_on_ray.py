@@ -282,7 +282,7 @@ def test_interrupted(cluster: Cluster, number: signal.Signals) -> None:
     outcome = driver.wait()
     assert outcome.code == 128 + number
     assert outcome.sentence.endswith(
-        f"Complete shards are in {output}. Give the same command again to continue."
+        f"Complete shards are in {output}. Run the same command again to continue."
     )
     wait_for(lambda: not cluster.workers("MapWorker"))
     before = len(shards(output))

@@ -107,7 +107,7 @@ def test_layer_of_another_architecture_is_refused(tmp_path: Path) -> None:
 def test_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "detector.pt"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"detector.pt cannot be read .* get it again"):
+    with pytest.raises(ModelError, match=r"detector.pt cannot be read .* download it again"):
         is_ultralytics_checkpoint(path)
 
 
@@ -124,7 +124,7 @@ def test_checkpoint_cut_off_anywhere_is_refused(yolov5_checkpoint: Path, tmp_pat
 def test_checkpoint_without_a_network_is_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "empty.pt"
     torch.save(content, path)
-    with pytest.raises(ModelError, match=r"empty.pt does not hold a YOLOv5 network"):
+    with pytest.raises(ModelError, match=r"empty.pt does not contain a YOLOv5 network"):
         read_yolov5_checkpoint(path)
 
 

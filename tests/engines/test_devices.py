@@ -27,7 +27,7 @@ def images(number: int) -> NDArray[np.uint8]:
     return np.arange(number, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
 
 
-def test_full_memory_halves_the_batch_and_goes_on() -> None:
+def test_full_memory_halves_the_batch_and_continues() -> None:
     card = Card(holds=3)
     fitting = FittingBatches(card)
     assert fitting(images(8))[:, 0].tolist() == list(range(8))

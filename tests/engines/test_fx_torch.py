@@ -206,5 +206,5 @@ def test_weights_that_claim_more_numbers_than_they_have_are_refused(tmp_path: Pa
 
 def test_other_pytorch_files_are_refused(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(3)}, tmp_path / "state.pt")
-    with pytest.raises(ModelError, match=r"state.pt holds no torch.fx graph"):
+    with pytest.raises(ModelError, match=r"state.pt contains no torch.fx graph"):
         load_classifier_engine(tmp_path / "state.pt")

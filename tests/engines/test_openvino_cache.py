@@ -77,7 +77,7 @@ def test_what_another_version_made_is_stale(
         ("facts.json", "cut"),
     ],
 )
-def test_damaged_entry_is_made_again(
+def test_damaged_entry_is_created_again(
     yolov5_checkpoint: Path, cache: Path, name: str, damage: str
 ) -> None:
     first = boxes(yolov5_checkpoint)

@@ -73,5 +73,5 @@ def test_code_outside_keras_is_refused(
 def test_file_that_is_cut_off_is_refused(small_package: Path, tmp_path: Path, size: int) -> None:
     path = tmp_path / "cut.keras"
     path.write_bytes((small_package / "classifier.keras").read_bytes()[:size])
-    with pytest.raises(ModelError, match=r"cut.keras .* get it again"):
+    with pytest.raises(ModelError, match=r"cut.keras .* download it again"):
         TensorFlowEngine(path)

@@ -118,7 +118,7 @@ def test_rows_of_one_folder_are_in_the_order_of_their_periods(tmp_path: Path) ->
         ("D1,north,,\nD2,Cam2,,\n", "in s/south/cam1 belong to no .* No photographs are in Cam2"),
     ],
 )
-def test_table_that_fits_in_several_ways_is_refused(
+def test_table_that_matches_in_several_ways_is_refused(
     tmp_path: Path, rows: str, message: str
 ) -> None:
     folders = ["s/north/cam1", "s/south/cam1", "s/south/cam2"]

@@ -45,7 +45,7 @@ def test_boxes_of_the_kind_of_the_answer_are_counted() -> None:
     assert shown(observations_of(record("a.jpg", BLANK, boxes=foxes))) == [("blank", "", None)]
 
 
-def test_people_beside_an_animal_are_an_observation_of_their_own() -> None:
+def test_people_next_to_an_animal_are_an_observation_of_their_own() -> None:
     boxes = [box("animal", 0.94), box("human", 0.91), box("human", 0.4), box("human", 0.1)]
     animal, people = observations_of(record("a.jpg", FOX, boxes=boxes))
     assert shown([animal, people]) == [
@@ -60,7 +60,7 @@ def test_people_beside_an_animal_are_an_observation_of_their_own() -> None:
     assert len(observations_of(record("a.jpg", BLANK, boxes=boxes))) == 1
 
 
-def test_animals_beside_people_are_an_observation_of_their_own() -> None:
+def test_animals_next_to_people_are_an_observation_of_their_own() -> None:
     boxes = [box("human", 0.94), box("animal", 0.91), box("animal", 0.2), box("animal", 0.1)]
     people, animals = observations_of(record("a.jpg", HUMAN, boxes=boxes))
     assert shown([people, animals]) == [("human", "Homo sapiens", 1), ("animal", "", 2)]

@@ -244,7 +244,7 @@ def test_file_of_somebody_else_in_the_folder_stays(run: Run) -> None:
     for _ in range(2):
         results = run.crops()
         assert [Path(name).name for name, _ in results.skipped] == ["a.jpg"]
-        assert "another file is at" in results.skipped[0][1]
+        assert "there is another file at" in results.skipped[0][1]
         assert mine.read_text() == "mine"
 
 

@@ -38,7 +38,7 @@ def test_dates_that_no_camera_can_have_are_found() -> None:
     assert wrong("2023-06-01T00:00:00", "2024-05-25T06:30:00") == []
 
 
-def test_clock_that_goes_back_is_found() -> None:
+def test_clock_that_is_set_back_is_found() -> None:
     first, second = (1, "2024-05-01T06:30:00"), (2, "2024-05-01T06:31:00")
     assert back(second, first) == []
     assert back(first, second, (3, "2024-04-30T06:30:00")) == [2]

@@ -124,12 +124,12 @@ def test_several_folders_after_one_flag() -> None:
 
 @pytest.mark.parametrize("content", ["filepath,country\na.jpg,KEN", "file;country\na.jpg;KEN"])
 def test_a_table_instead_of_a_list_is_refused(content: str) -> None:
-    with pytest.raises(InputError, match="is a table; write one image a line"):
+    with pytest.raises(InputError, match="is a table; write one image per line"):
         listed(content)
 
 
 def test_json_instead_of_a_list_and_a_table_instead_of_json_are_refused() -> None:
-    with pytest.raises(InputError, match="is JSON; write one image a line"):
+    with pytest.raises(InputError, match="is JSON; write one image per line"):
         listed('{"instances": []}')
     Path("i.csv").write_text("filepath,country\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"i\.csv is not valid JSON .* write the table as JSON"):

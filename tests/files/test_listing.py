@@ -146,7 +146,7 @@ def test_a_folder_in_another_letter_case_is_suggested(name: str) -> None:
     with pytest.raises(InputError, match=r"does not exist; .* Did you mean survey 2024/cam1\?"):
         search(name)
     with pytest.raises(
-        InputError, match=r"does not exist; give the folder that holds the images\.$"
+        InputError, match=r"does not exist; give the folder that contains the images\.$"
     ):
         search("other/cam1")
 

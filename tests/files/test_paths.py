@@ -24,7 +24,7 @@ from speciesnet.files.paths import common_folder, file_name, path_below, path_pa
         ("line\nbreak\x00", "line_break_"),
     ],
 )
-def test_names_are_such_as_every_system_takes(tmp_path: Path, text: str, name: str) -> None:
+def test_names_are_accepted_by_every_system(tmp_path: Path, text: str, name: str) -> None:
     assert safe_name(text) == name
     (tmp_path / name).mkdir()
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -323,7 +323,7 @@ def test_existing_damaged_file_is_refused_until_it_is_deleted(
     assert download_detector(url, package).read_bytes() == checkpoint
 
 
-def test_file_that_was_found_right_is_not_read_through_again(
+def test_file_that_was_verified_is_not_read_again(
     server: Server, cache: Path, package: Path, checkpoint: bytes
 ) -> None:
     url = server.url(f"/md.pt#sha256={hashlib.sha256(checkpoint).hexdigest()}")

@@ -87,7 +87,7 @@ def test_detector_of_an_address_is_taken_from_the_package(package: Path) -> None
 @pytest.mark.parametrize("value", [None, 4, "", ["x"], {}, True])
 def test_every_key_must_be_a_text(package: Path, key: str, value: object) -> None:
     alter_info(package, **{key: value})
-    with pytest.raises(ModelError, match=rf'info\.json lacks "{key}", or it is not a text'):
+    with pytest.raises(ModelError, match=rf'info\.json lacks "{key}", or it is not text'):
         ModelInfo(str(package))
 
 
@@ -303,5 +303,5 @@ def test_damaged_download_from_kaggle_is_said_so(monkeypatch: pytest.MonkeyPatch
         raise DataCorruptionError("The X-Goog-Hash header indicated a MD5 checksum of:\n\n  abc\n")
 
     monkeypatch.setattr(kagglehub, "model_download", fail)
-    with pytest.raises(ModelError, match=r"cannot be downloaded \(what came is damaged: .* MD5"):
+    with pytest.raises(ModelError, match=r"cannot be downloaded \(the download is damaged: .* MD5"):
         find_model_folder("kaggle:owner/model/keras/none")

@@ -56,7 +56,7 @@ def test_the_log_shows_where_an_unexpected_error_came_from(
     assert outcome.err.splitlines()[-1].startswith("speciesnet: Unexpected error")
 
 
-def test_a_clock_that_goes_back_changes_nothing(make_run: Any, samples: list[str]) -> None:
+def test_a_clock_that_is_set_back_changes_nothing(make_run: Any, samples: list[str]) -> None:
     run = make_run(samples, fault="clock")
     assert run.finished().code == 0
     records = run.path.read_bytes()

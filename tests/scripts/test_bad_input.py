@@ -98,7 +98,7 @@ def test_unknown_flag(try_: Command) -> None:
 
 
 def test_argument_that_belongs_to_no_flag(try_: Command, output: Path) -> None:
-    check_mistake(try_("--bypass_prompts", "images"), "'images' belongs to no flag")
+    check_mistake(try_("--bypass_prompts", "images"), "'images' does not belong to a flag")
     assert not output.exists()
 
 
@@ -439,7 +439,7 @@ def test_bypass_prompts_continues(try_: Command, small_package: Path, tmp_path: 
     package = copied(small_package, tmp_path)
     (package / "classifier.keras").write_bytes(b"")
     arguments = ["--nodetector_only", "--classifier_only", "--bypass_prompts", "--model", package]
-    check_mistake(try_(*arguments), "classifier.keras", "get it again")
+    check_mistake(try_(*arguments), "classifier.keras", "download it again")
 
 
 def on_terminal(answer: str, *arguments: str | Path) -> tuple[int, str]:
@@ -813,7 +813,7 @@ def test_damaged_detector(try_: Command, package: Path, damage: str) -> None:
             "html": b"<html>404</html>",
         }[damage]
     )
-    check_mistake(try_("--model", package), str(path), "get it again")
+    check_mistake(try_("--model", package), str(path), "download it again")
 
 
 def test_run_continues_once_its_detector_is_fixed(
@@ -873,7 +873,7 @@ def test_detector_that_would_run_code(
 def test_detector_whose_pickle_is_nonsense(tmp_path: Path) -> None:
     path = tmp_path / "detector.pt"
     _checkpoint(path, b"\x80\x02}}K\x01s.")  # a dict as the key of a dict
-    with pytest.raises(ModelError, match=r"detector.pt .* get it again"):
+    with pytest.raises(ModelError, match=r"detector.pt .* download it again"):
         load_detector_engine(path)
 
 
@@ -916,7 +916,7 @@ def test_damaged_classifier(try_: Command, package: Path, damage: str) -> None:
     if damage == "no config":
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("model.weights.h5", b"")
-    check_mistake(classify(try_, package), str(path), "get it again")
+    check_mistake(classify(try_, package), str(path), "download it again")
 
 
 @needs_tensorflow
@@ -926,7 +926,7 @@ def test_classifier_without_its_weights(package: Path) -> None:
         config = archive.read("config.json")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", config)
-    with pytest.raises(ModelError, match=r"classifier.keras .* get it again"):
+    with pytest.raises(ModelError, match=r"classifier.keras .* download it again"):
         TensorFlowEngine(path)
 
 
@@ -1050,5 +1050,5 @@ def test_classifier_whose_archive_is_odd(package: Path, field: int, value: int) 
         content[directory + field] = value
         directory = content.find(b"PK\x01\x02", directory + 1)
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"classifier\.keras .* get it again"):
+    with pytest.raises(ModelError, match=r"classifier\.keras .* download it again"):
         TensorFlowEngine(path)

@@ -122,7 +122,7 @@ def test_images_on_which_the_detector_failed_are_classified_whole_and_counted(
         f"survey/{NAMES[0]}."
     )
     assert note in outcome.out and outcome.err.count(note) == 1
-    assert "has none of them" not in outcome.out
+    assert "has none for" not in outcome.out
     outcome = decide(tmp_path, failed, tmp_path / "classes.json")
     assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
     note = f"1 image fails, because an earlier step failed on it, such as survey/{NAMES[0]}."
@@ -141,7 +141,7 @@ def test_damaged_images_are_counted_and_not_offered_for_a_retry(
     outcome = run_here("run_model", *arguments, cwd=tmp_path)
     note = "1 image is damaged or not an image, such as survey/bad.jpg."
     assert note in outcome.out and outcome.err.count(note) == 1
-    assert "Give the same command again to retry 1 of the failed images." in outcome.out
+    assert "Run the same command again to retry 1 of the failed images." in outcome.out
     shutil.copy(survey / NAMES[1], survey / "gone.jpg")
     outcome = run_here("run_model", *arguments, cwd=tmp_path)
     assert "3 images, 1 of them failed." in outcome.out and note in outcome.out

@@ -30,8 +30,8 @@ def test_speed_that_is_given(tmp_path: Path) -> None:
     left = len(SAMPLES)
     assert first == f"{left} images, 0 of them done before: {left} to do."
     assert speed == "2 images/s on a machine, as specified."
-    assert hours == "3 machines: 0.00 hours (00:03), start-up not counted."
-    assert cost == "0.00 at 0.50 an hour and machine."
+    assert hours == "3 machines: 0.00 hours (00:03), not counting start-up."
+    assert cost == "0.00 at 0.50 per machine and hour."
     assert not list(tmp_path.iterdir())
 
 

@@ -26,8 +26,8 @@ def test_lines_of_an_estimate() -> None:
     assert lines == [
         "10,000 images, 2,800 of them done before: 7,200 to do.",
         "2 images/s on a machine, as specified.",
-        "4 machines: 0.25 hours (15:00), start-up not counted.",
-        "0.50 at 0.50 an hour and machine.",
+        "4 machines: 0.25 hours (15:00), not counting start-up.",
+        "0.50 at 0.50 per machine and hour.",
     ]
     assert len(list(Estimate(1, 0, 1.0).lines("as specified"))) == 3
 

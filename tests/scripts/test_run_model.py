@@ -108,7 +108,7 @@ def test_demo_runs_on_its_own_images(tmp_path: Path) -> None:
     assert f"Predictions: {out}" in outcome.out
 
 
-def test_output_is_utf8_one_record_a_line(small_package: Path, tmp_path: Path) -> None:
+def test_output_is_utf8_one_record_per_line(small_package: Path, tmp_path: Path) -> None:
     folder = tmp_path / "Žebřík ñ 🦊"
     folder.mkdir()
     (folder / "broken é.jpg").touch()
@@ -134,9 +134,7 @@ def test_output_is_utf8_one_record_a_line(small_package: Path, tmp_path: Path) -
     assert "Cannot read image" in outcome.err
 
 
-def test_what_is_passed_over_is_in_the_log_and_in_the_summary(
-    photographs: Path, tmp_path: Path
-) -> None:
+def test_ignored_files_are_in_the_log_and_in_the_summary(photographs: Path, tmp_path: Path) -> None:
     shutil.copytree(photographs, tmp_path / "in")
     for name in ("VID_0002.MP4", "IMG_0003.HEIC", "._IMG_0001.JPG"):
         (tmp_path / "in" / name).touch()

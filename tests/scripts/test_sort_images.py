@@ -106,7 +106,7 @@ def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -
     outcome = sort(predictions, "--out", tmp_path / "out")
     assert outcome.code == 1
     assert "1 of 2 photographs was skipped" in outcome.sentence
-    assert f"another file is at {taken}" in outcome.sentence
+    assert f"there is another file at {taken}" in outcome.sentence
     assert taken.read_text() == "somebody's"
 
 

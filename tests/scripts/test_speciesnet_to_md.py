@@ -31,7 +31,7 @@ def test_file_is_converted(predictions: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="/dev/stdout")
-def test_standard_output_holds_the_file_alone(predictions: Path, tmp_path: Path) -> None:
+def test_standard_output_contains_only_the_file(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     out.symlink_to(
         "/dev/stdout"
@@ -51,7 +51,7 @@ def test_help_fits_a_screen() -> None:
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "md.json"
     assert "Give two files" in convert(predictions).sentence
-    assert "'more' belongs to no flag" in convert(predictions, out, "more").sentence
+    assert "'more' does not belong to a flag" in convert(predictions, out, "more").sentence
     assert "would overwrite the predictions" in convert(predictions, predictions).sentence
     said = predictions.with_name("predictions.json.corrections.jsonl")
     said.write_text("")

@@ -125,7 +125,7 @@ def test_file_that_is_cut_off_gives_its_whole_records(predictions: Path, tmp_pat
     predictions.write_text('{"predictions": [\n' + record + ",\n" + record[:20])
     outcome = convert(predictions, out)
     assert outcome.code == 0
-    assert "is cut off: its whole records are used" in outcome.err
+    assert "is cut off: its complete records are used" in outcome.err
     assert [row["file"] for row in rows(out)] == ["b.jpg"]
 
 
@@ -151,7 +151,7 @@ def test_dates_of_names_and_corrected_clocks(predictions: Path, tmp_path: Path) 
     clocks.write_text("folder,offset\nsurvey,-1:00:00\n")
     outcome = convert(predictions, out, *names, "--clock_corrections", clocks)
     assert (outcome.code, out.exists()) == (1, False)
-    assert "fits two cameras, /survey/cam1 and /survey/cam2" in outcome.err
+    assert "matches two cameras, /survey/cam1 and /survey/cam2" in outcome.err
 
 
 def test_events_end_after_the_gap(tmp_path: Path) -> None:

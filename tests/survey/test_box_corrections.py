@@ -105,7 +105,7 @@ def test_corrections_of_boxes_are_read_as_they_were_written(tmp_path: Path) -> N
     }  # fmt: skip
 
 
-def test_an_empty_correction_takes_those_of_boxes_back(tmp_path: Path) -> None:
+def test_an_empty_correction_withdraws_those_of_boxes(tmp_path: Path) -> None:
     path = tmp_path / "p.json.corrections.jsonl"
     with CorrectionsFile(path) as file:
         file.add([Correction("a.jpg", None, DEER, AT, boxes=(BoxCorrection(LEFT, None),))])

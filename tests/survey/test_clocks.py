@@ -97,9 +97,11 @@ def test_folders_on_the_web(tmp_path: Path) -> None:
     assert dates(rules, "https://host/cam1/a.jpg") == ["2024-05-02T06:30:00"]
 
 
-def test_row_that_fits_two_cameras_is_refused(tmp_path: Path) -> None:
+def test_row_that_matches_two_cameras_is_refused(tmp_path: Path) -> None:
     rules = corrections(tmp_path, "folder,offset\ncam1,1 d\n")
-    with pytest.raises(InputError, match=r"cam1 in .* fits two cameras, north/cam1 and south/cam1"):
+    with pytest.raises(
+        InputError, match=r"cam1 in .* matches two cameras, north/cam1 and south/cam1"
+    ):
         dates(rules, "north/cam1/a.jpg", "south/cam1/a.jpg")
     rules = corrections(tmp_path, "folder,offset\ncam1,1 d\nnorth/cam1,2 d\n")
     assert dates(rules, "north/cam1/a.jpg", "south/cam1/a.jpg") == [

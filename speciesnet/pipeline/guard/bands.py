@@ -39,12 +39,12 @@ MAX_KEPT = 4096  # errors and margins, the latest ones
 
 @dataclass(frozen=True)
 class Errors:
-    """How far the numbers of an image are from those of float32, in log odds; None was not measured.
+    """How far the numbers of an image are from those of float32, in log odds; None means not measured.
 
     Attributes:
         detector: Confidence of the best box.
         classifier: Scores of classes, and sums of them.
-        crop: The same of the float32 network, on the box that the fast detector found.
+        crop: The same for the float32 network, on the box that the fast detector found.
     """
 
     detector: float
@@ -196,7 +196,7 @@ class Evidence:
 
     @classmethod
     def of(cls, found: Sequence[Errors]) -> Evidence:
-        """Units from the errors of a trial, and these errors in them."""
+        """Units from the errors of a trial, and these errors in those units."""
 
         def unit(values: Iterable[float | None]) -> float:
             known = sorted(value for value in values if value is not None)
@@ -229,7 +229,7 @@ class Evidence:
         del self.margins[:-MAX_KEPT]
 
     def disagree(self, margin: float) -> None:
-        """Notes that an image was decided otherwise although its margin was outside of the band."""
+        """Notes that an image was decided differently although its margin was outside the band."""
         self.least = max(self.least, margin * 1.25)
 
     def expected_wrong(self, band: float) -> float:

@@ -18,8 +18,8 @@ ENDING = ".precision.jsonl"  # of the file next to the predictions
 class Ledger:
     """The margins of images that a wider band could reach; on disk, so that a later run knows them.
 
-    The file goes once the run is complete. Without it, as after a crash of the disk, the images keep the
-    answers that the band of their time allowed.
+    The file is deleted once the run is complete. Without it, for example after a disk failure, the images
+    keep the answers that the band allowed at the time.
 
     Args:
         predictions: The predictions file; None keeps the margins in memory.

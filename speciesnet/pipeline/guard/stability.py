@@ -57,7 +57,7 @@ def moved(probability: float, by: float) -> float:
 
 
 def around(probability: float, band: float) -> Interval:
-    """Where a probability may be whose log odds are known within a band."""
+    """The range of a probability whose log odds are known within a band."""
     return Interval(moved(probability, -band), moved(probability, band))
 
 
@@ -322,7 +322,7 @@ class _At:
     def _sums(self, classes: list[str], scores: list[float], level: str) -> Mapping[str, Interval]:
         """The summed scores of each allowed ancestor at a level.
 
-        In float32 the last of the top classes may be another one, with a score near to that of the last.
+        In float32 the last of the top classes may be another one, with a score near that of the last.
         """
         band = self.classifier
         last = classes[-1] if len(classes) >= TOP_CLASSES else None

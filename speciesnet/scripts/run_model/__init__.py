@@ -61,8 +61,8 @@ ENSEMBLE_ONLY = flags.switch(
 )
 DETECTIONS_JSON = flags.text(
     "detections_json",
-    "Output of --detector_only, or of MegaDetector's own tools. Their paths may differ in the folders at "
-    "the beginning.",
+    "Output of --detector_only, or of MegaDetector's own tools. The first folders of its paths "
+    "may differ.",
 )
 CLASSIFICATIONS_JSON = flags.text("classifications_json", "Output of --classifier_only.")
 STEPS = (DETECTOR_ONLY, CLASSIFIER_ONLY, ENSEMBLE_ONLY, DETECTIONS_JSON, CLASSIFICATIONS_JSON)
@@ -79,7 +79,8 @@ Finds and names the animals in camera-trap images.
   speciesnet --folders IMAGES --predictions_json OUT.json --country KEN
   speciesnet --model demo --folders demo --predictions_json OUT.json
 
-The second runs offline on sample images. Repeat a command to continue its run.
+The second command runs offline on sample images. Repeat a command to continue
+its run.
 """
 TOPICS: console.Topics = {
     "input": ("which images, exactly one of these", INPUT),
@@ -171,8 +172,8 @@ def _check(values: flags.Values, components: Components) -> None:
     ending = PurePath(values[PREDICTIONS_JSON] or "").suffix.lower()
     if ending in (".csv", ".tsv", ".xls", ".xlsx", ".ods"):
         raise InputError(
-            f"--predictions_json is {values[PREDICTIONS_JSON]}, but predictions are JSON; give a name "
-            "that ends with .json, and make a table of it with speciesnet table."
+            f"--predictions_json is {values[PREDICTIONS_JSON]}, but predictions are JSON; give a "
+            "name that ends with .json, and convert that file to a table with speciesnet table."
         )
     if values[flags.DRY_RUN] and components != "all":
         raise InputError(
@@ -180,7 +181,7 @@ def _check(values: flags.Values, components: Components) -> None:
         )
     if components in ("detector", "classifier") and values[flags.SPECIES_LIST] is not None:
         raise InputError(
-            f"--species_list restricts answers, which --{components}_only does not give; give it with "
+            f"--species_list restricts answers, which --{components}_only does not give; pass it with "
             "--ensemble_only instead."
         )
     for flag, users in (
@@ -195,7 +196,7 @@ def _check(values: flags.Values, components: Components) -> None:
             )
         if is_given and components not in users:
             raise InputError(
-                f"--{flag.name} is the input of a later step, which this run does itself; leave it out, "
+                f"--{flag.name} is only for a run that continues from earlier steps; leave it out, "
                 "or add --classifier_only or --ensemble_only."
             )
 
@@ -222,7 +223,7 @@ def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
 
 
 def _model(values: flags.Values, components: Components) -> SpeciesNet:
-    """The model; asks the user first if it is about to classify whole images against its training."""
+    """The model; asks the user first if it was trained on crops but is about to classify whole images."""
     from speciesnet.model import SpeciesNet
 
     model = SpeciesNet(

@@ -1,4 +1,7 @@
-"""Servers on this machine with the protocols of the clouds, and a proxy in front of each."""
+"""Servers on this machine with the protocols of the clouds, and one proxy in front of each.
+
+Clients of buckets are kept, with their addresses: a second proxy would never be asked.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import pytest
 from buckets import MAKERS, Bucket
 from faults import Proxy
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 
 
 def free_port() -> int:

@@ -16,11 +16,12 @@ from speciesnet.detector import InputShape
 from speciesnet.geofence import Rules
 from speciesnet.images import PreprocessedImage
 from speciesnet.pipeline import Photo
-from speciesnet.pipeline.guard import passes
+from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache
+from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.ledger import Ledger
-from speciesnet.pipeline.guard.passes import Guard, Passes
+from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.stability import Decisions, moved
 from speciesnet.taxonomy import build_taxonomy_map
 
@@ -124,7 +125,7 @@ def truth(pictures: list[str]) -> list[object]:
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "WORTHWHILE", 100.0)  # fakes take no time
+    monkeypatch.setattr(trial, "WORTHWHILE", 100.0)  # fakes take no time
 
 
 @pytest.mark.usefixtures("_quick")
@@ -136,7 +137,7 @@ def test_decisions_are_those_of_float32_and_most_images_take_the_fast_networks_a
     photos = list(made.photos(pictures))
     assert sorted(photo.filepath for photo in photos) == pictures
     assert decisions(photos) == truth
-    again = len(exact.detected) - passes.TRIAL[0]
+    again = len(exact.detected) - trial.TRIAL[0]
     assert 0 < again < PICTURES / 2
     assert made.tally.images == PICTURES
 
@@ -175,10 +176,10 @@ def test_short_runs_without_evidence_stay_in_float32(pictures: list[str]) -> Non
 def test_networks_with_large_errors_do_not_pay(
     pictures: list[str], truth: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "WORTHWHILE", 0.5)
+    monkeypatch.setattr(trial, "WORTHWHILE", 0.5)
     exact, fast = Fake(wave(0.0)), Fake(wave(4.0))
     assert decisions(list(guard(exact, fast).photos(pictures))) == truth
-    assert len(fast.detected) == passes.TRIAL[0]
+    assert len(fast.detected) == trial.TRIAL[0]
     cache = EvidenceCache("fakes")
     nothing = Guard.resumed(Passes(DECISIONS), exact, fast, cache, Ledger(None, cache.key))  # type: ignore[arg-type]
     assert nothing is None  # later runs do not even try
@@ -208,7 +209,7 @@ def known(error: float) -> Evidence:
 def test_audits_widen_the_band_and_reach_finished_images(
     pictures: list[str], truth: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(passes, "AUDITED", 3)
+    monkeypatch.setattr("speciesnet.pipeline.guard.guard.AUDITED", 3)
     cache = EvidenceCache("fakes")
     ledger = Ledger(tmp_path / "out.json", cache.key)
     exact, fast = Fake(wave(0.0)), Fake(wave(0.6))
@@ -250,7 +251,7 @@ def test_a_later_run_knows_the_margins_of_an_interrupted_one(
     assert not Ledger(tmp_path / "out.json", "another machine").margins
     later = Guard(made._passes, made._exact, made._fast, cache, ledger, ledger.evidence)
     assert not later.has_unsettled
-    later._band *= 1.9
+    later._band.width *= 1.9
     assert later.has_unsettled
 
 

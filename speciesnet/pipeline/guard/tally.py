@@ -1,0 +1,49 @@
+"""How the images of a run were decided, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from speciesnet.files.input_notes import counted, plural
+
+
+@dataclass
+class Tally:
+    """How the images of a run were decided.
+
+    Attributes:
+        images: All of them.
+        detected_again: Those that went through both networks in float32.
+        classified_again: Those that went through the classifier in float32.
+        audited: Those that did so at random.
+        differed: Audited images whose answer changed.
+        reached: Finished images that a wider band made doubtful.
+    """
+
+    images: int = 0
+    detected_again: int = 0
+    classified_again: int = 0
+    audited: int = 0
+    differed: int = 0
+    reached: int = 0
+
+    def summary(self, precisions: Iterable[str]) -> str:
+        """How many images were decided in which precision, in sentences.
+
+        Args:
+            precisions: Those of the fast networks.
+        """
+        slowly = self.detected_again + self.classified_again
+        names = " and ".join(dict.fromkeys(precisions))
+        reached = (
+            f" The answers of {counted(self.reached, 'image')} were then replaced by those of float32, "
+            "because the errors turned out to be larger than in the trial."
+        )
+        return (
+            f"{self.images - slowly} of {counted(self.images, 'image')} "
+            f"{plural(self.images - slowly, 'was', 'were')} decided in {names} and {slowly} in float32, "
+            f"where {self.classified_again} needed the classifier only. "
+            f"{counted(self.audited, 'image')} {plural(self.audited, 'was', 'were')} audited; "
+            f"{self.differed} differed.{reached if self.reached else ''}"
+        )

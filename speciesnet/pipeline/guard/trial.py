@@ -1,0 +1,127 @@
+"""A trial: some images of a run go through both the fast networks and those in float32."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from absl import logging
+
+from speciesnet import pipeline
+from speciesnet.networks import Networks, ReducedNetworks
+from speciesnet.pipeline import WHOLE, Photo
+from speciesnet.pipeline.guard.bands import Errors, Evidence, errors_of
+from speciesnet.pipeline.guard.cache import Verdict
+from speciesnet.pipeline.guard.margins import margin_of
+from speciesnet.pipeline.guard.passes import Passes
+from speciesnet.pipeline.guard.stability import MAX_RIVALS, lowest_confidence
+
+WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
+TRIAL = (24, 96)  # images of a trial, at least and at most ...
+TRIAL_SHARE = 20  # ... one in so many of the run
+NEEDED_READABLE = 16  # images of a trial, to say anything
+TRIAL_FLOOR = 1.0  # log odds below the threshold down to which a trial looks at faint boxes
+WORTHWHILE = 0.95  # of the time in float32, at most, is what a lower precision may take
+
+
+def trial_of(paths: Sequence[str]) -> list[str]:
+    """The images of a trial, spread evenly over those of a run; none if the run is too short."""
+    if len(paths) < WORTH_A_TRIAL:
+        return []
+    count = min(max(TRIAL[0], len(paths) // TRIAL_SHARE), TRIAL[1])
+    return [paths[i * len(paths) // count] for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Compares the fast networks with those in float32.
+
+    Attributes:
+        passes: How images go through networks.
+        exact: The networks in float32.
+        fast: The networks in the lower precision.
+    """
+
+    passes: Passes
+    exact: Networks
+    fast: ReducedNetworks
+
+    def photos(
+        self, paths: Sequence[str], progress: pipeline.Progress
+    ) -> Generator[Photo, None, Verdict | None]:
+        """Yields images decided in float32, and then takes them through the fast networks.
+
+        Returns:
+            What this shows of the fast networks; None if they fail or too few images can be read.
+        """
+        logging.info("Trying a lower precision on %d images of the run.", len(paths))
+        self.passes.load(self.exact)
+        started = time.perf_counter()
+        exact = []
+        for photo in self.passes.run(paths, self.exact, progress):
+            exact.append(photo)
+            yield photo
+        slow = time.perf_counter() - started
+        try:
+            self.passes.load(self.fast)
+            started = time.perf_counter()
+            fast = self._fast_photos(paths)
+            quick = time.perf_counter() - started
+            again = self._reclassified(fast)
+        except Exception as error:  # whatever it is, float32 has just worked
+            logging.warning(
+                "A lower precision is not used, because it fails (%s: %s).",
+                type(error).__name__,
+                error,
+            )
+            return None
+        return _verdict(self.passes, exact, fast, again, quick / slow)
+
+    def _fast_photos(self, paths: Sequence[str]) -> list[Photo]:
+        floor = lowest_confidence(TRIAL_FLOOR)
+        return list(self.passes.run(paths, self.fast, threshold=floor, rivals=_first_rivals))
+
+    def _reclassified(self, fast: Sequence[Photo]) -> Sequence[Photo | None]:
+        """The images after the float32 classifier on the fast detector's boxes, if that is a step."""
+        if not self.passes.has_middle(self.fast):
+            return [None] * len(fast)
+        return list(self.passes.classify_again(fast, self.exact, _first_rivals))
+
+
+def _verdict(
+    passes: Passes,
+    exact: Sequence[Photo],
+    fast: Sequence[Photo],
+    again: Sequence[Photo | None],
+    time_ratio: float,
+) -> Verdict | None:
+    """Derives the errors from a trial, and whether the fast networks pay."""
+    found: list[Errors] = []
+    tried: list[Photo] = []
+    for one, two, three in zip(exact, fast, again, strict=True):
+        errors = errors_of(two, one, passes.decisions, three)
+        if errors is not None:
+            found.append(errors)
+            tried.append(two)
+    if len(found) < NEEDED_READABLE:
+        logging.warning("Too few of the images of the trial can be read.")
+        return None
+    evidence = Evidence.of(found)
+    evidence.margins = [margin_of(photo, passes, evidence) for photo in tried]
+    band = evidence.band()
+    doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
+    pays = time_ratio + doubtful <= WORTHWHILE
+    logging.info(
+        "In the trial %.0f %% of the images are doubtful in the lower precision, which takes %.0f %% "
+        "of the time of float32: it is %s.",
+        100 * doubtful,
+        100 * time_ratio,
+        "used" if pays else "not used",
+    )
+    return Verdict(evidence, pays)
+
+
+def _first_rivals(photo: Photo) -> list[int]:
+    count = len(photo.detections or ()) + len(photo.faint)
+    return [*range(min(count, MAX_RIVALS)), WHOLE]
