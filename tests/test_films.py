@@ -18,7 +18,7 @@ from speciesnet.films import Sampling
 from speciesnet.instances import SAMPLE_IMAGES
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import FilmReader, read_films
-from speciesnet.pipeline.guard.passes import Guard
+from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.records import still_of
 from speciesnet.run import Run, photos_of
 
