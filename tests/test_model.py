@@ -219,7 +219,7 @@ def test_country_that_contradicts_a_position_is_noted(
         f"1 image has coordinates outside its country, such as {located / '1.jpg'} (in KEN, not in USA)"
     )
     caplog.clear()
-    model.predict(**{**options, "country": "KEN"})
+    model.predict(folders=[str(located)], country="KEN")
     model.predict(folders=[str(located)])
     model.detect(**options)
     assert "coordinates" not in caplog.text
