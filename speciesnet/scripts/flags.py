@@ -299,7 +299,7 @@ SEQUENCE_GAP = number(
 )
 SMOOTH_BOXES = switch(
     "smooth_boxes",
-    "With --classify all: doubtful boxes follow the certain boxes of their sequence.",
+    "With --classify all: doubtful boxes follow certain ones of the sequence.",
     default=True,
 )
 CLOCK_CORRECTIONS = text(
