@@ -172,7 +172,8 @@ def _import_nncf() -> Any:
             f"Making int8 networks needs NNCF, which cannot be loaded ({first_line(error)}). Run pip "
             'install "speciesnet[int8]", or give --precision fp32.'
         ) from error
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # set_log_level changes the handlers of others
+    # NNCF's set_log_level also changes others' handlers.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf
 
 
