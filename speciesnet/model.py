@@ -54,16 +54,16 @@ class SpeciesNet:
         model_name: See ``ModelInfo``.
         components: The steps that will be used; verbs that need others raise ``InputError``.
         geofence: Whether geofencing is on.
-        target_species_txt: File with one label a line, whose logits are added to every record.
-        species_list: File with the taxa that can occur at the site, a Latin name or a label a line; an
+        target_species_txt: File with one label per line, whose logits are added to every record.
+        species_list: File with the taxa that can occur at the site, a Latin name or a label per line; an
             answer outside this list is rolled up to its nearest ancestor that the list implies.
         species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
         combine_predictions_fn: The function that decides on one image; see ``PredictionCombiner``.
         multiprocessing: Makes ``multi_process`` the default run mode.
         engine: The engine of the networks, one name for both or the detector's and the classifier's with
             a comma: ``auto``, ``torch``, ``tensorflow``, ``openvino``; see ``EngineOptions``.
-        precision: ``fp32``, the reference; ``bf16``, ``fp16`` or ``int8``; or ``auto``: bf16 or fp16 if
-            the hardware supports it and the first images of a run get the same answers as in float32.
+        precision: ``fp32``, the reference; ``bf16``, ``fp16`` or ``int8``; or ``auto``: the fastest
+            of them if a run of many images is faster with it although float32 decides doubtful images.
         device: "cpu", "cuda", "mps" or None for the best one available.
         threads: Processor threads of a network on the CPU; None is all cores.
         force_model_download: Whether to download the package again.

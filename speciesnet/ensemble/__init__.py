@@ -185,8 +185,8 @@ class SpeciesNetEnsemble:
     ) -> list[Record]:
         """Combines the results of each image into its record.
 
-        If the classifier's records have classes of boxes (``raw_classifications``), as since version
-        5.0.6 of the published program, so have the combined ones (format 5).
+        If the classifier's records have classes of boxes (``raw_classifications``), which the published
+        program writes since version 5.0.6, the combined records have them as well (format 5).
 
         Args:
             filepaths: Images, in the order of the records.

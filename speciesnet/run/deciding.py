@@ -144,7 +144,7 @@ def guard_of(
     *,
     may_try: bool = True,
 ) -> Guard | None:
-    """What keeps float32's decisions in a lower precision; None without one that is faster.
+    """What keeps float32's decisions in a lower precision; None if no lower precision is faster.
 
     Args:
         run: The run.
@@ -152,7 +152,7 @@ def guard_of(
         places_of: Where an image was taken.
         predictions: The file of the records, next to which the margins of finished images are kept.
         profile: Collects the seconds of each stage.
-        may_try: Whether a trial may show this, or only earlier runs.
+        may_try: Whether a trial may find out what is faster; otherwise only earlier runs count.
     """
     reduced = model.reduced_networks if run.components != "ensemble" else None
     if reduced is None:
@@ -183,7 +183,7 @@ def photos_of(
     progress: pipeline.Progress = pipeline.no_progress,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
-    """Takes images through the stages of a run, under the eyes of its guard if there is one.
+    """Takes images through the stages of a run, with its guard if there is one.
 
     Films follow the photographs. They go through the networks in float32 where there is a guard: a film
     is decided by many frames together, which the guard does not know.

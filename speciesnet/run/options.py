@@ -17,9 +17,9 @@ class RunOptions(Given, total=False):
         instances_dict: ``{"instances": [{"filepath": ..., "country": ...}, ...]}``.
         instances_json: A JSON file with the same content.
         filepaths: Images.
-        filepaths_txt: A file with one image a line.
+        filepaths_txt: A file with one image per line.
         folders: Folders, searched for images at any depth.
-        folders_txt: A file with one folder a line.
+        folders_txt: A file with one folder per line.
         country: ISO 3166-1 alpha-3 code of all images.
         admin1_region: State or province of all images; needs a country.
         run_mode: ``multi_thread`` (default), ``multi_process`` or ``single_thread``.

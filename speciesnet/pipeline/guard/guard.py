@@ -139,7 +139,7 @@ class Guard:
         return [path for path in finished if path in reached]
 
     def again(self, paths: Sequence[str]) -> Iterator[Photo]:
-        """Yields finished images, decided in float32."""
+        """Decides finished images again, in float32."""
         self.tally.reached += len(paths)
         for photo in self._passes.run(paths, self._exact):
             yield photo

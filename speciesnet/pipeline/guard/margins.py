@@ -94,7 +94,7 @@ class Band:
         return is_stable(photo, self._passes, self.evidence, self.width, crop=crop)
 
     def is_box_certain(self, photo: Photo) -> bool:
-        """Whether better classes alone could settle an image."""
+        """Whether the float32 classifier alone could settle an image."""
         detector = self.width * self.evidence.detector
         return self._passes.decisions.is_stable(photo, detector, 0.0)
 

@@ -43,7 +43,7 @@ class Tally:
         return (
             f"{self.images - slowly} of {counted(self.images, 'image')} "
             f"{plural(self.images - slowly, 'was', 'were')} decided in {names} and {slowly} in float32, "
-            f"where {self.classified_again} needed the classifier only. "
+            f"of which {self.classified_again} needed only the classifier. "
             f"{counted(self.audited, 'image')} {plural(self.audited, 'was', 'were')} audited; "
             f"{self.differed} differed.{reached if self.reached else ''}"
         )
