@@ -113,8 +113,8 @@ def fit(
     Args:
         img: The image in its full resolution.
         bboxes: Detections, most confident first.
-        always_crop: Whether to crop to the first detection, or else to cut off the strips.
-        resize: False keeps the size of the crop.
+        always_crop: Whether to crop to the first detection; if not, the top and bottom strips are cut off.
+        resize: Whether to resize the crop to the size of the network's input.
     """
     if img is None:
         return None
@@ -179,7 +179,7 @@ class SpeciesNetClassifier:
         bboxes: Sequence[BBox] | None = None,
         resize: bool = True,
     ) -> PreprocessedImage | None:
-        """Crops and resizes as this model needs; see ``fit``."""
+        """Crops and resizes an image as this model requires; see ``fit``."""
         return fit(img, bboxes, always_crop=self.model_info.always_crops, resize=resize)
 
     def preprocess_boxes(

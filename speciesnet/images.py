@@ -151,7 +151,7 @@ def load_rgb_image(filepath: str) -> Image.Image | None:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Rotates an image as its EXIF orientation says."""
+    """Rotates an image according to its EXIF orientation."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception as error:  # damaged EXIF must not lose the image

@@ -169,7 +169,7 @@ def _read_input(given: Given, notes: InputNotes, match_files: bool, films: bool)
 def find_images(
     folders: Iterable[str], notes: InputNotes | None = None, *, films: bool = False
 ) -> list[str]:
-    """Finds the images under folders at any depth, each once, sorted by path component.
+    """Finds the images under folders at any depth, without duplicates, sorted by path component.
 
     Paths have forward slashes. Hidden files and folders, and those that systems and programs make for
     themselves, are skipped.
@@ -191,7 +191,7 @@ def find_images(
 def walk_images(
     folders: Iterable[str], notes: InputNotes | None = None, *, films: bool = False
 ) -> Iterator[str]:
-    """Yields what ``find_images`` finds, unsorted, and twice where folders overlap."""
+    """Yields the images that ``find_images`` finds, unsorted, and twice where folders overlap."""
     notes = InputNotes() if notes is None else notes
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]

@@ -112,7 +112,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
 
 
 def converted_folder(source: Path) -> Path:
-    """Where the cache keeps the converted network of a file, whether it is there or not."""
+    """Where the cache keeps the converted network of a file, whether it exists or not."""
     return cache_folder() / "openvino" / _key(source)
 
 

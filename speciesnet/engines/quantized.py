@@ -70,7 +70,7 @@ def can_quantize() -> bool:
 
 
 def quantized_folder(source: Path) -> Path:
-    """Where the cache keeps the int8 network of a file, whether it is there or not.
+    """Where the cache keeps the int8 network of a file, whether it exists or not.
 
     The name contains the version of NNCF. Without NNCF, the newest network is used.
     """

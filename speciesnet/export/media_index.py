@@ -88,7 +88,7 @@ class Misplaced:
 
 @dataclass
 class _Found:
-    """What the photographs of a deployment say about it."""
+    """What the photographs of a deployment show about it."""
 
     positions: Counter[Position] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)

@@ -112,7 +112,7 @@ class PictureFolder:
         return found
 
     def is_current(self, picture: MadePicture) -> bool:
-        """Whether a picture is there already; if so, ``finish`` keeps it.
+        """Whether a picture exists already; if so, ``finish`` keeps it.
 
         Raises:
             SkippedFileError: The picture of another photograph has the same name.
@@ -169,7 +169,7 @@ class PictureFolder:
             self._made |= kept
 
     def finish(self) -> None:
-        """Removes the pictures of the list that were not made again, and lists those that are there."""
+        """Removes the pictures of the list that were not made again, and lists those that exist."""
         for file in self._earlier.keys() - self._made.keys():
             target = self._path / file
             if target.is_file():

@@ -257,7 +257,7 @@ def _make(
     common: Parts,
     picture: Picture,
 ) -> PictureResults:
-    """Makes the pictures of one photograph that are not there yet."""
+    """Makes the pictures of one photograph that do not exist yet."""
     results = PictureResults()
     below = path_below(picture.filepath, common, windows=True)  # names for every system
     plans = kind.plans(picture, below, results)

@@ -1,6 +1,6 @@
 """Films: which frames of a film are looked at, and their pixels and times.
 
-``sampling`` chooses frames by their times, ``packets`` finds out which compressed frames must be decoded
+``sampling`` chooses frames by their times, ``packets`` determines which compressed frames must be decoded
 for them, ``pixels`` converts them to RGB, and ``reading`` puts these together.
 """
 

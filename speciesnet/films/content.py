@@ -16,7 +16,7 @@ _PICTURES = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"jpx ", b"jp
 
 
 def is_film(filepath: str) -> bool:
-    """Whether a file on this machine starts as films do; False if it cannot be read."""
+    """Whether a file on this machine starts the way films do; False if it cannot be read."""
     if scheme_of(filepath) is not None:
         return False
     try:

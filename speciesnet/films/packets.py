@@ -1,13 +1,13 @@
-"""The compressed frames of a film, and which of them must be decoded to see the wanted ones.
+"""The compressed frames of a film, and which of them must be decoded to get the wanted ones.
 
 A decoder needs a frame's references, which precede it in the file. Two kinds of frames can be left out:
 
-- Frames that no other frame refers to: B-frames of H.264 that say so (``nal_ref_idc``).
-- All frames before a key frame that nothing after it, in the order of showing, refers across: those of
-  codecs without references, IDR frames of H.264, and IRAP frames of H.265 (ITU-T H.264 7.4.1.2.4, H.265
-  7.4.2.2). Other key frames, such as recovery points, do not qualify.
+- Frames that no other frame refers to: B-frames of H.264 that are marked as such (``nal_ref_idc``).
+- All frames before a key frame, if no frame that is displayed after it refers to a frame before it. This
+  is true of all frames of codecs without references, IDR frames of H.264, and IRAP frames of H.265 (ITU-T
+  H.264 7.4.1.2.4, H.265 7.4.2.2). Other key frames, such as recovery points, do not qualify.
 
-All of this is read in the headers of the frames. For other codecs, and for films whose frames have no
+All of this is read from the headers of the frames. For other codecs, and for films whose frames have no
 unique time stamps, every frame is decoded.
 """
 
@@ -29,7 +29,7 @@ _H264_SLICES = range(1, 6)
 _H264_IDR = 5
 _H265_SLICES = range(0, 32)
 _H265_IRAP = range(16, 22)
-# Of a frame, in which its first slice is looked for.
+# The part of a frame that is searched for its first slice.
 MAX_BYTES = 4096
 MAX_UNITS = 64
 
@@ -78,7 +78,7 @@ class Packets:
 
     @property
     def order(self) -> list[int]:
-        """The positions of the frames in the order of showing."""
+        """The positions of the frames in display order."""
         return sorted(range(len(self.times)), key=self.times.__getitem__)
 
     @property
@@ -87,7 +87,7 @@ class Packets:
         return (self.end - min(self.times)) * self.time_base if self.times else Fraction()
 
     def wanted(self, chooser: Chooser) -> dict[int, int]:
-        """The frames that are wanted: their numbers by time stamp, in the order of showing."""
+        """The frames that are wanted: their numbers by time stamp, in display order."""
         found: dict[int, int] = {}
         start = min(self.times, default=0)
         for number, position in enumerate(self.order):
@@ -126,7 +126,7 @@ class Packets:
 
 
 def packets_of(packets: Iterable[Packet], codec: Codec, time_base: Fraction) -> Packets:
-    """Notes what is in the headers of all compressed frames, without decoding any.
+    """Collects the data in the headers of all compressed frames, without decoding any.
 
     Args:
         packets: The packets of the stream.
@@ -156,7 +156,7 @@ def packets_of(packets: Iterable[Packet], codec: Codec, time_base: Fraction) -> 
 
 
 def _kind(data: bytes, codec: Codec) -> int:
-    """What the first slice of a frame says about it."""
+    """The bits of ``Packets.kinds`` for a frame, from the header of its first slice."""
     if codec.name not in ("h264", "hevc"):
         return 0
     for unit in _units(data, codec.length_bytes):

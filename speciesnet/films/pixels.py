@@ -1,4 +1,4 @@
-"""Converts decoded frames to RGB as FFmpeg does, and turns them upright."""
+"""Converts decoded frames to RGB as FFmpeg does, and rotates them upright."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Converter:
     """Converts the frames of a film to RGB: the pixels are those of ``ffmpeg -pix_fmt rgb24``.
 
     It uses FFmpeg's own filters, as that program does. PyAV's ``to_ndarray`` scales the colors of frames
-    with 10 bits in another way. A camera may change the format of its frames in the middle of a film.
+    with 10 bits differently. A camera may change the format of its frames in the middle of a film.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Converter:
         self._graph: Graph | None = None
 
     def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """The pixels of a frame, shape (H, W, 3), turned as its display matrix says."""
+        """The pixels of a frame, shape (H, W, 3), rotated according to its display matrix."""
         found = (
             frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range,
         )  # fmt: skip

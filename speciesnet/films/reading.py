@@ -54,7 +54,7 @@ class Frame:
 
 @dataclass
 class Film:
-    """What is known of a film.
+    """What is known about a film.
 
     Attributes:
         frame_rate: Frames a second, on average.
@@ -73,7 +73,7 @@ class Film:
 def open_film(
     filepath: str, sampling: Sampling
 ) -> Iterator[tuple[Film, Generator[Frame, None, None]]]:
-    """Opens a film: what is known of it, and its chosen frames, decoded one at a time.
+    """Opens a film: what is known about it, and its chosen frames, decoded one at a time.
 
     Args:
         filepath: Path or URL; a film that is not on this machine is copied to its disk for the time.
@@ -159,7 +159,7 @@ def _reason(path: Path) -> str:
 
 
 def _look_through(path: Path) -> tuple[Film, Packets]:
-    """Reads the headers of all frames; a film that is cut off gives what it has."""
+    """Reads the headers of all frames; a truncated film is read as far as it goes."""
     with _opened(path) as (container, stream):
         time_base = stream.time_base or Fraction(1, 1000)
         extradata = bytes(stream.codec_context.extradata or b"")
@@ -188,7 +188,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]
 def _frames(
     path: Path, film: Film, packets: Packets, sampling: Sampling
 ) -> Generator[Frame, None, None]:
-    """Decodes the wanted frames; all frames where it is not known which of them would suffice."""
+    """Decodes the wanted frames; all frames if it is not known which of them suffice."""
     last: Frame | None = None
     if packets.is_complete:
         wanted = packets.wanted(Chooser(sampling, packets.time_base))
@@ -207,7 +207,7 @@ def _after(last: Frame | None, frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _few_frames(path: Path, packets: Packets, wanted: dict[int, int]) -> Iterator[Frame | None]:
-    """Decodes what the wanted frames need; ends with None where one of them does not appear."""
+    """Decodes what the wanted frames need; ends with None if one of them does not appear."""
     waiting = list(wanted)
     start, converter = min(packets.times), Converter()
     for decoded in _decoded(path, packets, wanted):

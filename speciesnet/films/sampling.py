@@ -18,9 +18,9 @@ class Sampling:
     """The choice of frames.
 
     Attributes:
-        fps: Frames a second of the film's own clock: the first frame, then the first one at or after
-            each following 1 / ``fps`` seconds.
-        max_frames: How many frames of a film at most, the first ones; None is all of them.
+        fps: Frames per second of the film's own clock: the first frame, then the first one at or after
+            each multiple of 1 / ``fps`` seconds.
+        max_frames: The largest number of frames of a film; later ones are left out. None means no limit.
         frames: The numbers of the frames instead, from 0 in the order in which a player shows them;
             empty to choose them by ``fps``.
 

@@ -1,4 +1,4 @@
-"""Dates as cameras and programs write them. What can be read in two ways is not a date."""
+"""Dates as cameras and programs write them. A text that can be read in two ways is not a date."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class PhotoMetadata:
-    """What a file says about its photograph; missing and impossible values are None.
+    """What a file records about its photograph; missing and impossible values are None.
 
     Attributes:
         datetime: Time of the photograph by the camera's clock, ISO 8601: "2024-05-01T06:30:00", followed

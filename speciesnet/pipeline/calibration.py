@@ -79,7 +79,7 @@ class Quantization:
             self._process.stdin.flush()  # and left open: the process ends when it is closed
 
     def poll(self) -> State:
-        """Whether the networks are there; ends a process that takes too long."""
+        """Whether the networks are finished; ends a process that takes too long."""
         if self._process.poll() is None:
             if time.monotonic() - self._start < SECONDS:
                 return "running"

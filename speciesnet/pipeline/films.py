@@ -1,4 +1,4 @@
-"""The first stage of a run on films: reads their frames ahead of the networks, as if photographs."""
+"""The first stage of a run on films: reads frames ahead of the networks, like photographs."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def read_films(
 
 
 def _ahead(films: Iterator[Iterator[Photo]], limit: int) -> Iterator[Iterator[Photo]]:
-    """Yields films in order, of which so many have been started."""
+    """Yields films in order, and starts each of them up to ``limit`` films ahead."""
     waiting: deque[Iterator[Photo]] = deque()
     for film in films:
         waiting.append(film)
@@ -167,7 +167,7 @@ def _started(
 
 
 def split_films(filepaths: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The photographs and the films, by the endings of their names."""
+    """The photographs and the films, by the extensions of their names."""
     photographs: list[str] = []
     films: list[str] = []
     for path in filepaths:

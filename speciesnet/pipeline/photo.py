@@ -23,7 +23,7 @@ class FilmFrame:
     Attributes:
         number: Its number from 0; -1 of a film that cannot be read.
         seconds: Its time after the first frame.
-        film: What is known of the film.
+        film: What is known about the film.
         is_last: Whether no other frame of the film follows.
     """
 

@@ -65,7 +65,7 @@ def prepare(
 def _quantized(
     model_info: ModelInfo, names: Sequence[str], photographs: Sequence[str], threads: int | None
 ) -> Iterator[str]:
-    """Makes the int8 networks, unless they are there; yields a line for each."""
+    """Makes the int8 networks, unless they exist already; yields a line for each."""
     sources = {"detector": model_info.detector, "classifier": model_info.classifier}
     options = EngineOptions(precision="int8", threads=threads)
     start = time.monotonic()

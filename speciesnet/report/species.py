@@ -56,7 +56,7 @@ class Species:
 
     @property
     def taxa(self) -> str:
-        """Order and family."""
+        """The names of the order and the family, as far as they are known."""
         parts = split_label(self.label)
         return capitalized(parts.order, parts.family)
 

@@ -70,7 +70,7 @@ class SurveyPlots:
     def _over_time(
         self, active: Sequence[Picture], pictures: Sequence[Picture], subject: str, name: str
     ) -> Iterator[Plot]:
-        """Yields the hours at which some animals come, and the days of some images."""
+        """Yields the plots of the hours at which some animals come, and of the days of some images."""
         # A visit counts once, however many images the camera takes of it.
         starts: dict[int, str] = {}
         for picture in active:

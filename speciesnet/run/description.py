@@ -1,4 +1,4 @@
-"""What a run predicts, into which output, and how; and what it needs of a model and an output."""
+"""What a run predicts, into which output, and how; and what it needs from a model and an output."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Run:
 
 
 class Model(Protocol):
-    """What a run needs of a model; ``SpeciesNet`` provides it."""
+    """What a run needs from a model; ``SpeciesNet`` provides it."""
 
     @property
     def model_info(self) -> ModelInfo:

@@ -16,7 +16,7 @@ from speciesnet.run.description import Run
 
 
 def check_films(run: Run) -> None:
-    """Raises ``InputError`` for a run that cannot have films, and has some."""
+    """Raises ``InputError`` for a run that contains films but cannot process them."""
     film = next((i.filepath for i in run.instances if is_film_name(i.filepath)), None)
     if film is None or run.films is None:
         return
@@ -37,8 +37,8 @@ def film_record(
 ) -> Record:
     """Makes the record of a film.
 
-    Its answer is that of its frames as a sequence. Its boxes are those of all frames, each with the
-    number and the time of its frame.
+    Its answer is that of its frames, treated as a sequence. Its boxes are those of all frames, each with
+    the number and the time of its frame.
 
     Args:
         photos: The frames that were looked at, in order.
@@ -87,9 +87,9 @@ def _counted(records: Sequence[Record]) -> list[Classifications]:
 def _best_frame(records: Sequence[Record], label: str | None = None) -> int:
     """The position of the frame that stands for the film.
 
-    It is the one with the greatest sum of the confidences of its certain boxes, and so with the most
-    animals; else the one with the most confident box; else the first. Frames with the answer of the film
-    come before all others.
+    Frames with the answer of the film come before all others. Among them, it is the frame whose certain
+    boxes have the largest sum of confidences, usually the one with the most animals; if several frames
+    have the same sum, the one with the most confident box, and then the first one.
     """
 
     def rank(position: int) -> tuple[bool, float, float, int]:

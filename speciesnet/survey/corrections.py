@@ -56,11 +56,11 @@ class Correction:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it corrects nothing, which takes the earlier corrections back."""
+        """Whether it corrects nothing, and so withdraws the earlier corrections."""
         return self.label is None and not self.boxes and self.counts is None
 
     def as_json(self) -> dict[str, object]:
-        """Its line in the file; keys of later versions are only there if they are used."""
+        """Its line in the file; keys of later versions are included only if they are used."""
         line: dict[str, object] = {
             "filepath": self.filepath,
             "label": self.label,

@@ -39,15 +39,15 @@ _category_of = functools.lru_cache(maxsize=10_000)(category_of)  # a survey has 
 def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]:
     """The number of individuals of each label in an image, the largest first.
 
-    1. Numbers that a reviewer has given are taken as they are.
-    2. A box with an answer of its own counts for this answer; blank ones do not count. Of boxes that
+    1. Numbers that a reviewer has given are used unchanged.
+    2. A box with an answer of its own counts toward that answer; blank ones do not count. Of boxes that
        overlap strongly, only one counts, see ``individual_boxes``.
-    3. A box without one counts for the answer of the image if it is of the same kind, or else for
+    3. A box without one counts toward the answer of the image if it is of the same kind, or else as
        "animal", "human" or "vehicle". So does a box that was not classified although others were.
-       Without a box of people or vehicles, such an answer is about the animals in the boxes.
+       If the answer is human or vehicle but no box is of that kind, boxes of animals count toward it.
     4. In a blank image, boxes of animals without an answer of their own do not count; if a reviewer has
        called it blank, nor do other boxes without one.
-    5. If no box counts for the kind of the image's answer, one individual does.
+    5. If no box is of the kind of the image's answer, the number for this answer is 1.
 
     Args:
         record: The record, corrected or not.
@@ -103,7 +103,7 @@ def distinct_boxes(boxes: Sequence[tuple[str, Box]]) -> list[tuple[str, Box]]:
        specific as species;
     3. with the higher score, or else confidence, of its label.
 
-    A person and a vehicle remain two: somebody may sit in it.
+    A person and a vehicle remain two, because somebody may be sitting in it.
 
     Args:
         boxes: Boxes with the labels that they count for.

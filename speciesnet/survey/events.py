@@ -71,7 +71,7 @@ class Event:
 def find_events(
     sightings: Iterable[tuple[str, str, Sighting]], gap: float = DEFAULT_EVENT_GAP
 ) -> Iterator[Event]:
-    """The events of each camera, in the order of time.
+    """The events of each camera, in chronological order.
 
     1. A photograph of a label starts an event if it was taken ``gap`` minutes or more after the previous
        photograph of this label by this camera. Each photograph without a date is an event of its own;

@@ -98,7 +98,7 @@ def sequence_numbers(
     gap: float = DEFAULT_SEQUENCE_GAP,
     blanks: Sequence[bool] | bytes = b"",
 ) -> list[int]:
-    """Numbers the sequences of each camera from 1, in the order of time.
+    """Numbers the sequences of each camera from 1, in chronological order.
 
     A photograph continues the sequence of the previous one of its camera, unless
 

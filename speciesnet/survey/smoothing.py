@@ -126,7 +126,7 @@ def may_follow(box: Box, rule: Smoothing = RULE) -> bool:
 
 
 def follows_sequence(box: Box) -> bool:
-    """Whether a box has the answer of other boxes of its sequence."""
+    """Whether the answer of a box comes from other boxes in its sequence."""
     return box.get("prediction_source", "").endswith(SUFFIX)
 
 

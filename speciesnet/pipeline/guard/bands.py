@@ -176,7 +176,7 @@ def _expected_wrong(band: float, errors: _Distribution, margins: Sequence[float]
 
 @dataclass
 class Evidence:
-    """What is known of the errors of a model's fast networks on a machine.
+    """What is known about the errors of a model's fast networks on a machine.
 
     Attributes:
         detector: The unit of the detector's errors, in log odds.

@@ -20,7 +20,7 @@ from speciesnet.pipeline.guard.bands import Evidence
 
 @dataclass(frozen=True)
 class Verdict:
-    """What earlier runs have shown of fast networks.
+    """What earlier runs have shown about fast networks.
 
     Attributes:
         evidence: Their errors.
