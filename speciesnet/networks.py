@@ -14,7 +14,7 @@ from absl import logging
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import PRECISIONS, Engine, EngineOptions, Precision
-from speciesnet.engines.select import has_int8, lacks_int8, reduced_precision
+from speciesnet.engines.precision import has_int8, lacks_int8, reduced_precision
 from speciesnet.errors import InputError
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline.calibration import quantize_in_background

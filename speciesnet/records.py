@@ -358,6 +358,11 @@ def is_failed(record: Record) -> bool:
     )
 
 
+def is_finished(record: Record) -> bool:
+    """Whether a run that is continued keeps a record; otherwise it predicts the image again."""
+    return not record.get("failures")
+
+
 @contextmanager
 def record_errors(record: Record) -> Iterator[None]:
     """Turns the errors that a malformed record causes in the block into one that names its field.

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import Correction, corrections_path
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey, load_survey
 
 MODEL = Path(__file__).parents[1] / "speciesnet" / "demo" / "model"

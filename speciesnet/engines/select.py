@@ -7,7 +7,6 @@ import functools
 import importlib.util
 import platform
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from speciesnet.engines.base import (
     DetectorEngine,
     Engine,
     EngineOptions,
-    Precision,
     version_of,
 )
 from speciesnet.errors import InputError, ModelError, UnsupportedNetworkError
@@ -36,11 +34,11 @@ def load_detector_engine(
         raise ModelError(
             "The engine tensorflow cannot run detectors. Use --engine torch, openvino or auto."
         )
-    options = _only_openvino_for_int8(options)
+    options = only_openvino_for_int8(options)
     # In float32 PyTorch's boxes equal the published program's to the last bit. OpenVINO is a tenth
     # faster, but sometimes a pixel off, which can change the scores of a crop.
     is_reference = options.engine == "auto" and options.precision == "fp32"
-    if not is_reference and _loads_openvino(options):
+    if not is_reference and loads_openvino(options):
         from speciesnet.engines.openvino import OpenVinoDetector
 
         try:
@@ -74,10 +72,10 @@ def load_classifier_engine(
         raise ModelError(
             f"The engine tensorflow cannot run {model}, a PyTorch file. Use --engine auto."
         )
-    options = _only_openvino_for_int8(options)
+    options = only_openvino_for_int8(options)
     if options.engine != "tensorflow":
         try:
-            if _loads_openvino(options):
+            if loads_openvino(options):
                 from speciesnet.engines.openvino import OpenVinoClassifier
 
                 return OpenVinoClassifier(model, options)
@@ -102,7 +100,7 @@ def load_classifier_engine(
     return TensorFlowEngine(model, options)
 
 
-def _only_openvino_for_int8(options: EngineOptions) -> EngineOptions:
+def only_openvino_for_int8(options: EngineOptions) -> EngineOptions:
     """The options with the engine openvino instead of ``auto`` if the precision is int8."""
     is_open = options.engine == "auto" and options.precision == "int8"
     return replace(options, engine="openvino") if is_open else options
@@ -116,52 +114,6 @@ def _require_tensorflow(reason: str) -> None:
         import_tensorflow()
     except ImportError as error:
         raise ModelError(f"{reason}, which only TensorFlow may support, but {error}.") from error
-
-
-def reduced_precision(options: EngineOptions) -> Precision | None:
-    """The precision below float32 that the engine supports natively on this machine, if any."""
-    if options.engine == "tensorflow":
-        return None
-    if _loads_openvino(options):
-        from speciesnet.engines import openvino
-
-        return "bf16" if "bf16" in openvino.precisions() else None
-    from speciesnet.engines import devices
-
-    return devices.reduced_precision(devices.torch_device(options.device))
-
-
-def has_int8(source: Callable[[], Path], options: EngineOptions) -> bool:
-    """Whether the cache has the int8 network of a file, and this machine can run it."""
-    options = _only_openvino_for_int8(replace(options, precision="int8"))
-    if options.engine != "openvino" or options.device not in (None, "cpu"):
-        return False
-    if not prefers_openvino(replace(options, precision="fp32")) or not _loads_openvino(options):
-        return False
-    from speciesnet.engines import openvino, quantized
-
-    able = quantized.is_any_quantized() and "int8" in openvino.precisions()
-    return able and quantized.calibration_of(source()) is not None
-
-
-def lacks_int8(source: Path, options: EngineOptions) -> bool:
-    """Whether the int8 network of a file is missing in the cache, but can be made on this machine."""
-    options = _only_openvino_for_int8(options)
-    if options.engine != "openvino" or not _loads_openvino(options):
-        return False
-    from speciesnet.engines import openvino, quantized
-
-    able = "int8" in openvino.precisions() and quantized.can_quantize()
-    return able and quantized.calibration_of(source) is None
-
-
-def check_int8() -> None:
-    """Raises ``ModelError`` if this machine cannot run networks in int8."""
-    options = EngineOptions("openvino", "int8")
-    _loads_openvino(options)
-    from speciesnet.engines import openvino
-
-    openvino.check(options)
 
 
 def convert(name: str, source: Path, options: EngineOptions) -> Path | None:
@@ -178,7 +130,7 @@ def convert(name: str, source: Path, options: EngineOptions) -> Path | None:
     Raises:
         ModelError: The network cannot be converted or stored, or does not run with these options.
     """
-    if not _loads_openvino(options):
+    if not loads_openvino(options):
         return None
     from speciesnet.engines import openvino, openvino_cache
 
@@ -234,7 +186,7 @@ def prefers_openvino(options: EngineOptions) -> bool:
     return options.engine == "openvino"
 
 
-def _loads_openvino(options: EngineOptions) -> bool:
+def loads_openvino(options: EngineOptions) -> bool:
     """Whether OpenVINO runs the network; raises ``ModelError`` if it is requested but fails to load."""
     if not prefers_openvino(options):
         return False

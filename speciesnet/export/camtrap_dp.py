@@ -47,11 +47,11 @@ from speciesnet.export.observations import (
     observations_of,
 )
 from speciesnet.files.input_notes import counted, plural
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import scheme_of
 from speciesnet.records import Record, in_file
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.dates import DateRules
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.smoothed_records import SmoothedRecords
 from speciesnet.taxonomy import Label
 

@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 from speciesnet.errors import InputError, OutputError
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.input_notes import counted, plural
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import scheme_of
-from speciesnet.survey.photographs import Photographs
 
 
 class _HasPath(Protocol):

@@ -27,6 +27,7 @@ from speciesnet.export.deployments import (
 )
 from speciesnet.export.timestamps import Problem, file_number, problems_in
 from speciesnet.files.input_notes import plural
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.geolocation import distance_km
@@ -35,7 +36,7 @@ from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record, record_errors
 from speciesnet.survey.cards import note_on
 from speciesnet.survey.dates import DateRules
-from speciesnet.survey.photographs import Photographs, position_of, with_metadata
+from speciesnet.survey.photographs import position_of, with_metadata
 from speciesnet.survey.sequences import is_blank, sequence_numbers, without_card
 
 Position = tuple[float, float]

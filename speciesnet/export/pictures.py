@@ -28,12 +28,12 @@ from speciesnet.errors import ImageError, InputError, OutputError, SkippedFileEr
 from speciesnet.export.files import Results
 from speciesnet.export.picture_folder import MadePicture, PictureFolder, joined
 from speciesnet.files.input_notes import plural
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.predictions.reading import read_records
 from speciesnet.progress import ProgressBars
 from speciesnet.report.thumbnails import Area, people_of, state_of, thumbnail
 from speciesnet.survey.corrections import Correction
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture, PictureBox, pictures_in
 from speciesnet.taxonomy import category_of, species_name, split_label
 

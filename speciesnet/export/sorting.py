@@ -18,6 +18,7 @@ from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Detection
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.export.undo import PART_FILE, UNDO_FILE, Entry, How, open_log, read_entries
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.no_overwrite import (
     copy_file,
     is_same_place,
@@ -30,7 +31,7 @@ from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.cards import folder_parts, note_on
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import shows_people, unmentioned
-from speciesnet.survey.photographs import Photographs, with_metadata
+from speciesnet.survey.photographs import with_metadata
 from speciesnet.survey.sequences import (
     camera_folder,
     clock_time,

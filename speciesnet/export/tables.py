@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Record, answer_of, record_errors
@@ -23,7 +24,7 @@ from speciesnet.survey.dates import DateRules
 from speciesnet.survey.events import DEFAULT_EVENT_GAP, Sighting, find_events
 from speciesnet.survey.individuals import count_of, counts_text, individuals_of
 from speciesnet.survey.people import people_in, vehicles_in
-from speciesnet.survey.photographs import Photographs, position_of, with_metadata
+from speciesnet.survey.photographs import position_of, with_metadata
 from speciesnet.survey.sequences import camera_folder
 from speciesnet.taxonomy import Label, split_label
 

@@ -19,8 +19,11 @@ def is_film(filepath: str) -> bool:
     """Whether a file on this machine starts the way films do; False if it cannot be read."""
     if scheme_of(filepath) is not None:
         return False
+    path = Path(filepath)
     try:
-        with Path(filepath).open("rb") as file:
+        if not path.is_file():  # to open a named pipe would wait for a writer
+            return False
+        with path.open("rb") as file:
             start = file.read(12)
     except (OSError, ValueError):
         return False

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from speciesnet.engines.base import DEFAULT_OPTIONS, EngineOptions, Precision
-from speciesnet.engines.select import check_int8, convert, lacks_int8
+from speciesnet.engines.precision import check_int8, lacks_int8
+from speciesnet.engines.select import convert
 from speciesnet.errors import ModelError
 from speciesnet.networks import NETWORKS
 from speciesnet.packages.info import ModelInfo

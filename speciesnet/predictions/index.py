@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from speciesnet.predictions import layout
 from speciesnet.predictions.ownership import Ownership
-from speciesnet.records import Instance, Record, Tally
+from speciesnet.records import Instance, Record, Tally, is_finished
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Index:
             self.other = self.other or filepath
             return
         found.counts[filepath] = count + 1
-        if record.get("failures"):
+        if not is_finished(record):
             found.failed.add(filepath)
         self.add(record, position, offset)
 

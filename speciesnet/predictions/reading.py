@@ -14,7 +14,7 @@ from speciesnet.errors import CutOffError, DamagedError, NoListError, OutputErro
 from speciesnet.files import json_lists, storage
 from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
-from speciesnet.records import Record, in_file, record_errors
+from speciesnet.records import Record, in_file, is_finished, record_errors
 
 TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
 
@@ -143,7 +143,7 @@ def finished_images(path: str) -> set[str]:
         storage.local_file(path) as local,
     ):
         if local.exists() and local.stat().st_size:
-            return {r["filepath"] for r in read_records(local) if not r.get("failures")}
+            return {r["filepath"] for r in read_records(local) if is_finished(r)}
     return set()
 
 
@@ -169,7 +169,7 @@ def load_partial_predictions(
     for record in read_records(predictions_json):
         if record["filepath"] not in known:
             raise names_other_images(predictions_json, record["filepath"])
-        if not record.get("failures"):
+        if is_finished(record):
             finished[record["filepath"]] = record
     return finished, [i for i in instances if i["filepath"] not in finished]
 

@@ -27,6 +27,7 @@ from starlette.routing import Mount, Route
 
 from speciesnet.errors import ImageError, OutputError
 from speciesnet.files.clouds import CredentialsError, content_type
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import scheme_of
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
@@ -37,7 +38,6 @@ from speciesnet.server.auth import LOCAL_NAMES
 from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.listening import quiet_config
 from speciesnet.survey.corrections import CorrectionsFile
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture, Survey
 
 PHOTO_SIZE = 1600  # pixels of the longer side of the image in the viewer

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from speciesnet.errors import OutputError, file_errors
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.progress import ProgressBars
 from speciesnet.report.checks import open_checks
 from speciesnet.report.folder import ReportFolder, check_report_folder
@@ -25,7 +26,6 @@ from speciesnet.report.payload import (
 from speciesnet.report.species import agreement_with_reviewers, group_by_species
 from speciesnet.report.survey_plots import SurveyPlots
 from speciesnet.report.thumbnails import Preview, Thumbnails
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey
 
 FIRST_PAGE = "index.html"

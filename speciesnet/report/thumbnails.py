@@ -16,10 +16,10 @@ from PIL import Image, ImageFilter
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.errors import ImageError
 from speciesnet.files.atomic import write_atomically
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import version_of
 from speciesnet.films import read_frame
 from speciesnet.images import opened, upright
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture, PictureBox
 from speciesnet.taxonomy import category_of
 

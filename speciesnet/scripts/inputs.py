@@ -20,9 +20,9 @@ from speciesnet.records import in_file
 from speciesnet.scripts import flags
 
 if TYPE_CHECKING:
+    from speciesnet.files.moved_photographs import Photographs
     from speciesnet.survey.corrections import Correction
     from speciesnet.survey.dates import DateRules
-    from speciesnet.survey.photographs import Photographs
     from speciesnet.survey.smoothed_records import SmoothedRecords
     from speciesnet.survey.survey import Survey
 

@@ -28,8 +28,8 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
         kind: Which pictures.
     """
     from speciesnet.export.pictures import write_pictures
+    from speciesnet.files.moved_photographs import Photographs
     from speciesnet.survey.corrections import find_corrections
-    from speciesnet.survey.photographs import Photographs
 
     target, list_name = values[OUT], kind.list_name
     if target is None:

@@ -30,10 +30,10 @@ never change. Reports and exports apply the corrections. Press Ctrl-C to stop.
 
 def main(values: flags.Values, source: str) -> None:
     """Loads the survey, and serves it."""
+    from speciesnet.files.moved_photographs import Photographs
     from speciesnet.report.review import Review, make_app, serve, token_of
     from speciesnet.server.listening import listen
     from speciesnet.survey.corrections import CorrectionsFile, read_corrections
-    from speciesnet.survey.photographs import Photographs
 
     path = _corrections_path(values, source)
     port = values[PORT]

@@ -8,11 +8,11 @@ from speciesnet.errors import InputError
 from speciesnet.export import camtrap_dp
 from speciesnet.export.deployments import deployment_folders
 from speciesnet.files.input_notes import counted
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_folder
 from speciesnet.survey.corrections import find_corrections
-from speciesnet.survey.photographs import Photographs
 
 TITLE = flags.text("title", "Title of the project.")
 CONTRIBUTOR = flags.several(

@@ -9,11 +9,11 @@ from speciesnet.export.files import check_not_same
 from speciesnet.export.megadetector import write_megadetector
 from speciesnet.export.megadetector_info import Origin
 from speciesnet.files.input_notes import counted
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import scheme_of
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, records_of
 from speciesnet.scripts.outputs import sent_file
-from speciesnet.survey.photographs import Photographs
 
 BASE_FOLDER = flags.text("base_folder", "Folder of the images: paths in it become relative to it.")
 

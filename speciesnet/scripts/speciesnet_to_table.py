@@ -16,12 +16,12 @@ from speciesnet.export.tables import (
     write_table,
 )
 from speciesnet.files.input_notes import counted
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, records_of, survey_of
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.events import DEFAULT_EVENT_GAP
-from speciesnet.survey.photographs import Photographs
 
 Kind = Literal["image", "detection", "observation", "sequence", "event"]
 KINDS: tuple[Kind, ...] = ("image", "detection", "observation", "sequence", "event")

@@ -8,11 +8,11 @@ from pathlib import Path
 from speciesnet.errors import InputError
 from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
 from speciesnet.files.input_notes import counted
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import local_predictions
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.corrections import read_corrected
-from speciesnet.survey.photographs import Photographs
 
 NAMING: flags.Flag[Naming] = flags.choice(
     "naming",

@@ -15,13 +15,14 @@ from absl import logging
 from speciesnet.constants import DEFAULT_SEQUENCE_GAP
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, record_errors, still_of
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.dates import DateRules, with_dates
-from speciesnet.survey.photographs import Photographs, with_camera_metadata
+from speciesnet.survey.photographs import with_camera_metadata
 from speciesnet.survey.sequences import camera_folder, is_blank, sequence_numbers
 from speciesnet.survey.smoothing import (
     certain_labels,

@@ -21,6 +21,7 @@ from speciesnet.constants import (
     Detection,
 )
 from speciesnet.errors import InputError, ModelError
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import file_name, with_slashes
 from speciesnet.geofence import Answer, Rules, load_geofence
 from speciesnet.geofence.species_list import SpeciesList
@@ -44,7 +45,7 @@ from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
-from speciesnet.survey.photographs import Photographs, position_of, with_metadata
+from speciesnet.survey.photographs import position_of, with_metadata
 from speciesnet.survey.sequences import (
     camera_folder,
     sequence_answer,

@@ -10,8 +10,8 @@ import numpy as np
 from playwright.sync_api import Page, expect
 from surveys import FOX, box, record, survey_of
 
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.report.site import write_report
-from speciesnet.survey.photographs import Photographs
 
 NewPage = Callable[..., Page]
 

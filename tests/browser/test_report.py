@@ -26,8 +26,8 @@ from surveys import (
     survey_of,
 )
 
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.report.site import write_report
-from speciesnet.survey.photographs import Photographs
 
 NewPage = Callable[..., Page]
 

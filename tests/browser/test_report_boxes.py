@@ -23,10 +23,10 @@ from surveys import (
     survey_of,
 )
 
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.report.site import write_report
 from speciesnet.survey.box_corrections import BoxCorrection
 from speciesnet.survey.corrections import Correction
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey
 
 NewPage = Callable[..., Page]

@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 
 from speciesnet.engines.base import EngineOptions
-from speciesnet.engines.select import (
-    lacks_int8,
-    load_classifier_engine,
-    load_detector_engine,
-)
+from speciesnet.engines.precision import lacks_int8
+from speciesnet.engines.select import load_classifier_engine, load_detector_engine
 from speciesnet.errors import ModelError
 
 pytest.importorskip("openvino")

@@ -16,11 +16,11 @@ from speciesnet.constants import Classification
 from speciesnet.errors import InputError
 from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
 from speciesnet.export.media_index import MediaIndex
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Record
 from speciesnet.survey.clocks import ClockCorrections
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.dates import DateRules, NamePattern
-from speciesnet.survey.photographs import Photographs
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}

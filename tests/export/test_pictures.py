@@ -12,9 +12,9 @@ from surveys import BLANK, BOAR, DEER, FOX, HUMAN, answered_box, box, record, wr
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export import pictures
 from speciesnet.export.pictures import Crops, Drawn, PictureResults, write_pictures
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.survey.box_corrections import BoxCorrection
 from speciesnet.survey.corrections import Correction
-from speciesnet.survey.photographs import Photographs
 
 LEFT, RIGHT, SIDE = (0.1, 0.25, 0.25, 0.5), (0.5, 0.25, 0.25, 0.5), (0.8, 0.2, 0.2, 0.8)
 DEER_FOLDER, FOX_FOLDER = "white-tailed deer (Odocoileus virginianus)", "red fox (Vulpes vulpes)"

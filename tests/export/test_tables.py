@@ -22,13 +22,13 @@ from speciesnet.export.tables import (
     to_dataframe,
     write_table,
 )
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.predictions.layout import save_predictions
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record
 from speciesnet.survey.clocks import ClockCorrections
 from speciesnet.survey.corrections import Correction, corrected
 from speciesnet.survey.dates import DateRules
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey, load_survey
 
 DEER = "uuid;mammalia;cetartiodactyla;cervidae;odocoileus;virginianus;white-tailed deer"

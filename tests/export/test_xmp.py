@@ -22,8 +22,8 @@ from speciesnet.export.xmp import (
     with_keywords,
     write_keywords,
 )
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Record
-from speciesnet.survey.photographs import Photographs
 
 try:
     import pyexiv2

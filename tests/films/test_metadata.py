@@ -8,11 +8,12 @@ from pathlib import Path
 import clips
 import pytest
 
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.films import read_film_metadata
 from speciesnet.films.metadata import from_values
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
-from speciesnet.survey.photographs import Photographs, with_metadata
+from speciesnet.survey.photographs import with_metadata
 
 
 def with_idit(path: str, date: bytes) -> str:

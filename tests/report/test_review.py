@@ -31,11 +31,11 @@ from surveys import (
 )
 
 from speciesnet.errors import InputError
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Record
 from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, make_app, token_of
 from speciesnet.server.listening import listen
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
-from speciesnet.survey.photographs import Photographs
 
 TOKEN = "secret"
 AT: dict[str, Any] = {"taken": "2024-05-01T06:30:00"}

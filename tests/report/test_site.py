@@ -17,10 +17,10 @@ from PIL import ExifTags, Image
 from surveys import BLANK, DEER, FOX, HUMAN, UNKNOWN, box, correction, record, survey_of
 
 from speciesnet.errors import OutputError
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.report.folder import check_report_folder
 from speciesnet.report.site import write_report
 from speciesnet.survey.corrections import Correction
-from speciesnet.survey.photographs import Photographs
 
 EVIL = "<evil-tag onerror=alert(1)>"
 HOSTILE = [

@@ -9,8 +9,8 @@ from PIL import ExifTags, Image
 from surveys import BLANK, FOX, HUMAN, box, correction, record, survey_of
 
 from speciesnet.errors import ImageError
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.report.thumbnails import Thumbnails, people_of, thumbnail
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Picture
 
 WHOLE = ((0.0, 0.0, 1.0, 1.0),)

@@ -9,8 +9,9 @@ from photographs import photograph
 from PIL import ExifTags
 
 from speciesnet.errors import InputError
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.survey.dates import DateRules, NamePattern
-from speciesnet.survey.photographs import Photographs, with_metadata
+from speciesnet.survey.photographs import with_metadata
 
 
 @pytest.mark.parametrize(

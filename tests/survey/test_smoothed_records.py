@@ -10,11 +10,11 @@ import pytest
 from surveys import DEER, LABELS, answered_box, box, correction, record, write_predictions
 
 from speciesnet.errors import InputError
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
 from speciesnet.survey import photographs as photographs_module
 from speciesnet.survey.dates import DateRules, NamePattern
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.smoothed_records import SmoothedRecords
 
 MAMMAL = LABELS["mammal"]

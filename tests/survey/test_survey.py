@@ -22,8 +22,8 @@ from surveys import (
 
 from speciesnet import ModelInfo, SpeciesNet
 from speciesnet.errors import InputError, ModelError, OutputError
+from speciesnet.files.moved_photographs import Photographs
 from speciesnet.predictions.settings import is_geofenced, model_of_run
-from speciesnet.survey.photographs import Photographs
 from speciesnet.survey.survey import Survey, load_survey
 
 
