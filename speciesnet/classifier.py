@@ -113,7 +113,7 @@ def fit(
     Args:
         img: The image in its full resolution.
         bboxes: Detections, most confident first.
-        always_crop: Whether to crop to the first detection; if not, the top and bottom strips are cut off.
+        always_crop: Whether to crop to the first detection; if not, to cut off the two strips.
         resize: Whether to resize the crop to the size of the network's input.
     """
     if img is None:
