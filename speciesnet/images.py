@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Literal, cast
 
 import numpy as np
 from absl import logging
@@ -24,8 +25,12 @@ ImageFile.LOAD_TRUNCATED_IMAGES = True
 # Formats that Pillow decodes itself; it would pass others to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
-# The key in ``info`` of an image whose pixels became white or black when they were converted to 8 bits.
-CLIPPED = "speciesnet: clipped"
+# What can be wrong with an image that is decoded nevertheless: its file ends before its pixels do, or
+# they became white or black when they were converted to 8 bits.
+Flaw = Literal["cut off", "clipped"]
+FLAW = "speciesnet: flaw"  # its key in the ``info`` of an image
+
+SEQUENTIAL_FORMATS = frozenset({"BMP", "JPEG", "PNG"})  # read to the end only if they are cut off
 
 WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I", "F"})  # grey, more than 8 bits
 
@@ -83,17 +88,45 @@ def read_image(filepath: str) -> Image.Image:
 def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
     """Decodes an image as ``read_image`` does, and reads its metadata.
 
-    An image that becomes white or black, as its pixels are not from 0 to 255, is marked as ``CLIPPED``.
+    If the image has a ``Flaw``, its ``info`` contains it as ``FLAW``.
     """
     with opened(filepath) as image:
-        image.load()
+        is_cut_off = _load(image)
         picture = upright(image)
         if picture.mode != "RGB":
             # Otherwise it would be copied, which huge images have no memory for.
             original, picture = picture, picture.convert("RGB")
             if _is_clipped(original, picture):
-                picture.info[CLIPPED] = True
+                picture.info[FLAW] = "clipped"
+        if is_cut_off:
+            picture.info[FLAW] = "cut off"
         return picture, metadata_of(image)
+
+
+class _WatchedFile:
+    """An open file that notes whether a decoder asks for more than there is."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.has_ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.has_ended |= not data and size != 0
+        return data
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+def _load(image: Image.Image) -> bool:
+    """Decodes an image as far as its file goes; returns whether the file ends too early."""
+    if not isinstance(image, ImageFile.ImageFile) or image.format not in SEQUENTIAL_FORMATS:
+        image.load()
+        return False
+    image.fp = watched = cast("Any", _WatchedFile(cast("IO[bytes]", image.fp)))
+    image.load()
+    return watched.has_ended
 
 
 def _is_clipped(original: Image.Image, converted: Image.Image) -> bool:

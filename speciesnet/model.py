@@ -23,7 +23,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.storage import sha256
 from speciesnet.films import Sampling
 from speciesnet.geolocation import resolve_locations
-from speciesnet.instances import prepare_instances
+from speciesnet.instances import Given, prepare_instances
 from speciesnet.networks import NetworkOptions, Networks, ReducedNetworks
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
@@ -336,25 +336,18 @@ def _run_of(
         options.get("classify"),
         has_classes="max_classifications_per_detection" in options,
     )
-    country, admin1_region = options.get("country"), options.get("admin1_region")
     from_coordinates = options.get("country_from_coordinates", False)
+    given = {name: options[name] for name in Given.__annotations__ if name in options}
     instances = prepare_instances(
-        instances_dict=options.get("instances_dict"),
-        instances_json=options.get("instances_json"),
-        filepaths=options.get("filepaths"),
-        filepaths_txt=options.get("filepaths_txt"),
-        folders=options.get("folders"),
-        folders_txt=options.get("folders_txt"),
-        country=country,
-        admin1_region=admin1_region,
+        **cast("Given", given),
         match_files=components != "ensemble",  # which reads no image
         films=options.get("videos", "include") != "skip",
     )
     return Run(
         instances=resolve_locations(instances, country_from_coordinates=from_coordinates),
         components=components,
-        country=country,
-        admin1_region=admin1_region,
+        country=options.get("country"),
+        admin1_region=options.get("admin1_region"),
         country_from_coordinates=from_coordinates,
         exif_gps=options.get("exif_gps", False),
         metadata=options.get("metadata", False),

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from speciesnet.errors import ImageError
 from speciesnet.images import (
-    CLIPPED,
+    FLAW,
     file_exists,
     load_rgb_image,
     read_image,
@@ -446,4 +446,30 @@ def test_pictures_that_lose_their_contrast_are_marked(
     exif[ORIENTATION] = orientation
     image = Image.fromarray(np.linspace(*values, 1200).astype(dtype).reshape(30, 40))
     path = save(image, tmp_path / "image.tif", exif=exif)
-    assert (CLIPPED in read_image(str(path)).info) == is_clipped
+    assert read_image(str(path)).info.get(FLAW) == ("clipped" if is_clipped else None)
+
+
+# Files that are cut off.
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("file_format", ["JPEG", "progressive", "PNG", "BMP"])
+def test_files_that_end_too_early_are_marked(file_format: str, mode: str, tmp_path: Path) -> None:
+    path, is_progressive = tmp_path / "image.jpg", file_format == "progressive"
+    image = Image.effect_noise((120, 90), 60).convert(mode)
+    image.save(path, "JPEG" if is_progressive else file_format, progressive=is_progressive)
+    assert FLAW not in read_image(str(path)).info
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(100))  # some cameras pad their files
+    assert FLAW not in read_image(str(path)).info
+    path.write_bytes(whole[: len(whole) // 2])
+    assert read_image(str(path)).info[FLAW] == "cut off"
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "JPEG2000", "TIFF", "WEBP"])
+def test_files_in_formats_that_are_read_in_other_ways_are_not_marked(
+    file_format: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "image.jpg"
+    quarters().save(path, file_format)
+    assert FLAW not in read_image(str(path)).info

@@ -28,7 +28,8 @@ from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_s
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
 from speciesnet.files.input_notes import Examples, counted
-from speciesnet.pipeline.findings import clipped_images
+from speciesnet.images import Flaw
+from speciesnet.pipeline.findings import flawed_images
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.records import Tally
@@ -76,8 +77,8 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
 
 def run_round(
     files: Sequence[Path], job: Job, owner: str, input_shape: InputShape, reporter: ProgressReporter
-) -> tuple[Tally, Examples]:
-    """Predicts the instances in files of the work list; counts their records and the clipped images.
+) -> tuple[Tally, dict[Flaw, Examples]]:
+    """Predicts the instances in files of the work list; counts their records and the flawed images.
 
     Raises:
         InputError: A file of the work list is missing.
@@ -85,7 +86,7 @@ def run_round(
         OutputError: The folder cannot be written, or a run other than its ``owner`` has taken it over.
         ClusterError: The cluster lost images or processes.
     """
-    tally, clipped, blocks = Tally(), clipped_images(), []
+    tally, flawed, blocks = Tally(), flawed_images(), []
     given = images = recorded = 0
     for part in read_work(files, job.task_images):
         images += len(part)
@@ -103,17 +104,17 @@ def run_round(
             _check_owner(job.folder, owner)
             write_shard(job.folder, records, job.shard_format, lines)
             recorded += checksum(record["filepath"] for record in records)
-            for record, is_clipped in zip(records, table["is_clipped"].to_pylist(), strict=True):
+            for record, flaw in zip(records, table["flaw"].to_pylist(), strict=True):
                 tally.count(record)
-                if is_clipped:
-                    clipped.add(record["filepath"])
+                if flaw:
+                    flawed[flaw].add(record["filepath"])
     if given != recorded:  # Ray reads again what a lost machine had, perhaps in other pieces
         raise ClusterError(
             f"{counted(images, 'image was', 'images were')} given to the cluster, but "
             f"{counted(tally.images, 'record')} came back. Run the same command again, and then "
             "merge the shards."
         )
-    return tally, clipped
+    return tally, flawed
 
 
 def checksum(filepaths: Iterable[str]) -> int:

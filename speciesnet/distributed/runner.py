@@ -25,7 +25,7 @@ from speciesnet.distributed.work_list import SeenImages, write_work
 from speciesnet.files import storage
 from speciesnet.files.input_notes import counted
 from speciesnet.instances import Instance
-from speciesnet.pipeline.findings import clipped_images, noted
+from speciesnet.pipeline.findings import flawed_images, noted
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import ProgressBars
 from speciesnet.records import Tally
@@ -118,7 +118,7 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
         )
         input_shape = ray.get(load_detector.remote(job.model))
         reporter = ProgressReporter.start()
-        clipped = clipped_images()
+        flawed = flawed_images()
         # Ray must not repeat a round that died: its shards would be written a second time.
         one_round = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(run_round).options(
             scheduling_strategy=_here()
@@ -130,9 +130,9 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
             for first in range(0, len(files), size):
                 part = files[first : first + size]
                 task = one_round.remote(part, job, owner, input_shape, reporter)
-                more, more_clipped = display.result_of(task)
+                more, more_flawed = display.result_of(task)
                 _add(tally, more)
-                clipped.add_all(more_clipped)
-    if clipped.count:
-        notes.append(noted(str(clipped)))
+                for flaw, found in flawed.items():
+                    found.add_all(more_flawed[flaw])
+    notes += [noted(str(found)) for found in flawed.values() if found.count]
     return Outcome(tally, earlier, notes=notes)

@@ -146,7 +146,7 @@ class Classify(_NetworkStage):
     needed = ("classifier", "ensemble")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Takes cropped items; returns records, one JSON object each, and whether images are clipped."""
+        """Takes cropped items; returns records, one JSON object each, and the images' flaws."""
         model = self._model.result()
         run = self._job.run
         items = list(unpack(table, CroppedItem))
@@ -156,7 +156,7 @@ class Classify(_NetworkStage):
             decide(photo, item.instance, run, model.ensemble)
             for item, photo in zip(items, named, strict=True)
         ]
-        clipped = [item.crops[0].photo.is_clipped for item in items]
+        flaws = [item.crops[0].photo.flaw for item in items]
         failures = [
             f"Cannot read image {crop.photo.filepath}: {crop.photo.error}."
             for crop in (item.crops[0] for item in items)
@@ -164,4 +164,4 @@ class Classify(_NetworkStage):
         ]
         self._reporter.count("Classifier", len(records), failures)
         lines = pa.array(map(encode_record, records), pa.binary())
-        return pa.table({"record": lines, "is_clipped": pa.array(clipped, pa.bool_())})
+        return pa.table({"record": lines, "flaw": pa.array(flaws, pa.string())})

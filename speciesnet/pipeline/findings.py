@@ -7,17 +7,25 @@ from collections.abc import Sequence
 from absl import logging
 
 from speciesnet.files.input_notes import Examples, plural
+from speciesnet.images import Flaw
 from speciesnet.pipeline.photo import Photo
 from speciesnet.records import Instance
 
 
-def clipped_images() -> Examples:
-    """An empty collection for images that lost their contrast when they were converted to 8 bits."""
-    return Examples(
-        "image has more than 8 bits and becomes white or black",
-        "images have more than 8 bits and become white or black",
-        ". Scale their pixels to the range 0 to 255 and run them again",
-    )
+def flawed_images() -> dict[Flaw, Examples]:
+    """Empty collections for images that were decoded although something is wrong with them."""
+    return {
+        "cut off": Examples(
+            "image file is cut off; its answer comes from the part that can be read",
+            "image files are cut off; their answers come from the parts that can be read",
+            ". Copy them from the card again, if it still has them",
+        ),
+        "clipped": Examples(
+            "image has more than 8 bits and becomes white or black",
+            "images have more than 8 bits and become white or black",
+            ". Scale their pixels to the range 0 to 255 and run them again",
+        ),
+    }
 
 
 def noted(sentence: str) -> str:
@@ -37,7 +45,7 @@ class Findings:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.lasting = 0
-        self._clipped = clipped_images()
+        self._flawed = flawed_images()
         self._damaged = Examples(
             "image is damaged or not an image",
             "images are damaged or not images",
@@ -97,7 +105,6 @@ class Findings:
             kind = "film" if is_film else "image"
             logging.warning("Cannot read %s %s: %s.", kind, photo.filepath, photo.error)
         for applies, found in (
-            (photo.is_clipped, self._clipped),
             (photo.is_damaged and not is_film, self._damaged),
             (photo.is_damaged and is_film, self._damaged_films),
             (photo.frame is not None and photo.frame.film.failed > 0, self._partial_films),
@@ -107,6 +114,8 @@ class Findings:
         ):
             if applies:
                 found.add(photo.filepath)
+        if photo.flaw:
+            self._flawed[photo.flaw].add(photo.filepath)
         self.lasting += photo.is_damaged or lacks_classes or lacks_result
 
     def add_place(self, instance: Instance, found: str | None) -> None:
@@ -148,7 +157,7 @@ class Findings:
             self._unfinished,
             self._damaged,
             *films,
-            self._clipped,
+            *self._flawed.values(),
             self._elsewhere,
         )
         self.notes += [noted(str(found)) for found in counted if found.count]

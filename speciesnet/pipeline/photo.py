@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speciesnet.films import Film
-from speciesnet.images import PreprocessedImage
+from speciesnet.images import Flaw, PreprocessedImage
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Classifications
 
@@ -41,7 +41,7 @@ class Photo:
         filepath: Path or URL.
         error: Why it cannot be read, or None.
         is_damaged: Whether its content cannot be decoded, so that reading it again does not help.
-        is_clipped: Whether it became white or black when it was converted to 8 bits.
+        flaw: What is wrong with it although it was decoded, or None.
         seconds: How long it took to read it and to fit it into the detector's input.
         image: Shape (H, W, 3) in full resolution, as long as a stage still needs it.
         letterboxed: The detector's input, until it has been used.
@@ -59,7 +59,7 @@ class Photo:
     filepath: str
     error: str | None = None
     is_damaged: bool = False
-    is_clipped: bool = False
+    flaw: Flaw | None = None
     seconds: float = 0.0
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
     letterboxed: PreprocessedImage | None = field(default=None, repr=False)

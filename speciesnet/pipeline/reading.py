@@ -18,7 +18,7 @@ from speciesnet.detector import InputShape
 from speciesnet.errors import DamagedImageError, ImageError, InputError
 from speciesnet.files.storage import scheme_of
 from speciesnet.films import is_film
-from speciesnet.images import CLIPPED, NO_MEMORY, read_photograph, to_array
+from speciesnet.images import FLAW, NO_MEMORY, read_photograph, to_array
 from speciesnet.pipeline.photo import Photo
 from speciesnet.progress import Profile
 
@@ -58,7 +58,7 @@ def read_photo(
         return Photo(filepath, error=NO_MEMORY, seconds=time.perf_counter() - start)
     return Photo(
         filepath,
-        is_clipped=CLIPPED in picture.info,
+        flaw=picture.info.get(FLAW),
         seconds=time.perf_counter() - start,
         image=image if keep_image else None,
         letterboxed=letterboxed,

@@ -215,6 +215,18 @@ def test_pictures_that_become_white_or_black_are_counted(survey: Path, tmp_path:
     assert outcome.code == 0 and note in outcome.out and note in outcome.err
 
 
+def test_image_files_that_are_cut_off_are_counted(survey: Path, tmp_path: Path) -> None:
+    whole = survey / "whole.jpg"
+    Image.effect_noise((80, 60), 60).convert("RGB").save(whole)
+    (survey / "part.jpg").write_bytes(whole.read_bytes()[:2000])
+    outcome = run_here(
+        "run_model", "--model", "demo", "--folders", "survey", "--precision", "fp32",
+        "--predictions_json", tmp_path / "out.json", cwd=tmp_path,
+    )  # fmt: skip
+    note = "1 image file is cut off; its answer comes from the part that can be read"
+    assert outcome.code == 0 and note in outcome.out and note in outcome.err
+
+
 @pytest.mark.parametrize(
     "name",
     [
