@@ -29,6 +29,7 @@ CORRECTIONS_ENDING = ".corrections.jsonl"  # corrections by reviewers
 # Files that mark folders of pictures made from photographs.
 CROPS_LIST = "crops.jsonl"
 DRAWN_LIST = "drawn.jsonl"
+UNDO_FILE = "undo.jsonl"  # of a sort, which may have moved the photographs instead
 
 DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, at most
 

@@ -14,10 +14,10 @@ from typing import BinaryIO, Literal
 
 from absl import logging
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Detection
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, UNDO_FILE, Detection
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
-from speciesnet.export.undo import PART_FILE, UNDO_FILE, Entry, How, open_log, read_entries
+from speciesnet.export.undo import PART_FILE, Entry, How, open_log, read_entries
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.no_overwrite import (
     copy_file,

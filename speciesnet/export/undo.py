@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from speciesnet.constants import UNDO_FILE
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.export.files import Results, output_file
 from speciesnet.files.no_overwrite import is_same_file, is_same_place, link_target, move_file
 
-UNDO_FILE = "undo.jsonl"
 PART_FILE = ".sorting.part"  # an incomplete copy
 _LONGEST_LINE = 1 << 20  # bytes; more than three paths of 4,096 characters, 12 bytes each
 _CLOCK_STEP = 2 * 10**9  # nanoseconds; FAT, the file system of memory cards, has even seconds only

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from absl import logging
 
-from speciesnet.constants import CROPS_LIST, DRAWN_LIST
+from speciesnet.constants import CROPS_LIST, DRAWN_LIST, UNDO_FILE
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.input_notes import InputNotes
@@ -101,7 +101,7 @@ def images_in(
         notes.unreadable_folders.add(str(error.filename))
 
     for parent, folders, names in os.walk(folder, onerror=note_unreadable):
-        if parent != folder and {CROPS_LIST, DRAWN_LIST} & set(names):  # made by this program
+        if parent != folder and _holds_copies(parent, names):
             notes.system_folders.add(Path(parent).as_posix())
             folders.clear()
             continue
@@ -163,6 +163,18 @@ def _repeats(folder: Path, neighbours: set[str]) -> bool:
     except OSError:
         return False
     return bool(inside) and inside <= neighbours | SYSTEM_FILES | {".picasa.ini", ".ds_store"}
+
+
+def _holds_copies(folder: str, names: list[str]) -> bool:
+    """Whether this program made all images below a folder from others."""
+    if {CROPS_LIST, DRAWN_LIST} & set(names):
+        return True
+    try:
+        with Path(folder, UNDO_FILE).open("rb") as file:
+            first = file.readline(1 << 20)
+    except OSError:
+        return False
+    return any(f'"how": "{how}"'.encode() in first for how in ("copy", "hardlink", "symlink"))
 
 
 def _is_noted_image(path: str, notes: InputNotes, films: bool) -> bool:

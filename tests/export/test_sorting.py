@@ -11,7 +11,7 @@ from commands import run_here
 from photographs import photograph
 from PIL import ExifTags
 
-from speciesnet.constants import Classification
+from speciesnet.constants import UNDO_FILE, Classification
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.sorting import (
     SortedPhotographs,
@@ -21,7 +21,8 @@ from speciesnet.export.sorting import (
     set_people_aside,
     sort_photographs,
 )
-from speciesnet.export.undo import UNDO_FILE, undo
+from speciesnet.export.undo import How, undo
+from speciesnet.instances import find_images
 from speciesnet.records import Record
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
@@ -47,6 +48,15 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and path.name != UNDO_FILE
     }
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_photographs_that_were_sorted_within_their_folder_are_found_once(
+    how: How, survey: Path
+) -> None:
+    before = find_images([str(survey)])
+    sort([record(path) for path in before], survey / "sorted", how=how)
+    assert len(find_images([str(survey)])) == len(before)
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from speciesnet.constants import UNDO_FILE
 from speciesnet.errors import InputError
 from speciesnet.export.sorting import Destination, SortedPhotographs, sort_photographs
-from speciesnet.export.undo import UNDO_FILE, undo
+from speciesnet.export.undo import undo
 
 HOWS = ["copy", "hardlink", "symlink", "move"]
 NAMES = ("cam1/1.jpg", "cam1/2.jpg", "cam2/1.jpg")
