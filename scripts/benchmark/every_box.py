@@ -12,18 +12,22 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmark.growth import run as run_constant
 from speciesnet import SpeciesNet, load_rgb_image
 from speciesnet.boxes import BBox
+from speciesnet.constants import SCORE_THRESHOLD
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
+from speciesnet.images import PreprocessedImage
 from speciesnet.instances import find_images
 from speciesnet.records import Box
 from speciesnet.scripts.gpu_test import machine
 
 BATCH = 8
+
+Detect = Callable[..., list[list[Box]]]
 
 
 def boxes(count: int) -> list[Box]:
@@ -57,6 +61,20 @@ def seconds_of_crops(net: SpeciesNet, path: str, count: int) -> float:
     return time.perf_counter() - start
 
 
+def _giving(found: list[Box], detect: Detect) -> Detect:
+    """The detector's method that runs its network and then answers with given boxes."""
+
+    def given(
+        self: SpeciesNetDetector,
+        imgs: Sequence[PreprocessedImage],
+        threshold: float = SCORE_THRESHOLD,
+    ) -> list[list[Box]]:
+        detect(self, imgs, threshold)
+        return [list(found) for _ in imgs]
+
+    return given
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -78,15 +96,7 @@ def main() -> None:
         "| boxes | best (s/image) | all | all / best | bound | all / bound |\n|---|---|---|---|---|---|"
     )
     for count in options.boxes:
-        found = boxes(count)
-
-        def given(
-            self: SpeciesNetDetector, imgs: Sequence[object], found: list[Box] = found
-        ) -> object:
-            detect(self, imgs)  # type: ignore[arg-type]
-            return [list(found) for _ in imgs]
-
-        SpeciesNetDetector.detect = given  # type: ignore[method-assign,assignment]
+        SpeciesNetDetector.detect = _giving(boxes(count), detect)  # type: ignore[method-assign]
         times: dict[str, list[float]] = {"best": [], "all": [], "crops": []}
         for _ in range(options.rounds):
             for name in ("best", "all"):
