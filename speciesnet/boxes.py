@@ -49,7 +49,7 @@ class BoxSelection:
 
     Attributes:
         threshold: The lowest confidence, in [0, 1].
-        limit: The largest number of boxes of an image, most confident first; None is all.
+        limit: The largest number of boxes of an image, most confident first; None means all.
 
     Examples:
         >>> BoxSelection(limit=1).positions([0.05, 0.3, 0.8])

@@ -206,7 +206,7 @@ class SpeciesNetClassifier:
         Args:
             filepath: The image.
             img: Its input; or a list of inputs, one for each of its boxes; None if it cannot be read.
-            num_classes: The number of classes, best first; None is all.
+            num_classes: The number of classes, best first; None means all.
 
         Returns:
             ``{"filepath", "classifications", "classifications_list"}``, or ``{"filepath", "failures"}``
@@ -245,7 +245,7 @@ class SpeciesNetClassifier:
 
         Args:
             imgs: The images.
-            num_classes: The number of classes, best first; None is all.
+            num_classes: The number of classes, best first; None means all.
         """
         if not imgs:
             return []

@@ -83,7 +83,7 @@ class OutputError(SpeciesNetError):
 
 
 class ClusterError(SpeciesNetError):
-    """A cluster lost images or processes of a run; the same command continues it."""
+    """A cluster lost images or processes of a run; running the same command again continues it."""
 
 
 class ImageError(SpeciesNetError):

@@ -115,7 +115,7 @@ def prepare_instances(
     count = sum(value is not None for value in given.values())
     if count != 1:
         raise InputError(
-            f"{'No' if not count else 'More than one'} input is given; give exactly one of --folders, "
+            f"{'No' if not count else 'More than one'} input is given; use exactly one of --folders, "
             "--folders_txt, --filepaths, --filepaths_txt, --instances_json."
         )
     instances = _read_input(given, notes, match_files, bool(films))
@@ -229,7 +229,7 @@ def _no_images(folders: Sequence[str], notes: InputNotes, films: bool) -> str:
 
 def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
     if isinstance(paths, str):
-        raise InputError(f"{name} is the string {paths!r}; give a list of paths.")
+        raise InputError(f"{name} is the string {paths!r}; pass a list of paths.")
     return [os.fspath(path) for path in paths or []]
 
 
@@ -260,7 +260,7 @@ def parse_instances(document: Any, source: str) -> list[Instance]:
 def no_instances(source: str) -> str:
     """The error message for a document without instances."""
     return (
-        f'{source} has no list "instances"; it must look like '
+        f'{source} has no "instances" list; it must look like '
         '{"instances": [{"filepath": "image.jpg", "country": "KEN"}]}.'
     )
 

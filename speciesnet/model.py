@@ -65,7 +65,7 @@ class SpeciesNet:
         precision: ``fp32``, the reference; ``bf16``, ``fp16`` or ``int8``; or ``auto``: the fastest
             of them if a run of many images is faster with it although float32 decides doubtful images.
         device: "cpu", "cuda", "mps" or None for the best one available.
-        threads: Processor threads of a network on the CPU; None is all cores.
+        threads: Processor threads of a network on the CPU; None means all cores.
         force_model_download: Whether to download the package again.
 
     Raises:

@@ -129,7 +129,7 @@ class Networks:
         ]
         if lacking:
             logging.info(
-                "Making the %s in int8: this takes some minutes, but happens only once.",
+                "Making the %s in int8: this takes a few minutes, but happens only once.",
                 " and the ".join(lacking),
             )
             quantize_in_background(

@@ -83,7 +83,7 @@ class Box5(TypedDict):
         conf: Confidence in [0, 1].
         bbox: Left, top, width and height relative to the image, in [0, 1].
         raw_classifications: The classifier's best classes.
-        processed_classification: The answer of the ensemble.
+        processed_classification: The ensemble's answer.
     """
 
     category: str
@@ -166,7 +166,7 @@ class Record(Location, total=False):
         prediction: The label of the answer.
         prediction_score: Its score in [0, 1].
         prediction_source: Where it comes from, such as "classifier" or "detector".
-        model_version: The model that gave it.
+        model_version: The model that produced it.
         metadata: Date, position and camera from EXIF, with ``--metadata``.
         orientation: The EXIF orientation of a mirrored photograph that was classified in the boxes of
             MegaDetector; the ensemble moves them as the classifier did.
@@ -275,7 +275,7 @@ def components_of(record: Record) -> str | None:
 
 
 def top_classes(classifications: Classifications, count: int | None) -> Classifications:
-    """The best classes of an answer of the classifier; None is all."""
+    """The best classes of an answer from the classifier; None means all."""
     return {
         **classifications,
         "classes": classifications["classes"][:count],

@@ -60,7 +60,7 @@ def select_detections_for_classification(
     Args:
         detections: ``[{"conf": ...}, ...]``.
         detection_threshold: The lowest confidence, in [0, 1].
-        max_classifications: The largest number of boxes; None is all.
+        max_classifications: The largest number of boxes; None means all.
     """
     selection = BoxSelection(detection_threshold, max_classifications)
     return selection.positions([detection["conf"] for detection in detections])

@@ -225,7 +225,7 @@ def mistake(**given: Any) -> str:
 
 @pytest.mark.parametrize("given", [{}, {"filepaths": ["a.jpg"], "folders": ["a"]}])
 def test_exactly_one_input_must_be_given(given: dict[str, Any]) -> None:
-    assert "give exactly one of --folders" in mistake(**given)
+    assert "use exactly one of --folders" in mistake(**given)
 
 
 @pytest.mark.parametrize("given", [{"filepaths": []}, {"instances_dict": {"instances": []}}])
@@ -241,18 +241,18 @@ def test_a_folder_that_is_missing_is_named(folder: Path) -> None:
     touch("in/1.jpg")
     sentence = mistake(folders=["in", "nowhere, ñ"])
     assert "nowhere, ñ does not exist" in sentence
-    assert "give the folder" in sentence
+    assert "pass the folder" in sentence
 
 
 def test_a_file_given_as_a_folder_is_named(folder: Path) -> None:
     touch("1.jpg")
     sentence = mistake(folders=["1.jpg"])
     assert "1.jpg is a file, not a folder" in sentence
-    assert "give the folder" in sentence
+    assert "pass the folder" in sentence
 
 
 def test_a_folder_with_too_long_a_name_is_a_mistake(folder: Path) -> None:
-    assert "give the folder" in mistake(folders=["a" * 300])
+    assert "pass the folder" in mistake(folders=["a" * 300])
 
 
 def test_folders_without_images_are_named(folder: Path) -> None:
@@ -308,7 +308,7 @@ def test_an_instances_file_that_is_not_json_is_named(content: bytes, folder: Pat
 )
 def test_a_document_without_instances_is_named(document: str, folder: Path) -> None:
     sentence = mistake(instances_json=write("i.json", document))
-    assert sentence.startswith('i.json has no list "instances"')
+    assert sentence.startswith('i.json has no "instances" list')
     assert '{"instances": [{"filepath": "image.jpg"' in sentence
 
 

@@ -407,7 +407,7 @@ def test_empty_table(demo: SpeciesNet) -> None:
 
 
 def test_table_that_is_wrong(demo: SpeciesNet) -> None:
-    with pytest.raises(InputError, match="no column filepath"):
+    with pytest.raises(InputError, match="no filepath column"):
         demo({"file": ["a"]})
     with pytest.raises(InputError, match='"latitude"'):
         demo({"filepath": ["a"], "latitude": np.array([91.0])})

@@ -60,8 +60,8 @@ def connected(address: str | None) -> Iterator[None]:
                 "which needs no cluster."
             ) from error
         raise InputError(
-            f"There is no Ray cluster at {address} ({reason}). Check that it runs and that this machine "
-            "has its token, or leave --address out."
+            f"There is no Ray cluster at {address} ({reason}). Check that it is running and that this "
+            "machine has its token, or leave --address out."
         ) from error
     signal.signal(signal.SIGTERM, handler)  # ray.init installs one that exits without a message
     try:

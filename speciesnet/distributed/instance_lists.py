@@ -133,7 +133,7 @@ def _read_parquet(path: Path, source: str) -> Iterator[object]:
             columns = [name for name in COLUMNS if name in table.schema_arrow.names]
             if "filepath" not in columns:
                 raise InputError(
-                    f"{source} has no column filepath. Add one with the paths of the images."
+                    f"{source} has no filepath column. Add one with the paths of the images."
                 )
             for batch in table.iter_batches(CHUNK, columns=columns):
                 yield from batch.to_pylist()

@@ -202,7 +202,7 @@ def original_errors() -> Iterator[None]:
             raise cause from error
         if isinstance(error, OutOfMemoryError | WorkerCrashedError):
             raise ClusterError(
-                f"A process of the run was ended from outside ({type(error).__name__}), as happens when "
+                f"A process of the run was killed from outside ({type(error).__name__}), as happens when "
                 "a machine runs out of memory. Run the same command again to continue."
             ) from error
         raise

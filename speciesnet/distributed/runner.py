@@ -1,7 +1,7 @@
 """A run on a Ray cluster: the stages of a local run, each on as many machines as it needs.
 
 The driver keeps neither the list nor the records in memory. Ray repeats work that a lost machine had;
-after the loss of the driver itself, the same command continues from the shards.
+after the loss of the driver itself, running the same command again continues from the shards.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
         earlier, notes = tally.images, []
         if earlier:
             logging.info(
-                "%s done before; images left: %d.",
+                "%s already done; images left: %d.",
                 counted(earlier, "image was", "images were"),
                 seen.new,
             )

@@ -71,7 +71,7 @@ def prepared(network: Network, device: torch.device, options: EngineOptions) -> 
     if options.threads:
         torch.set_num_threads(options.threads)
     if precision == "fp16" and device.type == "cpu":
-        raise ModelError("CPUs do not compute in fp16; give --precision bf16 or fp32.")
+        raise ModelError("CPUs cannot compute in fp16; use --precision bf16 or fp32.")
     if device.type == "cuda":  # for the whole process: the networks run side by side
         # The reference is float32; NVIDIA's TF32 has a mantissa of only 10 bits.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -109,7 +109,7 @@ class FittingBatches:
             except torch.OutOfMemoryError as error:
                 if is_last_try:
                     raise ModelError(
-                        "The graphics memory does not hold the network and one image; close "
+                        "The graphics memory is too small for the network and one image; close "
                         "other programs that use it, or add --device cpu."
                     ) from error
                 is_last_try = size == 1  # the other network may be using more memory than usual
@@ -133,7 +133,7 @@ class TorchEngine:
     def __init__(self, options: EngineOptions, kind: str = "torch") -> None:
         if options.precision == "int8":
             raise ModelError(
-                "The engine torch does not compute in int8; give --engine openvino or another "
+                "The torch engine cannot compute in int8; use --engine openvino or another "
                 "--precision."
             )
         self.device = torch_device(options.device)

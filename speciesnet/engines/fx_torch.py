@@ -51,7 +51,7 @@ def read_fx_network(path: Path) -> GraphNetwork:
     )
     if not isinstance(saved, Record) or saved.kind != "reduce_graph_module":
         raise ModelError(
-            f"The classifier {path} contains no torch.fx graph; give the .pt or .keras file of a package."
+            f"The classifier {path} contains no torch.fx graph; pass the .pt or .keras file of a package."
         )
     try:
         body: dict[str, Any] = saved.made_of[0]

@@ -110,17 +110,17 @@ def decode(
 def check(options: EngineOptions) -> None:
     """Raises ``ModelError`` for options that this engine does not support on this machine."""
     if options.device not in (None, "cpu"):
-        raise ModelError(f"The engine openvino runs on the CPU, not on {options.device!r}.")
+        raise ModelError(f"The openvino engine runs on the CPU, not on {options.device!r}.")
     able = precisions()
     if options.precision in able:
         return
     if options.precision == "int8" and has_instructions():
         raise ModelError(
-            'Precision int8 needs NNCF to make the networks. Run pip install "speciesnet[int8]", or give '
+            'Precision int8 needs NNCF to make the networks. Run pip install "speciesnet[int8]", or use '
             f"--precision {' or '.join(able)}."
         )
     raise ModelError(
-        f"This CPU does not compute in {options.precision} with the engine openvino; give --precision "
+        f"This CPU cannot compute in {options.precision} with the openvino engine; use --precision "
         f"{' or '.join(able)}."
     )
 

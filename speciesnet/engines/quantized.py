@@ -114,7 +114,7 @@ def load_quantized(source: Path, load: Callable[[ConvertedNetwork], T]) -> T:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ModelError(
             f"There is no int8 network of {source} yet. Make it with speciesnet prepare --precision "
-            "int8 --calibration_folder PHOTOGRAPHS, or give --precision fp32."
+            "int8 --calibration_folder PHOTOGRAPHS, or use --precision fp32."
         ) from error
 
 
@@ -158,7 +158,7 @@ def quantize(
         except Exception as error:  # NNCF, OpenVINO and the disk raise different errors
             raise ModelError(
                 f"The int8 network of {source} cannot be made ({first_line(error)}). Fix the cause, or "
-                "give --precision fp32."
+                "use --precision fp32."
             ) from error
     return folder
 
@@ -170,7 +170,7 @@ def _import_nncf() -> Any:
     except (ImportError, OSError) as error:
         raise ModelError(
             f"Making int8 networks needs NNCF, which cannot be loaded ({first_line(error)}). Run pip "
-            'install "speciesnet[int8]", or give --precision fp32.'
+            'install "speciesnet[int8]", or use --precision fp32.'
         ) from error
     # NNCF's set_log_level also changes others' handlers.
     logging.getLogger("nncf").setLevel(logging.ERROR)

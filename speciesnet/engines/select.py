@@ -32,7 +32,7 @@ def load_detector_engine(
     """The engine for a detector checkpoint, YOLOv5's or ultralytics'; raises ``ModelError``."""
     if options.engine == "tensorflow":
         raise ModelError(
-            "The engine tensorflow cannot run detectors. Use --engine torch, openvino or auto."
+            "The tensorflow engine cannot run detectors. Use --engine torch, openvino or auto."
         )
     options = only_openvino_for_int8(options)
     # In float32 PyTorch's boxes equal the published program's to the last bit. OpenVINO is a tenth
@@ -47,7 +47,7 @@ def load_detector_engine(
             if options.engine == "openvino":
                 other = "precision fp32" if options.precision == "int8" else "engine torch or auto"
                 raise ModelError(
-                    f"The engine openvino cannot run the detector {checkpoint}: it has {error}. Use "
+                    f"The openvino engine cannot run the detector {checkpoint}: it has {error}. Use "
                     f"--{other}."
                 ) from error
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint
@@ -70,7 +70,7 @@ def load_classifier_engine(
     for_tensorflow = not is_torch_file(model)
     if options.engine == "tensorflow" and not for_tensorflow:
         raise ModelError(
-            f"The engine tensorflow cannot run {model}, a PyTorch file. Use --engine auto."
+            f"The tensorflow engine cannot run {model}, a PyTorch file. Use --engine auto."
         )
     options = only_openvino_for_int8(options)
     if options.engine != "tensorflow":
@@ -90,7 +90,7 @@ def load_classifier_engine(
                 ) from error
             if options.engine != "auto":
                 raise ModelError(
-                    f"The engine {options.engine} cannot run the classifier {model}: it has {error}. "
+                    f"The {options.engine} engine cannot run the classifier {model}: it has {error}. "
                     "Use --engine tensorflow or auto."
                 ) from error
             options = replace(options, precision="fp32")
@@ -195,7 +195,7 @@ def loads_openvino(options: EngineOptions) -> bool:
     except (ImportError, OSError) as error:
         if options.engine == "openvino":
             raise ModelError(
-                f"The engine openvino cannot be loaded ({error}). Run pip install --upgrade openvino, or "
+                f"The openvino engine cannot be loaded ({error}). Run pip install --upgrade openvino, or "
                 "use --engine auto."
             ) from error
         logging.warning("OpenVINO cannot be loaded (%s): PyTorch runs the network.", error)

@@ -45,14 +45,14 @@ class TensorFlowEngine:
     def __init__(self, path: Path, options: EngineOptions = DEFAULT_OPTIONS) -> None:
         if options.precision != "fp32":
             raise ModelError(
-                f"The engine tensorflow does not compute in {options.precision}; give --precision fp32."
+                f"The tensorflow engine cannot compute in {options.precision}; use --precision fp32."
             )
         config = read_config(path)
         try:
             tf, tf_keras = import_tensorflow()
         except ImportError as error:
             raise ModelError(
-                f"The engine tensorflow cannot be loaded: {error}, or use --engine auto."
+                f"The tensorflow engine cannot be loaded: {error}, or use --engine auto."
             ) from error
         if options.threads:
             with suppress(RuntimeError):  # already in use

@@ -82,7 +82,7 @@ def _load(checkpoint: Path) -> tuple[Any, int]:
     network = content.get("ema") or content.get("model")
     if not isinstance(network, torch.nn.Module) or getattr(network, "task", "detect") != "detect":
         raise ModelError(
-            f"The checkpoint {checkpoint} contains no detection network; give another."
+            f"The checkpoint {checkpoint} contains no detection network; use a different one."
         )
     names = getattr(network, "names", {})
     if len(names) != len(Detection):

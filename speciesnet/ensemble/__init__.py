@@ -195,7 +195,7 @@ class SpeciesNetEnsemble:
             geolocation_results: ``{"country", "admin1_region", "latitude", "longitude"}`` by filepath,
                 each optional.
             partial_predictions: Finished records by filepath, passed through unchanged.
-            max_classifications_per_detection: In format 5, how many classes of a box; None is all.
+            max_classifications_per_detection: In format 5, how many classes of a box; None means all.
 
         Returns:
             One record for each filepath. A missing or failed part is named in its ``failures``.
@@ -282,7 +282,7 @@ class SpeciesNetEnsemble:
             location: Where it was taken.
             box_classifications: The classes of single boxes, by their positions in ``detections``; each
                 of these boxes gets an answer by the same rules, as if it were the only one.
-            top: How many classes the rules take into account; None is all.
+            top: How many classes the rules take into account; None means all.
         """
         if classifications is not None and not classifications.get("classes"):
             classifications = None

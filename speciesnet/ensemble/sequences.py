@@ -1,4 +1,4 @@
-"""The one answer of the photographs of a passing animal, or of the frames of a film.
+"""The one answer for the photographs of a passing animal, or for the frames of a film.
 
 It is decided by these rules, in order:
 

@@ -135,7 +135,7 @@ def write_camtrap_dp(
         sequence_gap: The longest time between two photographs of one event, in seconds.
         corrections: The corrections that count, by filepath; their observations are marked as human.
         dates: Dates from file names, and corrections of the cameras' clocks.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence.
+        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence.
 
     Raises:
         InputError: A record is malformed; dates, a time zone or positions, which a package requires, are

@@ -263,7 +263,7 @@ def _read(path: str) -> list[Deployment]:
     _, columns = next(rows, (1, []))
     if "deploymentID" not in columns:
         raise InputError(
-            f'The deployments {path} have no column "deploymentID"; their first line must name the '
+            f'The deployments {path} have no "deploymentID" column; their first line must name the '
             "columns, such as deploymentID,folder,latitude,longitude."
         )
     if unknown := set(columns) - {*DEPLOYMENT_COLUMNS, FOLDER}:

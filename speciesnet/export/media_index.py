@@ -172,7 +172,7 @@ class MediaIndex:
         """Reads dates, positions and cameras.
 
         Args:
-            records: Records of any run. If a path occurs twice, the first record counts.
+            records: Records from any run. If a path occurs twice, the first record counts.
             photographs: The finder of photographs, to read what records lack.
             zone: The time zone of clocks that do not record one, or None.
             dates: Dates from file names, and corrections of the cameras' clocks.

@@ -85,8 +85,8 @@ class MegaDetectorConverter:
         """Converts one record.
 
         A box with an answer of its own keeps this answer, even if it is blank. If boxes were classified,
-        the others have none. If none was, the answer of the image belongs to the boxes of the same
-        category: animals, people or vehicles. If no box has the answer of the image, and this is not
+        the others have none. If none was, the answer for the image belongs to the boxes of the same
+        category: animals, people or vehicles. If no box has the image's answer, and this is not
         blank, a box around the whole image is added for it, with the category "unknown".
 
         Raises:
@@ -107,7 +107,7 @@ class MegaDetectorConverter:
             if label is not None or any("classifications" in box for box in boxes):
                 self.classifier = f"speciesnet {record.get('model_version', '')}".rstrip()
             for kind in unmentioned(record):
-                self.counts[f"{_SHOWN[kind]} next to another answer"] += 1
+                self.counts[f"{_SHOWN[kind]} next to a different answer"] += 1
         return self._with_frames({"file": file, "detections": boxes}, record)
 
     @staticmethod
@@ -150,7 +150,7 @@ class MegaDetectorConverter:
     def _add_answer(
         self, boxes: list[MegaDetectorBox], label: str, score: float, detections: Sequence[Box]
     ) -> None:
-        """Adds the answer of an image to its boxes, converted from these detections."""
+        """Adds the answer for an image to its boxes, converted from these detections."""
         kind = Detection.HUMAN.value if is_human(label) else category_of(label)
         self.counts[kind] += 1
         if any(map(follows_sequence, detections)):
@@ -211,7 +211,7 @@ def write_megadetector(
     """Writes records as a file of the MegaDetector format, one at a time, whole or not at all.
 
     Args:
-        records: Records of any run.
+        records: Records from any run.
         path: The file.
         base_folder: See ``MegaDetectorConverter``.
         origin: Where the records come from; by default, this is unknown.

@@ -93,7 +93,7 @@ class PictureFolder:
         if lines[:1] != [self._header()]:
             if any(self._path.iterdir()):
                 raise OutputError(
-                    f"The folder {self._path} contains other files. Pass an empty or a new folder to "
+                    f"The folder {self._path} contains other files. Pass an empty or new folder to "
                     "--out."
                 )
             return {}

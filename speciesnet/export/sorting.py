@@ -115,7 +115,7 @@ def destinations_by_sequence(
     """Destinations by sequence: ``2024-05-01_063000_0001``, or ``undated_0002``.
 
     Args:
-        records: Records of any run.
+        records: Records from any run.
         photographs: The finder of photographs, to read dates that records lack.
         gap: The longest time between two photographs of a sequence, in seconds.
         dates: Dates from file names, and corrections of the cameras' clocks.
@@ -155,14 +155,14 @@ def set_people_aside(destinations: Iterable[Destination], folder: str) -> list[D
     """
     if safe_name(folder) != folder or folder.casefold() in (UNDO_FILE, PART_FILE):
         raise InputError(
-            f"--people {folder!r} is not the name of a folder. Give a name such as people."
+            f"--people {folder!r} is not the name of a folder. Use a name such as people."
         )
     destinations = list(destinations)
     for one in destinations:
         if not one.shows_people and one.folder.casefold() == folder.casefold():
             raise InputError(
                 f"--people {folder} is also the folder of photographs that show no people (first: "
-                f"{one.filepath}). Give another name."
+                f"{one.filepath}). Use a different name."
             )
     return [
         replace(one, folder=folder, hides_people=False) if one.shows_people else one
@@ -374,5 +374,5 @@ class _Sorter:
             )
         return (
             f"{source} cannot be sorted into {self._out} ({error.strerror or error}). Fix the cause, or "
-            "use another --how or --out. The same command continues; --undo undoes what has been done."
+            "use another --how or --out. Run it again to continue; --undo undoes what has been done."
         )

@@ -94,7 +94,7 @@ class TableOptions(TypedDict, total=False):
 
     Attributes:
         rows: "image" (default): one row per image, with its best box. "detection": one row per box, so
-            none for images without boxes; with the answer of the box if it has one of its own.
+            none for images without boxes; with the answer for the box if it has one of its own.
             "observation": one row per image and label, with the number of individuals and the best box of
             this label; images in which nothing was counted have one as well. "event": see ``event_rows``.
         photographs: The finder of photographs, to read dates, positions and cameras that records lack;
@@ -116,7 +116,7 @@ def table_rows(records: Iterable[Record], **options: Unpack[TableOptions]) -> It
     """The rows of a table, one at a time; None is an empty cell.
 
     Args:
-        records: Records of any run.
+        records: Records from any run.
         **options: See ``TableOptions``.
 
     Raises:
@@ -208,7 +208,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
 
 
 def _answer_cells(label: str | None, score: float, source: str | None) -> Row:
-    """The cells of an answer; none if there is no label, so that a box has the answer of its image."""
+    """The cells of an answer; none if there is no label, so that a box has the answer for its image."""
     if label is None:
         return {}
     return {**_label_cells(label), "score": score, "source": source}
@@ -269,7 +269,7 @@ def event_rows(
     that a person has reviewed; ``count`` is the largest number in one of them.
 
     Args:
-        records: Records of any run.
+        records: Records from any run.
         photographs: The finder of photographs, to read dates that records lack.
         dates: Dates from file names, and corrections of the cameras' clocks.
         gap: Minutes without the label after which an event ends, see ``find_events``.

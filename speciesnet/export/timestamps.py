@@ -81,7 +81,7 @@ def backward_dates(
     if is_full_circle and seconds[ordered[-1]] <= seconds[ordered[0]]:
         return  # the camera continued with 0001 in the same folder
     for position in back:
-        yield Problem(position, "dated before the previous file of the camera")
+        yield Problem(position, "dated before the camera's previous file")
 
 
 def problems_in(

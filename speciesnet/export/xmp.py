@@ -118,7 +118,7 @@ class KeywordTask:
 
 
 def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[KeywordTask]:
-    """The keywords to write for records of any run.
+    """The keywords to write for records from any run.
 
     Failed images get None, as do images with neither an answer nor people or vehicles. Answers below
     ``min_score`` get no keywords. All images that show people or vehicles get ``person`` or ``vehicle``.
@@ -145,7 +145,7 @@ def _keywords_of(record: Record, min_score: float) -> Keywords | None:
 
 
 def _answers(record: Record) -> dict[str, float]:
-    """The answer of an image and its score, or those of its boxes if they have answers of their own."""
+    """The answer for an image and its score, or those for its boxes if they have answers of their own."""
     label, score, _ = answer_of(record)
     if has_box_answers(record):
         found = {o.label: o.score for o in individuals_of(record) if o.source != DETECTOR}

@@ -21,7 +21,7 @@ PHOTOGRAPH_ENDINGS = frozenset({
     ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw",
     ".x3f",
 })  # fmt: skip
-_SEARCH = "; give its path with --folders to search it"
+_SEARCH = "; pass its path with --folders to search it"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
@@ -152,7 +152,7 @@ class InputNotes:
         if not count:
             return ""
         were = plural(count, "other file was", "other files were")
-        return f"{count:,} {were} passed over: {self.endings}."
+        return f"{count:,} {were} skipped: {self.endings}."
 
     def skipped(self) -> list[str]:
         """A sentence for each kind of folder or file that was skipped, without the other files."""

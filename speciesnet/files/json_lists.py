@@ -189,9 +189,11 @@ class _Text:
         """The next character, which must be one of these."""
         character = self.peek()
         if not character:
-            raise CutOffError(f"it ends where {' or '.join(characters)} must follow")
+            raise CutOffError(f"it ends where {' or '.join(characters)} was expected")
         if character not in characters:
-            raise DamagedError(f"{character!r} is where {' or '.join(characters)} must follow")
+            raise DamagedError(
+                f"there is {character!r} where {' or '.join(characters)} was expected"
+            )
         self._position += 1
         return character
 

@@ -194,7 +194,7 @@ def _is_noted_image(path: str, notes: InputNotes, films: bool) -> bool:
 def _in_bucket(folder: str, notes: InputNotes, films: bool) -> Iterator[str]:
     if not storage.is_cloud(folder):
         raise InputError(
-            f"The folder {folder} is on the web, where folders cannot be listed; give its images with "
+            f"The folder {folder} is on the web, where folders cannot be listed; pass its images with "
             "--filepaths_txt."
         )
     is_empty = True
@@ -230,7 +230,7 @@ def _not_a_folder(folder: str, *, is_file: bool) -> InputError:
     similar = None if is_file else _similar_folder(folder)
     advice = f" Did you mean {similar}?" if similar else ""
     return InputError(
-        f"The folder {folder} {kind}; give the folder that contains the images.{advice}"
+        f"The folder {folder} {kind}; pass the folder that contains the images.{advice}"
     )
 
 

@@ -92,6 +92,6 @@ def parse_frames(text: str) -> tuple[int, ...]:
     """
     if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", text):
         raise InputError(
-            f"--frames is {text!r}; it must be numbers of frames, from 0, with commas: 0,15,30."
+            f"--frames is {text!r}; it must be comma-separated frame numbers from 0, such as 0,15,30."
         )
     return tuple(sorted({int(part) for part in text.split(",")}))

@@ -99,7 +99,7 @@ class Rules:
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
         geofence_map: The geofence rules by ``class;order;family;genus;species``.
         enable_geofence: Whether the geofence rules apply.
-        species_list: The taxa that can occur at the site; None is all.
+        species_list: The taxa that can occur at the site; None means all.
     """
 
     taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
@@ -193,7 +193,7 @@ class Rules:
         classes below it, and at least that of the answer.
 
         Args:
-            answer: The answer of the decision table.
+            answer: The answer from the decision table.
             labels: Classes, best first.
             scores: Their scores in [0, 1], one for each label.
             country: ISO 3166-1 alpha-3 code, or None.

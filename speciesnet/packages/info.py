@@ -174,7 +174,7 @@ def find_model_folder(model_name: str, *, force_download: bool = False) -> Path:
     folder = Path(model_name)
     if not os.path.isdir(folder):  # noqa: PTH112 (as above)
         raise ModelError(
-            f"There is no model {model_name!r}: give {DEFAULT_MODEL} (the default), another "
+            f"There is no model {model_name!r}: use {DEFAULT_MODEL} (the default), another "
             "kaggle:OWNER/MODEL/FRAMEWORK/VARIATION, hf:OWNER/REPO, the folder of a model package, "
             "or demo."
         )
@@ -250,7 +250,7 @@ def _no_download(model_name: str, page: str, error: Exception) -> ModelError:
         reason = first_line(error).rstrip(".")
     return ModelError(
         f"The model {model_name} cannot be downloaded ({reason}); check the network, or download the "
-        f"package by hand from {page} and give its folder to --model."
+        f"package by hand from {page} and pass its folder as --model."
     )
 
 
@@ -258,7 +258,7 @@ def _read_info(folder: Path) -> dict[str, str]:
     path = folder / _INFO
     if not path.is_file():
         raise ModelError(
-            f"The folder {folder} is not a model package: it has no {_INFO}; give the folder that "
+            f"The folder {folder} is not a model package: it has no {_INFO}; pass the folder that "
             f"contains {_INFO}."
         )
     try:

@@ -80,7 +80,7 @@ def run(
             the images where there is no network to run.
         boxes: The boxes that are classified one by one, by models that crop; None classifies each image
             once.
-        num_classes: How many classes the classifier returns; None is all.
+        num_classes: How many classes the classifier returns; None means all.
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
         batch_size: Images that a network takes together, where batches are worthwhile.

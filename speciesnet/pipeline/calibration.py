@@ -115,7 +115,7 @@ class Quantization:
             return f"The int8 networks were not finished after {SECONDS / 3600:.0f} hours."
         code = self._process.returncode
         return (
-            lines[-1] if lines else f"The process that makes int8 networks ended with code {code}."
+            lines[-1] if lines else f"The process that makes int8 networks exited with code {code}."
         )
 
 
@@ -160,8 +160,8 @@ def check_number(count: int) -> None:
     if count < NEEDED_IMAGES:
         raise ModelError(
             f"int8 networks need at least {NEEDED_IMAGES} readable photographs to be calibrated on, but "
-            f"there are {count}. Give more with speciesnet prepare --precision int8 "
-            "--calibration_folder PHOTOGRAPHS, or give --precision fp32."
+            f"there are {count}. Pass more with speciesnet prepare --precision int8 "
+            "--calibration_folder PHOTOGRAPHS, or use --precision fp32."
         )
 
 
@@ -259,7 +259,7 @@ def main() -> None:
 
 def _sentence(error: Exception) -> str:
     name = type(error).__name__
-    return f"The int8 networks cannot be made ({name}: {first_line(error)}). Give --precision fp32."
+    return f"The int8 networks cannot be made ({name}: {first_line(error)}). Use --precision fp32."
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Findings:
         self._damaged_films = Examples(
             "film is damaged or not a film",
             "films are damaged or not films",
-            ". Replace or remove such files; to read them again does not help",
+            ". Replace or remove such files; reading them again does not help",
         )
         self._partial_films = Examples(
             "film has frames that cannot be decoded; its answer comes from the others",
@@ -119,7 +119,7 @@ class Findings:
         self.lasting += photo.is_damaged or lacks_classes or lacks_result
 
     def add_place(self, instance: Instance, found: str | None) -> None:
-        """Takes note of an image that is certainly in another country than its own, if ``found``."""
+        """Takes note of an image that is clearly in a different country from its own, if ``found``."""
         if found:
             self._elsewhere.add(f"{instance.filepath} (in {found}, not in {instance.country})")
 

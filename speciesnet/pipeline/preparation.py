@@ -80,7 +80,7 @@ def _quantized(
     elif any(lacks_int8(sources[name], options) for name in names):
         raise ModelError(
             "int8 networks are calibrated on photographs. Add --calibration_folder PHOTOGRAPHS, a folder "
-            "of typical ones, or give another --precision."
+            "of typical ones, or use a different --precision."
         )
     for name in names:
         calibration = calibration_of(sources[name])

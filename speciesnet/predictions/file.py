@@ -1,6 +1,6 @@
 """The predictions file, which is both the output and the checkpoint of a run.
 
-It is valid JSON at every moment; see ``layout.py``. New records overwrite the closing brackets and write
+It is valid JSON at all times; see ``layout.py``. New records overwrite the closing brackets and write
 them again, so a record costs the same however many there are, and every whole line survives a crash.
 """
 

@@ -58,7 +58,7 @@ class Form:
     """How a run writes format 5.
 
     Attributes:
-        classes: The largest number of classes that are written for a box; None is all.
+        classes: The largest number of classes that are written for a box; None means all.
         boxes: Which boxes the run classifies.
         whole_image: Whether it classifies whole photographs instead.
     """
@@ -100,7 +100,7 @@ def checked_format(
 
 
 def checked_classes(count: int | None) -> int | None:
-    """The largest number of classes that are written for a box; None is all.
+    """The largest number of classes that are written for a box; None means all.
 
     Args:
         count: The number; None or a negative one is all.
@@ -196,7 +196,7 @@ def _bare(box: Box) -> Box5:
 
 
 def _with_answer(box: Box5, answered: Box | Record, form: Form) -> Box5:
-    """A box with the classes and the answer of one of our boxes, or of a whole image."""
+    """A box with the classes and the answer for one of our boxes, or for a whole image."""
     if (classifications := answered.get("classifications")) is None:
         return box
     box["raw_classifications"] = top_classes(classifications, form.classes)
@@ -257,7 +257,7 @@ def is_format5(record: Mapping[str, object]) -> bool:
 def from_format5(record: Mapping[str, object]) -> Record:
     """Converts a record of format 5 to one of this program.
 
-    The image gets the classes and the answer of its most confident box. If that was not classified, no
+    The image gets the classes and the answer for its most confident box. If that was not classified, no
     box was: then the image is blank, and its score is 1 minus the confidence of its best box.
 
     Args:

@@ -65,7 +65,7 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
     with json_lists.described_errors(name, InputError, "Create it again with MegaDetector."):
         if not is_megadetector_file(path):
             raise InputError(
-                f'{name} does not contain the list "images". Create it again with MegaDetector.'
+                f'{name} does not contain an "images" list. Create it again with MegaDetector.'
             )
         categories = _Categories(json_lists.read_value(path, "detection_categories"), name)
         for number, image in enumerate(json_lists.read_items(path, "images"), start=1):

@@ -107,7 +107,7 @@ def _items(path: Path, name: str) -> Iterator[object]:
             yield from json_lists.read_items(path, "predictions", is_end)
     except NoListError as error:
         raise OutputError(
-            f'{name} is not a predictions file: it has no list "predictions". Pass another file.'
+            f'{name} is not a predictions file: it has no "predictions" list. Pass another file.'
         ) from error
 
 

@@ -14,9 +14,9 @@ CHECKS = {
     "unknown": "Neither network is confident of any answer.",
     "disagree": "The detector and the classifier disagree.",
     "geofence": "The classifier's best species does not occur there.",
-    "sequence": "The answer differs from the answer of its sequence.",
+    "sequence": "The answer differs from the answer for its sequence.",
     "people": "A person is in the image, but the answer is not human.",
-    "vehicles": "A vehicle is in the image, but the answer is another one.",
+    "vehicles": "A vehicle is in the image, but the answer is something else.",
 }
 
 _PEOPLE = {Detection.HUMAN.value, Detection.VEHICLE.value}

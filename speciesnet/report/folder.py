@@ -25,7 +25,7 @@ def check_report_folder(out: str | os.PathLike[str]) -> None:
         raise OutputError(f"--out {out} is not a folder. Pass another name.")
     if out.is_dir() and any(out.iterdir()) and _earlier_files(out) is None:
         raise OutputError(
-            f"The folder {out} contains other files. Pass an empty or a new folder to --out."
+            f"The folder {out} contains other files. Pass an empty or new folder to --out."
         )
 
 
@@ -63,7 +63,7 @@ class ReportFolder:
         self._mark(self._earlier)
 
     def remove_earlier_files(self) -> None:
-        """Removes the files of an earlier report."""
+        """Removes files from an earlier report."""
         for name in self._earlier:
             (self.path / name).unlink(missing_ok=True)
 

@@ -33,7 +33,7 @@ def category_of_picture(picture: Picture) -> str:
 
 
 def categories_of_picture(picture: Picture) -> tuple[str, ...]:
-    """Returns the category of an image, and those of its boxes if they have answers of their own."""
+    """Returns the category of an image, and those for its boxes if they have answers of their own."""
     others = [category_of(label) for label in picture.answers if label != picture.answer]
     return tuple(dict.fromkeys([category_of_picture(picture), *others]))
 

@@ -52,9 +52,9 @@ class Preview:
 def people_of(picture: Picture) -> tuple[Area, ...]:
     """Returns the areas to blur: the boxes of people, even faint ones, after a review.
 
-    It is the whole image if the answer or the classifier's best class is a person but no box of a person
-    is certain, because a faint box need not be where the person is. If a reviewer has corrected the
-    boxes, only the answer matters, because the reviewer has seen where people are.
+    It is the whole image if the answer or the classifier's best class is a person but no box around a
+    person is reliable, because a faint box need not be where the person is. If a reviewer has corrected
+    the boxes, only the answer matters, because the reviewer has seen where people are.
     """
     people = [box for box in picture.shown_boxes if Detection.HUMAN in _kinds_of(box)]
     is_sure = any(box.conf >= DETECTION_THRESHOLD for box in people)

@@ -128,7 +128,7 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
             if earlier:
                 images = counted(len(run.instances), "image")
                 logging.info(
-                    "%d of %s %s done before.", earlier, images, plural(earlier, "was", "were")
+                    "%d of %s %s already done.", earlier, images, plural(earlier, "was", "were")
                 )
             found = _fill(run, model, output, profile or Profile())
     except KeyboardInterrupt:
@@ -150,7 +150,7 @@ def _form(run: Run, model_info: ModelInfo) -> Form | None:
     crops = model_info.always_crops
     if crops and run.components == "classifier" and not run.past.detections:
         raise InputError(
-            "Format 5 contains the classes of boxes, and this run has none; give --detections_json, or "
+            "Format 5 contains the classes of boxes, and this run has none; use --detections_json, or "
             "leave out --output_format 5."
         )
     count = run.max_classifications_per_detection

@@ -54,7 +54,7 @@ class Run:
         predictions_json: Path or URL of the output file; None keeps the records in memory.
         ignore_existing: Whether to start over, keeping an existing output file as ``*.bak``.
         output_format: The format of the records in the output.
-        max_classifications_per_detection: In format 5, how many classes of a box at most; None is all.
+        max_classifications_per_detection: In format 5, how many classes of a box at most; None means all.
         run_mode: How images are read and networks run; see ``pipeline.run``.
         batch_size: Images that a network takes together.
         readers: Threads or processes that read images; None chooses.
@@ -105,7 +105,7 @@ class Run:
 
     @property
     def num_classes(self) -> int | None:
-        """How many classes the classifier returns, for the output and the rules; None is all."""
+        """How many classes the classifier returns, for the output and the rules; None means all."""
         count = self.max_classifications_per_detection
         if self.output_format == 4:
             return TOP_CLASSES

@@ -78,7 +78,7 @@ def film_record(
 
 
 def _counted(records: Sequence[Record]) -> list[Classifications]:
-    """The classes from which the answer of the film is made; see ``sequence_answer``."""
+    """The classes from which the answer for the film is made; see ``sequence_answer``."""
     answered = [r for r in records if r.get("classifications", {}).get("classes")]
     counted = [r for r in answered if r.get("prediction") != Classification.BLANK] or answered
     return [one["classifications"] for one in counted if "classifications" in one]
@@ -87,7 +87,7 @@ def _counted(records: Sequence[Record]) -> list[Classifications]:
 def _best_frame(records: Sequence[Record], label: str | None = None) -> int:
     """The position of the frame that stands for the film.
 
-    Frames with the answer of the film come before all others. Among them, it is the frame whose certain
+    Frames with the answer for the film come before all others. Among them, it is the frame whose certain
     boxes have the largest sum of confidences, usually the one with the most animals; if several frames
     have the same sum, the one with the most confident box, and then the first one.
     """

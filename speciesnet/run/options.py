@@ -41,7 +41,7 @@ class RunOptions(Given, total=False):
         output_format: 4 (default), or 5, the format of the published program since 5.0.6, whose boxes
             have answers of their own; it implies ``classify="all"``.
         max_classifications_per_detection: In format 5, how many classes of a box at most (default 2);
-            None is all.
+            None means all.
         country_from_coordinates: Whether to look up missing countries, and correct wrong ones (default
             False).
         exif_gps: Whether images without a position take it from their EXIF (default False).

@@ -29,7 +29,7 @@ def with_answers(
         InputError: The table has no column ``filepath``.
     """
     if "filepath" not in batch:
-        raise InputError("The table has no column filepath; add one with the images' paths.")
+        raise InputError("The table has no filepath column; add one with the images' paths.")
     names = [name for name in COLUMNS if name in batch]
     instances = [
         dict(zip(names, map(_plain, row), strict=True))

@@ -93,4 +93,4 @@ def _unknown(name: str) -> str:
     nearest = [command for command, (module, _) in COMMANDS.items() if module == name]
     if nearest := nearest or get_close_matches(name.lower(), COMMANDS, n=1):
         return f"{name!r} is not a command, but {nearest[0]} is; see --help."
-    return f"{name!r} is not a command; see --help, and give images with --folders IMAGES."
+    return f"{name!r} is not a command; see --help, and pass images with --folders IMAGES."

@@ -45,7 +45,7 @@ class Files(TypedDict):
 
 ONE_PREDICTIONS_FILE: Files = {
     "files": 1,
-    "missing": "Give one predictions file, such as predictions.json.",
+    "missing": "Pass one predictions file, such as predictions.json.",
 }
 
 

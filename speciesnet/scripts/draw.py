@@ -24,7 +24,7 @@ def main(values: flags.Values, source: str) -> None:
 
     results = written(values, source, Drawn(values[MIN_CONFIDENCE], values[flags.BLUR_HUMANS]))
     sys.stdout.write(
-        f"Pictures in {values[OUT]}: {results.done} written, {results.unchanged} there already, "
+        f"Pictures in {values[OUT]}: {results.done} written, {results.unchanged} already there, "
         f"{counted(results.removed, 'outdated one')} removed; photographs without boxes: "
         f"{results.without_boxes}.\n"
     )

@@ -150,7 +150,7 @@ def several(name: str, meaning: str) -> Flag[list[str]]:
 # The program.
 
 LOG_LEVEL = choice(
-    "log_level", ["debug", "info", "warning", "error"], "Least severe messages to print."
+    "log_level", ["debug", "info", "warning", "error"], "Lowest severity of messages to print."
 ).but(default="info")
 VERSION = switch("version", "Print the version and exit.")
 LOG = (LOG_LEVEL, VERSION)
@@ -226,15 +226,13 @@ BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
 VIDEOS = choice(
     "videos", ["include", "skip"], "include: look at films as well. skip: leave them out."
 )
-VIDEO_FPS = number(
-    "video_fps", 1.0, "Frames of a film to look at in each second of it.", at_most=240
-)
+VIDEO_FPS = number("video_fps", 1.0, "Frames to look at in each second of a film.", at_most=240)
 MAX_FRAMES = integer(
-    "max_frames_per_video", None, "Look at no more than so many frames of a film, the first ones."
+    "max_frames_per_video", None, "Look at no more than the first N of these frames per film."
 )
 FRAMES = text(
     "frames",
-    "Look at these frames of each film instead: their numbers, from 0, with commas, such as 0,15,30.",
+    "Look at these frames of each film instead: comma-separated numbers from 0, such as 0,15,30.",
 )
 FILMS = (VIDEOS, VIDEO_FPS, MAX_FRAMES, FRAMES)
 METADATA = switch("metadata", "Add date, position and camera from the EXIF data to every record.")
@@ -299,7 +297,7 @@ SEQUENCE_GAP = number(
 )
 SMOOTH_BOXES = switch(
     "smooth_boxes",
-    "With --classify all: doubtful boxes follow certain ones of the sequence.",
+    "With --classify all: doubtful boxes follow the reliable ones in their sequence.",
     default=True,
 )
 CLOCK_CORRECTIONS = text(

@@ -89,7 +89,7 @@ def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
         yield "Both networks run on the GPU (engine torch)."
     elif prefers_openvino(EngineOptions()):
         yield (
-            "Both networks run on the CPU (the classifier with the engine openvino, the detector with "
+            "Both networks run on the CPU (the classifier with the openvino engine, the detector with "
             "torch in fp32 and openvino in bf16)."
         )
     else:

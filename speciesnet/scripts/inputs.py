@@ -80,14 +80,14 @@ def _fetch_companion(path: str, ending: str, copy: Path) -> None:
         if is_answer and (ending == RUN_ENDING or not storage.is_cloud(path)):
             logging.info("%s is ignored (%s).", url, error.strerror or error)
             return
-        without = " or give --corrections none" if ending == CORRECTIONS_ENDING else ""
+        without = " or use --corrections none" if ending == CORRECTIONS_ENDING else ""
         raise InputError(
             f"{url} cannot be read ({error.strerror or error}). Fix the cause{without}."
         ) from error
 
 
 def _warn_if_empty(predictions: str) -> None:
-    """Warns of a file that ends before its first record: complete or cut off, it contains nothing."""
+    """Warns about a file that ends before its first record: complete or cut off, it contains nothing."""
     if ends_before_records(Path(predictions)):
         logging.warning(
             "%s ends before its first record. Run the command that wrote it again to continue it.",
@@ -132,7 +132,7 @@ def survey_of(
         photographs: Where to find the photographs, for dates and positions.
         corrections: The corrections by path; by default those that ``--corrections`` names.
         dates: The rules for dates; by default those of ``date_rules``.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence. A reviewer
+        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence. A reviewer
             corrects the answers as they are in the predictions.
 
     Raises:

@@ -32,14 +32,14 @@ def main(values: flags.Values, *files: str) -> None:
     """Reads part by part, and writes record by record."""
     if len(files) < 2:
         raise InputError(
-            "Give the file to write and then its parts, such as out.json out-1.json out-2.json."
+            "Pass the file to write and then its parts, such as out.json out-1.json out-2.json."
         )
 
     target, *parts = files
     parts = [part for part in parts if not part.endswith(COMPANIONS)]  # which patterns match
     if not parts:
         raise InputError(
-            "None of the parts is a predictions file or a folder; give the files themselves."
+            "None of the parts is a predictions file or a folder; pass the files themselves."
         )
     if "://" not in target:
         check_output_path(Path(target), "The output")
@@ -47,7 +47,7 @@ def main(values: flags.Values, *files: str) -> None:
         check_not_same(part, target, "part")
     with sent_file(target) as local:
         if storage.is_cloud(target) and storage.version_of(target):
-            raise InputError(f"{target} already exists; give another name.")
+            raise InputError(f"{target} already exists; use a different name.")
         tally = merge(parts, Path(local))
         settings = settings_path(Path(local))
         if storage.is_cloud(target) and settings.exists():

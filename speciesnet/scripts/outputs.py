@@ -33,7 +33,7 @@ def sent_file(target: str) -> Iterator[str]:
         yield target
         return
     if target.endswith("/") or "/" not in target.partition("://")[2]:
-        raise OutputError(f"{target} is a folder; give the name of a file in it.")
+        raise OutputError(f"{target} is a folder; pass the name of a file in it.")
     _check_bucket(target, target)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         made = Path(folder) / f"made{PurePosixPath(target).suffix}"
@@ -102,9 +102,9 @@ def must_be_local(flag: str, path: str | None, fix: str) -> None:
 
 def check_local_folder(out: str | None) -> None:
     """Raises ``InputError`` unless ``--out`` is None, or a folder or a new path on this computer."""
-    must_be_local("--out", out, "give a folder on a disk, and upload it afterwards")
+    must_be_local("--out", out, "pass a folder on a disk, and upload it afterwards")
     if out is not None and Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out {out} is not a folder; give another name.")
+        raise InputError(f"--out {out} is not a folder; use a different name.")
 
 
 def _check_bucket(url: str, target: str) -> None:

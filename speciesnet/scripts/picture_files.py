@@ -34,7 +34,7 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
     target, list_name = values[OUT], kind.list_name
     if target is None:
         example = PurePath(list_name).stem
-        raise InputError(f"Give the folder for the pictures, such as --out {example}.")
+        raise InputError(f"Pass the folder for the pictures, such as --out {example}.")
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with (
         sent_folder(target, last=list_name, mark=list_name) as out,

@@ -58,7 +58,7 @@ class Estimate:
 
         left = self.images - self.finished
         images = plural(self.images, "image")
-        yield f"{self.images:,} {images}, {self.finished:,} of them done before: {left:,} to do."
+        yield f"{self.images:,} {images}, {self.finished:,} of them already done: {left:,} to do."
         yield f"{self.images_per_second:.3g} images/s on a machine, {source}."
         clock = tqdm.format_interval(self.hours * 3600)
         many = counted(self.machines, "machine")
@@ -126,6 +126,6 @@ def measure(predict: Predict, filepaths: Sequence[str]) -> float:
     if not answered:
         raise InputError(
             f"None of the {len(sample)} images timed can be read (first: {sample[0]}), so the speed "
-            "cannot be measured; fix the paths, or give the speed with --images_per_second."
+            "cannot be measured; fix the paths, or set the speed with --images_per_second."
         )
     return answered / seconds

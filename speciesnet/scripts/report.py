@@ -32,12 +32,12 @@ def main(values: flags.Values, source: str) -> None:
 
     target = values[flags.OUT]
     if target is None:
-        raise InputError("Give the folder for the pages, such as --out report.")
+        raise InputError("Pass the folder for the pages, such as --out report.")
     with sent_folder(target, last=FIRST_PAGE, mark=MARKER, unchanging=THUMBS) as out:
         check_report_folder(out)
         if out != target and values[flags.BLUR_HUMANS] and Path(out, MARKER).exists():
             logging.warning(
-                "The pictures of the earlier report stay in %s, including those of people; give --out a "
+                "The pictures of the earlier report stay in %s, including those of people; pass --out a "
                 "new folder if nobody should be recognizable there.",
                 target,
             )

@@ -61,8 +61,9 @@ def main(values: flags.Values, source: str) -> None:
         )
         if boxes := survey.followers:
             sys.stdout.write(
-                f"{counted(boxes, 'box has another answer', 'boxes have other answers')} in reports and "
-                "exports, where doubtful boxes follow the certain ones; a review shows the predictions.\n"
+                f"{counted(boxes, 'box has a different answer', 'boxes have different answers')} in "
+                "reports and exports, where doubtful boxes follow the reliable ones; a review shows the "
+                "predictions.\n"
             )
         sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
         sys.stdout.flush()
@@ -81,12 +82,12 @@ def _corrections_path(values: flags.Values, source: str) -> Path:
             f"{source} is not on this computer, where corrections are saved; name a file for them, such "
             "as --corrections corrections.jsonl, or download the predictions first."
         )
-    must_be_local("--corrections", given, "give a file on a disk, and upload it after the review")
+    must_be_local("--corrections", given, "pass a file on a disk, and upload it after the review")
     path = corrections_path(source) if given == "auto" else Path(given)
     existing = f"{source}{CORRECTIONS_ENDING}"
     if storage.is_cloud(source) and not path.exists() and storage.is_object(existing):
         raise InputError(
-            f"{existing} already contains corrections; download it, and give the copy to --corrections."
+            f"{existing} already contains corrections; download it, and pass the copy as --corrections."
         )
     return path
 

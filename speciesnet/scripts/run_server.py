@@ -111,7 +111,7 @@ def main(values: flags.Values) -> None:
     is_local = is_loopback(host)
     if not is_local and keys is None and not values[ALLOW_ANYONE]:
         raise InputError(
-            f"--host {host} lets other computers connect; give keys with --api_key_file, or add "
+            f"--host {host} lets other computers connect; set keys with --api_key_file, or add "
             "--allow_anyone."
         )
     folders, hosts = Folders(split_paths(values[ALLOW_PATH] or "")), Hosts(values[ALLOW_URL])
@@ -155,7 +155,7 @@ def _check(values: flags.Values) -> None:
     reserved = ("/health", "/ready", "/metrics", "/openapi.json", "/static")
     path = values[API_PATH]
     if not _API_PATH_FORM.fullmatch(path) or path.startswith(reserved) or ".." in path:
-        raise InputError(f"--api_path {path} cannot be used; give a path such as /predict.")
+        raise InputError(f"--api_path {path} cannot be used; use a path such as /predict.")
     for name in values[EXTRA_FIELDS]:
         if _is_reserved(name):
             raise InputError(f"--extra_fields {name} is already a field of records; leave it out.")

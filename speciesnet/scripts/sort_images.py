@@ -49,11 +49,11 @@ def main(values: flags.Values, *files: str) -> None:
     """Reads all records, then sorts one photograph at a time."""
     out = values[flags.OUT]
     if out is None:
-        raise InputError("Give the folder to sort into, such as --out sorted.")
+        raise InputError("Pass the folder to sort into, such as --out sorted.")
     check_local_folder(out)
     if values[UNDO]:
         if files:
-            raise InputError("--undo takes no predictions file; give only --out FOLDER.")
+            raise InputError("--undo takes no predictions file; pass only --out FOLDER.")
         _undo(out, values[flags.DRY_RUN])
     elif not files:
         raise InputError(console.ONE_PREDICTIONS_FILE["missing"])
@@ -79,7 +79,7 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
     would = " would be" if dry_run else ""
     were = plural(result.unchanged, "was", "were")
     done = (
-        f"{result.unchanged} {were} there already" if result.unchanged else "none was there before"
+        f"{result.unchanged} {were} already there" if result.unchanged else "none was already there"
     )
     sys.stdout.write(
         f"{counted(result.done, 'photograph')}{would} sorted ({how}) into {out}; {done}.\n"
@@ -123,8 +123,8 @@ def _report_people(folder: str | None, destinations: list[Destination]) -> None:
 
 def _undo(out: str, dry_run: bool) -> None:
     result = undo(out, dry_run=dry_run)
-    would = " would be" if dry_run else ""
-    sys.stdout.write(f"{counted(result.done, 'photograph')}{would} taken back.\n")
+    undone = "would be undone" if dry_run else "undone"
+    sys.stdout.write(f"Sorting {undone} for {counted(result.done, 'photograph')}.\n")
     result.raise_if_skipped(
         f"photograph in {out}, which stays in undo.jsonl,",
         f"photographs in {out}, which stay in undo.jsonl,",

@@ -116,7 +116,7 @@ COMMAND = console.Command(
         **flags.DATES,
     },
     files=2,
-    missing="Give a file and a folder, such as predictions.json my_survey.",
+    missing="Pass a file and a folder, such as predictions.json my_survey.",
 )
 
 if __name__ == "__main__":

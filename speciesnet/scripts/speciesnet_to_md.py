@@ -51,7 +51,7 @@ COMMAND = console.Command(
     ),
     topics=flags.DATES,
     files=2,
-    missing="Give two files, such as predictions.json megadetector.json: the input and the output.",
+    missing="Pass two files, such as predictions.json megadetector.json: the input and the output.",
 )
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ EVENT_GAP = flags.number(
     at_most=1e9,
 )
 MIN_CONFIDENCE = flags.number(
-    "min_confidence", 0.0, "Leave out boxes of lower confidence.", at_most=1
+    "min_confidence", 0.0, "Leave out boxes with a lower confidence.", at_most=1
 )
 EXIF = flags.switch("exif", "Read missing dates and positions from the photographs.", default=True)
 BOM = flags.switch("bom", "Start a CSV file with a byte order mark, so that Excel reads UTF-8.")
@@ -58,7 +58,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
     check_not_same(source, target)
     delimiter = values[DELIMITER]
     if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise InputError(f"--delimiter {delimiter!r} is not one character; give , or ;")
+        raise InputError(f"--delimiter {delimiter!r} is not one character; use , or ;")
     photographs = Photographs(values[flags.IMAGE_ROOT]) if values[EXIF] else None
     dates = date_rules(values)
     with (
@@ -109,7 +109,7 @@ COMMAND = console.Command(
         **flags.DATES,
     },
     files=2,
-    missing="Give two files, such as predictions.json table.csv.",
+    missing="Pass two files, such as predictions.json table.csv.",
 )
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ class AuthMiddleware:
             raise RejectedError(403, "Address this server as 127.0.0.1 or localhost.")
         is_link = scope["method"] == "GET"
         if headers.get("sec-fetch-site") == "cross-site" and not is_link:
-            raise RejectedError(403, "Pages of other sites may not send requests to this server.")
+            raise RejectedError(403, "Pages on other sites may not send requests to this server.")
         is_public = scope["path"] in PUBLIC_PATHS or scope["path"].startswith("/static/")
         if self._keys and not is_public and not self._keys.accepts(headers):
             raise RejectedError(401, "The request has no valid API key.")

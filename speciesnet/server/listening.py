@@ -102,7 +102,7 @@ class TimeLimitedProtocol(H11Protocol):
             self.transport.abort()
             return
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._reject(408, "The request arrives too slowly.")
+            self._reject(408, "The request arrived too slowly.")
         self.transport.close()
         self._header_timer = self.loop.call_later(CLOSING_SECONDS, self._time_out)
 

@@ -185,7 +185,7 @@ class WorkerPool:
                 if not self.has_loaded:
                     self.load_error = str(error)
                     return
-                logging.warning("A worker is replaced: %s", error)
+                logging.warning("A worker is being replaced: %s", error)
                 self._metrics.workers_lost.inc()
             finally:
                 if worker is not None:

@@ -217,7 +217,7 @@ class RequestParser:
             try:
                 chunk = await asyncio.wait_for(anext(body, b""), max(seconds, 0.001))
             except asyncio.TimeoutError as error:
-                raise RejectedError(408, "The request arrives too slowly.") from error
+                raise RejectedError(408, "The request arrived too slowly.") from error
             if not chunk:
                 return
             received += len(chunk)

@@ -39,14 +39,14 @@ _category_of = functools.lru_cache(maxsize=10_000)(category_of)  # a survey has 
 def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]:
     """The number of individuals of each label in an image, the largest first.
 
-    1. Numbers that a reviewer has given are used unchanged.
+    1. Numbers entered by a reviewer are used unchanged.
     2. A box with an answer of its own counts toward that answer; blank ones do not count. Of boxes that
        overlap strongly, only one counts, see ``individual_boxes``.
-    3. A box without one counts toward the answer of the image if it is of the same kind, or else as
+    3. A box without one counts toward the answer for the image if it is of the same kind, or else as
        "animal", "human" or "vehicle". So does a box that was not classified although others were.
-       If the answer is human or vehicle but no box is of that kind, boxes of animals count toward it.
-    4. In a blank image, boxes of animals without an answer of their own do not count; if a reviewer has
-       called it blank, nor do other boxes without one.
+       If the answer is human or vehicle but no box is of that kind, boxes around animals count toward it.
+    4. In a blank image, boxes around animals without an answer of their own do not count; if a reviewer
+       has called it blank, nor do other boxes without one.
     5. If no box is of the kind of the image's answer, the number for this answer is 1.
 
     Args:
@@ -168,7 +168,7 @@ class Following(NamedTuple):
     """Which boxes of an image count for its answer if they have none of their own, see ``counts_of``.
 
     Attributes:
-        answer: The answer of the image, or None.
+        answer: The answer for the image, or None.
         kinds: The kinds of these boxes.
     """
 
@@ -209,7 +209,7 @@ def _shows(boxes: Iterable[Box], kind: str) -> bool:
 
 
 def answer_of_box(box: Box) -> tuple[str | None, float, str | None]:
-    """The answer of a box: its label or None, its score, its source; as ``answer_of`` an image."""
+    """The answer for a box: its label or None, its score, its source; as ``answer_of`` an image."""
     if (label := box.get("prediction")) is not None:
         return label, float(box.get("prediction_score", 0.0)), box.get("prediction_source")
     found = box.get("classifications")

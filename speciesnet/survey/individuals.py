@@ -28,8 +28,8 @@ class Individuals:
         label: The label.
         count: Their number, at least 1.
         score: The score of the label in [0, 1]: that of the best box, or else of the image's answer.
-        source: The rule that gave the label; "detector" if only the kind of the box is known, with the
-            confidence of the box as the score.
+        source: The rule that produced the label; "detector" if only the kind of the box is known, with
+            the confidence of the box as the score.
         box: The most confident box of the label, if possible one that counts; or None.
     """
 
@@ -43,7 +43,7 @@ class Individuals:
 def individuals_of(record: Record, threshold: float = COUNTED_FROM) -> list[Individuals]:
     """The individuals of each label in an image, counted by ``counts_of``.
 
-    The answer of the image comes first, then the label with the largest number.
+    The answer for the image comes first, then the label with the largest number.
 
     Args:
         record: The record, corrected or not.

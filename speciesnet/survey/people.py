@@ -1,4 +1,4 @@
-"""People and vehicles that an image shows, even next to another answer.
+"""People and vehicles that an image shows, even next to a different answer.
 
 An image has one answer, which leaves out a person next to a dog if the detector is more confident of the
 dog. Report, review, tables, sorting and keywords all use the functions of this module, and thus share one

@@ -40,7 +40,7 @@ def with_metadata(
     read are counted, and reported once at the end.
 
     Args:
-        records: Records of any run.
+        records: Records from any run.
         photographs: The finder of photographs, or None.
         dates: Dates from file names, and corrections of the cameras' clocks.
 

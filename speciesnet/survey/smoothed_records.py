@@ -37,8 +37,8 @@ class SmoothedRecords:
     """The records of a file, as often as they are needed; each iteration reads the file again.
 
     If the file has doubtful boxes, the first iteration is preceded by a pass that finds the sequences and
-    the certain boxes in them; it keeps a few numbers per record, and the metadata that it reads from
-    photographs, so that no photograph is opened twice. Without answers of boxes, nothing is kept.
+    the reliable boxes in them; it keeps a few numbers per record, and the metadata that it reads from
+    photographs, so that no photograph is opened twice. Without answers for boxes, nothing is kept.
 
     Args:
         predictions: The predictions file.
@@ -46,7 +46,7 @@ class SmoothedRecords:
         photographs: The finder of photographs, to read dates that records lack; None opens none.
         dates: Dates from file names, and corrections of the cameras' clocks.
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see
+        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
             ``smoothing``; without it, the records are those of ``read_corrected``.
         whole_films: Whether films have the boxes of all their frames, instead of those of the frame that
             stands for them.
@@ -177,4 +177,4 @@ def log_followers(boxes: int) -> None:
     if boxes:
         verb = "follows" if boxes == 1 else "follow"
         number = counted(boxes, "box", "boxes")
-        logging.info("%s %s the certain boxes of the same sequence.", number, verb)
+        logging.info("%s %s the reliable boxes in the same sequence.", number, verb)

@@ -1,11 +1,11 @@
-"""Smoothing: within a sequence, doubtful boxes follow the certain ones of their kind.
+"""Smoothing: within a sequence, doubtful boxes follow the reliable ones of the same kind.
 
-A herd is on several photographs, and on each are several animals. What is certain in some boxes says
+A herd is in several photographs, with several animals in each. What is certain in some boxes says
 which taxa to expect in the others:
 
-1. A certain box establishes a kind: a person has labeled it, or the classifier has, without a roll-up and
-   with a score of at least ``certain``. It is never changed.
-2. Every other box of an animal is doubtful. The evidence for a kind is the sum of the box's scores of
+1. A reliable box establishes a kind: a person has labeled it, or the classifier has, without a roll-up
+   and with a score of at least ``certain``. It is never changed.
+2. Every other box around an animal is doubtful. The evidence for a kind is the sum of the box's scores of
    this taxon and of those above it.
 3. A doubtful box whose answer is unknown, or a taxon above kinds, such as "cervidae", follows whichever
    of these kinds has the most evidence. Any other answer gives way to a kind only if that is more
@@ -14,9 +14,9 @@ which taxa to expect in the others:
 4. The evidence for the kind must be at least ``margin`` times that for any other, and at least ``floor``
    of the scores of all animals.
 
-So a doubtful deer among certain deer becomes a deer, a mixed herd stays mixed, and a single certain fox
-stays a fox. Boxes that a person has corrected, boxes of people and vehicles, and boxes answered as blank
-never change, and neither does any box of a photograph answered as blank.
+So a doubtful deer among reliable deer becomes a deer, a mixed herd stays mixed, and a single reliable
+fox stays a fox. Boxes that a person has corrected, boxes around people and vehicles, and boxes answered
+as blank never change, and neither does any box of a photograph answered as blank.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ is_ancestor = functools.lru_cache(maxsize=100_000)(taxonomy.is_ancestor)
 
 
 def smoothed(records: Sequence[Record], rule: Smoothing = RULE) -> list[Record]:
-    """The records of a sequence with the smoothed answers of their boxes.
+    """The records of a sequence with the smoothed answers for their boxes.
 
     A box that follows others has their label. Its score is the share of the scores of animals that is
     evidence for this label, and its source ends with ``+sequence``. Neither the order of the records nor
     a second smoothing makes a difference.
 
     Args:
-        records: The records of its images, with answers of boxes, corrected or not.
+        records: The records of its images, with answers for boxes, corrected or not.
         rule: The thresholds.
 
     Examples:
@@ -126,7 +126,7 @@ def may_follow(box: Box, rule: Smoothing = RULE) -> bool:
 
 
 def follows_sequence(box: Box) -> bool:
-    """Whether the answer of a box comes from other boxes in its sequence."""
+    """Whether the answer for a box comes from other boxes in its sequence."""
     return box.get("prediction_source", "").endswith(SUFFIX)
 
 
@@ -146,19 +146,19 @@ def _is_certain(box: Box, rule: Smoothing) -> bool:
 
 
 def certain_labels(record: Record, rule: Smoothing = RULE) -> set[str]:
-    """The labels of the certain boxes of an image."""
+    """The labels of the reliable boxes in an image."""
     boxes = record.get("detections") or ()
     return {box.get("prediction", "") for box in boxes if _is_certain(box, rule)}
 
 
 def kinds_of(labels: Iterable[str]) -> list[str]:
-    """The kinds that the certain boxes of a sequence establish: labels, without those above others."""
+    """The kinds that the reliable boxes in a sequence establish: labels, without those above others."""
     found = sorted(set(labels))
     return [label for label in found if not any(is_ancestor(label, other) for other in found)]
 
 
 def followed_by(record: Record, kinds: Sequence[str], rule: Smoothing = RULE) -> dict[int, Answer]:
-    """The new answers of an image in a sequence with these kinds, by the positions of its boxes."""
+    """The new answers for an image in a sequence with these kinds, by the positions of its boxes."""
     if not kinds or category_of(record.get("prediction", "")) == BLANK:
         return {}
     return {

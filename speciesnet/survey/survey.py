@@ -79,7 +79,7 @@ class PictureBox(NamedTuple):
         height: Its height.
         label: The answer for this box, or None if it has none of its own.
         score: The score of this answer in [0, 1].
-        source: The rule that gave this answer, or None.
+        source: The rule that produced this answer, or None.
         classes: The best classes and their scores, of a box that smoothing may change; or None.
     """
 
@@ -117,7 +117,7 @@ class Picture:
         camera: Its folder.
         label: The predicted answer, or the best class of a run without ensemble; or None.
         score: The score of the predicted answer, in [0, 1].
-        source: The rule that gave the predicted answer, or None.
+        source: The rule that produced the predicted answer, or None.
         failures: The components that failed, so that there is no answer.
         boxes: Detections of at least ``MIN_CONFIDENCE``, best first; None if there was no detector.
         classes: The best classes and their scores, best first.
@@ -130,7 +130,7 @@ class Picture:
         vehicles: The number of vehicles.
         unmentioned: People or vehicles next to another predicted answer, see ``unmentioned``.
         frame: The number and the time in seconds of the frame that stands for a film; or None.
-        smoothed: The answers of boxes that follow others of the sequence, by their positions among the
+        smoothed: The answers for boxes that follow others of the sequence, by their positions among the
             boxes after a review.
     """
 
@@ -194,7 +194,7 @@ class Picture:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The answer of the image, and those of its boxes if they have answers of their own."""
+        """The answer for the image, and those for its boxes if they have answers of their own."""
         found = () if self.answer is None else (self.answer,)
         given = self.correction is not None and self.correction.counts is not None
         if not given and all(box.label is None for box in self.shown_boxes):
@@ -252,11 +252,11 @@ class Survey:
         name: The name of the predictions file.
         pictures: One for each record, in order.
         sequences: All sequences; a picture without a date is a sequence of its own.
-        rules: The rules that decide on the answer of a sequence.
+        rules: The rules that decide on the answer for a sequence.
         labels: The answers that a reviewer can choose: the labels of the model, or those in the file
             if the model is unknown.
         model_version: The version in the records, or None.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see
+        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
             ``smoothed_answers``.
     """
 
@@ -340,7 +340,7 @@ def load_survey(
     dates: DateRules | None = None,
     smooth_boxes: bool = True,
 ) -> Survey:
-    """Reads a predictions file of any run, even one that is still being written.
+    """Reads a predictions file from any run, even one that is still being written.
 
     Args:
         predictions: The predictions file.
@@ -351,7 +351,7 @@ def load_survey(
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
         dates: Dates from file names, and corrections of the cameras' clocks.
-        smooth_boxes: Whether doubtful boxes follow the certain ones of their sequence, see
+        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
             ``smoothed_answers``.
 
     Raises:

@@ -303,7 +303,7 @@ def test_expired_credentials_are_reported_before_the_work_starts(bucket: Bucket)
     [
         ("http://h/x", "http://h/x is on the web, where nothing can be written"),
         ("ftp://h/x", "ftp://h/x must start with s3://, gs:// or az://"),
-        ("s3://b/x/", "s3://b/x/ is a folder; give the name of a file in it"),
+        ("s3://b/x/", "s3://b/x/ is a folder; pass the name of a file in it"),
         ("s3://b", "s3://b is a folder"),
         ("s3://gone-bucket/t.csv", "cannot be read .there is no bucket gone-bucket"),
     ],

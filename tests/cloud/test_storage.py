@@ -180,7 +180,7 @@ def test_more_objects_than_a_page_holds_are_listed(s3_bucket: Bucket) -> None:
 def test_an_invalid_folder_is_reported(bucket: Bucket) -> None:
     bucket.put("a/1.jpg", b"x")
     bucket.put("b/1.txt", b"x")
-    with pytest.raises(InputError, match=r"none does not exist; give the folder"):
+    with pytest.raises(InputError, match=r"none does not exist; pass the folder"):
         find_images([bucket.url("none")])
     with pytest.raises(InputError, match=r"1\.jpg is a file, not a folder"):
         find_images([bucket.url("a/1.jpg")])
@@ -193,7 +193,7 @@ def test_an_invalid_folder_is_reported(bucket: Bucket) -> None:
 
 
 def test_a_folder_on_the_web_cannot_be_listed() -> None:
-    with pytest.raises(InputError, match="folders cannot be listed; give its images with"):
+    with pytest.raises(InputError, match="folders cannot be listed; pass its images with"):
         find_images(["https://127.0.0.1/a"])
 
 

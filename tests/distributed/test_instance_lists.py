@@ -151,14 +151,14 @@ def test_files_that_are_passed_over_are_noted(
         (tmp_path / name).touch()
     notes = InputNotes()
     assert len(list(read_instances(f'"{tmp_path}"', notes=notes))) == 1
-    assert "1 other file was passed over: 1 .MP4." in notes.lines()
+    assert "1 other file was skipped: 1 .MP4." in notes.lines()
     assert notes.hidden_files.count == 1
 
 
 DEEP = "[" * 50_000 + "]" * 50_000
 DAMAGED = {
-    "empty.json": ("", 'no list "instances"'),
-    "none.json": ('{"instances": {}}', 'no list "instances"'),
+    "empty.json": ("", 'no "instances" list'),
+    "none.json": ('{"instances": {}}', 'no "instances" list'),
     "no-images.json": ('{"instances": []}', "empty"),
     "cut.json": ('{"instances": [{"filepath": "a"}, {"fi', "cut off"),
     "more.json": ('{"instances": [{"filepath": "a"}]} x', "damaged"),
@@ -200,7 +200,7 @@ def test_damaged_parquet(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
 def test_parquet_without_paths(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     pq.write_table(pa.table({"file": ["/a.jpg"]}), path)
-    with pytest.raises(InputError, match="no column filepath"):
+    with pytest.raises(InputError, match="no filepath column"):
         list(read_instances(str(path)))
 
 

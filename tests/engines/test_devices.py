@@ -38,7 +38,7 @@ def test_full_memory_halves_the_batch_and_continues() -> None:
 
 def test_memory_too_small_for_one_image_is_said_so() -> None:
     card = Card(holds=0)
-    with pytest.raises(ModelError, match="does not hold the network and one image"):
+    with pytest.raises(ModelError, match="is too small for the network and one image"):
         FittingBatches(card)(images(4))
     assert card.tried == [4, 2, 1, 1]
 

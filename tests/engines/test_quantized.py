@@ -33,9 +33,9 @@ def on_this_cpu(monkeypatch: pytest.MonkeyPatch, *, instructions: bool, nncf: bo
 
 
 def test_other_engines_refuse_int8(yolov5_checkpoint: Path, small_package: Path) -> None:
-    with pytest.raises(ModelError, match="engine torch does not compute in int8; give --engine"):
+    with pytest.raises(ModelError, match="The torch engine cannot compute in int8; use --engine"):
         load_detector_engine(yolov5_checkpoint, EngineOptions("torch", "int8"))
-    with pytest.raises(ModelError, match="engine tensorflow does not compute in int8"):
+    with pytest.raises(ModelError, match="The tensorflow engine cannot compute in int8"):
         load_classifier_engine(
             small_package / "classifier.keras", EngineOptions("tensorflow", "int8")
         )
@@ -46,7 +46,7 @@ def test_cpu_without_the_instructions_refuses_int8(
 ) -> None:
     on_this_cpu(monkeypatch, instructions=False, nncf=True)
     assert "int8" not in openvino.precisions()
-    with pytest.raises(ModelError, match="This CPU does not compute in int8"):
+    with pytest.raises(ModelError, match="This CPU cannot compute in int8"):
         load_detector_engine(yolov5_checkpoint, INT8)
 
 

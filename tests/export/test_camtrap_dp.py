@@ -221,7 +221,7 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({"metadata": {}}, {}, "None of the photographs has a date"),
         ({"metadata": {"datetime": "2024-05-01T06:30:00"}}, {}, "cam has no position"),
         ({"detections": [{"conf": 1}]}, {}, "record of /survey/cam/a.jpg is malformed"),
-        ({}, {"table": "name\nx\n"}, 'no column "deploymentID"'),
+        ({}, {"table": "name\nx\n"}, 'no "deploymentID" column'),
         ({}, {"table": "deploymentID,colour\nx,red\n"}, 'a column "colour"'),
         ({}, {"table": TABLE + "x,1,2\n"}, "/survey/cam belong to no deployment"),
         ({}, {"table": TABLE + "cam,95,2\n"}, "Line 2 .* has '95' as latitude"),
@@ -514,7 +514,7 @@ def test_deployment_with_wrong_dates_has_timestamp_issues(
     (note,) = found.notes
     assert note in caplog.text and "a date before" not in caplog.text
     assert "1 photograph dated before the previous file" in note
-    assert "before the previous file of the camera, such as cam1/IMG_0002.JPG" in caplog.text
+    assert "before the camera's previous file, such as cam1/IMG_0002.JPG" in caplog.text
 
 
 def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:

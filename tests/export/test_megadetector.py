@@ -269,7 +269,7 @@ def test_info_describes_detector_classifier_and_times(tmp_path: Path) -> None:
         "classifier": "speciesnet 4.0.0a",
         "classification_completion_time": time,
     }
-    assert "<tr><td>people next to another answer</td><td>1</td></tr>" in summary
+    assert "<tr><td>people next to a different answer</td><td>1</td></tr>" in summary
     assert "<tr><td>failed</td><td>1</td></tr>" in summary
 
 

@@ -68,7 +68,7 @@ def test_folders_of_systems_and_programs_are_skipped(name: str) -> None:
     found, [line] = search("in")
     assert found == ["in/cam/1.jpg"]
     assert line.startswith("1 hidden or system folder was skipped, such as in/")
-    assert "give its path with --folders" in line
+    assert "pass its path with --folders" in line
 
 
 def test_skipped_folders_are_counted() -> None:
@@ -146,7 +146,7 @@ def test_a_folder_in_another_letter_case_is_suggested(name: str) -> None:
     with pytest.raises(InputError, match=r"does not exist; .* Did you mean survey 2024/cam1\?"):
         search(name)
     with pytest.raises(
-        InputError, match=r"does not exist; give the folder that contains the images\.$"
+        InputError, match=r"does not exist; pass the folder that contains the images\.$"
     ):
         search("other/cam1")
 
@@ -164,7 +164,7 @@ def test_linked_folders_are_named_and_not_entered() -> None:
 def test_other_files_are_counted_by_ending() -> None:
     touch("f/1.JPG", "f/2.MP4", "f/3.HEIC", "f/4.jfif", "f/a/5.mp4", "f/README")
     _, [line] = search("f")
-    assert line.startswith("5 other files were passed over: 2 .")
+    assert line.startswith("5 other files were skipped: 2 .")
     assert line.endswith(" 1 without an ending, 1 .HEIC, 1 .jfif.")
 
 
@@ -176,9 +176,9 @@ def test_many_endings_are_summed_up() -> None:
 def test_overlapping_folders_are_counted_once() -> None:
     touch("in/1.jpg", "in/a/2.jpg", "in/a/3.mp4", "in/a/.b/4.jpg")
     assert search("in", "in/a", "./in")[1] == [
-        "1 hidden or system folder was skipped, such as in/a/.b; give its path with "
+        "1 hidden or system folder was skipped, such as in/a/.b; pass its path with "
         "--folders to search it.",
-        "1 other file was passed over: 1 .mp4.",
+        "1 other file was skipped: 1 .mp4.",
     ]
 
 
@@ -209,10 +209,10 @@ def test_buckets_are_searched_by_the_same_rules(monkeypatch: pytest.MonkeyPatch)
     found = listing.images_in("s3://bucket/.top", notes)
     assert list(found) == ["s3://bucket/.top/a/1.jpg"]
     assert notes.lines() == [
-        "3 hidden or system folders were skipped, such as s3://bucket/.top/#recycle; give its path with "
+        "3 hidden or system folders were skipped, such as s3://bucket/.top/#recycle; pass its path with "
         "--folders to search it.",
         "1 hidden file was skipped, such as s3://bucket/.top/a/._1.jpg.",
-        "1 other file was passed over: 1 .mp4.",
+        "1 other file was skipped: 1 .mp4.",
     ]
 
 

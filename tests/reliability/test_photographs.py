@@ -99,5 +99,5 @@ def test_a_server_that_misbehaves_costs_only_its_images(
     release.set()
     web.reset()
     outcome = run.finished()
-    assert f"{len(good)} of {len(bad) + len(good)} images were done before" in outcome.err
+    assert f"{len(good)} of {len(bad) + len(good)} images were already done" in outcome.err
     assert f"{len(bad) + len(good)} images, 1 of them failed" in outcome.out  # that of the tarpit

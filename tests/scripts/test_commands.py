@@ -85,7 +85,7 @@ def test_a_run_needs_no_name(words: list[str]) -> None:
         ("reprot", "but report is"),
         ("run_on_ray", "but ray is"),
         ("speciesnet_to_md", "but megadetector is"),
-        ("IMG_0001.JPG", "give images with --folders"),
+        ("IMG_0001.JPG", "pass images with --folders"),
     ],
 )
 def test_an_unknown_command_is_refused_with_the_nearest_one(word: str, hint: str) -> None:

@@ -35,12 +35,12 @@ def test_crops(predictions: Path, tmp_path: Path) -> None:
     done = run_here("crops", predictions, "--out", out)
     assert done.code == 0
     assert done.out == (
-        f"Pictures of boxes in {out}: 2 written, 0 there already, 0 outdated ones removed; 1 left out "
+        f"Pictures of boxes in {out}: 2 written, 0 already there, 0 outdated ones removed; 1 left out "
         "because of people.\n"
     )
     assert files(out) == [f"{FOX_FOLDER}/cam2/b.jpg-box1.jpg", f"{DEER_FOLDER}/cam1/a.jpg-box1.jpg"]
     again = run_here("crops", predictions, "--out", out, "--people", "include")
-    assert "2 written, 1 there already, 0 outdated ones removed; 0 left out" in again.out
+    assert "2 written, 1 already there, 0 outdated ones removed; 0 left out" in again.out
 
 
 def test_corrections_are_applied_unless_they_are_turned_off(
@@ -57,9 +57,9 @@ def test_corrections_are_applied_unless_they_are_turned_off(
 def test_draw(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run_here("draw", predictions, "--out", out, "--blur_humans", "--min_confidence", "0.5")
-    assert done.out.startswith(f"Pictures in {out}: 2 written, 0 there already")
+    assert done.out.startswith(f"Pictures in {out}: 2 written, 0 already there")
     assert files(out) == ["cam1/a.jpg", "cam2/b.jpg"]
-    assert "1 written, 1 there already" in run_here("draw", predictions, "--out", out).out
+    assert "1 written, 1 already there" in run_here("draw", predictions, "--out", out).out
 
 
 def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["crops", "draw"])
 def test_wrong_folders(predictions: Path, tmp_path: Path, command: str) -> None:
-    assert "Give the folder for the pictures" in run_here(command, predictions).err
+    assert "Pass the folder for the pictures" in run_here(command, predictions).err
     refused = run_here(command, predictions, "--out", tmp_path / "s")
     assert refused.code == 1
     assert "contains other files" in refused.err

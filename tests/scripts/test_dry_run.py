@@ -28,7 +28,7 @@ def test_speed_that_is_given(tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     first, speed, hours, cost = outcome.out.splitlines()
     left = len(SAMPLES)
-    assert first == f"{left} images, 0 of them done before: {left} to do."
+    assert first == f"{left} images, 0 of them already done: {left} to do."
     assert speed == "2 images/s on a machine, as specified."
     assert hours == "3 machines: 0.00 hours (00:03), not counting start-up."
     assert cost == "0.00 at 0.50 per machine and hour."
@@ -45,7 +45,7 @@ def test_finished_images_count_once_and_nothing_is_written(tmp_path: Path) -> No
     save_predictions({"predictions": records}, str(out))
     before = out.read_bytes()
     outcome = run_here("run_model", *DEMO, *GIVEN, "--predictions_json", out)
-    assert f"{len(SAMPLES)} images, 1 of them done before" in outcome.out
+    assert f"{len(SAMPLES)} images, 1 of them already done" in outcome.out
     assert out.read_bytes() == before and [*tmp_path.iterdir()] == [out]
 
 
@@ -54,7 +54,7 @@ def test_all_is_done(tmp_path: Path) -> None:
     records = [{"filepath": path, "prediction": "blank"} for path in SAMPLES]
     save_predictions({"predictions": records}, str(out))
     outcome = run_here("run_model", *DEMO, "--predictions_json", out)
-    assert outcome.out == f"{len(SAMPLES)} images, all of them done before.\n"
+    assert outcome.out == f"{len(SAMPLES)} images, all of them already done.\n"
 
 
 def test_speed_that_is_measured(tmp_path: Path) -> None:

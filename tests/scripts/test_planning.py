@@ -24,7 +24,7 @@ def test_machines_share_the_hours_and_not_the_cost() -> None:
 def test_lines_of_an_estimate() -> None:
     lines = list(Estimate(10_000, 2_800, 2.0, 4, 0.5).lines("as specified"))
     assert lines == [
-        "10,000 images, 2,800 of them done before: 7,200 to do.",
+        "10,000 images, 2,800 of them already done: 7,200 to do.",
         "2 images/s on a machine, as specified.",
         "4 machines: 0.25 hours (15:00), not counting start-up.",
         "0.50 at 0.50 per machine and hour.",

@@ -71,7 +71,7 @@ def test_unknown_model(predictions: Path, tmp_path: Path) -> None:
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out, mine = tmp_path / "out", tmp_path / "survey"
     assert "such as --out report" in report(predictions).sentence
-    assert "Give one predictions file" in report("--out", out).sentence
+    assert "Pass one predictions file" in report("--out", out).sentence
     assert "cannot be read" in report(tmp_path / "gone.json", "--out", out).sentence
     assert "contains other files" in report(predictions, "--out", mine).sentence
     assert "is not a folder" in report(predictions, "--out", predictions).sentence

@@ -174,7 +174,7 @@ def test_second_run_on_one_output_is_refused(uninterrupted: Run, rival: dict[str
 def test_same_command_on_a_finished_file_does_nothing(uninterrupted: Run) -> None:
     before, stat = uninterrupted.path.read_bytes(), uninterrupted.path.stat()
     said = uninterrupted.finish()
-    assert f"{IMAGES} of {IMAGES} images were done before" in said
+    assert f"{IMAGES} of {IMAGES} images were already done" in said
     assert uninterrupted.path.read_bytes() == before
     assert uninterrupted.path.stat().st_ino == stat.st_ino
     assert {file.name for file in uninterrupted.path.parent.iterdir()} == {
@@ -213,7 +213,7 @@ def test_interrupted_runs_explain_how_to_continue_and_do(run: Run, uninterrupted
     first, _ = interrupt(run, signal.SIGINT, 130)
     second, said = interrupt(run, signal.SIGTERM, 143)
     assert f"{first} of {IMAGES} images {plural(first, 'was', 'were')} done before" in said
-    assert f"{second} of {IMAGES} images were done before" in run.finish()
+    assert f"{second} of {IMAGES} images were already done" in run.finish()
     assert run.path.read_bytes() == uninterrupted.path.read_bytes()
 
 

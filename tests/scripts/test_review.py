@@ -115,7 +115,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     def review(*arguments: str | Path) -> Outcome:
         return run_here("review", "--port", str(free_port()), *arguments)
 
-    assert "Give one predictions file" in review().sentence
+    assert "Pass one predictions file" in review().sentence
     assert "leave --corrections out" in review(predictions, "--corrections", "none").sentence
     assert "There is no folder" in review(tmp_path / "gone" / "p.json").sentence
     assert "cannot be read" in review(tmp_path / "gone.json").sentence

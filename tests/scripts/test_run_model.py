@@ -143,7 +143,7 @@ def test_ignored_files_are_in_the_log_and_in_the_summary(photographs: Path, tmp_
         "--predictions_json", tmp_path / "out.json",
     )  # fmt: skip
     for text in (outcome.out, outcome.err):
-        assert "2 other files were passed over: 1 .HEIC, 1 .MP4.\n" in text
+        assert "2 other files were skipped: 1 .HEIC, 1 .MP4.\n" in text
         assert "1 hidden file was skipped, such as " in text
 
 

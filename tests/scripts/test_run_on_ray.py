@@ -39,5 +39,5 @@ def test_notes_and_exit_code(
     )
     assert outcome.code == code, outcome.err
     assert f"2 images, {failed} of them failed." in outcome.out
-    assert "1 other file was passed over: 1 .mov.\n1 record has no image.\n" in outcome.out
+    assert "1 other file was skipped: 1 .mov.\n1 record has no image.\n" in outcome.out
     assert ("All 2 images failed." in outcome.err) == (code == 1)

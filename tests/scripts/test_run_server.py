@@ -27,9 +27,7 @@ def test_help_is_short() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
 def test_other_computers_need_a_key(host: str) -> None:
-    assert (
-        "give keys with --api_key_file, or add --allow_anyone" in refused("--host", host).sentence
-    )
+    assert "set keys with --api_key_file, or add --allow_anyone" in refused("--host", host).sentence
 
 
 @pytest.mark.parametrize("flag", ["max_image_mb", "max_body_mb", "timeout"])

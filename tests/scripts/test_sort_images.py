@@ -62,15 +62,18 @@ def test_sorting_and_taking_back(predictions: Path, tmp_path: Path, how: str) ->
 
     done = sort(predictions, "--out", out, "--how", how)
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"2 photographs sorted ({how}) into {out}; none was there before.\n"
+    assert done.out == f"2 photographs sorted ({how}) into {out}; none was already there.\n"
     sorted_files = ["failed/cam2/a.jpg", "red fox (Vulpes vulpes)/cam1/a.jpg", "undo.jsonl"]
     assert files(out) == sorted_files
     again = sort(predictions, "--out", out, "--how", how)
-    assert again.out == f"0 photographs sorted ({how}) into {out}; 2 were there already.\n"
+    assert again.out == f"0 photographs sorted ({how}) into {out}; 2 were already there.\n"
 
-    assert sort("--undo", "--out", out, "--dry_run").out == "2 photographs would be taken back.\n"
+    assert (
+        sort("--undo", "--out", out, "--dry_run").out
+        == "Sorting would be undone for 2 photographs.\n"
+    )
     assert files(out) == sorted_files
-    assert sort("--undo", "--out", out).out == "2 photographs taken back.\n"
+    assert sort("--undo", "--out", out).out == "Sorting undone for 2 photographs.\n"
     assert not out.exists()
     assert files(survey) == before
 
@@ -126,10 +129,10 @@ def test_dry_run_ends_quietly_when_its_reader_ends(predictions: Path, tmp_path: 
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "such as --out sorted" in sort(predictions).sentence
-    assert "Give one predictions file" in sort("--out", out).sentence
+    assert "Pass one predictions file" in sort("--out", out).sentence
     assert "--undo takes no predictions file" in sort("--undo", predictions, "--out", out).sentence
     assert "there is nothing to undo" in sort("--undo", "--out", out).sentence
-    assert "is not a folder; give another" in sort(predictions, "--out", predictions).sentence
+    assert "is not a folder; use a different" in sort(predictions, "--out", predictions).sentence
     assert "is not a folder" in sort(predictions, "--out", out, "--image_root", "gone").sentence
     assert "must be a number" in sort(predictions, "--out", out, "--min_score", "nan").sentence
     assert "See --help" in sort(predictions, "--out", out, "--how", "burn").sentence
@@ -142,6 +145,6 @@ def test_undo_reports_what_it_keeps(predictions: Path, tmp_path: Path) -> None:
     sort(predictions, "--out", out)
     (out / "failed" / "cam2" / "a.jpg").write_text("changed")
     outcome = sort("--undo", "--out", out)
-    assert outcome.out == "1 photograph taken back.\n"
+    assert outcome.out == "Sorting undone for 1 photograph.\n"
     assert "failed/cam2/a.jpg (it has been changed since)" in outcome.sentence
     assert files(out) == ["failed/cam2/a.jpg", "undo.jsonl"]

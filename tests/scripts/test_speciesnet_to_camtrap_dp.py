@@ -34,7 +34,7 @@ def test_package_is_written(predictions: Path, tmp_path: Path) -> None:
 
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "package"
-    assert "Give a file and a folder" in convert(predictions).sentence
+    assert "Pass a file and a folder" in convert(predictions).sentence
     assert "add --contributor" in convert(predictions, out, "--title", "Lions").sentence
     assert "must be simpleRandom" in convert(predictions, out, *WHO, "--sampling_design=x").sentence
     assert "cannot be made" in convert(predictions, tmp_path / "a" / "b", *WHO).sentence

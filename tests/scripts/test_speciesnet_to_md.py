@@ -50,7 +50,7 @@ def test_help_fits_a_screen() -> None:
 
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "md.json"
-    assert "Give two files" in convert(predictions).sentence
+    assert "Pass two files" in convert(predictions).sentence
     assert "'more' does not belong to a flag" in convert(predictions, out, "more").sentence
     assert "would overwrite the predictions" in convert(predictions, predictions).sentence
     said = predictions.with_name("predictions.json.corrections.jsonl")

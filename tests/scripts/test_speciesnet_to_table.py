@@ -109,7 +109,7 @@ def test_malformed_record_is_named_with_its_file(predictions: Path, tmp_path: Pa
 
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
-    assert "Give two files" in convert(predictions).sentence
+    assert "Pass two files" in convert(predictions).sentence
     assert "must end with .csv or .parquet" in convert(predictions, tmp_path / "a.xls").sentence
     assert "is not one character" in convert(predictions, out, "--delimiter", ";;").sentence
     assert "must be a number" in convert(predictions, out, "--min_confidence", "nan").sentence

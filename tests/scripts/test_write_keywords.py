@@ -71,9 +71,9 @@ def test_embedding(predictions: Path, tmp_path: Path) -> None:
 
 def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert "Give one predictions file" in write().sentence
+    assert "Pass one predictions file" in write().sentence
     assert "leave out --embed or --out" in write(predictions, "--embed", "--out", out).sentence
-    assert "is not a folder; give another" in write(predictions, "--out", predictions).sentence
+    assert "is not a folder; use a different" in write(predictions, "--out", predictions).sentence
     assert "is not a folder" in write(predictions, "--image_root", "gone").sentence
     assert "See --help" in write(predictions, "--naming", "odd").sentence
     sidecar = tmp_path / "survey" / "cam1" / "a.jpg.xmp"

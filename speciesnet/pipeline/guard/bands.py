@@ -31,7 +31,7 @@ CONFIDENCE = 1.645  # ... at the upper end of a 95 % interval: standard deviatio
 UNSEEN = 3.0  # images near a limit that a sample without any may hide, with the same confidence
 UNIT_SHARE = 0.75  # of the errors that are smaller than their unit
 SMALLEST_UNIT = 1e-3  # log odds
-WIDEST = 4096.0  # units: nothing is decided in a lower precision
+WIDEST = 4096.0  # units: nothing is processed in a lower precision
 SAME_BOX = 0.5  # intersection over union
 COUNTING = 0.05  # scores below it decide nothing
 MAX_KEPT = 4096  # errors and margins, the latest ones
@@ -86,7 +86,7 @@ def errors_of(
 
 
 def _match(box: Box, photo: Photo) -> int | None:
-    """The position of the same box in another answer."""
+    """The position of the same box in a different answer."""
     others = [*(photo.detections or ()), *photo.faint]
     found = [
         (intersection_over_union(box["bbox"], other["bbox"]), -position)
@@ -233,11 +233,11 @@ class Evidence:
         self.least = max(self.least, margin * 1.25)
 
     def expected_wrong(self, band: float) -> float:
-        """The share of images that is expected to get another answer than in float32."""
+        """The share of images that is expected to get a different answer from the one in float32."""
         return _expected_wrong(band, _Distribution(self.errors), self.margins)
 
     def band(self) -> float:
-        """The margin up to which images are decided in float32, in units."""
+        """The margin up to which images are processed in float32, in units."""
         errors = _Distribution(self.errors)
         low, high = 0.0, WIDEST
         if _expected_wrong(high, errors, self.margins) > WRONG_SHARE:

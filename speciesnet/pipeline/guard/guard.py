@@ -21,7 +21,7 @@ from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.tally import Tally
 from speciesnet.pipeline.guard.trial import Trial, trial_of
 
-AUDITED = 100  # one image in so many is decided in float32 as well, whatever its margin
+AUDITED = 100  # one image in so many is processed in float32 as well, whatever its margin
 CHUNK = 32  # images between two looks at the doubtful ones
 
 
@@ -99,12 +99,12 @@ class Guard:
         }
 
     def summary(self) -> str:
-        """How many images were decided in which precision, in sentences."""
+        """How many images were processed in which precision, in sentences."""
         return self.tally.summary(self._fast.precisions.values())
 
     @property
     def band(self) -> float:
-        """Up to which margin images are decided in float32, in units of the evidence."""
+        """Up to which margin images are processed in float32, in units of the evidence."""
         return self._band.width
 
     def _trust(self, evidence: Evidence) -> None:
@@ -163,7 +163,7 @@ class Guard:
         )
 
     def _trial(self, paths: Sequence[str], progress: pipeline.Progress) -> Iterator[Photo]:
-        """Yields images decided in float32, and settles whether the fast networks pay."""
+        """Yields images processed in float32, and settles whether the fast networks pay."""
         trial = Trial(self._passes, self._exact, self._fast)
         verdict = yield from trial.photos(paths, progress)
         self.tally.images += len(paths)
@@ -223,7 +223,8 @@ class Guard:
             self.tally.differed += 1
             band.evidence.disagree(margin)
             logging.warning(
-                "%s is decided differently in float32; the guard band becomes wider.", fast.filepath
+                "%s gets a different answer in float32; the guard band becomes wider.",
+                fast.filepath,
             )
         band.widen()
 

@@ -1,4 +1,4 @@
-"""Which finished images of a run were decided in a lower precision, and by what margin."""
+"""Which finished images of a run were processed in a lower precision, and by what margin."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Ledger:
         return [path for path, margin in self.margins.items() if margin < band]
 
     def forget(self, filepath: str) -> None:
-        """Removes an image that has been decided in float32."""
+        """Removes an image that has been processed in float32."""
         self.margins.pop(filepath, None)
 
     def finish(self) -> None:

@@ -63,7 +63,7 @@ class Band:
 
     Attributes:
         evidence: The same.
-        width: Up to which margin images are decided in float32, in units of the evidence.
+        width: Up to which margin images are processed in float32, in units of the evidence.
     """
 
     def __init__(self, passes: Passes, evidence: Evidence | None = None) -> None:

@@ -150,7 +150,7 @@ class Decisions:
         )
 
     def decision_of(self, photo: Photo) -> Hashable:
-        """The answers of an image as it is, and those of its boxes, without their scores."""
+        """The answers for an image as it is, and those for its boxes, without their scores."""
         detections = photo.detections or ()
         best = detections[0] if detections else None
         if photo.classifications is None:

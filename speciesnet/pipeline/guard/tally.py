@@ -29,7 +29,7 @@ class Tally:
     reached: int = 0
 
     def summary(self, precisions: Iterable[str]) -> str:
-        """How many images were decided in which precision, in sentences.
+        """How many images were processed in which precision, in sentences.
 
         Args:
             precisions: Those of the fast networks.
@@ -37,13 +37,13 @@ class Tally:
         slowly = self.detected_again + self.classified_again
         names = " and ".join(dict.fromkeys(precisions))
         reached = (
-            f" The answers of {counted(self.reached, 'image')} were then replaced by those of float32, "
+            f" The answers for {counted(self.reached, 'image')} were then replaced by those of float32, "
             "because the errors turned out to be larger than in the trial."
         )
         return (
             f"{self.images - slowly} of {counted(self.images, 'image')} "
-            f"{plural(self.images - slowly, 'was', 'were')} decided in {names} and {slowly} in float32, "
-            f"of which {self.classified_again} needed only the classifier. "
+            f"{plural(self.images - slowly, 'was', 'were')} processed in {names} and {slowly} in "
+            f"float32, of which {self.classified_again} needed only the classifier. "
             f"{counted(self.audited, 'image')} {plural(self.audited, 'was', 'were')} audited; "
             f"{self.differed} differed.{reached if self.reached else ''}"
         )

@@ -50,7 +50,7 @@ class Trial:
     def photos(
         self, paths: Sequence[str], progress: pipeline.Progress
     ) -> Generator[Photo, None, Verdict | None]:
-        """Yields images decided in float32, and then takes them through the fast networks.
+        """Yields images processed in float32, and then takes them through the fast networks.
 
         Returns:
             What this shows of the fast networks; None if they fail or too few images can be read.
@@ -113,7 +113,7 @@ def _verdict(
     doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
     pays = time_ratio + doubtful <= WORTHWHILE
     logging.info(
-        "In the trial %.0f %% of the images are doubtful in the lower precision, which takes %.0f %% "
+        "In the trial %.0f%% of the images are doubtful in the lower precision, which takes %.0f%% "
         "of the time of float32: it is %s.",
         100 * doubtful,
         100 * time_ratio,

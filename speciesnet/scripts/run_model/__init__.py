@@ -70,7 +70,7 @@ STEPS = (DETECTOR_ONLY, CLASSIFIER_ONLY, ENSEMBLE_ONLY, DETECTIONS_JSON, CLASSIF
 RUN_MODE: flags.Flag[RunMode] = flags.choice(
     "run_mode", RUN_MODES, "How images are read: in threads or processes, or one after the other."
 ).but(default="multi_thread")
-PROFILE = flags.switch("profile", "Print at the end where the time went.")
+PROFILE = flags.switch("profile", "At the end, print where the time went.")
 BYPASS_PROMPTS = flags.switch("bypass_prompts", "Answer yes to all questions.")
 
 USAGE = """\
@@ -159,7 +159,7 @@ def _components(values: flags.Values) -> Components:
     chosen: list[Components] = [name for name, flag in switches.items() if values[flag]]
     if len(chosen) > 1:
         raise InputError(
-            f"--{chosen[0]}_only and --{chosen[1]}_only exclude each other; give at most one of them."
+            f"--{chosen[0]}_only and --{chosen[1]}_only cannot be combined; use at most one of them."
         )
     return chosen[0] if chosen else "all"
 
@@ -172,7 +172,7 @@ def _check(values: flags.Values, components: Components) -> None:
     ending = PurePath(values[PREDICTIONS_JSON] or "").suffix.lower()
     if ending in (".csv", ".tsv", ".xls", ".xlsx", ".ods"):
         raise InputError(
-            f"--predictions_json is {values[PREDICTIONS_JSON]}, but predictions are JSON; give a "
+            f"--predictions_json is {values[PREDICTIONS_JSON]}, but predictions are JSON; use a "
             "name that ends with .json, and convert that file to a table with speciesnet table."
         )
     if values[flags.DRY_RUN] and components != "all":
@@ -253,12 +253,12 @@ def _confirm_whole_images(model_name: str) -> None:
     )
     if not sys.stdin.isatty():
         raise InputError(
-            f"{warning}; give --detections_json, or --bypass_prompts to continue anyway."
+            f"{warning}; use --detections_json, or --bypass_prompts to continue anyway."
         )
     sys.stderr.write(f"{warning}.\nContinue anyway? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InputError("Nothing was done; run --detector_only first and give --detections_json.")
+        raise InputError("Nothing was done; run --detector_only first and pass --detections_json.")
 
 
 class _OutputOptions(TypedDict):
@@ -335,7 +335,7 @@ def _sampling(values: flags.Values) -> Sampling:
     text = values[flags.FRAMES]
     if text is not None and values.is_given(flags.VIDEO_FPS):
         raise InputError(
-            "--frames and --video_fps exclude each other, as both choose frames; give one."
+            "--frames and --video_fps cannot be combined, because both choose frames; use only one."
         )
     frames = () if text is None else parse_frames(text)
     return Sampling(values[flags.VIDEO_FPS], values[flags.MAX_FRAMES], frames)

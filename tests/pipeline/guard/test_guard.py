@@ -163,7 +163,7 @@ def test_evidence_serves_later_and_shorter_runs(pictures: list[str], truth: list
     assert decisions(photos) == truth[:40]
     assert sorted(set(fast.detected)) == list(range(40))
     assert len(exact.detected) < 20
-    assert "of 40 images were decided in bf16 and" in later.summary()
+    assert "of 40 images were processed in bf16 and" in later.summary()
 
 
 def test_short_runs_without_evidence_stay_in_float32(pictures: list[str]) -> None:
