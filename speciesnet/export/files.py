@@ -29,7 +29,7 @@ class Results:
     """How many photographs an export handled; with ``dry_run``, how many it would handle.
 
     Attributes:
-        done: Photographs sorted or taken back, or files whose keywords were written.
+        done: Photographs sorted, or whose sorting was undone, or files whose keywords were written.
         unchanged: Photographs or files that are already as they should be.
         without_answer: Photographs without an answer.
         missing: Photographs that were not found.

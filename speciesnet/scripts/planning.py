@@ -93,7 +93,7 @@ def print_estimate(
     """
     if images == finished or not sample:
         sys.stdout.write(
-            f"{images:,} {plural(images, 'image, done', 'images, all of them done')} before.\n"
+            f"{images:,} {plural(images, 'image, already done', 'images, all of them already done')}.\n"
         )
         return
     given = values[flags.IMAGES_PER_SECOND]

@@ -8,7 +8,8 @@ from speciesnet.scripts import console, flags
 
 USAGE = """\
 Downloads a model and converts its networks for this computer, so that runs
-start quickly and need no network. Prints what it made, where, and how long it took.
+start quickly and need no network. Prints what it made, where, and how long it
+took.
 
   speciesnet prepare
   speciesnet prepare --precision int8 --calibration_folder PHOTOGRAPHS

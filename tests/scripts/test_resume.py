@@ -212,7 +212,7 @@ def interrupt(run: Run, number: signal.Signals, code: int) -> tuple[int, str]:
 def test_interrupted_runs_explain_how_to_continue_and_do(run: Run, uninterrupted: Run) -> None:
     first, _ = interrupt(run, signal.SIGINT, 130)
     second, said = interrupt(run, signal.SIGTERM, 143)
-    assert f"{first} of {IMAGES} images {plural(first, 'was', 'were')} done before" in said
+    assert f"{first} of {IMAGES} images {plural(first, 'was', 'were')} already done" in said
     assert f"{second} of {IMAGES} images were already done" in run.finish()
     assert run.path.read_bytes() == uninterrupted.path.read_bytes()
 
