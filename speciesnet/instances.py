@@ -328,7 +328,7 @@ def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
         shard: ``I/N``, such as ``3/8`` for the third of eight parts.
 
     Raises:
-        InputError: ``shard`` has another form.
+        InputError: ``shard`` has a different form.
     """
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
     number, parts = map(int, match.groups()) if match else (0, 0)

@@ -58,10 +58,12 @@ class SpeciesNet:
         species_list: File with the taxa that can occur at the site, a Latin name or a label per line; an
             answer outside this list is rolled up to its nearest ancestor that the list implies.
         species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
-        combine_predictions_fn: The function that decides on one image; see ``PredictionCombiner``.
+        combine_predictions_fn: The function that determines the answer for one image; see
+            ``PredictionCombiner``.
         multiprocessing: Makes ``multi_process`` the default run mode.
-        engine: The engine of the networks, one name for both or the detector's and the classifier's with
-            a comma: ``auto``, ``torch``, ``tensorflow``, ``openvino``; see ``EngineOptions``.
+        engine: The engine of the networks, one name for both, or the detector's and the classifier's
+            separated by a comma: ``auto``, ``torch``, ``tensorflow`` or ``openvino``; see
+            ``EngineOptions``.
         precision: ``fp32``, the reference; ``bf16``, ``fp16`` or ``int8``; or ``auto``: the fastest
             of them if a run of many images is faster with it although float32 decides doubtful images.
         device: "cpu", "cuda", "mps" or None for the best one available.

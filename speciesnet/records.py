@@ -173,7 +173,7 @@ class Record(Location, total=False):
         boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
             only in memory.
         frame_rate: The frames of a film in each second of it, on average.
-        frames_processed: The numbers of the frames of a film that were looked at, from 0.
+        frames_processed: The numbers of the frames of a film that were examined, from 0.
         frames_failed: How many frames of a film could not be decoded; absent if all could.
         duration: The length of a film in seconds.
         frame: The frame that stands for a film in counts and pictures.

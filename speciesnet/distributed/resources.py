@@ -38,7 +38,7 @@ class Pool:
     gpus: float = 0.0
 
     def with_size(self, size: str | None, flag: str) -> Pool:
-        """Returns a pool of another size, ``4`` or ``1-4``; None keeps the size.
+        """Returns a pool of a different size, ``4`` or ``1-4``; None keeps the size.
 
         Raises:
             InputError: The size is not a number or a range; the message names the flag.

@@ -52,7 +52,7 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
 
     Raises:
         InputError: The folder cannot be read.
-        OutputError: The folder belongs to a run with other settings, or cannot be written.
+        OutputError: The folder belongs to a run with different settings, or cannot be written.
     """
     document = folder.read(RUN_FILE)
     try:
@@ -187,7 +187,7 @@ def original_errors() -> Iterator[None]:
     """Raises errors of other processes as if this process had raised them.
 
     Raises:
-        ClusterError: A process was ended from outside.
+        ClusterError: A process was killed from outside.
     """
     try:
         yield

@@ -40,7 +40,7 @@ class _Step:
 
 
 def read_fx_network(path: Path) -> GraphNetwork:
-    """The network of a ``.pt`` file of onnx2torch, in float32 and evaluation mode.
+    """The network of a ``.pt`` file from onnx2torch, in float32 and evaluation mode.
 
     Raises:
         ModelError: The file is damaged, refers to code, or contains something else.

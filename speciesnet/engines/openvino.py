@@ -64,7 +64,7 @@ class OpenVinoDetector:
 
 
 class OpenVinoClassifier:
-    """Runs a ``.keras`` file of Keras 2 or a ``.pt`` file of onnx2torch; see ``ClassifierEngine``.
+    """Runs a ``.keras`` file from Keras 2 or a ``.pt`` file from onnx2torch; see ``ClassifierEngine``.
 
     Raises:
         ModelError: The file cannot be read, or the CPU does not support the precision.

@@ -64,7 +64,7 @@ def load_detector_engine(
 def load_classifier_engine(
     model: Path, options: EngineOptions = DEFAULT_OPTIONS
 ) -> ClassifierEngine:
-    """The engine for a Keras 2 file, or one of onnx2torch; raises ``ModelError``."""
+    """The engine for a file from Keras 2 or onnx2torch; raises ``ModelError``."""
     from speciesnet.engines.classifier_file import is_torch_file
 
     for_tensorflow = not is_torch_file(model)
@@ -154,7 +154,7 @@ def engine_of_each_stage(engines: str) -> tuple[Engine, Engine]:
     ``tensorflow`` alone applies to the classifier only, because it cannot run detectors.
 
     Args:
-        engines: One name for both, or two names with a comma between them.
+        engines: One name for both, or two names separated by a comma.
 
     Raises:
         InputError: A name is not in ``ENGINES``.

@@ -37,7 +37,7 @@ class TorchDetector(TorchEngine):
 
 
 class TorchClassifier(TorchEngine):
-    """Runs a ``.keras`` file of Keras 2 or a ``.pt`` file of onnx2torch; see ``ClassifierEngine``.
+    """Runs a ``.keras`` file from Keras 2 or a ``.pt`` file from onnx2torch; see ``ClassifierEngine``.
 
     Raises:
         ModelError: The file cannot be read, or the device does not exist.

@@ -21,7 +21,7 @@ from speciesnet.packages.downloads import cache_folder
 
 
 class UltralyticsEngine(TorchEngine):
-    """Runs a detection checkpoint of ultralytics; see ``DetectorEngine``.
+    """Runs a detection checkpoint saved by ultralytics; see ``DetectorEngine``.
 
     Raises:
         ModelError: The checkpoint cannot be read, refers to code, or is not a detector of animals,

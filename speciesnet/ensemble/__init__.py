@@ -50,7 +50,7 @@ __all__ = [
 
 
 class PredictionCombiner(Protocol):
-    """Decides on one image, as ``combine_predictions_for_single_item`` does."""
+    """Determines the answer for one image, as ``combine_predictions_for_single_item`` does."""
 
     def __call__(
         self,
@@ -81,7 +81,7 @@ def combine_predictions_for_single_item(
     geofence_fn: Callable[..., Answer] = geofence_animal_classification,
     roll_up_fn: Callable[..., Answer | None] = roll_up_labels_to_first_matching_level,
 ) -> Answer:
-    """Decides on one image by the first rule of ``DECISION_TABLE`` that holds.
+    """Determines the answer for one image by the first rule of ``DECISION_TABLE`` that holds.
 
     Args:
         classifications: ``{"classes": [...], "scores": [...]}``, best first, scores in [0, 1].
@@ -137,7 +137,7 @@ class SpeciesNetEnsemble:
     Args:
         model_name: See ``ModelInfo``.
         geofence: False ignores the geofence rules.
-        prediction_combiner: The function that decides on one image.
+        prediction_combiner: The function that determines the answer for one image.
         force_model_download: Downloads the package again.
         species_list: The file with the taxa that can occur at the site; see ``read_species_list``. An
             answer outside this list is rolled up to its nearest ancestor that the list implies.

@@ -1,6 +1,6 @@
 """The one answer for the photographs of a passing animal, or for the frames of a film.
 
-It is decided by these rules, in order:
+It is determined by these rules, in order:
 
 1. Images that failed, or have no answer, do not count.
 2. Images whose answer is blank, including those that a person confirmed as blank, do not count, unless

@@ -1,1 +1,1 @@
-"""Predictions in the formats of other programs."""
+"""Predictions in formats that other programs read."""

@@ -62,7 +62,7 @@ class MegaDetectorImage(TypedDict):
 
 
 class MegaDetectorConverter:
-    """Converts records to images of the MegaDetector format, one at a time.
+    """Converts records to images in the MegaDetector format, one at a time.
 
     Args:
         base_folder: The folder that paths under it become relative to; other paths stay as they are.
@@ -208,7 +208,7 @@ def write_megadetector(
     base_folder: str | None = None,
     origin: Origin | None = None,
 ) -> int:
-    """Writes records as a file of the MegaDetector format, one at a time, whole or not at all.
+    """Writes records as a file in the MegaDetector format, one at a time, whole or not at all.
 
     Args:
         records: Records from any run.

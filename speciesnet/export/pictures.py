@@ -55,7 +55,7 @@ class PictureResults(Results):
         photographs: Photographs in the predictions.
         without_boxes: Photographs without a box to show.
         people: Boxes and photographs that were left out because they show people.
-        removed: Pictures of an earlier call that the predictions no longer give.
+        removed: Pictures from an earlier call that no longer match the predictions.
     """
 
     photographs: int = 0
@@ -133,7 +133,7 @@ class Crops:
 
     Attributes:
         min_confidence: The lowest confidence of a box, in [0, 1].
-        people: ``leave_out`` leaves out boxes of people, and blurs people in all other boxes.
+        people: ``leave_out`` leaves out boxes around people, and blurs people in all other boxes.
     """
 
     min_confidence: float = MIN_CONFIDENCE

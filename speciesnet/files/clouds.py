@@ -98,7 +98,7 @@ class Cloud(Protocol):
             note: A note to keep with the object.
 
         Raises:
-            ObjectChangedError: The object has another tag.
+            ObjectChangedError: The object has a different tag.
         """
         ...
 

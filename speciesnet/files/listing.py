@@ -120,7 +120,7 @@ def identity_of(folder: str) -> str:
 
 
 def is_within(folder: str, other: str) -> bool:
-    """Whether a folder is another one or below it; both as in ``identity_of``."""
+    """Whether a folder is the same as another, or below it; both as in ``identity_of``."""
     return f"{folder}/".replace("\\", "/").startswith(f"{other}/".replace("\\", "/"))
 
 

@@ -202,7 +202,7 @@ def upload(source: Path, url: str, replaces: str | None) -> Version:
         replaces: The tag that the object must have until then; None if it must not exist.
 
     Raises:
-        ObjectChangedError: The object has another tag.
+        ObjectChangedError: The object has a different tag.
         OSError: The object cannot be written.
     """
     note = uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""Opens films and decodes the frames that are looked at."""
+"""Opens films and decodes the frames that are examined."""
 
 from __future__ import annotations
 

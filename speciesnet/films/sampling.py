@@ -1,4 +1,4 @@
-"""Which frames of a film are looked at."""
+"""Which frames of a film are examined."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ _HARMLESS = re.compile(rf"(?i:{_WEEKDAY})|[A-Z]{{2,4}}T", re.ASCII)
 
 
 def text_of(value: object) -> str:
-    """The text of a tag up to the first NUL, without blanks around it; "" for another type."""
+    """The text of a tag up to the first NUL, without blanks around it; "" for a different type."""
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if not isinstance(value, str):
@@ -165,7 +165,7 @@ def _days(found: re.Match[str]) -> Iterator[date]:
 
 
 def _time_of_day(clock: re.Match[str], half: str | None, rest: str) -> timedelta | None:
-    """The time since midnight, up to 24:00; None if it is impossible or may mean another time."""
+    """The time since midnight, up to 24:00; None if it is impossible or may mean a different time."""
     hour, minute, second = (int(clock[name] or 0) for name in ("hour", "minute", "second"))
     if minute > 59 or second > 59 or hour > 24 or (hour == 24 and (minute or second or half)):
         return None

@@ -66,7 +66,7 @@ class Digest:
         """Verifies a file, unless the same file has been verified before.
 
         Raises:
-            ModelError: The file is damaged, or is another file.
+            ModelError: The file is damaged, or is a different file.
         """
         mark = self._mark(path)
         if mark.exists():
@@ -186,7 +186,7 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
             raise OSError("the download is not a PyTorch checkpoint")
         if digest and (found := digest.of(part)) != digest.value:
             raise OSError(
-                f"the download is damaged, or is another file: its {digest.name} is {found}, "
+                f"the download is damaged, or is a different file: its {digest.name} is {found}, "
                 f"not {digest.value} as {digest.source} has it"
             )
     if digest:

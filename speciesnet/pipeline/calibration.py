@@ -1,6 +1,7 @@
 """Makes the int8 networks of a model, calibrated on photographs, in a process of its own.
 
-The process frees its memory when it ends, and a run can continue in another precision in the meantime.
+The process frees its memory when it ends, and a run can continue in a different precision in the
+meantime.
 """
 
 from __future__ import annotations

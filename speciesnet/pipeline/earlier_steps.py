@@ -42,7 +42,7 @@ def past_photos(
     """The first stage of a run without networks: what earlier steps found; reads no image.
 
     Raises:
-        InputError: Classes of boxes are wanted and missing, or those of other boxes.
+        InputError: Classes of boxes are wanted and missing, or belong to different boxes.
     """
     for path in filepaths:
         detected = past.detections.get(path)

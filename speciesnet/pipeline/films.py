@@ -35,7 +35,7 @@ class FilmReader:
     """How films are read.
 
     Attributes:
-        sampling: Which frames are looked at.
+        sampling: Which frames are examined.
         input_shape: The detector's input, if it is needed.
         keep_image: Whether a later stage needs the full resolution.
     """

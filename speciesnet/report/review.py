@@ -54,7 +54,7 @@ class Review:
 
     Args:
         survey: The survey; corrections are applied to it.
-        file: The file of corrections.
+        file: The corrections file.
         reviewer: The name of the reviewer, or "".
     """
 

@@ -57,7 +57,7 @@ def correction_of(
 
     Args:
         item: ``{"position", "path", "label"}``, see ``Review.add``; and ``boxes`` and ``counts``, as in
-            a line of the file of corrections.
+            a line of the corrections file.
         survey: The survey.
         labels: The labels that a correction may have.
         reviewer: The name of the reviewer, or "".

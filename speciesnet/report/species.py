@@ -79,7 +79,7 @@ class Species:
     def mean(self) -> float | None:
         """The mean score of the images that nobody reviewed; None if all were reviewed.
 
-        For an image with another answer, the score is that of the best box with this answer.
+        For an image with a different answer, the score is that of the best box with this answer.
         """
         scores = [
             picture.score

@@ -50,7 +50,7 @@ class Preview:
 
 
 def people_of(picture: Picture) -> tuple[Area, ...]:
-    """Returns the areas to blur: the boxes of people, even faint ones, after a review.
+    """Returns the areas to blur: the boxes around people, even faint ones, after a review.
 
     It is the whole image if the answer or the classifier's best class is a person but no box around a
     person is reliable, because a faint box need not be where the person is. If a reviewer has corrected

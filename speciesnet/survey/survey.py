@@ -309,7 +309,7 @@ class Survey:
     def find_sequences(self, gap: float) -> None:
         """Groups the pictures of each camera by time; ``gap`` is in seconds.
 
-        What is blank is decided by the predictions, so that a correction does not change the groups.
+        What is blank depends on the predictions alone, so that a correction does not change the groups.
         """
         folders = {picture.camera for picture in self.pictures}
         cameras = {folder: "/".join(camera_folder(f"{folder}/")) for folder in folders}
