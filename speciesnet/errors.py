@@ -49,7 +49,7 @@ def file_errors(
     kind: type[SpeciesNetError],
     name: object,
     verb: str = "read",
-    fix: str = "Fix the cause or pass another file.",
+    fix: str = "Fix the cause or pass a different file.",
 ) -> Iterator[None]:
     """Turns an ``OSError`` in the block into a sentence about a file.
 

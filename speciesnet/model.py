@@ -421,5 +421,5 @@ def _digest(path: str) -> str:
         return sha256(path)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass another file."
+            f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass a different file."
         ) from error

@@ -119,7 +119,7 @@ def as_markdown(found: list[tuple[Frame, str, str]]) -> str:
         corrected = sum(b and not a for a, b in zip(own, together, strict=True))
         spoilt = sum(a and not b for a, b in zip(own, together, strict=True))
         lines.append(
-            f"| {name} | {100 * np.mean(own):.1f} % | {100 * np.mean(together):.1f} % "
+            f"| {name} | {100 * np.mean(own):.1f}% | {100 * np.mean(together):.1f}% "
             f"| {corrected} | {spoilt} |"
         )
     return "\n".join(lines)

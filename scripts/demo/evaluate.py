@@ -113,7 +113,7 @@ def evaluate(examples: Sequence[Example], model: Path) -> list[Result]:
 
 
 def _share(values: Sequence[bool]) -> str:
-    return f"{100 * float(np.mean(values)):.1f} %" if len(values) else "-"
+    return f"{100 * float(np.mean(values)):.1f}%" if len(values) else "-"
 
 
 def as_markdown(results: Sequence[Result]) -> str:

@@ -235,7 +235,7 @@ def as_markdown(scores: Mapping[str, Score]) -> str:
     ]
     for name, s in scores.items():
         lines.append(
-            f"| {name} | {100 * s.right / s.boxes:.1f} % | {100 * (s.right + s.above) / s.boxes:.1f} % "
+            f"| {name} | {100 * s.right / s.boxes:.1f}% | {100 * (s.right + s.above) / s.boxes:.1f}% "
             f"| {s.corrected} | {s.spoilt} | {s.false} | {s.named} of {s.bursts} "
             f"| {s.counted} of {s.bursts} |"
         )

@@ -52,7 +52,7 @@ class Folder:
 
     def names(self) -> list[str]:
         """Lists the files directly in the folder, sorted, if it exists; raises ``InputError``."""
-        fix = "Fix the cause or pass another folder."
+        fix = "Fix the cause or pass a different folder."
         with file_errors(InputError, f"The folder {self.path}", "listed", fix):
             return sorted(_retrying(self.path, self._names))
 

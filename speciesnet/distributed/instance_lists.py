@@ -82,7 +82,7 @@ def _read(source: str, notes: InputNotes) -> Iterable[Instance]:
         yield from map(Instance, walk_images(folders, notes))
         return
     found = GivenPaths(notes, source).find
-    name, fix = f"The list of instances {source}", "Fix the cause or pass another list."
+    name, fix = f"The list of instances {source}", "Fix the cause or pass a different list."
     try:
         with file_errors(InputError, name, fix=fix), storage.local_file(source) as path:
             for number, raw in enumerate(reader(path, source), start=1):

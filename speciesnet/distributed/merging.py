@@ -53,7 +53,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
     tally = Tally()
     try:
         with (
-            ExclusiveLock(target, "a run", "pass another file"),
+            ExclusiveLock(target, "a run", "pass a different file"),
             tempfile.TemporaryDirectory(
                 prefix=".speciesnet-", dir=target.parent, ignore_cleanup_errors=True
             ) as folder,
@@ -78,7 +78,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"{target} cannot be written ({reason}). Fix the cause or pass another file."
+            f"{target} cannot be written ({reason}). Fix the cause or pass a different file."
         ) from error
     return tally
 

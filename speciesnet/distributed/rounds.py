@@ -67,7 +67,7 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
     if differences:
         raise OutputError(
             f"{folder.path} belongs to another run ({'; '.join(differences)}). Repeat that run's "
-            "settings to continue it, or pass another folder to --output."
+            "settings to continue it, or pass a different folder to --output."
         )
     owner = uuid.uuid4().hex
     text = json.dumps({"run": owner, "settings": settings.as_dict()}, indent=1)

@@ -113,5 +113,5 @@ def read_work(files: Iterable[Path], size: int) -> Iterator[list[Instance]]:
 def _disk_full(what: str, error: Exception) -> OutputError:
     return OutputError(
         f"There is no room in {tempfile.gettempdir()} for the {what} of images ({error}). Free some "
-        "space, or set TMPDIR to another folder."
+        "space, or set TMPDIR to a different folder."
     )

@@ -133,7 +133,7 @@ class TorchEngine:
     def __init__(self, options: EngineOptions, kind: str = "torch") -> None:
         if options.precision == "int8":
             raise ModelError(
-                "The torch engine cannot compute in int8; use --engine openvino or another "
+                "The torch engine cannot compute in int8; use --engine openvino or a different "
                 "--precision."
             )
         self.device = torch_device(options.device)

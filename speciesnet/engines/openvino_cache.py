@@ -123,7 +123,7 @@ def load_folder(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
         facts = json.loads(content)
         for name, size in facts["sizes"].items():
             if (folder / name).stat().st_size != size:
-                raise ValueError(f"{name} has another size")
+                raise ValueError(f"{name} has a different size")
         return load(ConvertedNetwork(folder / _NETWORK, facts["facts"]))
     except ModelError:
         raise

@@ -143,7 +143,7 @@ def convert(name: str, source: Path, options: EngineOptions) -> Path | None:
     if not folder.is_dir():
         raise ModelError(
             f"The {name} cannot be stored in {folder.parent}. Make room there, or set SPECIESNET_CACHE "
-            "to another folder."
+            "to a different folder."
         )
     return folder
 

@@ -241,7 +241,7 @@ def _write_package(
     project: Project,
 ) -> _Contents:
     """Writes the files of a package, and makes its folder."""
-    fix = "Fix the cause or pass another folder."
+    fix = "Fix the cause or pass a different folder."
     with file_errors(OutputError, f"The folder {folder}", "made", fix):
         folder.mkdir(exist_ok=True)
     with in_file(predictions):

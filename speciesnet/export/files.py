@@ -104,7 +104,8 @@ def output_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}). Fix the cause or pass another file."
+            f"{path} cannot be written ({error.strerror or error}). Fix the cause or pass a different "
+            "file."
         ) from error
 
 
@@ -121,4 +122,4 @@ def check_not_same(
     same_url = scheme_of(target) is not None and os.fspath(target) == os.fspath(source)
     both_exist = Path(target).exists() and Path(source).exists()
     if same_url or (both_exist and Path(target).samefile(source)):
-        raise InputError(f"{target} would overwrite the {what}. Pass another name.")
+        raise InputError(f"{target} would overwrite the {what}. Pass a different name.")

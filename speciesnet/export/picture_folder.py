@@ -62,7 +62,7 @@ class PictureFolder:
         self._made: dict[str, MadePicture] = {}
         self._taken: dict[str, str] = {}  # photographs by the files made from them, in lower case
         self._mutex = threading.Lock()
-        self._lock = ExclusiveLock(self._list, "another command", "pass another folder")
+        self._lock = ExclusiveLock(self._list, "another command", "pass a different folder")
         self._log: BinaryIO | None = None
         self.removed = 0
 
@@ -88,7 +88,7 @@ class PictureFolder:
         if not self._path.exists():
             return {}
         if not self._path.is_dir():
-            raise OutputError(f"--out {self._path} is not a folder. Pass another name.")
+            raise OutputError(f"--out {self._path} is not a folder. Pass a different name.")
         lines = self._list.read_bytes().splitlines(keepends=True) if self._list.is_file() else []
         if lines[:1] != [self._header()]:
             if any(self._path.iterdir()):

@@ -335,11 +335,11 @@ class _Sorter:
         if self._how != "move":
             return
         if source.is_symlink():
-            raise SkippedFileError("a link may break when it is moved; use another --how")
+            raise SkippedFileError("a link may break when it is moved; use a different --how")
         # It would move within its own folder, and be sorted again later.
         if source.is_relative_to(self._out) and not self._photographs.was_moved(filepath, source):
             raise SkippedFileError(
-                f"it is in {self._out} itself; pass another folder, or a new folder in this one"
+                f"it is in {self._out} itself; pass a different folder, or a new folder in this one"
             )
 
     def _act(self, filepath: str, source: Path, target: Path) -> None:
@@ -364,7 +364,7 @@ class _Sorter:
     def _message(self, source: Path, error: OSError) -> str:
         if self._how == "hardlink" and error.errno == errno.EXDEV:
             return (
-                f"Hard links cannot be created from {source} to {self._out}, which is on another "
+                f"Hard links cannot be created from {source} to {self._out}, which is on a different "
                 "drive; use --how copy, or a folder on the same drive."
             )
         if self._how == "symlink" and getattr(error, "winerror", None) == 1314:
@@ -374,5 +374,5 @@ class _Sorter:
             )
         return (
             f"{source} cannot be sorted into {self._out} ({error.strerror or error}). Fix the cause, or "
-            "use another --how or --out. Run it again to continue; --undo undoes what has been done."
+            "use a different --how or --out. Run it again to continue; --undo undoes what has been done."
         )

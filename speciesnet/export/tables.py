@@ -352,7 +352,7 @@ def write_table(
             return _write_csv(rows, part, types, "utf-8-sig" if bom else "utf-8", delimiter)
     if suffix == ".parquet":
         return _write_parquet(rows, path, types)
-    raise InputError(f"{path} must end with .csv or .parquet; pass another name.")
+    raise InputError(f"{path} must end with .csv or .parquet; pass a different name.")
 
 
 def _write_csv(
@@ -382,7 +382,7 @@ def _write_parquet(
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise InputError("Parquet needs another package: pip install pyarrow") from error
+        raise InputError("Parquet needs an additional package: pip install pyarrow") from error
 
     kinds = {str: pa.string(), float: pa.float64(), int: pa.int32()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in types.items()])
@@ -428,7 +428,7 @@ def to_dataframe(
     try:
         import pandas as pd
     except ImportError as error:
-        raise InputError("A DataFrame needs another package: pip install pandas") from error
+        raise InputError("A DataFrame needs an additional package: pip install pandas") from error
 
     kinds = {str: "string", float: "float64", int: "Int32"}
     found = table_rows(

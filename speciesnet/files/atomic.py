@@ -103,7 +103,7 @@ class ExclusiveLock:
     Args:
         path: The file.
         writer: Who else may be writing it, for the error message: "another run".
-        advice: What the user can do instead of waiting: "pass another file".
+        advice: What the user can do instead of waiting: "pass a different file".
         required: Whether a disk that cannot lock files, such as some network drives, is an error instead
             of a warning.
         display_name: What messages call the file; its path by default.
@@ -136,7 +136,7 @@ class ExclusiveLock:
         except NotImplementedError as error:
             if self._required:
                 raise OutputError(
-                    f"{self._name} cannot be locked ({error}). Use a file on another disk."
+                    f"{self._name} cannot be locked ({error}). Use a file on a different disk."
                 ) from error
             logging.warning("%s cannot be locked: do not start a second run on it.", self._name)
         except OSError as error:

@@ -115,8 +115,8 @@ class InputNotes:
             "paths were found in the folder of their list",
         )
         self.respelled = Examples(
-            "path was found under another Unicode spelling",
-            "paths were found under another Unicode spelling",
+            "path was found under a different Unicode spelling",
+            "paths were found under a different Unicode spelling",
         )
         self.skipped_films = Examples("film was skipped", "films were skipped")
         self._spelling: dict[str, str] = {}

@@ -200,7 +200,7 @@ def _in_bucket(folder: str, notes: InputNotes, films: bool) -> Iterator[str]:
     is_empty = True
     base = folder.rstrip("/") + "/"
     skipped = ""  # the listing is sorted, so the keys below a folder follow each other
-    fix = "Fix the cause or pass another folder."
+    fix = "Fix the cause or pass a different folder."
     with file_errors(InputError, f"The folder {folder}", "listed", fix):
         for url in storage.list_folder(folder):
             is_empty = False

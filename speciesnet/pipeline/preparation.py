@@ -58,7 +58,7 @@ def prepare(
                 names.append(name)
                 yield f"{name} for OpenVINO: {folder}{_took(start)}"
             else:
-                yield f"{name} for OpenVINO: not needed, because another engine runs it"
+                yield f"{name} for OpenVINO: not needed, because a different engine runs it"
     if precision == "int8" or (precision == "auto" and photographs and names):
         yield from _quantized(model_info, names, photographs, threads)
 

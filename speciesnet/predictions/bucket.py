@@ -116,7 +116,7 @@ class BucketPredictions(PredictionsFile):
 
     def __enter__(self) -> BucketPredictions:
         check_output(self.url)
-        fix = "Fix the cause, or set SPECIESNET_CACHE to another folder."
+        fix = "Fix the cause, or set SPECIESNET_CACHE to a different folder."
         copy = f"A working copy of {self.url}"
         with file_errors(OutputError, copy, f"written in {self._folder}", fix):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ class BucketPredictions(PredictionsFile):
                 ExclusiveLock(
                     self._folder / "upload",
                     "another run on this machine",
-                    "pass another file to --predictions_json",
+                    "pass a different file to --predictions_json",
                     display_name=self.url,
                 )
             )
@@ -256,7 +256,7 @@ class BucketPredictions(PredictionsFile):
 
     def _cannot_send(self, error: Exception) -> OutputError:
         fix = (
-            "Pass another file to --predictions_json"
+            "Pass a different file to --predictions_json"
             if isinstance(error, ObjectChangedError)
             else "Fix the cause and run the same command again"
         )

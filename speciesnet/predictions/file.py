@@ -184,7 +184,9 @@ class PredictionsFile(_Predictions):
         check_output_path(self.path)
         with ExitStack() as stack:
             stack.enter_context(
-                ExclusiveLock(self.path, "another run", "pass another file to --predictions_json")
+                ExclusiveLock(
+                    self.path, "another run", "pass a different file to --predictions_json"
+                )
             )
             try:
                 self._open()

@@ -239,7 +239,8 @@ def other_format(name: str, found: OutputFormat, wanted: OutputFormat) -> Output
     """The error for a file in a format other than that of the run."""
     return OutputError(
         f"{name} is in format {found}, and this run writes format {wanted}. Add --output_format {found} "
-        "to continue it, pass another file to --predictions_json, or add --ignore_existing to start over."
+        "to continue it, pass a different file to --predictions_json, or add --ignore_existing to start "
+        "over."
     )
 
 

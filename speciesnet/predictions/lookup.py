@@ -107,8 +107,8 @@ class RecordsByFile(Mapping[str, Record]):
                 name, path = next(iter(found.moved.items()))
                 elsewhere = plural(
                     len(found.moved),
-                    "names an image in another folder",
-                    "name images in other folders",
+                    "names an image in a different folder",
+                    "name images in different folders",
                 )
                 notes.append(
                     f"{counted(len(found.moved), 'entry', 'entries')} of {self.path} {elsewhere}, such "

@@ -103,11 +103,11 @@ def _items(path: Path, name: str) -> Iterator[object]:
         return is_cut_off
 
     try:
-        with json_lists.described_errors(name, OutputError, "Fix it or pass another file."):
+        with json_lists.described_errors(name, OutputError, "Fix it or pass a different file."):
             yield from json_lists.read_items(path, "predictions", is_end)
     except NoListError as error:
         raise OutputError(
-            f'{name} is not a predictions file: it has no "predictions" list. Pass another file.'
+            f'{name} is not a predictions file: it has no "predictions" list. Pass a different file.'
         ) from error
 
 

@@ -121,9 +121,9 @@ class RunSettings:
                 found.append(f"model {there} there, {here} here")
             elif key == "inputs":
                 changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-                found += [f"another --{name}" for name in changed]
+                found += [f"a different --{name}" for name in changed]
             elif key == "species_list" and there != here:
-                found.append("another --species_list")
+                found.append("a different --species_list")
             elif there != here:
                 found.append(f"{key} {_word(there)} there, {_word(here)} here")
         return found

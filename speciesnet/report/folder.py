@@ -22,7 +22,7 @@ def check_report_folder(out: str | os.PathLike[str]) -> None:
         raise OutputError(f"--out {out} is a URL. Pass a folder on this computer.")
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {out} is not a folder. Pass another name.")
+        raise OutputError(f"--out {out} is not a folder. Pass a different name.")
     if out.is_dir() and any(out.iterdir()) and _earlier_files(out) is None:
         raise OutputError(
             f"The folder {out} contains other files. Pass an empty or new folder to --out."

@@ -266,7 +266,7 @@ def _uncached(content: str | bytes, kind: str) -> Response:
 
 async def _items_of(request: Request) -> list[object]:
     """Returns the corrections of a request; raises ``RejectedError``."""
-    # The page of another site can send forms but not JSON.
+    # A page on another site can send forms but not JSON.
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise RejectedError(400, "the request is not JSON")
     body = bytearray()

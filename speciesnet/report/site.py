@@ -63,7 +63,7 @@ def write_report(
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
     """
     check_report_folder(out)
-    fix = "Fix the cause or pass another folder to --out."
+    fix = "Fix the cause or pass a different folder to --out."
     with file_errors(OutputError, f"The report {out}", "written", fix):
         folder = ReportFolder(Path(out))
         thumbnails = Thumbnails(folder.path / THUMBS, photographs, blur_humans=blur_humans)

@@ -14,7 +14,7 @@ from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.input_notes import counted, plural
 
-_OTHER_TARGET = "Fix the cause or pass another target."
+_OTHER_TARGET = "Fix the cause or pass a different target."
 UPLOADS = 16  # in parallel: each mostly waits for the network
 
 

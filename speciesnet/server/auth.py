@@ -86,7 +86,7 @@ def is_loopback(host: str) -> bool:
 def is_local_name(host_header: str) -> bool:
     """Whether a ``Host`` header names this computer.
 
-    A web page of another site that rebinds its own name to 127.0.0.1 sends that name instead.
+    A web page on another site that rebinds its own name to 127.0.0.1 sends that name instead.
     """
     host = host_header.rpartition(":")[0] if not host_header.endswith("]") else host_header
     return (host or host_header).lower() in LOCAL_NAMES

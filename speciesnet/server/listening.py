@@ -160,11 +160,12 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
             raise InputError(
-                f"--host {host} cannot be used: it is not an address of this computer. Pass another one."
+                f"--host {host} cannot be used: it is not an address of this computer. Pass a different "
+                "one."
             ) from error
         reason = os.strerror(error.errno) if error.errno else error
         raise InputError(
-            f"Port {port} of {host} cannot be used ({reason}). Pass another one with --port."
+            f"Port {port} of {host} cannot be used ({reason}). Pass a different one with --port."
         ) from error
 
 

@@ -21,7 +21,7 @@ Schema = dict[str, Any]  # JSON, as FastAPI types it
 _ERRORS = {
     400: "The request is malformed.",
     401: "The request has no valid API key.",
-    403: "The server may not read an image, or the request comes from another site or host name.",
+    403: "The server may not read an image, or the request comes from a different site or host name.",
     408: "The request arrived too slowly.",
     413: "The request, an image or the number of images is too large.",
     415: "The request is neither JSON nor a form.",

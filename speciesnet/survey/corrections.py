@@ -256,7 +256,7 @@ class CorrectionsFile:
     def __enter__(self) -> CorrectionsFile:
         if not self.path.parent.is_dir():  # the lock would create it
             raise OutputError(
-                f"There is no folder {self.path.parent} for the corrections; pass another file."
+                f"There is no folder {self.path.parent} for the corrections; pass a different file."
             )
         self._lock.__enter__()
         return self

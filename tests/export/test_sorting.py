@@ -222,7 +222,7 @@ def test_photographs_do_not_move_within_their_own_folder(
     result = sort(records, (survey / out).resolve(), how="move")
     inside = 2 if out == "cam1" else 3
     assert len(result.skipped) == inside
-    assert "pass another folder, or a new folder in this one" in result.skipped[0][1]
+    assert "pass a different folder, or a new folder in this one" in result.skipped[0][1]
     kept = {name: content for name, content in tree(survey).items() if name in before}
     assert len(kept) == inside
 
@@ -287,7 +287,7 @@ def test_folder_that_cannot_be_written_is_reported(records: Any, tmp_path: Path)
 
 
 def test_hard_links_do_not_cross_drives(records: Any, other_drive: Path) -> None:
-    with pytest.raises(OutputError, match="on another drive; use --how copy"):
+    with pytest.raises(OutputError, match="on a different drive; use --how copy"):
         sort(records, other_drive, how="hardlink")
     undo(other_drive)
     assert not other_drive.exists()

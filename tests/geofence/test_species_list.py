@@ -455,9 +455,9 @@ def test_run_with_another_list_does_not_continue(site: str, tmp_path: Path) -> N
     run(species_list=site)
     other = tmp_path / "other.csv"
     other.write_text("Vulpes vulpes\n", encoding="utf-8")
-    with pytest.raises(OutputError, match="another --species_list"):
+    with pytest.raises(OutputError, match="a different --species_list"):
         run(species_list=str(other))
-    with pytest.raises(OutputError, match="another --species_list"):
+    with pytest.raises(OutputError, match="a different --species_list"):
         run()
     with pytest.raises(OutputError, match="species_list_fill off there, on here"):
         run(species_list=site, species_list_fill=True)

@@ -554,7 +554,7 @@ def test_other_settings_are_refused(path: Path, name: str, value: object) -> Non
 
 def test_other_inputs_are_refused(path: Path) -> None:
     write(path, numbered(3), replace(SETTINGS, inputs={"target_species_txt": "0123"}))
-    words = r"belongs to another run \(another --target_species_txt\)"
+    words = r"belongs to another run \(a different --target_species_txt\)"
     for inputs in ({}, {"target_species_txt": "4567"}):
         with untouched(path.parent), pytest.raises(OutputError, match=words):
             write(path, numbered(3), replace(SETTINGS, inputs=inputs))

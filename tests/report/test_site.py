@@ -186,7 +186,7 @@ def test_folder_with_other_files_is_refused_and_untouched(
 def test_folders_that_cannot_be_written(tmp_path: Path, survey: list[dict[str, Any]]) -> None:
     file = tmp_path / "report"
     file.write_text("mine")
-    with pytest.raises(OutputError, match=r"is not a folder\. Pass another name"):
+    with pytest.raises(OutputError, match=r"is not a folder\. Pass a different name"):
         report(tmp_path, *survey)
     with pytest.raises(OutputError, match="cannot be written"):
         write_report(survey_of(tmp_path, *survey), file / "below", Photographs())

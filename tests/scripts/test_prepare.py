@@ -13,7 +13,7 @@ pytest.importorskip("openvino")
 from speciesnet.engines import quantized
 
 pytestmark = pytest.mark.skipif(
-    not prefers_openvino(EngineOptions()), reason="another engine is faster on this machine"
+    not prefers_openvino(EngineOptions()), reason="a different engine is faster on this machine"
 )
 
 
