@@ -1,7 +1,7 @@
 """Matches the names of images in files from elsewhere with the images of a run.
 
-Such a file may name an image relative to a different folder, on a different drive or mount point, with the
-other kind of slash, in a different letter case, or in a different normal form of Unicode.
+Such a file may name an image relative to a different folder, on a different drive or mount point, with
+the other kind of slash, in a different letter case, or in a different normal form of Unicode.
 """
 
 from __future__ import annotations
