@@ -114,7 +114,7 @@ def test_contradicting_options_are_refused(model: SpeciesNet) -> None:
         model.predict(output_format=5, classify="best", **options)
     with pytest.raises(InputError, match="add output_format 5"):
         model.predict(max_classifications_per_detection=5, **options)
-    with pytest.raises(InputError, match="give --detections_json"):
+    with pytest.raises(InputError, match="use --detections_json"):
         model.classify(output_format=5, **options)
 
 

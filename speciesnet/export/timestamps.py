@@ -68,7 +68,7 @@ def wrong_dates(seconds: Sequence[int], positions: Sequence[int], now: float) ->
 def backward_dates(
     seconds: Sequence[int], numbers: Sequence[int], positions: Sequence[int]
 ) -> Iterator[Problem]:
-    """Finds files whose date is before that of the previous file of their camera.
+    """Finds files whose date is before that of their camera's previous file.
 
     Args:
         seconds: The date of every photograph, in seconds since 1970.

@@ -36,5 +36,5 @@ def test_error_of_another_process_is_one_sentence() -> None:
         raise failed(FileNotFoundError(2, "No such file", "/a"))
     assert missing.value.filename == "/a"
     assert not isinstance(missing.value, RayTaskError)
-    with pytest.raises(ClusterError, match="ended from outside"), original_errors():
+    with pytest.raises(ClusterError, match="killed from outside"), original_errors():
         raise WorkerCrashedError

@@ -264,7 +264,7 @@ def test_killed_round(cluster: Cluster) -> None:
     driver = cluster.start(output, "--detectors", "1", "--classifiers", "1")
     wait_for(lambda: shards(output), driver)
     assert cluster.kill_worker("ray::run_round")
-    check_error(driver.wait(), "ended from outside", "same command again")
+    check_error(driver.wait(), "killed from outside", "same command again")
     before = len(shards(output))
     wait_for(lambda: not cluster.workers("MapWorker"))
     assert len(shards(output)) == before  # Ray has not repeated the round

@@ -150,7 +150,7 @@ def test_unknown_module_is_named(tmp_path: Path) -> None:
 
 def test_tensorflow_does_not_run_it(tmp_path: Path) -> None:
     efficientnet(tmp_path / "classifier.pt")
-    with pytest.raises(ModelError, match="engine tensorflow cannot run"):
+    with pytest.raises(ModelError, match="tensorflow engine cannot run"):
         load_classifier_engine(tmp_path / "classifier.pt", EngineOptions("tensorflow"))
 
 

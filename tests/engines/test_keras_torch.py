@@ -105,7 +105,7 @@ def test_unknown_layer_is_left_to_tensorflow(tmp_path: Path) -> None:
         read_keras_network(path)
     assert isinstance(load_classifier_engine(path), TensorFlowEngine)
     for engine in ("torch", "openvino"):
-        with pytest.raises(ModelError, match=f"engine {engine} cannot run .*LayerNormalization"):
+        with pytest.raises(ModelError, match=f"{engine} engine cannot run .*LayerNormalization"):
             load_classifier_engine(path, EngineOptions(engine))
 
 

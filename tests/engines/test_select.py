@@ -55,7 +55,7 @@ def with_unknown_layer(path: Path) -> Path:
 def test_requested_engine_names_the_fix(fix: str, tmp_path: Path) -> None:
     path = tmp_path / "classifier.keras"
     path.write_bytes(files.keras_file())
-    with pytest.raises(ModelError, match=r"engine tensorflow cannot be loaded") as caught:
+    with pytest.raises(ModelError, match=r"tensorflow engine cannot be loaded") as caught:
         load_classifier_engine(path, EngineOptions("tensorflow"))
     assert str(caught.value).endswith(f"{fix}, or use --engine auto.")
     assert "\n" not in str(caught.value)
@@ -106,5 +106,5 @@ def test_demo_runs_without_it_unless_it_is_requested(engine: str, tmp_path: Path
         assert "19 images, 0 of them failed." in outcome.out
     else:
         assert outcome.code == 1
-        assert "engine tensorflow cannot be loaded: TensorFlow" in outcome.sentence
+        assert "tensorflow engine cannot be loaded: TensorFlow" in outcome.sentence
         assert not output.exists()

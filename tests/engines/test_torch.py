@@ -44,7 +44,7 @@ def test_bf16_sees_about_the_same(yolov5_checkpoint: Path) -> None:
 
 
 def test_cpus_have_no_fp16(yolov5_checkpoint: Path) -> None:
-    with pytest.raises(ModelError, match="give --precision bf16 or fp32"):
+    with pytest.raises(ModelError, match="use --precision bf16 or fp32"):
         TorchDetector(yolov5_checkpoint, EngineOptions("torch", "fp16", "cpu"))
 
 

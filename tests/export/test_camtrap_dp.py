@@ -513,7 +513,7 @@ def test_deployment_with_wrong_dates_has_timestamp_issues(
     assert "The clocks of 3 deployments seem to be wrong (cam1, cam2, cam4)" in caplog.text
     (note,) = found.notes
     assert note in caplog.text and "a date before" not in caplog.text
-    assert "1 photograph dated before the previous file" in note
+    assert "1 photograph dated before the camera's previous file" in note
     assert "before the camera's previous file, such as cam1/IMG_0002.JPG" in caplog.text
 
 

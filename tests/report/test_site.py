@@ -177,7 +177,7 @@ def test_folder_with_other_files_is_refused_and_untouched(
     mine = tmp_path / "report" / name
     mine.parent.mkdir()
     mine.write_text("{}")
-    with pytest.raises(OutputError, match=r"contains other files\. Pass an empty or a new folder"):
+    with pytest.raises(OutputError, match=r"contains other files\. Pass an empty or new folder"):
         report(tmp_path, *survey)
     assert [path.name for path in mine.parent.iterdir()] == [name]
     assert mine.read_text() == "{}"

@@ -1,4 +1,4 @@
-"""Doubtful boxes of a sequence follow the reliable ones of the same kind."""
+"""Doubtful boxes in a sequence follow the reliable ones of the same kind."""
 
 from __future__ import annotations
 
