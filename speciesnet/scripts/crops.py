@@ -34,8 +34,8 @@ def main(values: flags.Values, source: str) -> None:
 
     results = written(values, source, Crops(values[MIN_CONFIDENCE], values[PEOPLE]))
     sys.stdout.write(
-        f"Pictures of boxes in {values[OUT]}: {results.done} written, {results.unchanged} there "
-        f"already, {counted(results.removed, 'outdated one')} removed; {results.people} left out "
+        f"Pictures of boxes in {values[OUT]}: {results.done} written, {results.unchanged} already "
+        f"there, {counted(results.removed, 'outdated one')} removed; {results.people} left out "
         "because of people.\n"
     )
     results.raise_if_skipped("photograph or box", "photographs or boxes")

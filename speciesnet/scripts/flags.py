@@ -297,7 +297,7 @@ SEQUENCE_GAP = number(
 )
 SMOOTH_BOXES = switch(
     "smooth_boxes",
-    "With --classify all: doubtful boxes follow the reliable ones in their sequence.",
+    "With --classify all: doubtful boxes follow reliable ones in the sequence.",
     default=True,
 )
 CLOCK_CORRECTIONS = text(
