@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -43,6 +43,7 @@ class Photographs:
             )
         self._root = None if image_root is None else Path(image_root)
         self._folders: dict[tuple[str, ...], list[Path]] = {}  # see _folders_of
+        self._owners: dict[int, PurePosixPath] = {}  # of hashed files below the root
         self._lock = threading.Lock()
         self.found = self.missing = 0
 
@@ -50,6 +51,9 @@ class Photographs:
         """The file on this computer for a path or URL in a record, or None if there is none.
 
         Under ``image_root`` that is the file that matches the longest end of the path.
+
+        Raises:
+            InputError: The photograph of another path is the same file.
         """
         return self._counted(self._find(filepath))
 
@@ -79,11 +83,25 @@ class Photographs:
         if self._root is None:
             path = Path(filepath)
             return path if scheme_of(filepath) is None and _is_there(path, Path.is_file) else None
-        *parts, name = PurePosixPath(with_slashes(filepath)).parts or ("",)
+        path = PurePosixPath(with_slashes(filepath))
+        *parts, name = path.parts or ("",)
         if name in ("", "..", "/") or name.endswith(":"):
             return None
         files = (folder / name for folder in self._folders_of(tuple(parts), self._root))
-        return next((file for file in files if _is_there(file, Path.is_file)), None)
+        found = next((file for file in files if _is_there(file, Path.is_file)), None)
+        if found is not None:
+            owner = self._owners.setdefault(hash(found), path)
+            if owner != path:
+                raise InputError(
+                    f"--image_root {self._root} has only {found} for both {owner} and {path}. Pass a "
+                    "folder in which these photographs are in different folders."
+                )
+        return found
+
+    def check(self, filepaths: Iterable[str]) -> None:
+        """Raises ``InputError`` if two paths lead to one file, before anything is done with any."""
+        for filepath in filepaths if self._root is not None else ():
+            self._find(filepath)
 
     def _folders_of(self, parts: tuple[str, ...], root: Path) -> list[Path]:
         """The folders below the root that match an end of a folder's parts, longest first."""

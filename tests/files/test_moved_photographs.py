@@ -73,3 +73,12 @@ def test_longest_end_counts_whatever_was_searched_before(moved: Path, first: str
 def test_shorter_end_is_used_if_a_folder_lacks_the_file(moved: Path) -> None:
     photograph(moved / "c.jpg")
     assert Photographs(str(moved)).find("/survey/cam1/c.jpg") == moved / "c.jpg"
+
+
+def test_one_file_is_not_the_photograph_of_two_paths(moved: Path) -> None:
+    photographs = Photographs(str(moved))
+    for path in ("/d/north/cam2/a.jpg", "/d/north/cam2/./a.jpg", "/d/south/cam2/b.jpg"):
+        assert photographs.find(path) is not None
+    both = r"for both /d/north/cam2/a\.jpg and /d/south/cam2/a\.jpg"
+    with pytest.raises(InputError, match=both):
+        photographs.find("/d/south/cam2/a.jpg")
