@@ -46,6 +46,7 @@ class Photographs:
         self._owners: dict[int, PurePosixPath] = {}  # of hashed files below the root
         self._lock = threading.Lock()
         self.found = self.missing = 0
+        self._example = ""  # of those that are missing
 
     def find(self, filepath: str) -> Path | None:
         """The file on this computer for a path or URL in a record, or None if there is none.
@@ -55,7 +56,7 @@ class Photographs:
         Raises:
             InputError: The photograph of another path is the same file.
         """
-        return self._counted(self._find(filepath))
+        return self._counted(filepath, self._find(filepath))
 
     def source(self, filepath: str) -> Path | str | None:
         """Like ``find``, but a photograph in a bucket is its URL, unless there is an ``image_root``.
@@ -63,19 +64,21 @@ class Photographs:
         Whether the URL exists is known only once it is opened: see ``not_there``.
         """
         is_url = self._root is None and is_cloud(filepath)
-        return self._counted(filepath if is_url else self._find(filepath))
+        return self._counted(filepath, filepath if is_url else self._find(filepath))
 
-    def _counted(self, found: _Found) -> _Found:
+    def _counted(self, filepath: str, found: _Found) -> _Found:
         with self._lock:
             if found is None:
                 self.missing += 1
+                self._example = self._example or filepath
             else:
                 self.found += 1
         return found
 
-    def not_there(self) -> None:
+    def not_there(self, filepath: str) -> None:
         """Counts a photograph that ``source`` returned as missing, because it cannot be fetched."""
         with self._lock:
+            self._example = self._example or filepath
             self.found -= 1
             self.missing += 1
 
@@ -125,11 +128,12 @@ class Photographs:
         """
         if self.missing:
             logging.warning(
-                "%d of %s %s not where the predictions say; %s. If they have moved, pass "
+                "%d of %s %s not where the predictions say, such as %s; %s. If they have moved, pass "
                 "their new folder with --image_root.",
                 self.missing,
                 counted(self.missing + self.found, "photograph"),
                 plural(self.missing, "is", "are"),
+                self._example,
                 consequence,
             )
 

@@ -51,7 +51,9 @@ def test_missing_photographs_are_logged_once(moved: Path, caplog: pytest.LogCapt
     photographs.find("/gone/a.jpg")
     photographs.find(str(moved / "cam1" / "a.jpg"))
     photographs.warn_of_missing("their dates are left empty")
-    assert "1 of 2 photographs is not where the predictions say" in caplog.text
+    assert (
+        "1 of 2 photographs is not where the predictions say, such as /gone/a.jpg;" in caplog.text
+    )
     assert "--image_root" in caplog.text
 
 
