@@ -244,6 +244,7 @@ class SpeciesNet:
             exif_gps=run.exif_gps,
             metadata=run.metadata,
             **_settings_of_boxes(run.boxes if has_boxes else None),
+            shard=run.shard,
             output_format=run.output_format,
             max_classifications_per_detection=(
                 run.max_classifications_per_detection if run.output_format == 5 else None

@@ -20,13 +20,14 @@ from speciesnet.distributed.work_list import new_index
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, keep_backup
-from speciesnet.files.input_notes import counted
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.predictions.format5 import as_ours
 from speciesnet.predictions.layout import decode_line, encode_record, format_of, lines_at, rewrite
 from speciesnet.predictions.reading import read_as_written
 from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
 from speciesnet.records import Record, Tally, is_failed
 
+MAX_SHARDS = 100_000  # that are looked for
 EARLIER_STEPS = ("detections_json", "classifications_json")
 
 
@@ -84,14 +85,18 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
 
 
 def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
-    """Returns the settings that all parts share, as far as they are known."""
+    """Returns the settings that all parts share, as far as they are known; warns of missing parts."""
     found = ((part, settings) for part in parts if (settings := _read_settings(part)) is not None)
     origin, first = next(found, ("", None))
+    if first is None:
+        return None
+    shards = {first.pop("shard", None)}
+    first.pop("precision", None)  # how many images of this part each precision has decided
     for part, settings in found:
-        assert first is not None
+        shards.add(settings.get("shard"))
         try:
             _drop_differing_inputs(first, settings)
-            differences = RunSettings(**first).differences(settings)
+            differences = RunSettings.from_dict(first).differences(settings)
         except (TypeError, AttributeError):  # of another version
             differences = [] if first == settings else ["their settings differ"]
         if differences:
@@ -99,7 +104,27 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
                 f"{part} and {origin} belong to different runs ({'; '.join(differences)}). Merge only "
                 "parts that were made with the same settings."
             )
+    _warn_of_missing(shards - {None})
     return first
+
+
+def _warn_of_missing(shards: set[Any]) -> None:
+    """Logs which parts of ``--shard`` are not there; those without images have no file."""
+    totals = {str(shard).rpartition("/")[2] for shard in shards}
+    wanted = (
+        f"{number}/{total}"
+        for total in totals
+        if total.isdecimal()
+        for number in range(1, min(int(total), MAX_SHARDS) + 1)
+    )
+    if missing := [shard for shard in wanted if shard not in shards]:
+        logging.warning(
+            "%s of the run %s not among the parts: %s. Merge all parts, unless no image fell into %s.",
+            counted(len(missing), "shard"),
+            plural(len(missing), "is", "are"),
+            ", ".join(missing[:10]),
+            plural(len(missing), "it", "them"),
+        )
 
 
 def _common_format(parts: Sequence[str]) -> OutputFormat:

@@ -46,6 +46,7 @@ class Results:
         self, tasks: Sequence[_Task], photographs: Photographs
     ) -> Iterator[tuple[_Task, Path]]:
         """Yields tasks and their photographs; raises ``InputError`` if none of these is found."""
+        photographs.check(task.filepath for task in tasks)
         for task in tasks:
             photograph = photographs.find(task.filepath)
             if photograph is None:

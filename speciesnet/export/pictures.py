@@ -270,7 +270,7 @@ def _make(
         state = state_of(source, picture.frame)
     except FileNotFoundError:
         if source is not None:
-            photographs.not_there()
+            photographs.not_there(picture.filepath)
         results.missing += 1
         folder.keep(picture.filepath)
         return results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -43,15 +43,20 @@ class Photographs:
             )
         self._root = None if image_root is None else Path(image_root)
         self._folders: dict[tuple[str, ...], list[Path]] = {}  # see _folders_of
+        self._owners: dict[int, PurePosixPath] = {}  # of hashed files below the root
         self._lock = threading.Lock()
         self.found = self.missing = 0
+        self._example = ""  # of those that are missing
 
     def find(self, filepath: str) -> Path | None:
         """The file on this computer for a path or URL in a record, or None if there is none.
 
         Under ``image_root`` that is the file that matches the longest end of the path.
+
+        Raises:
+            InputError: The photograph of another path is the same file.
         """
-        return self._counted(self._find(filepath))
+        return self._counted(filepath, self._find(filepath))
 
     def source(self, filepath: str) -> Path | str | None:
         """Like ``find``, but a photograph in a bucket is its URL, unless there is an ``image_root``.
@@ -59,19 +64,21 @@ class Photographs:
         Whether the URL exists is known only once it is opened: see ``not_there``.
         """
         is_url = self._root is None and is_cloud(filepath)
-        return self._counted(filepath if is_url else self._find(filepath))
+        return self._counted(filepath, filepath if is_url else self._find(filepath))
 
-    def _counted(self, found: _Found) -> _Found:
+    def _counted(self, filepath: str, found: _Found) -> _Found:
         with self._lock:
             if found is None:
                 self.missing += 1
+                self._example = self._example or filepath
             else:
                 self.found += 1
         return found
 
-    def not_there(self) -> None:
+    def not_there(self, filepath: str) -> None:
         """Counts a photograph that ``source`` returned as missing, because it cannot be fetched."""
         with self._lock:
+            self._example = self._example or filepath
             self.found -= 1
             self.missing += 1
 
@@ -79,11 +86,25 @@ class Photographs:
         if self._root is None:
             path = Path(filepath)
             return path if scheme_of(filepath) is None and _is_there(path, Path.is_file) else None
-        *parts, name = PurePosixPath(with_slashes(filepath)).parts or ("",)
+        path = PurePosixPath(with_slashes(filepath))
+        *parts, name = path.parts or ("",)
         if name in ("", "..", "/") or name.endswith(":"):
             return None
         files = (folder / name for folder in self._folders_of(tuple(parts), self._root))
-        return next((file for file in files if _is_there(file, Path.is_file)), None)
+        found = next((file for file in files if _is_there(file, Path.is_file)), None)
+        if found is not None:
+            owner = self._owners.setdefault(hash(found), path)
+            if owner != path:
+                raise InputError(
+                    f"--image_root {self._root} has only {found} for both {owner} and {path}. Pass a "
+                    "folder in which these photographs are in different folders."
+                )
+        return found
+
+    def check(self, filepaths: Iterable[str]) -> None:
+        """Raises ``InputError`` if two paths lead to one file, before anything is done with any."""
+        for filepath in filepaths if self._root is not None else ():
+            self._find(filepath)
 
     def _folders_of(self, parts: tuple[str, ...], root: Path) -> list[Path]:
         """The folders below the root that match an end of a folder's parts, longest first."""
@@ -107,11 +128,12 @@ class Photographs:
         """
         if self.missing:
             logging.warning(
-                "%d of %s %s not where the predictions say; %s. If they have moved, pass "
+                "%d of %s %s not where the predictions say, such as %s; %s. If they have moved, pass "
                 "their new folder with --image_root.",
                 self.missing,
                 counted(self.missing + self.found, "photograph"),
                 plural(self.missing, "is", "are"),
+                self._example,
                 consequence,
             )
 

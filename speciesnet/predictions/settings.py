@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from urllib.parse import urlsplit
@@ -67,6 +67,7 @@ class RunSettings:
         detector_name: The file name of the detector, for other programs; it may differ as well.
         given_detector: The file name of the detector that found the boxes of ``--detections_json``, if it
             is known; it may differ as well.
+        shard: The part of the images, such as "3/8", or None; it differs between the parts of a run.
     """
 
     components: Components
@@ -91,6 +92,13 @@ class RunSettings:
     model_name: str = ""
     detector_name: str = ""
     given_detector: str = ""
+    shard: str | None = None
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> RunSettings:
+        """The settings in a file, which may contain what its run has found out as well."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in known})
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as their file contains them; those of a species list only if there is one.
@@ -102,6 +110,8 @@ class RunSettings:
             left_out |= _OF_FORMAT_5.keys()
         if self.video_fps is None:
             left_out |= {*_OF_FILMS}
+        if self.shard is None:
+            left_out.add("shard")
         return {key: value for key, value in asdict(self).items() if key not in left_out}
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
@@ -111,7 +121,7 @@ class RunSettings:
             there = earlier.get(
                 key, {**_BEFORE_ALL_BOXES, **_OF_FORMAT_5, **_WITHOUT_LIST}.get(key, here)
             )
-            if key in ("model_name", "detector_name", "given_detector"):
+            if key in ("model_name", "detector_name", "given_detector", "shard"):
                 continue
             if key in _OF_FILMS and (self.video_fps is None or "video_fps" not in earlier):
                 continue  # there are no films here, or none there

@@ -163,7 +163,7 @@ class Thumbnails:
             key = f"{state_of(source, picture.frame)}\0{self._size}\0{people}"
         except OSError as error:
             if isinstance(source, str):
-                self._photographs.not_there()
+                self._photographs.not_there(picture.filepath)
             raise ImageError(error.strerror or str(error)) from error
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
         name = f"{digest[:2]}/{digest[2:]}.jpg"

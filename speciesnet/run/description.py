@@ -53,6 +53,7 @@ class Run:
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.
         ignore_existing: Whether to start over, keeping an existing output file as ``*.bak``.
+        shard: The part of the images, such as "3/8", that ``instances`` are, or None.
         output_format: The format of the records in the output.
         max_classifications_per_detection: In format 5, how many classes of a box at most; None means all.
         run_mode: How images are read and networks run; see ``pipeline.run``.
@@ -77,6 +78,7 @@ class Run:
     input_files: Mapping[str, str | None] = field(default_factory=dict)
     predictions_json: str | None = None
     ignore_existing: bool = False
+    shard: str | None = None
     output_format: OutputFormat = 4
     max_classifications_per_detection: int | None = DEFAULT_CLASSES
     run_mode: RunMode = "multi_thread"

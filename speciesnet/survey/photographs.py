@@ -62,7 +62,7 @@ def with_camera_metadata(
             return read_it(str(path))
         except ImageError as error:  # the run has already reported an unreadable file
             if photographs and isinstance(error.__cause__, RemoteError | FileNotFoundError):
-                photographs.not_there()
+                photographs.not_there(str(path))
             return PhotoMetadata()
 
     def start(record: Record) -> tuple[Record, Future[PhotoMetadata] | PhotoMetadata]:

@@ -21,7 +21,7 @@ from speciesnet.distributed.shards import write_shard
 from speciesnet.errors import InputError, OutputError
 from speciesnet.instances import find_images
 from speciesnet.predictions.layout import save_predictions
-from speciesnet.predictions.settings import RunSettings
+from speciesnet.predictions.settings import RunSettings, add_to_settings, read_settings
 from speciesnet.records import Record
 
 SETTINGS = RunSettings("all", {"version": "demo-1"}, country="KEN", model_name="demo")
@@ -104,7 +104,7 @@ def test_settings_are_copied_and_an_older_file_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     target.write_text("older")
     merge([part, shards(tmp_path / "2", [record("b")])], target)
-    assert json.loads((tmp_path / "out.json.run.json").read_text()) == asdict(SETTINGS)
+    assert RunSettings.from_dict(read_settings(target)) == SETTINGS
     assert (tmp_path / "out.json.bak").read_text() == "older"
     assert {path.name for path in tmp_path.iterdir()} == {
         "1", "2", "out.json", "out.json.bak", "out.json.run.json"
@@ -122,6 +122,23 @@ def test_parts_of_different_runs(tmp_path: Path) -> None:
     assert merge([folder, str(file)], tmp_path / "out.json").images == 2
 
 
+def test_missing_shards_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def shard(number: int) -> str:
+        part = str(tmp_path / f"{number}.json")
+        save_predictions({"predictions": [record(f"{number}")]}, part)
+        with_settings(part, replace(SETTINGS, shard=f"{number}/4"))
+        add_to_settings(Path(part), "precision", {"fast": number})
+        return part
+
+    target = tmp_path / "all.json"
+    assert merge([shard(3), shard(1)], target).images == 2
+    assert "2 shards of the run are not among the parts: 2/4, 4/4." in caplog.text
+    assert not {"shard", "precision"} & read_settings(target).keys()
+    caplog.clear()
+    merge([shard(number) for number in (1, 2, 3, 4)], target)
+    assert "not among" not in caplog.text
+
+
 def test_parts_made_from_parts_of_an_earlier_step(tmp_path: Path) -> None:
     def part(name: str, **inputs: str) -> str:
         save_predictions({"predictions": [record(name)]}, str(tmp_path / name))
@@ -131,8 +148,8 @@ def test_parts_made_from_parts_of_an_earlier_step(tmp_path: Path) -> None:
     first = part("1.json", detections_json="a", **labels)
     second = part("2.json", detections_json="b", **labels)
     merge([first, second], tmp_path / "out.json")
-    found = json.loads((tmp_path / "out.json.run.json").read_text())
-    assert found == asdict(replace(SETTINGS, inputs=labels))
+    found = RunSettings.from_dict(read_settings(tmp_path / "out.json"))
+    assert found == replace(SETTINGS, inputs=labels)
     merge([first, first], tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json.run.json").read_text())["inputs"]["detections_json"]
     with pytest.raises(InputError, match=r"different runs .*--target_species_txt"):

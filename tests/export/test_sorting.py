@@ -59,6 +59,15 @@ def test_photographs_that_were_sorted_within_their_folder_are_found_once(
     assert len(find_images([str(survey)])) == len(before)
 
 
+def test_nothing_is_sorted_if_one_file_is_the_photograph_of_two_records(
+    survey: Path, tmp_path: Path
+) -> None:
+    records = [record(f"/d/{site}/cam1/1.jpg") for site in ("north", "south")]
+    with pytest.raises(InputError, match=r"has only .* for both"):
+        sort(records, tmp_path / "out", root=survey, how="move")
+    assert (survey / "cam1/1.jpg").is_file() and not tree(tmp_path / "out")
+
+
 @pytest.fixture
 def survey(tmp_path: Path) -> Path:
     """Two cameras whose photographs have the same names."""

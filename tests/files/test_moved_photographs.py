@@ -51,7 +51,9 @@ def test_missing_photographs_are_logged_once(moved: Path, caplog: pytest.LogCapt
     photographs.find("/gone/a.jpg")
     photographs.find(str(moved / "cam1" / "a.jpg"))
     photographs.warn_of_missing("their dates are left empty")
-    assert "1 of 2 photographs is not where the predictions say" in caplog.text
+    assert (
+        "1 of 2 photographs is not where the predictions say, such as /gone/a.jpg;" in caplog.text
+    )
     assert "--image_root" in caplog.text
 
 
@@ -73,3 +75,12 @@ def test_longest_end_counts_whatever_was_searched_before(moved: Path, first: str
 def test_shorter_end_is_used_if_a_folder_lacks_the_file(moved: Path) -> None:
     photograph(moved / "c.jpg")
     assert Photographs(str(moved)).find("/survey/cam1/c.jpg") == moved / "c.jpg"
+
+
+def test_one_file_is_not_the_photograph_of_two_paths(moved: Path) -> None:
+    photographs = Photographs(str(moved))
+    for path in ("/d/north/cam2/a.jpg", "/d/north/cam2/./a.jpg", "/d/south/cam2/b.jpg"):
+        assert photographs.find(path) is not None
+    both = r"for both /d/north/cam2/a\.jpg and /d/south/cam2/a\.jpg"
+    with pytest.raises(InputError, match=both):
+        photographs.find("/d/south/cam2/a.jpg")

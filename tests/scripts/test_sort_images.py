@@ -99,7 +99,8 @@ def test_moved_and_missing_photographs(predictions: Path, tmp_path: Path) -> Non
     (tmp_path / "now" / "cam2" / "a.jpg").unlink()
     found = sort(predictions, "--out", out, "--image_root", tmp_path / "now")
     assert found.code == 0
-    assert "1 of 2 photographs is not where the predictions say; they are not sorted" in found.err
+    assert "1 of 2 photographs is not where the predictions say, such as " in found.err
+    assert "cam2/a.jpg; they are not sorted" in found.err
 
 
 def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:

@@ -321,6 +321,7 @@ def _run(
         input_files={flag.name: values[flag] for flag in input_flags},
         predictions_json=values[PREDICTIONS_JSON],
         ignore_existing=values[IGNORE_EXISTING],
+        shard=values[SHARD],
         run_mode=values[RUN_MODE],
         batch_size=values[flags.BATCH_SIZE],
         readers=values[flags.READERS],
