@@ -242,7 +242,7 @@ def test_corrections_are_counted(tmp_path: Path, survey: list[dict[str, Any]]) -
     out = report(tmp_path, *survey, corrections=corrections)
     text = " ".join(pages(out)["index.html"].text.split())
     assert "Reviewers have confirmed or corrected 3 images" in text
-    assert "red fox 2 1 50 % white-tailed deer 1" in text
+    assert "red fox 2 1 50% white-tailed deer 1" in text
     assert "3 images" in " ".join(pages(out)["species-white-tailed-deer.html"].text.split())
     assert "species-no-cv-result.html" not in pages(out)
 
