@@ -178,13 +178,13 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
         return [decide_film(photos, i, run, ensemble) for i in instances]
 
     if _needs_boxes(run, model):
-        detections, source = run.past.detections, run.input_files[DETECTIONS] or ""
+        detections = run.past.detections
         lacking = dict.fromkeys(without_detections(paths, detections))
         whole = [path for path in paths if has_failed_detections(path, detections)]
         for path in lacking:
             output.write(decided(Photo(path)))
         paths = [path for path in paths if path not in lacking]
-        findings.add_undetected([*lacking], whole, source)
+        findings.add_undetected([*lacking], whole, run.input_files[DETECTIONS] or "")
     with profile.timing("loading"):
         if guard is None:
             model.quantize(run.components, split_films(paths)[0])
@@ -198,12 +198,10 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
     ):
         for frames in with_frames(photos):
             photo = frames[-1]
-            is_unclassified = run.output_format == 4 and lacks_classes(photo, run.past)
-            is_past = run.components == "ensemble"
             findings.add(
                 photo,
-                lacks_classes=is_unclassified,
-                is_past=is_past,
+                lacks_classes=run.output_format == 4 and lacks_classes(photo, run.past),
+                is_past=run.components == "ensemble",
                 keeps_date=run.metadata,
             )
             with profile.timing("deciding"):
