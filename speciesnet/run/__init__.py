@@ -54,6 +54,7 @@ __all__ = [
     "Output",
     "Run",
     "decide",
+    "decide_film",
     "execute",
     "guard_of",
     "photos_of",

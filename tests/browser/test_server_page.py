@@ -48,7 +48,7 @@ def test_chosen_photographs_are_predicted(
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no photograph")
     page.set_input_files("#files", [SAMPLES[0], hostile, broken])
-    expect(page.locator("#status")).to_have_text("3 of 3 photographs done.", timeout=60_000)
+    expect(page.locator("#status")).to_have_text("3 of 3 files done.", timeout=60_000)
 
     first = page.locator("#cards > li", has_text="IMG_0001.jpg")
     expect(first.locator(".name")).to_have_text("northern raccoon")
@@ -62,7 +62,9 @@ def test_chosen_photographs_are_predicted(
     expect(page.locator("#cards > li", has_text=hostile.name)).to_have_count(1)
     expect(page.locator("#cards img[onerror]")).to_have_count(0)
     failed = page.locator("#cards > li", has_text="broken.jpg")
-    expect(failed.locator(".problem")).to_have_text("This file is not a readable photograph.")
+    expect(failed.locator(".problem")).to_have_text(
+        "This file is not a readable photograph or film."
+    )
     expect(failed.locator(".no-picture")).to_be_visible()
 
     boxes = page.locator(".box").count()
@@ -114,5 +116,5 @@ def test_page_fits_the_screen(server: Server, new_page: NewPage, width: int) -> 
         server.address, expected=(OWN_PICTURES,), viewport={"width": width, "height": 800}
     )
     page.set_input_files("#files", SAMPLES[:3])
-    expect(page.locator("#status")).to_have_text("3 of 3 photographs done.", timeout=60_000)
+    expect(page.locator("#status")).to_have_text("3 of 3 files done.", timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
