@@ -94,6 +94,8 @@ class Box5(TypedDict):
         bbox: Left, top, width and height relative to the image, in [0, 1].
         raw_classifications: The classifier's best classes.
         processed_classification: The answer of the ensemble.
+        frame_number: In the record of a film, the number of its frame, from 0.
+        timestamp: In the record of a film, the time of this frame in seconds.
     """
 
     category: str
@@ -102,6 +104,8 @@ class Box5(TypedDict):
     bbox: Sequence[float]
     raw_classifications: NotRequired[Classifications]
     processed_classification: NotRequired[Processed]
+    frame_number: NotRequired[int]
+    timestamp: NotRequired[float]
 
 
 class Location(TypedDict, total=False):
@@ -225,6 +229,12 @@ class Record5(Location, total=False):
     model_version: str
     metadata: dict[str, str | float]
     orientation: int
+    frame_rate: float
+    frames_processed: list[int]
+    frames_failed: int
+    duration: float
+    frame: FrameOfFilm
+    frame_classifications: list[FrameClasses]
 
 
 MalformedRecord = MalformedRecordError  # its earlier name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import clips
 import numpy as np
@@ -19,6 +19,7 @@ from speciesnet.instances import SAMPLE_IMAGES
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import FilmReader, read_films
 from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.predictions.format5 import from_format5
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.records import still_of
 from speciesnet.run import Run, photos_of
@@ -149,7 +150,7 @@ def test_the_detector_alone_takes_films(model: SpeciesNet, survey: Path) -> None
 
 @pytest.mark.parametrize("classify", ["best", "all"])
 def test_one_step_after_the_other_makes_the_same_records(
-    model: SpeciesNet, survey: Path, classify: str
+    model: SpeciesNet, survey: Path, classify: Literal["best", "all"]
 ) -> None:
     options: dict[str, Any] = {"metadata": True, "folders": [str(survey)]}
 
@@ -157,7 +158,7 @@ def test_one_step_after_the_other_makes_the_same_records(
         return {one["filepath"]: one for one in json.loads(json.dumps(found))["predictions"]}
 
     whole = by_path(model.predict(**options, classify=classify))
-    past = {"detections_dict": by_path(model.detect(**options))}
+    past: dict[str, Any] = {"detections_dict": by_path(model.detect(**options))}
     found = model.classify(**options, **past, classify=classify, video_fps=2.0)
     past["classifications_dict"] = by_path(found)
     merged = by_path(model.ensemble_from_past_runs(**options, **past, classify=classify))
@@ -245,21 +246,37 @@ def test_a_film_without_classes_fails(model: SpeciesNet, survey: Path, detected:
     assert found["predictions"][0].get("failures") == ["CLASSIFIER"]
 
 
-def test_a_format_that_cannot_have_films_says_so(model: SpeciesNet, survey: Path) -> None:
+def test_format_5_keeps_the_frames_of_boxes(model: SpeciesNet, survey: Path) -> None:
     path = str(survey / "a.mp4")
-    with pytest.raises(InputError, match="format 5 has no place"):
-        model.predict(filepaths=[path], output_format=5)
+    every = model.predict(filepaths=[path], classify="all")
+    found: Any = model.predict(filepaths=[path], output_format=5)
+    assert every is not None
+    film, [record] = every["predictions"][0], found["predictions"]
+    for key in ("frame_rate", "frames_processed", "duration", "frame"):
+        assert record[key] == film.get(key)
+    keys = ("frame_number", "timestamp", "prediction")
+    boxes = [[box.get(key) for key in keys] for box in from_format5(record).get("detections", ())]
+    assert boxes == [[box.get(key) for key in keys] for box in film.get("detections", ())]
 
 
+@pytest.mark.parametrize("output_format", [4, 5])
 def test_a_finished_film_is_not_done_again(
-    model: SpeciesNet, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: SpeciesNet,
+    survey: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output_format: int,
 ) -> None:
     out = tmp_path / "out.json"
-    options = {"filepaths": [str(survey / "a.mp4")], "predictions_json": str(out)}
-    model.predict(**options)  # type: ignore[arg-type]  # as above
+    options: dict[str, Any] = {
+        "filepaths": [str(survey / "a.mp4")],
+        "predictions_json": str(out),
+        "output_format": output_format,
+    }
+    model.predict(**options)
     before = out.read_bytes()
     monkeypatch.setattr("speciesnet.pipeline.films.open_film", None)
-    model.predict(**options)  # type: ignore[arg-type]  # as above
+    model.predict(**options)
     assert out.read_bytes() == before
 
 
@@ -283,10 +300,10 @@ def test_memory_holds_some_frames_of_a_film_only(tmp_path: Path) -> None:
     photos.close()
 
 
-def test_a_server_or_a_cluster_says_that_it_reads_no_films(survey: Path) -> None:
+def test_a_film_with_the_name_of_a_photograph_is_left_out_if_films_are(survey: Path) -> None:
     from speciesnet.pipeline import read_photo
 
-    assert "only speciesnet run reads films" in (read_photo(str(survey / "a.mp4")).error or "")
+    assert "--videos skip leaves films out" in (read_photo(str(survey / "d.jpg")).error or "")
 
 
 def test_films_go_through_the_exact_networks_where_there_is_a_guard(

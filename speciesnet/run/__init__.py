@@ -44,7 +44,6 @@ from speciesnet.run.deciding import (
     place_of,
 )
 from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
-from speciesnet.run.films import check_films
 
 __all__ = [
     "DETECTIONS",
@@ -107,7 +106,6 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     """
     if not model.model_info.always_crops:
         run = replace(run, boxes=None)  # it classifies none
-    check_films(run)
     form = _form(run, model.model_info)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)

@@ -8,23 +8,8 @@ from typing import cast
 from speciesnet.constants import DETECTION_THRESHOLD, Classification
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.ensemble.sequences import mean_classes, sequence_answer
-from speciesnet.errors import InputError
-from speciesnet.files.listing import is_film_name
 from speciesnet.pipeline import Photo
 from speciesnet.records import Box, Classifications, FrameClasses, Record, is_failed
-from speciesnet.run.description import Run
-
-
-def check_films(run: Run) -> None:
-    """Raises ``InputError`` for a run that contains films but cannot process them."""
-    film = next((i.filepath for i in run.instances if is_film_name(i.filepath)), None)
-    if film is None or run.films is None:
-        return
-    if run.output_format == 5:
-        raise InputError(
-            f"{film} is a film, and format 5 has no place for its frames; leave out --output_format 5, "
-            "or add --videos skip."
-        )
 
 
 def film_record(
