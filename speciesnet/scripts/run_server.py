@@ -59,7 +59,7 @@ API_KEY_FILE = flags.text(
 ALLOW_ANYONE = flags.switch("allow_anyone", "Serve other computers without an API key.")
 
 USAGE = """\
-Serves predictions to other programs, and a page to drop photographs and films on.
+Serves predictions to other programs, and a page to drop images on.
 
   speciesnet server
 

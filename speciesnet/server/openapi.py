@@ -79,8 +79,11 @@ _BOX = {
     "conf": _NUMBER,
     "bbox": _array(_NUMBER, minItems=4, maxItems=4)
     | {"description": "[xmin, ymin, width, height], relative to the image."},
-    "frame_number": {"type": "integer", "description": "Of a film: the frame, from 0."},
-    "timestamp": _NUMBER | {"description": "Of a film: the time of the frame in seconds."},
+    "frame_number": {
+        "type": "integer",
+        "description": "The number of the frame of a film, from 0.",
+    },
+    "timestamp": _NUMBER | {"description": "The time of this frame in seconds."},
 }
 _RECORD = {
     "filepath": _STRING,
@@ -92,13 +95,13 @@ _RECORD = {
     "prediction_score": _NUMBER,
     "prediction_source": _STRING,
     "model_version": _STRING,
-    "frame_rate": _NUMBER | {"description": "Of a film: frames a second."},
+    "frame_rate": _NUMBER | {"description": "The frames of a film in a second."},
     "frames_processed": _array({"type": "integer"})
-    | {"description": "Of a film: the frames that were looked at."},
+    | {"description": "The frames of a film that were looked at."},
     "frames_failed": {"type": "integer"},
-    "duration": _NUMBER | {"description": "Of a film: seconds."},
+    "duration": _NUMBER | {"description": "The length of a film in seconds."},
     "frame": _object({"frame_number": {"type": "integer"}, "timestamp": _NUMBER})
-    | {"description": "Of a film: the frame that stands for it."},
+    | {"description": "The frame that stands for a film."},
 }
 _RECORDS = _array(_object(_RECORD, "filepath", "model_version"))
 _ANSWER = {
