@@ -359,11 +359,7 @@ def _run_of(
             options.get("detection_threshold_for_classification"),
             options.get("max_classifications_per_image"),
         ),
-        films=Sampling(
-            options.get("video_fps", 1.0),
-            options.get("max_frames_per_video"),
-            tuple(options.get("frames") or ()),
-        ),
+        films=_sampling_of(options),
         past=past,
         predictions_json=options.get("predictions_json"),
         ignore_existing=options.get("ignore_existing", False),
@@ -424,3 +420,14 @@ def _digest(path: str) -> str:
         raise InputError(
             f"{path} cannot be read ({error.strerror or error}). Fix the cause or pass a different file."
         ) from error
+
+
+def _sampling_of(options: RunOptions) -> Sampling | None:
+    """Which frames of films are looked at; None if films are skipped."""
+    if options.get("videos") == "skip":
+        return None
+    return Sampling(
+        options.get("video_fps", 1.0),
+        options.get("max_frames_per_video"),
+        tuple(options.get("frames") or ()),
+    )

@@ -74,6 +74,16 @@ class FrameOfFilm(TypedDict):
 Processed = TypedDict("Processed", {"class": str, "score": float, "source": str})
 
 
+class FrameClasses(FrameOfFilm):
+    """The classifier's answer for one frame of a film.
+
+    Attributes:
+        classifications: Its best classes.
+    """
+
+    classifications: Classifications
+
+
 class Box5(TypedDict):
     """One detection of format 5, which the published program writes since version 5.0.6.
 
@@ -84,6 +94,8 @@ class Box5(TypedDict):
         bbox: Left, top, width and height relative to the image, in [0, 1].
         raw_classifications: The classifier's best classes.
         processed_classification: The ensemble's answer.
+        frame_number: In the record of a film, the number of its frame, from 0.
+        timestamp: In the record of a film, the time of this frame in seconds.
     """
 
     category: str
@@ -92,6 +104,8 @@ class Box5(TypedDict):
     bbox: Sequence[float]
     raw_classifications: NotRequired[Classifications]
     processed_classification: NotRequired[Processed]
+    frame_number: NotRequired[int]
+    timestamp: NotRequired[float]
 
 
 class Location(TypedDict, total=False):
@@ -177,6 +191,8 @@ class Record(Location, total=False):
         frames_failed: How many frames of a film could not be decoded; absent if all could.
         duration: The length of a film in seconds.
         frame: The frame that stands for a film in counts and pictures.
+        frame_classifications: In a run of the classifier alone, its answer for each frame of a film, from
+            which the ensemble makes the answer of the film.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
         counts: The number of individuals of each label, as a reviewer counted them; only in memory.
         box_review: Who corrected single boxes or counts, as ``review``; only in memory.
@@ -198,6 +214,7 @@ class Record(Location, total=False):
     frames_failed: int
     duration: float
     frame: FrameOfFilm
+    frame_classifications: list[FrameClasses]
     review: Review
     counts: dict[str, int]
     box_review: Review
@@ -212,6 +229,12 @@ class Record5(Location, total=False):
     model_version: str
     metadata: dict[str, str | float]
     orientation: int
+    frame_rate: float
+    frames_processed: list[int]
+    frames_failed: int
+    duration: float
+    frame: FrameOfFilm
+    frame_classifications: list[FrameClasses]
 
 
 MalformedRecord = MalformedRecordError  # its earlier name
@@ -312,6 +335,24 @@ def still_of(record: Record) -> Record:
     if boxes is None:
         return record
     return {**record, "detections": [box for box in boxes if box.get("frame_number") == number]}
+
+
+def of_frame(record: Record, number: int) -> Record:
+    """The record of a film with the boxes of one frame alone, like those of a photograph.
+
+    Examples:
+        >>> box = {"conf": 0.9, "frame_number": 30, "timestamp": 1.0}
+        >>> of_frame({"filepath": "a.mp4", "detections": [box]}, 30)["detections"]
+        [{'conf': 0.9}]
+    """
+    if (boxes := record.get("detections")) is None:
+        return record
+    found = [
+        {key: value for key, value in box.items() if key not in ("frame_number", "timestamp")}
+        for box in boxes
+        if box.get("frame_number") == number
+    ]
+    return {**record, "detections": cast("list[Box]", found)}
 
 
 def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import clips
 import numpy as np
@@ -19,6 +19,8 @@ from speciesnet.instances import SAMPLE_IMAGES
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import FilmReader, read_films
 from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.predictions.format5 import from_format5
+from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.records import still_of
 from speciesnet.run import Run, photos_of
 
@@ -146,23 +148,135 @@ def test_the_detector_alone_takes_films(model: SpeciesNet, survey: Path) -> None
     assert "prediction" not in record
 
 
-def test_steps_that_cannot_have_films_say_so(model: SpeciesNet, survey: Path) -> None:
+@pytest.mark.parametrize("classify", ["best", "all"])
+def test_one_step_after_the_other_makes_the_same_records(
+    model: SpeciesNet, survey: Path, classify: Literal["best", "all"]
+) -> None:
+    options: dict[str, Any] = {"metadata": True, "folders": [str(survey)]}
+
+    def by_path(found: Any) -> dict[str, Any]:
+        return {one["filepath"]: one for one in json.loads(json.dumps(found))["predictions"]}
+
+    whole = by_path(model.predict(**options, classify=classify))
+    past: dict[str, Any] = {"detections_dict": by_path(model.detect(**options))}
+    found = model.classify(**options, **past, classify=classify, video_fps=2.0)
+    past["classifications_dict"] = by_path(found)
+    merged = by_path(model.ensemble_from_past_runs(**options, **past, classify=classify))
+    assert json.dumps(merged) == json.dumps(whole)
+
+
+@pytest.fixture(scope="module")
+def detected(model: SpeciesNet, survey: Path) -> Any:
+    found = model.detect(filepaths=[str(survey / "a.mp4")])
+    assert found is not None
+    return found["predictions"][0]
+
+
+def test_the_classifier_alone_answers_for_each_frame(
+    model: SpeciesNet, survey: Path, detected: Any
+) -> None:
     path = str(survey / "a.mp4")
-    with pytest.raises(InputError, match="--classifier_only works on photographs alone"):
-        model.classify(filepaths=[path], detections_dict={path: {"detections": []}})
-    with pytest.raises(InputError, match="format 5 has no place"):
-        model.predict(filepaths=[path], output_format=5)
+    found = model.classify(filepaths=[path], detections_dict={path: detected}, video_fps=2.0)
+    assert found is not None
+    [record] = found["predictions"]
+    frames = record.get("frame_classifications", [])
+    assert [frame["frame_number"] for frame in frames] == [0, 4, 8]
+    assert all(len(frame["classifications"]["classes"]) == 5 for frame in frames)
+    assert "prediction" not in record
+    assert "classifications" in record
 
 
+def test_the_frames_of_detections_by_megadetector_are_classified(
+    model: SpeciesNet, survey: Path, detected: Any, tmp_path: Path
+) -> None:
+    boxes = [{key: box[key] for key in box if key != "timestamp"} for box in detected["detections"]]
+    image = {"file": "a.mp4", "frame_rate": 4.0, "frames_processed": [0, 4, 8], "detections": boxes}
+    (tmp_path / "md.json").write_text(json.dumps({"images": [image]}))
+    path = str(survey / "a.mp4")
+    past = RecordsByFile(tmp_path / "md.json", [path])
+    found, expected = (
+        model.classify(filepaths=[path], detections_dict=dict(records), classify="all")
+        for records in (past, {path: detected})
+    )
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"frames_processed": [0, 4, 99]},
+        {"frames_processed": None},
+        {"detections": [{"frame_number": 4, "timestamp": 1.5}]},
+    ],
+)
+def test_detections_of_other_frames_are_not_classified(
+    model: SpeciesNet, survey: Path, detected: Any, changes: dict[str, Any]
+) -> None:
+    path = str(survey / "a.mp4")
+    boxes = [{**detected["detections"][0], **box} for box in changes.get("detections", [])]
+    changed = {**detected, **changes, "detections": boxes or detected["detections"]}
+    changed = {key: value for key, value in changed.items() if value is not None}
+    found = model.classify(filepaths=[path], detections_dict={path: changed})
+    assert found is not None
+    assert found["predictions"][0].get("failures") == ["CLASSIFIER"]
+
+
+def test_classifications_of_other_frames_are_refused(
+    model: SpeciesNet, survey: Path, detected: Any
+) -> None:
+    path = str(survey / "a.mp4")
+    classified = model.classify(filepaths=[path], frames=[0, 1])
+    assert classified is not None
+    with pytest.raises(InputError, match="other frames than its detections"):
+        model.ensemble_from_past_runs(
+            filepaths=[path],
+            detections_dict={path: detected},
+            classifications_dict={path: classified["predictions"][0]},
+        )
+
+
+def test_a_film_without_classes_fails(model: SpeciesNet, survey: Path, detected: Any) -> None:
+    path = str(survey / "a.mp4")
+    found = model.ensemble_from_past_runs(
+        filepaths=[path],
+        detections_dict={path: detected},
+        classifications_dict={path: {"filepath": path, "failures": ["CLASSIFIER"]}},
+    )
+    assert found is not None
+    assert found["predictions"][0].get("failures") == ["CLASSIFIER"]
+
+
+def test_format_5_keeps_the_frames_of_boxes(model: SpeciesNet, survey: Path) -> None:
+    path = str(survey / "a.mp4")
+    every = model.predict(filepaths=[path], classify="all")
+    found: Any = model.predict(filepaths=[path], output_format=5)
+    assert every is not None
+    film, [record] = every["predictions"][0], found["predictions"]
+    for key in ("frame_rate", "frames_processed", "duration", "frame"):
+        assert record[key] == film.get(key)
+    keys = ("frame_number", "timestamp", "prediction")
+    boxes = [[box.get(key) for key in keys] for box in from_format5(record).get("detections", ())]
+    assert boxes == [[box.get(key) for key in keys] for box in film.get("detections", ())]
+
+
+@pytest.mark.parametrize("output_format", [4, 5])
 def test_a_finished_film_is_not_done_again(
-    model: SpeciesNet, survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: SpeciesNet,
+    survey: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output_format: int,
 ) -> None:
     out = tmp_path / "out.json"
-    options = {"filepaths": [str(survey / "a.mp4")], "predictions_json": str(out)}
-    model.predict(**options)  # type: ignore[arg-type]  # as above
+    options: dict[str, Any] = {
+        "filepaths": [str(survey / "a.mp4")],
+        "predictions_json": str(out),
+        "output_format": output_format,
+    }
+    model.predict(**options)
     before = out.read_bytes()
     monkeypatch.setattr("speciesnet.pipeline.films.open_film", None)
-    model.predict(**options)  # type: ignore[arg-type]  # as above
+    model.predict(**options)
     assert out.read_bytes() == before
 
 
@@ -186,10 +300,10 @@ def test_memory_holds_some_frames_of_a_film_only(tmp_path: Path) -> None:
     photos.close()
 
 
-def test_a_server_or_a_cluster_says_that_it_reads_no_films(survey: Path) -> None:
+def test_a_film_with_the_name_of_a_photograph_is_left_out_if_films_are(survey: Path) -> None:
     from speciesnet.pipeline import read_photo
 
-    assert "only speciesnet run reads films" in (read_photo(str(survey / "a.mp4")).error or "")
+    assert "--videos skip leaves films out" in (read_photo(str(survey / "d.jpg")).error or "")
 
 
 def test_films_go_through_the_exact_networks_where_there_is_a_guard(

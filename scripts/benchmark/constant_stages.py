@@ -72,4 +72,5 @@ class Classify:
         records = [{"filepath": i.filepath, **RECORD} for i in unpack(table, Instance)]
         self._reporter.count("Classifier", len(records))
         lines = pa.array(map(encode_record, records), pa.binary())
-        return pa.table({"record": lines, "flaw": pa.nulls(len(lines), pa.string())})
+        nothing = {"flaw": pa.nulls(len(lines)), "frame": pa.nulls(len(lines))}
+        return pa.table({"record": lines, **nothing})

@@ -13,6 +13,7 @@ from speciesnet.errors import InputError, NoListError, file_errors
 from speciesnet.files import json_lists, storage
 from speciesnet.files.given_paths import GivenPaths
 from speciesnet.files.input_notes import InputNotes
+from speciesnet.files.listing import is_film_name
 from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
     COLUMNS,
@@ -33,6 +34,7 @@ def read_instances(
     country: str | None = None,
     admin1_region: str | None = None,
     country_from_coordinates: bool = False,
+    films: bool = True,
     notes: InputNotes | None = None,
 ) -> Iterator[Instance]:
     """Reads instances and resolves their places; relative paths become absolute.
@@ -44,13 +46,16 @@ def read_instances(
         country: Country of all instances, ISO 3166-1 alpha-3.
         admin1_region: State or province of all instances; needs a country.
         country_from_coordinates: Whether coordinates override countries; see ``resolve_locations``.
+        films: Whether films are among them; otherwise they are left out and counted.
         notes: Receives what a user should know about the input.
 
     Raises:
         InputError: The list cannot be read, is empty, or contains a wrong instance.
     """
     notes = InputNotes() if notes is None else notes
-    instances = iter(_read(source, notes))
+    instances = iter(_read(source, notes, films))
+    if not films:
+        instances = _without_films(instances, notes)
     number = 0
     while chunk := list(itertools.islice(instances, CHUNK)):
         placed = override_location(chunk, country, admin1_region, first=number + 1)
@@ -69,7 +74,15 @@ def absolute_path(path: str) -> str:
     return os.path.abspath(path)  # noqa: PTH100
 
 
-def _read(source: str, notes: InputNotes) -> Iterable[Instance]:
+def _without_films(instances: Iterable[Instance], notes: InputNotes) -> Iterator[Instance]:
+    for instance in instances:
+        if not is_film_name(instance.filepath):
+            yield instance
+        else:
+            notes.skipped_films.add(instance.filepath)
+
+
+def _read(source: str, notes: InputNotes, films: bool) -> Iterable[Instance]:
     readers: dict[str, Callable[[Path, str], Iterator[object]]] = {
         ".json": _read_json,
         ".jsonl": _read_json_lines,
@@ -79,7 +92,7 @@ def _read(source: str, notes: InputNotes) -> Iterable[Instance]:
     reader = readers.get(PurePosixPath(source).suffix.lower())
     if reader is None:
         folders = map(GivenPaths(notes).find, split_paths(source))
-        yield from map(Instance, walk_images(folders, notes))
+        yield from map(Instance, walk_images(folders, notes, films=films))
         return
     found = GivenPaths(notes, source).find
     name, fix = f"The list of instances {source}", "Fix the cause or pass a different list."

@@ -88,6 +88,7 @@ def run_round(
     """
     tally, flawed, blocks = Tally(), flawed_images(), []
     given = images = recorded = 0
+    films = stages.FilmsInParts(job)
     for part in read_work(files, job.task_images):
         images += len(part)
         given += checksum(instance.filepath for instance in part)
@@ -99,14 +100,18 @@ def run_round(
         )
         # Tasks of Ray do not write shards: they would wait for a free CPU behind all tasks that read.
         for table in tables:
-            lines: list[bytes] = table["record"].to_pylist()
+            photographs: list[bytes | None] = table["record"].to_pylist()
+            lines = [*filter(None, photographs), *films.lines_of(table["frame"].to_pylist())]
+            if not lines:
+                continue
             records = [record for line in lines if (record := decode_line(line)) is not None]
             _check_owner(job.folder, owner)
             write_shard(job.folder, records, job.shard_format, lines)
             recorded += checksum(record["filepath"] for record in records)
-            for record, flaw in zip(records, table["flaw"].to_pylist(), strict=True):
+            for record in records:
                 tally.count(record)
-                if flaw:
+            for line, flaw in zip(photographs, table["flaw"].to_pylist(), strict=True):
+                if line and flaw and (record := decode_line(line)):
                     flawed[flaw].add(record["filepath"])
     if given != recorded:  # Ray reads again what a lost machine had, perhaps in other pieces
         raise ClusterError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -21,8 +22,9 @@ from speciesnet.files.storage import scheme_of
 from speciesnet.instances import Instance
 from speciesnet.model import ModelOptions, SpeciesNet
 from speciesnet.pipeline import Crop, Photo
+from speciesnet.pipeline.films import FilmReader, is_film_inside, read_films, split_films
 from speciesnet.predictions.layout import encode_record
-from speciesnet.run import decide
+from speciesnet.run import decide, decide_film
 
 if TYPE_CHECKING:
     from speciesnet.distributed.job import Job
@@ -35,17 +37,30 @@ _T = TypeVar("_T")
 
 
 class Item(NamedTuple):
-    """An image between the first two stages: as it was given, and as it was read."""
+    """An image or a frame between the first two stages: as it was given, and as it was read.
+
+    ``position`` is that of a frame among those of its film that are looked at, from 0.
+    """
 
     instance: Instance
     photo: Photo
+    position: int = 0
 
 
 class CroppedItem(NamedTuple):
-    """An image between the last two stages: as it was given, and its inputs for the classifier."""
+    """An image or a frame between the last two stages, with its inputs for the classifier."""
 
     instance: Instance
     crops: list[Crop]
+    position: int
+
+
+class NamedFrame(NamedTuple):
+    """A frame of a film that has passed all stages; ``FilmsInParts`` waits for the others."""
+
+    instance: Instance
+    photo: Photo
+    position: int
 
 
 def pack(items: Iterable[object]) -> pa.Table:
@@ -70,25 +85,40 @@ def input_shape_of(model: ModelOptions) -> InputShape:
 def read(
     table: pa.Table, job: Job, input_shape: InputShape, reporter: ProgressReporter
 ) -> Iterator[pa.Table]:
-    """Reads the images of instances, decoded and letterboxed."""
-    instances = list(unpack(table, Instance))
-    paths = [instance.filepath for instance in instances]
-    photos = pipeline.read_photos(
-        paths,
-        partial(pipeline.read_photo, input_shape=input_shape),
-        # Other tasks use the other cores, but waiting for a network takes none.
-        readers=job.run.readers or (REMOTE_READERS if any(map(scheme_of, paths)) else 1),
-    )
+    """Reads the images of instances, and the frames of films, decoded and letterboxed."""
+    instances = {instance.filepath: instance for instance in unpack(table, Instance)}
     group: list[Item] = []
-    size = 0
-    for instance, photo in zip(instances, photos, strict=True):
+    size = position = 0
+    for photo in _photos(list(instances), job, input_shape):
         if group and size + photo.nbytes > BLOCK_BYTES:
             yield pack(group)
             group, size = [], 0
-        group.append(Item(instance, photo))
+        group.append(Item(instances[photo.filepath], photo, position))
         size += photo.nbytes
-        reporter.count("Reading", 1)
+        position = 0 if _ends(photo) else position + 1
+        reporter.count("Reading", int(_ends(photo)))
     yield pack(group)
+
+
+def _photos(paths: list[str], job: Job, input_shape: InputShape) -> Iterator[Photo]:
+    photographs, films = split_films(paths) if job.run.films else (paths, [])
+    for photo in pipeline.read_photos(
+        photographs,
+        partial(pipeline.read_photo, input_shape=input_shape),
+        # Other tasks use the other cores, but waiting for a network takes none.
+        readers=job.run.readers or (REMOTE_READERS if any(map(scheme_of, paths)) else 1),
+    ):
+        if job.run.films and is_film_inside(photo):
+            films.append(photo.filepath)
+        else:
+            yield photo
+    if job.run.films:
+        yield from read_films(films, FilmReader(job.run.films, input_shape), "single_thread")
+
+
+def _ends(photo: Photo) -> bool:
+    """Whether this is a photograph or the last frame of a film."""
+    return photo.frame is None or photo.frame.is_last
 
 
 class _NetworkStage:
@@ -126,8 +156,8 @@ class Detect(_NetworkStage):
         fit = partial(classifier.fit, always_crop=always_crop)
         boxes = self._job.run.boxes if always_crop else None
         crops = pipeline.crop(found, fit, boxes)
-        done = [CroppedItem(item.instance, _crops_of_one(crops)) for item in items]
-        self._reporter.count("Detector", len(done))
+        done = [CroppedItem(i.instance, _crops_of_one(crops), i.position) for i in items]
+        self._reporter.count("Detector", sum(_ends(item.photo) for item in items))
         return pack(done)
 
 
@@ -146,22 +176,62 @@ class Classify(_NetworkStage):
     needed = ("classifier", "ensemble")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Takes cropped items; returns records, one JSON object each, and the images' flaws."""
+        """Takes cropped items; returns a row for each, with empty values in the columns of the others.
+
+        A photograph has a record, a JSON object, and its flaw; a frame of a film is pickled.
+        """
         model = self._model.result()
         run = self._job.run
         items = list(unpack(table, CroppedItem))
         crops = (crop for item in items for crop in item.crops)
         named = pipeline.classify(crops, model.classifier, run.batch_size, lock=self._lock)
-        records = [
-            decide(photo, item.instance, run, model.ensemble)
-            for item, photo in zip(items, named, strict=True)
-        ]
-        flaws = [item.crops[0].photo.flaw for item in items]
+        lines: list[bytes | None] = []
+        frames: list[bytes | None] = []
+        for item, photo in zip(items, named, strict=True):
+            is_film = photo.frame is not None
+            frame = NamedFrame(item.instance, photo, item.position)
+            frames.append(pickle.dumps(frame, pickle.HIGHEST_PROTOCOL) if is_film else None)
+            record = None if is_film else decide(photo, item.instance, run, model.ensemble)
+            lines.append(None if record is None else encode_record(record))
+        photos = [item.crops[0].photo for item in items]
         failures = [
-            f"Cannot read image {crop.photo.filepath}: {crop.photo.error}."
-            for crop in (item.crops[0] for item in items)
-            if crop.photo.error is not None
+            f"Cannot read {'film' if photo.frame else 'image'} {photo.filepath}: {photo.error}."
+            for photo in photos
+            if photo.error is not None
         ]
-        self._reporter.count("Classifier", len(records), failures)
-        lines = pa.array(map(encode_record, records), pa.binary())
-        return pa.table({"record": lines, "flaw": pa.array(flaws, pa.string())})
+        self._reporter.count("Classifier", sum(map(_ends, photos)), failures)
+        flaws = [photo.flaw for photo in photos]
+        return pa.table(
+            {
+                "record": pa.array(lines, pa.binary()),
+                "flaw": pa.array(flaws, pa.string()),
+                "frame": pa.array(frames, pa.large_binary()),
+            }
+        )
+
+
+class FilmsInParts:
+    """Collects the frames of films, which arrive in any order, and makes the records of whole films.
+
+    Args:
+        job: The run.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._model: SpeciesNet | None = None
+        self._frames: defaultdict[str, dict[int, NamedFrame]] = defaultdict(dict)
+
+    def lines_of(self, frames: Iterable[bytes | None]) -> Iterator[bytes]:
+        """Takes the column ``frame`` of ``Classify``; yields the records of films that are complete."""
+        for pickled in filter(None, frames):
+            frame: NamedFrame = pickle.loads(pickled)  # noqa: S301 (of another process of this run)
+            found = self._frames[frame.instance.filepath]
+            found[frame.position] = frame
+            last = found[max(found)]
+            if _ends(last.photo) and len(found) == last.position + 1:
+                photos = [found[position].photo for position in sorted(found)]
+                del self._frames[frame.instance.filepath]
+                self._model = self._model or self._job.model.load()
+                rules = self._model.ensemble
+                yield encode_record(decide_film(photos, frame.instance, self._job.run, rules))

@@ -4,6 +4,8 @@ A date is one of these, the first that can be read:
 
 - ``com.apple.quicktime.creationdate``, with the offset from UTC that the camera wrote;
 - ``IDIT`` of AVI, by the camera's clock;
+- ``©day`` of QuickTime and ``ICRD`` of AVI, which are ContentCreateDate and DateCreated in exiftool's
+  tables, if they have a time: by the camera's clock, or with an offset;
 - ``mvhd`` of MP4 and QuickTime (ISO/IEC 14496-12, 8.2.2), and ``DateUTC`` of Matroska: in UTC by the
   standards, but trail cameras know no time zone and write the time on their clock. So it is taken as
   that, and marked as doubtful.
@@ -46,14 +48,14 @@ def from_values(values: Mapping[str, str]) -> PhotoMetadata:
         >>> found.datetime, found.zone_is_doubtful
         ('2024-05-01T06:30:00', True)
     """
-    taken: str | None = None
-    in_utc = None
-    if (text := values.get(_WITH_OFFSET)) is not None:
-        taken = parse_datetime(text)
-    text = values.get(_CREATED)
-    if taken is None and text is not None:
-        in_utc = _IN_UTC.fullmatch(text)
-        taken = in_utc[1] if in_utc else text
+    created = values.get(_CREATED, "")
+    in_utc = _IN_UTC.fullmatch(created)
+    by_clock = (values.get(_WITH_OFFSET, ""), "" if in_utc else created, values.get("date", ""))
+    taken = next(filter(None, map(parse_datetime, by_clock)), None)
+    if taken is not None:
+        in_utc = None
+    elif in_utc is not None:
+        taken = in_utc[1]
     latitude, longitude = _position_in(values)
     return PhotoMetadata.from_dict(
         {

@@ -76,10 +76,8 @@ def run(
         filepaths: Images, each once.
         detector: Finds boxes, or None to leave the stage out.
         classifier: Names species, or None to leave the stage out.
-        past: Results of earlier steps: the detections for a classifier alone, or all that is known of
-            the images where there is no network to run.
-        boxes: The boxes that are classified one by one, by models that crop; None classifies each image
-            once.
+        past: Results of earlier steps, for a classifier alone or a run without networks.
+        boxes: The boxes that models that crop classify one by one; None classifies each image once.
         num_classes: How many classes the classifier returns; None means all.
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
@@ -91,7 +89,7 @@ def run(
         lock: Held by a network on the processor while it computes, where other networks share it.
         threshold: The lowest confidence of faint boxes; see ``detect``.
         rivals: What else could be the best box of an image; see ``crop``.
-        films: Which frames are looked at, where the paths are those of films.
+        films: Which frames are looked at, if the paths are those of films.
 
     Yields:
         One photo for each path, or for each frame of a film, in order. Closing the generator stops
@@ -102,13 +100,8 @@ def run(
         return past_photos(filepaths, past, boxes)
     background = Background(run_mode)
     lock = lock or _lock_of(detector, classifier)
-    if films is not None:
-        shape = detector.input_shape if detector is not None else None
-        reader = FilmReader(films, shape, keep_image=classifier is not None)
-        photos = read_films(filepaths, reader, run_mode, readers, profile, background.stop)
-    else:
-        read = _reader(detector, classifier)
-        photos = read_photos(filepaths, read, run_mode, readers, profile, background.stop)
+    read = _source(films, detector, classifier is not None, past)
+    photos = read(filepaths, run_mode, readers, profile, background.stop)
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
         photos = detect(photos, detector, batch_size, progress, profile, lock, threshold)
@@ -119,6 +112,23 @@ def run(
         crops = profile.waiting("classifier: waiting", background.run(crops, batch_size))
         photos = classify(crops, classifier, batch_size, progress, profile, lock, num_classes)
     return background.run(photos, batch_size)
+
+
+_Source = Callable[
+    [Iterable[str], RunMode, int | None, Profile, threading.Event], Generator[Photo, None, None]
+]
+
+
+def _source(
+    films: Sampling | None, detector: SpeciesNetDetector | None, keep_image: bool, past: PastResults
+) -> _Source:
+    """The first stage; readers letterbox as well, so that the full resolution need not wait."""
+    shape = detector.input_shape if detector is not None else None
+    if films is None:
+        read = partial(read_photo, input_shape=shape, keep_image=keep_image)
+        return lambda paths, *how: read_photos(paths, read, *how)
+    reader = FilmReader(films, shape, keep_image, past.detections)
+    return lambda paths, *how: read_films(paths, reader, *how)
 
 
 def _crops_for(
@@ -132,15 +142,6 @@ def _crops_for(
     if not classifier.model_info.always_crops:
         boxes = rivals = None
     return crop(photos, classifier.preprocess, boxes, profile, rivals)
-
-
-def _reader(
-    detector: SpeciesNetDetector | None, classifier: SpeciesNetClassifier | None
-) -> Callable[[str], Photo]:
-    """What reads an image; readers letterbox as well, so that the full resolution need not wait."""
-    if detector is None:
-        return read_photo
-    return partial(read_photo, input_shape=detector.input_shape, keep_image=classifier is not None)
 
 
 def _lock_of(

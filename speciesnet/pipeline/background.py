@@ -41,15 +41,11 @@ def put_until(waiting: queue.Queue[_T], item: _T, stopped: threading.Event) -> N
         return
 
 
-def in_background(
-    items: Generator[_T, None, None], ahead: int, stop: threading.Event
-) -> Generator[_T, None, None]:
-    """Runs a generator in its own thread, at most ``ahead`` items before its consumer.
-
-    ``stop`` is set once the consumer closes it, or something goes wrong.
-    """
+def started(
+    items: Generator[_T, None, None], ahead: int, stopped: threading.Event
+) -> tuple[queue.Queue[_T | BaseException | None], threading.Thread]:
+    """Starts to run a generator in its own thread, until ``stopped`` is set; see ``taken_from``."""
     waiting: queue.Queue[_T | BaseException | None] = queue.Queue(max(ahead, 1))
-    stopped = threading.Event()
 
     def work() -> None:
         try:
@@ -65,17 +61,37 @@ def in_background(
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
+    return waiting, thread
+
+
+def taken_from(
+    waiting: queue.Queue[_T | BaseException | None], stop: threading.Event | None = None
+) -> Generator[_T, None, None]:
+    """Yields what the thread of ``started`` puts into its queue, unless ``stop`` is set before."""
+    while stop is None or not stop.is_set():
+        try:
+            item = waiting.get(timeout=0.2)  # with a time-out, or Windows delays Ctrl-C
+        except queue.Empty:
+            continue
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+        del item  # or this frame holds it until the next one is asked for
+
+
+def in_background(
+    items: Generator[_T, None, None], ahead: int, stop: threading.Event
+) -> Generator[_T, None, None]:
+    """Runs a generator in its own thread, at most ``ahead`` items before its consumer.
+
+    ``stop`` is set once the consumer closes it, or something goes wrong.
+    """
+    stopped = threading.Event()
+    waiting, thread = started(items, ahead, stopped)
     try:
-        while True:
-            try:
-                item = waiting.get(timeout=1)  # with a time-out, or Windows delays Ctrl-C
-            except queue.Empty:
-                continue
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        yield from taken_from(waiting)
     except BaseException:  # including GeneratorExit
         stop.set()
         raise

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
 from speciesnet.constants import Failure
 from speciesnet.errors import InputError
+from speciesnet.films import Film
 from speciesnet.metadata import PhotoMetadata
-from speciesnet.pipeline.photo import Photo
+from speciesnet.pipeline.photo import UNREADABLE, FilmFrame, Photo
 from speciesnet.records import (
     BOX_TOLERANCE,
     Box,
@@ -19,7 +20,9 @@ from speciesnet.records import (
     bare_box,
     is_classified,
     is_failed,
+    is_film,
     is_same_box,
+    of_frame,
 )
 
 
@@ -45,22 +48,66 @@ def past_photos(
         InputError: Classes of boxes are wanted and missing, or belong to different boxes.
     """
     for path in filepaths:
-        detected = past.detections.get(path)
-        classified = past.classifications.get(path)
-        metadata = (detected or {}).get("metadata", (classified or {}).get("metadata"))
-        orientation = classified.get("orientation") if classified else None
+        detected, classified = past.detections.get(path), past.classifications.get(path)
         with past_errors(path):
-            photo = Photo(
-                path,
-                detections=_upright_detections(detected, orientation) if detected else None,
-                classifications=classified.get("classifications") if classified else None,
-                metadata=PhotoMetadata.from_dict(metadata)
-                if isinstance(metadata, Mapping)
-                else None,
-            )
-            if boxes is not None and classified and photo.detections and not is_failed(classified):
-                photo.box_classifications = _past_classes(photo, classified, boxes)
-        yield photo
+            frames = _frames_of(detected, classified)
+            photos = [_past_photo(path, *frame, boxes) for frame in frames]
+        yield from photos
+
+
+def _past_photo(
+    path: str,
+    frame: FilmFrame | None,
+    detected: Record | None,
+    classified: Record | None,
+    boxes: BoxSelection | None,
+) -> Photo:
+    metadata = (detected or {}).get("metadata", (classified or {}).get("metadata"))
+    orientation = classified.get("orientation") if classified else None
+    photo = Photo(
+        path,
+        detections=_upright_detections(detected, orientation) if detected else None,
+        classifications=classified.get("classifications") if classified else None,
+        metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
+        frame=frame,
+    )
+    if boxes is not None and classified and photo.detections and not is_failed(classified):
+        photo.box_classifications = _past_classes(photo, classified, boxes)
+    return photo
+
+
+def _frames_of(
+    detected: Record | None, classified: Record | None
+) -> list[tuple[FilmFrame | None, Record | None, Record | None]]:
+    """What earlier steps found in each frame of a film; the records of a photograph as they are."""
+    if not any(record and is_film(record) for record in (detected, classified)):
+        return [(None, detected, classified)]
+    if not (
+        detected and is_film(detected) and classified and "frame_classifications" in classified
+    ):
+        return [(UNREADABLE, detected, None)]
+    classes = classified["frame_classifications"]
+    if detected.get("frames_processed") != [one["frame_number"] for one in classes]:
+        raise InputError(
+            f"The classifications of {detected['filepath']} belong to other frames than its detections. "
+            "Run the classifier again with these detections."
+        )
+    film = Film(
+        classified.get("frame_rate", 0.0),
+        classified.get("duration", 0.0),
+        failed=detected.get("frames_failed", 0),
+    )
+    return [
+        (
+            FilmFrame(one["frame_number"], one["timestamp"], film, is_last=one is classes[-1]),
+            of_frame(detected, one["frame_number"]),
+            {
+                **of_frame(classified, one["frame_number"]),
+                "classifications": one["classifications"],
+            },
+        )
+        for one in classes
+    ]
 
 
 @contextmanager
@@ -142,6 +189,7 @@ def with_past_detections(
         if (record := detections.get(photo.filepath)) is not None:
             orientation = photo.metadata.orientation if photo.metadata else None
             with past_errors(photo.filepath):
+                record = record if photo.frame is None else of_frame(record, photo.frame.number)
                 photo.detections = _upright_detections(record, orientation)
             if orientation in MIRRORED and record.get("boxes_as_stored"):
                 photo.mirrored = orientation

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +16,59 @@ from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape
 from speciesnet.errors import DamagedImageError, ImageError
 from speciesnet.files.listing import is_film_name
-from speciesnet.films import Film, Sampling, is_film, open_film
+from speciesnet.films import Frame, Sampling, is_film, open_film
 from speciesnet.images import NO_MEMORY
-from speciesnet.pipeline.background import put_until
-from speciesnet.pipeline.photo import FilmFrame, Photo
+from speciesnet.pipeline.background import started, taken_from
+from speciesnet.pipeline.earlier_steps import past_errors
+from speciesnet.pipeline.photo import UNREADABLE, FilmFrame, Photo
 from speciesnet.progress import Profile
+from speciesnet.records import Record
 
 MAX_FILMS = (
     2  # that are read at the same time: a frame of 4K takes 25 MB, its decoder ten times that ...
 )
 FRAMES_AHEAD = 2  # ... and frames of each that wait
+TIME_TOLERANCE = 0.001  # seconds within which times are the same: some files are rounded
+OTHER_FRAMES = "its frames are not those of its detections. Run the detector again"
+
+
+@dataclass(frozen=True)
+class _PastFrames:
+    """The frames in which an earlier run looked for boxes.
+
+    Attributes:
+        sampling: Their numbers.
+        times: The times of those with boxes, in seconds, by number.
+    """
+
+    sampling: Sampling
+    times: Mapping[int, float]
+
+    @classmethod
+    def of(cls, detected: Record | None) -> _PastFrames | None:
+        """The frames in a record; None if the detector failed on the film."""
+        boxes = detected.get("detections") if detected else None
+        if detected is None or boxes is None:
+            return None
+        times = {
+            box["frame_number"]: box["timestamp"]
+            for box in boxes
+            if "frame_number" in box and "timestamp" in box
+        }
+        return cls(Sampling(frames=tuple(detected.get("frames_processed", ()))), times)
+
+    def checked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Passes the frames on; raises ``ImageError`` if they are others."""
+        if not self.sampling.frames:
+            raise ImageError("its detections do not say which frames they belong to")
+        expected = list(self.sampling.frames)
+        for frame in frames:
+            time = self.times.get(frame.number, frame.seconds)
+            if frame.number != expected.pop(0) or abs(frame.seconds - time) > TIME_TOLERANCE:
+                raise ImageError(OTHER_FRAMES)
+            yield frame
+        if expected:
+            raise ImageError(OTHER_FRAMES)
 
 
 @dataclass(frozen=True)
@@ -38,20 +79,36 @@ class FilmReader:
         sampling: Which frames are examined.
         input_shape: The detector's input, if it is needed.
         keep_image: Whether a later stage needs the full resolution.
+        detections: Records of the detector by filepath: their frames are read instead.
     """
 
     sampling: Sampling
     input_shape: InputShape | None = None
     keep_image: bool = True
+    detections: Mapping[str, Record] = field(default_factory=dict)
 
     def photos(self, filepath: str) -> Generator[Photo, None, None]:
-        """Yields the frames of a film, the last one marked; a single photo if it cannot be read."""
+        """Yields the frames of a film, the last one marked.
+
+        The last photo is that of a film that cannot be read if it has no frames, or not all of those that
+        its detections belong to.
+
+        Raises:
+            InputError: Its detections are malformed.
+        """
+        # Not in the thread that reads the film: the records come from one file.
+        with past_errors(filepath):
+            past = _PastFrames.of(self.detections.get(filepath))
+        return self._photos(filepath, past)
+
+    def _photos(self, filepath: str, past: _PastFrames | None) -> Generator[Photo, None, None]:
         last: Photo | None = None
         start = time.perf_counter()
+        sampling = self.sampling if past is None else past.sampling
         try:
-            with open_film(filepath, self.sampling) as (film, frames), closing(frames):
+            with open_film(filepath, sampling) as (film, frames), closing(frames):
                 try:
-                    for frame in frames:
+                    for frame in past.checked(frames) if past else frames:
                         photo = self._photo(filepath, frame.image)
                         photo.frame = FilmFrame(frame.number, frame.seconds, film)
                         photo.metadata = film.metadata
@@ -61,7 +118,7 @@ class FilmReader:
                         last, start = photo, time.perf_counter()
                         del frame, photo
                 except (ImageError, MemoryError):
-                    if last is None:
+                    if last is None or past is not None:
                         raise
                     film.failed += 1
                 if last is None:
@@ -69,7 +126,7 @@ class FilmReader:
         except (ImageError, MemoryError) as error:
             reason = NO_MEMORY if isinstance(error, MemoryError) else str(error)
             last = Photo(filepath, error=reason, is_damaged=isinstance(error, DamagedImageError))
-            last.frame = FilmFrame(-1, 0.0, Film(0.0, 0.0))
+            last.frame = UNREADABLE
             last.seconds = time.perf_counter() - start
         assert last.frame is not None
         last.frame = replace(last.frame, is_last=True)
@@ -105,12 +162,15 @@ def read_films(
     """
     profile = profile or Profile()
     ended = threading.Event()
-    start = partial(_started, ended=ended, stop=stop or ended)
+
+    def started_film(photos: Generator[Photo, None, None]) -> Iterator[Photo]:
+        return taken_from(started(photos, FRAMES_AHEAD, ended)[0], stop or ended)
+
     if run_mode == "single_thread":
         films = map(reader.photos, filepaths)
     else:
         limit = min(readers or available_cpus(), MAX_FILMS)
-        films = _ahead(map(start, map(reader.photos, filepaths)), limit)
+        films = _ahead(map(started_film, map(reader.photos, filepaths)), limit)
     try:
         for film in films:
             for photo in film:
@@ -129,41 +189,6 @@ def _ahead(films: Iterator[Iterator[Photo]], limit: int) -> Iterator[Iterator[Ph
         if len(waiting) == limit:
             yield waiting.popleft()
     yield from waiting
-
-
-def _started(
-    photos: Generator[Photo, None, None], ended: threading.Event, stop: threading.Event
-) -> Iterator[Photo]:
-    """Starts to read a film in a thread of its own."""
-    waiting: queue.Queue[Photo | BaseException | None] = queue.Queue(FRAMES_AHEAD)
-
-    def work() -> None:
-        try:
-            with closing(photos):
-                for photo in photos:
-                    put_until(waiting, photo, ended)
-                    if ended.is_set():
-                        return
-            put_until(waiting, None, ended)
-        except BaseException as error:  # or the consumer would wait forever
-            put_until(waiting, error, ended)
-
-    threading.Thread(target=work, name="film", daemon=True).start()
-
-    def found() -> Iterator[Photo]:
-        while not stop.is_set():
-            try:
-                item = waiting.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-            del item
-
-    return found()
 
 
 def split_films(filepaths: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -33,6 +33,9 @@ class FilmFrame:
     is_last: bool = False
 
 
+UNREADABLE = FilmFrame(-1, 0.0, Film(0.0, 0.0), is_last=True)  # in place of the frames of a film
+
+
 @dataclass
 class Photo:
     """An image on its way through the stages.

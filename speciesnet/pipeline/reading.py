@@ -28,7 +28,7 @@ READ_AHEAD = 2  # images for each reader that are being read, or decoded and wai
 READ_AHEAD_BYTES = 2**28  # ... and the memory that they may take together, but for a single one
 ASSUMED_BYTES = 2**26  # size of the first images, until ...
 ENOUGH_SEEN = 4  # ... so many have been read
-FILM = "it is a film, and only speciesnet run reads films; others get its frames as photographs"
+FILM = "it is a film, and --videos skip leaves films out"
 END_SECONDS = 2.0  # given to readers when a run ends early; a server may keep them waiting
 
 

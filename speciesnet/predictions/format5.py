@@ -48,7 +48,17 @@ _ANSWER_KEYS = (
     ("score", "prediction_score"),
     ("source", "prediction_source"),
 )
-_EXTRAS = ("model_version", "metadata", "orientation")
+_EXTRAS = (
+    *(
+        "model_version",
+        "metadata",
+        "orientation",
+        "frame_rate",
+        "frames_processed",
+        "frames_failed",
+    ),
+    *("duration", "frame", "frame_classifications"),
+)
 
 _T = TypeVar("_T")
 

@@ -160,6 +160,8 @@ def _record_of(image: Mapping[str, object], categories: _Categories, source: str
             f"The detections of {filepath} in {source} are malformed ({reason}). Create the file again."
         ) from error
     record = make_record(filepath, detections=sorted(detections, key=lambda box: -box["conf"]))
+    if "frames_processed" in image:  # of a film
+        record["frames_processed"] = cast("list[int]", image["frames_processed"])
     record["boxes_as_stored"] = True  # MegaDetector does not turn mirrored photographs
     return record
 
@@ -177,7 +179,12 @@ def _box_of(box: object, categories: _Categories) -> Box | None:
     kind = categories.find(box["category"])
     if kind is None:
         return None
-    return Box(category=kind.category, label=kind.value, conf=confidence, bbox=bbox)
+    found = Box(category=kind.category, label=kind.value, conf=confidence, bbox=bbox)
+    if "frame_number" in box:  # of a film
+        if not isinstance(box["frame_number"], int):
+            raise TypeError("frame_number must be a whole number")
+        found["frame_number"] = box["frame_number"]
+    return found
 
 
 def _sides(bbox: object) -> list[float]:

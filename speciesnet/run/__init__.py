@@ -44,7 +44,6 @@ from speciesnet.run.deciding import (
     place_of,
 )
 from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
-from speciesnet.run.films import check_films
 
 __all__ = [
     "DETECTIONS",
@@ -54,6 +53,7 @@ __all__ = [
     "Output",
     "Run",
     "decide",
+    "decide_film",
     "execute",
     "guard_of",
     "photos_of",
@@ -106,7 +106,6 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     """
     if not model.model_info.always_crops:
         run = replace(run, boxes=None)  # it classifies none
-    check_films(run)
     form = _form(run, model.model_info)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
@@ -178,13 +177,13 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
         return [decide_film(photos, i, run, ensemble) for i in instances]
 
     if _needs_boxes(run, model):
-        detections, source = run.past.detections, run.input_files[DETECTIONS] or ""
+        detections = run.past.detections
         lacking = dict.fromkeys(without_detections(paths, detections))
         whole = [path for path in paths if has_failed_detections(path, detections)]
         for path in lacking:
             output.write(decided(Photo(path)))
         paths = [path for path in paths if path not in lacking]
-        findings.add_undetected([*lacking], whole, source)
+        findings.add_undetected([*lacking], whole, run.input_files[DETECTIONS] or "")
     with profile.timing("loading"):
         if guard is None:
             model.quantize(run.components, split_films(paths)[0])
@@ -198,12 +197,10 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
     ):
         for frames in with_frames(photos):
             photo = frames[-1]
-            is_unclassified = run.output_format == 4 and lacks_classes(photo, run.past)
-            is_past = run.components == "ensemble"
             findings.add(
                 photo,
-                lacks_classes=is_unclassified,
-                is_past=is_past,
+                lacks_classes=run.output_format == 4 and lacks_classes(photo, run.past),
+                is_past=run.components == "ensemble",
                 keeps_date=run.metadata,
             )
             with profile.timing("deciding"):

@@ -188,15 +188,14 @@ def photos_of(
     Films follow the photographs. They go through the networks in float32 where there is a guard: a film
     is decided by many frames together, which the guard does not know.
     """
-    takes_films = run.films is not None and run.components in ("all", "detector")
-    photographs, films = split_films(paths) if takes_films else (paths, [])
+    photographs, films = (paths, []) if run.films is None else split_films(paths)
     if guard is not None:
         found = guard.photos(photographs, progress)
     else:
         found = _photos_of(run, model, photographs, progress, profile)
     with closing(found):
         for photo in found:
-            if takes_films and is_film_inside(photo):
+            if run.films is not None and is_film_inside(photo):
                 films.append(photo.filepath)
             else:
                 yield photo

@@ -48,7 +48,7 @@ class Run:
         exif_gps: Whether images without a position take it from their EXIF.
         metadata: Whether records keep date, position and camera from EXIF.
         boxes: The boxes that get answers of their own; None answers for each image only.
-        films: Which frames of films are looked at; None reads no films, as on a server or a cluster.
+        films: Which frames of films are looked at; None reads no films.
         past: Results of earlier steps, for runs of the classifier or the ensemble alone.
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.

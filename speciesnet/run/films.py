@@ -8,28 +8,8 @@ from typing import cast
 from speciesnet.constants import DETECTION_THRESHOLD, Classification
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.ensemble.sequences import mean_classes, sequence_answer
-from speciesnet.errors import InputError
-from speciesnet.files.listing import is_film_name
 from speciesnet.pipeline import Photo
-from speciesnet.records import Box, Classifications, Record, is_failed
-from speciesnet.run.description import Run
-
-
-def check_films(run: Run) -> None:
-    """Raises ``InputError`` for a run that contains films but cannot process them."""
-    film = next((i.filepath for i in run.instances if is_film_name(i.filepath)), None)
-    if film is None or run.films is None:
-        return
-    if run.components in ("classifier", "ensemble"):
-        raise InputError(
-            f"{film} is a film, and --{run.components}_only works on photographs alone; leave it out for "
-            "a run with all steps, or add --videos skip."
-        )
-    if run.output_format == 5:
-        raise InputError(
-            f"{film} is a film, and format 5 has no place for its frames; leave out --output_format 5, "
-            "or add --videos skip."
-        )
+from speciesnet.records import Box, Classifications, FrameClasses, Record, is_failed
 
 
 def film_record(
@@ -43,7 +23,7 @@ def film_record(
     Args:
         photos: The frames that were looked at, in order.
         records: Their records.
-        ensemble: The rules; None in a run of the detector alone.
+        ensemble: The rules; None in a run of the detector or the classifier alone.
     """
     last = photos[-1].frame
     assert last is not None
@@ -64,6 +44,11 @@ def film_record(
             best = _best_frame(records, label)
             record["prediction"], record["prediction_score"] = label, score
             record["prediction_source"] = source
+    elif "classifications" in record and ensemble is None:
+        frames = record["frame_classifications"] = _classes_of_frames(photos)
+        classes, scores = mean_classes([frame["classifications"] for frame in frames])
+        found = {**record["classifications"], "classes": classes, "scores": scores}
+        record["classifications"] = cast("Classifications", found)
     if "detections" in record:
         record["detections"] = _boxes(photos, records)
     record["frame_rate"] = film.frame_rate
@@ -100,6 +85,18 @@ def _best_frame(records: Sequence[Record], label: str | None = None) -> int:
         return has_answer, round(certain, 6), max(confidences, default=0.0), -position
 
     return max(range(len(records)), key=rank)
+
+
+def _classes_of_frames(photos: Sequence[Photo]) -> list[FrameClasses]:
+    return [
+        {
+            "frame_number": photo.frame.number,
+            "timestamp": photo.frame.seconds,
+            "classifications": photo.classifications,
+        }
+        for photo in photos
+        if photo.frame and photo.classifications
+    ]
 
 
 def _boxes(photos: Sequence[Photo], records: Sequence[Record]) -> list[Box]:

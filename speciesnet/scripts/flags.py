@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from absl import flags as absl_flags
 
 from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Classify, available_cpus
+from speciesnet.errors import InputError
 from speciesnet.packages.info import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from speciesnet.boxes import BoxSelection
     from speciesnet.engines.base import Precision
+    from speciesnet.films import Sampling
 
 T = TypeVar("T")
 Integer = TypeVar("Integer", int, int | None)
@@ -334,3 +336,18 @@ def selected_boxes(values: Values) -> BoxSelection | None:
 def thumbnail_threads(values: Values) -> int:
     """How many thumbnails to make in parallel."""
     return values[THUMBNAIL_THREADS] or min(available_cpus(), 8)
+
+
+def sampling_of(values: Values) -> Sampling | None:
+    """Which frames of films are looked at, or None if films are skipped; raises ``InputError``."""
+    from speciesnet.films import Sampling, parse_frames
+
+    if values[VIDEOS] == "skip":
+        return None
+    text = values[FRAMES]
+    if text is not None and values.is_given(VIDEO_FPS):
+        raise InputError(
+            "--frames and --video_fps exclude each other, as both choose frames; give one."
+        )
+    frames = () if text is None else parse_frames(text)
+    return Sampling(values[VIDEO_FPS], values[MAX_FRAMES], frames)

@@ -68,6 +68,7 @@ Running the same command again continues an interrupted run.
 """
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
+    "films": ("which frames of films", flags.FILMS),
     "boxes": ("which boxes get answers", flags.BOXES),
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
     "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),
@@ -101,12 +102,13 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed.folder import Folder
     from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
+    from speciesnet.predictions.settings import settings_of_films
 
     folder = Folder.of(values[OUTPUT] or "")
     options = _model_options(values)
     model = options.load()
     run = _run_of(values)
-    settings = model.run_settings(run)
+    settings = replace(model.run_settings(run), **settings_of_films(run.films))
     notes = InputNotes()
     started = time.monotonic()
     with connected(values[ADDRESS]):
@@ -167,6 +169,7 @@ def _run_of(values: flags.Values) -> Run:
         exif_gps=values[flags.EXIF_GPS],
         metadata=values[flags.METADATA],
         boxes=flags.selected_boxes(values),
+        films=flags.sampling_of(values),
         batch_size=values[flags.BATCH_SIZE],
         readers=values[READERS],
         progress_bars=values[flags.PROGRESS_BARS],
@@ -181,6 +184,7 @@ def _instances(values: flags.Values, notes: InputNotes | None = None) -> Iterato
         country=values[flags.COUNTRY],
         admin1_region=values[flags.ADMIN1_REGION],
         country_from_coordinates=values[flags.COUNTRY_FROM_COORDINATES],
+        films=values[flags.VIDEOS] == "include",
         notes=notes,
     )
 

@@ -38,8 +38,11 @@ TIMEOUT = flags.number(
     at_least=0.1,
 )
 BACKLOG = flags.integer("backlog", 256, "Largest number of waiting images; more are refused.")
-MAX_IMAGE_MB = flags.number("max_image_mb", 20.0, "Largest size of an image.", at_least=0.001)
+MAX_IMAGE_MB = flags.number(
+    "max_image_mb", 20.0, "Largest size of an image or film.", at_least=0.001
+)
 MAX_BODY_MB = flags.number("max_body_mb", 64.0, "Largest size of a request.", at_least=0.001)
+MAX_FILM_SECONDS = flags.number("max_film_seconds", 60.0, "Longest film.", at_least=0.001)
 MAX_INSTANCES = flags.integer("max_instances", 100, "Largest number of images in a request.")
 
 ALLOW_PATH = flags.text(
@@ -56,7 +59,7 @@ API_KEY_FILE = flags.text(
 ALLOW_ANYONE = flags.switch("allow_anyone", "Serve other computers without an API key.")
 
 USAGE = """\
-Serves predictions to other programs, and a page to drop photographs on.
+Serves predictions to other programs, and a page to drop images on.
 
   speciesnet server
 
@@ -72,8 +75,9 @@ TOPICS: console.Topics = {
     ),
     "limits": (
         "on time, waiting images and the size of requests",
-        (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_INSTANCES),
+        (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_FILM_SECONDS, MAX_INSTANCES),
     ),
+    "films": ("which frames of films", (flags.VIDEO_FPS, flags.MAX_FRAMES)),
     "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),
     "model": (
         "which model, and what runs it",
@@ -175,6 +179,7 @@ def _is_reserved(field: str) -> bool:
 
 def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     """The worker processes, which load the model when the server starts."""
+    from speciesnet.films import Sampling
     from speciesnet.model import ModelOptions
     from speciesnet.run import Run
     from speciesnet.server.pool import Worker, WorkerPool
@@ -184,7 +189,11 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     threads = values[flags.THREADS]
     if threads is None and len(devices) > 1:
         threads = max(available_cpus() // len(devices), 1)
-    run = Run(batch_size=values[flags.BATCH_SIZE], boxes=flags.selected_boxes(values))
+    run = Run(
+        batch_size=values[flags.BATCH_SIZE],
+        boxes=flags.selected_boxes(values),
+        films=Sampling(values[flags.VIDEO_FPS], values[flags.MAX_FRAMES]),
+    )
     starters = [
         functools.partial(
             Worker,
@@ -200,6 +209,7 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
                 threads=threads,
             ),
             run,
+            values[MAX_FILM_SECONDS],
         )
         for device in devices
     ]

@@ -23,7 +23,7 @@ _ERRORS = {
     401: "The request has no valid API key.",
     403: "The server may not read an image, or the request comes from a different site or host name.",
     408: "The request arrived too slowly.",
-    413: "The request, an image or the number of images is too large.",
+    413: "The request, an image, a film or the number of images is too large.",
     415: "The request is neither JSON nor a form.",
     500: "Internal server error.",
     503: "The server is busy, starting or stopping. Retry after the seconds in Retry-After.",
@@ -79,6 +79,11 @@ _BOX = {
     "conf": _NUMBER,
     "bbox": _array(_NUMBER, minItems=4, maxItems=4)
     | {"description": "[xmin, ymin, width, height], relative to the image."},
+    "frame_number": {
+        "type": "integer",
+        "description": "The number of the frame of a film, from 0.",
+    },
+    "timestamp": _NUMBER | {"description": "The time of this frame in seconds."},
 }
 _RECORD = {
     "filepath": _STRING,
@@ -90,6 +95,13 @@ _RECORD = {
     "prediction_score": _NUMBER,
     "prediction_source": _STRING,
     "model_version": _STRING,
+    "frame_rate": _NUMBER | {"description": "The frames of a film in a second."},
+    "frames_processed": _array({"type": "integer"})
+    | {"description": "The frames of a film that were looked at."},
+    "frames_failed": {"type": "integer"},
+    "duration": _NUMBER | {"description": "The length of a film in seconds."},
+    "frame": _object({"frame_number": {"type": "integer"}, "timestamp": _NUMBER})
+    | {"description": "The frame that stands for a film."},
 }
 _RECORDS = _array(_object(_RECORD, "filepath", "model_version"))
 _ANSWER = {

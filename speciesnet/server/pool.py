@@ -19,7 +19,7 @@ from speciesnet.errors import WorkerError
 from speciesnet.records import Record
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.metrics import Metrics
-from speciesnet.server.worker import ImageTask, LoadFailed, Ready
+from speciesnet.server.worker import ImageTask, LoadFailed, Ready, Refused
 
 _T = TypeVar("_T")
 
@@ -251,7 +251,11 @@ class WorkerPool:
         change = seconds / len(jobs) - self._seconds_per_image
         self._seconds_per_image += change * (_SMOOTHING if self._seconds_per_image else 1)
         for job, record in zip(jobs, records, strict=True):
-            if not job.record.done():
+            if job.record.done():
+                continue
+            if isinstance(record, Refused):
+                job.record.set_exception(RejectedError(413, record.reason))
+            else:
                 job.record.set_result(record)
 
     async def _with_timeout(self, seconds: float, call: Callable[[], _T]) -> _T:

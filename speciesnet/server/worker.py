@@ -15,14 +15,16 @@ from PIL import Image
 
 from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.files.storage import scheme_of
+from speciesnet.films import Sampling, is_film, open_film, reading
 from speciesnet.geolocation import resolve_locations
 from speciesnet.images import opened
 from speciesnet.instances import SAMPLE_IMAGES, Instance
 from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.stability import Place
 from speciesnet.records import Record
-from speciesnet.run import Run, decide, guard_of, photos_of, place_of
+from speciesnet.run import Run, decide_film, guard_of, photos_of, place_of
 
 MAX_PIXELS = 65_000_000  # of an image: the largest cameras and phones have no more
 GROUP_PIXELS = 100_000_000  # of images in memory together: eight of 12 million pixels
@@ -65,7 +67,20 @@ class ImageTask:
     path: str | None
 
 
-def worker_main(connection: Connection, options: ModelOptions, run: Run) -> None:
+@dataclass(frozen=True)
+class Refused:
+    """What a worker returns instead of the record of a film that is too long.
+
+    Attributes:
+        reason: One sentence for the client.
+    """
+
+    reason: str
+
+
+def worker_main(
+    connection: Connection, options: ModelOptions, run: Run, film_seconds: float
+) -> None:
     """Runs a worker process until it receives None or the server is gone.
 
     It sends ``Ready`` or ``LoadFailed`` first, then a list of records for each list of tasks.
@@ -73,7 +88,8 @@ def worker_main(connection: Connection, options: ModelOptions, run: Run) -> None
     Args:
         connection: The worker's end of a pipe.
         options: The model.
-        run: How it predicts: the size of batches, and which boxes get answers.
+        run: How it predicts: the size of batches, which boxes get answers, and which frames of films.
+        film_seconds: The duration of the longest films that it accepts.
     """
     # A terminal or a service manager sends both to every process; the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -82,9 +98,10 @@ def worker_main(connection: Connection, options: ModelOptions, run: Run) -> None
     logging.set_verbosity(logging.WARNING)
     warnings.filterwarnings("ignore", module="PIL")
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow rejects images of more than twice as many
+    reading.MAX_PIXELS = MAX_PIXELS
     return_large_blocks()
     try:
-        model = WorkerModel(options, run)
+        model = WorkerModel(options, run, film_seconds)
     except Exception as error:
         reason = f"The model cannot be loaded ({type(error).__name__}: {error})."
         if isinstance(error, SpeciesNetError):
@@ -120,6 +137,7 @@ class WorkerModel:
     Args:
         options: The model.
         run: How it predicts.
+        film_seconds: The duration of the longest films that it accepts.
 
     Attributes:
         engines: A description of the engines of both networks, for the log.
@@ -128,8 +146,9 @@ class WorkerModel:
         SpeciesNetError: The model cannot be loaded.
     """
 
-    def __init__(self, options: ModelOptions, run: Run) -> None:
+    def __init__(self, options: ModelOptions, run: Run, film_seconds: float) -> None:
         self._run = run
+        self._film_seconds = film_seconds
         self._model = options.load()
         self._instances: dict[str, list[Instance]] = {}
         self._guard = guard_of(run, self._model, self._places_of, may_try=False)
@@ -140,24 +159,43 @@ class WorkerModel:
         # The first image is slower than the others, and should not be a client's.
         self._photos([str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
 
-    def records_of(self, tasks: Sequence[ImageTask]) -> list[Record]:
+    def records_of(self, tasks: Sequence[ImageTask]) -> list[Record | Refused]:
         """One record per task, in order; the record of an unreadable image has failures."""
-        photos: dict[str, Photo] = {}
+        photos: dict[str, list[Photo]] = {}
         instances = resolve_locations([task.instance for task in tasks])
+        paths = {task.path for task in tasks if task.path is not None}
+        too_long = {path: seconds for path in paths if (seconds := self._too_long(path))}
         self._instances = {}
         for task, instance in zip(tasks, instances, strict=True):
-            if task.path is not None:
+            if task.path is not None and task.path not in too_long:
                 self._instances.setdefault(task.path, []).append(instance)
         for group in groups_by_pixels(list(self._instances)):
             photos |= self._photos_or_errors(group)
-        records = []
+        records: list[Record | Refused] = []
         for task, instance in zip(tasks, instances, strict=True):
-            photo = photos.get(task.path or "", Photo(instance.filepath))
-            photo = replace(photo, filepath=instance.filepath)
-            records.append(decide(photo, instance, self._run, self._model.ensemble))
+            path = task.path or ""
+            if path in too_long:
+                records.append(Refused(
+                    f"{instance.filepath} is a film of {too_long[path]:.0f} s, and the server accepts "
+                    f"films of at most {self._film_seconds:g} s. Send a part of it."
+                ))  # fmt: skip
+                continue
+            found = photos.get(path, [Photo(instance.filepath)])
+            frames = [replace(photo, filepath=instance.filepath) for photo in found]
+            records.append(decide_film(frames, instance, self._run, self._model.ensemble))
         return records
 
-    def _photos_or_errors(self, paths: list[str]) -> dict[str, Photo]:
+    def _too_long(self, path: str) -> float | None:
+        """The duration in seconds of a film on this machine that is too long; None for other files."""
+        if not is_film(path):
+            return None
+        try:
+            with open_film(path, Sampling()) as (film, _):
+                return film.duration if film.duration > self._film_seconds else None
+        except ImageError:  # reported when the pipeline reads the film
+            return None
+
+    def _photos_or_errors(self, paths: list[str]) -> dict[str, list[Photo]]:
         try:
             return self._photos(paths)
         except Exception:  # must not spoil the other images
@@ -165,14 +203,15 @@ class WorkerModel:
                 logging.exception("An image cannot be predicted")
                 return {}
             return {
-                key: photo
+                key: frames
                 for path in paths
-                for key, photo in self._photos_or_errors([path]).items()
+                for key, frames in self._photos_or_errors([path]).items()
             }
 
-    def _photos(self, paths: list[str]) -> dict[str, Photo]:
+    def _photos(self, paths: list[str]) -> dict[str, list[Photo]]:
+        """The photo of each image, or the frames of each film."""
         photos = photos_of(self._run, self._model, self._guard, paths)
-        return {photo.filepath: photo for photo in photos}
+        return {frames[0].filepath: frames for frames in with_frames(photos)}
 
     def _places_of(self, photo: Photo) -> set[Place]:
         found = self._instances.get(photo.filepath, [])  # none for the first image, of nobody

@@ -5,7 +5,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import clips
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 from servers import SAMPLES, Server, served
 
@@ -48,7 +51,7 @@ def test_chosen_photographs_are_predicted(
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no photograph")
     page.set_input_files("#files", [SAMPLES[0], hostile, broken])
-    expect(page.locator("#status")).to_have_text("3 of 3 photographs done.", timeout=60_000)
+    expect(page.locator("#status")).to_have_text("3 of 3 files done.", timeout=60_000)
 
     first = page.locator("#cards > li", has_text="IMG_0001.jpg")
     expect(first.locator(".name")).to_have_text("northern raccoon")
@@ -62,7 +65,9 @@ def test_chosen_photographs_are_predicted(
     expect(page.locator("#cards > li", has_text=hostile.name)).to_have_count(1)
     expect(page.locator("#cards img[onerror]")).to_have_count(0)
     failed = page.locator("#cards > li", has_text="broken.jpg")
-    expect(failed.locator(".problem")).to_have_text("This file is not a readable photograph.")
+    expect(failed.locator(".problem")).to_have_text(
+        "This file is not a readable photograph or film."
+    )
     expect(failed.locator(".no-picture")).to_be_visible()
 
     boxes = page.locator(".box").count()
@@ -114,5 +119,22 @@ def test_page_fits_the_screen(server: Server, new_page: NewPage, width: int) -> 
         server.address, expected=(OWN_PICTURES,), viewport={"width": width, "height": 800}
     )
     page.set_input_files("#files", SAMPLES[:3])
-    expect(page.locator("#status")).to_have_text("3 of 3 photographs done.", timeout=60_000)
+    expect(page.locator("#status")).to_have_text("3 of 3 files done.", timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_film_shows_the_frame_that_stands_for_it(
+    server: Server, new_page: NewPage, tmp_path: Path
+) -> None:
+    black, animal = np.zeros((240, 320, 3), np.uint8), Image.open(SAMPLES[0]).convert("RGB")
+    shown = [black] * 8 + [np.asarray(animal.resize((320, 240)))] * 8
+    clips.film(tmp_path / "film.mp4", size=(320, 240), fps=4, shown=shown)
+    page = new_page(server.address, expected=(OWN_PICTURES,))
+    page.set_input_files("#files", [tmp_path / "film.mp4"])
+    expect(page.locator("#status")).to_have_text("1 of 1 files done.", timeout=60_000)
+    card = page.locator("#cards > li")
+    expect(card.locator(".name")).to_have_text("northern raccoon")
+    expect(card.locator(".box.animal").first).to_be_visible()
+    video = card.locator("video")
+    page.wait_for_function("document.querySelector('video').readyState > 1")
+    assert video.evaluate("(video) => video.currentTime") >= 2

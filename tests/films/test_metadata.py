@@ -64,6 +64,28 @@ def test_the_offset_that_a_phone_writes_is_certain() -> None:
     assert (found.make, found.latitude, found.longitude) == ("Apple", 40.5, -74.2)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.avi"])
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("2024-05-01T08:30:00+0200", "2024-05-01T08:30:00+02:00"),
+        ("2024-05-01 08:30:00", "2024-05-01T08:30:00"),
+    ],
+)
+def test_the_date_that_a_maker_writes_beside_that_of_the_container_is_certain(
+    tmp_path: Path, name: str, date: str, expected: str
+) -> None:
+    metadata = {"creation_time": "2024-05-01T06:30:00Z", "date": date}
+    found = read_film_metadata(clips.film(tmp_path / name, count=2, metadata=metadata))
+    assert (found.datetime, found.zone_is_doubtful) == (expected, None)
+
+
+def test_a_day_without_a_time_does_not_replace_the_date_of_the_container(tmp_path: Path) -> None:
+    metadata = {"creation_time": "2024-05-01T06:30:00Z", "date": "2024"}
+    found = read_film_metadata(clips.film(tmp_path / "a.mp4", count=2, metadata=metadata))
+    assert (found.datetime, found.zone_is_doubtful) == ("2024-05-01T06:30:00", True)
+
+
 @pytest.mark.parametrize("date", ["1904-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z", "?"])
 def test_dates_of_clocks_that_were_never_set_are_not_dates(date: str) -> None:
     found = from_values({"creation_time": date, "location": "+99.0-074.2/"})

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from speciesnet.boxes import BoxSelection
     from speciesnet.constants import OutputFormat
     from speciesnet.files.input_notes import InputNotes
-    from speciesnet.films import Sampling
     from speciesnet.instances import Instance
     from speciesnet.model import Predictions, SpeciesNet
     from speciesnet.records import Record
@@ -316,7 +315,7 @@ def _run(
         exif_gps=values[flags.EXIF_GPS],
         metadata=values[flags.METADATA],
         **output,
-        films=_sampling(values),
+        films=flags.sampling_of(values),
         past=PastResults(*map(past, input_flags)),
         input_files={flag.name: values[flag] for flag in input_flags},
         predictions_json=values[PREDICTIONS_JSON],
@@ -327,19 +326,6 @@ def _run(
         readers=values[flags.READERS],
         progress_bars=values[flags.PROGRESS_BARS],
     )
-
-
-def _sampling(values: flags.Values) -> Sampling:
-    """Which frames of films are looked at; raises ``InputError``."""
-    from speciesnet.films import Sampling, parse_frames
-
-    text = values[flags.FRAMES]
-    if text is not None and values.is_given(flags.VIDEO_FPS):
-        raise InputError(
-            "--frames and --video_fps cannot be combined, because both choose frames; use only one."
-        )
-    frames = () if text is None else parse_frames(text)
-    return Sampling(values[flags.VIDEO_FPS], values[flags.MAX_FRAMES], frames)
 
 
 def _print_plan(values: flags.Values, run: Run, model: SpeciesNet) -> None:

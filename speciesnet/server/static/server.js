@@ -1,6 +1,6 @@
 "use strict";
 
-// Sends dropped photographs to the server one by one and draws the answers over them.
+// Sends dropped photographs and films to the server one by one and draws the answers over them.
 
 const MAX_REQUESTS = 2; // in parallel
 const ATTEMPTS = 5; // per request, while the server is busy
@@ -53,7 +53,7 @@ function sendNext() {
         sendNext();
       });
   }
-  status.textContent = total ? `${done} of ${total} photographs done.` : "";
+  status.textContent = total ? `${done} of ${total} files done.` : "";
 }
 
 async function predict(file) {
@@ -89,7 +89,7 @@ function show(picture, record) {
   picture.record = record;
   picture.card.classList.remove("waiting");
   if (!record.prediction) {
-    showProblem(picture, "This file is not a readable photograph.");
+    showProblem(picture, "This file is not a readable photograph or film.");
     return;
   }
   const parts = record.prediction.split(";");
@@ -119,22 +119,27 @@ function answer(category, name, line, score) {
   );
 }
 
-/** Creates the photograph with its boxes. */
+/** Creates the photograph, or the frame that stands for the film, with its boxes. */
 function frameOf(picture) {
   const frame = make("div", { class: "frame" });
   frame.style.setProperty("--aspect", picture.aspect ?? 4 / 3);
-  const image = make("img", { alt: picture.file.name, src: picture.address });
-  image.addEventListener("load", () => {
-    picture.aspect = image.naturalWidth / image.naturalHeight;
+  const isFilm = picture.file.type.startsWith("video/");
+  const shown = picture.record?.frame;
+  const image = isFilm
+    ? make("video", { "aria-label": picture.file.name, muted: "", src: `${picture.address}#t=${shown?.timestamp ?? 0}` })
+    : make("img", { alt: picture.file.name, src: picture.address });
+  image.addEventListener(isFilm ? "loadedmetadata" : "load", () => {
+    picture.aspect = isFilm ? image.videoWidth / image.videoHeight : image.naturalWidth / image.naturalHeight;
     frame.style.setProperty("--aspect", picture.aspect);
   });
   image.addEventListener("error", () => {
-    image.replaceWith(make("span", { class: "no-picture" }, "This browser cannot show the photograph."));
+    image.replaceWith(make("span", { class: "no-picture" }, "This browser cannot show the file."));
   });
   frame.append(image);
   const minimum = Number(form.elements.conf.value || form.elements.conf.defaultValue);
   for (const found of picture.record?.detections ?? []) {
     if (found.conf < minimum) break; // sorted by confidence
+    if (found.frame_number !== shown?.frame_number) continue;
     const category = CATEGORIES[found.category];
     const box = make("span", { class: `box ${category}` },
       make("span", { class: "tag" }, `${category} ${found.conf.toFixed(2)}`));
