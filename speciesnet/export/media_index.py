@@ -266,7 +266,7 @@ class MediaIndex:
             place, model = places[self._place[position]], models[self._model[position]]
             found[number].add(position, place, model)
         self._find_problems(found)
-        _check_positions(self.deployments, found)
+        _check_positions(self.deployments, found, deployments_csv)
         by_date = self._seconds.__getitem__
         for deployment, facts in zip(self.deployments, found, strict=True):
             if taken := facts.photographs:
@@ -380,10 +380,12 @@ def _base_of(folders: Iterable[Parts]) -> Parts:
     return base
 
 
-def _check_positions(deployments: Sequence[Deployment], found: Sequence[_Found]) -> None:
+def _check_positions(
+    deployments: Sequence[Deployment], found: Sequence[_Found], table: str | None
+) -> None:
     """Raises ``InputError`` that names the deployments without a position."""
     lacking = [
-        one.deployment_id
+        one.full_name
         for one, facts in zip(deployments, found, strict=True)
         if not {"latitude", "longitude"} <= one.cells.keys() and not facts.positions
     ]
@@ -396,6 +398,11 @@ def _check_positions(deployments: Sequence[Deployment], found: Sequence[_Found])
             f"{len(lacking)} of {len(deployments)} deployments {plural(len(lacking), 'has', 'have')} no "
             f"position, nor has any of {plural(len(lacking), 'its', 'their')} photographs: "
             f"{some_of(lacking)}"
+        )
+    if table is not None:
+        raise InputError(
+            f"{which}. Write a latitude and a longitude, in degrees, into "
+            f"{plural(len(lacking), 'this row', 'these rows')} of {table}."
         )
     raise InputError(
         f"{which}. Add --deployments with a CSV file that has the columns deploymentID, latitude and "

@@ -10,7 +10,7 @@ from datetime import timedelta
 from absl import logging
 
 from speciesnet.errors import InputError
-from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.csv_rows import Row, read_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, with_slashes
 from speciesnet.metadata import parse_datetime
@@ -83,8 +83,8 @@ class ClockCorrections:
 
     Args:
         path: Path or URL of a CSV file with the columns ``folder`` and either ``offset`` or
-            ``cameraTime`` and ``actualTime``; commas or semicolons. A folder is one or more consecutive
-            parts of the path of a camera's photographs, such as ``cam1`` or ``north/cam1``.
+            ``cameraTime`` and ``actualTime``; commas, semicolons or tabs. A folder is one or more
+            consecutive parts of the path of a camera's photographs, such as ``cam1`` or ``north/cam1``.
         deployments: The folders of deployments, by ID; a row may name a deployment instead of a folder.
 
     Raises:
@@ -185,27 +185,18 @@ def _parts(folder: str) -> Parts:
     return camera_folder("/".join((*parts, ""))) or parts
 
 
-def _read(path: str) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a file as (place for messages, cells that are not empty)."""
-    found = read_rows(path, "clock corrections")
-    known = {name.lower(): name for name in COLUMNS}
-    _, columns = next(found, (1, []))
-    names = [known.get(name.lower(), name) for name in columns]
-    if FOLDER not in names or not (
-        {OFFSET} <= set(names) or {CAMERA_TIME, ACTUAL_TIME} <= set(names)
-    ):
-        raise InputError(f"The first line of {path} must name the columns {_HEADER_FORMS}.")
-    if unknown := [name for name in names if name and name not in COLUMNS]:
+def _read(path: str) -> list[Row]:
+    columns, rows = read_table(path, "clock corrections", COLUMNS)
+    given = set(filter(None, columns))
+    if FOLDER not in given or not ({OFFSET} <= given or {CAMERA_TIME, ACTUAL_TIME} <= given):
+        raise InputError(
+            f"The first line of {path} must name the columns {_HEADER_FORMS}; it has "
+            f"{', '.join(columns) or 'none'}."
+        )
+    if unknown := sorted(given - {*COLUMNS}):
         raise InputError(
             f'{path} has a column "{unknown[0]}". Remove it; the columns are {_HEADER_FORMS}.'
         )
-    if twice := [name for name in names if name and names.count(name) > 1]:
-        raise InputError(f'{path} has the column "{twice[0]}" twice. Remove one of them.')
-    rows = []
-    for line, cells in found:
-        given = {name: cell for name, cell in zip(names, cells, strict=False) if cell and name}
-        if given:
-            rows.append((f"Line {line} of {path}", given))
     if not rows:
         raise InputError(f"{path} has no rows. Add one for each camera whose clock was wrong.")
     return rows

@@ -132,7 +132,7 @@ def test_row_may_name_a_deployment(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "must name the columns"),
-        ("folder\ncam1\n", "must name the columns"),
+        ("folder|offset\ncam1\n", r"must name the columns .*; it has folder\|offset"),
         ("folder,cameraTime\ncam1,2024-01-01 00:00\n", "must name the columns"),
         ("folder,offset,what\ncam1,1 d,\n", 'column "what"'),
         ("folder,offset,offset\ncam1,1 d,\n", 'column "offset" twice'),
