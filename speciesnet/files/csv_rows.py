@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from speciesnet.errors import InputError, file_errors
@@ -17,7 +18,7 @@ _EXCELS_FIRST_LINE = re.compile(r'"?sep=([,;\t])"?\s*', re.IGNORECASE)
 
 
 def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], list[Row]]:
-    """Reads a table whose cells are separated by commas, semicolons or tabs.
+    """Reads a table whose cells are separated by commas, semicolons or tabs, as Unicode NFC.
 
     Args:
         path: Path or URL of the file.
@@ -35,7 +36,7 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
     """
     try:
         with file_errors(InputError, f"The {what} {path}"):
-            text = read_text(path)
+            text = unicodedata.normalize("NFC", read_text(path))
     except UnicodeDecodeError as error:
         raise InputError(f"The {what} {path} are not UTF-8 text. Save them as UTF-8.") from error
     lines = text.splitlines() or [""]

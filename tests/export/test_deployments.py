@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import timezone
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def test_cameras_without_a_table_are_deployments() -> None:
 def test_table_may_name_the_camera_or_a_folder_on_its_card(tmp_path: Path, folder: str) -> None:
     cards = ("s/north/cam1/DCIM/100RECNX", "s/north/cam1/DCIM/101RECNX")
     assert deployed(tmp_path, f"D1,{folder},,\n", *cards) == {card: ["D1"] for card in cards}
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_folders_match_in_another_unicode_form(tmp_path: Path, forms: tuple[str, str]) -> None:
+    of_table, of_path = (unicodedata.normalize(form, "forêt/cam1") for form in forms)
+    assert deployed(tmp_path, f"D1,{of_table},,\n", f"s/{of_path}") == {f"s/{of_path}": ["D1"]}
 
 
 def test_folders_on_one_card_may_be_deployments(tmp_path: Path) -> None:

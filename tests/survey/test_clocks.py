@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 
@@ -90,6 +91,16 @@ def test_folders_are_parts_of_the_path(tmp_path: Path, folder: str) -> None:
         "\\data\\s\\cam1\\a.jpg",
     ):
         assert dates(rules, file) == ["2024-05-02T06:30:00"]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_folders_match_in_another_unicode_form(tmp_path: Path, forms: tuple[str, str]) -> None:
+    of_table, of_path = (unicodedata.normalize(form, "forêt") for form in forms)
+    rules = corrections(tmp_path, f"folder,offset\n{of_table},1 d\n")
+    assert dates(rules, f"s/{of_path}/a.jpg") == ["2024-05-02T06:30:00"]
+    deployments = {unicodedata.normalize("NFC", "forêt"): "cam1"}
+    rules = corrections(tmp_path, f"folder,offset\n{of_table},1 d\n", deployments=deployments)
+    assert dates(rules, "s/cam1/a.jpg") == ["2024-05-02T06:30:00"]
 
 
 def test_folders_on_the_web(tmp_path: Path) -> None:
