@@ -330,6 +330,11 @@ def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:
             raise InputError(
                 f"{where} has {cells[column]!r} as {column}; it must be {what}, {limit}."
             )
+    if {float(cells.get(column, 1)) for column in ("latitude", "longitude")} == {0.0}:
+        raise InputError(
+            f"{where} has latitude 0 and longitude 0, which devices write if they have no position; "
+            "write that of the camera, or leave both cells empty to use that of the photographs."
+        )
     for column, words in _WORDS.items():
         if column in cells and cells[column] not in words:
             allowed = "true or false" if words is _BOOLEAN else f"one of {', '.join(words)}"

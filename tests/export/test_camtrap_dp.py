@@ -231,6 +231,7 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({}, {"table": "deploymentID,colour\nx,red\n"}, 'a column "colour"'),
         ({}, {"table": TABLE + "x,1,2\n"}, "/survey/cam belong to no deployment"),
         ({}, {"table": TABLE + "cam,95,2\n"}, "Line 2 .* has '95' as latitude"),
+        ({}, {"table": TABLE + "cam,0,-0.0\n"}, "Line 2 .* longitude 0, .* no position"),
         ({}, {"table": "deploymentID,baitUse\ncam,perhaps\n"}, "'perhaps' as baitUse; .* true or"),
         ({}, {"table": "deploymentID,featureType\ncam,lake\n"}, "'lake' as featureType; .* burrow"),
         ({}, {"table": "deploymentID,cameraTilt\ncam,9.5\n"}, "cameraTilt; .* a whole number, betw"),
