@@ -135,7 +135,7 @@ def is_on_web(folder: Parts) -> bool:
 
 
 def from_table(
-    path: str, folders: Sequence[Parts], zone: tzinfo | None
+    path: str, folders: Sequence[Parts], zone: tzinfo | None, undated: Sequence[Parts] = ()
 ) -> tuple[dict[Parts, list[Deployment]], list[Deployment]]:
     """Reads a table of deployments, and finds those of each folder.
 
@@ -149,6 +149,7 @@ def from_table(
             ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
         folders: The folders of photographs, with those that cameras made.
         zone: The time zone of periods that do not have one, or None.
+        undated: The folders of photographs without a date; they need no row.
 
     Returns:
         The deployments of each folder by their start, and all deployments in the order of the table.
@@ -177,6 +178,9 @@ def from_table(
                 )
         found[folder] = sorted(fitting, key=lambda row: row.start)
         _check_periods(found[folder], folder, path)
+    for folder in set(undated) - set(folders):
+        _, found[folder] = _fitting(rows, folder)
+        places |= {row.deployment_id: folder for row in found[folder]}
     unused = ["/".join(r.folder) or r.deployment_id for r in rows if r.deployment_id not in places]
     if lacking is not None:
         names = ", ".join(unused[:MAX_EXAMPLES])

@@ -240,7 +240,7 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({}, {"table": "deploymentID,deploymentStart,deploymentEnd\n"
                        "cam,2024-05-02T00:00:00,2024-05-01T00:00:00\n"}, "cam ends at .*before"),
         ({}, {"table": TABLE + "cam,1,2\ncam,1,2\n"}, "Line 3 .* deploymentID cam again"),
-        ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x has no photographs with a date"),
+        ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x in line 3 of .* has no photographs;"),
         ({}, {"table": "deploymentID,deploymentStart\ncam,May\n"}, "'May' as deploymentStart"),
     ],
 )  # fmt: skip
@@ -466,6 +466,30 @@ def test_row_that_gathers_several_cameras_is_reported(
         f"1 row of {deployments} gathers the photographs of several cameras: survey ("
     )
     assert "/survey/10012345, /survey/survey/cam2, /survey/survey)" in note and note in caplog.text
+
+
+def test_deployment_without_readable_dates_is_not_one_without_photographs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployments = tmp_path / "deployments.csv"
+    period = "2024-05-01,2024-05-31"
+    columns = "deploymentID,latitude,longitude,deploymentStart,deploymentEnd\n"
+    deployments.write_text(f"{columns}cam1,-1.29,36.82,,\ncam2,1,2,{period}\ncam3,1,2,{period}\n")
+    undated = [record("cam2/DCIM/a.jpg", "1970-01-01T00:00:00"), record("cam2/DCIM/b.jpg", None)]
+    records = [record("cam1/a.jpg"), record("other/a.jpg", None), *undated]
+    found = package(tmp_path, *records, deployments_csv=str(deployments))
+    assert f"1 row of {deployments} fits no folder of photographs: cam3." in caplog.text
+    assert (
+        f"1 deployment of {deployments} has photographs, but none with a readable date: cam2 "
+        "(2 photographs, such as /survey/cam2/DCIM/a.jpg)." in found.notes[-1]
+    )
+    issues = [row.get("timestampIssues") for row in table(tmp_path, "deployments")]
+    assert issues == [None, "true", None]
+    deployments.write_text(f"{columns}cam1,-1.29,36.82,,\ncam2,1,2,,\n")
+    with pytest.raises(
+        InputError, match=r"cam2 in line 3 of .* has 2 photographs, such as .*a\.jpg, but none with"
+    ):
+        package(tmp_path, *records, deployments_csv=str(deployments))
 
 
 def test_deployment_far_from_its_photographs_is_reported(
