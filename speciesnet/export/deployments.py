@@ -236,7 +236,7 @@ def check_order(deployment: Deployment) -> None:
     start, end = (deployment.cells.get(column) for column in PERIOD)
     if start and end and datetime.fromisoformat(end) < datetime.fromisoformat(start):
         raise InputError(
-            f"The deployment {deployment.deployment_id} ends at {end}, before it starts at {start}; "
+            f"The deployment {deployment.full_name} ends at {end}, before it starts at {start}; "
             "correct its deploymentStart or deploymentEnd."
         )
 

@@ -126,6 +126,9 @@ class CameraClocks:
         self._rows = rows
         self._by_camera: dict[Parts, timedelta] = {}
         self._cameras: dict[str, Parts] = {}  # of each row, the first camera that it fits
+        self._deeper: dict[
+            str, str
+        ] = {}  # of each row, the first other one that was preferred to it
 
     def shift(self, filepath: str) -> timedelta:
         """The time to add to the clock of the camera that took a photograph.
@@ -145,6 +148,8 @@ class CameraClocks:
         if not fitting:
             return timedelta()
         *_, row = max(fitting, key=lambda fit: fit[:2])  # the deepest folder
+        for *_, other_row in fitting:
+            self._deeper.setdefault(other_row.name, row.name)
         other = self._cameras.setdefault(row.name, camera)
         if other != camera and not row.is_deployment:
             raise InputError(
@@ -154,13 +159,25 @@ class CameraClocks:
         return row.shift
 
     def finish(self) -> None:
-        """Warns of rows that match no camera.
+        """Warns of rows that correct no camera.
 
         Raises:
             InputError: None of the rows matches, although there are photographs.
         """
-        unknown = [row.name for row in self._rows if row.is_given and row.name not in self._cameras]
-        if not unknown or not self._by_camera:
+        unused = [row.name for row in self._rows if row.is_given and row.name not in self._cameras]
+        if not unused or not self._by_camera:
+            return
+        if lost := [f"{name} ({self._deeper[name]})" for name in unused if name in self._deeper]:
+            logging.warning(
+                "%s in %s %s no clock, because deeper folders have all %s photographs: %s.",
+                counted(len(lost), "folder"),
+                self._path,
+                plural(len(lost), "corrects", "correct"),
+                plural(len(lost), "its", "their"),
+                ", ".join(lost),
+            )
+        unknown = [name for name in unused if name not in self._deeper]
+        if not unknown:
             return
         examples = ", ".join(unknown)
         if len(unknown) == sum(row.is_given for row in self._rows):

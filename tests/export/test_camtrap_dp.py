@@ -225,6 +225,11 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({}, {"table": TABLE + "cam,-1,29,36,82\n"}, "Line 2 .* has 5 cells"),
         (
             {"metadata": {"datetime": "2024-05-01T06:30:00"}},
+            {"table": TABLE + "cam,NA,36\n"},
+            "cam in line 2 of .* has no position, .* Write a latitude .* into this row",
+        ),
+        (
+            {"metadata": {"datetime": "2024-05-01T06:30:00"}},
             {"table": TABLE + "cam,1\n"},
             r"cam in line 2 of .* \(only 2 cells\) has no position, .* Write a latitude",
         ),
@@ -238,7 +243,7 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({}, {"table": "deploymentID,cameraHeight\ncam,-1\n"}, "cameraHeight; .* of at least 0"),
         ({}, {"table": "deploymentID,latitude\n,1\n"}, "Line 2 .* has no deploymentID"),
         ({}, {"table": "deploymentID,deploymentStart,deploymentEnd\n"
-                       "cam,2024-05-02T00:00:00,2024-05-01T00:00:00\n"}, "cam ends at .*before"),
+                       "cam,2024-05-02T00:00:00,2024-05-01T00:00:00\n"}, "cam in line 2 of .* ends at"),
         ({}, {"table": TABLE + "cam,1,2\ncam,1,2\n"}, "Line 3 .* deploymentID cam again"),
         ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x in line 3 of .* has no photographs;"),
         ({}, {"table": "deploymentID,deploymentStart\ncam,May\n"}, "'May' as deploymentStart"),
