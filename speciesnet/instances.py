@@ -20,7 +20,7 @@ from speciesnet import geolocation
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import listing, storage
 from speciesnet.files.given_paths import GivenPaths, from_file_url
-from speciesnet.files.input_notes import InputNotes, plural
+from speciesnet.files.input_notes import Examples, InputNotes, plural
 from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
@@ -118,7 +118,7 @@ def prepare_instances(
             f"{'No' if not count else 'More than one'} input is given; use exactly one of --folders, "
             "--folders_txt, --filepaths, --filepaths_txt, --instances_json."
         )
-    instances = _read_input(given, notes, match_files, bool(films))
+    instances = _read_input(given, notes, match_files, films)
     if films is False:
         instances = _without_films(instances, notes)
     if not instances:
@@ -140,7 +140,9 @@ def _without_films(instances: list[Instance], notes: InputNotes) -> list[Instanc
     return kept
 
 
-def _read_input(given: Given, notes: InputNotes, match_files: bool, films: bool) -> list[Instance]:
+def _read_input(
+    given: Given, notes: InputNotes, match_files: bool, films: bool | None
+) -> list[Instance]:
     """The instances of the one input that is not None."""
     if (document := given.get("instances_dict")) is not None:
         return parse_instances(document, "the instances")
@@ -167,7 +169,7 @@ def _read_input(given: Given, notes: InputNotes, match_files: bool, films: bool)
 
 
 def find_images(
-    folders: Iterable[str], notes: InputNotes | None = None, *, films: bool = False
+    folders: Iterable[str], notes: InputNotes | None = None, *, films: bool | None = None
 ) -> list[str]:
     """Finds the images under folders at any depth, without duplicates, sorted by path component.
 
@@ -177,7 +179,7 @@ def find_images(
     Args:
         folders: Paths, or URLs of buckets.
         notes: Receives what is skipped.
-        films: Whether films are found as well.
+        films: Whether films are found as well; False if the user has asked to leave them out.
 
     Raises:
         InputError: A folder does not exist, or there is no image in any of them.
@@ -189,7 +191,7 @@ def find_images(
 
 
 def walk_images(
-    folders: Iterable[str], notes: InputNotes | None = None, *, films: bool = False
+    folders: Iterable[str], notes: InputNotes | None = None, *, films: bool | None = None
 ) -> Iterator[str]:
     """Yields the images that ``find_images`` finds, unsorted, and twice where folders overlap."""
     notes = InputNotes() if notes is None else notes
@@ -198,7 +200,7 @@ def walk_images(
     counted: list[str] = []
     for folder in folders:
         is_empty = True
-        for path in listing.images_in(folder, notes, counted, films=films):
+        for path in listing.images_in(folder, notes, counted, films=bool(films)):
             is_empty = False
             yield path
         counted.append(listing.identity_of(folder))
@@ -209,8 +211,7 @@ def walk_images(
     notes.log()
 
 
-def _no_images(folders: Sequence[str], notes: InputNotes, films: bool) -> str:
-
+def _no_images(folders: Sequence[str], notes: InputNotes, films: bool | None) -> str:
     found = ""
     if count := notes.other_files.total():
         videos = notes.videos
@@ -224,6 +225,7 @@ def _no_images(folders: Sequence[str], notes: InputNotes, films: bool) -> str:
     return (
         f"There are no images in {', '.join(folders)}{found}: no file name ends with "
         f"{' '.join(sorted(endings))}{skipped}."
+        f"{' Leave out --videos skip to examine the videos.' if films is False and notes.videos else ''}"
     )
 
 
@@ -368,9 +370,36 @@ def _read_json(path: str) -> Any:
         raise InputError(f"The instances file {path} is not valid JSON ({error}). {fix}") from error
 
 
-def check_kind(path: str, text: str, what: str) -> None:
-    """Refuses JSON and tables in place of a list with one path per line; raises ``InputError``."""
-    first = text.lstrip().partition("\n")[0]
+def listed_paths(lines: Iterable[str], path: str, what: str) -> Iterator[str]:
+    """Yields the paths in a list; the log says which lines are a header or comments.
+
+    Args:
+        lines: The lines of the list.
+        path: Path or URL of the list, for messages.
+        what: What its paths name: "image" or "folder".
+
+    Raises:
+        InputError: The list is JSON or a table.
+    """
+    comments = Examples("line is a comment", "lines are comments", f". {path} is read without them")
+    is_first = True
+    for line in filter(None, map(str.strip, lines)):
+        if line[:2] in ("#", "# "):
+            comments.add(line)
+            continue
+        if is_first:
+            is_first = False
+            _check_kind(path, line, what)
+            if line.strip("\"'").lower() == "filepath":
+                logging.warning("The first line of %s, %s, is taken as a header.", path, line)
+                continue
+        yield line
+    if comments.count:
+        logging.warning("%s", comments)
+
+
+def _check_kind(path: str, first: str, what: str) -> None:
+    """Refuses JSON and tables, by their first line, in place of a list with one path per line."""
     is_json = re.match(r'\s*(\{\s*("|$)|\[\s*(\{|"|$))', first)
     cells = [cell.strip(" \r\"'").lower() for cell in re.split("[,;\t]", first)]
     is_table = len(cells) > 1 and ("filepath" in cells or len({"file", *COLUMNS} & set(cells)) > 1)
@@ -390,8 +419,7 @@ def _read_lines(path: str, what: str) -> list[str]:
         raise InputError(
             f"The list of {what}s {path} is not UTF-8 text; save it as UTF-8."
         ) from error
-    check_kind(path, text, what)
-    lines = [line.strip() for line in text.split("\n")]
-    if not any(lines):
+    paths = list(listed_paths(text.split("\n"), path, what))
+    if not paths:
         raise InputError(f"The list of {what}s {path} is empty; it must have one {what} per line.")
-    return [line for line in lines if line]
+    return paths

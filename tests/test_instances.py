@@ -260,6 +260,9 @@ def test_folders_without_images_are_named(folder: Path) -> None:
     sentence = mistake(folders=["one", "two"])
     assert "no images in one, two" in sentence
     assert ".jpeg .jpg .png .tif .tiff .webp" in sentence
+    touch("two/c.mp4")
+    assert "Leave out --videos skip" in mistake(folders=["two"], films=False)
+    assert "--videos" not in mistake(folders=["two"]) + mistake(folders=["one"], films=False)
 
 
 @pytest.mark.parametrize("kind", ["filepaths_txt", "folders_txt", "instances_json"])
@@ -278,6 +281,20 @@ def test_an_empty_list_is_named(kind: str, content: str, folder: Path) -> None:
     sentence = mistake(**{kind: write("list.txt", content)})
     assert "list.txt is empty" in sentence
     assert "per line" in sentence
+
+
+@pytest.mark.parametrize("kind", ["filepaths_txt", "folders_txt"])
+def test_a_list_of_comments_is_empty(kind: str, folder: Path) -> None:
+    assert "list.txt is empty" in mistake(**{kind: write("list.txt", "# none\n#\n")})
+
+
+def test_header_and_comments_of_a_list_are_logged(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = write("list.txt", "# of 2024\nFilepath\n#1.jpg\n# more\nfilepath\n")
+    assert paths(prepare_instances(filepaths_txt=listed)) == ["#1.jpg", "filepath"]
+    assert "The first line of list.txt, Filepath, is taken as a header." in caplog.text
+    assert "2 lines are comments, such as # of 2024." in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["filepaths_txt", "folders_txt"])

@@ -18,7 +18,7 @@ from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
     COLUMNS,
     Instance,
-    check_kind,
+    listed_paths,
     no_instances,
     parse_instance,
     split_paths,
@@ -125,10 +125,7 @@ def _read_json_lines(path: Path, source: str) -> Iterator[object]:
 
 
 def _read_paths(path: Path, source: str) -> Iterator[object]:
-    lines = filter(None, map(str.strip, _lines(path)))
-    for number, line in enumerate(lines):
-        if not number:
-            check_kind(source, line, "image")
+    for line in listed_paths(_lines(path), source, "image"):
         yield {"filepath": line}
 
 

@@ -331,6 +331,7 @@ def _notes(index: MediaIndex, contents: _Contents, table: str | None) -> Iterato
         "~ or .",
         contents.refused,
     )
+    yield from _dateless(index, table)
     yield from filter(None, [index.similar_folders])
     yield from _gathered(index, table)
     yield from _misplaced(index, table)
@@ -341,6 +342,22 @@ def _left_out(reason: str, left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         photographs = counted(len(left_out), "photograph is", "photographs are")
         yield f"{photographs} left out, {reason}: {some_of(left_out)}."
+
+
+def _dateless(index: MediaIndex, table: str | None) -> Iterator[str]:
+    if index.dateless:
+        count = len(index.dateless)
+        names = [
+            f"{name} ({counted(len(paths), 'photograph')}, such as {paths[0]})"
+            for name, paths in index.dateless.items()
+        ]
+        yield (
+            f"{counted(count, 'deployment')} of {table} {plural(count, 'has', 'have')} photographs, but "
+            f"none with a readable date: {some_of(names)}. In the package, "
+            f"{plural(count, 'it seems', 'they seem')} to have recorded nothing. Write the dates into "
+            "the photographs, see --date_from_name and --image_root, or remove "
+            f"{plural(count, 'this row', 'these rows')}."
+        )
 
 
 def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:

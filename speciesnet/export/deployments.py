@@ -11,7 +11,7 @@ from itertools import pairwise
 from absl import logging
 
 from speciesnet.errors import InputError
-from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
@@ -56,12 +56,14 @@ class Deployment:
     Attributes:
         cells: The known cells of its row, by the columns of Camtrap DP.
         folder: The parts of the folder that its row names; empty without a row.
+        place: The place of its row for messages, such as "Line 2 of deployments.csv"; "" without a row.
         start: Its start in its row, in seconds since 1970; -inf if unknown.
         end: Its end in its row, in seconds since 1970; inf if unknown.
     """
 
     cells: dict[str, str]
     folder: Parts = ()
+    place: str = ""
     start: float = -math.inf
     end: float = math.inf
 
@@ -69,6 +71,11 @@ class Deployment:
     def deployment_id(self) -> str:
         """The name of the deployment."""
         return self.cells["deploymentID"]
+
+    @property
+    def full_name(self) -> str:
+        """Its name and the place of its row, for messages."""
+        return f"{self.deployment_id} in l{self.place[1:]}" if self.place else self.deployment_id
 
     @property
     def period(self) -> str:
@@ -128,7 +135,7 @@ def is_on_web(folder: Parts) -> bool:
 
 
 def from_table(
-    path: str, folders: Sequence[Parts], zone: tzinfo | None
+    path: str, folders: Sequence[Parts], zone: tzinfo | None, undated: Sequence[Parts] = ()
 ) -> tuple[dict[Parts, list[Deployment]], list[Deployment]]:
     """Reads a table of deployments, and finds those of each folder.
 
@@ -138,10 +145,11 @@ def from_table(
     share it; their periods must not overlap.
 
     Args:
-        path: Path or URL of a CSV file, separated by commas or semicolons, with columns of
+        path: Path or URL of a CSV file, separated by commas, semicolons or tabs, with columns of
             ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
         folders: The folders of photographs, with those that cameras made.
         zone: The time zone of periods that do not have one, or None.
+        undated: The folders of photographs without a date; they need no row.
 
     Returns:
         The deployments of each folder by their start, and all deployments in the order of the table.
@@ -170,6 +178,9 @@ def from_table(
                 )
         found[folder] = sorted(fitting, key=lambda row: row.start)
         _check_periods(found[folder], folder, path)
+    for folder in set(undated) - set(folders):
+        _, found[folder] = _fitting(rows, folder)
+        places |= {row.deployment_id: folder for row in found[folder]}
     unused = ["/".join(r.folder) or r.deployment_id for r in rows if r.deployment_id not in places]
     if lacking is not None:
         names = ", ".join(unused[:MAX_EXAMPLES])
@@ -225,7 +236,7 @@ def check_order(deployment: Deployment) -> None:
     start, end = (deployment.cells.get(column) for column in PERIOD)
     if start and end and datetime.fromisoformat(end) < datetime.fromisoformat(start):
         raise InputError(
-            f"The deployment {deployment.deployment_id} ends at {end}, before it starts at {start}; "
+            f"The deployment {deployment.full_name} ends at {end}, before it starts at {start}; "
             "correct its deploymentStart or deploymentEnd."
         )
 
@@ -259,44 +270,39 @@ def deployment_folders(path: str) -> dict[str, str]:
 
 
 def _read(path: str) -> list[Deployment]:
-    rows = read_rows(path, "deployments")
-    _, columns = next(rows, (1, []))
+    columns, rows = read_table(path, "deployments", (*DEPLOYMENT_COLUMNS, FOLDER))
     if "deploymentID" not in columns:
         raise InputError(
-            f'The deployments {path} have no "deploymentID" column; their first line must name the '
-            "columns, such as deploymentID,folder,latitude,longitude."
+            f'The deployments {path} have no "deploymentID" column, only {", ".join(columns) or "none"}; '
+            "their first line must name the columns, such as deploymentID,folder,latitude,longitude."
         )
-    if unknown := set(columns) - {*DEPLOYMENT_COLUMNS, FOLDER}:
+    if unknown := set(columns) - {*DEPLOYMENT_COLUMNS, FOLDER, ""}:
         raise InputError(
             f'The deployments {path} have a column "{sorted(unknown)[0]}", which Camtrap DP does not '
             f"define; remove it, or name it {FOLDER}, {', '.join(DEPLOYMENT_COLUMNS)}."
         )
     found: list[Deployment] = []
-    places: list[str] = []
     known: set[str] = set()
-    for line, values in rows:
-        pairs = zip(columns, values, strict=False)
-        cells = {name: value for name, value in pairs if value not in _MISSING}
+    for place, row in rows:
+        cells = {name: cell for name, cell in row.items() if cell not in _MISSING}
         if cells:
             folder = cells.pop(FOLDER, cells.get("deploymentID", ""))
-            _check(cells, f"Line {line} of {path}", known)
+            _check(cells, place, known)
             parts = tuple(part for part in with_slashes(folder).split("/") if part)
-            found.append(Deployment(cells, parts))
-            places.append(f"Line {line} of {path}")
-    _read_periods(found, places)
+            found.append(Deployment(cells, parts, place))
+    _read_periods(found)
     return found
 
 
-def _read_periods(rows: Sequence[Deployment], places: Sequence[str]) -> None:
+def _read_periods(rows: Sequence[Deployment]) -> None:
     """Converts the dates of periods to ISO 8601; a period without times includes its first and last day.
 
     Args:
         rows: All rows of a table: one date in it shows how the others are written.
-        places: The line of each row, for messages.
     """
     dates = [row.cells[column] for row in rows for column in PERIOD if column in row.cells]
     is_day_first = day_comes_first(dates)
-    for row, where in zip(rows, places, strict=True):
+    for row in rows:
         for column, without_time in zip(PERIOD, ("00:00:00", "23:59:59"), strict=True):
             if (text := row.cells.get(column)) is None:
                 continue
@@ -306,8 +312,8 @@ def _read_periods(rows: Sequence[Deployment], places: Sequence[str]) -> None:
                 days = sorted(reading[:10] for reading in readings - {None} if reading)
                 may_be = f", which may be {' or '.join(days)}" if len(days) > 1 else ""
                 raise InputError(
-                    f"{where} has {text!r} as {column}{may_be}; it must look like 2024-05-01T06:30:00 or "
-                    "2024-05-01."
+                    f"{row.place} has {text!r} as {column}{may_be}; it must look like "
+                    "2024-05-01T06:30:00 or 2024-05-01."
                 )
             row.cells[column] = taken
 
@@ -328,6 +334,11 @@ def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:
             raise InputError(
                 f"{where} has {cells[column]!r} as {column}; it must be {what}, {limit}."
             )
+    if {float(cells.get(column, 1)) for column in ("latitude", "longitude")} == {0.0}:
+        raise InputError(
+            f"{where} has latitude 0 and longitude 0, which devices write if they have no position; "
+            "write that of the camera, or leave both cells empty to use that of the photographs."
+        )
     for column, words in _WORDS.items():
         if column in cells and cells[column] not in words:
             allowed = "true or false" if words is _BOOLEAN else f"one of {', '.join(words)}"

@@ -26,7 +26,7 @@ from speciesnet.export.deployments import (
     some_of,
 )
 from speciesnet.export.timestamps import Problem, file_number, problems_in
-from speciesnet.files.input_notes import plural
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
@@ -94,6 +94,7 @@ class _Found:
     positions: Counter[Position] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     photographs: list[int] = field(default_factory=list)  # positions of records
+    undated: list[str] = field(default_factory=list)  # paths of photographs without a date
     start: str = ""  # the first of their dates, ISO 8601
     end: str = ""  # the last one
 
@@ -116,6 +117,7 @@ class MediaIndex:
         deployments: The deployments, after ``deploy``.
         kept: The number of photographs with a date.
         undated: The paths of photographs without a date.
+        dateless: The same, by the names of deployments in the table that have no others.
         outside: The positions of photographs that are outside all periods in the table.
         problems: Dates that are certainly wrong, after ``deploy``.
         doubtful: The names of their deployments.
@@ -149,6 +151,7 @@ class MediaIndex:
         self._sizes: Counter[tuple[int, int]] = Counter()
         self.kept = 0
         self.undated: list[str] = []
+        self.dateless: dict[str, list[str]] = {}
         self.outside = array("q")
         self.problems: list[Problem] = []
         self.doubtful: list[str] = []
@@ -207,7 +210,7 @@ class MediaIndex:
             self.undated.append(path)
         elif is_new and metadata.datetime is not None:
             moment = moment_of(metadata.datetime, self._zone, path)
-            folder = _number_of(tuple(with_slashes(path).split("/")[:-1]), self._folders)
+            folder = _number_of(_folder_of(path), self._folders)
             latitude, longitude = position_of(record, metadata)
             if latitude is not None and longitude is not None:
                 place = _number_of((latitude, longitude), self._places)
@@ -233,8 +236,8 @@ class MediaIndex:
         """Assigns photographs to deployments, and completes their positions and periods.
 
         A photograph in a folder of several deployments belongs to the one whose period contains its date,
-        or else is the nearest. Deployments with wrong dates have ``timestampIssues``, unless the table
-        sets it.
+        or else is the nearest. Deployments with wrong dates, or photographs but no date, have
+        ``timestampIssues``, unless the table sets it.
 
         Args:
             deployments_csv: The table, see ``deployments.from_table``; None: each camera is a deployment.
@@ -248,8 +251,10 @@ class MediaIndex:
             self.deployments = list({id(d): d for [d] in by_folder.values()}.values())
             self.similar_folders = note_on(folders)
         else:
-            by_folder, self.deployments = from_table(deployments_csv, folders, self._zone)
-            self.gathered = gathered_cameras(by_folder)
+            by_folder, self.deployments = from_table(
+                deployments_csv, folders, self._zone, [*map(_folder_of, self.undated)]
+            )
+            self.gathered = gathered_cameras({folder: by_folder[folder] for folder in folders})
         numbers = {id(deployment): i for i, deployment in enumerate(self.deployments)}
         choices = list(by_folder.values())
         found = [_Found() for _ in self.deployments]
@@ -265,13 +270,19 @@ class MediaIndex:
             self._deployment.append(number)
             place, model = places[self._place[position]], models[self._model[position]]
             found[number].add(position, place, model)
+        for path in self.undated:
+            for deployment in by_folder.get(_folder_of(path), ()):
+                found[numbers[id(deployment)]].undated.append(path)
         self._find_problems(found)
-        _check_positions(self.deployments, found)
+        _check_positions(self.deployments, found, deployments_csv)
         by_date = self._seconds.__getitem__
         for deployment, facts in zip(self.deployments, found, strict=True):
             if taken := facts.photographs:
                 facts.start = self.taken(min(taken, key=by_date))
                 facts.end = self.taken(max(taken, key=by_date))
+            elif facts.undated:
+                self.dateless[deployment.deployment_id] = facts.undated
+                deployment.cells.setdefault("timestampIssues", "true")
             _complete(deployment, facts)
             self.misplaced += _misplaced(deployment, facts.positions)
 
@@ -348,6 +359,10 @@ class MediaIndex:
         return datetime.fromtimestamp(self._seconds[position], timezone.utc).isoformat()
 
 
+def _folder_of(path: str) -> Parts:
+    return tuple(with_slashes(path).split("/")[:-1])
+
+
 def _undated(photographs: Photographs) -> InputError:
     advice = (
         "if they have moved, pass their new folder with --image_root"
@@ -380,10 +395,12 @@ def _base_of(folders: Iterable[Parts]) -> Parts:
     return base
 
 
-def _check_positions(deployments: Sequence[Deployment], found: Sequence[_Found]) -> None:
+def _check_positions(
+    deployments: Sequence[Deployment], found: Sequence[_Found], table: str | None
+) -> None:
     """Raises ``InputError`` that names the deployments without a position."""
     lacking = [
-        one.deployment_id
+        one.full_name
         for one, facts in zip(deployments, found, strict=True)
         if not {"latitude", "longitude"} <= one.cells.keys() and not facts.positions
     ]
@@ -397,6 +414,11 @@ def _check_positions(deployments: Sequence[Deployment], found: Sequence[_Found])
             f"position, nor has any of {plural(len(lacking), 'its', 'their')} photographs: "
             f"{some_of(lacking)}"
         )
+    if table is not None:
+        raise InputError(
+            f"{which}. Write a latitude and a longitude, in degrees, into "
+            f"{plural(len(lacking), 'this row', 'these rows')} of {table}."
+        )
     raise InputError(
         f"{which}. Add --deployments with a CSV file that has the columns deploymentID, latitude and "
         f"longitude, and a row for {plural(len(lacking), 'it', 'each')}."
@@ -405,7 +427,7 @@ def _check_positions(deployments: Sequence[Deployment], found: Sequence[_Found])
 
 def _complete(deployment: Deployment, facts: _Found) -> None:
     """Adds the position, the period and the camera that a deployment lacks, from its photographs."""
-    name, cells = deployment.deployment_id, deployment.cells
+    cells = deployment.cells
     if "latitude" not in cells or "longitude" not in cells:
         latitude, longitude = facts.positions.most_common(1)[0][0]
         cells |= {"latitude": str(latitude), "longitude": str(longitude)}
@@ -413,8 +435,12 @@ def _complete(deployment: Deployment, facts: _Found) -> None:
         cells.setdefault("deploymentStart", facts.start)
         cells.setdefault("deploymentEnd", facts.end)
     elif "deploymentStart" not in cells or "deploymentEnd" not in cells:
+        photographs = "no photographs"
+        if facts.undated:
+            number = counted(len(facts.undated), "photograph")
+            photographs = f"{number}, such as {facts.undated[0]}, but none with a readable date"
         raise InputError(
-            f"The deployment {name} has no photographs with a date; add its deploymentStart and "
+            f"The deployment {deployment.full_name} has {photographs}; add its deploymentStart and "
             "deploymentEnd, or remove it from the table."
         )
     check_order(deployment)

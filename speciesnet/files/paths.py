@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from speciesnet.files.storage import scheme_of
@@ -75,7 +76,11 @@ def shared_start(folders: Iterable[Parts]) -> Parts:
 
 
 def end_of(wanted: Parts, parts: Parts) -> int:
-    """The position after the last occurrence of consecutive parts in a path; -1 if there is none."""
+    """The position after the last occurrence of consecutive parts in a path; -1 if there is none.
+
+    The wanted parts are in Unicode NFC; the path may have names in NFD, as macOS writes them.
+    """
+    parts = tuple(unicodedata.normalize("NFC", part) for part in parts)
     ends = range(len(parts), len(wanted) - 1, -1)
     return next((end for end in ends if parts[end - len(wanted) : end] == wanted), -1)
 

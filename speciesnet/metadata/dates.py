@@ -66,8 +66,14 @@ def text_of(value: object) -> str:
 
 
 def is_blank(value: object) -> bool:
-    """Whether a tag contains no date at all: it is absent, empty, or only zeros."""
-    return re.search(r"[1-9]", text_of(value)) is None
+    """Whether a tag contains no date at all: it is absent, empty, or only zeros.
+
+    Examples:
+        >>> [is_blank(text) for text in ("0000-00-00T00:00:00Z", "Date unknown")]
+        [True, False]
+    """
+    text = text_of(value)
+    return re.search(r"[1-9]", text) is None and ("0" in text or not re.search(r"[^\W\d_]", text))
 
 
 def parse_datetime(value: object, offset: object = None) -> str | None:

@@ -14,6 +14,7 @@ from speciesnet.errors import CutOffError, DamagedError, NoListError, OutputErro
 from speciesnet.files import json_lists, storage
 from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
+from speciesnet.predictions.megadetector import is_megadetector_file
 from speciesnet.records import Record, in_file, is_finished, record_errors
 
 TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
@@ -106,9 +107,11 @@ def _items(path: Path, name: str) -> Iterator[object]:
         with json_lists.described_errors(name, OutputError, "Fix it or pass a different file."):
             yield from json_lists.read_items(path, "predictions", is_end)
     except NoListError as error:
-        raise OutputError(
-            f'{name} is not a predictions file: it has no "predictions" list. Pass a different file.'
-        ) from error
+        what, fix = 'it has no "predictions" list', "Pass a different file."
+        if is_megadetector_file(path):
+            what = 'its list "images" is in the format of MegaDetector'
+            fix = "Pass it as --detections_json to a run with --classifier_only or --ensemble_only."
+        raise OutputError(f"{name} is not a predictions file: {what}. {fix}") from error
 
 
 def _warn_of_cut_off(path: Path, name: str) -> None:

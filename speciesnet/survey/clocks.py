@@ -10,7 +10,7 @@ from datetime import timedelta
 from absl import logging
 
 from speciesnet.errors import InputError
-from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.csv_rows import Row, read_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, with_slashes
 from speciesnet.metadata import parse_datetime
@@ -83,8 +83,8 @@ class ClockCorrections:
 
     Args:
         path: Path or URL of a CSV file with the columns ``folder`` and either ``offset`` or
-            ``cameraTime`` and ``actualTime``; commas or semicolons. A folder is one or more consecutive
-            parts of the path of a camera's photographs, such as ``cam1`` or ``north/cam1``.
+            ``cameraTime`` and ``actualTime``; commas, semicolons or tabs. A folder is one or more
+            consecutive parts of the path of a camera's photographs, such as ``cam1`` or ``north/cam1``.
         deployments: The folders of deployments, by ID; a row may name a deployment instead of a folder.
 
     Raises:
@@ -126,6 +126,9 @@ class CameraClocks:
         self._rows = rows
         self._by_camera: dict[Parts, timedelta] = {}
         self._cameras: dict[str, Parts] = {}  # of each row, the first camera that it fits
+        self._deeper: dict[
+            str, str
+        ] = {}  # of each row, the first other one that was preferred to it
 
     def shift(self, filepath: str) -> timedelta:
         """The time to add to the clock of the camera that took a photograph.
@@ -145,6 +148,8 @@ class CameraClocks:
         if not fitting:
             return timedelta()
         *_, row = max(fitting, key=lambda fit: fit[:2])  # the deepest folder
+        for *_, other_row in fitting:
+            self._deeper.setdefault(other_row.name, row.name)
         other = self._cameras.setdefault(row.name, camera)
         if other != camera and not row.is_deployment:
             raise InputError(
@@ -154,13 +159,25 @@ class CameraClocks:
         return row.shift
 
     def finish(self) -> None:
-        """Warns of rows that match no camera.
+        """Warns of rows that correct no camera.
 
         Raises:
             InputError: None of the rows matches, although there are photographs.
         """
-        unknown = [row.name for row in self._rows if row.is_given and row.name not in self._cameras]
-        if not unknown or not self._by_camera:
+        unused = [row.name for row in self._rows if row.is_given and row.name not in self._cameras]
+        if not unused or not self._by_camera:
+            return
+        if lost := [f"{name} ({self._deeper[name]})" for name in unused if name in self._deeper]:
+            logging.warning(
+                "%s in %s %s no clock, because deeper folders have all %s photographs: %s.",
+                counted(len(lost), "folder"),
+                self._path,
+                plural(len(lost), "corrects", "correct"),
+                plural(len(lost), "its", "their"),
+                ", ".join(lost),
+            )
+        unknown = [name for name in unused if name not in self._deeper]
+        if not unknown:
             return
         examples = ", ".join(unknown)
         if len(unknown) == sum(row.is_given for row in self._rows):
@@ -185,27 +202,18 @@ def _parts(folder: str) -> Parts:
     return camera_folder("/".join((*parts, ""))) or parts
 
 
-def _read(path: str) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a file as (place for messages, cells that are not empty)."""
-    found = read_rows(path, "clock corrections")
-    known = {name.lower(): name for name in COLUMNS}
-    _, columns = next(found, (1, []))
-    names = [known.get(name.lower(), name) for name in columns]
-    if FOLDER not in names or not (
-        {OFFSET} <= set(names) or {CAMERA_TIME, ACTUAL_TIME} <= set(names)
-    ):
-        raise InputError(f"The first line of {path} must name the columns {_HEADER_FORMS}.")
-    if unknown := [name for name in names if name and name not in COLUMNS]:
+def _read(path: str) -> list[Row]:
+    columns, rows = read_table(path, "clock corrections", COLUMNS)
+    given = set(filter(None, columns))
+    if FOLDER not in given or not ({OFFSET} <= given or {CAMERA_TIME, ACTUAL_TIME} <= given):
+        raise InputError(
+            f"The first line of {path} must name the columns {_HEADER_FORMS}; it has "
+            f"{', '.join(columns) or 'none'}."
+        )
+    if unknown := sorted(given - {*COLUMNS}):
         raise InputError(
             f'{path} has a column "{unknown[0]}". Remove it; the columns are {_HEADER_FORMS}.'
         )
-    if twice := [name for name in names if name and names.count(name) > 1]:
-        raise InputError(f'{path} has the column "{twice[0]}" twice. Remove one of them.')
-    rows = []
-    for line, cells in found:
-        given = {name: cell for name, cell in zip(names, cells, strict=False) if cell and name}
-        if given:
-            rows.append((f"Line {line} of {path}", given))
     if not rows:
         raise InputError(f"{path} has no rows. Add one for each camera whose clock was wrong.")
     return rows

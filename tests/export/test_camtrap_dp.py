@@ -221,19 +221,31 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({"metadata": {}}, {}, "None of the photographs has a date"),
         ({"metadata": {"datetime": "2024-05-01T06:30:00"}}, {}, "cam has no position"),
         ({"detections": [{"conf": 1}]}, {}, "record of /survey/cam/a.jpg is malformed"),
-        ({}, {"table": "name\nx\n"}, 'no "deploymentID" column'),
+        ({}, {"table": "name|folder\nx\n"}, 'no "deploymentID" column, only name.folder;'),
+        ({}, {"table": TABLE + "cam,-1,29,36,82\n"}, "Line 2 .* has 5 cells"),
+        (
+            {"metadata": {"datetime": "2024-05-01T06:30:00"}},
+            {"table": TABLE + "cam,NA,36\n"},
+            "cam in line 2 of .* has no position, .* Write a latitude .* into this row",
+        ),
+        (
+            {"metadata": {"datetime": "2024-05-01T06:30:00"}},
+            {"table": TABLE + "cam,1\n"},
+            r"cam in line 2 of .* \(only 2 cells\) has no position, .* Write a latitude",
+        ),
         ({}, {"table": "deploymentID,colour\nx,red\n"}, 'a column "colour"'),
         ({}, {"table": TABLE + "x,1,2\n"}, "/survey/cam belong to no deployment"),
         ({}, {"table": TABLE + "cam,95,2\n"}, "Line 2 .* has '95' as latitude"),
+        ({}, {"table": TABLE + "cam,0,-0.0\n"}, "Line 2 .* longitude 0, .* no position"),
         ({}, {"table": "deploymentID,baitUse\ncam,perhaps\n"}, "'perhaps' as baitUse; .* true or"),
         ({}, {"table": "deploymentID,featureType\ncam,lake\n"}, "'lake' as featureType; .* burrow"),
         ({}, {"table": "deploymentID,cameraTilt\ncam,9.5\n"}, "cameraTilt; .* a whole number, betw"),
         ({}, {"table": "deploymentID,cameraHeight\ncam,-1\n"}, "cameraHeight; .* of at least 0"),
         ({}, {"table": "deploymentID,latitude\n,1\n"}, "Line 2 .* has no deploymentID"),
         ({}, {"table": "deploymentID,deploymentStart,deploymentEnd\n"
-                       "cam,2024-05-02T00:00:00,2024-05-01T00:00:00\n"}, "cam ends at .*before"),
+                       "cam,2024-05-02T00:00:00,2024-05-01T00:00:00\n"}, "cam in line 2 of .* ends at"),
         ({}, {"table": TABLE + "cam,1,2\ncam,1,2\n"}, "Line 3 .* deploymentID cam again"),
-        ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x has no photographs with a date"),
+        ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x in line 3 of .* has no photographs;"),
         ({}, {"table": "deploymentID,deploymentStart\ncam,May\n"}, "'May' as deploymentStart"),
     ],
 )  # fmt: skip
@@ -459,6 +471,30 @@ def test_row_that_gathers_several_cameras_is_reported(
         f"1 row of {deployments} gathers the photographs of several cameras: survey ("
     )
     assert "/survey/10012345, /survey/survey/cam2, /survey/survey)" in note and note in caplog.text
+
+
+def test_deployment_without_readable_dates_is_not_one_without_photographs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployments = tmp_path / "deployments.csv"
+    period = "2024-05-01,2024-05-31"
+    columns = "deploymentID,latitude,longitude,deploymentStart,deploymentEnd\n"
+    deployments.write_text(f"{columns}cam1,-1.29,36.82,,\ncam2,1,2,{period}\ncam3,1,2,{period}\n")
+    undated = [record("cam2/DCIM/a.jpg", "1970-01-01T00:00:00"), record("cam2/DCIM/b.jpg", None)]
+    records = [record("cam1/a.jpg"), record("other/a.jpg", None), *undated]
+    found = package(tmp_path, *records, deployments_csv=str(deployments))
+    assert f"1 row of {deployments} fits no folder of photographs: cam3." in caplog.text
+    assert (
+        f"1 deployment of {deployments} has photographs, but none with a readable date: cam2 "
+        "(2 photographs, such as /survey/cam2/DCIM/a.jpg)." in found.notes[-1]
+    )
+    issues = [row.get("timestampIssues") for row in table(tmp_path, "deployments")]
+    assert issues == [None, "true", None]
+    deployments.write_text(f"{columns}cam1,-1.29,36.82,,\ncam2,1,2,,\n")
+    with pytest.raises(
+        InputError, match=r"cam2 in line 3 of .* has 2 photographs, such as .*a\.jpg, but none with"
+    ):
+        package(tmp_path, *records, deployments_csv=str(deployments))
 
 
 def test_deployment_far_from_its_photographs_is_reported(

@@ -42,6 +42,15 @@ def test_table_may_name_the_camera_or_a_folder_on_its_card(tmp_path: Path, folde
     assert deployed(tmp_path, f"D1,{folder},,\n", *cards) == {card: ["D1"] for card in cards}
 
 
+@pytest.mark.parametrize(
+    ("of_table", "of_path"), [("for\xeat", "fore\u0302t"), ("fore\u0302t", "for\xeat")]
+)
+def test_folders_match_in_another_unicode_form(tmp_path: Path, of_table: str, of_path: str) -> None:
+    assert deployed(tmp_path, f"D1,{of_table}/cam1,,\n", f"s/{of_path}/cam1") == {
+        f"s/{of_path}/cam1": ["D1"]
+    }
+
+
 def test_folders_on_one_card_may_be_deployments(tmp_path: Path) -> None:
     cards = ("s/cam1/DCIM/100RECNX", "s/cam1/DCIM/101RECNX")
     rows = "A1,cam1/DCIM/100RECNX,,\nA2,cam1/DCIM/101RECNX,,\n"

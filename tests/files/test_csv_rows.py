@@ -5,21 +5,56 @@ from pathlib import Path
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.files.csv_rows import read_rows
+from speciesnet.files.csv_rows import Row, read_table
 
 
-@pytest.mark.parametrize("delimiter", [",", ";"])
-def test_cells_have_no_blanks_and_the_line_of_the_file(tmp_path: Path, delimiter: str) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("\ufefffolder,offset\n\n cam1 , +1:00:00\n".replace(",", delimiter), "utf-8")
-    rows = list(read_rows(str(path), "clock corrections"))
-    assert rows == [(1, ["folder", "offset"]), (2, []), (3, ["cam1", "+1:00:00"])]
+def read(folder: Path, text: str) -> tuple[list[str], list[Row]]:
+    path = folder / "rows.csv"
+    path.write_bytes(text.encode("utf-8"))
+    columns, rows = read_table(str(path), "clock corrections", ["folder", "cameraTime"])
+    return columns, [(place.replace(str(path), "rows.csv"), cells) for place, cells in rows]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("first", ["", "sep=,\r\n", '"SEP=,"\n'])
+def test_delimiter_is_that_of_the_first_line(tmp_path: Path, delimiter: str, first: str) -> None:
+    text = f"\ufeff{first}Folder , CAMERATIME,,\r\n\r\n cam1 ,now,,\r\n".replace(",", delimiter)
+    columns, rows = read(tmp_path, text)
+    assert columns == ["folder", "cameraTime"]
+    line = 4 if first else 3
+    assert rows == [(f"Line {line} of rows.csv", {"folder": "cam1", "cameraTime": "now"})]
+
+
+def test_row_with_fewer_cells_has_them_in_its_place(tmp_path: Path) -> None:
+    _, rows = read(tmp_path, "folder,cameraTime,actualTime\ncam1,now\n")
+    assert rows == [("Line 2 of rows.csv (only 2 cells)", {"folder": "cam1", "cameraTime": "now"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "d,lat,lon\ncam1,-1,29,36,82\n",
+            r"Line 2 of .* has 5 cells, .* 3 columns; .* a comma, .*36",
+        ),
+        ("d,lat,lon\na,1,2\ncam1,-1,29,36\n", "Line 3 of .* has 4 cells"),
+        ("d;habitat\ncam1;forest; dense\n", "Line 2 of .* contains a semicolon"),
+        ("d,,habitat\ncam1,2,forest\n", "Line 2 of .* has 3 cells, .* names 2 columns"),
+        ("d,Folder,folder\n", 'has the column "folder" twice'),
+    ],
+)
+def test_cells_without_a_column_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text)
+    assert (
+        read(tmp_path, 'd,habitat\ncam1,"forest, dense",,\n')[1][0][1]["habitat"] == "forest, dense"
+    )
 
 
 def test_file_that_is_missing_or_not_utf_8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     with pytest.raises(InputError, match=r"The deployments .*rows\.csv cannot be read"):
-        list(read_rows(str(path), "deployments"))
+        read_table(str(path), "deployments", [])
     path.write_bytes(b"deploymentID\ncaf\xe9\n")
     with pytest.raises(InputError, match=r"rows\.csv are not UTF-8 text"):
-        list(read_rows(str(path), "deployments"))
+        read_table(str(path), "deployments", [])

@@ -98,6 +98,9 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out(value: str) -> None:
     assert not is_blank(value)
 
 
-@pytest.mark.parametrize("value", ["0000:00:00 00:00:00", "", " ", "    :  :     :  :  ", None, 0])
+@pytest.mark.parametrize(
+    "value",
+    ["0000:00:00 00:00:00", "0000-00-00T00:00:00Z", "", " ", "    :  :     :  :  ", None, 0],
+)
 def test_zeros_and_blanks_are_skipped(value: object) -> None:
     assert is_blank(value)

@@ -127,6 +127,11 @@ def test_the_first_readable_date_counts(
     assert (found.datetime, found.unreadable_date) == (taken, None)
 
 
+def test_text_without_digits_is_a_date_that_cannot_be_read(tmp_path: Path) -> None:
+    found = read_metadata(photograph(tmp_path / "a.jpg", details={ORIGINAL: "Date unknown"}))
+    assert found.as_dict() == {"unreadable_date": "Date unknown"}
+
+
 def test_a_date_that_cannot_be_read_is_kept_as_text(tmp_path: Path) -> None:
     path = photograph(
         tmp_path / "a.jpg",

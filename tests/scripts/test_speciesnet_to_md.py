@@ -59,5 +59,7 @@ def test_mistakes_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None
     assert "cannot be read" in convert(tmp_path / "missing.json", out).sentence
     (tmp_path / "rubbish.json").write_text("{}")
     assert "is not a predictions file" in convert(tmp_path / "rubbish.json", out).sentence
+    (tmp_path / "boxes.json").write_text('{"images": []}')
+    assert "as --detections_json to a run" in convert(tmp_path / "boxes.json", out).sentence
     assert not out.exists()
     assert json.loads(predictions.read_text())["predictions"] == [RECORD]

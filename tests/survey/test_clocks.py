@@ -92,6 +92,18 @@ def test_folders_are_parts_of_the_path(tmp_path: Path, folder: str) -> None:
         assert dates(rules, file) == ["2024-05-02T06:30:00"]
 
 
+@pytest.mark.parametrize(
+    ("of_table", "of_path"), [("for\xeat", "fore\u0302t"), ("fore\u0302t", "for\xeat")]
+)
+def test_folders_match_in_another_unicode_form(tmp_path: Path, of_table: str, of_path: str) -> None:
+    rules = corrections(tmp_path, f"folder,offset\n{of_table},1 d\n")
+    assert dates(rules, f"s/{of_path}/a.jpg") == ["2024-05-02T06:30:00"]
+    rules = corrections(
+        tmp_path, f"folder,offset\n{of_table},1 d\n", deployments={"for\xeat": "cam1"}
+    )
+    assert dates(rules, "s/cam1/a.jpg") == ["2024-05-02T06:30:00"]
+
+
 def test_folders_on_the_web(tmp_path: Path) -> None:
     rules = corrections(tmp_path, "folder,offset\nhttps://host/cam1,1 d\n")
     assert dates(rules, "https://host/cam1/a.jpg") == ["2024-05-02T06:30:00"]
@@ -118,6 +130,15 @@ def test_unknown_folders_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixt
         dates(corrections(tmp_path, "folder,offset\ncam7,1 d\n"), "s/cam1/a.jpg")
 
 
+def test_row_whose_photographs_all_have_a_deeper_row_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = corrections(tmp_path, "folder,offset\nnorth,1 d\nnorth/cam1,2 d\n")
+    assert dates(rules, "north/cam1/a.jpg") == ["2024-05-03T06:30:00"]
+    assert "1 folder in " in caplog.text and "has no photographs" not in caplog.text
+    assert "because deeper folders have all its photographs: north (north/cam1)." in caplog.text
+
+
 def test_row_may_name_a_deployment(tmp_path: Path) -> None:
     deployments = {"D1": "north", "D2": "north/cam2", "D3": "south"}
     text = "folder,offset\nD1,1 d\n"
@@ -132,7 +153,7 @@ def test_row_may_name_a_deployment(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "must name the columns"),
-        ("folder\ncam1\n", "must name the columns"),
+        ("folder|offset\ncam1\n", r"must name the columns .*; it has folder\|offset"),
         ("folder,cameraTime\ncam1,2024-01-01 00:00\n", "must name the columns"),
         ("folder,offset,what\ncam1,1 d,\n", 'column "what"'),
         ("folder,offset,offset\ncam1,1 d,\n", 'column "offset" twice'),
