@@ -35,7 +35,7 @@ def main(values: flags.Values, source: str) -> None:
     from speciesnet.server.listening import listen
     from speciesnet.survey.corrections import CorrectionsFile, read_corrections
 
-    path = _corrections_path(values, source)
+    path = corrections_to_write(values, source)
     port = values[PORT]
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with (
@@ -69,13 +69,13 @@ def main(values: flags.Values, source: str) -> None:
         serve(app, listener)
 
 
-def _corrections_path(values: flags.Values, source: str) -> Path:
+def corrections_to_write(values: flags.Values, source: str) -> Path:
     """The file to write corrections to; raises ``InputError`` if it is unknown or unsuitable."""
     from speciesnet.survey.corrections import corrections_path
 
     given = values[flags.CORRECTIONS]
     if given == "none":
-        raise InputError("A review needs a file of corrections; leave --corrections out.")
+        raise InputError("This command needs a file of corrections; leave --corrections out.")
     if storage.scheme_of(source) is not None and given == "auto":
         raise InputError(
             f"{source} is not on this computer, where corrections are saved; name a file for them, such "

@@ -306,7 +306,7 @@ def same_place(sides: Floats, at_least: int) -> list[Numbers]:
             break
         if not free[middle]:
             continue
-        near = free & (_overlaps(sides[middle][None], sides)[0] >= SAME_PLACE)
+        near = free & (overlaps(sides[middle][None], sides)[0] >= SAME_PLACE)
         free[middle] = near[middle] = False
         others = np.flatnonzero(near)
         if len(others) + 1 >= at_least:
@@ -317,8 +317,8 @@ def same_place(sides: Floats, at_least: int) -> list[Numbers]:
 
 def is_tight(sides: Floats, group: Numbers, share: float) -> bool:
     """Whether a group is at least a share of all boxes that overlap its middle by half or more."""
-    overlaps = _overlaps(sides[group[0]][None], sides)[0]
-    return len(group) >= share * int(np.count_nonzero(overlaps >= _NEARBY))
+    nearby = overlaps(sides[group[0]][None], sides)[0] >= _NEARBY
+    return len(group) >= share * int(np.count_nonzero(nearby))
 
 
 def _neighbours(sides: Floats) -> Numbers:
@@ -332,12 +332,12 @@ def _neighbours(sides: Floats) -> Numbers:
         reach = (1 - SAME_PLACE) / SAME_PLACE * float(block[:, 2].max())
         first = np.searchsorted(ranked[:, 0], block[0, 0] - reach)
         end = np.searchsorted(ranked[:, 0], block[-1, 0] + reach, "right")
-        near = _overlaps(block, ranked[first:end]) >= SAME_PLACE
+        near = overlaps(block, ranked[first:end]) >= SAME_PLACE
         counts[order[start : start + _BLOCK]] = near.sum(axis=1)
     return counts
 
 
-def _overlaps(some: Floats, others: Floats) -> Floats:
+def overlaps(some: Floats, others: Floats) -> Floats:
     """The intersection over union of all pairs; shape (some, others)."""
     lengths = []
     for side in (0, 1):
