@@ -11,7 +11,7 @@ from speciesnet.errors import InputError
 from speciesnet.files import storage
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
+from speciesnet.scripts.inputs import date_rules, local_predictions, stones_of, survey_of
 from speciesnet.scripts.outputs import must_be_local
 
 PORT = flags.integer("port", 8765, "Port of this computer to serve on.", at_most=65535)
@@ -46,9 +46,10 @@ def main(values: flags.Values, source: str) -> None:
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
             dates = date_rules(values)
             survey = survey_of(predictions, values, photographs, read_corrections(path), dates)
+            stones = stones_of(survey, predictions, str(path) if path.exists() else "none")
         token = token_of(source)
         app = make_app(
-            Review(survey, corrections, values[REVIEWER]),
+            Review(survey, corrections, values[REVIEWER], stones),
             photographs,
             folder,
             token=token,

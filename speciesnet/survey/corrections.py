@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 from absl import logging
 
@@ -33,6 +34,7 @@ from speciesnet.survey.stone_verdicts import (
 )
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
+T = TypeVar("T")
 SOURCE = REVIEWED  # the prediction_source of a corrected record
 
 _START = b'{"filepath"'  # of every line
@@ -263,10 +265,25 @@ def find_corrections(
     predictions: str | os.PathLike[str], corrections: str | None
 ) -> dict[str, Correction]:
     """The corrections that ``read_corrected`` applies, for the same arguments."""
+    return _found(predictions, corrections, read_corrections)
+
+
+def find_verdicts(
+    predictions: str | os.PathLike[str], corrections: str | None
+) -> dict[str, StoneVerdict]:
+    """The verdicts on stones that ``read_corrected`` applies, by the names of their groups."""
+    return _found(predictions, corrections, read_verdicts)
+
+
+def _found(
+    predictions: str | os.PathLike[str],
+    corrections: str | None,
+    read: Callable[[str | os.PathLike[str]], dict[str, T]],
+) -> dict[str, T]:
     if corrections is None or corrections == "none":
         return {}
     if corrections == "auto":
-        return read_corrections(corrections_path(predictions))
+        return read(corrections_path(predictions))
     if scheme_of(corrections) is None and not Path(corrections).is_file():
         raise InputError(
             f"There is no file {corrections}; pass the corrections that review wrote, auto or none."
@@ -276,7 +293,7 @@ def find_corrections(
         file_errors(InputError, f"The corrections {corrections}", fix=fix),
         local_file(corrections) as copy,
     ):
-        return read_corrections(copy)
+        return read(copy)
 
 
 class CorrectionsFile:

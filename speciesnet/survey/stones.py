@@ -406,6 +406,7 @@ def with_verdicts(stones: Iterable[Stone], verdicts: Mapping[str, StoneVerdict])
         decided = Counter(names[box] for box in stone.boxes if box in names)
         name, count = next(iter(decided.most_common(1)), ("", 0))
         if name and 2 * count > len(verdicts[name].boxes):
-            stone = replace(stone, name=name, verdict=verdicts[name].verdict)
-        found.append(stone)
+            found.append(replace(stone, name=name, verdict=verdicts[name].verdict))
+        else:
+            found.append(replace(stone, verdict=None))
     return found
