@@ -1,6 +1,6 @@
 """Compares the rule for boxes that never move with MegaDetector's, and measures its speed.
 
-    PYTHONPATH=scripts python -m benchmark.stones [--cameras 40] [--boxes 1000000]
+    PYTHONPATH=scripts python -m benchmark.stones [--cameras 40] [--boxes 1000000] [--no-compare]
 
 The cameras are simulated: animals pass on a trail, stay at a feeder, sleep or sit on a nest, and stones
 are found in some of the images. A group is right if most of its boxes are of one stone; a stone is found
@@ -104,7 +104,7 @@ def camera(rng: np.random.Generator, name: str) -> list[Image]:
         images += nesting(rng)
     images.sort(key=lambda image: image.taken)
     for position, image in enumerate(images):
-        image.path = f"{name}/{position:06}.jpg"
+        image.path = f"{name}/{position:06}"
     for number in range(rng.integers(0, 4)):
         add_stone(rng, images, f"stone {name} {number}")
     return images
@@ -207,19 +207,23 @@ def _is_small(box: SeenBox) -> bool:
     return box.bbox[2] * box.bbox[3] <= 0.2
 
 
-def measure_speed(boxes: int) -> None:
-    """Runs the command on a file with so many boxes of 200 cameras."""
-    rng = np.random.default_rng(7)
+def measure_speed(surveys: Sequence[Sequence[Image]], boxes: int) -> None:
+    """Runs the command on a file with so many boxes of 200 cameras, for which these are repeated."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "p.json"
         written = number = 0
         with path.open("w") as file:
-            file.write('{"predictions": [\n')
+            separator = '{"predictions": [\n'
             while written < boxes:
-                number += 1
-                for image in camera(rng, f"cam{number % 200}/DCIM/1{number // 200:02}RECNX"):
-                    file.write(("" if written == 0 else ",\n") + json.dumps(_record(image)))
+                later, camera_number = divmod(number, 200)
+                images = surveys[number % len(surveys)]
+                for image in images:
+                    name = f"cam{camera_number}/DCIM/1{later:02}RECNX/{image.path[-6:]}.jpg"
+                    taken = image.taken + later * timedelta(days=DAYS)
+                    file.write(separator + json.dumps(_record(name, taken, image.boxes)))
                     written += len(image.boxes)
+                    separator = ",\n"
+                number += 1
             file.write("\n]}\n")
         command = [sys.executable, "-m", "speciesnet", "stones", str(path), "--log_level=warning"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -230,18 +234,20 @@ def measure_speed(boxes: int) -> None:
     )
 
 
-def _record(image: Image) -> dict[str, object]:
+def _record(
+    filepath: str, taken: datetime, found: Sequence[tuple[str, SeenBox]]
+) -> dict[str, object]:
     boxes = [
         {"category": "1", "label": box.kind, "conf": round(box.conf, 4), "bbox": box.bbox}
-        for _, box in sorted(image.boxes, key=lambda pair: -pair[1].conf)
+        for _, box in sorted(found, key=lambda pair: -pair[1].conf)
     ]
     return {
-        "filepath": image.path,
+        "filepath": filepath,
         "detections": boxes,
         "prediction": DEER,
         "prediction_score": 0.9,
         "prediction_source": "classifier",
-        "metadata": {"datetime": image.taken.isoformat(timespec="seconds")},
+        "metadata": {"datetime": taken.isoformat(timespec="seconds")},
     }
 
 
@@ -250,18 +256,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cameras", type=int, default=40)
     parser.add_argument("--boxes", type=int, default=1_000_000)
+    parser.add_argument("--compare", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
     surveys = [camera(rng, f"cam{number}") for number in range(given.cameras)]
-    if surveys:
+    if given.compare:
         print(f"{sum(len(i.boxes) for images in surveys for i in images)} boxes simulated")
         print("this rule:           ", score(surveys, [ours(images) for images in surveys]))
         for overlap, at_least in ((0.9, 20), (0.85, 15)):
             groups = [megadetectors(images, overlap, at_least) for images in surveys]
             print(f"MegaDetector {overlap} {at_least}:", score(surveys, groups))
     if given.boxes:
-        measure_speed(given.boxes)
+        measure_speed(surveys, given.boxes)
 
 
 if __name__ == "__main__":

@@ -225,10 +225,13 @@ class _Handlers:
     def __init__(self, review: Review, thumbnails: Thumbnails, threads: int) -> None:
         self._review = review
         self._thumbnails = thumbnails
-        menu = [*_MENU, *stones_link([*review.stones.values()])]
-        self._pages = Pages(review.survey, "review", menu)
         self._payload = Payload(review.survey, "review")  # one, so that its numbers stay the same
         self._slots = threading.BoundedSemaphore(threads)
+
+    @property
+    def _pages(self) -> Pages:
+        menu = [*_MENU, *stones_link([*self._review.stones.values()])]
+        return Pages(self._review.survey, "review", menu)
 
     def page(self, name: str, _: Request) -> Response:
         return _uncached(self._pages.render(name, _HEADINGS[name], name), "text/html")
