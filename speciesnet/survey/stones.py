@@ -389,8 +389,9 @@ def stones_in_pictures(pictures: Iterable[Picture]) -> list[Stone]:
             SeenBox(box.kind, box.conf, box[2:6], box.label, box.score)
             for box in (*picture.stones, *(picture.boxes or ()))
         ]
-        if boxes and boxes[0].label is None:
-            boxes[0] = boxes[0]._replace(label=picture.label, score=picture.score)
+        best = max(range(len(boxes)), key=lambda i: boxes[i].conf, default=None)
+        if best is not None and boxes[best].label is None:
+            boxes[best] = boxes[best]._replace(label=picture.label, score=picture.score)
         sightings.add(picture.filepath, picture.taken, boxes)
     return sightings.find()
 
