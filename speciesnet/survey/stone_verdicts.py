@@ -111,14 +111,17 @@ def without_stones(record: Record, stones: StoneBoxes | None) -> Record:
     if not out:
         return record
     rest = [box for box in boxes if not any(box is stone for stone in out)]
-    record = {**record, "detections": rest, "stones": [*record.get("stones", ()), *out]}
-    label, _, _ = answer_of(record)
+    label, score, _ = answer_of(record)
     best = max(boxes, key=lambda box: box["conf"])
-    if label is None or category_of(label) == BLANK or all(best is not stone for stone in out):
+    is_about_stone = any(best is stone for stone in out)
+    if is_about_stone and label is not None and "prediction" not in best:
+        answered: Box = {**best, "prediction": label, "prediction_score": score}
+        out = [answered if stone is best else stone for stone in out]
+    record = {**record, "detections": rest, "stones": [*record.get("stones", ()), *out]}
+    if not is_about_stone or label is None or category_of(label) == BLANK:
         return record
-    return _answered_anew(
-        record, {"predicted": label, "at": stones.at, "reviewer": stones.reviewer}
-    )
+    review: Review = {"predicted": label, "at": stones.at, "reviewer": stones.reviewer}
+    return _answered_anew(record, review)
 
 
 def _is_stone(box: Box, stones: StoneBoxes, *, everywhere: bool) -> bool:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speciesnet.constants import Detection
+from speciesnet.files.paths import with_slashes
 from speciesnet.records import Record, answer_of, record_errors
 from speciesnet.survey.sequences import camera_folder, clock_time
 from speciesnet.survey.stone_verdicts import (
@@ -46,7 +47,7 @@ _NEARBY = 0.5  # the overlap of boxes at about the same place
 _BLOCK = 256  # boxes whose overlaps are computed at once
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400.0
-_KINDS = list(Detection)
+_KINDS = {kind.value: number for number, kind in enumerate(Detection)}
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -144,6 +145,7 @@ class Sightings:
     rule: StoneRule = RULE
     _paths: list[str] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)  # cameras and labels, and their numbers
+    _folders: dict[str, int] = field(default_factory=dict)  # folders, and the numbers of cameras
     _cameras: array[int] = field(default_factory=lambda: array("i"))  # for each image
     _times: array[float] = field(default_factory=lambda: array("d"))  # in seconds; NaN: unknown
     _rows: array[int] = field(default_factory=lambda: array("i"))  # image, kind, label of each box
@@ -153,13 +155,15 @@ class Sightings:
         """Adds an image; ``taken`` is its date, ISO 8601, or None."""
         image = len(self._paths)
         self._paths.append(filepath)
-        self._cameras.append(self._number_of("/".join(camera_folder(filepath))))
+        folder = with_slashes(filepath).rpartition("/")[0]
+        if (camera := self._folders.get(folder)) is None:
+            camera = self._folders[folder] = self._number_of("/".join(camera_folder(filepath)))
+        self._cameras.append(camera)
         seconds = (clock_time(taken) - _EPOCH).total_seconds() if taken else np.nan
         self._times.append(seconds)
         for kind, conf, bbox, label, score in boxes:
             if conf >= self.rule.confidence and 0 < bbox[2] * bbox[3] <= self.rule.area:
-                numbers = image, _KINDS.index(Detection(kind)), self._number_of(label or "")
-                self._rows.extend(numbers)
+                self._rows.extend((image, _KINDS[kind], self._number_of(label or "")))
                 self._values.extend((*bbox, conf, score))
 
     def _number_of(self, name: str) -> int:
@@ -170,7 +174,7 @@ class Sightings:
         rows = np.array(self._rows, np.int64).reshape(-1, 3)
         values = np.array(self._values, np.float32).reshape(-1, 6)
         cameras, times = np.array(self._cameras, np.int64), np.array(self._times)
-        names = list(self._names)
+        names, kinds = list(self._names), list(_KINDS)
         keys = cameras[rows[:, 0]] * len(_KINDS) + rows[:, 1]
         found = []
         for own in _split(keys):
@@ -186,7 +190,7 @@ class Sightings:
                 members = own[group]
                 seen = _Seen(rows[members], values[members], times[rows[members, 0]], taken)
                 if seen.is_stone(self.rule, names):
-                    found.append(self._stone(seen, names[camera], _KINDS[kind].value, names))
+                    found.append(self._stone(seen, names[camera], kinds[kind], names))
         return sorted(found, key=lambda stone: -len(stone.boxes))
 
     def _stone(self, seen: _Seen, camera: str, kind: str, names: list[str]) -> Stone:
@@ -366,6 +370,8 @@ def _iso(seconds: float) -> str:
 
 def boxes_in_record(record: Record) -> list[SeenBox]:
     """The boxes of a record with their answers."""
+    if not record.get("detections"):
+        return []
     with record_errors(record):
         boxes = record.get("detections") or ()
         best = max(boxes, key=lambda box: box["conf"], default=None)

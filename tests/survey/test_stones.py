@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from surveys import BLANK, DEER, FOX, answered_box, box, correction, record, survey_of
 
 from speciesnet.export.megadetector import MegaDetectorConverter
-from speciesnet.records import Record
+from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import (
     Correction,
     CorrectionsFile,
@@ -178,7 +179,9 @@ def test_damaged_verdict_is_skipped(
     assert read_verdicts(path) == {}
 
 
-def taken_out(one: Record, *bboxes: Sequence[float], by_person: Correction | None = None) -> Record:
+def taken_out(
+    one: Record, *bboxes: Sequence[float], by_person: Correction | None = None
+) -> dict[str, Any]:
     """The record after its boxes at some places were found to be stones."""
     boxes = tuple(PlacedBox(one["filepath"], (b[0], b[1], b[2], b[3])) for b in bboxes)
     path = Path("corrections.jsonl")
@@ -186,7 +189,7 @@ def taken_out(one: Record, *bboxes: Sequence[float], by_person: Correction | Non
         file.add([StoneVerdict("ab", "stone", boxes, "2024-06-01T00:00:00+00:00", "Jane")])
         file.add([by_person] if by_person else [])
     (after,) = corrected([one], read_corrections(path))
-    return after
+    return cast("dict[str, Any]", after)
 
 
 @pytest.fixture(autouse=True)
@@ -221,20 +224,20 @@ def test_answer_of_a_person_counts_more_than_a_stone() -> None:
 
 def test_stone_leaves_all_frames_of_a_film() -> None:
     near = [PLACE[0] + 0.005, *PLACE[1:]]
-    boxes = [
+    boxes: list[Box] = [
         {**box(bbox=PLACE), "frame_number": 0},
         {**box(bbox=near), "frame_number": 30},
         {**box(), "frame_number": 30},
     ]
     film = record("a.mp4", FOX, boxes=boxes)
-    after = taken_out({**film, "frames_processed": [0, 30]}, PLACE)
+    after = taken_out(cast("Record", {**film, "frames_processed": [0, 30]}), PLACE)
     assert [one["bbox"] for one in after["detections"]] == [box()["bbox"]]
     assert len(after["stones"]) == 2
 
 
 def test_megadetector_export_has_negative_confidences() -> None:
     after = taken_out(record("a.jpg", FOX, boxes=[box(bbox=PLACE, conf=0.9), box(conf=0.3)]), PLACE)
-    image = MegaDetectorConverter().image(after)
+    image = MegaDetectorConverter().image(cast("Record", after))
     boxes = image["detections"] or []
     assert [one["conf"] for one in boxes] == [0.3, -0.9]
     assert "classifications" not in boxes[1]
