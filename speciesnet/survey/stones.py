@@ -44,7 +44,7 @@ from speciesnet.taxonomy import UNKNOWN, category_of, split_label
 
 BINS = 60  # of a time line
 _NEARBY = 0.5  # the overlap of boxes at about the same place
-_BLOCK = 256  # boxes whose overlaps are computed at once
+_BLOCK = 256  # boxes whose overlaps are computed together
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400.0
 _KINDS = {kind.value: number for number, kind in enumerate(Detection)}

@@ -93,7 +93,7 @@ def test_a_certain_species_that_comes_and_goes_is_an_animal_on_its_nest() -> Non
     assert len(found(days, every=3, label=BLANK, conf=0.95)) == 1
 
 
-def test_boxes_of_animals_on_a_trail_are_no_stone() -> None:
+def test_a_trail_is_not_a_stone() -> None:
     random = np.random.default_rng(1)
     sides = random.uniform((0.1, 0.48, 0.15, 0.1), (0.6, 0.52, 0.25, 0.2), (400, 4))
     places = [tuple(map(float, box)) for box in sides]
