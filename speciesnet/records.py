@@ -196,6 +196,7 @@ class Record(Location, total=False):
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
         counts: The number of individuals of each label, as a reviewer counted them; only in memory.
         box_review: Who corrected single boxes or counts, as ``review``; only in memory.
+        stones: Boxes that were taken out because they never move; only in memory.
     """
 
     filepath: Required[str]
@@ -218,6 +219,7 @@ class Record(Location, total=False):
     review: Review
     counts: dict[str, int]
     box_review: Review
+    stones: Sequence[Box]
 
 
 class Record5(Location, total=False):

@@ -28,7 +28,15 @@ from speciesnet.export.megadetector_info import (
 from speciesnet.files.input_notes import counted
 from speciesnet.files.paths import with_slashes
 from speciesnet.predictions.layout import encode_record
-from speciesnet.records import Box, Record, answer_of, is_classified, is_failed, record_errors
+from speciesnet.records import (
+    Box,
+    Record,
+    answer_of,
+    bare_box,
+    is_classified,
+    is_failed,
+    record_errors,
+)
 from speciesnet.survey.counts import answer_of_box
 from speciesnet.survey.people import kind_of, unmentioned
 from speciesnet.survey.smoothing import follows_sequence
@@ -106,6 +114,7 @@ class MegaDetectorConverter:
                 self.counts["without boxes"] += 1
             if label is not None or any("classifications" in box for box in boxes):
                 self.classifier = f"speciesnet {record.get('model_version', '')}".rstrip()
+            boxes += [self._stone(box) for box in record.get("stones") or ()]
             for kind in unmentioned(record):
                 self.counts[f"{_SHOWN[kind]} next to a different answer"] += 1
         return self._with_frames({"file": file, "detections": boxes}, record)
@@ -138,6 +147,11 @@ class MegaDetectorConverter:
         if label is not None:
             found["classifications"] = [(self._classes.number_of(label), score)]
         return found
+
+    def _stone(self, box: Box) -> MegaDetectorBox:
+        """A box that never moves; MegaDetector's tools make the confidence of such boxes negative."""
+        found = self._box(bare_box(box))
+        return {**found, "conf": -found["conf"]}
 
     def _failed_image(self, file: str, record: Record) -> MegaDetectorImage:
         self.counts["failed"] += 1

@@ -17,6 +17,7 @@ from speciesnet.survey.survey import Survey
 _HERE = resources.files("speciesnet.report")
 STATIC = (
     "site.css", "theme.js", "survey.js", "boxes.js", "gallery.js", "review.js", "review_boxes.js",
+    "review_stones.js",
 )  # fmt: skip
 
 

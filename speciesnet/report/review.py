@@ -10,8 +10,9 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,12 +33,14 @@ from speciesnet.files.storage import scheme_of
 from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import Payload
-from speciesnet.report.review_items import SavedIds, correction_of
+from speciesnet.report.review_items import SavedIds, correction_of, verdict_of
+from speciesnet.report.stones import STONES_HEADING, STONES_PAGE, stone_cards, stones_link
 from speciesnet.report.thumbnails import QUALITY, Preview, Thumbnails
 from speciesnet.server.auth import LOCAL_NAMES
 from speciesnet.server.errors import RejectedError, error_response
 from speciesnet.server.listening import quiet_config
-from speciesnet.survey.corrections import CorrectionsFile
+from speciesnet.survey.corrections import CorrectionsFile, now
+from speciesnet.survey.stones import Stone
 from speciesnet.survey.survey import Picture, Survey
 
 PHOTO_SIZE = 1600  # pixels of the longer side of the image in the viewer
@@ -56,10 +59,18 @@ class Review:
         survey: The survey; corrections are applied to it.
         file: The corrections file.
         reviewer: The name of the reviewer, or "".
+        stones: Boxes that never move.
     """
 
-    def __init__(self, survey: Survey, file: CorrectionsFile, reviewer: str = "") -> None:
+    def __init__(
+        self,
+        survey: Survey,
+        file: CorrectionsFile,
+        reviewer: str = "",
+        stones: Sequence[Stone] = (),
+    ) -> None:
         self.survey = survey
+        self.stones = {stone.name: stone for stone in stones}
         self._epoch = secrets.token_hex(8)
         self._file = file
         self._reviewer = reviewer
@@ -107,6 +118,27 @@ class Review:
                     self._corrections[correction.filepath] = correction
                 self._changed += self._positions[correction.filepath]
             self.survey.apply_corrections(self._corrections)
+
+    def decide(self, items: Sequence[object]) -> None:
+        """Saves verdicts on boxes that never move.
+
+        They change the survey of the next review.
+
+        Args:
+            items: One ``{"name", "verdict"}`` for each, see ``StoneVerdict``.
+
+        Raises:
+            RejectedError: One of the items is malformed; none is saved.
+            OutputError: The file cannot be written; none is saved.
+        """
+        with self._lock:
+            decided = {}
+            for item in items:
+                name, verdict = verdict_of(item, self.stones)
+                decided[name] = replace(self.stones[name], verdict=verdict)
+            at, reviewer = now(), self._reviewer
+            self._file.add([s.decided(s.verdict, at, reviewer) for s in decided.values()])
+            self.stones |= decided
 
     @property
     def cursor(self) -> dict[str, object]:
@@ -178,6 +210,8 @@ def make_app(
         Route("/film/{position:int}", handlers.film),
         Route("/corrections", handlers.changes, methods=["GET"]),
         Route("/corrections", handlers.correct, methods=["POST"]),
+        Route(f"/{STONES_PAGE}", handlers.stones),
+        Route("/stones", handlers.decide, methods=["POST"]),
     ]
     return Starlette(
         routes=[Mount(f"/{token}", routes=routes)],
@@ -191,12 +225,22 @@ class _Handlers:
     def __init__(self, review: Review, thumbnails: Thumbnails, threads: int) -> None:
         self._review = review
         self._thumbnails = thumbnails
-        self._pages = Pages(review.survey, "review", _MENU)
         self._payload = Payload(review.survey, "review")  # one, so that its numbers stay the same
         self._slots = threading.BoundedSemaphore(threads)
 
+    @property
+    def _pages(self) -> Pages:
+        menu = [*_MENU, *stones_link([*self._review.stones.values()])]
+        return Pages(self._review.survey, "review", menu)
+
     def page(self, name: str, _: Request) -> Response:
         return _uncached(self._pages.render(name, _HEADINGS[name], name), "text/html")
+
+    def stones(self, _: Request) -> Response:
+        stones, survey = [*self._review.stones.values()], self._review.survey
+        cards = stone_cards(survey, stones, lambda position: Preview(f"{position}.jpg"))
+        page = self._pages.render(STONES_PAGE, STONES_HEADING, STONES_PAGE, cards=cards)
+        return _uncached(page, "text/html")
 
     def static(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -250,9 +294,16 @@ class _Handlers:
         return JSONResponse(self._review.changes(count), headers=_UNCACHED)
 
     async def correct(self, request: Request) -> Response:
+        return await self._save(request, self._review.add)
+
+    async def decide(self, request: Request) -> Response:
+        return await self._save(request, self._review.decide)
+
+    @staticmethod
+    async def _save(request: Request, save: Callable[[Sequence[object]], None]) -> Response:
         try:
             items = await _items_of(request)
-            await run_in_threadpool(self._review.add, items)
+            await run_in_threadpool(save, items)
         except RejectedError as error:
             return error_response(error)
         except OutputError as error:

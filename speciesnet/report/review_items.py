@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from speciesnet.server.errors import RejectedError
 from speciesnet.survey.box_corrections import BoxCorrection
 from speciesnet.survey.corrections import Correction, now
+from speciesnet.survey.stone_verdicts import VERDICTS, Verdict
 from speciesnet.survey.survey import Survey
 
 MAX_BOXES = 1000  # corrected boxes of one image
@@ -76,6 +77,21 @@ def correction_of(
     boxes = _boxes(values.get("boxes"), labels)
     counts = _counts(values.get("counts"), labels)
     return Correction(picture.filepath, label, picture.label, now(), reviewer, boxes, counts)
+
+
+def verdict_of(item: object, names: Container[str]) -> tuple[str, Verdict | None]:
+    """Returns the name of a group of boxes that never move, and the verdict on it.
+
+    Raises:
+        RejectedError: The item is malformed.
+    """
+    values = item if isinstance(item, dict) else {}
+    name, verdict = values.get("name"), values.get("verdict")
+    if not isinstance(name, str) or name not in names:
+        raise RejectedError(400, "the survey has no such group. Reload the page.")
+    if verdict is not None and verdict not in VERDICTS:
+        raise RejectedError(400, "a verdict must be stone, animal or null.")
+    return name, verdict
 
 
 def _check_label(label: object, labels: Container[str]) -> None:

@@ -24,8 +24,10 @@ from speciesnet.report.payload import (
     label_key,
 )
 from speciesnet.report.species import agreement_with_reviewers, group_by_species
+from speciesnet.report.stones import STONES_HEADING, STONES_PAGE, stone_cards, stones_link
 from speciesnet.report.survey_plots import SurveyPlots
 from speciesnet.report.thumbnails import Preview, Thumbnails
+from speciesnet.survey.stones import Stone
 from speciesnet.survey.survey import Survey
 
 FIRST_PAGE = "index.html"
@@ -42,6 +44,7 @@ def write_report(
     made: date | None = None,
     progress_bars: bool = False,
     links: bool = True,
+    stones: Sequence[Stone] = (),
 ) -> Path:
     """Writes the pages, replacing an earlier report but reusing its thumbnails.
 
@@ -54,6 +57,7 @@ def write_report(
         made: The day to print on the pages; None prints no day.
         progress_bars: Whether to show the progress of the thumbnails, which take most of the time.
         links: Whether to link to the photographs that are on this computer.
+        stones: Boxes that never move.
 
     Returns:
         The first page.
@@ -73,7 +77,7 @@ def write_report(
         thumbnails.keep_only({preview.thumbnail for preview in previews})
         folder.remove_earlier_files()
         _write_data(survey, folder, previews, thumbnails.sources if links else {})
-        _write_pages(survey, folder, previews, made)
+        _write_pages(survey, folder, previews, made, stones)
         folder.finish()
     return folder.path / FIRST_PAGE
 
@@ -94,7 +98,11 @@ def _write_data(
 
 
 def _write_pages(
-    survey: Survey, folder: ReportFolder, previews: Sequence[Preview], made: date | None
+    survey: Survey,
+    folder: ReportFolder,
+    previews: Sequence[Preview],
+    made: date | None,
+    stones: Sequence[Stone],
 ) -> None:
     pictures = survey.pictures
     species = group_by_species(survey, previews)
@@ -105,6 +113,7 @@ def _write_pages(
         Link("species.html", "Species", len(species)),
         Link("check.html", "Please check", sum(bool(open_checks(p, survey)) for p in pictures)),
         Link("failures.html", "Failures", len(failed)),
+        *stones_link(stones),
     ]
     pages = Pages(survey, "report", menu, None if made is None else made.isoformat())
     plots = SurveyPlots(survey, folder)
@@ -140,6 +149,9 @@ def _write_pages(
     name = "failures.html"
     values = {"failed": failed, "problems": problems, "missing": missing}
     folder.write(name, pages.render(name, "Failures", name, **values))
+    if stones:
+        name, cards = STONES_PAGE, stone_cards(survey, stones, previews.__getitem__)
+        folder.write(name, pages.render(name, STONES_HEADING, name, cards=cards))
 
 
 def _folder_url(folder: Path, out: Path) -> str:

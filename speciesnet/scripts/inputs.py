@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from speciesnet.survey.corrections import Correction
     from speciesnet.survey.dates import DateRules
     from speciesnet.survey.smoothed_records import SmoothedRecords
+    from speciesnet.survey.stones import Stone
     from speciesnet.survey.survey import Survey
 
 
@@ -151,6 +152,25 @@ def survey_of(
         gap=values[flags.SEQUENCE_GAP],
         dates=date_rules(values) if dates is None else dates,
         smooth_boxes=smooth_boxes,
+    )
+
+
+def stones_of(survey: Survey, predictions: str, corrections: str) -> list[Stone]:
+    """The boxes of a survey that never move, with the verdicts on them.
+
+    Args:
+        survey: The survey.
+        predictions: Its predictions, on this machine.
+        corrections: The file with the verdicts, as ``--corrections`` gives it.
+
+    Raises:
+        InputError: The corrections cannot be read.
+    """
+    from speciesnet.survey.corrections import find_verdicts
+    from speciesnet.survey.stones import stones_in_pictures, with_verdicts
+
+    return with_verdicts(
+        stones_in_pictures(survey.pictures), find_verdicts(predictions, corrections)
     )
 
 

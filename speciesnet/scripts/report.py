@@ -11,7 +11,7 @@ from absl import logging
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
+from speciesnet.scripts.inputs import date_rules, local_predictions, stones_of, survey_of
 from speciesnet.scripts.outputs import sent_folder
 
 USAGE = """\
@@ -50,6 +50,7 @@ def main(values: flags.Values, source: str) -> None:
                 dates=dates,
                 smooth_boxes=values[flags.SMOOTH_BOXES],
             )
+            stones = stones_of(survey, predictions, values[flags.CORRECTIONS])
         photographs = Photographs(values[flags.IMAGE_ROOT])  # which counts those that are shown
         write_report(
             survey,
@@ -60,6 +61,7 @@ def main(values: flags.Values, source: str) -> None:
             made=datetime.now().astimezone().date(),
             progress_bars=True,
             links=out == target,
+            stones=stones,
         )
     photographs.warn_of_missing("the report shows no picture of them")
     is_url = "://" in target

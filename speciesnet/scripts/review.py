@@ -11,7 +11,7 @@ from speciesnet.errors import InputError
 from speciesnet.files import storage
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, survey_of
+from speciesnet.scripts.inputs import date_rules, local_predictions, stones_of, survey_of
 from speciesnet.scripts.outputs import must_be_local
 
 PORT = flags.integer("port", 8765, "Port of this computer to serve on.", at_most=65535)
@@ -35,7 +35,7 @@ def main(values: flags.Values, source: str) -> None:
     from speciesnet.server.listening import listen
     from speciesnet.survey.corrections import CorrectionsFile, read_corrections
 
-    path = _corrections_path(values, source)
+    path = corrections_to_write(values, source)
     port = values[PORT]
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with (
@@ -46,9 +46,10 @@ def main(values: flags.Values, source: str) -> None:
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
             dates = date_rules(values)
             survey = survey_of(predictions, values, photographs, read_corrections(path), dates)
+            stones = stones_of(survey, predictions, str(path) if path.exists() else "none")
         token = token_of(source)
         app = make_app(
-            Review(survey, corrections, values[REVIEWER]),
+            Review(survey, corrections, values[REVIEWER], stones),
             photographs,
             folder,
             token=token,
@@ -70,13 +71,13 @@ def main(values: flags.Values, source: str) -> None:
         serve(app, listener)
 
 
-def _corrections_path(values: flags.Values, source: str) -> Path:
+def corrections_to_write(values: flags.Values, source: str) -> Path:
     """The file to write corrections to; raises ``InputError`` if it is unknown or unsuitable."""
     from speciesnet.survey.corrections import corrections_path
 
     given = values[flags.CORRECTIONS]
     if given == "none":
-        raise InputError("A review needs a file of corrections; leave --corrections out.")
+        raise InputError("This command needs a file of corrections; leave --corrections out.")
     if storage.scheme_of(source) is not None and given == "auto":
         raise InputError(
             f"{source} is not on this computer, where corrections are saved; name a file for them, such "

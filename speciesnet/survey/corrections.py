@@ -1,19 +1,21 @@
 """Corrections: the answers that people give in a review, in a file next to the predictions.
 
 ``OUT.json.corrections.jsonl`` has one line of JSON for each answer, in order; the last line about a
-photograph counts. Lines are only ever appended, so a crash loses none. The predictions file itself
-never changes: its readers apply the corrections.
+photograph counts. Lines with ``stone`` are verdicts on boxes that never move; the last one about a group
+counts. Lines are only ever appended, so a crash loses none. The predictions file itself never changes:
+its readers apply the corrections.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 from absl import logging
 
@@ -24,8 +26,15 @@ from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record, Review, still_of
 from speciesnet.survey.box_corrections import BoxCorrection, with_box_corrections
+from speciesnet.survey.stone_verdicts import (
+    StoneBoxes,
+    StoneVerdict,
+    stones_of_images,
+    without_stones,
+)
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
+T = TypeVar("T")
 SOURCE = REVIEWED  # the prediction_source of a corrected record
 
 _START = b'{"filepath"'  # of every line
@@ -44,6 +53,8 @@ class Correction:
         reviewer: The person's name, or "".
         boxes: The answers for single boxes; boxes that are not named stay as they were predicted.
         counts: The number of individuals of each label, or None for the number of boxes.
+        stones: The boxes that never move and were found to be stones, see ``without_stones``; they have
+            lines of their own in the file.
     """
 
     filepath: str
@@ -53,10 +64,11 @@ class Correction:
     reviewer: str = ""
     boxes: tuple[BoxCorrection, ...] = ()
     counts: Mapping[str, int] | None = None
+    stones: StoneBoxes | None = None
 
     @property
     def is_empty(self) -> bool:
-        """Whether it corrects nothing, and so withdraws the earlier corrections."""
+        """Whether it corrects nothing but stones, and so withdraws the earlier corrections."""
         return self.label is None and not self.boxes and self.counts is None
 
     def as_json(self) -> dict[str, object]:
@@ -87,7 +99,7 @@ def corrections_path(predictions: str | os.PathLike[str]) -> Path:
 
 
 def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
-    """The corrections that count, by filepath; empty if there is no file.
+    """The corrections that count, by filepath, with the stones; empty if there is no file.
 
     Damaged lines, such as one that a crash cut off, are skipped with a warning.
 
@@ -95,9 +107,31 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
         InputError: The file cannot be opened, or does not contain corrections.
     """
     found: dict[str, Correction] = {}
+    verdicts: dict[str, StoneVerdict] = {}
+    for line in _read_lines(path):
+        if isinstance(line, StoneVerdict):
+            verdicts[line.name] = line
+        elif line.is_empty:
+            found.pop(line.filepath, None)
+        else:
+            found[line.filepath] = line
+    for filepath, stones in stones_of_images(verdicts).items():
+        person = found.get(filepath) or Correction(filepath, None, None, stones.at, stones.reviewer)
+        found[filepath] = replace(person, stones=stones)
+    return found
+
+
+def read_verdicts(path: str | os.PathLike[str]) -> dict[str, StoneVerdict]:
+    """The verdicts on stones that count, by the names of their groups; as ``read_corrections``."""
+    lines = (line for line in _read_lines(path) if isinstance(line, StoneVerdict))
+    last = {line.name: line for line in lines}
+    return {name: line for name, line in last.items() if line.verdict is not None}
+
+
+def _read_lines(path: str | os.PathLike[str]) -> Iterator[Correction | StoneVerdict]:
     path = Path(path)
     if not path.exists():
-        return found
+        return
     fix = "Fix the cause, or ignore them with --corrections none."
     with file_errors(InputError, f"The corrections {path}", fix=fix):
         lines = path.read_bytes().splitlines()
@@ -105,22 +139,20 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
         raise InputError(f"{path} does not contain corrections; pass a file that review wrote.")
     for number, line in enumerate(lines, start=1):
         try:
-            correction = _decode(line)
+            decoded = _decode(line)
         except (ValueError, TypeError, RecursionError) as error:
             name = display_name(path)
             logging.warning("Line %d of %s is damaged and is skipped (%s).", number, name, error)
             continue
-        if correction.is_empty:
-            found.pop(correction.filepath, None)
-        else:
-            found[correction.filepath] = correction
-    return found
+        yield decoded
 
 
-def _decode(line: bytes) -> Correction:
+def _decode(line: bytes) -> Correction | StoneVerdict:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise TypeError("it is not an object")
+    if "stone" in values:
+        return StoneVerdict.from_json(values)
     boxes = tuple(map(BoxCorrection.from_json, values.pop("boxes", ())))
     correction = Correction(**values, boxes=boxes)
     texts = (correction.filepath, correction.at, correction.reviewer)
@@ -146,11 +178,23 @@ def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) 
     A corrected record has the score 1, the source ``review``, no failures, and under ``review`` the
     reviewer, the time and the predicted label. Boxes whose own answer was that of the image follow it;
     corrections of single boxes take precedence. If there are any, or counts, ``box_review`` has the
-    reviewer.
+    reviewer. Stones are taken out before, see ``without_stones``.
     """
+    for record in stones_taken_out(records, corrections):
+        correction = corrections.get(record["filepath"])
+        if correction is None or correction.is_empty:
+            yield record
+        else:
+            yield _corrected(record, correction)
+
+
+def stones_taken_out(
+    records: Iterable[Record], corrections: Mapping[str, Correction]
+) -> Iterator[Record]:
+    """Records without the boxes that are stones, but otherwise as they were predicted."""
     for record in records:
         correction = corrections.get(record["filepath"])
-        yield record if correction is None else _corrected(record, correction)
+        yield record if correction is None else without_stones(record, correction.stones)
 
 
 def _corrected(record: Record, correction: Correction) -> Record:
@@ -221,10 +265,25 @@ def find_corrections(
     predictions: str | os.PathLike[str], corrections: str | None
 ) -> dict[str, Correction]:
     """The corrections that ``read_corrected`` applies, for the same arguments."""
+    return _found(predictions, corrections, read_corrections)
+
+
+def find_verdicts(
+    predictions: str | os.PathLike[str], corrections: str | None
+) -> dict[str, StoneVerdict]:
+    """The verdicts on stones that ``read_corrected`` applies, by the names of their groups."""
+    return _found(predictions, corrections, read_verdicts)
+
+
+def _found(
+    predictions: str | os.PathLike[str],
+    corrections: str | None,
+    read: Callable[[str | os.PathLike[str]], dict[str, T]],
+) -> dict[str, T]:
     if corrections is None or corrections == "none":
         return {}
     if corrections == "auto":
-        return read_corrections(corrections_path(predictions))
+        return read(corrections_path(predictions))
     if scheme_of(corrections) is None and not Path(corrections).is_file():
         raise InputError(
             f"There is no file {corrections}; pass the corrections that review wrote, auto or none."
@@ -234,7 +293,7 @@ def find_corrections(
         file_errors(InputError, f"The corrections {corrections}", fix=fix),
         local_file(corrections) as copy,
     ):
-        return read_corrections(copy)
+        return read(copy)
 
 
 class CorrectionsFile:
@@ -264,8 +323,8 @@ class CorrectionsFile:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def add(self, corrections: Sequence[Correction]) -> None:
-        """Appends corrections; they are on the disk when it returns.
+    def add(self, corrections: Sequence[Correction | StoneVerdict]) -> None:
+        """Appends corrections and verdicts; they are on the disk when it returns.
 
         Raises:
             OutputError: They cannot be written; none of them was.

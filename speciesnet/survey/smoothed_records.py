@@ -20,7 +20,7 @@ from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, record_errors, still_of
-from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.corrections import Correction, corrected, stones_taken_out
 from speciesnet.survey.dates import DateRules, with_dates
 from speciesnet.survey.photographs import with_camera_metadata
 from speciesnet.survey.sequences import camera_folder, is_blank, sequence_numbers
@@ -81,7 +81,10 @@ class SmoothedRecords:
         self._metadata: dict[int, dict[str, str | float]] = {}  # if the record has none
 
     def predicted(self) -> Iterator[Record]:
-        """The records without corrections and smoothing, with the metadata that have been read."""
+        """The records without stones, but also without other corrections and smoothing.
+
+        They have the metadata that have been read.
+        """
         self._prepare()
         for position, record in enumerate(self._records()):
             if position in self._metadata:
@@ -104,7 +107,8 @@ class SmoothedRecords:
 
     def _records(self) -> Iterator[Record]:
         records = read_records(self._predictions)
-        return records if self._whole_films else map(still_of, records)
+        records = records if self._whole_films else map(still_of, records)
+        return stones_taken_out(records, self._corrections)
 
     def _kinds_at(self, position: int, record: Record) -> list[str]:
         if position >= len(self._sequence):  # also if nothing may follow

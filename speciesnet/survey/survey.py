@@ -41,7 +41,7 @@ from speciesnet.records import (
     still_of,
 )
 from speciesnet.survey.cards import note_on
-from speciesnet.survey.corrections import Correction, corrected
+from speciesnet.survey.corrections import Correction, corrected, stones_taken_out
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
@@ -132,6 +132,7 @@ class Picture:
         frame: The number and the time in seconds of the frame that stands for a film; or None.
         smoothed: The answers for boxes that follow others of the sequence, by their positions among the
             boxes after a review.
+        stones: The boxes that were taken out because they never move.
     """
 
     filepath: str
@@ -152,6 +153,7 @@ class Picture:
     unmentioned: tuple[Detection, ...] = ()
     frame: tuple[int, float] | None = None
     smoothed: Mapping[int, Answer] = field(default_factory=dict)
+    stones: tuple[PictureBox, ...] = ()
 
     @property
     def answer(self) -> str | None:
@@ -363,9 +365,7 @@ def load_survey(
     pictures = []
     with in_file(predictions):
         for record, metadata in with_metadata(read_records(predictions), photographs, dates):
-            picture = _picture(record, metadata)
-            picture.correction = corrections.get(picture.filepath)
-            pictures.append(picture)
+            pictures.append(_picture(record, metadata, corrections))
             version = version or record.get("model_version")
     if not pictures:
         raise InputError(f"{predictions} contains no records yet; pass a file with predictions.")
@@ -395,14 +395,14 @@ def pictures_in(
     """
     with in_file(predictions):
         for record in read_records(predictions):
-            picture = _picture(record, PhotoMetadata())
-            picture.correction = corrections.get(picture.filepath)
-            yield picture
+            yield _picture(record, PhotoMetadata(), corrections)
 
 
-def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
+def _picture(
+    record: Record, metadata: PhotoMetadata, corrections: Mapping[str, Correction]
+) -> Picture:
     with record_errors(record):
-        record = still_of(record)
+        (record,) = stones_taken_out([still_of(record)], corrections)
     with record_errors(record):  # sys.intern keeps each label and folder in memory once
         label, score, source = answer_of(record)
         classes = record.get("classifications") or {"classes": [], "scores": []}
@@ -431,8 +431,17 @@ def _picture(record: Record, metadata: PhotoMetadata) -> Picture:
             people=people_in(record),
             vehicles=vehicles_in(record),
             unmentioned=unmentioned(record),
+            correction=_by_person(corrections.get(record["filepath"])),
             frame=_frame_of(record),
+            stones=tuple(_boxes(record.get("stones") or ())),
         )
+
+
+def _by_person(correction: Correction | None) -> Correction | None:
+    """A correction without its stones, which a picture no longer has."""
+    if correction is None or correction.is_empty:
+        return None
+    return replace(correction, stones=None)
 
 
 def _frame_of(record: Record) -> tuple[int, float] | None:
