@@ -339,24 +339,6 @@ def still_of(record: Record) -> Record:
     return {**record, "detections": [box for box in boxes if box.get("frame_number") == number]}
 
 
-def of_frame(record: Record, number: int) -> Record:
-    """The record of a film with the boxes of one frame alone, like those of a photograph.
-
-    Examples:
-        >>> box = {"conf": 0.9, "frame_number": 30, "timestamp": 1.0}
-        >>> of_frame({"filepath": "a.mp4", "detections": [box]}, 30)["detections"]
-        [{'conf': 0.9}]
-    """
-    if (boxes := record.get("detections")) is None:
-        return record
-    found = [
-        {key: value for key, value in box.items() if key not in ("frame_number", "timestamp")}
-        for box in boxes
-        if box.get("frame_number") == number
-    ]
-    return {**record, "detections": cast("list[Box]", found)}
-
-
 def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:
     """Whether two boxes differ by rounding at most: format 5 has four decimal places."""
     return one["category"] == other["category"] and is_same_bbox(one["bbox"], other["bbox"])

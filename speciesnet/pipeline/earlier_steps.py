@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
 from speciesnet.constants import Failure
@@ -22,7 +23,6 @@ from speciesnet.records import (
     is_failed,
     is_film,
     is_same_box,
-    of_frame,
 )
 
 
@@ -100,14 +100,26 @@ def _frames_of(
     return [
         (
             FilmFrame(one["frame_number"], one["timestamp"], film, is_last=one is classes[-1]),
-            of_frame(detected, one["frame_number"]),
+            _of_frame(detected, one["frame_number"]),
             {
-                **of_frame(classified, one["frame_number"]),
+                **_of_frame(classified, one["frame_number"]),
                 "classifications": one["classifications"],
             },
         )
         for one in classes
     ]
+
+
+def _of_frame(record: Record, number: int) -> Record:
+    """The record of a film with the boxes of one frame alone, like those of a photograph."""
+    if (boxes := record.get("detections")) is None:
+        return record
+    found = [
+        {key: value for key, value in box.items() if key not in ("frame_number", "timestamp")}
+        for box in boxes
+        if box.get("frame_number") == number
+    ]
+    return {**record, "detections": cast("list[Box]", found)}
 
 
 @contextmanager
@@ -189,7 +201,7 @@ def with_past_detections(
         if (record := detections.get(photo.filepath)) is not None:
             orientation = photo.metadata.orientation if photo.metadata else None
             with past_errors(photo.filepath):
-                record = record if photo.frame is None else of_frame(record, photo.frame.number)
+                record = record if photo.frame is None else _of_frame(record, photo.frame.number)
                 photo.detections = _upright_detections(record, orientation)
             if orientation in MIRRORED and record.get("boxes_as_stored"):
                 photo.mirrored = orientation

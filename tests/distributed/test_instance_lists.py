@@ -150,9 +150,18 @@ def test_files_that_are_passed_over_are_noted(
     for name in ("1.jpg", "._1.jpg", "2.MP4"):
         (tmp_path / name).touch()
     notes = InputNotes()
-    assert len(list(read_instances(f'"{tmp_path}"', notes=notes))) == 1
+    assert len(list(read_instances(f'"{tmp_path}"', films=False, notes=notes))) == 1
     assert "1 other file was skipped: 1 .MP4." in notes.lines()
     assert notes.hidden_files.count == 1
+    assert len(list(read_instances(f'"{tmp_path}"'))) == 2
+
+
+def test_films_in_a_list_can_be_left_out(tmp_path: Path) -> None:
+    source, notes = tmp_path / "list.txt", InputNotes()
+    source.write_text("/a.jpg\n/b.MP4\n")
+    found = read_instances(str(source), films=False, notes=notes)
+    assert [instance.filepath for instance in found] == ["/a.jpg"]
+    assert notes.skipped_films.count == 1
 
 
 DEEP = "[" * 50_000 + "]" * 50_000

@@ -72,7 +72,7 @@ def test_the_offset_that_a_phone_writes_is_certain() -> None:
         ("2024-05-01 08:30:00", "2024-05-01T08:30:00"),
     ],
 )
-def test_the_date_that_a_maker_writes_beside_that_of_the_container_is_certain(
+def test_the_own_date_of_a_maker_is_certain(
     tmp_path: Path, name: str, date: str, expected: str
 ) -> None:
     metadata = {"creation_time": "2024-05-01T06:30:00Z", "date": date}
