@@ -190,13 +190,17 @@ def from_table(
             f'the name of that folder as "{FOLDER}" or "deploymentID".{instead}'
         )
     if unused:
-        rest = plural(len(unused), "It is a deployment", "They are deployments")
-        logging.warning(
-            "%s of %s %s no folder of photographs: %s. %s without photographs.",
-            *(counted(len(unused), "row"), path, plural(len(unused), "fits", "fit")),
-            *(some_of(unused), rest),
-        )
+        _warn_of_unused(unused, path)
     return found, rows
+
+
+def _warn_of_unused(names: Sequence[str], path: str) -> None:
+    rest = plural(len(names), "It is a deployment", "They are deployments")
+    logging.warning(
+        "%s of %s %s no folder of photographs: %s. %s without photographs.",
+        *(counted(len(names), "row"), path, plural(len(names), "fits", "fit")),
+        *(some_of(names), rest),
+    )
 
 
 def some_of(names: Sequence[str]) -> str:
