@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 
 # EXIF dates from 1995; cameras that lost their clock write years such as 0000 or 65535.
@@ -50,6 +51,7 @@ _END = re.compile(
     rf"\s*(?P<late>{_HALF})?\s*(?P<zone>(?:UTC|GMT|Z)?\s*[+\-]\d{{1,2}}(?::?\d\d)?(?!\d)|UTC|GMT|Z\b)?",
     re.IGNORECASE | re.ASCII,
 )
+_KEPT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)  # as records contain it
 _OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+-])(\d{1,2})(?::?(\d\d))?", re.ASCII | re.IGNORECASE)
 # Words after a time that change nothing about what the clock shows: weekdays and time zones.
 _HARMLESS = re.compile(rf"(?i:{_WEEKDAY})|[A-Z]{{2,4}}T", re.ASCII)
@@ -92,6 +94,9 @@ def parse_datetime(value: object, offset: object = None) -> str | None:
         '2024-12-25T18:30:00'
     """
     text = text_of(value)
+    if offset is None and _KEPT.fullmatch(text):  # the same result in a tenth of the time
+        with suppress(ValueError):
+            return text if datetime.fromisoformat(text).year in YEARS else None
     if match := _CTIME.fullmatch(text):
         text = f"{match[1]} {match[4]} {match[3]}"
     found = next((match for pattern in _DATES if (match := pattern.match(text))), None)

@@ -44,7 +44,7 @@ from speciesnet.taxonomy import UNKNOWN, category_of, split_label
 
 BINS = 60  # of a time line
 _NEARBY = 0.5  # the overlap of boxes at about the same place
-_BLOCK = 256  # boxes whose overlaps are computed together
+_BLOCK = 64  # boxes whose overlaps are computed together
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400.0
 _KINDS = {kind.value: number for number, kind in enumerate(Detection)}
@@ -329,15 +329,20 @@ def _neighbours(sides: Floats) -> Numbers:
     """How many boxes overlap each box by ``SAME_PLACE`` or more; itself included."""
     order = np.argsort(sides[:, 0], kind="stable")
     ranked = sides[order]
+    # Areas of such boxes differ by less than one step, and left sides by less than ``reach``.
+    steps = np.floor(np.log(ranked[:, 2] * ranked[:, 3]) / np.log(1 / SAME_PLACE))
     counts = np.empty(len(sides), np.int64)
-    for start in range(0, len(sides), _BLOCK):
-        block = ranked[start : start + _BLOCK]
-        # Left sides of such boxes differ by less than this share of the wider one.
-        reach = (1 - SAME_PLACE) / SAME_PLACE * float(block[:, 2].max())
-        first = np.searchsorted(ranked[:, 0], block[0, 0] - reach)
-        end = np.searchsorted(ranked[:, 0], block[-1, 0] + reach, "right")
-        near = overlaps(block, ranked[first:end]) >= SAME_PLACE
-        counts[order[start : start + _BLOCK]] = near.sum(axis=1)
+    for step in np.unique(steps):
+        own, others = np.flatnonzero(steps == step), np.flatnonzero(abs(steps - step) <= 1)
+        candidates = ranked[others]
+        for start in range(0, len(own), _BLOCK):
+            rows = own[start : start + _BLOCK]
+            block = ranked[rows]
+            reach = (1 - SAME_PLACE) / SAME_PLACE * float(block[:, 2].max())
+            first = np.searchsorted(candidates[:, 0], block[0, 0] - reach)
+            end = np.searchsorted(candidates[:, 0], block[-1, 0] + reach, "right")
+            near = overlaps(block, candidates[first:end]) >= SAME_PLACE
+            counts[order[rows]] = near.sum(axis=1)
     return counts
 
 
