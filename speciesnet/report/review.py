@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
 import re
 import secrets
-import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -28,15 +24,12 @@ from starlette.routing import Mount, Route
 from speciesnet.errors import ImageError, OutputError
 from speciesnet.files.clouds import CredentialsError, content_type
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.files.storage import scheme_of
-from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import Payload
 from speciesnet.report.review_items import SavedIds, correction_of
 from speciesnet.report.thumbnails import QUALITY, Preview, Thumbnails
 from speciesnet.server.auth import LOCAL_NAMES
 from speciesnet.server.errors import RejectedError, error_response
-from speciesnet.server.listening import quiet_config
 from speciesnet.survey.corrections import CorrectionsFile
 from speciesnet.survey.survey import Picture, Survey
 
@@ -281,34 +274,3 @@ async def _items_of(request: Request) -> list[object]:
     if not isinstance(items, list) or not 0 < len(items) <= MAX_ITEMS:
         raise RejectedError(400, "the request is not a list of corrections")
     return items
-
-
-def token_of(predictions: str | os.PathLike[str]) -> str:
-    """Returns the first part of a review's addresses: secret, but the same after a crash.
-
-    It is stored in the user's cache, where only the user can read it.
-    """
-    is_url = scheme_of(os.fspath(predictions)) is not None
-    place = predictions if is_url else Path(predictions).resolve()
-    name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
-    path = cache_folder() / "review" / name
-    try:
-        if token := path.read_text(encoding="ascii").strip():
-            return token
-    except (OSError, ValueError):
-        pass
-    token = secrets.token_urlsafe(12)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(0o600)
-        path.write_text(token, encoding="ascii")
-    except OSError:  # pages that are open now then lose the next server
-        pass
-    return token
-
-
-def serve(app: Starlette, listener: socket.socket) -> None:
-    """Serves this computer only, until interrupted."""
-    config = quiet_config(app, lifespan="off", timeout_graceful_shutdown=3)
-    with suppress(KeyboardInterrupt):  # Ctrl-C ends a review
-        uvicorn.Server(config).run(sockets=[listener])

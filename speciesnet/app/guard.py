@@ -1,0 +1,102 @@
+"""Admits only pages of this window: host, origin and cookie of every request are checked."""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from speciesnet.app.errors import PageError, page_error
+from speciesnet.server.auth import SECURITY_HEADERS, is_local_name
+from speciesnet.server.errors import RejectedError
+
+OPEN = "/open/"  # the path before the token
+_HEADERS = {
+    **SECURITY_HEADERS,
+    "Content-Security-Policy": f"{SECURITY_HEADERS['Content-Security-Policy']}; media-src 'self'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# The cookie is strict: a browser sends it only after a page of this window, not after a redirection.
+_ENTRANCE = (
+    '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'
+    '<title>SpeciesNet</title><a href="/">SpeciesNet</a>'
+)
+
+
+class Guard:
+    """Checks every request before the application sees it.
+
+    Args:
+        app: The application.
+        token: The secret of the address; a cookie carries it afterwards.
+        port: The port of the window. Cookies of all ports share one jar, so it is part of the name.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+        self._app = app
+        self._token = token.encode()
+        self._cookie = f"speciesnet-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles an ASGI event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def respond(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        try:
+            response = self._check(scope)
+        except RejectedError as error:
+            response = page_error(error)
+        await (response or self._app)(scope, receive, respond)
+
+    def _check(self, scope: Scope) -> Response | None:
+        """The response of the entrance, or None for a request that may pass; raises ``PageError``."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not is_local_name(host):
+            raise PageError(403, "wrong_host", "Address this window as 127.0.0.1 or localhost.")
+        is_reading = scope["method"] in ("GET", "HEAD")
+        origin = headers.get("origin")
+        is_foreign = origin is not None and origin != f"http://{host}"
+        if is_foreign or (headers.get("sec-fetch-site", "none") not in _TRUSTED and not is_reading):
+            raise PageError(
+                403, "wrong_origin", "Other pages may not send requests to this window."
+            )
+        if scope["path"].startswith(OPEN) and is_reading:
+            return self._entrance(scope["path"].removeprefix(OPEN))
+        cookie = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
+        if not hmac.compare_digest(cookie.encode(), self._token):
+            raise PageError(
+                401,
+                "no_cookie",
+                "This page belongs to a window that is closed; open the address that SpeciesNet prints.",
+                "open_again",
+            )
+        if not is_reading and _kind_of(headers) != "application/json":
+            raise PageError(415, "not_json", "The request is not JSON.")
+        return None
+
+    def _entrance(self, given: str) -> Response:
+        if not hmac.compare_digest(given.encode(), self._token):
+            raise PageError(
+                403, "no_cookie", "This is not the address that SpeciesNet printed.", "open_again"
+            )
+        response = HTMLResponse(_ENTRANCE)
+        token = self._token.decode()
+        response.set_cookie(self._cookie, token, httponly=True, samesite="strict")
+        return response
+
+
+_TRUSTED = ("same-origin", "none")  # "none" is the person; other ports are only "same-site"
+
+
+def _kind_of(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
