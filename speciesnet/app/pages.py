@@ -1,8 +1,10 @@
-"""The pages of the window: which template is at which address, and its static files."""
+"""The pages of the window: templates, texts in the reader's language, and static files."""
 
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Mapping
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,28 +16,81 @@ from starlette.routing import BaseRoute, Route
 import speciesnet
 from speciesnet.files.clouds import content_type
 
+LANGUAGES = {
+    "en": "English",
+    "es": "Español",
+    "fr": "Français",
+    "pt": "Português",
+    "sw": "Kiswahili",
+}
 PAGES = {"/": "home.html", "/new": "new.html", "/surveys/{survey}": "survey.html"}
+LANGUAGE_COOKIE = "speciesnet_language"  # set by the menu of languages
+_HERE = resources.files("speciesnet.app")
+
+Texts = Mapping[str, str | dict[str, str]]
+
+
+@functools.cache
+def catalogue(language: str) -> Texts:
+    """The texts of a language by key; a text with a count is a dictionary by plural category."""
+    return json.loads((_HERE / "locale" / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def language_of(request: Request) -> str:
+    """The language that the reader has chosen, or else the first of the browser's that there is.
+
+    The order of browsers is that of RFC 9110, section 12.5.4: by weight, then as listed.
+    """
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    weighted: list[tuple[float, str]] = []
+    for part in request.headers.get("accept-language", "").split(","):
+        tag, _, weight = part.partition(";q=")
+        try:
+            weighted.append((-float(weight or 1), tag.strip().lower().partition("-")[0]))
+        except ValueError:
+            continue
+    for weight, language in sorted(weighted, key=lambda pair: pair[0]):
+        if weight and language in LANGUAGES:
+            return language
+    return "en"
 
 
 @functools.cache
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("speciesnet.app"),
-        autoescape=True,  # file names may contain HTML
+        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
 
 
-def render(template: str, request: Request) -> Response:
-    """Returns a page."""
-    page = _environment().get_template(template)
-    return HTMLResponse(page.render(version=speciesnet.__version__, **request.path_params))
+def render(template: str, request: Request, status: int = 200) -> Response:
+    """Returns a page in the language of the request."""
+    language = language_of(request)
+    texts = catalogue(language)
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            language=language,
+            languages=LANGUAGES,
+            texts=texts,
+            t=texts.__getitem__,
+            address=request.url.path,
+            version=speciesnet.__version__,
+            **request.path_params,
+        )
+    )
+    headers = {"Cache-Control": "no-store"}  # the language may change
+    return HTMLResponse(page, status, headers)
 
 
 def static(request: Request) -> Response:
-    """A style sheet or script, of the window or of the report."""
+    """A style sheet, script or picture, of the window or of the report."""
     name = request.path_params["name"]
     for package in ("speciesnet.app", "speciesnet.report"):
         folder = resources.files(package) / "static"
