@@ -9,6 +9,8 @@ export const $ = (selector, root = document) => root.querySelector(selector);
 export const number = (value, digits = 0) =>
   new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);
 
+export const rate = (value) => new Intl.NumberFormat(locale, { maximumSignificantDigits: 2 }).format(value);
+
 /** A text of the catalogue; values fill its {names}, and `n` also chooses the plural. */
 export function t(key, values = {}) {
   const entry = texts[key];

@@ -50,6 +50,11 @@ function isComplete(item) {
 }
 
 function optionsOf(item) {
-  const fields = [...item.querySelectorAll("[data-option]")].filter((field) => field.value.trim());
-  return Object.fromEntries(fields.map((field) => [field.dataset.option, field.value.trim()]));
+  const options = {};
+  for (const field of item.querySelectorAll("[data-option]")) {
+    const { option } = field.dataset;
+    const value = field.type === "checkbox" ? field.checked : field.value.trim();
+    if (value) options[option] = option === "contributor" ? [value] : value;
+  }
+  return options;
 }

@@ -20,7 +20,7 @@ function drawModels(models) {
     make("label", {},
       make("input", { type: "radio", name: "model", value: model.name, checked: model.name === chosen }),
       make("span", {}, model.title, " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}`
-        : model.bytes ? t("to_download_size", { size: bytes(model.bytes) }) : t("to_download")), " ",
+        : model.bytes ? t("to_download_size", { size: bytes(model.bytes) }) : t("to_download")),
       model.on_disk ? null : button(t("fix_download_model"), () => attempt(() => fetchModel(model.name), FIXES))))));
 }
 
@@ -73,11 +73,10 @@ browse($("#folders"), (found) => {
   folder = found;
   changed();
 });
+attempt(async () => drawModels(await api("models")));
 attempt(async () => {
-  const [models, { surveys }, chooser] = await Promise.all(
-    [api("models"), api("surveys"), choosePlace(document.documentElement.lang, changed)]);
-  place = chooser;
-  drawModels(models);
+  place = await choosePlace(document.documentElement.lang, changed);
+  const { surveys } = await api("surveys");
   const last = surveys.find((survey) => survey.place.kind === "country");
   if (last && !$("#search").value) place.set(last.place);
 });

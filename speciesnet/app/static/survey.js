@@ -1,7 +1,7 @@
 // One survey: before the start, while it runs, and afterwards.
 
 import {
-  $, api, ask, attempt, bytes, contents, date, download, duration, follow, has, make, number, pictureItem, poll, redraw, t,
+  $, api, ask, attempt, bytes, contents, download, duration, follow, make, number, pictureItem, poll, rate, redraw, t,
 } from "./app.js";
 import { exportsOf } from "./exports.js";
 import { add, choosePath, forget } from "./folders.js";
@@ -53,7 +53,7 @@ async function look() {
 
 function drawFacts() {
   const { place, model } = survey;
-  redraw($("#facts"), [survey.state, survey.folders, survey.missing, place, model], () => [
+  redraw($("#about"), [survey.state, survey.folders, survey.missing, place, model, countries.length], () => [
     make("span", { className: `badge ${survey.state}` }, t(`state_${survey.state}`)), " ",
     make("span", { className: "path" }, survey.folders.join(" · ")), " · ",
     place.kind === "country" ? countryName(place) : t(`place_${place.kind}`), " · ", t("model", { model }),
@@ -85,7 +85,7 @@ function drawRun(progress) {
   else bar.value = progress.done;
   const facts = [
     progress.total ? t("done_of", { done: progress.done, total: progress.total }) : t("images_done", { n: progress.done }),
-    isRunning && progress.rate ? t("rate", { rate: number(progress.rate, 1) }) : null,
+    isRunning && progress.rate ? t("rate", { rate: rate(progress.rate) }) : null,
     isRunning && progress.seconds_left != null ? t("time_left", { time: duration(progress.seconds_left) }) : null,
     progress.blank ? t("blank", { n: progress.blank }) : null,
     progress.failed ? t("failed", { n: progress.failed }) : null,
@@ -108,8 +108,8 @@ function showFailure(progress) {
 function drawLists(progress) {
   show("#latest", progress.latest.length);
   redraw($("#latest ul"), progress.latest.map((one) => one.thumb), () => progress.latest.map(pictureItem));
-  show("#species", progress.species.length);
-  redraw($("#species tbody"), progress.species, () => progress.species.map((one) =>
+  show("#counted", progress.species.length);
+  redraw($("#counted tbody"), progress.species, () => progress.species.map((one) =>
     make("tr", {}, make("td", {}, one.name, " ", make("i", {}, one.latin)), make("td", { className: "n" }, number(one.count)))));
   show("#skipped", progress.skipped.length);
   redraw($("#skipped ul"), progress.skipped, () => progress.skipped.map((one) =>
@@ -132,7 +132,7 @@ function drawPlan(count, values = {}) {
   redraw($("#plan"), [count, values], () => [
     tile(t("found"), (count.limited ? t("more_than", { what: contents(count) }) : contents(count)) + (count.done ? "" : " …")),
     values.done_before ? tile(t("finished"), number(values.done_before)) : null,
-    values.seconds == null ? null : tile(t("takes"), `${duration(values.seconds)} (${t("rate", { rate: number(values.images_per_second, 1) })})`),
+    values.seconds == null ? null : tile(t("takes"), `${duration(values.seconds)} (${t("rate", { rate: rate(values.images_per_second) })})`),
     values.disk_needed == null ? null : tile(t("disk"), t("disk_of", { needed: bytes(values.disk_needed), free: bytes(values.disk_free) })),
     tile(t("results"), survey.results),
   ].filter(Boolean));
@@ -169,7 +169,7 @@ for (const [selector, action] of [
   ["#try", () => attempt(() => measure("trial"), FIXES)],
   ["#add", () => attempt(() => add(survey), FIXES)],
   ["#forget", () => attempt(async () => { if (await forget(survey)) location.href = "/"; })],
-  ["#review", () => attempt(async () => { location.href = (await api(`${here}/review`, {})).address; }, FIXES)],
+  ["#open-review", () => attempt(async () => { location.href = (await api(`${here}/review`, {})).address; }, FIXES)],
   ["#report", () => attempt(async () => {
     const job = await follow(await api(`${here}/jobs`, { kind: "report", options: {} }), $("#report-job"), FIXES);
     if (job.state === "done") location.href = `/${here}/report/index.html`;
