@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
@@ -32,12 +33,15 @@ class Guard:
     Args:
         app: The application.
         token: The secret of the address; a cookie carries it afterwards.
+        ticket: The file of a secret that opens the window once: the addresses with which browsers are
+            started can be seen by other users of the computer.
         port: The port of the window. Cookies of all ports share one jar, so it is part of the name.
     """
 
-    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, token: str, ticket: Path, port: int) -> None:
         self._app = app
         self._token = token.encode()
+        self._ticket = ticket
         self._cookie = f"speciesnet-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,10 +74,11 @@ class Guard:
             raise PageError(
                 403, "wrong_origin", "Other pages may not send requests to this window."
             )
-        if scope["path"].startswith(OPEN) and is_reading:
-            return self._entrance(scope["path"].removeprefix(OPEN))
         cookie = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
-        if not hmac.compare_digest(cookie.encode(), self._token):
+        is_known = hmac.compare_digest(cookie.encode(), self._token)
+        if scope["path"].startswith(OPEN) and is_reading:
+            return self._entrance(scope["path"].removeprefix(OPEN), is_known)
+        if not is_known:
             raise PageError(
                 401,
                 "no_cookie",
@@ -84,8 +89,9 @@ class Guard:
             raise PageError(415, "not_json", "The request is not JSON.")
         return None
 
-    def _entrance(self, given: str) -> Response:
-        if not hmac.compare_digest(given.encode(), self._token):
+    def _entrance(self, given: str, is_known: bool) -> Response:
+        is_token = hmac.compare_digest(given.encode(), self._token)
+        if not (is_token or is_known or self._uses_up(given)):
             raise PageError(
                 403, "no_cookie", "This is not the address that SpeciesNet printed.", "open_again"
             )
@@ -93,6 +99,17 @@ class Guard:
         token = self._token.decode()
         response.set_cookie(self._cookie, token, httponly=True, samesite="strict")
         return response
+
+    def _uses_up(self, given: str) -> bool:
+        """Whether this is the ticket, which is then used up."""
+        try:
+            ticket = self._ticket.read_bytes()
+            is_ticket = bool(ticket) and hmac.compare_digest(given.encode(), ticket)
+            if is_ticket:
+                self._ticket.unlink()
+        except OSError:
+            return False
+        return is_ticket
 
 
 _TRUSTED = ("same-origin", "none")  # "none" is the person; other ports are only "same-site"
