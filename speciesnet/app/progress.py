@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import cast
 
 from speciesnet.app.jobs import tail
-from speciesnet.predictions.format5 import from_format5, is_format5
-from speciesnet.predictions.layout import decode_line, has_own_layout
-from speciesnet.predictions.reading import read_as_written
 from speciesnet.records import Record, still_of
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, split_label
 
@@ -114,6 +111,9 @@ class Follower:
                     self._samples.popleft()
 
     def _read(self) -> None:
+        from speciesnet.predictions.layout import decode_line, has_own_layout  # with NumPy
+        from speciesnet.predictions.reading import read_as_written
+
         if self._offset == 0 and not has_own_layout(self.path):
             for record in read_as_written(self.path):  # of another program: it does not grow
                 self._add(record)
@@ -139,6 +139,8 @@ class Follower:
             self._offset = place
 
     def _add(self, record: Record) -> None:
+        from speciesnet.predictions.format5 import from_format5, is_format5
+
         if is_format5(record):
             record = from_format5(record)
         number, self.done = self.done, self.done + 1
@@ -215,6 +217,8 @@ def _skipped(paths: list[str], log: Path | None) -> list[dict[str, object]]:
 
 def all_pictures(predictions: Path) -> list[Shown]:
     """All records of a small predictions file; none if there is no file."""
+    from speciesnet.predictions.reading import read_as_written
+
     if not predictions.exists():
         return []
     return [Shown(n, still_of(r)) for n, r in enumerate(read_as_written(predictions))]

@@ -103,9 +103,7 @@ class Window:
             follower.advance()
         log = Path(survey.log) if survey.log else None
         found = follower.as_json(f"/surveys/{survey.id}/thumbs", log)
-        total = (
-            self._count(survey).total if survey.folders and not missing_folders(survey) else None
-        )
+        total = total_of(self.counted(survey).counts)
         rate = found["rate"] if is_active else None
         left = None
         if isinstance(rate, float) and total is not None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import platformdirs
-import requests
 from absl import logging
 from filelock import FileLock
 from tqdm import tqdm
@@ -164,7 +163,7 @@ def download_detector(url: str, folder: Path) -> Path:
         with FileLock(f"{cached}.lock"):
             if not cached.is_file():  # another process may have been first
                 _download(url, cached, digest)
-    except (OSError, NotImplementedError, requests.RequestException) as error:
+    except (OSError, NotImplementedError) as error:  # among them those of requests
         raise ModelError(
             f"The detector cannot be downloaded from {url} ({error}); check the network, or download "
             f"it by hand to {cached}."
@@ -174,6 +173,8 @@ def download_detector(url: str, folder: Path) -> Path:
 
 def _download(url: str, target: Path, digest: Digest | None) -> None:
     """Downloads and verifies a file before it gets its name, so that the target is always complete."""
+    import requests  # takes longer to import than a window may take to open
+
     logging.info("Downloading %s to %s.", url, target)
     with write_atomically(target, unique=False) as part:
         with requests.get(url, stream=True, timeout=TIMEOUT) as response:
