@@ -91,6 +91,8 @@ export async function choosePlace(language, changed) {
   $("#farther").addEventListener("click", () => scale(1 / 2));
   $("#look-up").addEventListener("click", () => lookUp($("#latitude").valueAsNumber, $("#longitude").valueAsNumber));
 
+  if (search.value) search.dispatchEvent(new Event("input")); // typed while the list was on its way
+
   return {
     country: () => country,
     value() {
