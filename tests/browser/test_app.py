@@ -164,7 +164,7 @@ def test_results_are_handed_over_and_reviewed(app: App, opened: Page) -> None:
     sorted_files = Path(app.surveys[0]["results"]) / "sorted"
     assert len(list(sorted_files.rglob("*.jpg"))) == 3
     sort.locator(".undo").click()
-    expect(sort.locator(".done")).to_contain_text("3 undone", timeout=LONG)
+    expect(sort.locator(".done")).to_contain_text("3 photographs taken back", timeout=LONG)
     assert not list(sorted_files.rglob("*.jpg"))
 
     package = opened.locator("[data-kind=camtrap-dp]")
@@ -222,7 +222,7 @@ def test_pages_fit_a_telephone_in_every_language(
         opened.evaluate(
             "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
         )
-        expect(opened.locator(".browser button, .rows h2, #about .badge").first).to_be_visible()
+        expect(opened.locator("#models label, .rows h2, #about .badge").first).to_be_visible()
         assert opened.evaluate("document.documentElement.scrollWidth") <= 390, path
     check(opened)
 

@@ -15,7 +15,10 @@ async function look() {
 }
 
 function row(survey, place) {
-  const again = (action) => () => attempt(action).then(() => attempt(look));
+  const again = (action) => () => attempt(async () => {
+    await action();
+    await look();
+  });
   const total = survey.counts ? survey.counts.photographs + survey.counts.films : null;
   return make("li", {},
     make("h2", {}, make("a", { href: `/surveys/${survey.id}`, id: `open-${survey.id}` }, survey.name), " ",

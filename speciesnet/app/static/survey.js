@@ -1,7 +1,7 @@
 // One survey: before the start, while it runs, and afterwards.
 
 import {
-  $, api, ask, attempt, bytes, contents, download, duration, follow, make, number, pictureItem, poll, rate, redraw, t,
+  $, api, ask, attempt, bytes, contents, download, duration, follow, make, number, pictureItem, poll, rate, redraw, showProblem, t,
 } from "./app.js";
 import { exportsOf } from "./exports.js";
 import { add, choosePath, forget } from "./folders.js";
@@ -14,7 +14,10 @@ let drawExports = null;
 
 const show = (selector, isShown) => { $(selector).hidden = !isShown; };
 const start = () => act(() => api(`${here}/start`, {}));
-const act = (action) => attempt(action, FIXES).then(() => attempt(look, FIXES));
+const act = (action) => attempt(async () => {
+  await action();
+  await look();
+}, FIXES);
 const change = (fields) => act(async () => {
   await api(here, fields, "PATCH");
   await api(`${here}/start`, {});
@@ -92,17 +95,17 @@ function drawRun(progress) {
   ].filter(Boolean);
   redraw($("#numbers"), facts, () => [facts.join(" · ")]);
   redraw($("#sentence"), progress.sentence, () => [progress.sentence ?? ""]);
-  const sorry = state === "failed" || (progress.action && !isRunning);
-  if (sorry) showFailure(progress);
+  drawFailure(state === "failed" || (progress.action && !isRunning) ? progress : null);
 }
 
+/** Shows why the run has ended, until it continues, in whichever window. */
 let failure = null;
-function showFailure(progress) {
-  if (failure === progress.sentence) return;
-  failure = progress.sentence;
-  attempt(async () => {
-    throw Object.assign(new Error(progress.sentence), { action: progress.action ?? { name: "go_on" } });
-  }, FIXES);
+function drawFailure(progress) {
+  const sentence = progress?.sentence ?? null;
+  if (failure === sentence) return;
+  failure = sentence;
+  if (progress) showProblem({ message: sentence, action: progress.action ?? { name: "go_on" } }, FIXES);
+  else $(".problems").replaceChildren();
 }
 
 function drawLists(progress) {
