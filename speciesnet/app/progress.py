@@ -99,9 +99,7 @@ class Follower:
             if identity != self._identity or facts.st_size < self._offset:
                 self._reset()  # a run that continues may write the file anew
                 self._identity = identity
-            if self._offset < facts.st_size:
-                self._read()
-            self.is_behind = facts.st_size - self._offset > STEP_BYTES
+            self.is_behind = self._offset < facts.st_size and self._read()
             if not self.is_behind:
                 moment = time.monotonic()
                 if len(self._samples) == 1 and self._samples[0][1] == self.done:
@@ -110,7 +108,8 @@ class Follower:
                 while moment - self._samples[0][0] > RATE_SECONDS:
                     self._samples.popleft()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Reads the next part; returns whether there may be more."""
         from speciesnet.predictions.layout import decode_line, has_own_layout  # with NumPy
         from speciesnet.predictions.reading import read_as_written
 
@@ -118,25 +117,22 @@ class Follower:
             for record in read_as_written(self.path):  # of another program: it does not grow
                 self._add(record)
             self._offset = self.path.stat().st_size
-            return
+            return False
         with self.path.open("rb") as file:
             file.seek(self._offset)
             data = file.read(self._step)
-        end = data.rfind(b"\n")
-        is_larger = end < 0 and len(data) == self._step
-        self._step = 2 * self._step if is_larger else STEP_BYTES  # a film's record may be long
-        place = self._offset
-        for line in data[: end + 1].splitlines(keepends=True):
+        start = place = self._offset
+        for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
             own = line.strip().removesuffix(b",")
             if own not in (b"", b"]}") and (record := decode_line(own)) is not None:
                 self._add(record)
                 # The comma and the brackets after it are overwritten by the next record.
                 self._offset = place + line.index(own) + len(own)
             place += len(line)
-        if is_larger or end < 0:
-            return
-        if place - self._offset > STEP_BYTES:  # damaged lines; do not read them again and again
-            self._offset = place
+        is_full = len(data) == self._step
+        is_short = is_full and self._offset == start  # for the record of a film
+        self._step = 2 * self._step if is_short else STEP_BYTES
+        return is_full
 
     def _add(self, record: Record) -> None:
         from speciesnet.predictions.format5 import from_format5, is_format5

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from surveys import DEER, FOX, record, write_predictions
-from windows import Page
+from windows import Page, wait_for
 
 from speciesnet.app.window import Window
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path
@@ -140,7 +140,7 @@ def test_choices_are_found_by_name_in_any_language(page: Page) -> None:
 
 
 def test_a_photograph_that_is_gone_has_no_picture(page: Page, survey: str, window: Window) -> None:
-    page.get(f"/api/surveys/{survey}/progress")
+    wait_for(lambda: page.get(f"/api/surveys/{survey}/progress")["done"], 3)
     thumb = page.get(f"/api/surveys/{survey}/progress")["latest"][0]["thumb"]
     assert page.client.get(thumb).content.startswith(JPEG)
     record = window.runner.follower(window.surveys.get(survey)).record(2)

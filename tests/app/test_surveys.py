@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from surveys import record, write_predictions
-from windows import IMAGES, Page
+from windows import IMAGES, Page, wait_for
 
 from speciesnet.app.window import Window
 
@@ -86,8 +86,8 @@ def test_predictions_of_a_terminal_are_opened_and_forgetting_keeps_them(
     path = write_predictions(home / "card1" / "p.json", *map(record, IMAGES[:2]))
     page.get("/api/folders", path=str(home / "card1"), files=".json")
     survey = page.send("POST", "/api/surveys", 201, predictions=str(path))["id"]
-    progress = page.get(f"/api/surveys/{survey}/progress")
-    assert (progress["state"], progress["done"]) == ("done", 2)
+    wait_for(lambda: page.get(f"/api/surveys/{survey}/progress")["done"], 2)
+    assert page.state(survey) == "done"
     page.send("POST", "/api/surveys", 409, predictions=str(path))
     answer = page.send("POST", f"/api/surveys/{survey}/start", 422)
     assert answer["action"]["name"] == "choose_folder"
