@@ -155,13 +155,16 @@ def test_a_file_for_timelapse_needs_at_most_eight_clicks(app: App, opened: Page)
 
 
 def test_results_are_handed_over_and_reviewed(app: App, opened: Page) -> None:
-    opened.get_by_role("link", name="card").first.click()
+    app.add_card("handed over", 3)
+    prepare(Hand(opened), "handed over")
+    opened.click("#start")
     sort = opened.locator("[data-kind=sort]")
+    expect(sort).to_be_visible(timeout=LONG)
     sort.locator(".dry").click()
     expect(sort.locator(".done")).to_contain_text("3 photographs would be sorted", timeout=LONG)
     sort.locator(".write").click()
     expect(sort.locator(".done")).to_contain_text("3 photographs sorted", timeout=LONG)
-    sorted_files = Path(app.surveys[0]["results"]) / "sorted"
+    sorted_files = Path(app.surveys[-1]["results"]) / "sorted"
     assert len(list(sorted_files.rglob("*.jpg"))) == 3
     sort.locator(".undo").click()
     expect(sort.locator(".done")).to_contain_text("3 photographs taken back", timeout=LONG)

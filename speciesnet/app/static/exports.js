@@ -30,11 +30,14 @@ export function exportsOf(here, survey, fixes) {
       else if (last) showJob(last, $(".job", item), fixes, told);
     }
   });
-  return (isRunning) => items.forEach((item) => { if (isRunning) disable(item, true); else if (!$(".job progress", item)) disable(item, false); });
+  return (isRunning) => items.forEach((item) => disable(item, isRunning || $(".job progress", item) !== null));
 }
 
-/** The last line of a command says what it did. */
-const told = (job) => (job.log.length ? `${t("job_done")} ${job.log.at(-1)}` : "");
+/** The last line of a command says what it did, if it does not only name the file. */
+function told(job) {
+  const last = job.log.at(-1);
+  return last && !job.written.some((file) => last.includes(file.path)) ? `${t("job_done")} ${last}` : "";
+}
 
 const disable = (item, isDisabled) => {
   for (const button of item.querySelectorAll(":scope > .buttons button")) button.disabled = isDisabled;

@@ -83,6 +83,7 @@ function drawRun(progress) {
     ["#stop", ["waiting", "running", "paused"].includes(state)], ["#add", !isRunning], ["#forget", !isRunning],
   ]) show(name, isShown);
   const bar = $("#bar");
+  bar.hidden = state === "done";
   bar.max = progress.total ?? survey.counts?.photographs ?? 1;
   if (state === "running" && !progress.done) bar.removeAttribute("value");
   else bar.value = progress.done;
