@@ -88,6 +88,8 @@ class Follower:
 
     def advance(self) -> None:
         """Reads the next part of the file, if there is one."""
+        import speciesnet.predictions.reading  # noqa: F401 (NumPy takes long; no page waits for it)
+
         with self.lock:
             try:
                 facts = self.path.stat()
