@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 from collections.abc import Mapping
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 import speciesnet
+from speciesnet.app.errors import PageError
 from speciesnet.files.clouds import content_type
 
 LANGUAGES = {
@@ -99,10 +102,38 @@ def static(request: Request) -> Response:
     raise HTTPException(404)
 
 
+def place(request: Request) -> Response:
+    """The country, and in the USA the state, of the town nearest to a click on the map."""
+    try:
+        latitude, longitude = (
+            float(request.query_params[key]) for key in ("latitude", "longitude")
+        )
+        is_on_earth = abs(latitude) <= 90 and abs(longitude) <= 180
+    except (KeyError, ValueError):
+        is_on_earth = False
+    if not is_on_earth:
+        raise PageError(422, "bad_request", "Give a latitude and a longitude in degrees.")
+    from speciesnet.geolocation import nearest_place
+
+    country, region = nearest_place(latitude, longitude)
+    return JSONResponse({"country": country or None, "region": region})
+
+
+def end(_: Request) -> Response:
+    """Ends the program as Ctrl-C does: once this is answered, it stops the run and closes."""
+    stop = BackgroundTask(signal.raise_signal, signal.SIGINT)
+    return JSONResponse({}, background=stop)
+
+
 def routes() -> list[BaseRoute]:
-    """The addresses of all pages and static files."""
+    """The addresses of all pages and static files, and what the pages alone need."""
     pages = [
         Route(path, functools.partial(render, template), name=template)
         for path, template in PAGES.items()
     ]
-    return [*pages, Route("/static/{name}", static)]
+    return [
+        *pages,
+        Route("/static/{name}", static),
+        Route("/api/place", place),
+        Route("/api/quit", end, methods=["POST"]),
+    ]

@@ -245,9 +245,29 @@ def test_countries_are_found_by_their_names_in_other_languages(
     expect(opened.locator("#matched")).to_contain_text("✓ ")
 
 
+def test_a_click_on_the_map_chooses_the_country(app: App, opened: Page) -> None:
+    opened.goto(f"{app.base}/new")
+    expect(opened.locator("#models label").first).to_be_visible()
+    opened.locator("summary").first.click()
+    opened.locator("#closer").click()
+    box = opened.locator("#map img").bounding_box()
+    assert box
+    x, y = box["width"] * (-105 + 180) / 360, box["height"] * (84 - 55) / 140
+    opened.locator("#map > div").click(position={"x": x, "y": y})
+    expect(opened.locator("#matched")).to_have_text("✓ Canada")
+    expect(opened.locator("#pin")).to_be_visible()
+
+
 def test_a_page_continues_when_the_program_is_started_again(app: App, opened: Page) -> None:
     expect(opened.locator("#surveys li").first).to_be_visible()
     app.end()
     expect(opened.locator("#lost")).to_contain_text("SpeciesNet is not running")
     app.start()
     expect(opened.locator("#lost")).to_be_hidden()
+
+    opened.click("#quit")
+    opened.locator("dialog .primary").click()
+    expect(opened.locator("h1")).to_contain_text("SpeciesNet has ended")
+    assert app.process
+    assert app.process.wait(60) == 0
+    app.start()
