@@ -170,7 +170,7 @@ def _option(name: str, allowed: str | Sequence[object], value: object, folders: 
 
 
 def _flags(options: Options) -> list[str]:
-    """Flags with their values in one word, because a person's text may begin with a dash."""
+    """Flags with their values in one word, because a person's text may start with a dash."""
     words = []
     for name, value in options.items():
         if value is True:

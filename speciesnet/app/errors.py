@@ -1,4 +1,4 @@
-"""Errors that a page can show: one sentence, a word to look it up by, and what mends it."""
+"""Errors that a page can show: one sentence, a word to look it up by, and what fixes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PageError(RejectedError):
         status: HTTP status, 400 or above.
         code: A fixed word, under which catalogues have the sentence in other languages.
         message: One sentence.
-        action: The name of what mends it, or None.
+        action: The name of what fixes it, or None.
     """
 
     def __init__(self, status: int, code: str, message: str, action: str | None = None) -> None:

@@ -89,7 +89,7 @@ class Folders:
         return path
 
     def places(self, recent: Iterable[str] = ()) -> dict[str, object]:
-        """The folders to begin with: of the person, the drives, and those used before."""
+        """The folders to start with: of the person, the drives, and those used before."""
         found = {
             str(Path.home()): "home",
             platformdirs.user_pictures_dir(): "pictures",
@@ -153,14 +153,14 @@ class Folders:
         }
 
     def count(self, paths: Sequence[str]) -> dict[str, object]:
-        """How much is in folders that were listed before; the first call begins to count."""
+        """How much is in folders that were listed before; the first call starts to count."""
         key = [self.check(path) for path in paths]
-        began, count = self._counts.get(tuple(key), (0.0, None))
-        is_old = count is not None and count.done and time.monotonic() - began > MAX_SECONDS
+        since, count = self._counts.get(tuple(key), (0.0, None))
+        is_old = count is not None and count.done and time.monotonic() - since > MAX_SECONDS
         return asdict(self.counting(key, again=is_old))
 
     def counting(self, paths: Sequence[str], *, again: bool = False) -> Count:
-        """The count of folders, which is begun unless it was begun before.
+        """The count of folders, which is started unless it was started before.
 
         Args:
             paths: The folders.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,11 +16,18 @@ from speciesnet.server.auth import SECURITY_HEADERS, is_local_name
 from speciesnet.server.errors import RejectedError
 
 OPEN = "/open/"  # the path before the token
+_POLICY = "Content-Security-Policy"
 _HEADERS = {
     **SECURITY_HEADERS,
-    "Content-Security-Policy": f"{SECURITY_HEADERS['Content-Security-Policy']}; media-src 'self'",
+    _POLICY: f"{SECURITY_HEADERS[_POLICY]}; media-src 'self'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# Galleries place boxes and previews with style attributes.
+_WITH_STYLES = {
+    **_HEADERS,
+    _POLICY: _HEADERS[_POLICY].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'"),
+}
+_GALLERIES = re.compile(r"/surveys/[^/]+/(review|report)/")
 # The cookie is strict: a browser sends it only after a page of this window, not after a redirection.
 _ENTRANCE = (
     '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'
@@ -50,9 +58,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        headers = _WITH_STYLES if _GALLERIES.match(scope["path"]) else _HEADERS
+
         async def respond(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(headers)
             await send(message)
 
         try:

@@ -21,7 +21,7 @@ TAIL_BYTES = 2**16  # of a log that pages show or search
 LOG_LINES = 20
 STOP_SECONDS = 60.0  # for a command to finish what it writes
 _SAYS = "speciesnet: "  # before the sentence with which a command ends
-# What mends an error, by words of its sentence.
+# What fixes an error, by words of its sentence.
 _ACTIONS = (
     ("No space left|disk is full|not enough space", "free_space"),
     ("being written by", "wait"),
@@ -32,7 +32,7 @@ _ACTIONS = (
 
 
 def action_for(sentence: str) -> str | None:
-    """The name of what mends the error that a sentence is about, if there is one."""
+    """The name of what fixes the error that a sentence is about, if there is one."""
     return next((name for words, name in _ACTIONS if re.search(words, sentence)), None)
 
 
@@ -128,7 +128,7 @@ class Job:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     started: str = field(default_factory=now)
     is_stopped: bool = False
-    _began: float = field(default_factory=time.monotonic)
+    _started_at: float = field(default_factory=time.monotonic)
     _ended: float | None = None
 
     @property
@@ -171,7 +171,7 @@ class Job:
             if state != "running"
             else [],
             "started": self.started,
-            "seconds": (self._ended or time.monotonic()) - self._began,
+            "seconds": (self._ended or time.monotonic()) - self._started_at,
             "values": values,
         }
 

@@ -81,7 +81,7 @@ class Follower:
         self._failures: deque[str] = deque(maxlen=MAX_FAILED)
         self._samples: deque[tuple[float, int]] = deque()
 
-    def begin(self) -> None:
+    def restart_clock(self) -> None:
         """Forgets the speed of an earlier run."""
         with self.lock:
             self._samples.clear()
@@ -99,7 +99,7 @@ class Follower:
                 return
             identity = (facts.st_dev, facts.st_ino)
             if identity != self._identity or facts.st_size < self._offset:
-                self._reset()  # a run that continues may write the file anew
+                self._reset()  # a run that continues may rewrite the file
                 self._identity = identity
             self.is_behind = self._offset < facts.st_size and self._read()
             if not self.is_behind:
@@ -164,8 +164,8 @@ class Follower:
         """Images per second of late; None as long as that is unknown."""
         if len(self._samples) < 2:
             return None
-        (began, first), (end, last) = self._samples[0], self._samples[-1]
-        return (last - first) / (end - began) if last > first and end > began else None
+        (since, first), (end, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (end - since) if last > first and end > since else None
 
     def as_json(self, address: str, log: Path | None) -> dict[str, object]:
         """The counts as pages get them.

@@ -105,6 +105,6 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
             corrections=corrections,
             smooth_boxes=False,  # a reviewer corrects the answers as they are in the predictions
         )
-        token = f"surveys/{survey.id}/review"  # the window has checked who asks
+        token = f"surveys/{survey.id}/review"  # the window has checked the cookie
         app = make_app(Review(loaded, file), photographs, folder, token=token)
         return app, stack.pop_all()

@@ -22,9 +22,7 @@ from speciesnet.errors import SpeciesNetError
 TICK_SECONDS = 0.5
 CATCH_UP_SECONDS = 0.02  # between two parts of a long file, so that pages are answered
 FOLDER_SECONDS = 2.0  # between two looks at the folders
-_CLOSED = (
-    "The window was closed, or the computer switched off, while this survey ran; go on with it."
-)
+_CLOSED = "The window was closed, or the computer switched off, while this survey ran; continue it."
 
 
 class Process(Protocol):
@@ -38,7 +36,7 @@ class Process(Protocol):
 
 
 class LeftProcess:
-    """A run whose window was killed. Only its lock tells whether it still runs.
+    """A run whose window was killed. Its lock shows whether it still runs.
 
     Args:
         survey: Its survey.
@@ -69,7 +67,7 @@ class Runner:
         folders: Counts their photographs.
 
     Attributes:
-        started: When the present run began, on the monotonic clock.
+        started: When the present run started, on the monotonic clock.
     """
 
     def __init__(self, surveys: Surveys, folders: Folders) -> None:
@@ -163,7 +161,7 @@ class Runner:
 
     def _watch(self) -> None:
         while True:
-            # A full disk, or a damaged file, is told by the run; the window goes on.
+            # A full disk, or a damaged file, is in the log of the run; the window goes on.
             with suppress(PageError, SpeciesNetError, OSError):
                 with self._surveys.lock:
                     self._tick()
@@ -208,7 +206,7 @@ class Runner:
             survey.log, survey.pid = str(log), process.pid
             survey.set_state("running")
             self._running, self.started = (survey, process), time.monotonic()
-            self.follower(survey).begin()
+            self.follower(survey).restart_clock()
         self._surveys.save()
 
     def _finish(self, survey: Survey, process: Process) -> None:

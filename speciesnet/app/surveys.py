@@ -53,7 +53,7 @@ class Survey:
 
     Attributes:
         id: Identifies it in addresses and names of files.
-        name: As people call it.
+        name: The name on pages.
         folders: The folders of its photographs; none if only its predictions are known.
         place: ``kind``, and for a country its ``country`` and ``region``.
         species_list: The file of the taxa that can occur, or None.
@@ -64,7 +64,7 @@ class Survey:
         predictions: The predictions file.
         state: What happens to it.
         sentence: The last sentence of its run, or None.
-        action: What mends an error, or None.
+        action: What fixes an error, or None.
         counts: How much is in its folders, see ``Count``; None if that was never counted.
         log: The log of its last run, or "".
         pid: The process of its run, or 0.
@@ -136,7 +136,7 @@ class Surveys:
             self.queue, self.held = stored["queue"], stored["held"]
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise OutputError(
-                f"The list of surveys {self._path} cannot be read ({error}); move it away to begin a "
+                f"The list of surveys {self._path} cannot be read ({error}); move it away to start a "
                 "new one."
             ) from error
 

@@ -62,7 +62,9 @@ def test_exports_say_what_they_wrote_and_sorting_is_undone(
 
 
 @pytest.mark.slow
-def test_the_report_is_shown_and_nothing_beside_it(page: Page, survey: str, home: Path) -> None:
+def test_the_report_is_shown_and_nothing_else_of_its_folder(
+    page: Page, survey: str, home: Path
+) -> None:
     assert page.job(survey, "report")["state"] == "done"
     (home / "card2" / "secret.txt").write_text("secret")
     (home / "card2" / "report" / "link.txt").symlink_to(home / "card2" / "secret.txt")
@@ -122,7 +124,7 @@ def test_errors_are_sentences(page: Page, method: str, path: str, status: int) -
     assert answer.json()["error"].endswith(".")
 
 
-def test_bodies_that_are_no_objects_are_refused(page: Page) -> None:
+def test_bodies_without_an_object_are_refused(page: Page) -> None:
     headers = {"content-type": "application/json"}
     for content in (b"[]", b"{", b"[" * 10**4, b" " * 10**5, b"\xff"):
         answer = page.client.post("/api/surveys", content=content, headers=headers)

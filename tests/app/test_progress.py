@@ -48,7 +48,7 @@ def test_a_record_that_is_half_written_waits(tmp_path: Path) -> None:
     assert follower.done == 2
 
 
-def test_a_file_that_is_written_anew_is_counted_anew(tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_is_counted_again(tmp_path: Path) -> None:
     path, other = tmp_path / "p.json", tmp_path / "q.json"
     path.write_bytes(HEADER + encode_record(record("a.jpg", FOX)) + FOOTER)
     follower = Follower(path)
