@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import signal
 from collections.abc import Mapping
 from importlib import resources
@@ -105,13 +106,10 @@ def static(request: Request) -> Response:
 def place(request: Request) -> Response:
     """The country, and in the USA the state, of the town nearest to a click on the map."""
     try:
-        latitude, longitude = (
-            float(request.query_params[key]) for key in ("latitude", "longitude")
-        )
-        is_on_earth = abs(latitude) <= 90 and abs(longitude) <= 180
+        latitude, longitude = (float(request.query_params[key]) for key in ("latitude", "longitude"))
     except (KeyError, ValueError):
-        is_on_earth = False
-    if not is_on_earth:
+        latitude = longitude = math.nan
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
         raise PageError(422, "bad_request", "Give a latitude and a longitude in degrees.")
     from speciesnet.geolocation import nearest_place
 
