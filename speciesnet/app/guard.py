@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
+from starlette.requests import Request, cookie_parser
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from speciesnet.app.errors import PageError, page_error
+from speciesnet.app.pages import render
 from speciesnet.server.auth import SECURITY_HEADERS, is_local_name
 from speciesnet.server.errors import RejectedError
 
@@ -31,6 +32,7 @@ _GALLERIES = re.compile(r"/surveys/[^/]+/(review|report)/")
 # The cookie is strict: a browser sends it only after a page of this window, not after a redirection.
 _ENTRANCE = (
     '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'
+    '<link rel="icon" href="data:,">'
     '<title>SpeciesNet</title><a href="/">SpeciesNet</a>'
 )
 
@@ -68,8 +70,15 @@ class Guard:
         try:
             response = self._check(scope)
         except RejectedError as error:
-            response = page_error(error)
+            response = self._refusal(scope, error)
         await (response or self._app)(scope, receive, respond)
+
+    def _refusal(self, scope: Scope, error: RejectedError) -> Response:
+        """The page that shows a person how to open the window, or JSON for a script."""
+        is_person = "text/html" in Headers(scope=scope).get("accept", "")
+        if is_person and getattr(error, "code", None) == "no_cookie":
+            return render("denied.html", Request(scope), error.status)
+        return page_error(error)
 
     def _check(self, scope: Scope) -> Response | None:
         """The response of the entrance, or None for a request that may pass; raises ``PageError``."""
@@ -88,7 +97,7 @@ class Guard:
         is_known = hmac.compare_digest(cookie.encode(), self._token)
         if scope["path"].startswith(OPEN) and is_reading:
             return self._entrance(scope["path"].removeprefix(OPEN), is_known)
-        if not is_known:
+        if not is_known and not (is_reading and scope["path"].startswith("/static/")):
             raise PageError(
                 401,
                 "no_cookie",

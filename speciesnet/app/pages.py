@@ -106,7 +106,9 @@ def static(request: Request) -> Response:
 def place(request: Request) -> Response:
     """The country, and in the USA the state, of the town nearest to a click on the map."""
     try:
-        latitude, longitude = (float(request.query_params[key]) for key in ("latitude", "longitude"))
+        latitude, longitude = (
+            float(request.query_params[key]) for key in ("latitude", "longitude")
+        )
     except (KeyError, ValueError):
         latitude = longitude = math.nan
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):

@@ -89,6 +89,7 @@ class Reviews:
 
 def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
     from speciesnet.files.moved_photographs import Photographs
+    from speciesnet.report.pages import Link
     from speciesnet.report.review import Review, make_app
     from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
     from speciesnet.survey.survey import load_survey
@@ -106,5 +107,6 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
             smooth_boxes=False,  # a reviewer corrects the answers as they are in the predictions
         )
         token = f"surveys/{survey.id}/review"  # the window has checked the cookie
-        app = make_app(Review(loaded, file), photographs, folder, token=token)
+        back = [Link(f"/surveys/{survey.id}", f"← {survey.name}")]
+        app = make_app(Review(loaded, file), photographs, folder, token=token, back=back)
         return app, stack.pop_all()

@@ -145,6 +145,7 @@ def make_app(
     token: str,
     blur_humans: bool = False,
     threads: int = 2,
+    back: Sequence[Link] = (),
 ) -> Starlette:
     """Returns the web application; all its addresses start with ``/TOKEN/``.
 
@@ -157,9 +158,10 @@ def make_app(
         token: The secret first part of the addresses, which other programs and pages do not know.
         blur_humans: Whether to blur people.
         threads: The number of images to draw in parallel.
+        back: Entries of the menu before those of the review.
     """
     thumbnails = Thumbnails(folder, photographs, blur_humans=blur_humans)
-    handlers = _Handlers(review, thumbnails, threads)
+    handlers = _Handlers(review, thumbnails, threads, [*back, *_MENU])
     routes = [
         Route("/", lambda _: RedirectResponse(f"/{token}/gallery.html")),
         *(Route(f"/{page}", partial(handlers.page, page)) for page in _HEADINGS),
@@ -181,10 +183,12 @@ def make_app(
 class _Handlers:
     """Answers the requests of the pages; ``make_app`` has the routes."""
 
-    def __init__(self, review: Review, thumbnails: Thumbnails, threads: int) -> None:
+    def __init__(
+        self, review: Review, thumbnails: Thumbnails, threads: int, menu: Sequence[Link]
+    ) -> None:
         self._review = review
         self._thumbnails = thumbnails
-        self._pages = Pages(review.survey, "review", _MENU)
+        self._pages = Pages(review.survey, "review", menu)
         self._payload = Payload(review.survey, "review")  # one, so that its numbers stay the same
         self._slots = threading.BoundedSemaphore(threads)
 

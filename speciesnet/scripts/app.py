@@ -15,6 +15,7 @@ PORT = flags.integer(
     "port", None, "Port of this computer to use; by default 8766, or a free one.", at_most=65535
 )
 NOBROWSER = flags.switch("nobrowser", "Print the address, but open no browser.")
+SHORTCUT = flags.switch("shortcut", "Put an icon that opens the page on the desktop, and end.")
 DEFAULT_PORT = 8766
 OPENING_SECONDS = 5.0  # to start the browser
 
@@ -35,6 +36,11 @@ def main(values: flags.Values) -> None:
     from speciesnet.app.surveys import data_folder
     from speciesnet.server.tokens import token_of
 
+    if values[SHORTCUT]:
+        from speciesnet.app.shortcut import write_shortcut
+
+        sys.stdout.write(f"{write_shortcut()}: double-click it to open SpeciesNet.\n")
+        return
     folder = data_folder()
     with file_errors(OutputError, folder, fix="Free space, or fix its permissions."):
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +108,7 @@ def _show(folder: Path, port: int, token: str, nobrowser: bool) -> threading.Thr
     return opening
 
 
-COMMAND = console.Command(main, USAGE, (PORT, NOBROWSER))
+COMMAND = console.Command(main, USAGE, (PORT, NOBROWSER, SHORTCUT))
 
 if __name__ == "__main__":
     console.start(COMMAND)

@@ -27,8 +27,11 @@ def client(window: Window) -> TestClient:
 
 def test_nothing_is_shown_without_the_cookie(window: Window) -> None:
     client = client_of(window)
-    for path in ("/", "/api/surveys", "/api/folders", "/static/site.css", "/nothing"):
+    for path in ("/", "/api/surveys", "/api/folders", "/nothing"):
         assert code_of(client, path) == (401, "no_cookie")
+    page = client.get("/", headers={"accept": "text/html"})
+    assert page.status_code == 401 and "speciesnet app" in page.text
+    assert client.get("/static/site.css").status_code == 200
     assert code_of(client, "/open/guess") == (403, "no_cookie")
     assert code_of(client, "/open/") == (403, "no_cookie")
 
