@@ -60,13 +60,7 @@ class Reviews:
                 them.
         """
         with self._lock:
-            if not survey.has_predictions:
-                raise PageError(
-                    409,
-                    "no_predictions",
-                    "This survey has no predictions yet; run it first.",
-                    "run_first",
-                )
+            survey.check_predictions()
             facts = Path(survey.predictions).stat()
             state = (facts.st_size, facts.st_mtime_ns)
             opened = self._open

@@ -96,6 +96,12 @@ class Survey:
         """Whether there is a predictions file."""
         return Path(self.predictions).is_file()
 
+    def check_predictions(self) -> None:
+        """Raises ``PageError`` if there is no predictions file."""
+        if not self.has_predictions:
+            sentence = "This survey has no predictions yet; run it first."
+            raise PageError(409, "no_predictions", sentence, "run_first")
+
     def set_state(
         self, state: State, sentence: str | None = None, action: str | None = None
     ) -> None:
@@ -209,6 +215,8 @@ class Surveys:
             if survey.state in ACTIVE:
                 raise PageError(409, "is_running", "Stop the survey first; it is running.")
             change(survey, values, folders)
+            if "results" in values and not survey.has_predictions:
+                survey.predictions = str(Path(survey.results, "predictions.json"))
             survey.counts, survey.changed = None, now()
             self.save()
 

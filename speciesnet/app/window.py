@@ -135,13 +135,7 @@ class Window:
             if kind == "trial":
                 return self._trial(survey)
             return self._start(survey.id, kind, commands.estimate_line(survey), self._disk(survey))
-        if not survey.has_predictions:
-            raise PageError(
-                409,
-                "no_predictions",
-                "This survey has no predictions yet; run it first.",
-                "run_first",
-            )
+        survey.check_predictions()
         line = commands.export_line(kind, survey, options, self.folders)
         with suppress(OSError):  # the command says why
             Path(survey.results).mkdir(parents=True, exist_ok=True)

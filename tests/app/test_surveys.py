@@ -28,6 +28,12 @@ def test_surveys_of_folders_with_the_same_name_do_not_share_files(page: Page, ho
     assert len(paths) == 3
 
 
+def test_results_can_go_elsewhere_before_the_run(page: Page, home: Path) -> None:
+    survey = page.add(home / "card1")
+    changed = page.send("PATCH", f"/api/surveys/{survey}", results=str(home / "card2"))
+    assert changed["predictions"] == str(home / "card2" / "predictions.json")
+
+
 @pytest.mark.parametrize(
     "values",
     [
