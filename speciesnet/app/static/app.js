@@ -84,7 +84,7 @@ export async function api(path, body, method = body === undefined ? "GET" : "POS
 
 function lost(isLost) {
   const note = $("#lost");
-  if (note.hidden === !isLost) return;
+  if (!note || note.hidden === !isLost) return;
   note.hidden = !isLost;
   note.textContent = isLost ? t("lost") : "";
 }
@@ -163,8 +163,9 @@ export function showJob(job, place, fixes = {}, done = () => "") {
         make("p", { className: "note", lang: "en" }, last)];
     if (job.state === "failed") return [problem({ message: job.error ?? last, action: job.action }, fixes)];
     if (job.state === "stopped") return [make("p", { role: "status" }, t("job_stopped"))];
-    return [make("p", { role: "status", className: "done" }, `✓ ${done(job) || t("job_done")}`),
-      ...job.written.map((file) => make("p", {}, t("written"), " ", make("code", {}, file.path), ` (${bytes(file.bytes)})`)),
+    const said = done(job) || t("job_done");
+    return [make("p", { role: "status", className: "done" }, `✓ ${said}`),
+      ...job.written.filter((file) => !said.includes(file.path)).map((file) => make("p", {}, t("written"), " ", make("code", {}, file.path), ` (${bytes(file.bytes)})`)),
       make("details", {}, make("summary", {}, t("details")),
         make("pre", { tabIndex: 0 }, [`$ ${job.command}`, ...job.log].join("\n")))];
   });

@@ -33,11 +33,8 @@ export function exportsOf(here, survey, fixes) {
   return (isRunning) => items.forEach((item) => disable(item, isRunning || $(".job progress", item) !== null));
 }
 
-/** The last line of a command says what it did, if it does not only name the file. */
-function told(job) {
-  const last = job.log.at(-1);
-  return last && !job.written.some((file) => last.includes(file.path)) ? `${t("job_done")} ${last}` : "";
-}
+/** The last line of a command says what it did; those that write one file only name it. */
+const told = (job) => (["table", "timelapse"].includes(job.kind) || !job.log.length ? "" : `${t("job_done")} ${job.log.at(-1)}`);
 
 const disable = (item, isDisabled) => {
   for (const button of item.querySelectorAll(":scope > .buttons button")) button.disabled = isDisabled;

@@ -78,5 +78,5 @@ attempt(async () => {
   place = await choosePlace(document.documentElement.lang, changed);
   const { surveys } = await api("surveys");
   const last = surveys.find((survey) => survey.place.kind === "country");
-  if (last && !$("#search").value) place.set(last.place);
+  if (last && !$("#search").value && document.activeElement !== $("#search")) place.set(last.place);
 });
