@@ -46,6 +46,7 @@ LAYERS = (
     ("model",),
     ("survey",),
     ("export", "report", "server", "distributed"),
+    ("app",),
     ("scripts", "demo"),
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -109,6 +109,11 @@ def suggest_country(text: str, codes: Mapping[str, str]) -> str | None:
     return near[0] if near else None
 
 
+def other_names(code: str) -> list[str]:
+    """Names of a country that pycountry lacks, and its codes in other systems, in lower case."""
+    return [one for one in _OTHER_NAMES.get(code, "").split(", ") if one]
+
+
 @cache
 def _names() -> dict[str, str]:
     import pycountry

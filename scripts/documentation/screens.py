@@ -1,4 +1,4 @@
-"""Takes the screenshots of the documentation: report and review of the demo's sample images.
+"""Takes the screenshots of the documentation: report, review and window on the demo's sample images.
 
 PYTHONPATH=scripts python -m documentation.screens
 
@@ -60,6 +60,46 @@ def take_all(page: Page, folder: Path) -> None:
             server.terminate()
 
 
+def take_window(page: Page) -> None:
+    """Walks through the window of a person whose pictures contain the sample images."""
+    folder = Path(tempfile.gettempdir()) / "anna"  # pictures show its name
+    shutil.copytree(SAMPLE_IMAGES, folder / "Pictures" / "Mill creek")
+    home = {
+        "HOME": str(folder),
+        "SPECIESNET_DATA": str(folder / ".data"),
+        "XDG_CACHE_HOME": str(Path.home() / ".cache"),
+    }
+    window = [sys.executable, "-m", "speciesnet", "app", "--nobrowser", "--port", "8790"]
+    with subprocess.Popen(
+        window, env={**os.environ, **home}, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            page.goto(server.stdout.readline().split()[-1])
+            page.locator("a.primary").click()
+            page.get_by_role("button", name="Pictures").click()
+            page.get_by_role("button", name="Mill creek").click()
+            page.fill("#search", "quen")
+            page.locator("#matches button").first.wait_for()
+            page.fill("#search", "estados unidos")
+            page.locator("#search").press("Enter")
+            take(page, "app_new")
+            page.get_by_text("Demonstration").click()
+            page.locator("#next").click()
+            page.locator("#start").click()
+            page.locator("#latest li").nth(7).wait_for(timeout=300_000)
+            page.evaluate("Promise.all([...document.images].map((image) => image.decode()))")
+            take(page, "app_run")
+            page.locator("#results").wait_for(timeout=300_000)
+            page.locator("[data-kind=table] .write").click()
+            page.locator("[data-kind=table] .done").wait_for(timeout=60_000)
+            page.locator("#h-results").scroll_into_view_if_needed()
+            take(page, "app_results")
+        finally:
+            server.terminate()
+            shutil.rmtree(folder)
+
+
 def main() -> None:
     """Command line."""
     browser = os.environ.get("SPECIESNET_CHROMIUM") or next(
@@ -73,6 +113,7 @@ def main() -> None:
         subprocess.run(command("report", "survey.json", "--out", "report"), cwd=folder, check=True)
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         take_all(chromium.new_page(viewport={"width": 1280, "height": 820}), folder)
+        take_window(chromium.new_page(viewport={"width": 1100, "height": 900}))
         chromium.close()
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import platformdirs
-import requests
 from absl import logging
 from filelock import FileLock
 from tqdm import tqdm
@@ -122,8 +121,8 @@ def cache_folder() -> Path:
     return Path(folder) if folder else Path(platformdirs.user_cache_dir("speciesnet", False))
 
 
-def download_detector(url: str, folder: Path) -> Path:
-    """Finds the detector of a URL in the package or in the cache, or else downloads it to the cache.
+def find_detector(url: str, folder: Path) -> Path | None:
+    """Finds the detector of a URL in the package or in the cache; None if it is in neither.
 
     A file that the user has put there, with the file name of the URL, is used as well. If its hash is
     known, the file is verified once.
@@ -133,23 +132,38 @@ def download_detector(url: str, folder: Path) -> Path:
         folder: The model package.
 
     Raises:
-        ModelError: The download failed, or the file is not the detector.
+        ModelError: The file is not the detector.
     """
-    digest = published_digest(url)
-    name = Path(unquote(urlsplit(url).path)).name or "detector.pt"
-    site = hashlib.sha256(url.encode()).hexdigest()[:12]  # file names are not unique across sites
-    cached = cache_folder() / "detectors" / site / name
-    for place in (folder / name, cached):
+    digest, cached = published_digest(url), _cached(url)
+    for place in (folder / cached.name, cached):
         if place.is_file():
             if digest:
                 digest.check(place)
             return place
+    return None
+
+
+def _cached(url: str) -> Path:
+    name = Path(unquote(urlsplit(url).path)).name or "detector.pt"
+    site = hashlib.sha256(url.encode()).hexdigest()[:12]  # file names are not unique across sites
+    return cache_folder() / "detectors" / site / name
+
+
+def download_detector(url: str, folder: Path) -> Path:
+    """Finds the detector of a URL as ``find_detector`` does, or else downloads it to the cache.
+
+    Raises:
+        ModelError: The download failed, or the file is not the detector.
+    """
+    if found := find_detector(url, folder):
+        return found
+    digest, cached = published_digest(url), _cached(url)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{cached}.lock"):
             if not cached.is_file():  # another process may have been first
                 _download(url, cached, digest)
-    except (OSError, NotImplementedError, requests.RequestException) as error:
+    except (OSError, NotImplementedError) as error:  # among them those of requests
         raise ModelError(
             f"The detector cannot be downloaded from {url} ({error}); check the network, or download "
             f"it by hand to {cached}."
@@ -159,6 +173,8 @@ def download_detector(url: str, folder: Path) -> Path:
 
 def _download(url: str, target: Path, digest: Digest | None) -> None:
     """Downloads and verifies a file before it gets its name, so that the target is always complete."""
+    import requests  # takes longer to import than a window may take to open
+
     logging.info("Downloading %s to %s.", url, target)
     with write_atomically(target, unique=False) as part:
         with requests.get(url, stream=True, timeout=TIMEOUT) as response:

@@ -101,6 +101,15 @@ class ModelInfo:
         return download_detector(self.detector_source, self.folder)
 
     @property
+    def local_detector(self) -> Path | None:
+        """The detector's file if it is on this machine; raises ``ModelError`` if it is damaged."""
+        if isinstance(self.detector_source, Path):
+            return self.detector_source
+        from speciesnet.packages.downloads import find_detector
+
+        return find_detector(self.detector_source, self.folder)
+
+    @property
     def detector_name(self) -> str:
         """The name of the detector's file, by which other programs recognize it."""
         if isinstance(self.detector_source, Path):
@@ -193,7 +202,7 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
     try:  # kagglehub verifies the MD5 that the server sends, and tests the archive
         return Path(kagglehub.model_download(handle, force_download=force_download))
     except Exception as error:  # the hub, its network layer and its cache raise different errors
-        if not force_download and (cached := _newest_in_kaggles_cache(handle)):
+        if not force_download and (cached := kaggles_cache(handle)):
             logging.warning("Kaggle cannot be reached: the downloaded copy of %s is used.", cached)
             return cached
         raise _no_download(
@@ -201,8 +210,12 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
         ) from error
 
 
-def _newest_in_kaggles_cache(handle: str) -> Path | None:
-    """The newest complete download of a model; the hub needs a version number to find one."""
+def kaggles_cache(handle: str) -> Path | None:
+    """The newest complete download of a model; the hub needs a version number to find one.
+
+    Args:
+        handle: ``OWNER/MODEL/FRAMEWORK/VARIATION``.
+    """
     from kagglehub.config import get_cache_folder
 
     folder = Path(get_cache_folder()) / "models" / handle

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
 import re
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -29,8 +25,6 @@ from starlette.routing import Mount, Route
 from speciesnet.errors import ImageError, OutputError
 from speciesnet.files.clouds import CredentialsError, content_type
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.files.storage import scheme_of
-from speciesnet.packages.downloads import cache_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import Payload
 from speciesnet.report.review_items import SavedIds, correction_of, verdict_of
@@ -38,7 +32,6 @@ from speciesnet.report.stones import STONES_HEADING, STONES_PAGE, stone_cards, s
 from speciesnet.report.thumbnails import QUALITY, Preview, Thumbnails
 from speciesnet.server.auth import LOCAL_NAMES
 from speciesnet.server.errors import RejectedError, error_response
-from speciesnet.server.listening import quiet_config
 from speciesnet.survey.corrections import CorrectionsFile, now
 from speciesnet.survey.stones import Stone
 from speciesnet.survey.survey import Picture, Survey
@@ -184,6 +177,7 @@ def make_app(
     token: str,
     blur_humans: bool = False,
     threads: int = 2,
+    back: Sequence[Link] = (),
 ) -> Starlette:
     """Returns the web application; all its addresses start with ``/TOKEN/``.
 
@@ -196,9 +190,10 @@ def make_app(
         token: The secret first part of the addresses, which other programs and pages do not know.
         blur_humans: Whether to blur people.
         threads: The number of images to draw in parallel.
+        back: Entries of the menu before those of the review.
     """
     thumbnails = Thumbnails(folder, photographs, blur_humans=blur_humans)
-    handlers = _Handlers(review, thumbnails, threads)
+    handlers = _Handlers(review, thumbnails, threads, [*back, *_MENU])
     routes = [
         Route("/", lambda _: RedirectResponse(f"/{token}/gallery.html")),
         *(Route(f"/{page}", partial(handlers.page, page)) for page in _HEADINGS),
@@ -222,15 +217,18 @@ def make_app(
 class _Handlers:
     """Answers the requests of the pages; ``make_app`` has the routes."""
 
-    def __init__(self, review: Review, thumbnails: Thumbnails, threads: int) -> None:
+    def __init__(
+        self, review: Review, thumbnails: Thumbnails, threads: int, menu: Sequence[Link]
+    ) -> None:
         self._review = review
         self._thumbnails = thumbnails
+        self._menu = menu
         self._payload = Payload(review.survey, "review")  # one, so that its numbers stay the same
         self._slots = threading.BoundedSemaphore(threads)
 
     @property
     def _pages(self) -> Pages:
-        menu = [*_MENU, *stones_link([*self._review.stones.values()])]
+        menu = [*self._menu, *stones_link([*self._review.stones.values()])]
         return Pages(self._review.survey, "review", menu)
 
     def page(self, name: str, _: Request) -> Response:
@@ -332,34 +330,3 @@ async def _items_of(request: Request) -> list[object]:
     if not isinstance(items, list) or not 0 < len(items) <= MAX_ITEMS:
         raise RejectedError(400, "the request is not a list of corrections")
     return items
-
-
-def token_of(predictions: str | os.PathLike[str]) -> str:
-    """Returns the first part of a review's addresses: secret, but the same after a crash.
-
-    It is stored in the user's cache, where only the user can read it.
-    """
-    is_url = scheme_of(os.fspath(predictions)) is not None
-    place = predictions if is_url else Path(predictions).resolve()
-    name = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
-    path = cache_folder() / "review" / name
-    try:
-        if token := path.read_text(encoding="ascii").strip():
-            return token
-    except (OSError, ValueError):
-        pass
-    token = secrets.token_urlsafe(12)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(0o600)
-        path.write_text(token, encoding="ascii")
-    except OSError:  # pages that are open now then lose the next server
-        pass
-    return token
-
-
-def serve(app: Starlette, listener: socket.socket) -> None:
-    """Serves this computer only, until interrupted."""
-    config = quiet_config(app, lifespan="off", timeout_graceful_shutdown=3)
-    with suppress(KeyboardInterrupt):  # Ctrl-C ends a review
-        uvicorn.Server(config).run(sockets=[listener])

@@ -14,6 +14,7 @@ from speciesnet.scripts import console
 # The module of each sub-command, and a line about it.
 COMMANDS = {
     "run": ("run_model", "find and name the animals in images (the default)"),
+    "app": ("app", "do all of it in a page in the browser, without a terminal"),
     "report": ("report", "make pages with the photographs of a survey, opened from disk"),
     "review": ("review", "confirm and correct answers in the browser"),
     "stones": ("stones", "find boxes that never move, and leave them out"),

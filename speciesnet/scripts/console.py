@@ -231,7 +231,8 @@ class _Interruption:
     def __init__(self) -> None:
         self.exit_code = EXIT_INTERRUPTED
         # SIGHUP comes when a terminal is closed; nohup ignores it, and Windows has none.
-        signals = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last one of Windows
+        signals = [getattr(signal, name, None) for name in names]
         self._handled = [
             number for number in signals if number and signal.getsignal(number) != signal.SIG_IGN
         ]

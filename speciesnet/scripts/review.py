@@ -31,8 +31,9 @@ never change. Reports and exports apply the corrections. Press Ctrl-C to stop.
 def main(values: flags.Values, source: str) -> None:
     """Loads the survey, and serves it."""
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.review import Review, make_app, serve, token_of
-    from speciesnet.server.listening import listen
+    from speciesnet.report.review import Review, make_app
+    from speciesnet.server.listening import listen, serve_alone
+    from speciesnet.server.tokens import token_of
     from speciesnet.survey.corrections import CorrectionsFile, read_corrections
 
     path = corrections_to_write(values, source)
@@ -68,7 +69,7 @@ def main(values: flags.Values, source: str) -> None:
             )
         sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
         sys.stdout.flush()
-        serve(app, listener)
+        serve_alone(app, listener)
 
 
 def corrections_to_write(values: flags.Values, source: str) -> Path:

@@ -27,7 +27,7 @@ PUBLIC_PATHS = ("/", "/health", "/ready", "/openapi.json")  # no API key needed
 # received and dropped.
 DRAIN_BYTES = 8 * 2**20
 DRAIN_SECONDS = 5.0
-_SECURITY_HEADERS = {
+SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -140,7 +140,7 @@ class AuthMiddleware:
                 headers = MutableHeaders(scope=message)
                 if message["status"] == 503:  # a retry must not meet a connection that is closing
                     headers["Connection"] = "close"
-                headers.update(_SECURITY_HEADERS)
+                headers.update(SECURITY_HEADERS)
                 self._metrics.requests.labels(path, message["status"]).inc()
             await send(message)
 

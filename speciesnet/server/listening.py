@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
@@ -21,6 +22,8 @@ from speciesnet.errors import InputError
 from speciesnet.server.errors import RETRY_SECONDS
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from speciesnet.server.auth import AuthMiddleware
     from speciesnet.server.service import Service
 
@@ -181,3 +184,10 @@ def serve(app: AuthMiddleware, service: Service, listener: socket.socket) -> Non
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     GracefulServer(config, app, service).run(sockets=[listener])
+
+
+def serve_alone(app: ASGIApp, listener: socket.socket) -> None:
+    """Serves the person at this computer, until interrupted."""
+    config = quiet_config(app, lifespan="off", timeout_graceful_shutdown=3)
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends a review
+        uvicorn.Server(config).run(sockets=[listener])

@@ -33,8 +33,9 @@ from surveys import (
 from speciesnet.errors import InputError
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Record
-from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, make_app, token_of
+from speciesnet.report.review import MAX_BODY, MAX_ITEMS, Review, make_app
 from speciesnet.server.listening import listen
+from speciesnet.server.tokens import token_of
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
 
 TOKEN = "secret"

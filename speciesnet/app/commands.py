@@ -1,0 +1,181 @@
+"""The command lines behind the buttons of the window."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speciesnet.app.errors import PageError
+from speciesnet.app.folders import Folders
+from speciesnet.app.surveys import Survey
+
+TRIAL_IMAGES = 20
+REPORT, SORTED = "report", "sorted"  # folders in that of the results
+
+Options = Mapping[str, object]
+TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
+_SWITCH = (False, True)
+# The options of each export, and what they may be; the first value of a list is the default.
+EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
+    "table": {
+        "format": ("csv", "parquet"),
+        "rows": ("image", "detection", "observation", "sequence", "event"),
+        "bom": _SWITCH,
+        "delimiter": (",", ";"),
+    },
+    "timelapse": {"beside_photographs": _SWITCH},
+    "camtrap-dp": {
+        "title": TEXT,
+        "contributor": TEXTS,
+        "license_data": TEXT,
+        "license_media": TEXT,
+        "timezone": TEXT,
+        "sampling_design": TEXT,
+        "capture_method": TEXT,
+        "deployments": FILE,
+    },
+    "keywords": {"dry_run": _SWITCH, "embed": _SWITCH, "beside_photographs": (True, False)},
+    "sort": {
+        "dry_run": _SWITCH,
+        "how": ("copy", "hardlink", "symlink", "move"),
+        "by": ("species", "category", "sequence"),
+    },
+    "undo": {"dry_run": _SWITCH},
+    "report": {"blur_humans": _SWITCH},
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line.
+
+    Attributes:
+        arguments: The command and its flags, without the program.
+        written: The files and folders that it writes.
+    """
+
+    arguments: list[str]
+    written: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        words = ["speciesnet", *self.arguments]
+        return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def run_line(survey: Survey) -> Line:
+    """The run of a survey; the same line continues it."""
+    path = survey.predictions
+    return Line(
+        ["--folders", *survey.folders, "--predictions_json", path, *_settings(survey)],
+        (Path(path),),
+    )
+
+
+def estimate_line(survey: Survey) -> Line:
+    """Times some of the photographs of a survey that are left to do, and writes nothing."""
+    earlier = ["--predictions_json", survey.predictions] if survey.has_predictions else []
+    return Line(["--folders", *survey.folders, *earlier, *_settings(survey), "--dry_run"])
+
+
+def trial_line(survey: Survey, names: Path, predictions: Path) -> Line:
+    """A run on the photographs that a text file names."""
+    given = ["--filepaths_txt", str(names), "--predictions_json", str(predictions)]
+    return Line([*given, *_settings(survey)])
+
+
+def _settings(survey: Survey) -> list[str]:
+    place, options = survey.place, survey.options
+    flags = ["--model", survey.model]
+    if place["kind"] == "coordinates":
+        flags += ["--exif_gps", "--country_from_coordinates"]
+    if country := place.get("country"):
+        flags += ["--country", country]
+    if region := place.get("region"):
+        flags += ["--admin1_region", region]
+    if survey.species_list:
+        flags += ["--species_list", survey.species_list]
+        flags += ["--species_list_fill"] * survey.species_fill
+    if options.get("videos") == "skip":
+        flags += ["--videos", "skip"]
+    if options.get("classify") == "all":
+        flags += ["--classify", "all"]
+    return [*flags, "--metadata"] if options.get("metadata") else flags
+
+
+def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> Line:
+    """The line of an export.
+
+    Args:
+        kind: One of ``EXPORTS``.
+        survey: The survey.
+        given: The options that the page gives.
+        folders: Knows which files may be named.
+
+    Raises:
+        PageError: An option does not exist, or not with this value.
+    """
+    for name in given.keys() - EXPORTS[kind].keys():
+        raise PageError(422, "bad_request", f"There is no option {name!r}.")
+    options = {
+        name: _option(name, allowed, given.get(name), folders)
+        for name, allowed in EXPORTS[kind].items()
+    }
+    source, out = survey.predictions, Path(survey.results)
+    beside = options.pop("beside_photographs", None)
+    is_real = not options.get("dry_run")
+    if kind == "table":
+        target = out / f"table.{options.pop('format')}"
+        return Line(["table", source, str(target), *_flags(options)], (target,))
+    if kind == "timelapse":
+        folder = survey.folders[0] if len(survey.folders) == 1 else None
+        target = (Path(folder) if beside and folder else out) / "timelapse.json"
+        base = ["--base_folder", folder] if folder else []
+        return Line(["megadetector", source, str(target), *base], (target,))
+    if kind == "camtrap-dp":
+        target = out / "camtrap-dp"
+        return Line(["camtrap-dp", source, str(target), *_flags(options)], (target,))
+    if kind == "keywords":
+        target = None if beside else out / "keywords"
+        place = ["--out", str(target)] if target else []
+        return Line(
+            ["keywords", source, *place, *_flags(options)], (target,) if target and is_real else ()
+        )
+    if kind == "report":
+        return Line(
+            ["report", source, "--out", str(out / REPORT), *_flags(options)], (out / REPORT,)
+        )
+    first = ["sort", "--undo"] if kind == "undo" else ["sort", source]
+    written = (out / SORTED,) if is_real else ()
+    return Line([*first, "--out", str(out / SORTED), *_flags(options)], written)
+
+
+def _option(name: str, allowed: str | Sequence[object], value: object, folders: Folders) -> object:
+    if isinstance(allowed, str):
+        if value is None or value in ("", []):
+            return None
+        if allowed == FILE:
+            return folders.check(value)
+        texts = value if allowed == TEXTS else [value]
+        if isinstance(texts, list) and all(isinstance(t, str) and t.isprintable() for t in texts):
+            return value
+    elif value is None:
+        return allowed[0]
+    elif any(value == one and type(value) is type(one) for one in allowed):
+        return value
+    raise PageError(422, "bad_request", f"The option {name!r} cannot be {value!r}.")
+
+
+def _flags(options: Options) -> list[str]:
+    """Flags with their values in one word, because a person's text may start with a dash."""
+    words = []
+    for name, value in options.items():
+        if value is True:
+            words.append(f"--{name}")
+        elif value not in (None, False):
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name}={one}" for one in values]
+    return words

@@ -1,0 +1,139 @@
+"""The pages of the window: templates, texts in the reader's language, and static files."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import signal
+from collections.abc import Mapping
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+import speciesnet
+from speciesnet.app.errors import PageError
+from speciesnet.files.clouds import content_type
+
+LANGUAGES = {
+    "en": "English",
+    "es": "Español",
+    "fr": "Français",
+    "pt": "Português",
+    "sw": "Kiswahili",
+}
+PAGES = {"/": "home.html", "/new": "new.html", "/surveys/{survey}": "survey.html"}
+LANGUAGE_COOKIE = "speciesnet_language"  # set by the menu of languages
+_HERE = resources.files("speciesnet.app")
+
+Texts = Mapping[str, str | dict[str, str]]
+
+
+@functools.cache
+def catalogue(language: str) -> Texts:
+    """The texts of a language by key; a text with a count is a dictionary by plural category."""
+    return json.loads((_HERE / "locale" / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def language_of(request: Request) -> str:
+    """The language that the reader has chosen, or else the first of the browser's that there is.
+
+    The order of browsers is that of RFC 9110, section 12.5.4: by weight, then as listed.
+    """
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    weighted: list[tuple[float, str]] = []
+    for part in request.headers.get("accept-language", "").split(","):
+        tag, _, weight = part.partition(";q=")
+        try:
+            weighted.append((-float(weight or 1), tag.strip().lower().partition("-")[0]))
+        except ValueError:
+            continue
+    for weight, language in sorted(weighted, key=lambda pair: pair[0]):
+        if weight and language in LANGUAGES:
+            return language
+    return "en"
+
+
+@functools.cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("speciesnet.app"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, request: Request, status: int = 200) -> Response:
+    """Returns a page in the language of the request."""
+    language = language_of(request)
+    texts = catalogue(language)
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            language=language,
+            languages=LANGUAGES,
+            texts=texts,
+            t=texts.__getitem__,
+            address=request.url.path,
+            version=speciesnet.__version__,
+            **request.path_params,
+        )
+    )
+    headers = {"Cache-Control": "no-store"}  # the language may change
+    return HTMLResponse(page, status, headers)
+
+
+def static(request: Request) -> Response:
+    """A style sheet, script or picture, of the window or of the report."""
+    name = request.path_params["name"]
+    for package in ("speciesnet.app", "speciesnet.report"):
+        folder = resources.files(package) / "static"
+        if name in {entry.name for entry in folder.iterdir()}:
+            return Response((folder / name).read_bytes(), media_type=content_type(name))
+    raise HTTPException(404)
+
+
+def place(request: Request) -> Response:
+    """The country, and in the USA the state, of the town nearest to a click on the map."""
+    try:
+        latitude, longitude = (
+            float(request.query_params[key]) for key in ("latitude", "longitude")
+        )
+    except (KeyError, ValueError):
+        latitude = longitude = math.nan
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise PageError(422, "bad_request", "Give a latitude and a longitude in degrees.")
+    from speciesnet.geolocation import nearest_place
+
+    country, region = nearest_place(latitude, longitude)
+    return JSONResponse({"country": country or None, "region": region})
+
+
+def end(_: Request) -> Response:
+    """Ends the program as Ctrl-C does: once this is answered, it stops the run and closes."""
+    stop = BackgroundTask(signal.raise_signal, signal.SIGINT)
+    return JSONResponse({}, background=stop)
+
+
+def routes() -> list[BaseRoute]:
+    """The addresses of all pages and static files, and what the pages alone need."""
+    pages = [
+        Route(path, functools.partial(render, template), name=template)
+        for path, template in PAGES.items()
+    ]
+    return [
+        *pages,
+        Route("/static/{name}", static),
+        Route("/api/place", place),
+        Route("/api/quit", end, methods=["POST"]),
+    ]

@@ -1,0 +1,60 @@
+// Export buttons: each is one command of the program.
+
+import { $, api, attempt, follow, showJob, t } from "./app.js";
+
+/** Sets the buttons up; returns a function that disables them while the run writes. */
+export function exportsOf(here, survey, fixes) {
+  $("#timezones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => new Option(zone)));
+  const items = [...document.querySelectorAll("#exports > li")];
+  for (const item of items) {
+    const kind = item.dataset.kind;
+    const run = (kind, extra) => attempt(async () => {
+      const job = await api(`${here}/jobs`, { kind, options: { ...optionsOf(item), ...extra } });
+      disable(item, true);
+      await follow(job, $(".job", item), fixes, told);
+      disable(item, false);
+    }, fixes);
+    $(".write", item).addEventListener("click", () => { if (isComplete(item)) run(kind, {}); });
+    $(".dry", item)?.addEventListener("click", () => run(kind, { dry_run: true }));
+    $(".undo", item)?.addEventListener("click", () => attempt(async () => {
+      const job = await api(`${here}/jobs`, { kind: "undo", options: {} });
+      await follow(job, $(".job", item), fixes, told);
+    }, fixes));
+  }
+  const title = $("[data-option=title]");
+  title.value ||= survey.name;
+  api(`${here}/jobs`).then((jobs) => {
+    for (const item of items) {
+      const last = jobs.find((job) => job.kind === item.dataset.kind);
+      if (last?.state === "running") follow(last, $(".job", item), fixes, told);
+      else if (last) showJob(last, $(".job", item), fixes, told);
+    }
+  });
+  return (isRunning) => items.forEach((item) => disable(item, isRunning || $(".job progress", item) !== null));
+}
+
+/** The last line of a command says what it did; those that write one file only name it. */
+const told = (job) => (["table", "timelapse"].includes(job.kind) || !job.log.length ? "" : `${t("job_done")} ${job.log.at(-1)}`);
+
+const disable = (item, isDisabled) => {
+  for (const button of item.querySelectorAll(":scope > .buttons button")) button.disabled = isDisabled;
+};
+
+function isComplete(item) {
+  const empty = [...item.querySelectorAll("[required]")].find((field) => !field.value.trim());
+  if (!empty) return true;
+  empty.closest("details").open = true;
+  empty.focus();
+  empty.reportValidity();
+  return false;
+}
+
+function optionsOf(item) {
+  const options = {};
+  for (const field of item.querySelectorAll("[data-option]")) {
+    const { option } = field.dataset;
+    const value = field.type === "checkbox" ? field.checked : field.value.trim();
+    if (value) options[option] = option === "contributor" ? [value] : value;
+  }
+  return options;
+}

@@ -1,0 +1,82 @@
+// A new survey: folder, country, model, and the rest with defaults.
+
+import { $, api, attempt, button, bytes, contents, download, make, showProblem, t } from "./app.js";
+import { browse, choosePath } from "./folders.js";
+import { choosePlace } from "./place.js";
+
+let folder = null;
+let results = null;
+let list = null;
+let place = null;
+
+function changed() {
+  const parts = [folder?.count && contents(folder.count), place?.country()?.name];
+  $("#chosen").textContent = parts.filter(Boolean).join(" · ");
+}
+
+function drawModels(models) {
+  const chosen = $("[name=model]:checked")?.value ?? models.find((model) => model.is_default)?.name;
+  $("#models").replaceChildren(...models.map((model) =>
+    make("label", {},
+      make("input", { type: "radio", name: "model", value: model.name, checked: model.name === chosen }),
+      make("span", {}, model.title, " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}`
+        : model.bytes ? t("to_download_size", { size: bytes(model.bytes) }) : t("to_download")),
+      model.on_disk ? null : button(t("fix_download_model"), () => attempt(() => fetchModel(model.name), FIXES))))));
+}
+
+async function fetchModel(name) {
+  if (await download(name, $("#download"))) drawModels(await api("models"));
+}
+
+const FIXES = {
+  choose_folder: () => { $("#folders button:not([hidden])").focus(); },
+  choose_model: () => { $("[name=model]").focus(); },
+  download_model: () => attempt(() => fetchModel($("[name=model]:checked").value), FIXES),
+};
+
+function options() {
+  const values = {};
+  for (const field of document.querySelectorAll("#more [data-option]")) {
+    if (field.type === "checkbox" ? field.checked : field.selectedIndex)
+      values[field.dataset.option] = field.type === "checkbox" ? true : field.value;
+  }
+  return values;
+}
+
+$("#choose-results").addEventListener("click", async () => {
+  results = (await choosePath(t("results"), { counts: false })) ?? results;
+  if (results) $("#results").textContent = results.path;
+});
+
+$("#choose-list").addEventListener("click", async () => {
+  list = await choosePath(t("species_list"), { files: ".txt,.csv", counts: false });
+  $("#species-list").textContent = list?.path ?? t("species_list_none");
+});
+
+$("#next").addEventListener("click", () => attempt(async () => {
+  const missing = !folder ? "choose_folder" : !place?.value() ? "choose_country" : null;
+  if (missing)
+    return showProblem({ action: { name: missing } }, { ...FIXES, choose_country: () => $("#search").focus() });
+  const survey = await api("surveys", {
+    folders: [folder.path],
+    place: place.value(),
+    model: $("[name=model]:checked").value,
+    options: options(),
+    ...($("#name").value && { name: $("#name").value }),
+    ...(list && { species_list: list.path, species_fill: $("#fill").checked }),
+    ...(results && { results: results.path }),
+  });
+  location.href = `/surveys/${survey.id}`;
+}, FIXES));
+
+browse($("#folders"), (found) => {
+  folder = found;
+  changed();
+});
+attempt(async () => drawModels(await api("models")));
+attempt(async () => {
+  place = await choosePlace(document.documentElement.lang, changed);
+  const { surveys } = await api("surveys");
+  const last = surveys.find((survey) => survey.place.kind === "country");
+  if (last && !$("#search").value && document.activeElement !== $("#search")) place.set(last.place);
+});

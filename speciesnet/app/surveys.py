@@ -1,0 +1,316 @@
+"""The surveys that the window knows: a list in the data folder of the person."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+from speciesnet.app.errors import Action, PageError
+from speciesnet.app.folders import Folders
+from speciesnet.errors import OutputError
+from speciesnet.files.atomic import numbered_names, write_atomically
+from speciesnet.files.paths import safe_name
+from speciesnet.packages.info import DEFAULT_MODEL, SUPPORTED_MODELS
+
+State = Literal[
+    "new", "waiting", "running", "pausing", "paused", "stopping", "stopped", "failed", "done"
+]
+ACTIVE = ("running", "pausing", "stopping")
+LONGEST_NAME = 100  # characters
+_PLACES = ("country", "coordinates", "none")
+_OPTIONS: Mapping[str, tuple[object, ...]] = {
+    "videos": ("include", "skip"),
+    "classify": ("best", "all"),
+    "metadata": (False, True),
+}
+
+
+def data_folder() -> Path:
+    """The folder of the window's own files: ``SPECIESNET_DATA``, if set."""
+    folder = os.environ.get("SPECIESNET_DATA")
+    return Path(folder) if folder else Path(platformdirs.user_data_dir("speciesnet", False))
+
+
+def now() -> str:
+    """The current time, ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+@dataclass
+class Survey:
+    """A survey, with the choices of its run.
+
+    Attributes:
+        id: Identifies it in addresses and names of files.
+        name: The name on pages.
+        folders: The folders of its photographs; none if only its predictions are known.
+        place: ``kind``, and for a country its ``country`` and ``region``.
+        species_list: The file of the taxa that can occur, or None.
+        species_fill: See ``--species_list_fill``.
+        model: The model package.
+        options: The values of some flags of the run.
+        results: The folder of everything that is written.
+        predictions: The predictions file.
+        state: What happens to it.
+        sentence: The last sentence of its run, or None.
+        action: What fixes an error, or None.
+        counts: How much is in its folders, see ``Count``; None if that was never counted.
+        log: The log of its last run, or "".
+        pid: The process of its run, or 0.
+        created: When it was added.
+        changed: When it changed last.
+    """
+
+    id: str
+    name: str
+    folders: list[str]
+    results: str
+    predictions: str
+    place: dict[str, str | None] = field(default_factory=lambda: {"kind": "none"})
+    species_list: str | None = None
+    species_fill: bool = False
+    model: str = DEFAULT_MODEL
+    options: dict[str, object] = field(default_factory=dict)
+    state: State = "new"
+    sentence: str | None = None
+    action: Action | None = None
+    counts: dict[str, object] | None = None
+    log: str = ""
+    pid: int = 0
+    created: str = field(default_factory=now)
+    changed: str = field(default_factory=now)
+
+    @property
+    def has_predictions(self) -> bool:
+        """Whether there is a predictions file."""
+        return Path(self.predictions).is_file()
+
+    def check_predictions(self) -> None:
+        """Raises ``PageError`` if there is no predictions file."""
+        if not self.has_predictions:
+            sentence = "This survey has no predictions yet; run it first."
+            raise PageError(409, "no_predictions", sentence, "run_first")
+
+    def set_state(
+        self, state: State, sentence: str | None = None, action: str | None = None
+    ) -> None:
+        """Changes the state, and says why."""
+        self.state, self.sentence, self.changed = state, sentence, now()
+        self.action = {"name": action, "survey": self.id} if action else None
+
+
+class Surveys:
+    """The list of surveys on disk, and the queue.
+
+    Args:
+        folder: The data folder of the window.
+
+    Attributes:
+        queue: The identifiers of the surveys that wait, first the next one.
+        held: Whether a pause keeps the queue from going on.
+        lock: Protects all of it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self.queue: list[str] = []
+        self.held = False
+        self._path = folder / "surveys.json"
+        self._surveys: dict[str, Survey] = {}
+        if self._path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            stored = json.loads(self._path.read_text(encoding="utf-8"))
+            known = {one.name for one in fields(Survey)}
+            for values in stored["surveys"]:
+                survey = Survey(**{key: values[key] for key in values.keys() & known})
+                self._surveys[survey.id] = survey
+            self.queue, self.held = stored["queue"], stored["held"]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise OutputError(
+                f"The list of surveys {self._path} cannot be read ({error}); move it away to start a "
+                "new one."
+            ) from error
+
+    def save(self) -> None:
+        """Writes the list; raises ``PageError`` if the disk is full or cannot be written."""
+        with self.lock:
+            value = {
+                "surveys": [asdict(survey) for survey in self._surveys.values()],
+                "queue": self.queue,
+                "held": self.held,
+            }
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with write_atomically(self._path) as part:
+                    part.write_text(json.dumps(value), encoding="utf-8")
+            except OSError as error:
+                raise PageError(
+                    507,
+                    "not_saved",
+                    f"The list of surveys {self._path} cannot be written ({error.strerror or error}).",
+                    "free_space",
+                ) from error
+
+    def all(self) -> list[Survey]:
+        """All surveys, the one that changed last first."""
+        with self.lock:
+            return sorted(self._surveys.values(), key=lambda one: one.changed, reverse=True)
+
+    def get(self, identifier: str) -> Survey:
+        """A survey; raises ``PageError``."""
+        with self.lock:
+            if identifier not in self._surveys:
+                raise PageError(404, "no_survey", "There is no such survey; it may be forgotten.")
+            return self._surveys[identifier]
+
+    def add(self, values: Mapping[str, object], folders: Folders) -> Survey:
+        """Adds a survey of photographs, or of predictions that exist; raises ``PageError``."""
+        given = dict(values)
+        path = given.pop("predictions", None)
+        if path is not None:
+            path = folders.check(path)
+        elif not given.get("folders"):
+            raise _bad("Choose the folder of the photographs.")
+        with self.lock:
+            name = _default_name(path, given.get("folders"))
+            survey = Survey(secrets.token_hex(6), name, [], "", path or "")
+            if path:
+                survey.results, survey.state = str(Path(path).parent), "done"
+            change(survey, given, folders)
+            if not survey.results:
+                survey.results = str(self._new_results(survey.name))
+            survey.predictions = path or str(Path(survey.results, "predictions.json"))
+            if any(one.predictions == survey.predictions for one in self._surveys.values()):
+                raise PageError(
+                    409, "results_in_use", f"{survey.predictions} belongs to a survey in the list."
+                )
+            self._surveys[survey.id] = survey
+            self.save()
+            return survey
+
+    def _new_results(self, name: str) -> Path:
+        parent = Path(platformdirs.user_documents_dir(), "SpeciesNet")
+        used = {one.results for one in self._surveys.values()}
+        names = (parent / one for one in numbered_names(safe_name(name)))
+        return next(one for one in names if str(one) not in used and not one.exists())
+
+    def edit(self, survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
+        """Changes a survey that does not run; raises ``PageError``."""
+        with self.lock:
+            if survey.state in ACTIVE:
+                raise PageError(409, "is_running", "Stop the survey first; it is running.")
+            change(survey, values, folders)
+            if "results" in values and not survey.has_predictions:
+                survey.predictions = str(Path(survey.results, "predictions.json"))
+            survey.counts, survey.changed = None, now()
+            self.save()
+
+    def forget(self, survey: Survey) -> None:
+        """Removes a survey from the list; its files stay."""
+        with self.lock:
+            if survey.state in ACTIVE:
+                raise PageError(409, "is_running", "Stop the survey first; it is running.")
+            del self._surveys[survey.id]
+            self.queue = [one for one in self.queue if one != survey.id]
+            self.save()
+
+
+def change(survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
+    """Sets fields of a survey as a page gives them; raises ``PageError``, and then sets none."""
+    checked = {}
+    for key, value in values.items():
+        if key not in _CHECKS:
+            raise _bad(f"A survey has no field {key!r} that can be set.")
+        checked[key] = _CHECKS[key](value, folders)
+    for key, value in checked.items():
+        setattr(survey, key, value)
+
+
+def _default_name(path: str | None, folders: object) -> str:
+    if path:
+        return Path(path).parent.name or "Survey"
+    first = folders[0] if isinstance(folders, list) and folders else ""
+    return (Path(first).name if isinstance(first, str) else "") or "Survey"
+
+
+def _bad(message: str) -> PageError:
+    return PageError(422, "bad_request", message)
+
+
+def _name(value: object, _: Folders) -> str:
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if not text or len(text) > LONGEST_NAME or not text.isprintable():
+        raise _bad(f"Give the survey a name of at most {LONGEST_NAME} characters.")
+    return text
+
+
+def _folders(value: object, folders: Folders) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise _bad("Choose the folder of the photographs.")
+    return list(dict.fromkeys(folders.check(path) for path in value))
+
+
+def _place(value: object, _: Folders) -> dict[str, str | None]:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or kind not in _PLACES:
+        raise _bad(f"The place must be one of {', '.join(_PLACES)}.")
+    if kind != "country":
+        return {"kind": kind}
+    country, region = value.get("country"), value.get("region")
+    if not re.fullmatch("[A-Z]{3}", str(country)):
+        raise _bad("Choose a country.")
+    if region is not None and not re.fullmatch("[A-Z0-9]{1,3}", str(region)):
+        raise _bad("Choose a region of the list.")
+    return {"kind": kind, "country": country, "region": region}
+
+
+def _file(value: object, folders: Folders) -> str | None:
+    return None if value is None else folders.check(value)
+
+
+def _model(value: object, folders: Folders) -> str:
+    with suppress(PageError):
+        return folders.check(value)
+    if value not in (*SUPPORTED_MODELS, "demo"):
+        raise _bad("Choose a model of the list.")
+    return str(value)
+
+
+def _options(value: object, _: Folders) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _bad("The options must be an object.")
+    for key, one in value.items():
+        if one not in _OPTIONS.get(key, ()):
+            raise _bad(f"The option {key!r} cannot be {one!r}.")
+    return value
+
+
+def _flag(value: object, _: Folders) -> bool:
+    return value is True
+
+
+_CHECKS: Mapping[str, Callable[[object, Folders], object]] = {
+    "name": _name,
+    "folders": _folders,
+    "place": _place,
+    "species_list": _file,
+    "species_fill": _flag,
+    "model": _model,
+    "options": _options,
+    "results": lambda value, folders: folders.check(value),
+}

@@ -1,0 +1,232 @@
+"""The surveys, jobs, reviews and the queue of one window, as the addresses of the window use them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import speciesnet
+from speciesnet.app import commands, jobs
+from speciesnet.app.choices import models
+from speciesnet.app.errors import PageError
+from speciesnet.app.folders import Folders, gone, total_of
+from speciesnet.app.jobs import Job
+from speciesnet.app.progress import Shown, all_pictures
+from speciesnet.app.reviews import Reviews
+from speciesnet.app.runner import Runner, missing_folders
+from speciesnet.app.surveys import ACTIVE, Survey, Surveys
+from speciesnet.errors import InputError
+from speciesnet.files.input_notes import InputNotes
+from speciesnet.files.listing import images_in
+from speciesnet.packages.downloads import cache_folder
+
+TICKET = "window.ticket"  # a file, see ``Guard``
+MAX_JOBS = 200  # that are remembered
+PHOTOGRAPH_BYTES, FILM_BYTES = 2_000, 20_000  # of their records
+LOCKS = ("estimate", "trial")  # jobs that need no predictions
+
+
+class Window:
+    """Everything behind the pages.
+
+    Args:
+        folder: The data folder of the window.
+
+    Attributes:
+        folders: The folders that pages may name.
+        surveys: The surveys.
+        runner: The queue.
+        reviews: The review that is open.
+        ticket: See ``Guard``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folders = Folders()
+        self.surveys = Surveys(folder)
+        for survey in self.surveys.all():
+            self.folders.admit([*survey.folders, survey.results, survey.predictions])
+            self.folders.admit(str(Path(one).parent) for one in survey.folders)
+        self.runner = Runner(self.surveys, self.folders)
+        self.reviews = Reviews(self.surveys)
+        self.ticket = folder / TICKET
+        self._folder = folder
+        self._jobs: dict[str, Job] = {}
+
+    def close(self) -> None:
+        """Ends the run and all jobs properly."""
+        for job in self._jobs.values():
+            job.stop()
+        self.runner.close()
+        self.reviews.close()
+
+    def describe(self, survey: Survey) -> dict[str, object]:
+        """A survey as pages get it."""
+        facts = asdict(survey)
+        del facts["log"], facts["pid"]
+        return {
+            **facts,
+            "command": str(commands.run_line(survey)) if survey.folders else None,
+            "done": self.runner.follower(survey).done,
+            "has_predictions": survey.has_predictions,
+            "has_report": Path(survey.results, commands.REPORT, "index.html").is_file(),
+            "missing": missing_folders(survey),
+        }
+
+    def counted(self, survey: Survey) -> Survey:
+        """A survey whose folders are counted, or at least being counted."""
+        if survey.folders and not missing_folders(survey):
+            count = self.folders.counting(survey.folders)
+            if count.done or survey.counts is None:  # an earlier count is better than a part
+                survey.counts = asdict(count)
+        return survey
+
+    def overview(self) -> dict[str, object]:
+        """All surveys and the queue."""
+        running = self.runner.running
+        return {
+            "surveys": [self.describe(survey) for survey in self.surveys.all()],
+            "queue": [*([running.id] if running else []), *self.surveys.queue],
+            "held": self.surveys.held,
+            "version": speciesnet.__version__,
+            "free_bytes": free_bytes(self._folder),
+        }
+
+    def progress(self, survey: Survey) -> dict[str, object]:
+        """How far the run of a survey is."""
+        follower = self.runner.follower(survey)
+        is_active = survey.state in ACTIVE
+        if not is_active and not follower.is_behind:
+            follower.advance()
+        log = Path(survey.log) if survey.log else None
+        found = follower.as_json(f"/surveys/{survey.id}/thumbs", log)
+        total = total_of(self.counted(survey).counts)
+        rate = found["rate"] if is_active else None
+        left = None
+        if isinstance(rate, float) and total is not None:
+            left = max(total - follower.done, 0) / rate
+        return {
+            **found,
+            "rate": rate,
+            "seconds_left": left,
+            "total": total,
+            "seconds": time.monotonic() - self.runner.started if is_active else None,
+            "state": survey.state,
+            "sentence": survey.sentence,
+            "action": survey.action,
+            "log": jobs.tail(log) if log else [],
+        }
+
+    def start_job(self, survey: Survey, kind: str, options: Mapping[str, object]) -> Job:
+        """Starts a command for a survey; raises ``PageError``."""
+        if kind not in commands.EXPORTS and kind not in LOCKS:
+            raise PageError(422, "bad_request", f"There is no job {kind!r}.")
+        if any(
+            one.survey == survey.id and one.kind == kind and one.state == "running"
+            for one in self.jobs()
+        ):
+            raise PageError(409, "is_running", "The same command is running.", "wait")
+        if kind in LOCKS:
+            if missing := missing_folders(survey):
+                raise gone(missing[0])
+            if kind == "trial":
+                return self._trial(survey)
+            return self._start(survey.id, kind, commands.estimate_line(survey), self._disk(survey))
+        survey.check_predictions()
+        line = commands.export_line(kind, survey, options, self.folders)
+        with suppress(OSError):  # the command says why
+            Path(survey.results).mkdir(parents=True, exist_ok=True)
+        return self._start(survey.id, kind, line)
+
+    def _disk(self, survey: Survey) -> dict[str, object]:
+        count = self.folders.counting(survey.folders)
+        needed = count.photographs * PHOTOGRAPH_BYTES + count.films * FILM_BYTES
+        return {"disk_needed": needed, "disk_free": free_bytes(Path(survey.results))}
+
+    def _trial(self, survey: Survey) -> Job:
+        folder = self._folder / "trials" / survey.id
+        try:
+            paths = [path for one in survey.folders for path in images_in(one, InputNotes())]
+        except InputError as error:
+            raise PageError(404, "folder_gone", str(error), "choose_folder") from error
+        if not paths:
+            raise PageError(
+                422, "no_images", "There is no photograph in the folder.", "choose_folder"
+            )
+        count = min(commands.TRIAL_IMAGES, len(paths))
+        chosen = [paths[len(paths) * number // count] for number in range(count)]
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / "images.txt").write_text("\n".join(chosen), "utf-8", "surrogateescape")
+        except OSError as error:
+            raise PageError(
+                507, "not_saved", f"{folder} cannot be written ({error}).", "free_space"
+            ) from error
+        line = commands.trial_line(survey, folder / "images.txt", folder / "predictions.json")
+        return self._start(survey.id, "trial", line, {"images": count})
+
+    def trial_pictures(self, survey: Survey) -> Sequence[Shown]:
+        """The photographs of the trial with their answers."""
+        return all_pictures(self._folder / "trials" / survey.id / "predictions.json")
+
+    def download(self, model: object) -> Job:
+        """Downloads and prepares a model; raises ``PageError``."""
+        if model not in [one["name"] for one in models()]:
+            raise PageError(422, "bad_request", "Choose a model of the list.")
+        running = [one for one in self.jobs() if one.kind == "download" and one.state == "running"]
+        if running:
+            return running[0]
+        from kagglehub.config import get_cache_folder
+
+        job = self._start(None, "download", commands.Line(["prepare", "--model", str(model)]))
+        job.watched = (Path(get_cache_folder()), cache_folder() / "detectors")
+        return job
+
+    def _start(
+        self,
+        survey: str | None,
+        kind: str,
+        line: commands.Line,
+        values: dict[str, object] | None = None,
+    ) -> Job:
+        log = self._folder / "logs" / f"{survey or 'window'}-{kind}.log"
+        try:
+            process = jobs.start(line, log)
+        except OSError as error:
+            sentence = f"{log} cannot be written ({error.strerror or error})."
+            raise PageError(507, "not_saved", sentence, "free_space") from error
+        job = Job(kind, survey, line, log, process, values or {})
+        for old in [one.id for one in self.jobs()[MAX_JOBS:] if one.state != "running"]:
+            del self._jobs[old]
+        self._jobs[job.id] = job
+        return job
+
+    def jobs(self) -> list[Job]:
+        """All jobs, newest first."""
+        return list(self._jobs.values())[::-1]
+
+    def job(self, identifier: str) -> Job:
+        """A job; raises ``PageError``."""
+        if identifier not in self._jobs:
+            raise PageError(404, "no_job", "There is no such job; the window was restarted.")
+        return self._jobs[identifier]
+
+    def forget(self, survey: Survey) -> None:
+        """Removes a survey from the list."""
+        self.surveys.forget(survey)
+        self.reviews.close()
+        shutil.rmtree(self._folder / "trials" / survey.id, ignore_errors=True)
+
+
+def free_bytes(path: Path) -> int | None:
+    """The free space of the disk of a folder, which need not exist yet."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None

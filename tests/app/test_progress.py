@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from surveys import BLANK, DEER, FOX, HUMAN, box, record
+
+from speciesnet.app.progress import Follower
+from speciesnet.predictions.appender import Appender
+from speciesnet.predictions.layout import FOOTER, HEADER, encode_record
+
+
+def appender_of(path: Path) -> Appender:
+    path.write_bytes(HEADER + FOOTER)
+    return Appender(path, len(HEADER), len(HEADER))
+
+
+def test_counts_grow_with_the_file_and_only_new_records_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    follower = Follower(path)
+    follower.advance()
+    assert follower.done == 0
+    writer = appender_of(path)
+    for number, label in enumerate((FOX, BLANK, FOX, HUMAN, DEER)):
+        writer.append([encode_record(record(f"{number}.jpg", label, boxes=[box()]))])
+        writer.flush()
+        follower.advance()
+        follower.advance()
+        assert follower.done == number + 1
+    found = follower.as_json("/thumbs", None)
+    species = [(one["name"], one["count"]) for one in found["species"]]  # type: ignore[attr-defined]
+    assert species == [("red fox", 2), ("human", 1), ("white-tailed deer", 1)]
+    assert (found["blank"], found["unknown"], found["reading"]) == (1, 0, False)
+    latest = [one["name"] for one in found["latest"]]  # type: ignore[attr-defined]
+    assert latest == ["4.jpg", "3.jpg", "2.jpg", "0.jpg"]
+    writer.close()
+
+
+def test_a_record_that_is_half_written_waits(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    line = encode_record(record("a.jpg"))
+    path.write_bytes(HEADER + line + b",\n" + line[:50])
+    follower = Follower(path)
+    follower.advance()
+    assert follower.done == 1
+    path.write_bytes(HEADER + line + b",\n" + line + FOOTER)
+    follower.advance()
+    assert follower.done == 2
+
+
+def test_a_file_that_is_replaced_is_counted_again(tmp_path: Path) -> None:
+    path, other = tmp_path / "p.json", tmp_path / "q.json"
+    path.write_bytes(HEADER + encode_record(record("a.jpg", FOX)) + FOOTER)
+    follower = Follower(path)
+    follower.advance()
+    other.write_bytes(HEADER + encode_record(record("b.jpg", DEER)) + FOOTER)
+    other.replace(path)
+    follower.advance()
+    species = follower.as_json("/thumbs", None)["species"]
+    assert [one["name"] for one in species] == ["white-tailed deer"]  # type: ignore[attr-defined]
+
+
+def test_records_longer_than_a_step_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speciesnet.app.progress.STEP_BYTES", 100)
+    path = tmp_path / "p.json"
+    lines = [encode_record(record(f"{number}.jpg", FOX)) for number in range(3)]
+    path.write_bytes(HEADER + b",\n".join(lines) + FOOTER)
+    follower = Follower(path)
+    while follower.is_behind:
+        follower.advance()
+    assert follower.done == 3
+
+
+def test_failures_have_the_reason_of_the_log(tmp_path: Path) -> None:
+    path, log = tmp_path / "p.json", tmp_path / "log"
+    failed = {"filepath": "a.jpg", "failures": ["DETECTOR"]}
+    path.write_bytes(HEADER + encode_record(failed) + FOOTER)
+    log.write_text("Cannot read image a.jpg: image file is truncated.\n")
+    follower = Follower(path)
+    follower.advance()
+    found = follower.as_json("/thumbs", log)
+    assert found["failed"] == 1
+    assert found["skipped"] == [
+        {"reason": "image file is truncated", "count": 1, "examples": ["a.jpg"]}
+    ]
