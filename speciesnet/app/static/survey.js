@@ -76,6 +76,7 @@ function drawRun(progress) {
   const isRunning = RUNS.includes(state);
   show("#before", isNew);
   show("#run", !isNew);
+  show("#see-report", survey.has_report);
   show("#results", survey.has_predictions && !isRunning);
   if (survey.has_predictions) drawExports(isRunning);
   for (const [name, isShown] of [
