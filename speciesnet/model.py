@@ -223,16 +223,14 @@ class SpeciesNet:
         return {"predictions": records}
 
     def run_settings(self, run: Run) -> RunSettings:
-        """What a later run must share to continue the predictions file of this one.
-
-        Args:
-            run: The run.
+        """What a later run must share to continue the predictions file of ``run``.
 
         Raises:
             InputError: One of the files that the answers depend on cannot be read.
         """
         detections = run.input_files.get(DETECTIONS)
         has_boxes = self.model_info.always_crops and run.components != "detector"
+        classes = run.max_classifications_per_detection if run.output_format == 5 else None
         files = {"target_species_txt": self._target_species_txt, **run.input_files}
         return RunSettings(
             components=run.components,
@@ -246,9 +244,7 @@ class SpeciesNet:
             **_settings_of_boxes(run.boxes if has_boxes else None),
             shard=run.shard,
             output_format=run.output_format,
-            max_classifications_per_detection=(
-                run.max_classifications_per_detection if run.output_format == 5 else None
-            ),
+            max_classifications_per_detection=classes,
             **self._settings_of_list(run.components),
             **settings_of_films(run.films if run.has_films else None),
             inputs={name: _digest(path) for name, path in files.items() if path is not None},

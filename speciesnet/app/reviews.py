@@ -85,7 +85,13 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
     from speciesnet.files.moved_photographs import Photographs
     from speciesnet.report.pages import Link
     from speciesnet.report.review import Review, make_app
-    from speciesnet.survey.corrections import CorrectionsFile, corrections_path, read_corrections
+    from speciesnet.survey.corrections import (
+        CorrectionsFile,
+        corrections_path,
+        read_corrections,
+        read_verdicts,
+    )
+    from speciesnet.survey.stones import stones_in_pictures, with_verdicts
     from speciesnet.survey.survey import load_survey
 
     path = corrections_path(survey.predictions)
@@ -102,5 +108,7 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
         )
         token = f"surveys/{survey.id}/review"  # the window has checked the cookie
         back = [Link(f"/surveys/{survey.id}", f"← {survey.name}")]
-        app = make_app(Review(loaded, file), photographs, folder, token=token, back=back)
+        stones = with_verdicts(stones_in_pictures(loaded.pictures), read_verdicts(path))
+        review = Review(loaded, file, stones=stones)
+        app = make_app(review, photographs, folder, token=token, back=back)
         return app, stack.pop_all()

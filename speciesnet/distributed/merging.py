@@ -108,7 +108,7 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
     return first
 
 
-def _warn_of_missing(shards: set[Any]) -> None:
+def _warn_of_missing(shards: set[object]) -> None:
     """Logs which parts of ``--shard`` are not there; those without images have no file."""
     totals = {str(shard).rpartition("/")[2] for shard in shards}
     wanted = (
