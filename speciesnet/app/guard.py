@@ -20,7 +20,7 @@ OPEN = "/open/"  # the path before the token
 _POLICY = "Content-Security-Policy"
 _HEADERS = {
     **SECURITY_HEADERS,
-    _POLICY: f"{SECURITY_HEADERS[_POLICY]}; media-src 'self'",
+    _POLICY: SECURITY_HEADERS[_POLICY].replace("media-src", "media-src 'self'"),
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 # Galleries place boxes and previews with style attributes.

@@ -198,13 +198,13 @@ def _estimate_of(log: Path) -> dict[str, object]:
     """The numbers that ``--dry_run`` prints."""
     text = "\n".join(tail(log))
     found: dict[str, object] = {}
-    if match := re.search(r"^([\d,]+) images?, ([\d,]+) of them done before", text, re.MULTILINE):
+    if match := re.search(r"^([\d,]+) images?, ([\d,]+) of them already done", text, re.MULTILINE):
         images, before = (int(one.replace(",", "")) for one in match.groups())
         found |= {"images": images, "done_before": before}
         if match := re.search(r"^(\S+) images/s", text, re.MULTILINE):
             rate = float(match[1])
             found |= {"images_per_second": rate, "seconds": (images - before) / rate}
-    elif match := re.search(r"^([\d,]+) images?, (?:all of them )?done before", text, re.MULTILINE):
+    elif match := re.search(r"^([\d,]+) images?, (?:all of them )?already done", text, re.MULTILINE):
         images = int(match[1].replace(",", ""))
         found |= {"images": images, "done_before": images, "seconds": 0.0}
     if match := re.search(r"leaves out (\d+) films?", text):

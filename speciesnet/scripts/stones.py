@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OUT = flags.text("out", "Table of the groups to write (path or URL), CSV or Parquet.")
 STONE = flags.names("stone", "Names of groups without an animal, with commas; or all.")
 ANIMAL = flags.names("animal", "Names of groups that are animals after all; or all.")
-UNDECIDED = flags.names("undecided", "Names of groups whose verdict is taken back; or all.")
+UNDECIDED = flags.names("undecided", "Names of groups whose verdict is withdrawn, or all.")
 SHOWN = 40  # groups printed; a table has all
 
 USAGE = """\

@@ -167,7 +167,7 @@ def test_results_are_handed_over_and_reviewed(app: App, opened: Page) -> None:
     sorted_files = Path(app.surveys[-1]["results"]) / "sorted"
     assert len(list(sorted_files.rglob("*.jpg"))) == 3
     sort.locator(".undo").click()
-    expect(sort.locator(".done")).to_contain_text("3 photographs taken back", timeout=LONG)
+    expect(sort.locator(".done")).to_contain_text("Sorting undone for 3 photographs", timeout=LONG)
     assert not list(sorted_files.rglob("*.jpg"))
 
     package = opened.locator("[data-kind=camtrap-dp]")
