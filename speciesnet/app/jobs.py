@@ -204,7 +204,9 @@ def _estimate_of(log: Path) -> dict[str, object]:
         if match := re.search(r"^(\S+) images/s", text, re.MULTILINE):
             rate = float(match[1])
             found |= {"images_per_second": rate, "seconds": (images - before) / rate}
-    elif match := re.search(r"^([\d,]+) images?, (?:all of them )?already done", text, re.MULTILINE):
+    elif match := re.search(
+        r"^([\d,]+) images?, (?:all of them )?already done", text, re.MULTILINE
+    ):
         images = int(match[1].replace(",", ""))
         found |= {"images": images, "done_before": images, "seconds": 0.0}
     if match := re.search(r"leaves out (\d+) films?", text):
