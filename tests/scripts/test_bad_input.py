@@ -583,8 +583,9 @@ def test_odd_and_damaged_images(
     failed = len([file for file in files if file.parent == bad])
     progress = rf"The detector runs on |\d+ of {len(files)} images done, "
     lines = [line for line in outcome.err.splitlines() if not re.match(progress, line)]
-    assert len(lines) == failed + 2, lines
+    assert len(lines) == failed + 3, lines
     assert sum("images are damaged or not images, such as" in line for line in lines) == 1
+    assert "cut off" in lines[-2] and lines[-2] in outcome.out
     assert "2 images have more than 8 bits" in lines[-1] and lines[-1] in outcome.out
     assert f"{len(files)} images, {failed} of them failed" in outcome.out
 
