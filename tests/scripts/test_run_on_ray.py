@@ -24,7 +24,7 @@ from speciesnet.scripts import run_on_ray
 def test_notes_and_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: int, code: int
 ) -> None:
-    for name in ("1.jpg", "2.jpg", "3.mov"):
+    for name in ("1.jpg", "2.jpg", "3.heic"):
         (tmp_path / name).touch()
 
     def run(instances: Iterator[Instance], *_: object) -> Outcome:
@@ -39,5 +39,5 @@ def test_notes_and_exit_code(
     )
     assert outcome.code == code, outcome.err
     assert f"2 images, {failed} of them failed." in outcome.out
-    assert "1 other file was skipped: 1 .mov.\n1 record has no image.\n" in outcome.out
+    assert "1 other file was skipped: 1 .heic.\n1 record has no image.\n" in outcome.out
     assert ("All 2 images failed." in outcome.err) == (code == 1)
