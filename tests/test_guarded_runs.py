@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", 8)
     monkeypatch.setattr(trial, "TRIAL", (4, 4))
     monkeypatch.setattr(trial, "NEEDED_READABLE", 4)
-    monkeypatch.setattr(trial, "WORTHWHILE", 1e9)
+    monkeypatch.setattr(trial, "WORTHWHILE", math.inf)
 
 
 def answers(records: list[Record]) -> list[tuple[Any, ...]]:
