@@ -120,18 +120,24 @@ def prepare_instances(
         )
     instances = _read_input(given, notes, match_files, films)
     if films is False:
-        instances = _without_films(instances, notes)
+        instances = _photographs_of(instances, notes)
     if not instances:
         raise InputError("There are no images to predict: the list is empty; add images to it.")
     notes.log()
     return geolocation.override_location(instances, country, admin1_region)
 
 
-def _without_films(instances: list[Instance], notes: InputNotes) -> list[Instance]:
-    kept = [one for one in instances if not listing.is_film_name(one.filepath)]
-    for one in instances if len(kept) < len(instances) else ():
-        if listing.is_film_name(one.filepath):
-            notes.skipped_films.add(one.filepath)
+def without_films(instances: Iterable[Instance], notes: InputNotes) -> Iterator[Instance]:
+    """Yields the instances that are not films by their names; ``notes`` counts those that are."""
+    for instance in instances:
+        if listing.is_film_name(instance.filepath):
+            notes.skipped_films.add(instance.filepath)
+        else:
+            yield instance
+
+
+def _photographs_of(instances: list[Instance], notes: InputNotes) -> list[Instance]:
+    kept = list(without_films(instances, notes))
     if instances and not kept:
         raise InputError(
             f"There are no images to predict, only films, such as {instances[0].filepath}; leave out "

@@ -169,7 +169,28 @@ class Review(TypedDict):
     reviewer: str
 
 
-class Record(Location, total=False):
+class FilmFacts(TypedDict, total=False):
+    """What the record of a film has in addition to that of a photograph, in both formats.
+
+    Attributes:
+        frame_rate: The frames of a film in each second of it, on average.
+        frames_processed: The numbers of the frames of a film that were examined, from 0.
+        frames_failed: How many frames of a film could not be decoded; absent if all could.
+        duration: The length of a film in seconds.
+        frame: The frame that stands for a film in counts and pictures.
+        frame_classifications: In a run of the classifier alone, its answer for each frame of a film, from
+            which the ensemble makes the answer of the film.
+    """
+
+    frame_rate: float
+    frames_processed: list[int]
+    frames_failed: int
+    duration: float
+    frame: FrameOfFilm
+    frame_classifications: list[FrameClasses]
+
+
+class Record(Location, FilmFacts, total=False):
     """One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
 
     Attributes:
@@ -186,13 +207,6 @@ class Record(Location, total=False):
             MegaDetector; the ensemble moves them as the classifier did.
         boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
             only in memory.
-        frame_rate: The frames of a film in each second of it, on average.
-        frames_processed: The numbers of the frames of a film that were examined, from 0.
-        frames_failed: How many frames of a film could not be decoded; absent if all could.
-        duration: The length of a film in seconds.
-        frame: The frame that stands for a film in counts and pictures.
-        frame_classifications: In a run of the classifier alone, its answer for each frame of a film, from
-            which the ensemble makes the answer of the film.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
         counts: The number of individuals of each label, as a reviewer counted them; only in memory.
         box_review: Who corrected single boxes or counts, as ``review``; only in memory.
@@ -210,19 +224,13 @@ class Record(Location, total=False):
     metadata: dict[str, str | float]
     orientation: int
     boxes_as_stored: bool
-    frame_rate: float
-    frames_processed: list[int]
-    frames_failed: int
-    duration: float
-    frame: FrameOfFilm
-    frame_classifications: list[FrameClasses]
     review: Review
     counts: dict[str, int]
     box_review: Review
     stones: Sequence[Box]
 
 
-class Record5(Location, total=False):
+class Record5(Location, FilmFacts, total=False):
     """One image of a file in format 5; its keys are those of ``Record``, without the image's answers."""
 
     filepath: Required[str]
@@ -231,12 +239,6 @@ class Record5(Location, total=False):
     model_version: str
     metadata: dict[str, str | float]
     orientation: int
-    frame_rate: float
-    frames_processed: list[int]
-    frames_failed: int
-    duration: float
-    frame: FrameOfFilm
-    frame_classifications: list[FrameClasses]
 
 
 MalformedRecord = MalformedRecordError  # its earlier name

@@ -102,6 +102,11 @@ class Survey:
             sentence = "This survey has no predictions yet; run it first."
             raise PageError(409, "no_predictions", sentence, "run_first")
 
+    def check_not_running(self) -> None:
+        """Raises ``PageError`` if its run has not ended."""
+        if self.state in ACTIVE:
+            raise PageError(409, "is_running", "Stop the survey first; it is running.")
+
     def set_state(
         self, state: State, sentence: str | None = None, action: str | None = None
     ) -> None:
@@ -175,7 +180,11 @@ class Surveys:
         """A survey; raises ``PageError``."""
         with self.lock:
             if identifier not in self._surveys:
-                raise PageError(404, "no_survey", "There is no such survey; it may be forgotten.")
+                raise PageError(
+                    404,
+                    "no_survey",
+                    "There is no such survey; it may have been removed from the list.",
+                )
             return self._surveys[identifier]
 
     def add(self, values: Mapping[str, object], folders: Folders) -> Survey:
@@ -212,8 +221,7 @@ class Surveys:
     def edit(self, survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
         """Changes a survey that does not run; raises ``PageError``."""
         with self.lock:
-            if survey.state in ACTIVE:
-                raise PageError(409, "is_running", "Stop the survey first; it is running.")
+            survey.check_not_running()
             change(survey, values, folders)
             if "results" in values and not survey.has_predictions:
                 survey.predictions = str(Path(survey.results, "predictions.json"))
@@ -223,8 +231,7 @@ class Surveys:
     def forget(self, survey: Survey) -> None:
         """Removes a survey from the list; its files stay."""
         with self.lock:
-            if survey.state in ACTIVE:
-                raise PageError(409, "is_running", "Stop the survey first; it is running.")
+            survey.check_not_running()
             del self._surveys[survey.id]
             self.queue = [one for one in self.queue if one != survey.id]
             self.save()
@@ -275,7 +282,7 @@ def _place(value: object, _: Folders) -> dict[str, str | None]:
     if not re.fullmatch("[A-Z]{3}", str(country)):
         raise _bad("Choose a country.")
     if region is not None and not re.fullmatch("[A-Z0-9]{1,3}", str(region)):
-        raise _bad("Choose a region of the list.")
+        raise _bad("Choose a region from the list.")
     return {"kind": kind, "country": country, "region": region}
 
 
@@ -287,7 +294,7 @@ def _model(value: object, folders: Folders) -> str:
     with suppress(PageError):
         return folders.check(value)
     if value not in (*SUPPORTED_MODELS, "demo"):
-        raise _bad("Choose a model of the list.")
+        raise _bad("Choose a model from the list.")
     return str(value)
 
 

@@ -176,7 +176,7 @@ class Window:
     def download(self, model: object) -> Job:
         """Downloads and prepares a model; raises ``PageError``."""
         if model not in [one["name"] for one in models()]:
-            raise PageError(422, "bad_request", "Choose a model of the list.")
+            raise PageError(422, "bad_request", "Choose a model from the list.")
         running = [one for one in self.jobs() if one.kind == "download" and one.state == "running"]
         if running:
             return running[0]

@@ -13,7 +13,6 @@ from speciesnet.errors import InputError, NoListError, file_errors
 from speciesnet.files import json_lists, storage
 from speciesnet.files.given_paths import GivenPaths
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.files.listing import is_film_name
 from speciesnet.geolocation import override_location, resolve_locations
 from speciesnet.instances import (
     COLUMNS,
@@ -23,6 +22,7 @@ from speciesnet.instances import (
     parse_instance,
     split_paths,
     walk_images,
+    without_films,
 )
 
 CHUNK = 5_000  # instances whose places are looked up together
@@ -55,7 +55,7 @@ def read_instances(
     notes = InputNotes() if notes is None else notes
     instances = iter(_read(source, notes, films))
     if not films:
-        instances = _without_films(instances, notes)
+        instances = without_films(instances, notes)
     number = 0
     while chunk := list(itertools.islice(instances, CHUNK)):
         placed = override_location(chunk, country, admin1_region, first=number + 1)
@@ -72,14 +72,6 @@ def absolute_path(path: str) -> str:
     if storage.scheme_of(path) or os.path.isabs(path):  # noqa: PTH117 (spellings name records)
         return path
     return os.path.abspath(path)  # noqa: PTH100
-
-
-def _without_films(instances: Iterable[Instance], notes: InputNotes) -> Iterator[Instance]:
-    for instance in instances:
-        if not is_film_name(instance.filepath):
-            yield instance
-        else:
-            notes.skipped_films.add(instance.filepath)
 
 
 def _read(source: str, notes: InputNotes, films: bool) -> Iterable[Instance]:

@@ -31,6 +31,7 @@ from speciesnet.records import (
     Box,
     Box5,
     Classifications,
+    FilmFacts,
     Processed,
     Record,
     Record5,
@@ -48,17 +49,7 @@ _ANSWER_KEYS = (
     ("score", "prediction_score"),
     ("source", "prediction_source"),
 )
-_EXTRAS = (
-    *(
-        "model_version",
-        "metadata",
-        "orientation",
-        "frame_rate",
-        "frames_processed",
-        "frames_failed",
-    ),
-    *("duration", "frame", "frame_classifications"),
-)
+_EXTRAS = ("model_version", "metadata", "orientation", *FilmFacts.__annotations__)
 
 _T = TypeVar("_T")
 

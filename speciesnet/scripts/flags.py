@@ -347,7 +347,7 @@ def sampling_of(values: Values) -> Sampling | None:
     text = values[FRAMES]
     if text is not None and values.is_given(VIDEO_FPS):
         raise InputError(
-            "--frames and --video_fps exclude each other, as both choose frames; give one."
+            "--frames and --video_fps cannot be combined, because both choose frames; use only one."
         )
     frames = () if text is None else parse_frames(text)
     return Sampling(values[VIDEO_FPS], values[MAX_FRAMES], frames)
