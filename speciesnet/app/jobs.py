@@ -99,7 +99,8 @@ def start(line: Line, log: Path) -> subprocess.Popen[bytes]:
 def interrupt(pid: int) -> None:
     """Asks a command to finish what it writes and to end."""
     with suppress(OSError):
-        os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
+        # Not SIGINT, which programs that are started in the background ignore.
+        os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
 
 @dataclass
