@@ -1,10 +1,11 @@
 """Makes a model package of full size with random weights, for measurements.
 
-    PYTHONPATH=scripts python -m benchmark.package FOLDER
+    PYTHONPATH=scripts python -m benchmark.package FOLDER [--onnx2torch]
 
 The detector is a YOLOv5x6 (140 M parameters, 3 classes), the classifier an EfficientNetV2-M with 2,498
 outputs. All that the detector finds has the same low confidence. The classifier's batch norms are set to
-the statistics of one picture, so that its scores are far from uniform.
+the statistics of one picture, so that its scores are far from uniform. ``--onnx2torch`` saves the same
+classifier as a module of onnx2torch, the only kind that the published program reads since 5.0.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx2torch
 import torch
 from demo.train_classifier import save_classifier
 from numpy.typing import NDArray
 from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
+from speciesnet.engines.keras_torch import read_keras_network
 from speciesnet.engines.tensorflow import import_tensorflow
 from speciesnet.images import read_image, to_array
 from speciesnet.packages.info import ModelInfo
@@ -29,7 +33,20 @@ PICTURE = Path(__file__).resolve().parents[2] / "speciesnet" / "demo" / "images"
 LOGIT_SPREAD = 1.6  # standard deviation of the last layer's weights: scores far from uniform
 
 
-def make_package(folder: Path, texts: Path | None = None, seed: int = 1) -> None:
+class _Published(torch.nn.Module):
+    """A classifier that takes images as the published program gives them: (batch, 480, 480, 3)."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self._network(images.permute(0, 3, 1, 2))
+
+
+def make_package(
+    folder: Path, texts: Path | None = None, seed: int = 1, uses_onnx2torch: bool = False
+) -> None:
     """Writes the package.
 
     Args:
@@ -37,6 +54,7 @@ def make_package(folder: Path, texts: Path | None = None, seed: int = 1) -> None
         texts: Package whose labels, taxonomy and geofence are used; without it there are made-up
             labels, and the demo's taxonomy and geofence.
         seed: The seed of the weights.
+        uses_onnx2torch: Whether the classifier is a module of onnx2torch.
     """
     folder.mkdir(parents=True, exist_ok=True)
     picture = to_array(read_image(str(next(PICTURE.rglob("*.jpg")))))
@@ -49,10 +67,13 @@ def make_package(folder: Path, texts: Path | None = None, seed: int = 1) -> None
     shutil.copyfile(source.geofence, folder / "geofence.json")
     _save_detector(folder / "detector.pt", seed)
     _save_classifier(folder / "classifier.keras", picture, len(labels), seed)
+    classifier = folder / "classifier.keras"
+    if uses_onnx2torch:
+        classifier = _as_onnx2torch(classifier)
     info = {
         "version": "random-full-size",
         "type": "always_crop",
-        "classifier": "classifier.keras",
+        "classifier": classifier.name,
         "classifier_labels": "labels.txt",
         "detector": "detector.pt",
         "taxonomy": "taxonomy.txt",
@@ -85,13 +106,50 @@ def _save_classifier(path: Path, picture: NDArray[np.uint8], classes: int, seed:
     save_classifier(model, path)
 
 
+def _as_onnx2torch(keras_file: Path) -> Path:
+    """Replaces a Keras file by the same network as a module of onnx2torch."""
+    graph = keras_file.with_suffix(".onnx")
+    example = torch.zeros(1, 480, 480, 3)
+    torch.onnx.export(
+        _Published(read_keras_network(keras_file)).eval(),
+        (example,),
+        str(graph),
+        input_names=["image"],
+        output_names=["logits"],
+        dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
+        opset_version=13,
+        dynamo=False,
+    )
+    path = keras_file.with_suffix(".pt")
+    torch.save(onnx2torch.convert(_with_own_weights(onnx.load(graph))), path)
+    graph.unlink()
+    keras_file.unlink()
+    return path
+
+
+def _with_own_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Undoes the sharing of equal weights by PyTorch's exporter, which onnx2torch cannot read."""
+    graph = model.graph
+    weights = {weight.name: weight for weight in graph.initializer}
+    shared = [
+        node for node in graph.node if node.op_type == "Identity" and node.input[0] in weights
+    ]
+    for node in shared:
+        copy = graph.initializer.add()
+        copy.CopyFrom(weights[node.input[0]])
+        copy.name = node.output[0]
+        graph.node.remove(node)
+    return model
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--texts", type=Path, help="package whose labels and rules are used")
+    parser.add_argument("--onnx2torch", action="store_true", help="for the published 5.x")
     options = parser.parse_args()
-    make_package(options.folder, options.texts)
+    make_package(options.folder, options.texts, uses_onnx2torch=options.onnx2torch)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     PYTHONPATH=scripts python -m benchmark.speed --model PACKAGE --folders PHOTOGRAPHS
 
-Start-up is the time from the start of the process to the first record. ``--compare PYTHON`` runs the
-published program beside: an interpreter that has speciesnet 4.0.3 (which needs Python 3.11 or older,
-setuptools<80 and numpy<2).
+Start-up is the time from the start of the process to the first record. ``--compare PYTHON`` also runs the
+published program, in the interpreter of an environment that has it: speciesnet 4.0.3 (which needs Python
+3.11 or older, setuptools<80 and numpy<2), or 5.0.6, which reads only packages made with ``--onnx2torch``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmark import ENGINES
 from speciesnet.instances import find_images
 from speciesnet.scripts.gpu_test import machine
 
+_SCRIPTS = str(Path(__file__).resolve().parents[1])
 STAGES = ("reading and decoding", "detector", "cropping", "classifier", "deciding", "writing")
 
 _OURS = """
@@ -33,14 +34,18 @@ from speciesnet import SpeciesNet, load_rgb_image
 from speciesnet.pipeline.guard import trial
 from speciesnet.progress import Profile
 start = float(sys.argv[1])
-package, paths, engine, precision, alone = json.loads(sys.argv[2])
+package, paths, engine, precision, alone, scripts, shares = json.loads(sys.argv[2])
 trial.WORTH_A_TRIAL = 2
+if shares:
+    sys.path.insert(0, scripts)
+    from benchmark.set_shares import set_shares
+    set_shares(*shares)
 net = SpeciesNet(package, engine=engine, precision=precision)
 net.predict(filepaths=paths[:1])
 first = time.time() - start
-start, profile = time.perf_counter(), Profile()
+start, profile, used = time.perf_counter(), Profile(), time.process_time()
 net.predict(filepaths=paths, profile=profile)
-seconds = time.perf_counter() - start
+seconds, used = time.perf_counter() - start, time.process_time() - used
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 networks = 0
 if alone:  # on images that are ready
@@ -54,8 +59,10 @@ if alone:  # on images that are ready
     for i in range(0, len(crops), 8):
         net.classifier.classify(crops[i:i + 8])
     networks += time.perf_counter() - start
-print(json.dumps({"first": first, "seconds": seconds, "stages": profile.seconds, "memory": memory,
-    "networks": networks, "names": [net.detector.engine.name, net.classifier.engine.name]}))
+lower = net.reduced_networks
+names = lower.precisions.values() if shares else [net.detector.engine.name, net.classifier.engine.name]
+print(json.dumps({"first": first, "seconds": seconds, "used": used, "stages": profile.seconds,
+    "memory": memory, "networks": networks, "names": [*names]}))
 """
 _PUBLISHED = """
 import json, resource, sys, time
@@ -68,9 +75,12 @@ model, paths = json.loads(sys.argv[2])
 net = SpeciesNet(model)
 net.predict(filepaths=paths[:1], progress_bars=False)
 first = time.time() - float(sys.argv[1])
-start = time.time()
+start, used = time.time(), time.process_time()
 net.predict(filepaths=paths, progress_bars=False)
+from importlib.metadata import version
 print(json.dumps({"first": first, "seconds": time.time() - start, "stages": {},
+    "used": time.process_time() - used,
+    "version": version("speciesnet"),
     "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     "names": ["published", "published"]}))
 """
@@ -83,6 +93,7 @@ def run(python: str, program: str, *what: Any) -> dict[str, Any] | None:
         capture_output=True,
         text=True,
         cwd=tempfile.gettempdir(),
+        env=None if program is _OURS else {**os.environ, "PYTHONPATH": ""},
     )
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
@@ -103,7 +114,7 @@ def linked(photographs: Sequence[Path], number: int, folder: Path) -> list[str]:
 def row(name: str, found: dict[str, Any] | None, images: int, slowest: float | None) -> str:
     """A line of the table."""
     if found is None:
-        return f"| {name} | failed |" + " |" * 6
+        return f"| {name} | failed |" + " |" * 7
     each = found["seconds"] / images
     networks = found.get("networks")
     shares = [
@@ -114,6 +125,7 @@ def row(name: str, found: dict[str, Any] | None, images: int, slowest: float | N
     cells = [
         name,
         f"{each:.3f}",
+        f"{found['used'] / images:.3f}",
         f"{1 / each:.2f}",
         f"{slowest / each:.1f}" if slowest else "",
         f"{found['seconds'] / networks:.2f}" if networks else "",
@@ -129,8 +141,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", required=True, help="model package")
     parser.add_argument("--folders", required=True, type=Path, help="folder of photographs")
-    parser.add_argument("--compare", help="Python of an environment with speciesnet 4.0.3")
-    parser.add_argument("--engines", nargs="*", help="only these, such as openvino:bf16")
+    parser.add_argument("--compare", help="Python with the published speciesnet")
+    parser.add_argument(
+        "--engines",
+        nargs="*",
+        help="only these, such as openvino:bf16, or auto:0.05:0.15 for a guard that "
+        "detects 5%% of the images again in float32 and classifies another 15%% again",
+    )
     parser.add_argument(
         "--images", type=int, help="so many: the photographs again and again, under other names"
     )
@@ -139,25 +156,28 @@ def main() -> None:
     photographs = [Path(path).resolve() for path in find_images([str(options.folders)])]
     folder = tempfile.TemporaryDirectory()
     paths = linked(photographs, options.images or len(photographs), Path(folder.name))
-    chosen = (*ENGINES, ("auto", "auto"))
+    chosen: Sequence[Sequence[str]] = (*ENGINES, ("auto", "auto"))
     if options.engines:
-        chosen = tuple(tuple(name.split(":")) for name in options.engines)  # type: ignore[assignment]
+        chosen = [name.split(":") for name in options.engines]
     print(machine())
     print(f"\n{len(paths)} photographs of {options.folders.name}, package {Path(model).name}\n")
     print(
-        "| engine | s/image | images/s | times the published | all / networks alone | first record (s) | "
-        "peak memory (GiB) | seconds an image |\n|---|---|---|---|---|---|---|---|"
+        "| engine | s/image | CPU s/image | images/s | times the published | all / networks alone "
+        "| first record (s) | peak memory (GiB) | seconds an image |\n" + "|---" * 9 + "|"
     )
     slowest = None
     if options.compare:
         found = run(options.compare, _PUBLISHED, model, paths)
         slowest = found["seconds"] / len(paths) if found else None
-        print(row("published 4.0.3", found, len(paths), slowest), flush=True)
-    for engine, precision in chosen:
+        name = f"published {found['version']}" if found else "published"
+        print(row(name, found, len(paths), slowest), flush=True)
+    for engine, precision, *numbers in chosen:
+        shares = [float(precision), *map(float, numbers)] if numbers else []
+        how = (engine, "auto" if shares else precision)
         # Once before, so that networks are converted, and precisions tried out.
-        run(sys.executable, _OURS, model, paths[:16], engine, precision, False)
-        found = run(sys.executable, _OURS, model, paths, engine, precision, True)
-        name = f"{engine} {precision}"
+        run(sys.executable, _OURS, model, paths[:16], *how, False, _SCRIPTS, shares)
+        found = run(sys.executable, _OURS, model, paths, *how, not shares, _SCRIPTS, shares)
+        name = " ".join([engine, precision, *numbers])
         if found and engine == "auto":
             name += f" ({'; '.join(found['names'])})"
         print(row(name, found, len(paths), slowest), flush=True)

@@ -270,7 +270,8 @@ def _module(kind: str, options: Config, weights: Weights) -> nn.Module:
         pooling = nn.AvgPool2d if kind == "AveragePooling2D" else nn.MaxPool2d
         return pooling(tuple(options["pool_size"]), tuple(options["strides"]))
     if kind == "Reshape" and list(options["target_shape"][:-1]) == [1, 1]:
-        return Function(lambda x: x.reshape(x.shape[0], -1, 1, 1))
+        channels = options["target_shape"][-1]
+        return Function(lambda x: x.reshape(-1, channels, 1, 1))
     if kind == "Concatenate" and options["axis"] in (-1, 3):
         return Function(lambda *parts: torch.cat(parts, 1))
     if kind == "Dense":
