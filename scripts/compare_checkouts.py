@@ -367,7 +367,6 @@ def golden_agreement(folder: Path, shared: Path) -> Iterator[tuple[str, str]]:
         ("small_random_golden.json", "small_random_predictions.json"),
         ("small_random_b.json", "small_random_b_predictions.json"),
         ("small_random_b_golden.json", "small_random_b_predictions.json"),
-        ("small_random_pt.json", "published_5.0.6/small_random_pt_predictions.json"),
     ):
         path, published = folder / name, shared / "golden" / golden
         if not path.exists() or not published.exists():
