@@ -180,7 +180,7 @@ def find_images(
     """Finds the images under folders at any depth, without duplicates, sorted by path component.
 
     Paths have forward slashes. Hidden files and folders, and those that systems and programs make for
-    themselves, are skipped.
+    themselves, are skipped. Of an image and the links to it, one path is found.
 
     Args:
         folders: Paths, or URLs of buckets.
@@ -204,14 +204,16 @@ def walk_images(
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     counted: list[str] = []
+    links = listing.LinkedImages()
     for folder in folders:
-        is_empty = True
-        for path in listing.images_in(folder, notes, counted, films=bool(films)):
+        is_empty, before = True, len(links.links)
+        for path in listing.images_in(folder, notes, counted, films=bool(films), links=links):
             is_empty = False
             yield path
         counted.append(listing.identity_of(folder))
-        if is_empty:
+        if is_empty and len(links.links) == before:
             notes.empty_folders.add(folder)
+    yield from links.photographs(notes)
     if notes.empty_folders.count == len(folders):
         raise InputError(_no_images(folders, notes, films))
     notes.log()

@@ -88,6 +88,7 @@ class InputNotes:
         system_folders: Hidden folders, and those that systems and programs make for themselves.
         hidden_files: Image files whose names start with a dot.
         linked_folders: Symbolic links to folders; they are not entered.
+        linked_images: Symbolic links to images that are found under another path as well.
         unreadable_folders: Folders that could not be listed.
         empty_folders: Folders of the input that contain no image.
         other_files: Files without an image's extension, by ending in lower case.
@@ -102,6 +103,10 @@ class InputNotes:
         self.hidden_files = Examples("hidden file was skipped", "hidden files were skipped")
         self.linked_folders = Examples(
             "linked folder was not entered", "linked folders were not entered", _SEARCH
+        )
+        self.linked_images = Examples(
+            "link was skipped, because its image is found under another path",
+            "links were skipped, because their images are found under other paths",
         )
         self.unreadable_folders = Examples(
             "folder could not be read", "folders could not be read", "; its images are missing"
@@ -156,8 +161,9 @@ class InputNotes:
 
     def skipped(self) -> list[str]:
         """A sentence for each kind of folder or file that was skipped, without the other files."""
-        folders = (self.linked_folders, self.unreadable_folders)
-        sentences = map(str, (self.system_folders, self.hidden_files, *folders))
+        links = (self.linked_folders, self.linked_images)
+        skipped = (self.system_folders, self.hidden_files, *links, self.unreadable_folders)
+        sentences = map(str, skipped)
         return [sentence for sentence in sentences if sentence]
 
     def lines(self) -> list[str]:
