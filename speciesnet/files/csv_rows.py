@@ -115,7 +115,12 @@ def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
                     opened = position
             elif line[index + 1 : index + 2] == '"':
                 index += 1  # a quote inside the cell
-            elif opened < position and line[index + 1 : index + 2] not in (delimiter, "\r", "\n", ""):
+            elif opened < position and line[index + 1 : index + 2] not in (
+                delimiter,
+                "\r",
+                "\n",
+                "",
+            ):
                 return opened
             else:
                 opened = None

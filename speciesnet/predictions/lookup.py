@@ -22,6 +22,7 @@ from speciesnet.predictions.megadetector import (
     read_detections,
     with_our_labels,
 )
+from speciesnet.record_numbers import with_checked_numbers
 from speciesnet.records import Record, in_file, record_errors
 
 
@@ -41,7 +42,7 @@ class RecordsByFile(Mapping[str, Record]):
     Raises:
         OutputError: The file cannot be read, or names other images only.
         InputError: A name in the file matches several images, or a detection is malformed.
-        MalformedRecordError: A record of format 5 is malformed.
+        MalformedRecordError: A record of format 5 is malformed; or a number is NaN or out of its range.
 
     Examples:
         >>> path = Path("detections.json")
@@ -65,10 +66,11 @@ class RecordsByFile(Mapping[str, Record]):
             self._file = _open(local, notes, is_copy=is_copy, for_classes=for_classes)
         self._offsets: dict[str, int] = {}
         others: dict[str, int] = {}
-        for offset, line in layout.record_lines(self._file):
-            filepath = layout.filepath_of(line)
-            if filepath is not None:
-                (self._offsets if filepath in known else others)[filepath] = offset
+        with in_file(self.path):
+            for offset, line in layout.record_lines(self._file):
+                filepath = layout.filepath_of(line)
+                if filepath is not None:
+                    (self._offsets if filepath in known else others)[filepath] = offset
         self.notes = (*notes, *self._match(others, known))
         for note in self.notes:
             logging.warning("%s", note)
@@ -133,11 +135,12 @@ class RecordsByFile(Mapping[str, Record]):
 
     def __getitem__(self, filepath: str) -> Record:
         self._file.seek(self._offsets[filepath])
-        record = layout.decode_line(self._file.readline())
+        with in_file(self.path):
+            record = layout.decode_line(self._file.readline())
         if record is None:
             raise KeyError(filepath)
         with in_file(self.path), record_errors(record):
-            record = with_our_labels(as_ours(record))
+            record = with_our_labels(with_checked_numbers(as_ours(record)))
         return record if record["filepath"] == filepath else {**record, "filepath": filepath}
 
     def __iter__(self) -> Iterator[str]:
