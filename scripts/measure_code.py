@@ -29,10 +29,12 @@ LAYERS = (
     ("constants", "errors", "records", "boxes", "record_numbers"),
     ("files",),
     (
+        "tally",
         "metadata",
         "images",
         "films",
         "country_names",
+        "land",
         "geolocation",
         "instances",
         "display",
