@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import pairwise
 
-from absl import logging
-
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import counted, plural
@@ -135,7 +133,11 @@ def is_on_web(folder: Parts) -> bool:
 
 
 def from_table(
-    path: str, folders: Sequence[Parts], zone: tzinfo | None, undated: Sequence[Parts] = ()
+    path: str,
+    folders: Sequence[Parts],
+    zone: tzinfo | None,
+    undated: Sequence[Parts] = (),
+    notes: list[str] | None = None,
 ) -> tuple[dict[Parts, list[Deployment]], list[Deployment]]:
     """Reads a table of deployments, and finds those of each folder.
 
@@ -150,6 +152,7 @@ def from_table(
         folders: The folders of photographs, with those that cameras made.
         zone: The time zone of periods that do not have one, or None.
         undated: The folders of photographs without a date; they need no row.
+        notes: Gets a sentence on rows without photographs.
 
     Returns:
         The deployments of each folder by their start, and all deployments in the order of the table.
@@ -189,17 +192,16 @@ def from_table(
             f"The photographs in {'/'.join(lacking)} belong to no deployment in {path}; add a row with "
             f'the name of that folder as "{FOLDER}" or "deploymentID".{instead}'
         )
-    if unused:
-        _warn_of_unused(unused, path)
+    if unused and notes is not None:
+        notes.append(_note_on_unused(unused, path))
     return found, rows
 
 
-def _warn_of_unused(names: Sequence[str], path: str) -> None:
+def _note_on_unused(names: Sequence[str], path: str) -> str:
     rest = plural(len(names), "It is a deployment", "They are deployments")
-    logging.warning(
-        "%s of %s %s no folder of photographs: %s. %s without photographs.",
-        *(counted(len(names), "row"), path, plural(len(names), "fits", "fit")),
-        *(some_of(names), rest),
+    return (
+        f"{counted(len(names), 'row')} of {path} {plural(len(names), 'fits', 'fit')} no folder of "
+        f"photographs: {some_of(names)}. {rest} without photographs."
     )
 
 

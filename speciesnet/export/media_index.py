@@ -12,8 +12,6 @@ from itertools import filterfalse
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from absl import logging
-
 from speciesnet.errors import InputError
 from speciesnet.export.deployments import (
     Deployment,
@@ -124,6 +122,7 @@ class MediaIndex:
         gathered: The cameras of each deployment in the table that has several of them.
         misplaced: The deployments whose photographs were taken somewhere else.
         similar_folders: A sentence on deployments that may belong to one camera; empty if there are none.
+        notes: Sentences on folders without photographs, and on photographs without a common folder.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
@@ -158,6 +157,7 @@ class MediaIndex:
         self.gathered: dict[str, list[str]] = {}
         self.misplaced: list[Misplaced] = []
         self.similar_folders = ""
+        self.notes: list[str] = []
 
     @property
     def event_count(self) -> int:
@@ -200,7 +200,7 @@ class MediaIndex:
             )
         if not index.kept:
             raise _undated(photographs)
-        index._base = _base_of(index._folders)
+        index._base = _base_of(index._folders, index.notes)
         return index
 
     def _add(self, record: Record, metadata: PhotoMetadata, is_new: bool) -> None:
@@ -251,8 +251,9 @@ class MediaIndex:
             self.deployments = list({id(d): d for [d] in by_folder.values()}.values())
             self.similar_folders = note_on(folders)
         else:
+            undated = [*map(_folder_of, self.undated)]
             by_folder, self.deployments = from_table(
-                deployments_csv, folders, self._zone, [*map(_folder_of, self.undated)]
+                deployments_csv, folders, self._zone, undated, self.notes
             )
             self.gathered = gathered_cameras({folder: by_folder[folder] for folder in folders})
         numbers = {id(deployment): i for i, deployment in enumerate(self.deployments)}
@@ -379,18 +380,16 @@ def _nearest(deployments: Sequence[Deployment], seconds: int) -> Deployment:
     return min(reversed(deployments), key=lambda deployment: deployment.distance(seconds))
 
 
-def _base_of(folders: Iterable[Parts]) -> Parts:
+def _base_of(folders: Iterable[Parts], notes: list[str]) -> Parts:
     """The folder that paths in the package are relative to; URLs do not count."""
     local = list(dict.fromkeys(map(without_card, filterfalse(is_on_web, folders))))
     base = shared_start(local)
     absolute = next((f for f in local if f and (not f[0] or f[0].endswith(":"))), None)
     if absolute is not None and not any(base) and len(local) > 1:
         other = next((f for f in local if f[:2] != absolute[:2]), local[-1])
-        logging.warning(
-            "The photographs in %s and %s have no folder in common: paths in the package start at "
-            "the root of their drives.",
-            "/".join(absolute),
-            "/".join(other),
+        notes.append(
+            f"The photographs in {'/'.join(absolute)} and {'/'.join(other)} have no folder in common: "
+            "paths in the package start at the root of their drives."
         )
     return base
 
