@@ -11,7 +11,7 @@ from itertools import pairwise
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.files.paths import Parts, end_of, shared_start, with_slashes
+from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.metadata import day_comes_first, parse_table_date
 from speciesnet.survey.sequences import without_card
@@ -177,7 +177,7 @@ def from_table(
                 raise InputError(
                     f"The row {row.deployment_id} of {path} matches several folders, "
                     f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
-                    f'more of its path as "{FOLDER}".'
+                    f'more of its path as "{FOLDER}".{note_on_lookalikes(other, place)}'
                 )
         found[folder] = sorted(fitting, key=lambda row: row.start)
         _check_periods(found[folder], folder, path)

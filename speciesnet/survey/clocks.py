@@ -10,7 +10,7 @@ from datetime import timedelta
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import Row, read_table
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.files.paths import Parts, end_of, with_slashes
+from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, with_slashes
 from speciesnet.metadata import parse_datetime
 from speciesnet.survey.sequences import camera_folder, clock_time
 
@@ -153,6 +153,7 @@ class CameraClocks:
             raise InputError(
                 f"The folder {row.name} in {self._path} matches two cameras, {'/'.join(other)} and "
                 f"{'/'.join(camera)}. Write more of their paths, in a row for each."
+                f"{note_on_lookalikes(other, camera)}"
             )
         return row.shift
 
