@@ -50,8 +50,8 @@ def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
 def with_checked_numbers(record: Record) -> Record:
     """A record whose scores are from 0 to 1 and whose boxes are inside the image.
 
-    Boxes that exceed it by rounding are clipped, see ``boxes.inside_image``. Fields that are missing or
-    of the wrong type are left to those who need them.
+    Boxes that exceed it by rounding are clipped, see ``boxes.inside_image``. Fields that are missing are
+    left to those who need them.
 
     Raises:
         MalformedRecordError: A score or a box is out of range; the message names it.
@@ -69,9 +69,10 @@ def with_checked_numbers(record: Record) -> Record:
         if not isinstance(box, Mapping):
             continue
         _check_scores(record, box, f"detection {number}: ")
-        sides = box.get("bbox")
-        if not _is_bbox(sides):
+        if (sides := box.get("bbox")) is None:
             continue
+        if not _is_bbox(sides):
+            raise malformed(record, f"detection {number}: bbox must be four numbers")
         try:
             inside = inside_image(sides)
         except ValueError as error:
@@ -95,18 +96,20 @@ def _check_scores(record: Record, part: Mapping[str, object], where: str) -> Non
     """Checks the scores of an image or of a box."""
     for name in ("conf", "prediction_score"):
         if not _is_score(part.get(name, 0)):
-            raise malformed(record, f"{where}{name} is {part[name]}; it must be from 0 to 1")
+            raise malformed(
+                record, f"{where}{name} is {part[name]!r}; it must be a number from 0 to 1"
+            )
     classifications = part.get("classifications")
     scores = classifications.get("scores") if isinstance(classifications, Mapping) else None
     for score in scores if isinstance(scores, list) else ():
         if not _is_score(score):
             raise malformed(
-                record, f"{where}classifications.scores has {score}; scores must be from 0 to 1"
+                record, f"{where}classifications.scores has {score!r}; each must be from 0 to 1"
             )
 
 
 def _is_score(value: object) -> bool:
-    """False for numbers outside of 0 to 1; other values are not judged here."""
+    """Whether a value is a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return True
+        return False
     return -EDGE_TOLERANCE <= value <= 1 + EDGE_TOLERANCE

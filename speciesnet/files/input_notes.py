@@ -94,6 +94,8 @@ class InputNotes:
         other_files: Files without an image's extension, by ending in lower case.
         relocated: Paths found in the folder of the list that contains them.
         respelled: Paths found under another Unicode form of the name.
+        repeated: Images that a list contains more than once, by each further time.
+        half_placed: Images with one coordinate.
     """
 
     def __init__(self) -> None:
@@ -122,6 +124,16 @@ class InputNotes:
         self.respelled = Examples(
             "path was found under a different Unicode spelling",
             "paths were found under a different Unicode spelling",
+        )
+        self.repeated = Examples(
+            "image is listed again, and has a record for each time",
+            "images are listed again, and have a record for each time",
+            ". Remove the repeated lines if that is not intended",
+        )
+        self.half_placed = Examples(
+            "image has a latitude or a longitude alone, which is ignored",
+            "images have a latitude or a longitude alone, which is ignored",
+            ". Give both",
         )
         self.skipped_films = Examples("film was skipped", "films were skipped")
         self._spelling: dict[str, str] = {}
@@ -168,7 +180,8 @@ class InputNotes:
 
     def lines(self) -> list[str]:
         """All notes on the input, one sentence each."""
-        found = (self.empty_folders, self.relocated, self.respelled, self.skipped_films)
+        lists = (self.relocated, self.respelled, self.repeated, self.half_placed)
+        found = (self.empty_folders, *lists, self.skipped_films)
         others = map(str, found)
         return [line for line in (*self.skipped(), *others, self.other_files_sentence) if line]
 

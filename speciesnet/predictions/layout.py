@@ -174,9 +174,14 @@ def lines_without(path: Path, left_out: Collection[str]) -> Iterator[bytes]:
 def lines_at(path: Path, offsets: Iterable[int]) -> Iterator[bytes]:
     """The encoded records at some offsets of a file of our own layout."""
     with path.open("rb") as file:
-        for offset in offsets:
-            file.seek(offset)
-            yield file.readline().strip().removesuffix(b",")
+        yield from lines_of(file, offsets)
+
+
+def lines_of(file: BinaryIO, offsets: Iterable[int]) -> Iterator[bytes]:
+    """The same of an open file."""
+    for offset in offsets:
+        file.seek(offset)
+        yield file.readline().strip().removesuffix(b",")
 
 
 def write_lines(file: BinaryIO, records: Iterable[bytes], output_format: OutputFormat = 4) -> None:

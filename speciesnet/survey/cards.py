@@ -57,7 +57,7 @@ def _in_order(letters: str, group: dict[int, Parts]) -> Iterator[Parts]:
 
 
 def lookalikes(folders: Iterable[Parts]) -> tuple[Parts, Parts] | None:
-    """Two cameras whose folders differ in the Unicode form of their names alone; None if there are none."""
+    """Two cameras whose folders differ in the Unicode form of their names alone, or None."""
     seen: dict[str, Parts] = {}
     for camera in sorted(set(map(without_card, folders))):
         other = seen.setdefault(unicodedata.normalize("NFC", "/".join(camera)), camera)

@@ -1,7 +1,4 @@
-"""A survey: the pictures of a predictions file, their sequences and their corrections.
-
-The report, the review and the table of sequences read predictions and corrections here, and nowhere else.
-"""
+"""A survey: the pictures of a predictions file, their sequences and their corrections."""
 
 from __future__ import annotations
 
@@ -14,12 +11,7 @@ from typing import NamedTuple, cast
 
 from absl import logging
 
-from speciesnet.constants import (
-    DEFAULT_SEQUENCE_GAP,
-    TOP_CLASSES,
-    Classification,
-    Detection,
-)
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification, Detection
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import file_name, with_slashes
@@ -41,7 +33,12 @@ from speciesnet.records import (
     still_of,
 )
 from speciesnet.survey.cards import note_on
-from speciesnet.survey.corrections import Correction, corrected, stones_taken_out
+from speciesnet.survey.corrections import (
+    Correction,
+    corrected,
+    note_on_unmatched,
+    stones_taken_out,
+)
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
@@ -380,6 +377,7 @@ def load_survey(
     survey.smooth_boxes = smooth_boxes
     survey.find_sequences(gap)
     log_followers(sum(len(picture.smoothed) for picture in pictures))
+    dates.add_note(note_on_unmatched(corrections.keys() - {p.filepath for p in pictures}))
     dates.add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
     survey.notes = dates.notes
     return survey
