@@ -50,8 +50,8 @@ def test_unknown_fields_are_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging, "_log_counter_per_token", {})  # or another test has used it up
-    lines_of(tmp_path, {"filepath": "a.jpg", "contry": "KEN"})
-    assert 'has the field "contry", which is not read' in caplog.text
+    lines_of(tmp_path, {"filepath": "a.jpg", "habitat": "wood"})
+    assert 'has the field "habitat", which is not read' in caplog.text
 
 
 def records_in(tmp_path: Path, *records: dict[str, object]) -> RecordsByFile:
