@@ -141,16 +141,15 @@ def from_table(
 ) -> tuple[dict[Parts, list[Deployment]], list[Deployment]]:
     """Reads a table of deployments, and finds those of each folder.
 
-    A row's ``folder`` names one or more consecutive parts of a path, such as ``cam1``, ``north/cam1`` or
-    ``north/cam1/100RECNX``; if several rows match, the deepest counts. If no row matches with the folders
-    that the camera made, these are left out in the table and in the path. Several rows with one folder
-    share it; their periods must not overlap.
+    A row's ``folder`` names consecutive parts of a path, such as ``cam1`` or ``north/cam1/100RECNX``; the
+    deepest match counts. If no row matches with the folders that the camera made, these are left out.
+    Several rows with one folder share it; their periods must not overlap.
 
     Args:
         path: Path or URL of a CSV file, separated by commas, semicolons or tabs, with columns of
             ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
         folders: The folders of photographs, with those that cameras made.
-        zone: The time zone of periods that do not have one, or None.
+        zone: The time zone of periods without one, or None.
         undated: The folders of photographs without a date; they need no row.
         notes: Gets a sentence on rows without photographs.
 
@@ -158,8 +157,7 @@ def from_table(
         The deployments of each folder by their start, and all deployments in the order of the table.
 
     Raises:
-        InputError: The table cannot be read, has an invalid cell, lacks a row for a folder, or has a row
-            that matches several cameras.
+        InputError: The table is invalid, lacks a row for a folder, or a row matches several cameras.
     """
     rows = _read(path)
     for row in rows:

@@ -108,8 +108,7 @@ class _Found:
 class MediaIndex:
     """An index of records by their position in the file, made by ``read``.
 
-    ``deploy`` and then ``find_events`` complete it. It has a few numbers per record in parallel arrays,
-    because objects would need ten times the memory.
+    ``deploy`` and then ``find_events`` complete it. Parallel arrays need a tenth of the memory of objects.
 
     Attributes:
         deployments: The deployments, after ``deploy``.
@@ -127,7 +126,6 @@ class MediaIndex:
 
     def __init__(self, zone: tzinfo | None) -> None:
         self._zone = zone
-        # What several records share, and its numbers:
         self._folders: dict[Parts, int] = {}
         self._places: dict[Position | None, int] = {None: 0}
         self._models: dict[str | None, int] = {None: 0}
@@ -252,9 +250,8 @@ class MediaIndex:
             self.similar_folders = note_on(folders)
         else:
             undated = [*map(_folder_of, self.undated)]
-            by_folder, self.deployments = from_table(
-                deployments_csv, folders, self._zone, undated, self.notes
-            )
+            table = deployments_csv, folders, self._zone, undated, self.notes
+            by_folder, self.deployments = from_table(*table)
             self.gathered = gathered_cameras({folder: by_folder[folder] for folder in folders})
         numbers = {id(deployment): i for i, deployment in enumerate(self.deployments)}
         choices = list(by_folder.values())
