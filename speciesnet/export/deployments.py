@@ -146,8 +146,7 @@ def from_table(
     Several rows with one folder share it; their periods must not overlap.
 
     Args:
-        path: Path or URL of a CSV file, separated by commas, semicolons or tabs, with columns of
-            ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
+        path: Path or URL of a table with ``DEPLOYMENT_COLUMNS``; only ``deploymentID`` is required.
         folders: The folders of photographs, with those that cameras made.
         zone: The time zone of periods without one, or None.
         undated: The folders of photographs without a date; they need no row.

@@ -108,7 +108,7 @@ class _Found:
 class MediaIndex:
     """An index of records by their position in the file, made by ``read``.
 
-    ``deploy`` and then ``find_events`` complete it. Parallel arrays need a tenth of the memory of objects.
+    ``deploy`` and then ``find_events`` complete it. Its arrays need a tenth of the memory of objects.
 
     Attributes:
         deployments: The deployments, after ``deploy``.
