@@ -26,13 +26,15 @@ LONG_FUNCTION = 60  # lines
 REPEATED_LINES = 6  # as few lines as these are a repetition
 # A module may import from its own group and from those before it. A package stands for its modules.
 LAYERS = (
-    ("constants", "errors", "records", "boxes"),
+    ("constants", "errors", "records", "boxes", "record_numbers"),
     ("files",),
     (
+        "tally",
         "metadata",
         "images",
         "films",
         "country_names",
+        "land",
         "geolocation",
         "instances",
         "display",

@@ -17,6 +17,11 @@ CLASSIFIED_FROM = 0.1  # confidence of a box that gets an answer of its own: Spe
 
 IOU_THRESHOLD = 0.45  # of the detector's non-maximum suppression: that of MegaDetector
 
+# By which boxes and scores from files may exceed their range: the rounding of two decimals.
+EDGE_TOLERANCE = 0.01
+# The rounding of format 5, by which left and width together exceed 1; such boxes stay as they are.
+ROUNDED_ENDS = 1e-4 + 1e-9
+
 Boxes = NDArray[np.float32]
 
 
@@ -93,6 +98,37 @@ def selected_boxes(
         return None
     at_most = None if limit is None or limit < 0 else limit
     return BoxSelection(CLASSIFIED_FROM if threshold is None else threshold, at_most)
+
+
+def inside_image(bbox: Sequence[float]) -> Sequence[float]:
+    """Clips a box that exceeds its image by rounding; the one rule for boxes from files.
+
+    Args:
+        bbox: Left, top, width and height relative to the image.
+
+    Returns:
+        The same object for a box inside the image; otherwise its part inside.
+
+    Raises:
+        ValueError: A side is NaN, or the box exceeds the image by more than ``EDGE_TOLERANCE``: its sides
+            are in pixels or in percent, or are left, top, right and bottom.
+
+    Examples:
+        >>> inside_image([0.5, 0.2, 0.5003, 0.4])
+        [0.5, 0.2, 0.5, 0.4]
+    """
+    left, top, width, height = bbox
+    right, bottom = left + width, top + height
+    if min(bbox) >= 0 and right <= 1 + ROUNDED_ENDS and bottom <= 1 + ROUNDED_ENDS:
+        return bbox
+    if not (min(bbox) >= -EDGE_TOLERANCE and max(right, bottom) <= 1 + EDGE_TOLERANCE):
+        raise ValueError(
+            f"bbox is {[*bbox]}; it must be left, top, width and height relative to the image, from 0 "
+            "to 1"
+        )
+    left, top = max(left, 0.0), max(top, 0.0)
+    width, height = min(right, 1.0) - left, min(bottom, 1.0) - top
+    return [float(round(max(side, 0.0), 9)) for side in (left, top, width, height)]
 
 
 def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:

@@ -297,6 +297,10 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
             "it must be a UTF-8 text file with one label per line."
         ) from error
     lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise InputError(
+            f"The target species file {target_species_txt} is empty; it must have one label per line."
+        )
     indices = {label: index for index, label in enumerate(labels)}
     if unknown := [line for line in lines if line not in indices]:
         logging.warning(

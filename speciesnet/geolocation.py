@@ -12,6 +12,7 @@ from absl import logging
 
 from speciesnet.country_names import suggest_country
 from speciesnet.errors import InputError
+from speciesnet.land import is_on_land, points_of_coasts
 from speciesnet.records import Instance
 
 USA = "USA"
@@ -22,6 +23,16 @@ _EARTH_RADIUS_KM = 6371.0
 # A country whose nearest town is no farther than this may still be that of a point.
 _SAME_AREA_FACTOR = 2.0  # times the distance of the nearest town
 _SAME_AREA_KM = 20.0  # and this
+# A point farther than these from every town and from all land on the map is at sea. This is wrong for
+# 0.1% of the land without Antarctica, small islands; and near coasts, a sixth of the sea has a country.
+FROM_TOWN_KM = 200.0
+FROM_LAND_KM = 100.0
+# Inhabited or protected islands for which that is wrong: latitude, longitude, and a radius in kilometers.
+_ISLANDS = (
+    (51.8, -177.5, 420.0),  # the western Aleutian Islands
+    (-18.3, -178.8, 200.0),  # Lau, Fiji
+)
+OPEN_SEA = "the open sea"  # in place of a country
 # User-assigned codes, in wide use.
 _KOSOVO = {"XKX": "XK"}
 _POINTS = 2**16  # whose places are kept: those of the cameras of a survey
@@ -127,13 +138,15 @@ def find_country(latitude: float, longitude: float, given: str | None = None) ->
     uncertain near a border. So a given country is kept if its own nearest town is not much farther
     away: at most twice as far plus 20 km. It is also kept if the list of towns has none in that country.
 
+    A point at sea, far from every town and from the land of a map, has no country.
+
     Args:
         latitude: Degrees.
         longitude: Degrees.
         given: ISO 3166-1 alpha-3 code, or None. The USA includes its territories.
 
     Returns:
-        ISO 3166-1 alpha-3 code; territories of the USA have their own. The given country for
+        ISO 3166-1 alpha-3 code; territories of the USA have their own. The given country at sea, and for
         (0, 0), which devices write if they have no position.
 
     Examples:
@@ -143,19 +156,45 @@ def find_country(latitude: float, longitude: float, given: str | None = None) ->
     if not (latitude or longitude):
         return given
     town, kilometers = _nearest_town(latitude, longitude)
+    if _is_at_sea(latitude, longitude, kilometers):
+        return given
     country = _alpha_3().get(town["cc"])
     if not given or not country or given == country:
         return given or country
+    return given if _may_be_in(given, latitude, longitude, kilometers) else country
+
+
+def _is_at_sea(latitude: float, longitude: float, kilometers: float) -> bool:
+    """Whether a point is at sea, from its distance to the nearest town."""
+    if kilometers <= FROM_TOWN_KM or is_on_land(latitude, longitude):
+        return False
+    point = latitude, longitude
+    if any(distance_km(point, (north, east)) <= radius for north, east, radius in _ISLANDS):
+        return False
+    [chord], _ = _coasts().query(_on_globe([point]))
+    return _kilometers(chord) > FROM_LAND_KM
+
+
+@cache
+def _coasts() -> Any:
+    """A tree of the points on the coasts and borders of the map."""
+    from scipy.spatial import KDTree
+
+    return KDTree(_on_globe(points_of_coasts()))
+
+
+def _may_be_in(given: str, latitude: float, longitude: float, kilometers: float) -> bool:
+    """Whether a point may be in a country, although the nearest town is elsewhere, so far away."""
     own = [given, *US_TERRITORIES] if given == USA else [given]
     trees = [tree for code in own if (tree := _towns_of(code)) is not None]
     if not trees:
-        return given
+        return True
     point = _on_globe([(latitude, longitude)])
     limit = _SAME_AREA_FACTOR * kilometers + _SAME_AREA_KM
-    is_near = any(_kilometers(tree.query(point)[0][0]) <= limit for tree in trees)
-    return given if is_near else country
+    return any(_kilometers(tree.query(point)[0][0]) <= limit for tree in trees)
 
 
+@lru_cache(_POINTS)
 def contradicted_by(
     country: str | None, latitude: float | None, longitude: float | None
 ) -> str | None:
@@ -167,8 +206,8 @@ def contradicted_by(
         longitude: Degrees, or None.
 
     Returns:
-        ISO 3166-1 alpha-3 code; None if the point may be in the given country, or one of the three is
-        missing.
+        ISO 3166-1 alpha-3 code, or ``OPEN_SEA``; None if the point may be in the given country, or one of
+        the three is missing.
 
     Examples:
         >>> contradicted_by("USA", -1.29, 36.82)
@@ -177,7 +216,14 @@ def contradicted_by(
     if not country or latitude is None or longitude is None:
         return None
     found = find_country(latitude, longitude, country)
-    return found if found != country else None
+    if found != country:
+        return found
+    if not (latitude or longitude):
+        return None
+    _, kilometers = _nearest_town(latitude, longitude)
+    is_at_sea = _is_at_sea(latitude, longitude, kilometers)
+    is_far = is_at_sea and not _may_be_in(country, latitude, longitude, kilometers)
+    return OPEN_SEA if is_far else None
 
 
 def _nearest_town(latitude: float, longitude: float) -> tuple[dict[str, str], float]:

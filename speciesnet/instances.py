@@ -121,10 +121,23 @@ def prepare_instances(
     instances = _read_input(given, notes, match_files, films)
     if films is False:
         instances = _photographs_of(instances, notes)
+    _note_doubtful(instances, notes)
     if not instances:
         raise InputError("There are no images to predict: the list is empty; add images to it.")
     notes.log()
     return geolocation.override_location(instances, country, admin1_region)
+
+
+def _note_doubtful(instances: Iterable[Instance], notes: InputNotes) -> None:
+    """Takes note of images that a list contains twice, and of those with half a position."""
+    seen: set[str] = set()
+    for one in instances:
+        path = one.filepath if storage.scheme_of(one.filepath) else os.path.normpath(one.filepath)
+        if path in seen:
+            notes.repeated.add(one.filepath)
+        seen.add(path)
+        if (one.latitude is None) != (one.longitude is None):
+            notes.half_placed.add(one.filepath)
 
 
 def without_films(instances: Iterable[Instance], notes: InputNotes) -> Iterator[Instance]:
@@ -180,7 +193,7 @@ def find_images(
     """Finds the images under folders at any depth, without duplicates, sorted by path component.
 
     Paths have forward slashes. Hidden files and folders, and those that systems and programs make for
-    themselves, are skipped.
+    themselves, are skipped. Of an image and the links to it, one path is found.
 
     Args:
         folders: Paths, or URLs of buckets.
@@ -204,14 +217,16 @@ def walk_images(
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
     counted: list[str] = []
+    links = listing.LinkedImages()
     for folder in folders:
-        is_empty = True
-        for path in listing.images_in(folder, notes, counted, films=bool(films)):
+        is_empty, before = True, len(links.links)
+        for path in listing.images_in(folder, notes, counted, films=bool(films), links=links):
             is_empty = False
             yield path
         counted.append(listing.identity_of(folder))
-        if is_empty:
+        if is_empty and len(links.links) == before:
             notes.empty_folders.add(folder)
+    yield from links.photographs(notes)
     if notes.empty_folders.count == len(folders):
         raise InputError(_no_images(folders, notes, films))
     notes.log()
@@ -293,6 +308,15 @@ def parse_instance(raw: Any, source: str, number: int) -> Instance:
             where,
         )
     fields = (*_TEXT_FIELDS, *_COORDINATES)
+    if unknown := [key for key in raw if key not in ("filepath", *fields)]:
+        logging.log_first_n(
+            logging.WARNING,
+            '%s has the field "%s", which is not read, here and in later instances. The fields are %s.',
+            1,
+            where,
+            unknown[0],
+            ", ".join(COLUMNS),
+        )
     raw = {field: None if _is_missing(raw.get(field)) else raw[field] for field in fields}
     for field in _TEXT_FIELDS:
         if not isinstance(raw.get(field), str | None):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypedDict, TypeGuard, cast
 
 from typing_extensions import NotRequired, Required
@@ -467,35 +466,3 @@ def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-@dataclass
-class Tally:
-    """Counts of records by their answers.
-
-    Attributes:
-        images: Records counted.
-        failed: Records with failures.
-        answers: Predictions, or the top class or top box of a run of one component, by label.
-        countries: Countries of the records that have one.
-    """
-
-    images: int = 0
-    failed: int = 0
-    answers: Counter[str] = field(default_factory=Counter)
-    countries: Counter[str] = field(default_factory=Counter)
-
-    def count(self, record: Record) -> None:
-        """Adds a record."""
-        self.images += 1
-        if country := record.get("country"):
-            self.countries[country] += 1
-        if record.get("failures"):
-            self.failed += 1
-        elif "prediction" in record:
-            self.answers[record["prediction"]] += 1
-        elif "classifications" in record:
-            self.answers[record["classifications"]["classes"][0]] += 1
-        else:
-            detections = record.get("detections") or [{"label": "nothing found"}]
-            self.answers[detections[0]["label"]] += 1

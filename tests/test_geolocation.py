@@ -7,9 +7,11 @@ import pytest
 import speciesnet
 from speciesnet.errors import InputError
 from speciesnet.geolocation import (
+    OPEN_SEA,
     US_TERRITORIES,
     check_admin1_region,
     check_country,
+    contradicted_by,
     country_name,
     find_admin1_region,
     find_country,
@@ -378,3 +380,33 @@ def test_a_given_country_is_kept_unless_the_point_is_certainly_elsewhere(
 def test_the_usa_at_a_territory_have_its_region() -> None:
     instance = Instance("a.jpg", "USA", None, *SAN_JUAN)
     assert place(instance, country_from_coordinates=True) == ("USA", "PR")
+
+
+@pytest.mark.parametrize(
+    "point", [(30.0, -40.0), (-10.0, -20.0), (-35.0, 90.0), (75.0, -170.0), (15, -175)]
+)
+def test_a_point_at_sea_has_no_country(point: tuple[float, float]) -> None:
+    assert find_country(*point) is None
+    assert find_country(*point, "KEN") == "KEN"
+    assert contradicted_by("KEN", *point) == OPEN_SEA
+
+
+@pytest.mark.parametrize(
+    ("point", "country"),
+    [
+        ((-4.2, 39.9), "KEN"),  # 20 km off the coast
+        ((-25.0, 127.0), "AUS"),  # hundreds of kilometers from any town, but on land
+        ((23.0, 12.0), "LBY"),
+        ((72.0, -40.0), "GRL"),
+        ((-20.2, 57.5), "MUS"),  # an island that is not on the map
+    ],
+)
+def test_points_near_a_coast_and_far_inland_have_a_country(
+    point: tuple[float, float], country: str
+) -> None:
+    assert find_country(*point) == country
+    assert contradicted_by(country, *point) is None
+
+
+def test_a_point_at_sea_near_the_given_country_does_not_contradict_it() -> None:
+    assert contradicted_by("PRT", 38.5, -12.0) is None

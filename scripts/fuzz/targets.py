@@ -164,7 +164,7 @@ def predictions(data: bytes) -> None:
 
     with file_of(data, "out.json") as path:
         read: list[Record] = []
-        with suppress(OutputError):
+        with suppress(InputError, OutputError):
             for record in read_records(path):
                 assert isinstance(record["filepath"], str)
                 read.append(record)

@@ -25,7 +25,8 @@ from speciesnet.predictions.format5 import as_ours
 from speciesnet.predictions.layout import decode_line, encode_record, format_of, lines_at, rewrite
 from speciesnet.predictions.reading import read_as_written
 from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
-from speciesnet.records import Record, Tally, is_failed
+from speciesnet.records import Record, is_failed
+from speciesnet.tally import Tally
 
 MAX_SHARDS = 100_000  # that are looked for
 EARLIER_STEPS = ("detections_json", "classifications_json")

@@ -32,7 +32,7 @@ from speciesnet.images import Flaw
 from speciesnet.pipeline.findings import flawed_images
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
-from speciesnet.records import Tally
+from speciesnet.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -28,8 +28,8 @@ from speciesnet.instances import Instance
 from speciesnet.pipeline.findings import flawed_images, noted
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.progress import ProgressBars
-from speciesnet.records import Tally
 from speciesnet.run import Outcome
+from speciesnet.tally import Tally
 
 PARALLEL_SCANS = 64  # shards of an earlier run that are read at the same time
 # A round takes some files of the work list, of 5,000 images each. Between two rounds the networks are
@@ -46,7 +46,7 @@ def add_finished(seen: SeenImages, folder: Folder, *, repair: bool = False) -> T
     tally = Tally()
     for digests, finished in _scan_shards(folder, repair):
         seen.add(digests)
-        _add(tally, finished)
+        tally.add(finished)
     return tally
 
 
@@ -69,13 +69,6 @@ def _scan_shards(folder: Folder, repair: bool) -> Iterator[FinishedImages]:
 
 def _here() -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-
-
-def _add(total: Tally, more: Tally) -> None:
-    total.images += more.images
-    total.failed += more.failed
-    total.answers.update(more.answers)
-    total.countries.update(more.countries)
 
 
 def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outcome:
@@ -131,7 +124,7 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
                 part = files[first : first + size]
                 task = one_round.remote(part, job, owner, input_shape, reporter)
                 more, more_flawed = display.result_of(task)
-                _add(tally, more)
+                tally.add(more)
                 for flaw, found in flawed.items():
                     found.add_all(more_flawed[flaw])
     notes += [noted(str(found)) for found in flawed.values() if found.count]

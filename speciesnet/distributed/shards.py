@@ -18,7 +18,8 @@ from absl import logging
 from speciesnet.distributed.folder import Folder
 from speciesnet.instances import path_digest
 from speciesnet.predictions.layout import decode_line, encode_record
-from speciesnet.records import Record, Tally, answer_of, is_failed
+from speciesnet.records import Record, answer_of, is_failed
+from speciesnet.tally import Tally
 
 FORMATS = ("jsonl", "parquet")
 DIGEST_BYTES = 16

@@ -323,6 +323,7 @@ def _summary(
 
 def _notes(index: MediaIndex, contents: _Contents, table: str | None) -> Iterator[str]:
     """Sentences on what is left out or wrong."""
+    yield from index.notes
     yield from _left_out(
         "without a date or not where the predictions say (see --image_root)", index.undated
     )

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import pairwise
 
-from absl import logging
-
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.files.paths import Parts, end_of, shared_start, with_slashes
+from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.metadata import day_comes_first, parse_table_date
 from speciesnet.survey.sequences import without_card
@@ -135,28 +133,30 @@ def is_on_web(folder: Parts) -> bool:
 
 
 def from_table(
-    path: str, folders: Sequence[Parts], zone: tzinfo | None, undated: Sequence[Parts] = ()
+    path: str,
+    folders: Sequence[Parts],
+    zone: tzinfo | None,
+    undated: Sequence[Parts] = (),
+    notes: list[str] | None = None,
 ) -> tuple[dict[Parts, list[Deployment]], list[Deployment]]:
     """Reads a table of deployments, and finds those of each folder.
 
-    A row's ``folder`` names one or more consecutive parts of a path, such as ``cam1``, ``north/cam1`` or
-    ``north/cam1/100RECNX``; if several rows match, the deepest counts. If no row matches with the folders
-    that the camera made, these are left out in the table and in the path. Several rows with one folder
-    share it; their periods must not overlap.
+    A row's ``folder`` names consecutive parts of a path, such as ``cam1`` or ``north/cam1/100RECNX``; the
+    deepest match counts. If no row matches with the folders that the camera made, these are left out.
+    Several rows with one folder share it; their periods must not overlap.
 
     Args:
-        path: Path or URL of a CSV file, separated by commas, semicolons or tabs, with columns of
-            ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
+        path: Path or URL of a table with ``DEPLOYMENT_COLUMNS``; only ``deploymentID`` is required.
         folders: The folders of photographs, with those that cameras made.
-        zone: The time zone of periods that do not have one, or None.
+        zone: The time zone of periods without one, or None.
         undated: The folders of photographs without a date; they need no row.
+        notes: Gets a sentence on rows without photographs.
 
     Returns:
         The deployments of each folder by their start, and all deployments in the order of the table.
 
     Raises:
-        InputError: The table cannot be read, has an invalid cell, lacks a row for a folder, or has a row
-            that matches several cameras.
+        InputError: The table is invalid, lacks a row for a folder, or a row matches several cameras.
     """
     rows = _read(path)
     for row in rows:
@@ -174,7 +174,7 @@ def from_table(
                 raise InputError(
                     f"The row {row.deployment_id} of {path} matches several folders, "
                     f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
-                    f'more of its path as "{FOLDER}".'
+                    f'more of its path as "{FOLDER}".{note_on_lookalikes(other, place)}'
                 )
         found[folder] = sorted(fitting, key=lambda row: row.start)
         _check_periods(found[folder], folder, path)
@@ -189,17 +189,16 @@ def from_table(
             f"The photographs in {'/'.join(lacking)} belong to no deployment in {path}; add a row with "
             f'the name of that folder as "{FOLDER}" or "deploymentID".{instead}'
         )
-    if unused:
-        _warn_of_unused(unused, path)
+    if unused and notes is not None:
+        notes.append(_note_on_unused(unused, path))
     return found, rows
 
 
-def _warn_of_unused(names: Sequence[str], path: str) -> None:
+def _note_on_unused(names: Sequence[str], path: str) -> str:
     rest = plural(len(names), "It is a deployment", "They are deployments")
-    logging.warning(
-        "%s of %s %s no folder of photographs: %s. %s without photographs.",
-        *(counted(len(names), "row"), path, plural(len(names), "fits", "fit")),
-        *(some_of(names), rest),
+    return (
+        f"{counted(len(names), 'row')} of {path} {plural(len(names), 'fits', 'fit')} no folder of "
+        f"photographs: {some_of(names)}. {rest} without photographs."
     )
 
 

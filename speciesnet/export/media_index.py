@@ -12,8 +12,6 @@ from itertools import filterfalse
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from absl import logging
-
 from speciesnet.errors import InputError
 from speciesnet.export.deployments import (
     Deployment,
@@ -110,8 +108,7 @@ class _Found:
 class MediaIndex:
     """An index of records by their position in the file, made by ``read``.
 
-    ``deploy`` and then ``find_events`` complete it. It has a few numbers per record in parallel arrays,
-    because objects would need ten times the memory.
+    ``deploy`` and then ``find_events`` complete it. Its arrays need a tenth of the memory of objects.
 
     Attributes:
         deployments: The deployments, after ``deploy``.
@@ -124,11 +121,11 @@ class MediaIndex:
         gathered: The cameras of each deployment in the table that has several of them.
         misplaced: The deployments whose photographs were taken somewhere else.
         similar_folders: A sentence on deployments that may belong to one camera; empty if there are none.
+        notes: Sentences on folders without photographs, and on photographs without a common folder.
     """
 
     def __init__(self, zone: tzinfo | None) -> None:
         self._zone = zone
-        # What several records share, and its numbers:
         self._folders: dict[Parts, int] = {}
         self._places: dict[Position | None, int] = {None: 0}
         self._models: dict[str | None, int] = {None: 0}
@@ -158,6 +155,7 @@ class MediaIndex:
         self.gathered: dict[str, list[str]] = {}
         self.misplaced: list[Misplaced] = []
         self.similar_folders = ""
+        self.notes: list[str] = []
 
     @property
     def event_count(self) -> int:
@@ -200,7 +198,7 @@ class MediaIndex:
             )
         if not index.kept:
             raise _undated(photographs)
-        index._base = _base_of(index._folders)
+        index._base = _base_of(index._folders, index.notes)
         return index
 
     def _add(self, record: Record, metadata: PhotoMetadata, is_new: bool) -> None:
@@ -251,9 +249,9 @@ class MediaIndex:
             self.deployments = list({id(d): d for [d] in by_folder.values()}.values())
             self.similar_folders = note_on(folders)
         else:
-            by_folder, self.deployments = from_table(
-                deployments_csv, folders, self._zone, [*map(_folder_of, self.undated)]
-            )
+            undated = [*map(_folder_of, self.undated)]
+            table = deployments_csv, folders, self._zone, undated, self.notes
+            by_folder, self.deployments = from_table(*table)
             self.gathered = gathered_cameras({folder: by_folder[folder] for folder in folders})
         numbers = {id(deployment): i for i, deployment in enumerate(self.deployments)}
         choices = list(by_folder.values())
@@ -379,18 +377,16 @@ def _nearest(deployments: Sequence[Deployment], seconds: int) -> Deployment:
     return min(reversed(deployments), key=lambda deployment: deployment.distance(seconds))
 
 
-def _base_of(folders: Iterable[Parts]) -> Parts:
+def _base_of(folders: Iterable[Parts], notes: list[str]) -> Parts:
     """The folder that paths in the package are relative to; URLs do not count."""
     local = list(dict.fromkeys(map(without_card, filterfalse(is_on_web, folders))))
     base = shared_start(local)
     absolute = next((f for f in local if f and (not f[0] or f[0].endswith(":"))), None)
     if absolute is not None and not any(base) and len(local) > 1:
         other = next((f for f in local if f[:2] != absolute[:2]), local[-1])
-        logging.warning(
-            "The photographs in %s and %s have no folder in common: paths in the package start at "
-            "the root of their drives.",
-            "/".join(absolute),
-            "/".join(other),
+        notes.append(
+            f"The photographs in {'/'.join(absolute)} and {'/'.join(other)} have no folder in common: "
+            "paths in the package start at the root of their drives."
         )
     return base
 

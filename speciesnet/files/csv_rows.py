@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files.input_notes import counted
@@ -31,29 +31,34 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
         column, without the empty ones.
 
     Raises:
-        InputError: The file cannot be read or is not in UTF-8, a column is there twice, or a row has a
-            cell without a column.
+        InputError: The file cannot be read or is not in UTF-8, a column is there twice, a row has a
+            cell without a column, or a quote is not closed.
     """
     try:
         with file_errors(InputError, f"The {what} {path}"):
             text = unicodedata.normalize("NFC", read_text(path))
     except UnicodeDecodeError as error:
+        if error.object.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+            raise InputError(
+                f"The {what} {path} are a workbook of a spreadsheet. Save its sheet as CSV in UTF-8."
+            ) from error
         raise InputError(f"The {what} {path} are not UTF-8 text. Save them as UTF-8.") from error
     lines = text.splitlines() or [""]
     if match := _EXCELS_FIRST_LINE.fullmatch(lines[0]):
         delimiter = match[1]
     else:
         delimiter = max(_DELIMITERS, key=lines[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    parsed = _parsed(text, delimiter, path)
     if match:
-        next(reader)
+        next(parsed)
     spelling = {name.lower(): name for name in known}
-    columns = [spelling.get(name.lower(), name) for name in _stripped(next(reader, []))]
+    _, header = next(parsed, (1, []))
+    columns = [spelling.get(name.lower(), name) for name in _stripped(header)]
     if twice := [name for name in columns if name and columns.count(name) > 1]:
         raise InputError(f'{path} has the column "{twice[0]}" twice. Remove one of them.')
     rows: list[Row] = []
-    for line in reader:
-        place, cells = f"Line {reader.line_num} of {path}", _stripped(line)
+    for number, line in parsed:
+        place, cells = f"Line {number} of {path}", _stripped(line)
         named = {name: cell for name, cell in zip(columns, cells, strict=False) if name and cell}
         if len(named) < len([cell for cell in cells if cell]):
             raise InputError(
@@ -68,6 +73,62 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
                 (f"{place} (only {counted(len(line), 'cell')})" if is_short else place, named)
             )
     return columns, rows
+
+
+def _parsed(text: str, delimiter: str, path: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields the cells of each row, and the number of its first line.
+
+    A quote that is not closed would hide the rows after it in one cell. Line breaks in a cell are
+    therefore allowed only if its quotes are correct, and if none of its lines looks like a row.
+
+    Raises:
+        InputError: A quote is not closed, or closed in a later row.
+    """
+    lines = io.StringIO(text, newline="").readlines()
+    reader = csv.reader(lines, delimiter=delimiter)
+    start = columns = 0
+    for cells in reader:
+        columns = columns or len(cells)
+        own = lines[start : reader.line_num]
+        opened = _open_quote(own, delimiter)
+        if opened is None and any(_is_row(line, delimiter, columns) for line in own[1:]):
+            opened = 0
+        if opened is not None:
+            raise InputError(
+                f"Line {start + opened + 1} of {path} opens a quote that is not closed where its cell "
+                "ends. Close it or remove it; write a quote inside a quoted cell twice, and each row on "
+                "a line of its own."
+            )
+        yield start + 1, cells
+        start = reader.line_num
+
+
+def _is_row(line: str, delimiter: str, columns: int) -> bool:
+    """Whether a line inside a cell has as many cells as the first line of the table, at least two."""
+    return columns > 1 and line.count(delimiter) >= columns - 1
+
+
+def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
+    """The position of the line with a quote that is never closed, or closed inside another cell."""
+    opened = None
+    for position, line in enumerate(lines):
+        index = -1
+        while (index := line.find('"', index + 1)) >= 0:
+            if opened is None:
+                if index == 0 or line[index - 1] == delimiter:
+                    opened = position
+            elif line[index + 1 : index + 2] == '"':
+                index += 1  # a quote inside the cell
+            elif opened < position and line[index + 1 : index + 2] not in (
+                delimiter,
+                "\r",
+                "\n",
+                "",
+            ):
+                return opened
+            else:
+                opened = None
+    return opened
 
 
 def _stripped(cells: list[str]) -> list[str]:

@@ -88,11 +88,14 @@ class InputNotes:
         system_folders: Hidden folders, and those that systems and programs make for themselves.
         hidden_files: Image files whose names start with a dot.
         linked_folders: Symbolic links to folders; they are not entered.
+        linked_images: Symbolic links to images that are found under another path as well.
         unreadable_folders: Folders that could not be listed.
         empty_folders: Folders of the input that contain no image.
         other_files: Files without an image's extension, by ending in lower case.
         relocated: Paths found in the folder of the list that contains them.
         respelled: Paths found under another Unicode form of the name.
+        repeated: Images that a list contains more than once, by each further time.
+        half_placed: Images with one coordinate.
     """
 
     def __init__(self) -> None:
@@ -102,6 +105,10 @@ class InputNotes:
         self.hidden_files = Examples("hidden file was skipped", "hidden files were skipped")
         self.linked_folders = Examples(
             "linked folder was not entered", "linked folders were not entered", _SEARCH
+        )
+        self.linked_images = Examples(
+            "link was skipped, because its image is found under another path",
+            "links were skipped, because their images are found under other paths",
         )
         self.unreadable_folders = Examples(
             "folder could not be read", "folders could not be read", "; its images are missing"
@@ -117,6 +124,16 @@ class InputNotes:
         self.respelled = Examples(
             "path was found under a different Unicode spelling",
             "paths were found under a different Unicode spelling",
+        )
+        self.repeated = Examples(
+            "image is listed again, and has a record for each time",
+            "images are listed again, and have a record for each time",
+            ". Remove the repeated lines if that is not intended",
+        )
+        self.half_placed = Examples(
+            "image has a latitude or a longitude alone, which is ignored",
+            "images have a latitude or a longitude alone, which is ignored",
+            ". Give both",
         )
         self.skipped_films = Examples("film was skipped", "films were skipped")
         self._spelling: dict[str, str] = {}
@@ -156,13 +173,15 @@ class InputNotes:
 
     def skipped(self) -> list[str]:
         """A sentence for each kind of folder or file that was skipped, without the other files."""
-        folders = (self.linked_folders, self.unreadable_folders)
-        sentences = map(str, (self.system_folders, self.hidden_files, *folders))
+        links = (self.linked_folders, self.linked_images)
+        skipped = (self.system_folders, self.hidden_files, *links, self.unreadable_folders)
+        sentences = map(str, skipped)
         return [sentence for sentence in sentences if sentence]
 
     def lines(self) -> list[str]:
         """All notes on the input, one sentence each."""
-        found = (self.empty_folders, self.relocated, self.respelled, self.skipped_films)
+        lists = (self.relocated, self.respelled, self.repeated, self.half_placed)
+        found = (self.empty_folders, *lists, self.skipped_films)
         others = map(str, found)
         return [line for line in (*self.skipped(), *others, self.other_files_sentence) if line]
 

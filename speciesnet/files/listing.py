@@ -6,6 +6,8 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -71,19 +73,68 @@ def is_film_name(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in FILM_EXTENSIONS
 
 
+@dataclass
+class LinkedImages:
+    """Symbolic links to images, set aside until it is known which images the folders contain.
+
+    Attributes:
+        links: Their paths.
+        searched: The real paths of all folders that were searched.
+    """
+
+    links: set[str] = field(default_factory=set)
+    searched: set[str] = field(default_factory=set)
+
+    def photographs(self, notes: InputNotes) -> Iterator[str]:
+        """Yields the links whose target has not been found, one for each target; notes the others."""
+        taken: dict[str, str] = {}
+        for link in sorted(self.links):
+            target = _real(link)
+            other = target if self._contains(Path(target)) else taken.get(target)
+            if other is None:
+                taken[target] = link
+                yield link
+            else:
+                notes.linked_images.add(f"{link} (the same as {Path(other).as_posix()})")
+
+    def _contains(self, target: Path) -> bool:
+        """Whether the search has found an image."""
+        is_seen = is_image_name(target.name) or is_film_name(target.name)
+        is_seen = is_seen and not target.name.startswith(".")
+        return is_seen and os.path.normcase(target.parent) in self.searched and target.exists()
+
+
+def _real(path: str) -> str:
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _links_in(folder: str) -> set[str]:
+    """The names of the symbolic links in a folder, without a look at each file."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_symlink()}
+    return set()
+
+
 def images_in(
-    folder: str, notes: InputNotes, counted: Collection[str] = (), *, films: bool = False
+    folder: str,
+    notes: InputNotes,
+    counted: Collection[str] = (),
+    *,
+    films: bool = False,
+    links: LinkedImages | None = None,
 ) -> Iterator[str]:
     """Yields the paths of the images under a folder at any depth, with forward slashes.
 
     The folder itself is entered whatever its name. Below it, hidden files and folders, those that
-    systems and programs make for themselves, and links to folders are skipped.
+    systems and programs make for themselves, and links to folders are skipped. Links to images follow
+    the images: only one path of an image is yielded.
 
     Args:
         folder: A path, or a URL of a bucket.
         notes: Receives what is skipped.
         counted: Folders that were searched before, as in ``identity_of``; nothing is noted below them.
         films: Whether films are found as well.
+        links: Receives the links to images instead, for a search of several folders.
 
     Raises:
         InputError: The folder does not exist or cannot be listed.
@@ -100,16 +151,25 @@ def images_in(
         logging.warning("Cannot read the folder %s: %s.", error.filename, error.strerror or error)
         notes.unreadable_folders.add(str(error.filename))
 
+    found = LinkedImages() if links is None else links
     for parent, folders, names in os.walk(folder, onerror=note_unreadable):
         if parent != folder and _holds_copies(parent, names):
             notes.system_folders.add(Path(parent).as_posix())
             folders.clear()
             continue
         folders[:] = [name for name in folders if _is_entered(parent, name, names, notes)]
+        found.searched.add(_real(parent))
+        linked = _links_in(parent)
         for name in names:
             path = Path(parent, name).as_posix()
-            if _is_noted_image(path, notes, films):
+            if not _is_noted_image(path, notes, films):
+                continue
+            if name in linked:
+                found.links.add(path)
+            else:
                 yield path
+    if links is None:
+        yield from found.photographs(notes)
 
 
 def identity_of(folder: str) -> str:

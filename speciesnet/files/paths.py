@@ -80,9 +80,29 @@ def end_of(wanted: Parts, parts: Parts) -> int:
 
     The wanted parts are in Unicode NFC; the path may have names in NFD, as macOS writes them.
     """
-    parts = tuple(unicodedata.normalize("NFC", part) for part in parts)
+    parts = _composed(parts)
     ends = range(len(parts), len(wanted) - 1, -1)
     return next((end for end in ends if parts[end - len(wanted) : end] == wanted), -1)
+
+
+def note_on_lookalikes(one: Parts, other: Parts) -> str:
+    """A sentence on two different folders whose names look the same; empty for other folders.
+
+    Examples:
+        >>> note_on_lookalikes(("cam1",), ("cam2",))
+        ''
+    """
+    if one == other or _composed(one) != _composed(other):
+        return ""
+    return (
+        f" The two names look the same, but store their accents differently, as macOS and other systems "
+        f"do ({'/'.join(one)!a} and {'/'.join(other)!a}): rename one of the folders, or put "
+        "their photographs into one, before the run."
+    )
+
+
+def _composed(parts: Parts) -> Parts:
+    return tuple(unicodedata.normalize("NFC", part) for part in parts)
 
 
 def path_below(filepath: str, common: Parts, *, windows: bool = os.name == "nt") -> Parts:

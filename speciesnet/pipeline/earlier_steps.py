@@ -13,6 +13,7 @@ from speciesnet.errors import InputError
 from speciesnet.films import Film
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.pipeline.photo import UNREADABLE, FilmFrame, Photo
+from speciesnet.record_numbers import with_checked_numbers
 from speciesnet.records import (
     BOX_TOLERANCE,
     Box,
@@ -210,7 +211,7 @@ def with_past_detections(
 
 def _upright_detections(record: Record, orientation: int | None) -> Sequence[Box] | None:
     """The detections of a record, relative to the upright picture."""
-    boxes = record.get("detections")
+    boxes = with_checked_numbers(record).get("detections")
     if boxes and any(map(is_classified, boxes)):  # in an earlier run
         boxes = [bare_box(box) for box in boxes]
     if not boxes or orientation not in MIRRORED or not record.get("boxes_as_stored"):

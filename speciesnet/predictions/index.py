@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from speciesnet.predictions import layout
 from speciesnet.predictions.ownership import Ownership
-from speciesnet.records import Instance, Record, Tally, is_finished
+from speciesnet.records import Instance, Record, in_file, is_finished
+from speciesnet.tally import Tally
 
 
 @dataclass
@@ -71,7 +72,8 @@ class Index:
         found = Scanned()
         with ownership.path.open("rb") as file:
             for offset, line in layout.record_lines(file):
-                record, own = layout.split_line(line)
+                with in_file(ownership.name):
+                    record, own = layout.split_line(line)
                 if record is None:
                     # Only the last line of a file that was cut off is not whole: the next record
                     # overwrites it. Any other is removed.

@@ -17,10 +17,17 @@ from typing import BinaryIO, cast
 import orjson
 
 from speciesnet.constants import FORMAT_VERSION, OutputFormat
-from speciesnet.errors import DamagedError, NoListError, OutputError, TooDeepError
+from speciesnet.errors import (
+    DamagedError,
+    MalformedRecordError,
+    NoListError,
+    OutputError,
+    TooDeepError,
+)
 from speciesnet.files import json_lists
 from speciesnet.files.atomic import write_atomically
 from speciesnet.predictions.format5 import rounded
+from speciesnet.record_numbers import check_finite
 from speciesnet.records import Record
 
 HEADER = b'{"predictions": [\n'
@@ -54,7 +61,11 @@ def decode_line(line: bytes) -> Record | None:
 
 
 def split_line(line: bytes) -> tuple[Record | None, bytes]:
-    """The record of a line, and its bytes without the comma or brackets after it."""
+    """The record of a line, and its bytes without the comma or brackets after it.
+
+    Raises:
+        MalformedRecordError: The record contains NaN or Infinity, which are not JSON.
+    """
     own = line.strip().removesuffix(b",")
     try:
         record = _decode(own)
@@ -68,14 +79,20 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
         if text[end:].strip() not in ("", ",", "]}"):
             return None, own
         own = text[:end].encode()
+        if (found := as_record(record)) is not None:
+            check_finite(found)
     return as_record(record), own
 
 
 def _decode(line: bytes) -> object:
     if _LONG_ZEROS in line.translate(_TO_ZEROS) and _LONG_NUMBER.search(line):
         with suppress(ValueError, RecursionError):
-            return json.loads(line)
+            return json.loads(line, parse_constant=_refuse)
     return orjson.loads(line)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it contains {constant}")
 
 
 def as_record(value: object) -> Record | None:
@@ -105,7 +122,11 @@ def has_own_layout(path: Path) -> bool:
             return any(header.startswith(start) for header in HEADERS.values())
         damaged: list[bytes] = []
         for line in filter(bytes.strip, islice(file, LINES_LOOKED_AT)):
-            if decode_line(line) or (line.strip() == b"]}" and not damaged):
+            try:
+                record = decode_line(line)
+            except MalformedRecordError:  # which its readers report
+                return True
+            if record or (line.strip() == b"]}" and not damaged):
                 return True
             damaged.append(line[-2:])
     # The rest are the layouts of other programs, and a single record of ours that is cut off.
@@ -153,9 +174,14 @@ def lines_without(path: Path, left_out: Collection[str]) -> Iterator[bytes]:
 def lines_at(path: Path, offsets: Iterable[int]) -> Iterator[bytes]:
     """The encoded records at some offsets of a file of our own layout."""
     with path.open("rb") as file:
-        for offset in offsets:
-            file.seek(offset)
-            yield file.readline().strip().removesuffix(b",")
+        yield from lines_of(file, offsets)
+
+
+def lines_of(file: BinaryIO, offsets: Iterable[int]) -> Iterator[bytes]:
+    """The same of an open file."""
+    for offset in offsets:
+        file.seek(offset)
+        yield file.readline().strip().removesuffix(b",")
 
 
 def write_lines(file: BinaryIO, records: Iterable[bytes], output_format: OutputFormat = 4) -> None:

@@ -22,7 +22,10 @@ from speciesnet.predictions.megadetector import (
     read_detections,
     with_our_labels,
 )
+from speciesnet.record_numbers import with_checked_numbers
 from speciesnet.records import Record, in_file, record_errors
+
+_RESULTS = ("failures", "detections", "classifications")  # of a single step
 
 
 class RecordsByFile(Mapping[str, Record]):
@@ -40,8 +43,9 @@ class RecordsByFile(Mapping[str, Record]):
 
     Raises:
         OutputError: The file cannot be read, or names other images only.
-        InputError: A name in the file matches several images, or a detection is malformed.
-        MalformedRecordError: A record of format 5 is malformed.
+        InputError: A name in the file matches several images, an image has two different records, or a
+            detection is malformed.
+        MalformedRecordError: A record of format 5 is malformed; or a number is NaN or out of its range.
 
     Examples:
         >>> path = Path("detections.json")
@@ -65,13 +69,35 @@ class RecordsByFile(Mapping[str, Record]):
             self._file = _open(local, notes, is_copy=is_copy, for_classes=for_classes)
         self._offsets: dict[str, int] = {}
         others: dict[str, int] = {}
-        for offset, line in layout.record_lines(self._file):
-            filepath = layout.filepath_of(line)
-            if filepath is not None:
-                (self._offsets if filepath in known else others)[filepath] = offset
+        repeated: list[tuple[str, int, int]] = []
+        with in_file(self.path):
+            for offset, line in layout.record_lines(self._file):
+                filepath = layout.filepath_of(line)
+                if filepath is not None:
+                    offsets = self._offsets if filepath in known else others
+                    if filepath in offsets:
+                        repeated.append((filepath, offsets[filepath], offset))
+                    offsets[filepath] = offset
+        self._check_repeated(repeated)
+        if known and not self._offsets and not others:
+            raise OutputError(
+                f"{self.path} contains no records. Run the step that wrote it again, or pass a different "
+                "file."
+            )
         self.notes = (*notes, *self._match(others, known))
         for note in self.notes:
             logging.warning("%s", note)
+
+    def _check_repeated(self, repeated: Iterable[tuple[str, int, int]]) -> None:
+        """Refuses two records of an image with different results."""
+        for filepath, *offsets in repeated:
+            with in_file(self.path):
+                found = [
+                    layout.split_line(line)[0] for line in layout.lines_of(self._file, offsets)
+                ]
+            results = [{key: one.get(key) for key in _RESULTS} for one in found if one is not None]
+            if any(result != results[0] for result in results):
+                raise _two_entries(self.path, filepath)
 
     def _match(self, others: Mapping[str, int], known: Collection[str]) -> tuple[str, ...]:
         """Adds the records that name images of the run differently, and describes the rest."""
@@ -133,11 +159,12 @@ class RecordsByFile(Mapping[str, Record]):
 
     def __getitem__(self, filepath: str) -> Record:
         self._file.seek(self._offsets[filepath])
-        record = layout.decode_line(self._file.readline())
+        with in_file(self.path):
+            record = layout.decode_line(self._file.readline())
         if record is None:
             raise KeyError(filepath)
         with in_file(self.path), record_errors(record):
-            record = with_our_labels(as_ours(record))
+            record = with_our_labels(with_checked_numbers(as_ours(record)))
         return record if record["filepath"] == filepath else {**record, "filepath": filepath}
 
     def __iter__(self) -> Iterator[str]:
@@ -169,14 +196,15 @@ def _open(path: Path, notes: list[str], *, is_copy: bool, for_classes: bool) -> 
     return file
 
 
+def _two_entries(name: str, filepath: str) -> InputError:
+    return InputError(f"{name} has two different entries of {filepath}. Remove one of them.")
+
+
 def _read_once(path: Path, notes: list[str]) -> Iterator[Record]:
     """The records of a file in MegaDetector's format; two entries of one image must be equal."""
     digests: dict[str, int] = {}
     for record in read_detections(path, notes):
         filepath, digest = record["filepath"], hash(layout.encode_record(record))
         if digests.setdefault(filepath, digest) != digest:
-            raise InputError(
-                f"{storage.display_name(path)} has two different entries of {filepath}. Remove one of "
-                "them."
-            )
+            raise _two_entries(storage.display_name(path), filepath)
         yield record

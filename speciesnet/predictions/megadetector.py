@@ -13,13 +13,12 @@ from typing import cast
 
 from absl import logging
 
+from speciesnet.boxes import EDGE_TOLERANCE, inside_image
 from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
 from speciesnet.errors import InputError
 from speciesnet.files import json_lists, storage
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.records import Box, Record, make_record
-
-TOLERANCE = 0.1  # by which numbers may exceed 0 to 1; pixels and percentages exceed it by more
 
 _KINDS = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detection.HUMAN,
           "vehicle": Detection.VEHICLE}  # fmt: skip
@@ -171,7 +170,7 @@ def _box_of(box: object, categories: _Categories) -> Box | None:
     if not isinstance(box, dict):
         raise TypeError("a detection must be an object")
     confidence = _number("conf", box["conf"])
-    if not 0 <= confidence <= 1 + TOLERANCE:
+    if not 0 <= confidence <= 1 + EDGE_TOLERANCE:
         raise ValueError("conf must be between 0 and 1")
     bbox = _sides(box["bbox"])
     if confidence <= SCORE_THRESHOLD:
@@ -190,13 +189,7 @@ def _box_of(box: object, categories: _Categories) -> Box | None:
 def _sides(bbox: object) -> list[float]:
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise ValueError("bbox must be four numbers")
-    left, top, width, height = sides = [_number("a side of bbox", side) for side in bbox]
-    ends = (left + width, top + height)
-    if min(sides) < -TOLERANCE or max(*sides, *ends) > 1 + TOLERANCE:
-        raise ValueError(
-            "bbox must be left, top, width and height relative to the image, from 0 to 1"
-        )
-    return sides
+    return [*inside_image([_number("a side of bbox", side) for side in bbox])]
 
 
 def _number(name: str, value: object) -> float:

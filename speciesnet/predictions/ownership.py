@@ -12,7 +12,8 @@ from speciesnet.errors import OutputError
 from speciesnet.predictions.format5 import from_format5, is_format5, other_format
 from speciesnet.predictions.reading import read_as_written
 from speciesnet.predictions.settings import RunSettings, film_settings, read_settings, settings_path
-from speciesnet.records import Instance, Record, Tally, in_file, record_errors
+from speciesnet.records import Instance, Record, in_file, record_errors
+from speciesnet.tally import Tally
 
 
 @dataclass(frozen=True)

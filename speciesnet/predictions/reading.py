@@ -15,6 +15,7 @@ from speciesnet.files import json_lists, storage
 from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
 from speciesnet.predictions.megadetector import is_megadetector_file
+from speciesnet.record_numbers import check_finite, with_checked_numbers
 from speciesnet.records import Record, in_file, is_finished, record_errors
 
 TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
@@ -46,7 +47,7 @@ def read_records(
 
     Raises:
         OutputError: The file cannot be read, or is not a predictions file.
-        MalformedRecordError: A record of format 5 is malformed.
+        MalformedRecordError: A record of format 5 is malformed; or a number is NaN or out of its range.
 
     Examples:
         >>> path = Path("predictions.json")
@@ -57,7 +58,7 @@ def read_records(
     name, missing = display_name or storage.display_name(Path(path)), Missing()
     for record in read_as_written(path, display_name=name):
         with in_file(name), record_errors(record):
-            ours = as_ours(record)
+            ours = with_checked_numbers(as_ours(record))
             missing.count(record, ours)
         yield ours
     if note := missing.note(name, counts_blank=notes is None):
@@ -79,7 +80,9 @@ def read_as_written(
         is_damaged = False
         with path.open("rb") as file:
             for _, line in record_lines(file):
-                if record := decode_line(line):
+                with in_file(name):
+                    record = decode_line(line)
+                if record:
                     yield record
                 else:
                     is_damaged = True
@@ -92,6 +95,8 @@ def _read_foreign(path: Path, name: str) -> Iterator[Record]:
         record = as_record(item)
         if record is None:
             raise OutputError(f'Record {number} of {name} lacks "filepath". Correct the file.')
+        with in_file(name):
+            check_finite(record)
         yield record
 
 

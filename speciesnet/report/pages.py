@@ -94,6 +94,7 @@ class Pages:
                 made=self.made,
                 version=speciesnet.__version__,
                 model_version=self.survey.model_version,
+                notes=self.survey.notes,
                 **values,
             )
         )

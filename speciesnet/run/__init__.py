@@ -25,7 +25,7 @@ from speciesnet.pipeline.earlier_steps import (
     without_detections,
 )
 from speciesnet.pipeline.films import split_films, with_frames
-from speciesnet.pipeline.findings import Findings
+from speciesnet.pipeline.findings import Findings, noted
 from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
@@ -33,7 +33,7 @@ from speciesnet.predictions.format5 import Form, to_format5
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.settings import add_to_settings
 from speciesnet.progress import Profile, ProgressBars
-from speciesnet.records import Record, Tally
+from speciesnet.records import Record
 from speciesnet.run.deciding import (
     decide,
     decide_film,
@@ -44,6 +44,7 @@ from speciesnet.run.deciding import (
     place_of,
 )
 from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
+from speciesnet.tally import Tally
 
 __all__ = [
     "DETECTIONS",
@@ -139,6 +140,8 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
         ) from None
     if "Ensemble" in STAGES[run.components]:
         found.notes += model.ensemble.notes(output.tally.countries)
+        if run.country_from_coordinates and output.tally.placeless.count:
+            found.notes.append(noted(str(output.tally.placeless)))
     return Outcome(output.tally, earlier, notes=found.notes, lasting=found.lasting)
 
 

@@ -24,7 +24,8 @@ from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline import PastResults
 from speciesnet.predictions.format5 import DEFAULT_CLASSES
 from speciesnet.predictions.settings import RunSettings
-from speciesnet.records import Instance, Record, Tally
+from speciesnet.records import Instance, Record
+from speciesnet.tally import Tally
 
 STAGES: dict[Components, tuple[str, ...]] = {
     "all": ("Detector", "Classifier", "Ensemble"),

@@ -139,6 +139,8 @@ def main(values: flags.Values) -> None:
             ) from None
     unfenced = model.ensemble.notes(outcome.tally.countries)
     found = [*notes.lines(), *outcome.notes, *unfenced]
+    if run.country_from_coordinates and outcome.tally.placeless.count:
+        found.append(str(outcome.tally.placeless))
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
 

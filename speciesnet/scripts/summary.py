@@ -11,7 +11,7 @@ from speciesnet.taxonomy import species_name
 
 if TYPE_CHECKING:
     from speciesnet.progress import Profile
-    from speciesnet.records import Tally
+    from speciesnet.tally import Tally
 
 TOP_ANSWERS = 10
 

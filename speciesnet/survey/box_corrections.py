@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from speciesnet.boxes import inside_image
 from speciesnet.constants import Detection
-from speciesnet.records import BOX_TOLERANCE, Box, is_same_bbox
+from speciesnet.records import Box, is_same_bbox
 from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
 
@@ -30,10 +31,12 @@ class BoxCorrection(NamedTuple):
         sides = value["bbox"]
         if len(sides) != 4 or not all(type(side) in (int, float) for side in sides):
             raise TypeError("a bbox is not a list of four numbers")
-        left, top, width, height = (float(min(side, 2)) for side in sides)  # of 10**400 as well
+        try:
+            sides = inside_image([float(min(side, 2)) for side in sides])  # of 10**400 as well
+        except ValueError as error:
+            raise ValueError("a box is not inside its image") from error
+        left, top, width, height = sides
         bbox, label = (left, top, width, height), value.get("label")
-        if not all(0 <= side <= 1 + BOX_TOLERANCE for side in (*bbox, left + width, top + height)):
-            raise ValueError("a box is not inside its image")
         if label is not None and (
             not isinstance(label, str) or label.count(";") != LABEL_PARTS - 1
         ):

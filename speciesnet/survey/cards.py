@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from speciesnet.files.paths import Parts, with_slashes
+from speciesnet.files.paths import Parts, note_on_lookalikes, with_slashes
 from speciesnet.survey.sequences import CARD, without_card
 
 # As the DCF standard names folders on a card: a number, and five characters that stay the same.
@@ -55,11 +56,25 @@ def _in_order(letters: str, group: dict[int, Parts]) -> Iterator[Parts]:
             yield folder
 
 
+def lookalikes(folders: Iterable[Parts]) -> tuple[Parts, Parts] | None:
+    """Two cameras whose folders differ in the Unicode form of their names alone, or None."""
+    seen: dict[str, Parts] = {}
+    for camera in sorted(set(map(without_card, folders))):
+        other = seen.setdefault(unicodedata.normalize("NFC", "/".join(camera)), camera)
+        if other != camera:
+            return other, camera
+    return None
+
+
 def note_on(folders: Iterable[Parts]) -> str:
     """A sentence on similar folders; empty if there are none."""
+    folders = [*folders]
     found = ["/".join(folder) for folder in similar_folders(folders)]
     if not found:
-        return ""
+        if (pair := lookalikes(folders)) is None:
+            return ""
+        name = "/".join(pair[0])
+        return f"Two folders {name} count as separate cameras.{note_on_lookalikes(*pair)}"
     return (
         f"{len(found)} folders, such as {found[0]} and {found[1]}, count as separate cameras, although "
         "their names look as if one camera had made them. If so, put them into a folder named "

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from absl import logging
-
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import Row, read_table
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.files.paths import Parts, end_of, with_slashes
+from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, with_slashes
 from speciesnet.metadata import parse_datetime
 from speciesnet.survey.sequences import camera_folder, clock_time
 
@@ -155,30 +153,29 @@ class CameraClocks:
             raise InputError(
                 f"The folder {row.name} in {self._path} matches two cameras, {'/'.join(other)} and "
                 f"{'/'.join(camera)}. Write more of their paths, in a row for each."
+                f"{note_on_lookalikes(other, camera)}"
             )
         return row.shift
 
-    def finish(self) -> None:
-        """Warns of rows that correct no camera.
+    def finish(self) -> list[str]:
+        """Sentences on rows that correct no camera.
 
         Raises:
             InputError: None of the rows matches, although there are photographs.
         """
+        notes: list[str] = []
         unused = [row.name for row in self._rows if row.is_given and row.name not in self._cameras]
         if not unused or not self._by_camera:
-            return
+            return notes
         if lost := [f"{name} ({self._deeper[name]})" for name in unused if name in self._deeper]:
-            logging.warning(
-                "%s in %s %s no clock, because deeper folders have all %s photographs: %s.",
-                counted(len(lost), "folder"),
-                self._path,
-                plural(len(lost), "corrects", "correct"),
-                plural(len(lost), "its", "their"),
-                ", ".join(lost),
+            notes.append(
+                f"{counted(len(lost), 'folder')} in {self._path} "
+                f"{plural(len(lost), 'corrects', 'correct')} no clock, because deeper folders have all "
+                f"{plural(len(lost), 'its', 'their')} photographs: {', '.join(lost)}."
             )
         unknown = [name for name in unused if name not in self._deeper]
         if not unknown:
-            return
+            return notes
         examples = ", ".join(unknown)
         if len(unknown) == sum(row.is_given for row in self._rows):
             camera = "/".join(next(iter(self._by_camera)))
@@ -186,14 +183,12 @@ class CameraClocks:
                 f"None of the folders in {self._path} ({examples}) has photographs in these predictions. "
                 f"Write folders such as {camera or 'that of the photographs'}."
             )
-        logging.warning(
-            "%s in %s %s no photographs in these predictions and %s ignored: %s.",
-            counted(len(unknown), "folder"),
-            self._path,
-            plural(len(unknown), "has", "have"),
-            plural(len(unknown), "is", "are"),
-            examples,
+        notes.append(
+            f"{counted(len(unknown), 'folder')} in {self._path} {plural(len(unknown), 'has', 'have')} no "
+            f"photographs in these predictions and {plural(len(unknown), 'is', 'are')} ignored: "
+            f"{examples}."
         )
+        return notes
 
 
 def _parts(folder: str) -> Parts:

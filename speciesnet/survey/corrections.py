@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -22,6 +22,7 @@ from absl import logging
 from speciesnet.constants import CORRECTIONS_ENDING, REVIEWED
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record, Review, still_of
@@ -153,6 +154,8 @@ def _decode(line: bytes) -> Correction | StoneVerdict:
         raise TypeError("it is not an object")
     if "stone" in values:
         return StoneVerdict.from_json(values)
+    if lacking := [name for name in ("filepath", "label", "predicted", "at") if name not in values]:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
     boxes = tuple(map(BoxCorrection.from_json, values.pop("boxes", ())))
     correction = Correction(**values, boxes=boxes)
     texts = (correction.filepath, correction.at, correction.reviewer)
@@ -170,6 +173,18 @@ def _decode(line: bytes) -> Correction | StoneVerdict:
 
 def _is_counts(value: object) -> bool:
     return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
+
+
+def note_on_unmatched(filepaths: Collection[str]) -> str:
+    """A sentence on the corrections of images that the predictions lack; empty if there are none."""
+    if not filepaths:
+        return ""
+    unknown = [*filepaths]
+    verb = plural(len(unknown), "is of an image", "are of images")
+    return (
+        f"{counted(len(unknown), 'correction')} {verb} that the predictions do not contain, such as "
+        f"{unknown[0]}. Pass the corrections that belong to them."
+    )
 
 
 def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) -> Iterator[Record]:

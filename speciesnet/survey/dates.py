@@ -152,8 +152,8 @@ def with_dates(
         return
     for note in filter(None, map(str, (unreadable, unnamed, wrong))):
         rules.add_note(note)
-    if clocks is not None:
-        clocks.finish()
+    for note in clocks.finish() if clocks else ():
+        rules.add_note(note)
 
 
 def _doubts() -> tuple[Examples, Examples, Examples]:

@@ -20,7 +20,12 @@ from speciesnet.instances import path_digest
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, record_errors, still_of
-from speciesnet.survey.corrections import Correction, corrected, stones_taken_out
+from speciesnet.survey.corrections import (
+    Correction,
+    corrected,
+    note_on_unmatched,
+    stones_taken_out,
+)
 from speciesnet.survey.dates import DateRules, with_dates
 from speciesnet.survey.photographs import with_camera_metadata
 from speciesnet.survey.sequences import camera_folder, is_blank, sequence_numbers
@@ -92,9 +97,10 @@ class SmoothedRecords:
             yield record
 
     def __iter__(self) -> Iterator[Record]:
-        changed = 0
+        changed, unmatched = 0, dict.fromkeys(self._corrections)
         records = enumerate(corrected(self.predicted(), self._corrections))
         for position, record in records:
+            unmatched.pop(record["filepath"], None)
             kinds = self._kinds_at(position, record)
             if not kinds:
                 yield record
@@ -104,6 +110,7 @@ class SmoothedRecords:
             changed += len(answers)
             yield with_answers(record, answers)
         log_followers(changed)
+        self._dates.add_note(note_on_unmatched(unmatched))
 
     def _records(self) -> Iterator[Record]:
         records = read_records(self._predictions)

@@ -1,7 +1,4 @@
-"""A survey: the pictures of a predictions file, their sequences and their corrections.
-
-The report, the review and the table of sequences read predictions and corrections here, and nowhere else.
-"""
+"""A survey: the pictures of a predictions file, their sequences and their corrections."""
 
 from __future__ import annotations
 
@@ -14,12 +11,7 @@ from typing import NamedTuple, cast
 
 from absl import logging
 
-from speciesnet.constants import (
-    DEFAULT_SEQUENCE_GAP,
-    TOP_CLASSES,
-    Classification,
-    Detection,
-)
+from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification, Detection
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import file_name, with_slashes
@@ -41,7 +33,12 @@ from speciesnet.records import (
     still_of,
 )
 from speciesnet.survey.cards import note_on
-from speciesnet.survey.corrections import Correction, corrected, stones_taken_out
+from speciesnet.survey.corrections import (
+    Correction,
+    corrected,
+    note_on_unmatched,
+    stones_taken_out,
+)
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
@@ -258,8 +255,8 @@ class Survey:
         labels: The answers that a reviewer can choose: the labels of the model, or those in the file
             if the model is unknown.
         model_version: The version in the records, or None.
-        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
-            ``smoothed_answers``.
+        smooth_boxes: Whether doubtful boxes follow the reliable ones, see ``smoothed_answers``.
+        notes: Sentences on dates and cameras that a person should check.
     """
 
     name: str
@@ -269,6 +266,7 @@ class Survey:
     labels: list[str] = field(default_factory=list)
     model_version: str | None = None
     smooth_boxes: bool = True
+    notes: Sequence[str] = ()
 
     def apply_corrections(self, corrections: Mapping[str, Correction]) -> None:
         """Replaces all corrections, and decides again on the sequences whose corrections changed.
@@ -353,15 +351,14 @@ def load_survey(
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         geofence: Whether the geofence applies to sequences; None: as in the run.
         dates: Dates from file names, and corrections of the cameras' clocks.
-        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
-            ``smoothed_answers``.
+        smooth_boxes: Whether doubtful boxes follow the reliable ones, see ``smoothed_answers``.
 
     Raises:
         InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
         ModelError: The model that was named cannot be read.
         OutputError: The file cannot be read.
     """
-    version = None
+    version, dates = None, dates or DateRules()
     pictures = []
     with in_file(predictions):
         for record, metadata in with_metadata(read_records(predictions), photographs, dates):
@@ -380,7 +377,9 @@ def load_survey(
     survey.smooth_boxes = smooth_boxes
     survey.find_sequences(gap)
     log_followers(sum(len(picture.smoothed) for picture in pictures))
-    (dates or DateRules()).add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
+    dates.add_note(note_on_unmatched(corrections.keys() - {p.filepath for p in pictures}))
+    dates.add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
+    survey.notes = dates.notes
     return survey
 
 

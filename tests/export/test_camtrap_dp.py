@@ -484,6 +484,7 @@ def test_deployment_without_readable_dates_is_not_one_without_photographs(
     records = [record("cam1/a.jpg"), record("other/a.jpg", None), *undated]
     found = package(tmp_path, *records, deployments_csv=str(deployments))
     assert f"1 row of {deployments} fits no folder of photographs: cam3." in caplog.text
+    assert any("fits no folder of photographs: cam3." in note for note in found.notes)
     assert (
         f"1 deployment of {deployments} has photographs, but none with a readable date: cam2 "
         "(2 photographs, such as /survey/cam2/DCIM/a.jpg)." in found.notes[-1]

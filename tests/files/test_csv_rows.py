@@ -58,3 +58,37 @@ def test_file_that_is_missing_or_not_utf_8_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"deploymentID\ncaf\xe9\n")
     with pytest.raises(InputError, match=r"rows\.csv are not UTF-8 text"):
         read_table(str(path), "deployments", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('folder,note\ncam1,"north\ncam2,south\ncam3,west\n', 2),  # to the end of the file
+        ('folder,note\ncam1,"north\ncam2,"south"\ncam3,west\n', 2),  # to the next quote
+        ('folder,note\ncam1,"north\ncam2,south"\ncam3,west\n', 2),  # to one that fits
+        ('folder,note\ncam1,north\ncam2,"south', 3),  # in the last row
+        ('"folder,note\ncam1,north\n', 1),
+        ('folder,note,x\ncam1,"a\nb","c\ncam2,d,e\n', 3),  # after a cell with a line break
+    ],
+)
+def test_a_quote_that_is_not_closed_hides_no_rows(tmp_path: Path, text: str, line: int) -> None:
+    with pytest.raises(InputError, match=rf"Line {line} of .*rows\.csv opens a quote"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("cell", "read_as"),
+    [
+        ('"a ""big"" tree"', 'a "big" tree'),
+        ('5" pole', '5" pole'),
+        ('"two\nlines"', "two\nlines"),
+        ('"two\r\nlines, and ""more"""', 'two\nlines, and "more"'),
+        ('""', None),
+    ],
+)
+def test_quotes_and_line_breaks_that_belong_to_a_cell_are_kept(
+    tmp_path: Path, cell: str, read_as: str | None
+) -> None:
+    _, rows = read(tmp_path, f"folder,habitat,note\ncam1,wood,{cell}\ncam2,,x\n")
+    assert [cells.get("note") for _, cells in rows] == [read_as, "x"]
+    assert rows[0][0] == "Line 2 of rows.csv"

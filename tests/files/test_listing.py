@@ -161,6 +161,41 @@ def test_linked_folders_are_named_and_not_entered() -> None:
     assert search("in/link") == (["in/link/2.jpg"], [])
 
 
+def link(name: str, target: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).symlink_to(Path(target).resolve())
+
+
+def test_a_photograph_and_links_to_it_are_found_once() -> None:
+    touch("in/cam1/1.jpg", "other/2.jpg")
+    link("in/best/fox.jpg", "in/cam1/1.jpg")
+    link("in/best/fox again.jpg", "in/best/fox.jpg")
+    link("in/best/owl.jpg", "other/2.jpg")
+    found, [line] = search("in", "other")
+    assert found == ["in/cam1/1.jpg", "other/2.jpg"]
+    assert line.startswith("3 links were skipped, because their images are found under other paths")
+    assert "in/best/fox again.jpg (the same as " in line
+    assert "in/cam1/1.jpg)" in line
+    assert search("other", "in/best")[0] == ["in/best/fox again.jpg", "other/2.jpg"]
+
+
+def test_a_link_to_a_photograph_elsewhere_is_a_photograph() -> None:
+    touch("elsewhere/1.jpg", "in/.annex/objects/2.jpg", "in/@eaDir/3.jpg", "elsewhere/blob")
+    link("in/1.jpg", "elsewhere/1.jpg")
+    link("in/2.jpg", "in/.annex/objects/2.jpg")
+    link("in/3.jpg", "in/@eaDir/3.jpg")
+    link("in/4.jpg", "elsewhere/blob")
+    found, lines = search("in")
+    assert found == ["in/1.jpg", "in/2.jpg", "in/3.jpg", "in/4.jpg"]
+    assert not any("link" in line for line in lines)
+
+
+def test_a_link_to_a_missing_photograph_is_found_so_that_it_fails() -> None:
+    touch("in/1.jpg")
+    Path("in/2.jpg").symlink_to("gone.jpg")
+    assert search("in") == (["in/1.jpg", "in/2.jpg"], [])
+
+
 def test_other_files_are_counted_by_ending() -> None:
     touch("f/1.JPG", "f/2.MP4", "f/3.HEIC", "f/4.jfif", "f/a/5.mp4", "f/README")
     _, [line] = search("f")

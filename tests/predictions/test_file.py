@@ -798,9 +798,10 @@ def test_published_names_that_are_not_unicode_are_read(path: Path) -> None:
     assert write(path, images(names)) == []
 
 
-@pytest.mark.parametrize("number", ["9" * 30, "1e999", "NaN"])
-def test_published_file_with_a_number_too_large_is_read_to_its_end(path: Path, number: str) -> None:
-    path.write_text(f'{{"predictions": [{{"filepath": "a", "x": {number}}}, {{"filepath": "b"}}]}}')
+def test_published_file_with_a_number_too_large_is_read_to_its_end(path: Path) -> None:
+    path.write_text(
+        f'{{"predictions": [{{"filepath": "a", "x": {"9" * 30}}}, {{"filepath": "b"}}]}}'
+    )
     assert [record["filepath"] for record in read_records(path)] == ["a", "b"]
 
 

@@ -15,9 +15,10 @@ if importlib.util.find_spec("ray") is None:
 
 from speciesnet.distributed import connection, runner
 from speciesnet.distributed.resources import Pool, Resources
-from speciesnet.records import Instance, Tally
+from speciesnet.records import Instance
 from speciesnet.run import Outcome
 from speciesnet.scripts import run_on_ray
+from speciesnet.tally import Tally
 
 
 @pytest.mark.parametrize(("failed", "code"), [(0, 0), (1, 0), (2, 1)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from speciesnet.files.paths import Parts
-from speciesnet.survey.cards import note_on, similar_folders
+from speciesnet.survey.cards import lookalikes, note_on, similar_folders
 
 
 def parts(*folders: str) -> list[Parts]:
@@ -44,3 +44,11 @@ def test_folders_that_one_camera_may_have_made_are_named(folders: list[str]) -> 
 )
 def test_other_folders_are_not_named(folders: list[str]) -> None:
     assert note_on(parts(*folders)) == ""
+
+
+def test_folders_whose_names_look_the_same_are_named_with_the_difference() -> None:
+    composed, decomposed = "R\xedo", "Ri\u0301o"
+    assert lookalikes([("s", composed), ("s", "Rio")]) is None
+    note = note_on([("s", composed, "DCIM", "100RECNX"), ("s", decomposed)])
+    assert note.startswith("Two folders s/")
+    assert "'s/R\\xedo'" in note and "'s/Ri\\u0301o'" in note

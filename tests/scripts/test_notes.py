@@ -1,0 +1,62 @@
+"""Notes that a user sees at the end of a command and in its pages, besides those in the log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from commands import read_predictions, run_here
+from surveys import FOX, record, write_predictions
+
+
+def test_clock_corrections_without_a_camera_are_in_the_summary_and_among_the_checks(
+    tmp_path: Path,
+) -> None:
+    predictions = write_predictions(
+        tmp_path / "out.json", record("survey/cam1/a.jpg", taken="2024-05-01T06:30:00")
+    )
+    clocks = tmp_path / "clocks.csv"
+    clocks.write_text("folder,offset\ncam1,+1:00:00\ncam<9>,+1:00:00\n")
+    note = f"1 folder in {clocks} has no photographs in these predictions and is ignored: cam<9>."
+    table = run_here(
+        "speciesnet_to_table", predictions, tmp_path / "t.csv", "--clock_corrections", clocks
+    )
+    assert table.code == 0 and note in table.out
+    report = tmp_path / "report"
+    made = run_here("report", predictions, "--out", report, "--clock_corrections", clocks)
+    assert made.code == 0 and note in made.out
+    page = (report / "check.html").read_text(encoding="utf-8")
+    assert note.replace("<9>", "&lt;9&gt;") in page
+    assert "About the whole survey" in page
+
+
+def test_checks_without_notes_do_not_mention_the_whole_survey(tmp_path: Path) -> None:
+    predictions = write_predictions(
+        tmp_path / "out.json", record("survey/cam1/a.jpg", taken="2024-05-01T06:30:00")
+    )
+    assert run_here("report", predictions, "--out", tmp_path / "report").code == 0
+    assert "About the whole survey" not in (tmp_path / "report" / "check.html").read_text()
+
+
+def test_images_at_sea_are_counted_in_the_summary(tmp_path: Path) -> None:
+    places = {"a.jpg": (30.0, -40.0), "b.jpg": (31.0, -40.0), "c.jpg": (-1.29, 36.82)}
+    instances = [
+        {"filepath": name, "latitude": north, "longitude": east}
+        for name, (north, east) in places.items()
+    ]
+    (tmp_path / "in.json").write_text(json.dumps({"instances": instances}))
+    records = [{"filepath": name, "detections": []} for name in places]
+    (tmp_path / "boxes.json").write_text(json.dumps({"predictions": records}))
+    classes = {"classes": [FOX], "scores": [0.9]}
+    records = [{"filepath": name, "classifications": classes} for name in places]
+    (tmp_path / "classes.json").write_text(json.dumps({"predictions": records}))
+    outcome = run_here(
+        "run_model", "--model", "demo", "--ensemble_only", "--instances_json", "in.json",
+        "--detections_json", "boxes.json", "--classifications_json", "classes.json",
+        "--predictions_json", "out.json", "--country_from_coordinates", cwd=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 0
+    note = "2 images have no country, because their positions are at sea or 0, 0, such as a.jpg (at 30.0"
+    assert note in outcome.out and note in outcome.err
+    countries = [one.get("country") for one in read_predictions(tmp_path / "out.json")]
+    assert countries == [None, None, "KEN"]

@@ -1,0 +1,115 @@
+"""Numbers in files from other programs: NaN, scores out of range, boxes outside the image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import run_here
+
+from speciesnet.boxes import inside_image
+from speciesnet.errors import InputError, MalformedRecordError
+from speciesnet.predictions.lookup import RecordsByFile
+from speciesnet.predictions.reading import read_records
+
+FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+    return {
+        "filepath": "cam1/a.jpg",
+        "classifications": {"classes": [FOX], "scores": [0.9]},
+        "detections": [{**box, **changes.pop("box", {})}],
+        "prediction": FOX,
+        "prediction_score": 0.9,
+        "prediction_source": "classifier",
+        **changes,
+    }
+
+
+def write(path: Path, found: dict[str, Any], layout: str) -> Path:
+    """A predictions file in our layout, one record per line, or in that of another program."""
+    line = json.dumps(found)
+    is_ours = layout == "ours"
+    path.write_text(
+        f'{{"predictions": [\n{line}\n]}}\n' if is_ours else f'{{"predictions": [{line}]}}'
+    )
+    return path
+
+
+@pytest.mark.parametrize("layout", ["ours", "foreign"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [
+        (lambda n: {"prediction_score": n}, "prediction_score"),
+        (lambda n: {"box": {"conf": n}}, "detection 1: conf"),
+        (lambda n: {"box": {"bbox": [n, 0, 1, 1]}}, "detection 1: bbox 1"),
+        (lambda n: {"classifications": {"classes": [FOX], "scores": [n]}}, "classifications: scores 1"),
+        (lambda n: {"latitude": n}, "latitude"),
+        (lambda n: {"metadata": {"latitude": n}}, "metadata: latitude"),
+    ],
+)  # fmt: skip
+def test_nan_and_infinity_are_refused_with_file_record_and_field(
+    tmp_path: Path, layout: str, number: float, field: Any, place: str
+) -> None:
+    path = write(tmp_path / "out.json", record(**field(number)), layout)
+    message = rf"out\.json: The record of cam1/a\.jpg is malformed \({place} is -?(nan|inf);"
+    with pytest.raises(MalformedRecordError, match=message):
+        list(read_records(path))
+    with pytest.raises(MalformedRecordError, match=message):
+        RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]
+
+
+@pytest.mark.parametrize("module", ["speciesnet_to_table", "speciesnet_to_md", "merge"])
+def test_exports_of_nan_write_nothing(tmp_path: Path, module: str) -> None:
+    path = write(tmp_path / "out.json", record(prediction_score=float("nan")), "foreign")
+    out = tmp_path / ("result.csv" if "table" in module else "result.json")
+    outcome = run_here(module, *([out, path] if module == "merge" else [path, out]))
+    assert outcome.code == 1
+    assert "cam1/a.jpg" in outcome.sentence and "prediction_score is nan" in outcome.sentence
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "inside"),
+    [
+        ([0.5, 0.2, 0.5003, 0.4], [0.5, 0.2, 0.5, 0.4]),
+        ([-0.0001, 0.2, 0.5, 0.81], [0.0, 0.2, 0.4999, 0.8]),
+        ([0.8123, 0.2, 0.1878, 0.4], [0.8123, 0.2, 0.1878, 0.4]),  # the rounding of format 5
+        ([0, 0, 1, 1], [0, 0, 1, 1]),
+        ([0.1, 0.1, -0.001, 0.2], [0.1, 0.1, 0.0, 0.2]),
+    ],
+)
+def test_boxes_that_exceed_the_image_by_rounding_are_clipped(
+    tmp_path: Path, given: list[float], inside: list[float]
+) -> None:
+    assert [*inside_image(given)] == inside
+    path = write(tmp_path / "out.json", record(box={"bbox": given}), "ours")
+    assert [r.get("detections", [])[0]["bbox"] for r in read_records(path)] == [inside]
+    found = RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]
+    assert found.get("detections", [])[0]["bbox"] == inside
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"box": {"bbox": [120, 80, 640, 480]}},  # pixels
+        {"box": {"bbox": [10.0, 20.0, 30.0, 40.0]}},  # percent
+        {"box": {"bbox": [0.6, 0.2, 0.9, 0.6]}},  # left, top, right, bottom
+        {"box": {"bbox": [-0.2, 0.2, 0.3, 0.4]}},
+        {"box": {"conf": 93.0}},
+        {"prediction_score": 93.0},
+        {"classifications": {"classes": [FOX], "scores": [93.0]}},
+    ],
+)
+def test_numbers_of_another_unit_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = write(tmp_path / "out.json", record(**changes), "ours")
+    message = r"out\.json: The record of cam1/a\.jpg is malformed \(.*from 0 to 1"
+    with pytest.raises(InputError, match=message):
+        list(read_records(path))
+    with pytest.raises(InputError, match=message):
+        RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]
