@@ -66,7 +66,9 @@ def accumulate(samples: Sequence[Iterable[str]]) -> Iterator[Expected]:
     for first in range(1, n + 1, _CHUNK):
         size = np.arange(first, min(first + _CHUNK, n + 1))[:, None]
         rest = np.maximum(without - size, 0)
-        logarithm = gammaln(without + 1) - gammaln(rest + 1) + gammaln(n - size + 1) - gammaln(n + 1)
+        logarithm = (
+            gammaln(without + 1) - gammaln(rest + 1) + gammaln(n - size + 1) - gammaln(n + 1)
+        )
         missing = np.where(without >= size, np.exp(logarithm), 0.0)
         deviation = np.sqrt(np.maximum(missing * (1 - missing), 0))
         variance = ((deviation @ correlation) * deviation).sum(axis=1)

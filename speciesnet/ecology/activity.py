@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     import numpy as np
+    from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def bandwidth(hours: Sequence[float]) -> float | None:
     give; a kernel for a von Mises distribution with this concentration follows (Taylor 2008).
     """
     import numpy as np
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
     from scipy.special import ive
 
     angles = _radians(hours)
@@ -85,7 +85,7 @@ def bandwidth(hours: Sequence[float]) -> float | None:
             return float(ive(k, kappa) / ive(0, kappa)) - moment
 
         if excess(_KAPPAS[0]) * excess(_KAPPAS[1]) <= 0:
-            kappas.append(float(brentq(excess, *_KAPPAS, xtol=1e-10)))
+            kappas.append(root_scalar(excess, bracket=_KAPPAS, method="brentq", xtol=1e-10).root)
     if not kappas:
         return None
     kappa = max(kappas)
@@ -102,11 +102,13 @@ def density(hours: Sequence[float], at: Sequence[float], kernel: float) -> list[
         at: The hours at which to calculate it.
         kernel: The concentration of the kernel, see ``bandwidth``.
     """
-    return [float(value) * math.pi / 12 for value in _density(_radians(hours), _radians(at), kernel)]
+    return [
+        float(value) * math.pi / 12 for value in _density(_radians(hours), _radians(at), kernel)
+    ]
 
 
 def activity_level(hours: Sequence[float]) -> float | None:
-    """The share of the day that animals are active, if all are active at the peak; None as ``bandwidth``."""
+    """The share of the day that animals are active, if all are at the peak; None as ``bandwidth``."""
     kernel = bandwidth(hours)
     if kernel is None:
         return None

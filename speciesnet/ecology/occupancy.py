@@ -92,7 +92,7 @@ def detection_history(
 
 
 def operation_matrix(stations: Sequence[Station]) -> tuple[list[date], Matrix]:
-    """camtrapR's camera operation matrix: the days of the survey, and a row for each station.
+    """The camera operation matrix of camtrapR: the days of the survey, and a row for each station.
 
     A day is 1 if a camera of the station worked on it at some time, 0 if none did between the station's
     first and last day, and None before and after.

@@ -14,7 +14,7 @@ RATE_COLUMNS: dict[str, type] = {
     "trap_nights": int, "per_100_trap_nights": float,
 }  # fmt: skip
 TOTAL_COLUMNS: dict[str, type] = {
-    **{name: str for name in ("taxon", "common_name", "rank")},
+    **dict.fromkeys(("taxon", "common_name", "rank"), str),
     "stations": int, "stations_surveyed": int, "naive_occupancy": float,
     **{name: RATE_COLUMNS[name] for name in (*RATE_COLUMNS,)[4:]},
 }  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 from speciesnet.ecology.reading import Position
 
 Light = Literal["day", "twilight", "night"]
-# The height of the centre of the sun in degrees. At sunrise and sunset, refraction lifts the upper edge of
-# the sun to the horizon; civil twilight ends at -6 (https://aa.usno.navy.mil/faq/RST_defs).
+# The height of the centre of the sun in degrees. At sunrise and sunset, refraction lifts its upper edge
+# to the horizon; civil twilight ends at -6 (https://aa.usno.navy.mil/faq/RST_defs).
 RISE = -0.833
 CIVIL = -6.0
 
@@ -20,7 +20,7 @@ class Sun(NamedTuple):
 
     Attributes:
         height: The height of its centre above the horizon in degrees, without refraction.
-        hour: Sun time in hours: sunrise is 6, sunset is 18, and the time between them is stretched evenly;
+        hour: Sun time in hours: sunrise is 6, sunset is 18, and time is stretched evenly between them;
             None where the sun does not rise or set on that day.
     """
 

@@ -314,6 +314,19 @@ def deployment_folders(path: str) -> dict[str, str]:
     return {row.deployment_id: "/".join(row.folder) for row in _read(path)}
 
 
+def deployment_positions(path: str) -> dict[str, tuple[float, float]]:
+    """Latitude and longitude of each deployment that has them in a table, in degrees, by its ID.
+
+    Raises ``InputError`` as ``from_table``.
+    """
+    both = {"latitude", "longitude"}
+    return {
+        row.deployment_id: (float(row.cells["latitude"]), float(row.cells["longitude"]))
+        for row in _read(path)
+        if both <= row.cells.keys()
+    }
+
+
 def _read(path: str) -> list[Deployment]:
     columns, rows = read_table(path, "deployments", (*DEPLOYMENT_COLUMNS, FOLDER))
     if "deploymentID" not in columns:
