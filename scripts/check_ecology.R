@@ -111,18 +111,31 @@ for (row in seq_len(nrow(overlaps))) {
   }
 }
 
-# Detection histories: camtrapR
+# Detection histories: the rule in camtrapR's documentation, and camtrapR
 effort <- as.matrix(read("effort.csv", row.names = 1))
-if (has("camtrapR")) {
-  files <- list.files(file.path(folder, "detection_history"), full.names = TRUE)
-  named <- gsub("_", " ", sub("\\.csv$", "", basename(files)))
-  for (number in which(named %in% records$Species)) {
+occasion <- (seq_len(ncol(operation)) - 1) %/% 7 + 1
+worked <- t(rowsum(t(ifelse(is.na(operation), 0, operation)), occasion))
+worked[worked == 0] <- NA
+stopifnot(identical(is.na(unname(effort)), is.na(unname(worked))))
+agree("days worked in each occasion", na.omit(c(effort)), na.omit(c(worked)))
+files <- list.files(file.path(folder, "detection_history"), full.names = TRUE)
+named <- gsub("_", " ", sub("\\.csv$", "", basename(files)))
+for (number in which(named %in% records$Species)) {
+  own <- records[records$Species == named[number], ]
+  first <- as.POSIXct(colnames(operation)[1], tz = "UTC")
+  since <- difftime(as.POSIXct(own$DateTimeOriginal, tz = "UTC"), first, units = "days")
+  history <- ifelse(is.na(worked), NA, 0)
+  history[cbind(match(own$Station, rownames(operation)), ceiling(as.numeric(since) / 7))] <- 1
+  history[is.na(worked)] <- NA
+  ours <- as.matrix(read.csv(files[number], row.names = 1))
+  stopifnot(identical(is.na(unname(ours)), is.na(unname(history))))
+  agree(paste(named[number], "detection history"), na.omit(c(ours)), na.omit(c(history)))
+  if (has("camtrapR")) {
     theirs <- camtrapR::detectionHistory(
       recordTable = records, species = named[number], camOp = operation, stationCol = "Station",
       speciesCol = "Species", recordDateTimeCol = "DateTimeOriginal", occasionLength = 7,
       day1 = "survey", includeEffort = TRUE, scaleEffort = FALSE, timeZone = "UTC"
     )
-    ours <- as.matrix(read.csv(files[number], row.names = 1))
     stopifnot(identical(is.na(unname(ours)), is.na(unname(theirs$detection_history))))
     agree(paste(named[number], "camtrapR::detectionHistory"), na.omit(c(ours)),
       na.omit(c(theirs$detection_history)))

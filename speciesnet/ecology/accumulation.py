@@ -51,6 +51,8 @@ def accumulate(samples: Sequence[Iterable[str]]) -> Iterator[Expected]:
     from scipy.special import gammaln
 
     sets = [set(one) for one in samples]
+    if not sets:
+        return
     names = sorted(set().union(*sets))
     n = len(sets)
     column = {name: number for number, name in enumerate(names)}

@@ -84,7 +84,9 @@ def bandwidth(hours: Sequence[float]) -> float | None:
         def excess(kappa: float, k: int = k, moment: float = moment) -> float:
             return float(ive(k, kappa) / ive(0, kappa)) - moment
 
-        if excess(_KAPPAS[0]) * excess(_KAPPAS[1]) <= 0:
+        if excess(_KAPPAS[0]) >= 0:  # as good as even over the day
+            kappas.append(_KAPPAS[0])
+        elif excess(_KAPPAS[1]) >= 0:
             kappas.append(root_scalar(excess, bracket=_KAPPAS, method="brentq", xtol=1e-10).root)
     if not kappas:
         return None
