@@ -26,7 +26,7 @@ from speciesnet.ecology.stations import (
     taxon_names,
 )
 from speciesnet.errors import OutputError, file_errors
-from speciesnet.export.deployments import deployment_positions, some_of
+from speciesnet.export.deployments import deployment_places, some_of
 from speciesnet.export.tables import Row, write_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import safe_name
@@ -89,12 +89,12 @@ def ecology_survey(found: Found, options: Options) -> EcologySurvey:
     """
     efforts = efforts_of(found, options.deployments, options.zone)
     table = options.deployments
-    positions = {} if table is None else deployment_positions(table)
+    places = {} if table is None else deployment_places(table)
     names = taxon_names(label for _, label, _ in found.sightings)
     events = find_events(found.sightings, options.gap, options.compared_to)
     since_start = options.compared_to == "last_independent_record"
-    detections = detections_at(events, efforts, names, since_start=since_start)
-    stations = make_stations(efforts, found.positions_of(), positions)
+    detections = detections_at(events, efforts, names, places, since_start=since_start)
+    stations = make_stations(efforts, found.positions_of(), places)
     used = {one.taxon for one in detections}
     labels = {name: label for label, name in names.items() if name in used}
     return EcologySurvey(detections, stations, labels)

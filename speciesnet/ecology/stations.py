@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from speciesnet.ecology.reading import Position
+from speciesnet.export.deployments import Place
 from speciesnet.files.paths import path_parts, shared_start
 from speciesnet.survey.effort import CameraEffort
 from speciesnet.survey.events import Event
@@ -18,11 +19,11 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Station:
-    """A deployment, or a camera if there is no table of deployments.
+    """A place in a table of deployments, or a camera without one.
 
     Attributes:
-        name: The name of the deployment, or the folder of the camera below the common folder.
-        efforts: The effort of each of its cameras.
+        name: The name of the place, or the folder of the camera below the common folder.
+        efforts: The effort of each of its cameras and deployments.
         position: Latitude and longitude in degrees, or None.
     """
 
@@ -86,28 +87,31 @@ class Detection:
 def make_stations(
     efforts: Sequence[CameraEffort],
     of_cameras: Mapping[str, Position],
-    of_deployments: Mapping[str, Position],
+    places: Mapping[str, Place],
 ) -> list[Station]:
     """The stations of a survey, in the order of their names.
 
     Args:
         efforts: The effort of each camera or deployment.
         of_cameras: The positions of cameras, as their photographs have them.
-        of_deployments: The positions of deployments in the table, which take precedence.
+        places: The places of deployments in the table, whose positions take precedence.
     """
-    names = station_names(efforts)
+    names = station_names(efforts, places)
     groups: dict[str, list[CameraEffort]] = defaultdict(list)
     for one in efforts:
         groups[names[one.camera, one.deployment]].append(one)
     found = []
     for name in sorted(groups):
-        cameras = (of_cameras.get(one.camera) for one in groups[name])
-        position = of_deployments.get(name) or next(filter(None, cameras), None)
+        in_table = (places[one.deployment].position for one in groups[name] if one.deployment)
+        of_photographs = (of_cameras.get(one.camera) for one in groups[name])
+        position = next(filter(None, (*in_table, *of_photographs)), None)
         found.append(Station(name, tuple(groups[name]), position))
     return found
 
 
-def station_names(efforts: Iterable[CameraEffort]) -> dict[tuple[str, str | None], str]:
+def station_names(
+    efforts: Iterable[CameraEffort], places: Mapping[str, Place]
+) -> dict[tuple[str, str | None], str]:
     """The name of the station of each camera and deployment, see ``Station.name``."""
     pairs = [(one.camera, one.deployment) for one in efforts]
     folders = [path_parts(camera) for camera, deployment in pairs if deployment is None]
@@ -116,7 +120,7 @@ def station_names(efforts: Iterable[CameraEffort]) -> dict[tuple[str, str | None
     for camera, deployment in pairs:
         parts = path_parts(camera)
         below = "/".join(parts[len(base) :]) or (parts[-1] if parts else "camera")
-        found[camera, deployment] = below if deployment is None else deployment
+        found[camera, deployment] = below if deployment is None else places[deployment].name
     return found
 
 
@@ -142,6 +146,7 @@ def detections_at(
     events: Iterable[Event],
     efforts: Sequence[CameraEffort],
     names: Mapping[str, str],
+    places: Mapping[str, Place],
     *,
     since_start: bool = False,
 ) -> list[Detection]:
@@ -151,12 +156,13 @@ def detections_at(
         events: Dated events, by camera and time.
         efforts: The effort of each camera or deployment.
         names: The names of the labels.
+        places: The places of deployments in the table.
         since_start: Whether ``since_last`` is the time since the start of the last event.
     """
     by_camera: dict[str, list[CameraEffort]] = defaultdict(list)
     for one in efforts:
         by_camera[one.camera].append(one)
-    stations = station_names(efforts)
+    stations = station_names(efforts, places)
     last: dict[tuple[str, str], datetime] = {}
     found = []
     for event in events:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 from itertools import pairwise
+from typing import NamedTuple
 
 from absl import logging
 
@@ -314,17 +315,28 @@ def deployment_folders(path: str) -> dict[str, str]:
     return {row.deployment_id: "/".join(row.folder) for row in _read(path)}
 
 
-def deployment_positions(path: str) -> dict[str, tuple[float, float]]:
-    """Latitude and longitude of each deployment that has them in a table, in degrees, by its ID.
+class Place(NamedTuple):
+    """Where a camera was deployed.
 
-    Raises ``InputError`` as ``from_table``.
+    Attributes:
+        name: The locationID, or else the locationName, or else the deploymentID.
+        position: Latitude and longitude in degrees, or None.
     """
-    both = {"latitude", "longitude"}
-    return {
-        row.deployment_id: (float(row.cells["latitude"]), float(row.cells["longitude"]))
-        for row in _read(path)
-        if both <= row.cells.keys()
-    }
+
+    name: str
+    position: tuple[float, float] | None
+
+
+def deployment_places(path: str) -> dict[str, Place]:
+    """The place of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
+    found = {}
+    for row in _read(path):
+        cells, position = row.cells, None
+        if {"latitude", "longitude"} <= cells.keys():
+            position = float(cells["latitude"]), float(cells["longitude"])
+        name = cells.get("locationID") or cells.get("locationName") or row.deployment_id
+        found[row.deployment_id] = Place(name, position)
+    return found
 
 
 def _read(path: str) -> list[Deployment]:

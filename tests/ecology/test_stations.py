@@ -91,6 +91,20 @@ def test_detections_belong_to_the_deployment_of_their_date(tmp_path: Path) -> No
     ]
 
 
+def test_deployments_at_one_place_are_a_station(tmp_path: Path) -> None:
+    table = tmp_path / "deployments.csv"
+    table.write_text(
+        "deploymentID,folder,locationID,deploymentStart,deploymentEnd\n"
+        "D1,cam1,hill,2024-05-01T09:00:00,2024-05-03T12:00:00\n"
+        "D2,cam1,hill,2024-05-05T12:00:00,2024-05-08T15:00:00\n"
+        "D3,cam2,,,\n",
+        encoding="utf-8",
+    )
+    survey = make(deployments=str(table))
+    assert [(one.name, one.nights) for one in survey.stations] == [("D3", 2), ("hill", 2 + 3)]
+    assert [*survey.stations[1].days.values()] == [1, 1, 1, 0, 1, 1, 1, 1]
+
+
 def test_days_within_a_gap_are_problems() -> None:
     taken = [("cam1/a.jpg", "2024-05-01T09:00:00"), ("cam1/b.jpg", "2024-05-08T15:00:00")]
     gap = Gap(datetime(2024, 5, 2, 12), datetime(2024, 5, 5, 12))
