@@ -30,11 +30,11 @@ from speciesnet.export.deployments import deployment_places, some_of
 from speciesnet.export.tables import Row, write_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import safe_name
-from speciesnet.report.folder import FolderKind, ReportFolder, unused_name
+from speciesnet.report.folder import ReportFolder, unused_name
 from speciesnet.survey.events import DEFAULT_EVENT_GAP, ComparedTo, find_events
 from speciesnet.taxonomy import split_label
 
-KIND = FolderKind("ecology.json", "speciesnet.scripts.ecology")
+MADE_BY = "speciesnet.scripts.ecology"
 HISTORIES = "detection_history"
 LAST_FILE = "detections.csv"  # of those that an upload to a bucket writes
 _LEFT_OUT_COLUMNS: dict[str, type] = {"reason": str, "photographs": int, "first_file": str}
@@ -145,8 +145,10 @@ def write_ecology(
             rates.TOTAL_COLUMNS,
         ),
     }
-    with file_errors(OutputError, f"The folder {out}", "written", "Pass a different folder."):
-        folder = ReportFolder(Path(out), KIND)
+    with file_errors(
+        OutputError, f"The folder {out}", "written", "Pass a different folder to --out."
+    ):
+        folder = ReportFolder(Path(out), MADE_BY)
         folder.remove_earlier_files()
         lost = _write_histories(survey, folder, options.occasions)
         for name, (rows, types) in tables.items():

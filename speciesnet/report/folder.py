@@ -1,4 +1,4 @@
-"""The folder of a report or of tables: writes its files and removes those of an earlier one."""
+"""The folder of a report: writes its files and removes those of an earlier report."""
 
 from __future__ import annotations
 
@@ -7,51 +7,41 @@ import json
 import os
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from speciesnet.errors import OutputError
 from speciesnet.files.paths import path_parts
 from speciesnet.files.storage import scheme_of
 
 MARKER = "report.json"  # marks a folder as a report and lists the report's files
+REPORT = "speciesnet.scripts.report"  # other programs may write a file of that name
 
 
-class FolderKind(NamedTuple):
-    """What a command writes into a folder.
+def check_report_folder(
+    out: str | os.PathLike[str], made_by: str = REPORT, flag: str = "--out"
+) -> None:
+    """Raises ``OutputError`` if a folder cannot become a report or contains other files.
 
-    Attributes:
-        marker: The file that marks the folder and lists its files.
-        made_by: The module of the command; other programs may write a file of that name.
-        flag: How the command line passes the folder, for messages; with a blank at the end, or empty.
+    Args:
+        out: The folder.
+        made_by: The command that writes the report; a folder of another command's is not overwritten.
+        flag: The flag that names the folder, for messages.
     """
-
-    marker: str
-    made_by: str
-    flag: str = ""
-
-
-REPORT = FolderKind(MARKER, "speciesnet.scripts.report", "--out ")
-
-
-def check_report_folder(out: str | os.PathLike[str], kind: FolderKind = REPORT) -> None:
-    """Raises ``OutputError`` if a folder cannot become a report or contains other files."""
     if scheme_of(os.fspath(out)) is not None:
-        raise OutputError(f"{kind.flag}{out} is a URL. Pass a folder on this computer.")
+        raise OutputError(f"{flag} {out} is a URL. Pass a folder on this computer.")
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise OutputError(f"{kind.flag}{out} is not a folder. Pass a different name.")
-    if out.is_dir() and any(out.iterdir()) and _earlier_files(out, kind) is None:
-        to = f" to {kind.flag.strip()}" if kind.flag else ""
+        raise OutputError(f"{flag} {out} is not a folder. Pass a different name.")
+    if out.is_dir() and any(out.iterdir()) and _earlier_files(out, made_by) is None:
         raise OutputError(
-            f"The folder {out} contains other files. Pass an empty or new folder{to}."
+            f"The folder {out} contains other files. Pass an empty or new folder to {flag}."
         )
 
 
-def _earlier_files(folder: Path, kind: FolderKind) -> list[str] | None:
-    """Returns the files that an earlier report wrote, or None if the folder is not a report."""
+def _earlier_files(folder: Path, made_by: str) -> list[str] | None:
+    """Returns the files that an earlier report wrote, or None if the folder is not such a report."""
     try:
-        marker = json.loads((folder / kind.marker).read_text(encoding="utf-8"))
-        if marker["made_by"] != kind.made_by:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if marker["made_by"] != made_by:
             return None
         names = [str(name) for name in marker["files"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -65,7 +55,7 @@ class ReportFolder:
 
     Args:
         path: The folder; it is created if it does not exist.
-        kind: What the folder contains.
+        made_by: The command that writes it.
 
     Attributes:
         files: The names of the files written so far, relative to the folder.
@@ -74,12 +64,12 @@ class ReportFolder:
         OSError: The folder cannot be written.
     """
 
-    def __init__(self, path: Path, kind: FolderKind = REPORT) -> None:
+    def __init__(self, path: Path, made_by: str = REPORT) -> None:
         self.path = path
-        self._kind = kind
         self.files: list[str] = []
+        self._made_by = made_by
         path.mkdir(parents=True, exist_ok=True)
-        self._earlier = _earlier_files(path, kind) or []
+        self._earlier = _earlier_files(path, made_by) or []
         self._mark(self._earlier)
 
     def remove_earlier_files(self) -> None:
@@ -103,8 +93,8 @@ class ReportFolder:
         self._mark(self.files)
 
     def _mark(self, files: Sequence[str]) -> None:
-        marker = json.dumps({"made_by": self._kind.made_by, "files": files}, indent=0)
-        (self.path / self._kind.marker).write_text(marker, encoding="utf-8")
+        marker = json.dumps({"made_by": self._made_by, "files": files}, indent=0)
+        (self.path / MARKER).write_text(marker, encoding="utf-8")
 
 
 def unused_name(stem: str, ending: str, used: Container[str]) -> str:

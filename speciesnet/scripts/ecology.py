@@ -10,6 +10,7 @@ from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, records_of
 from speciesnet.scripts.outputs import sent_folder
+from speciesnet.scripts.speciesnet_to_camtrap_dp import DEPLOYMENTS, TIMEZONE
 from speciesnet.survey.events import DEFAULT_EVENT_GAP, ComparedTo
 
 EVENT_GAP = flags.number(
@@ -41,15 +42,15 @@ Writes tables for ecologists: detections per 100 trap nights, activity over the
 day, detection histories for occupancy models, accumulation of species, and the
 tables of R's camtrapR.
 
-  speciesnet ecology PREDICTIONS.json FOLDER --timezone Africa/Nairobi
+  speciesnet ecology PREDICTIONS.json --out FOLDER --timezone Africa/Nairobi
 """
 
 
-def main(values: flags.Values, source: str, folder: str) -> None:
+def main(values: flags.Values, source: str) -> None:
     """Reads all records, and writes the tables."""
     from speciesnet.ecology.folder import (
-        KIND,
         LAST_FILE,
+        MADE_BY,
         Options,
         ecology_survey,
         write_ecology,
@@ -58,20 +59,23 @@ def main(values: flags.Values, source: str, folder: str) -> None:
     from speciesnet.export.deployments import deployment_folders
     from speciesnet.export.media_index import parse_timezone
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.folder import check_report_folder
+    from speciesnet.report.folder import MARKER, check_report_folder
 
+    folder = values[flags.OUT]
+    if folder is None:
+        raise InputError("Pass the folder for the tables, such as --out tables.")
     occasions = Occasions(values[OCCASION_DAYS], values[FIRST_DAY], values[MIN_ACTIVE_DAYS])
     if occasions.min_active_days > occasions.days:
         raise InputError(
             f"--min_active_days {occasions.min_active_days} is more than the "
             f"{counted(occasions.days, 'day')} of an occasion; pass at most --occasion_days."
         )
-    deployments = values[flags.DEPLOYMENTS]
+    deployments = values[DEPLOYMENTS]
     options = Options(
         values[EVENT_GAP],
         values[COMPARED_TO],
         deployments,
-        parse_timezone(values[flags.TIMEZONE]),
+        parse_timezone(values[TIMEZONE]),
         occasions,
     )
     has_clocks = values[flags.CLOCK_CORRECTIONS] is not None
@@ -79,8 +83,8 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         values, deployment_folders(deployments) if deployments and has_clocks else {}
     )
     photographs = Photographs(values[flags.IMAGE_ROOT])
-    with sent_folder(folder, last=LAST_FILE, mark=KIND.marker) as out:
-        check_report_folder(out, KIND)
+    with sent_folder(folder, last=LAST_FILE, mark=MARKER) as out:
+        check_report_folder(out, MADE_BY)
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
             records = records_of(predictions, values, photographs, dates)
             found = read_records(records, photographs, dates, with_people=values[PEOPLE])
@@ -100,7 +104,8 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        *(EVENT_GAP, PEOPLE, flags.TIMEZONE, flags.DEPLOYMENTS),
+        flags.OUT.but(help="Folder (path or URL) for the tables: a new one or an earlier one."),
+        *(EVENT_GAP, PEOPLE, TIMEZONE, DEPLOYMENTS),
         *(flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
     topics={
@@ -109,8 +114,7 @@ COMMAND = console.Command(
         "sequences": ("smoothing of boxes", (flags.SEQUENCE_GAP, flags.SMOOTH_BOXES)),
         **flags.DATES,
     },
-    files=2,
-    missing="Pass a file and a folder, such as predictions.json tables.",
+    **console.ONE_PREDICTIONS_FILE,
 )
 
 if __name__ == "__main__":

@@ -302,12 +302,6 @@ SMOOTH_BOXES = switch(
     "With --classify all: doubtful boxes follow reliable ones in the sequence.",
     default=True,
 )
-TIMEZONE = text("timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00.")
-DEPLOYMENTS = text(
-    "deployments",
-    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every camera "
-    "(folder) is a deployment, at the position of its photographs.",
-)
 CLOCK_CORRECTIONS = text(
     "clock_corrections",
     "CSV file (path or URL) for cameras whose clocks were wrong, with the columns folder and offset "

@@ -28,6 +28,14 @@ LICENSE_DATA = flags.text(
 LICENSE_MEDIA = flags.text(
     "license_media", "Licence of the photographs; required with --license_data."
 )
+TIMEZONE = flags.text(
+    "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
+)
+DEPLOYMENTS = flags.text(
+    "deployments",
+    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every camera "
+    "(folder) is a deployment, at the position of its photographs.",
+)
 SAMPLING_DESIGN = flags.Flag(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."
 )
@@ -57,7 +65,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             raise InputError(
                 f"--{flag.name} must be {', '.join(others)} or {last}, not {values[flag]}."
             )
-    corrections, deployments = values[flags.CORRECTIONS], values[flags.DEPLOYMENTS]
+    corrections, deployments = values[flags.CORRECTIONS], values[DEPLOYMENTS]
     camtrap_dp.check_outputs(folder, source, deployments)
     has_clocks = values[flags.CLOCK_CORRECTIONS] is not None
     dates = date_rules(
@@ -80,7 +88,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             ),
             photographs=Photographs(values[flags.IMAGE_ROOT]),
             deployments_csv=deployments,
-            timezone_name=values[flags.TIMEZONE],
+            timezone_name=values[TIMEZONE],
             sequence_gap=values[flags.SEQUENCE_GAP],
             corrections=find_corrections(predictions, corrections),
             dates=dates,
@@ -97,7 +105,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        *(TITLE, CONTRIBUTOR, flags.TIMEZONE, flags.DEPLOYMENTS),
+        *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS),
         *(flags.SEQUENCE_GAP, flags.SMOOTH_BOXES, flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
     topics={

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def ecology(predictions: Path, folder: Path, *flags: str) -> Outcome:
-    return run_here("ecology", predictions, folder, *flags)
+    return run_here("ecology", predictions, "--out", folder, *flags)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -129,8 +129,13 @@ def test_other_files_are_never_overwritten(predictions: Path, out: Path) -> None
     (out / "detections.csv").write_text("mine", encoding="utf-8")
     outcome = ecology(predictions, out)
     assert outcome.code != 0
-    assert "contains other files. Pass an empty or new folder." in outcome.sentence
+    assert "contains other files. Pass an empty or new folder to --out." in outcome.sentence
     assert (out / "detections.csv").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_folder_is_required(predictions: Path) -> None:
+    outcome = run_here("ecology", predictions)
+    assert outcome.sentence.endswith("Pass the folder for the tables, such as --out tables.")
 
 
 @pytest.mark.parametrize(
