@@ -14,12 +14,14 @@ from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts
 from speciesnet.records import Record, answer_of, is_failed
 from speciesnet.survey.cards import folder_parts, note_on
+from speciesnet.survey.counts import largest_counts
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.effort import CameraEffort, effort_of
 from speciesnet.survey.events import Sighting, sightings_of
 from speciesnet.survey.photographs import position_of, with_metadata
 from speciesnet.survey.reliable_dates import camera_dates
 from speciesnet.survey.sequences import camera_folder
+from speciesnet.survey.survey import Survey
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
 
 Position = tuple[float, float]  # latitude and longitude in degrees
@@ -92,39 +94,64 @@ def read_records(
             continue
         seen.add(path)
         folders.add(folder_parts(path))
-        found.taken.append((path, metadata.datetime))
         latitude, longitude = position_of(record, metadata)
         if latitude is not None and longitude is not None:
             found.positions["/".join(camera_folder(path))][latitude, longitude] += 1
         sightings = list(sightings_of(record, metadata))
         if not sightings:
-            found.leave_out(_why_empty(record), path)
-        reasons = {_why_left_out(label, with_people) for _, label, _ in sightings}
-        for reason in filter(None, reasons):
-            found.leave_out(reason, path)
-        kept = [one for one in sightings if _why_left_out(one[1], with_people) is None]
-        _add(found, kept)
+            label = None if is_failed(record) else answer_of(record)[0]
+            found.leave_out(_why_empty(label, is_failed=is_failed(record)), path)
+        _add(found, path, metadata.datetime, sightings, with_people=with_people)
     dates.add_note(note_on(folders))
     _leave_out_unreliable(found)
     return found
 
 
-def _add(found: Found, sightings: Sequence[tuple[str, str, Sighting]]) -> None:
-    """Adds the sightings of one photograph."""
-    if sightings and sightings[0][2].taken is None:
-        found.leave_out(UNDATED, sightings[0][2].filepath)
-        found.undated += [(one.filepath, label, UNDATED) for _, label, one in sightings]
+def found_in(survey: Survey) -> Found:
+    """As ``read_records``, for a survey in memory: without people and vehicles."""
+    found = Found()
+    for picture in survey.pictures:
+        path, taken = picture.filepath, picture.taken
+        camera = "/".join(camera_folder(path))
+        if picture.position is not None:
+            found.positions[camera][picture.position] += 1
+        counts = picture.counts if taken else largest_counts([picture.counts])
+        sightings = [
+            (camera, label, Sighting(taken, path, count)) for label, count in counts.items()
+        ]
+        if not sightings:
+            found.leave_out(_why_empty(picture.answer, is_failed=bool(picture.failures)), path)
+        _add(found, path, taken, sightings)
+    _leave_out_unreliable(found)
+    return found
+
+
+def _add(
+    found: Found,
+    path: str,
+    taken: str | None,
+    sightings: Sequence[tuple[str, str, Sighting]],
+    *,
+    with_people: bool = False,
+) -> None:
+    """Adds a photograph and its sightings."""
+    found.taken.append((path, taken))
+    reasons = {label: _why_left_out(label, with_people) for _, label, _ in sightings}
+    for reason in dict.fromkeys(filter(None, reasons.values())):
+        found.leave_out(reason, path)
+    kept = [one for one in sightings if reasons[one[1]] is None]
+    if kept and taken is None:
+        found.leave_out(UNDATED, path)
+        found.undated += [(path, label, UNDATED) for _, label, _ in kept]
     else:
-        found.sightings += sightings
+        found.sightings += kept
 
 
-def _why_empty(record: Record) -> str:
-    """The reason why nothing was counted in a photograph."""
-    if is_failed(record):
+def _why_empty(label: str | None, *, is_failed: bool) -> str:
+    """The reason why nothing was counted in a photograph with this answer."""
+    if is_failed:
         return FAILED
-    label = answer_of(record)[0]
-    is_blank = label is None or category_of(label) == BLANK
-    return BLANK if is_blank else UNKNOWN
+    return BLANK if label is None or category_of(label) == BLANK else UNKNOWN
 
 
 def _why_left_out(label: str, with_people: bool) -> str | None:

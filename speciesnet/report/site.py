@@ -15,6 +15,7 @@ from speciesnet.errors import OutputError, file_errors
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.progress import ProgressBars
 from speciesnet.report.checks import open_checks
+from speciesnet.report.ecology import ECOLOGY_HEADING, ECOLOGY_PAGE, ecology_page
 from speciesnet.report.folder import ReportFolder, check_report_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import (
@@ -107,10 +108,12 @@ def _write_pages(
     pictures = survey.pictures
     species = group_by_species(survey, previews)
     failed = [p for p in pictures if category_of_picture(p) == "failed"]
+    ecology = ecology_page(survey)
     menu = [
         Link(FIRST_PAGE, "Overview"),
         Link("gallery.html", "Gallery", len(pictures)),
         Link("species.html", "Species", len(species)),
+        *([Link(ECOLOGY_PAGE, ECOLOGY_HEADING)] if ecology else []),
         Link("check.html", "Please check", sum(bool(open_checks(p, survey)) for p in pictures)),
         Link("failures.html", "Failures", len(failed)),
         *stones_link(stones),
@@ -139,6 +142,11 @@ def _write_pages(
         title, key = one.name.capitalize(), label_key(one.label)
         values = {"one": one, "key": key, "plots": plots.of_species(one)}
         folder.write(one.url, pages.render("one_species.html", title, name, **values))
+    if ecology:
+        values = {"page": ecology, "plots": plots.of_accumulation(ecology.curve)}
+        folder.write(
+            ECOLOGY_PAGE, pages.render(ECOLOGY_PAGE, ECOLOGY_HEADING, ECOLOGY_PAGE, **values)
+        )
     problems = {
         picture.filepath: preview.problem
         for picture, preview in zip(pictures, previews, strict=True)
