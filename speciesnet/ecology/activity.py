@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -64,98 +65,125 @@ def by_hour(hours: Sequence[float]) -> list[int]:
     return found
 
 
-def bandwidth(hours: Sequence[float]) -> float | None:
-    """The concentration of the von Mises kernel that suits a sample; None if it is too concentrated.
+class Times:
+    """The times of the events of one taxon, and their kernel density.
 
-    The concentration of the sample is the largest of those that its first three trigonometric moments
-    give; a kernel for a von Mises distribution with this concentration follows (Taylor 2008).
+    Args:
+        hours: The times; at least one.
+
+    Attributes:
+        hours: The times.
     """
-    import numpy as np
+
+    def __init__(self, hours: Sequence[float]) -> None:
+        self.hours = hours
+        self._angles = _radians(hours)
+
+    @cached_property
+    def bandwidth(self) -> float | None:
+        """The concentration of the von Mises kernel that suits the times; None if all are the same.
+
+        The concentration of the times is the largest of those that their first three trigonometric
+        moments give; a kernel for a von Mises distribution with this concentration follows (Taylor 2008,
+        doi:10.1016/j.csda.2007.11.003).
+        """
+        import numpy as np
+        from scipy.special import ive
+
+        mean = math.atan2(np.sin(self._angles).sum(), np.cos(self._angles).sum())
+        kappas = []
+        for k in range(1, _MOMENTS + 1):
+            turned = k * (self._angles - mean)
+            moment = math.hypot(np.cos(turned).mean(), np.sin(turned).mean())
+            kappas.append(_concentration(k, moment))
+        if (kappa := max(kappas)) == 0:
+            return None
+        # I2(2 kappa) / I0(kappa)^2; the exponential factors of the scaled functions cancel.
+        ratio = float(ive(2, 2 * kappa) / ive(0, kappa) ** 2)
+        return (3 * len(self._angles) * kappa**2 * ratio / (4 * math.sqrt(math.pi))) ** 0.4
+
+    def density(self, at: Sequence[float], kernel: float) -> list[float]:
+        """The von Mises kernel density, per hour.
+
+        Args:
+            at: The hours at which to calculate it.
+            kernel: The concentration of the kernel.
+        """
+        found = _density(self._angles, _radians(at), kernel)
+        return [float(value) * math.pi / 12 for value in found]
+
+    @property
+    def curve(self) -> list[tuple[float, float]]:
+        """Hours and the density at them, per hour; empty without a bandwidth."""
+        if self._on_grid is None:
+            return []
+        values = (float(value) * math.pi / 12 for value in self._on_grid)
+        return list(zip(_grid(GRID), values, strict=True))
+
+    @property
+    def activity_level(self) -> float | None:
+        """The share of the day that animals are active, if all are at the peak; None as the bandwidth."""
+        if self.bandwidth is None:
+            return None
+        return 1 / (24 * max(self.density(_grid(_FINE_GRID + 1), self.bandwidth)))
+
+    @cached_property
+    def _on_grid(self) -> Floats | None:
+        """The density per radian on the grid."""
+        kernel = self.bandwidth
+        return None if kernel is None else _density(self._angles, _radians(_grid(GRID)), kernel)
+
+    @cached_property
+    def _smooth(self) -> Floats | None:
+        """The shares of a smoother density on the grid without its first point, for Dhat1."""
+        if self.bandwidth is None:
+            return None
+        kernel = self.bandwidth / _DHAT1_ADJUST
+        found = _density(self._angles, _radians(_grid(GRID))[1:], kernel)
+        return found / found.sum()
+
+    def overlap_1(self, other: Times) -> float | None:
+        """Dhat1, the area under both densities, for small samples; None without a bandwidth."""
+        import numpy as np
+
+        if self._smooth is None or other._smooth is None:
+            return None
+        return float(np.minimum(self._smooth, other._smooth).sum())
+
+    def overlap_4(self, other: Times) -> float | None:
+        """Dhat4, the mean ratio of the densities at the events, for larger samples; None as above."""
+        import numpy as np
+
+        if self.bandwidth is None or other.bandwidth is None:
+            return None
+        events, n = np.concatenate([self._angles, other._angles]), len(self._angles)
+        f, g = (one._at(events) for one in (self, other))
+        shares = np.minimum(1, g[:n] / f[:n]).mean(), np.minimum(1, f[n:] / g[n:]).mean()
+        return float(sum(shares)) / 2
+
+    def _at(self, events: Floats) -> Floats:
+        """The density per radian at events, interpolated if there are many."""
+        import numpy as np
+
+        assert self.bandwidth is not None and self._on_grid is not None
+        if len(events) > GRID * _INTERPOLATED:
+            return np.interp(events, _radians(_grid(GRID)), self._on_grid)
+        return _density(self._angles, events, self.bandwidth)
+
+
+def _concentration(k: int, moment: float) -> float:
+    """The concentration of a von Mises distribution by its k-th trigonometric moment; 0 if too large."""
     from scipy.optimize import root_scalar
     from scipy.special import ive
 
-    angles = _radians(hours)
-    mean = math.atan2(np.sin(angles).sum(), np.cos(angles).sum())
-    kappas = []
-    for k in range(1, _MOMENTS + 1):
-        turned = k * (angles - mean)
-        moment = math.hypot(np.cos(turned).mean(), np.sin(turned).mean())
+    def excess(kappa: float) -> float:
+        return float(ive(k, kappa) / ive(0, kappa)) - moment
 
-        def excess(kappa: float, k: int = k, moment: float = moment) -> float:
-            return float(ive(k, kappa) / ive(0, kappa)) - moment
-
-        if excess(_KAPPAS[0]) >= 0:  # as good as even over the day
-            kappas.append(_KAPPAS[0])
-        elif excess(_KAPPAS[1]) >= 0:
-            kappas.append(root_scalar(excess, bracket=_KAPPAS, method="brentq", xtol=1e-10).root)
-    if not kappas:
-        return None
-    kappa = max(kappas)
-    # I2(2 kappa) / I0(kappa)^2; the exponential factors of the scaled functions cancel.
-    ratio = float(ive(2, 2 * kappa) / ive(0, kappa) ** 2)
-    return (3 * len(angles) * kappa**2 * ratio / (4 * math.sqrt(math.pi))) ** 0.4
-
-
-def density(hours: Sequence[float], at: Sequence[float], kernel: float) -> list[float]:
-    """The von Mises kernel density of times, per hour.
-
-    Args:
-        hours: The times.
-        at: The hours at which to calculate it.
-        kernel: The concentration of the kernel, see ``bandwidth``.
-    """
-    return [
-        float(value) * math.pi / 12 for value in _density(_radians(hours), _radians(at), kernel)
-    ]
-
-
-def activity_level(hours: Sequence[float]) -> float | None:
-    """The share of the day that animals are active, if all are at the peak; None as ``bandwidth``."""
-    kernel = bandwidth(hours)
-    if kernel is None:
-        return None
-    return 1 / (24 * max(density(hours, _grid(_FINE_GRID + 1), kernel)))
-
-
-def density_curve(hours: Sequence[float]) -> list[tuple[float, float]]:
-    """Hours and the density at them, per hour; empty as ``bandwidth`` is None."""
-    kernel, grid = bandwidth(hours), _grid(GRID)
-    return [] if kernel is None else list(zip(grid, density(hours, grid, kernel), strict=True))
-
-
-def overlap_1(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Dhat1, the area under both densities, for small samples; None as ``bandwidth``."""
-    import numpy as np
-
-    kernels = bandwidth(one), bandwidth(other)
-    if kernels[0] is None or kernels[1] is None:
-        return None
-    grid = _radians(_grid(GRID))[1:]
-    first, second = (
-        _density(_radians(hours), grid, kernel / _DHAT1_ADJUST)
-        for hours, kernel in zip((one, other), (kernels[0], kernels[1]), strict=True)
-    )
-    return float(np.minimum(first / first.sum(), second / second.sum()).sum())
-
-
-def overlap_4(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Dhat4, the mean ratio of the densities at the events, for larger samples; None as ``bandwidth``."""
-    import numpy as np
-
-    kernels = bandwidth(one), bandwidth(other)
-    if kernels[0] is None or kernels[1] is None:
-        return None
-    first, second = _radians(one), _radians(other)
-    events = np.concatenate([first, second])
-    at = events
-    if is_large := len(events) > GRID * _INTERPOLATED:
-        at = _radians(_grid(GRID))
-    f, g = _density(first, at, kernels[0]), _density(second, at, kernels[1])
-    if is_large:
-        f, g = np.interp(events, at, f), np.interp(events, at, g)
-    n = len(first)
-    shares = np.minimum(1, g[:n] / f[:n]).mean(), np.minimum(1, f[n:] / g[n:]).mean()
-    return float(sum(shares)) / 2
+    if excess(_KAPPAS[0]) >= 0:  # as good as even over the day
+        return _KAPPAS[0]
+    if excess(_KAPPAS[1]) < 0:
+        return 0.0
+    return float(root_scalar(excess, bracket=_KAPPAS, method="brentq", xtol=1e-10).root)
 
 
 def _grid(points: int) -> list[float]:

@@ -70,6 +70,11 @@ class Activity:
                 if sun.hour is not None:
                     found[one.taxon, SUN].append(sun.hour)
         self.hours = dict(sorted(found.items()))
+        self._times = {
+            key: activity.Times(hours)
+            for key, hours in self.hours.items()
+            if len(hours) >= activity.MIN_EVENTS
+        }
 
     def hour_rows(self) -> Iterator[Row]:
         """A row for each hour: the events in it and their share."""
@@ -85,7 +90,7 @@ class Activity:
         the sun is known.
         """
         for (taxon, time), hours in self.hours.items():
-            mean, is_enough = activity.circular_mean(hours), len(hours) >= activity.MIN_EVENTS
+            mean, times = activity.circular_mean(hours), self._times.get((taxon, time))
             lights = self._lights[taxon] if time == CLOCK else Counter()
             shares = {
                 name: lights[name] / total if (total := lights.total()) else None
@@ -97,32 +102,29 @@ class Activity:
                 "events": len(hours),
                 "mean_hour": mean.hour,
                 "concentration": mean.concentration,
-                "bandwidth": activity.bandwidth(hours) if is_enough else None,
-                "activity_level": activity.activity_level(hours) if is_enough else None,
+                "bandwidth": None if times is None else times.bandwidth,
+                "activity_level": None if times is None else times.activity_level,
                 **shares,
             }
 
     def density_rows(self) -> Iterator[Row]:
         """The kernel density of each taxon with at least ``MIN_EVENTS`` events."""
-        for (taxon, time), hours in self._large():
-            for hour, value in activity.density_curve(hours):
+        for (taxon, time), times in self._times.items():
+            for hour, value in times.curve:
                 yield {"taxon": taxon, "time": time, "hour": hour, "density": value}
 
     def overlap_rows(self) -> Iterator[Row]:
         """The overlap of each two taxa with at least ``MIN_EVENTS`` events."""
-        for one, other in combinations(self._large(), 2):
-            (taxon, time), hours = one
-            (second, other_time), other_hours = other
+        for ((taxon, time), one), ((second, other_time), other) in combinations(
+            self._times.items(), 2
+        ):
             if time == other_time:
                 yield {
                     "taxon_1": taxon,
                     "taxon_2": second,
                     "time": time,
-                    "events_1": len(hours),
-                    "events_2": len(other_hours),
-                    "dhat1": activity.overlap_1(hours, other_hours),
-                    "dhat4": activity.overlap_4(hours, other_hours),
+                    "events_1": len(one.hours),
+                    "events_2": len(other.hours),
+                    "dhat1": one.overlap_1(other),
+                    "dhat4": one.overlap_4(other),
                 }
-
-    def _large(self) -> list[tuple[tuple[str, str], list[float]]]:
-        return [item for item in self.hours.items() if len(item[1]) >= activity.MIN_EVENTS]

@@ -19,7 +19,7 @@ from speciesnet.survey.dates import DateRules
 from speciesnet.survey.effort import CameraEffort, effort_of
 from speciesnet.survey.events import Sighting, sightings_of
 from speciesnet.survey.photographs import position_of, with_metadata
-from speciesnet.survey.reliable_dates import camera_dates
+from speciesnet.survey.reliable_dates import CameraDates, camera_dates
 from speciesnet.survey.sequences import camera_folder
 from speciesnet.survey.survey import Survey
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
@@ -39,6 +39,7 @@ class Found:
         sightings: The camera, the taxon and the photograph of each dated sighting.
         taken: The path and the date, ISO 8601 or None, of every photograph.
         positions: How often the photographs of each camera have a position.
+        cameras: The dates of each camera.
         left_out: Photographs that the tables leave out, by the reason; one may have several.
         undated: The path and the taxon of each sighting without a date or with an unreliable one, and
             the reason.
@@ -47,6 +48,7 @@ class Found:
     sightings: list[tuple[str, str, Sighting]] = field(default_factory=list)
     taken: list[tuple[str, str | None]] = field(default_factory=list)
     positions: dict[str, Counter[Position]] = field(default_factory=lambda: defaultdict(Counter))
+    cameras: list[CameraDates] = field(default_factory=list)
     left_out: dict[str, Examples] = field(default_factory=dict)
     undated: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -163,8 +165,9 @@ def _why_left_out(label: str, with_people: bool) -> str | None:
 
 
 def _leave_out_unreliable(found: Found) -> None:
-    """Takes out the sightings of cameras whose clocks were wrong at that time."""
-    unreliable = {one.filepath for camera in camera_dates(found.taken) for one in camera.unreliable}
+    """Sorts the dates of cameras, and takes out the sightings at which their clocks were wrong."""
+    found.cameras = camera_dates(found.taken)
+    unreliable = {one.filepath for camera in found.cameras for one in camera.unreliable}
     if not unreliable:
         return
     wrong = [one for one in found.sightings if one[2].filepath in unreliable]
@@ -185,12 +188,11 @@ def efforts_of(found: Found, deployments: str | None, zone: tzinfo | None) -> li
     Raises:
         InputError: The table is invalid or does not fit the photographs.
     """
-    cameras = camera_dates(found.taken)
     if deployments is None:
-        return effort_of(cameras)
+        return effort_of(found.cameras)
     undated = [folder_parts(path) for path, date in found.taken if date is None]
     rows, unused = deployed(deployments, found.folders, zone, list(dict.fromkeys(undated)))
-    return effort_of(cameras, rows, without_photographs=unused)
+    return effort_of(found.cameras, rows, without_photographs=unused)
 
 
 def left_out_rows(found: Found) -> Iterator[dict[str, str | int | float | None]]:

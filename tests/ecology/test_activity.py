@@ -6,24 +6,15 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from speciesnet.ecology.activity import (
-    activity_level,
-    bandwidth,
-    by_hour,
-    circular_mean,
-    density,
-    density_curve,
-    overlap_1,
-    overlap_4,
-)
+from speciesnet.ecology.activity import Times, by_hour, circular_mean
 from speciesnet.ecology.sun import sun_at
 
 LONDON, TROMSO, NAIROBI = (51.48, 0.0), (69.65, 18.96), (-1.29, 36.82)
 
 
-def night(events: int, hour: float = 22.0, seed: int = 1) -> list[float]:
+def night(events: int, hour: float = 22.0, seed: int = 1) -> Times:
     chance = random.Random(seed)
-    return [chance.gauss(hour, 1.5) % 24 for _ in range(events)]
+    return Times([chance.gauss(hour, 1.5) % 24 for _ in range(events)])
 
 
 def test_the_mean_of_times_around_midnight_is_midnight() -> None:
@@ -42,7 +33,7 @@ def test_hours_are_counted_from_their_start() -> None:
 
 
 def test_a_density_is_circular_and_has_the_area_1() -> None:
-    curve = density_curve(night(50))
+    curve = night(50).curve
     assert curve[0][1] == pytest.approx(curve[-1][1])
     assert sum(value for _, value in curve[1:]) * 24 / 127 == pytest.approx(1)
 
@@ -50,29 +41,30 @@ def test_a_density_is_circular_and_has_the_area_1() -> None:
 def test_one_event_has_the_density_of_the_kernel() -> None:
     # exp(kappa) / (2 pi I0(kappa)) per radian, with I0(2) = 2.2795853
     expected = math.exp(2) / (2 * math.pi * 2.2795853) * math.pi / 12
-    assert density([6.0], [6.0], 2.0) == pytest.approx([expected])
+    assert Times([6.0]).density([6.0], 2.0) == pytest.approx([expected])
 
 
 @pytest.mark.parametrize("events", [20, 100])  # few: at the events; many: interpolated
 def test_overlap_is_1_with_itself_and_0_with_the_opposite(events: int) -> None:
     one = night(events)
-    for overlap in (overlap_1, overlap_4):
+    for overlap in (Times.overlap_1, Times.overlap_4):
         assert overlap(one, one) == pytest.approx(1)
         assert overlap(one, night(events, 10.0)) == pytest.approx(0, abs=0.02)
 
 
 def test_activity_level_grows_with_the_time_of_activity() -> None:
-    all_day = [hour / 4 for hour in range(96)]
-    level, other = activity_level(all_day), activity_level(night(96))
+    all_day = Times([hour / 4 for hour in range(96)])
+    level, other = all_day.activity_level, night(96).activity_level
     assert level is not None and other is not None
     assert level > 0.95 > 0.4 > other
 
 
 def test_events_at_one_moment_have_no_density() -> None:
-    assert bandwidth([6.0] * 12) is None
-    assert density_curve([6.0] * 12) == []
-    assert overlap_1([6.0] * 12, night(12)) is None
-    assert overlap_4(night(12), [6.0] * 12) is None
+    moment = Times([6.0] * 12)
+    assert moment.bandwidth is None and moment.activity_level is None
+    assert moment.curve == []
+    assert moment.overlap_1(night(12)) is None
+    assert night(12).overlap_4(moment) is None
 
 
 # From the tables of the US Naval Observatory, in UTC: sunrise and sunset in London, 2024.
