@@ -24,7 +24,7 @@ from speciesnet.report.payload import (
     category_of_picture,
     label_key,
 )
-from speciesnet.report.species import agreement_with_reviewers, group_by_species
+from speciesnet.report.species import Species, agreement_with_reviewers, group_by_species
 from speciesnet.report.stones import STONES_HEADING, STONES_PAGE, stone_cards, stones_link
 from speciesnet.report.survey_plots import SurveyPlots
 from speciesnet.report.thumbnails import Preview, Thumbnails
@@ -136,12 +136,7 @@ def _write_pages(
     folder.write(FIRST_PAGE, overview)
     for name, title in (("gallery.html", "Gallery"), ("check.html", "Please check")):
         folder.write(name, pages.render(name, title, name))
-    name = "species.html"
-    folder.write(name, pages.render(name, "Species", name, species=species))
-    for one in species:
-        title, key = one.name.capitalize(), label_key(one.label)
-        values = {"one": one, "key": key, "plots": plots.of_species(one)}
-        folder.write(one.url, pages.render("one_species.html", title, name, **values))
+    _write_species(species, folder, pages, plots)
     if ecology:
         values = {"page": ecology, "plots": plots.of_accumulation(ecology.curve)}
         folder.write(
@@ -160,6 +155,18 @@ def _write_pages(
     if stones:
         name, cards = STONES_PAGE, stone_cards(survey, stones, previews.__getitem__)
         folder.write(name, pages.render(name, STONES_HEADING, name, cards=cards))
+
+
+def _write_species(
+    species: Sequence[Species], folder: ReportFolder, pages: Pages, plots: SurveyPlots
+) -> None:
+    """Writes the list of species and a page for each."""
+    name = "species.html"
+    folder.write(name, pages.render(name, "Species", name, species=species))
+    for one in species:
+        title, key = one.name.capitalize(), label_key(one.label)
+        values = {"one": one, "key": key, "plots": plots.of_species(one)}
+        folder.write(one.url, pages.render("one_species.html", title, name, **values))
 
 
 def _folder_url(folder: Path, out: Path) -> str:
