@@ -47,7 +47,7 @@ LAYERS = (
     ("run",),
     ("model",),
     ("survey",),
-    ("export", "report", "server", "distributed"),
+    ("export", "ecology", "report", "server", "distributed"),
     ("app",),
     ("scripts", "demo"),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timezone, tzinfo
 from itertools import pairwise
+from typing import NamedTuple
 
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_table
@@ -14,7 +15,8 @@ from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.metadata import day_comes_first, parse_table_date
-from speciesnet.survey.sequences import without_card
+from speciesnet.survey.effort import Deployed
+from speciesnet.survey.sequences import clock_time, without_card
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
 DEPLOYMENT_COLUMNS = (
@@ -220,6 +222,46 @@ def gathered_cameras(by_folder: Mapping[Parts, Sequence[Deployment]]) -> dict[st
     return {name: list(found) for name, found in cameras.items() if len(found) > 1}
 
 
+def deployed(
+    path: str, folders: Sequence[Parts], zone: tzinfo | None = None, undated: Sequence[Parts] = ()
+) -> tuple[dict[str, list[Deployed]], list[Deployed]]:
+    """The rows of a table of deployments for ``survey.effort``, with periods on the cameras' clocks.
+
+    Args:
+        path: See ``from_table``.
+        folders: See ``from_table``.
+        zone: The time zone of the cameras' clocks; None: periods are on these clocks, and their offsets
+            are ignored.
+        undated: See ``from_table``.
+
+    Returns:
+        The rows of each folder, by the path of the folder; and the rows without photographs.
+
+    Raises:
+        InputError: As ``from_table``.
+    """
+    by_folder, rows = from_table(path, folders, zone or timezone.utc, undated)
+    used = {row.deployment_id for found in by_folder.values() for row in found}
+    given = {
+        "/".join(folder): [_deployed(row, "/".join(without_card(folder)), zone) for row in found]
+        for folder, found in by_folder.items()
+    }
+    unused = [row for row in rows if row.deployment_id not in used]
+    return given, [_deployed(row, "/".join(row.folder), zone) for row in unused]
+
+
+def _deployed(row: Deployment, camera: str, zone: tzinfo | None) -> Deployed:
+    start, end = (
+        clock_time(
+            cell if zone is None else datetime.fromisoformat(cell).astimezone(zone).isoformat()
+        )
+        if (cell := row.cells.get(column))
+        else None
+        for column in PERIOD
+    )
+    return Deployed(row.deployment_id, camera, start, end)
+
+
 def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:
     """Adds the time zone to the period of a row, and its seconds to the deployment."""
     cells, name = deployment.cells, deployment.deployment_id
@@ -270,6 +312,30 @@ def _check_periods(deployments: Sequence[Deployment], folder: Parts, path: str) 
 def deployment_folders(path: str) -> dict[str, str]:
     """The folder of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
     return {row.deployment_id: "/".join(row.folder) for row in _read(path)}
+
+
+class Place(NamedTuple):
+    """Where a camera was deployed.
+
+    Attributes:
+        name: The locationID, or else the locationName, or else the deploymentID.
+        position: Latitude and longitude in degrees, or None.
+    """
+
+    name: str
+    position: tuple[float, float] | None
+
+
+def deployment_places(path: str) -> dict[str, Place]:
+    """The place of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
+    found = {}
+    for row in _read(path):
+        cells, position = row.cells, None
+        if {"latitude", "longitude"} <= cells.keys():
+            position = float(cells["latitude"]), float(cells["longitude"])
+        name = cells.get("locationID") or cells.get("locationName") or row.deployment_id
+        found[row.deployment_id] = Place(name, position)
+    return found
 
 
 def _read(path: str) -> list[Deployment]:

@@ -7,7 +7,6 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from sys import intern
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from typing_extensions import Unpack
@@ -19,13 +18,12 @@ from speciesnet.files.paths import Parts
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Record, answer_of, record_errors
 from speciesnet.survey.cards import folder_parts, note_on
-from speciesnet.survey.counts import answer_of_box, counts_of, largest_counts
+from speciesnet.survey.counts import answer_of_box, counts_of
 from speciesnet.survey.dates import DateRules
-from speciesnet.survey.events import DEFAULT_EVENT_GAP, Sighting, find_events
+from speciesnet.survey.events import DEFAULT_EVENT_GAP, Sighting, find_events, sightings_of
 from speciesnet.survey.individuals import count_of, counts_text, individuals_of
 from speciesnet.survey.people import people_in, vehicles_in
 from speciesnet.survey.photographs import position_of, with_metadata
-from speciesnet.survey.sequences import camera_folder
 from speciesnet.taxonomy import Label, split_label
 
 if TYPE_CHECKING:
@@ -300,16 +298,8 @@ def _sightings(
     """The camera and the photograph of each label that was counted."""
     folders: set[Parts] = set()
     for record, metadata in with_metadata(records, photographs, dates):
-        with record_errors(record):
-            path, taken = record["filepath"], metadata.datetime
-            folders.add(folder_parts(path))
-            counts = counts_of(record)
-            # Without a date, higher taxa can only be found in the photograph itself.
-            counts = counts if taken else largest_counts([counts])
-            camera = intern("/".join(camera_folder(path)))
-            is_reviewed = "review" in record or "box_review" in record
-        for label, count in counts.items():
-            yield camera, intern(label), Sighting(taken, path, count, is_reviewed)
+        folders.add(folder_parts(record["filepath"]))
+        yield from sightings_of(record, metadata)
     (dates or DateRules()).add_note(note_on(folders))
 
 

@@ -15,6 +15,7 @@ from speciesnet.errors import OutputError, file_errors
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.progress import ProgressBars
 from speciesnet.report.checks import open_checks
+from speciesnet.report.ecology import ECOLOGY_HEADING, ECOLOGY_PAGE, ecology_page
 from speciesnet.report.folder import ReportFolder, check_report_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import (
@@ -23,7 +24,7 @@ from speciesnet.report.payload import (
     category_of_picture,
     label_key,
 )
-from speciesnet.report.species import agreement_with_reviewers, group_by_species
+from speciesnet.report.species import Species, agreement_with_reviewers, group_by_species
 from speciesnet.report.stones import STONES_HEADING, STONES_PAGE, stone_cards, stones_link
 from speciesnet.report.survey_plots import SurveyPlots
 from speciesnet.report.thumbnails import Preview, Thumbnails
@@ -107,10 +108,12 @@ def _write_pages(
     pictures = survey.pictures
     species = group_by_species(survey, previews)
     failed = [p for p in pictures if category_of_picture(p) == "failed"]
+    ecology = ecology_page(survey)
     menu = [
         Link(FIRST_PAGE, "Overview"),
         Link("gallery.html", "Gallery", len(pictures)),
         Link("species.html", "Species", len(species)),
+        *([Link(ECOLOGY_PAGE, ECOLOGY_HEADING)] if ecology else []),
         Link("check.html", "Please check", sum(bool(open_checks(p, survey)) for p in pictures)),
         Link("failures.html", "Failures", len(failed)),
         *stones_link(stones),
@@ -133,12 +136,12 @@ def _write_pages(
     folder.write(FIRST_PAGE, overview)
     for name, title in (("gallery.html", "Gallery"), ("check.html", "Please check")):
         folder.write(name, pages.render(name, title, name))
-    name = "species.html"
-    folder.write(name, pages.render(name, "Species", name, species=species))
-    for one in species:
-        title, key = one.name.capitalize(), label_key(one.label)
-        values = {"one": one, "key": key, "plots": plots.of_species(one)}
-        folder.write(one.url, pages.render("one_species.html", title, name, **values))
+    _write_species(species, folder, pages, plots)
+    if ecology:
+        values = {"page": ecology, "plots": plots.of_accumulation(ecology.curve)}
+        folder.write(
+            ECOLOGY_PAGE, pages.render(ECOLOGY_PAGE, ECOLOGY_HEADING, ECOLOGY_PAGE, **values)
+        )
     problems = {
         picture.filepath: preview.problem
         for picture, preview in zip(pictures, previews, strict=True)
@@ -152,6 +155,18 @@ def _write_pages(
     if stones:
         name, cards = STONES_PAGE, stone_cards(survey, stones, previews.__getitem__)
         folder.write(name, pages.render(name, STONES_HEADING, name, cards=cards))
+
+
+def _write_species(
+    species: Sequence[Species], folder: ReportFolder, pages: Pages, plots: SurveyPlots
+) -> None:
+    """Writes the list of species and a page for each."""
+    name = "species.html"
+    folder.write(name, pages.render(name, "Species", name, species=species))
+    for one in species:
+        title, key = one.name.capitalize(), label_key(one.label)
+        values = {"one": one, "key": key, "plots": plots.of_species(one)}
+        folder.write(one.url, pages.render("one_species.html", title, name, **values))
 
 
 def _folder_url(folder: Path, out: Path) -> str:

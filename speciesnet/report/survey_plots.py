@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from speciesnet.ecology.accumulation import Expected
 from speciesnet.files.paths import common_folder, path_parts
 from speciesnet.report import plots
 from speciesnet.report.checks import LOW_SCORE
@@ -61,6 +62,12 @@ class SurveyPlots:
         if scores:
             svg = plots.score_histogram(scores, LOW_SCORE)
             yield self._plot("Scores of the answers", svg, "how sure the answers are")
+
+    def of_accumulation(self, curve: Sequence[Expected]) -> Iterator[Plot]:
+        """Yields the plot of the species expected in fewer cameras, if there are several cameras."""
+        if len(curve) > 1 and curve[-1].species:
+            title = "Species by the number of cameras"
+            yield self._plot(title, plots.accumulation(curve), title)
 
     def of_species(self, one: Species) -> Iterator[Plot]:
         """Yields the plots of the page of a species."""

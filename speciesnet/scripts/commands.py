@@ -19,6 +19,7 @@ COMMANDS = {
     "review": ("review", "confirm and correct answers in the browser"),
     "stones": ("stones", "find boxes that never move, and leave them out"),
     "table": ("speciesnet_to_table", "write predictions to a table, CSV or Parquet"),
+    "ecology": ("ecology", "write detection rates, activity and occupancy tables, for R"),
     "camtrap-dp": ("speciesnet_to_camtrap_dp", "write predictions to a Camtrap DP data package"),
     "megadetector": (
         "speciesnet_to_md",

@@ -2,9 +2,9 @@
 
 Half an hour is customary between two events of a species at a camera. Their number is a measure of its
 activity, and the largest number of individuals in one photograph (MaxN) is a measure of the size of the
-group. The rule is that of camtrapR's ``recordTable`` with ``deltaTimeComparedTo = "lastRecord"``: each
-photograph of the label restarts the time, so a herd that stays for hours is one event. With
-"lastIndependentRecord", there would be an event every half-hour.
+group. The rule is that of camtrapR's ``recordTable``, by default with ``deltaTimeComparedTo =
+"lastRecord"``: each photograph of the label restarts the time, so a herd that stays for hours is one
+event. With "lastIndependentRecord", there is an event every half-hour.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from sys import intern
+from typing import Literal, NamedTuple
 
-from speciesnet.survey.counts import may_be_counted_below
-from speciesnet.survey.sequences import clock_time
+from speciesnet.metadata import PhotoMetadata
+from speciesnet.records import Record, record_errors
+from speciesnet.survey.counts import counts_of, largest_counts, may_be_counted_below
+from speciesnet.survey.sequences import camera_folder, clock_time
 from speciesnet.taxonomy import is_ancestor
 
 DEFAULT_EVENT_GAP = 30.0  # minutes
+ComparedTo = Literal["last_record", "last_independent_record"]
 
 
 class Sighting(NamedTuple):
@@ -68,14 +72,33 @@ class Event:
         return self.sightings[-1].taken
 
 
+def sightings_of(record: Record, metadata: PhotoMetadata) -> Iterator[tuple[str, str, Sighting]]:
+    """The camera, the label and the photograph of each label that was counted in it.
+
+    Raises:
+        InputError: The record is malformed.
+    """
+    with record_errors(record):
+        path, taken = record["filepath"], metadata.datetime
+        counts = counts_of(record)
+        # Without a date, higher taxa can only be found in the photograph itself.
+        counts = counts if taken else largest_counts([counts])
+        camera = intern("/".join(camera_folder(path)))
+        is_reviewed = "review" in record or "box_review" in record
+    for label, count in counts.items():
+        yield camera, intern(label), Sighting(taken, path, count, is_reviewed)
+
+
 def find_events(
-    sightings: Iterable[tuple[str, str, Sighting]], gap: float = DEFAULT_EVENT_GAP
+    sightings: Iterable[tuple[str, str, Sighting]],
+    gap: float = DEFAULT_EVENT_GAP,
+    compared_to: ComparedTo = "last_record",
 ) -> Iterator[Event]:
     """The events of each camera, in chronological order.
 
     1. A photograph of a label starts an event if it was taken ``gap`` minutes or more after the previous
-       photograph of this label by this camera. Each photograph without a date is an event of its own;
-       these come last.
+       photograph of this label by this camera, or after the first one of the previous event. Each
+       photograph without a date is an event of its own; these come last.
     2. An event of a higher taxon is left out if one of a taxon below it is less than ``gap`` minutes
        away: it may be the same individuals, recognized less well. If there is only one such event, and
        the taxon is a family or lower, this gets its count in photographs that do not show the lower
@@ -84,6 +107,8 @@ def find_events(
     Args:
         sightings: The camera, the label, and the photograph; in any order.
         gap: Minutes, at least 0.
+        compared_to: Whether the gap is the time since the previous photograph or since the start of the
+            previous event.
 
     Raises:
         ValueError: A date is invalid.
@@ -101,7 +126,7 @@ def find_events(
         cameras.setdefault(camera, {}).setdefault(label, []).append(sighting)
     for camera in sorted(cameras):
         by_label = {
-            label: list(_split(camera, label, found, pause))
+            label: list(_split(camera, label, found, pause, compared_to))
             for label, found in cameras.pop(camera).items()
         }
         events = _without_higher_taxa(by_label, pause)
@@ -110,7 +135,11 @@ def find_events(
 
 
 def _split(
-    camera: str, label: str, sightings: Iterable[Sighting], pause: timedelta
+    camera: str,
+    label: str,
+    sightings: Iterable[Sighting],
+    pause: timedelta,
+    compared_to: ComparedTo,
 ) -> Iterator[Event]:
     """The events of one label at one camera."""
     undated, dated = [], []
@@ -126,8 +155,9 @@ def _split(
         if current and moment - last >= pause:
             yield Event(camera, label, current)
             current = []
+        if not current or compared_to == "last_record":
+            last = moment
         current.append(sighting)
-        last = moment
     if current:
         yield Event(camera, label, current)
     yield from (Event(camera, label, [sighting]) for sighting in undated)

@@ -108,7 +108,7 @@ def test_pages_of_a_report_link_to_each_other(tmp_path: Path, survey: list[dict[
     out = report(tmp_path, *survey, failed, made=date(2024, 6, 1))
     found = pages(out)
     assert set(found) == {
-        "index.html", "gallery.html", "species.html", "check.html", "failures.html",
+        "index.html", "gallery.html", "species.html", "ecology.html", "check.html", "failures.html",
         "species-red-fox.html", "species-blank.html", "species-white-tailed-deer.html",
         "species-human.html", "species-no-cv-result.html",
     }  # fmt: skip

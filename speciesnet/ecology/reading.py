@@ -1,0 +1,201 @@
+"""Reads what ecological tables need from the records of a survey, and counts what they leave out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from speciesnet.constants import Classification, Detection
+from speciesnet.export.deployments import deployed
+from speciesnet.files.input_notes import Examples
+from speciesnet.files.moved_photographs import Photographs
+from speciesnet.files.paths import Parts
+from speciesnet.records import Record, answer_of, is_failed
+from speciesnet.survey.cards import folder_parts, note_on
+from speciesnet.survey.counts import largest_counts
+from speciesnet.survey.dates import DateRules
+from speciesnet.survey.effort import CameraEffort, effort_of
+from speciesnet.survey.events import Sighting, sightings_of
+from speciesnet.survey.photographs import position_of, with_metadata
+from speciesnet.survey.reliable_dates import CameraDates, camera_dates
+from speciesnet.survey.sequences import camera_folder
+from speciesnet.survey.survey import Survey
+from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
+
+Position = tuple[float, float]  # latitude and longitude in degrees
+PEOPLE, VEHICLES = "people", "vehicles"
+UNIDENTIFIED, FAILED = "unidentified animals", "failed"
+UNDATED, UNRELIABLE = "animals without a date", "animals with an unreliable date"
+_NOT_ANIMALS = {Detection.HUMAN.value: PEOPLE, Detection.VEHICLE.value: VEHICLES}
+
+
+@dataclass
+class Found:
+    """What the records of a survey show.
+
+    Attributes:
+        sightings: The camera, the taxon and the photograph of each dated sighting.
+        taken: The path and the date, ISO 8601 or None, of every photograph.
+        positions: How often the photographs of each camera have a position.
+        cameras: The dates of each camera.
+        left_out: Photographs that the tables leave out, by the reason; one may have several.
+        undated: The path and the taxon of each sighting without a date or with an unreliable one, and
+            the reason.
+    """
+
+    sightings: list[tuple[str, str, Sighting]] = field(default_factory=list)
+    taken: list[tuple[str, str | None]] = field(default_factory=list)
+    positions: dict[str, Counter[Position]] = field(default_factory=lambda: defaultdict(Counter))
+    cameras: list[CameraDates] = field(default_factory=list)
+    left_out: dict[str, Examples] = field(default_factory=dict)
+    undated: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def leave_out(self, reason: str, path: str) -> None:
+        """Counts a photograph that a table leaves out."""
+        self.left_out.setdefault(reason, Examples(reason, reason)).add(path)
+
+    @property
+    def folders(self) -> list[Parts]:
+        """The folders of photographs with a date."""
+        return list(dict.fromkeys(folder_parts(path) for path, date in self.taken if date))
+
+    def positions_of(self) -> dict[str, Position]:
+        """The most frequent position of each camera that has one."""
+        return {camera: found.most_common(1)[0][0] for camera, found in self.positions.items()}
+
+
+def read_records(
+    records: Iterable[Record],
+    photographs: Photographs | None,
+    dates: DateRules,
+    *,
+    with_people: bool = False,
+) -> Found:
+    """Reads all records once.
+
+    Left out are people and vehicles (unless ``with_people``), animals that are only known to be animals,
+    photographs that show nothing or something unknown, failures, and animals without a reliable date.
+
+    Args:
+        records: Corrected records. If a path occurs twice, the first one counts.
+        photographs: The finder of photographs, to read dates and positions that records lack.
+        dates: Dates from file names, and corrections of the cameras' clocks.
+        with_people: Whether people and vehicles are taxa like others.
+
+    Raises:
+        InputError: A record is malformed, or the clock corrections do not fit the photographs.
+    """
+    found = Found()
+    folders: set[Parts] = set()
+    seen: set[str] = set()
+    for record, metadata in with_metadata(records, photographs, dates):
+        path = record["filepath"]
+        if path in seen:
+            continue
+        seen.add(path)
+        folders.add(folder_parts(path))
+        latitude, longitude = position_of(record, metadata)
+        if latitude is not None and longitude is not None:
+            found.positions["/".join(camera_folder(path))][latitude, longitude] += 1
+        sightings = list(sightings_of(record, metadata))
+        if not sightings:
+            label = None if is_failed(record) else answer_of(record)[0]
+            found.leave_out(_why_empty(label, is_failed=is_failed(record)), path)
+        _add(found, path, metadata.datetime, sightings, with_people=with_people)
+    dates.add_note(note_on(folders))
+    _leave_out_unreliable(found)
+    return found
+
+
+def found_in(survey: Survey) -> Found:
+    """As ``read_records``, for a survey in memory: without people and vehicles."""
+    found = Found()
+    for picture in survey.pictures:
+        path, taken = picture.filepath, picture.taken
+        camera = "/".join(camera_folder(path))
+        if picture.position is not None:
+            found.positions[camera][picture.position] += 1
+        counts = picture.counts if taken else largest_counts([picture.counts])
+        sightings = [
+            (camera, label, Sighting(taken, path, count)) for label, count in counts.items()
+        ]
+        if not sightings:
+            found.leave_out(_why_empty(picture.answer, is_failed=bool(picture.failures)), path)
+        _add(found, path, taken, sightings)
+    _leave_out_unreliable(found)
+    return found
+
+
+def _add(
+    found: Found,
+    path: str,
+    taken: str | None,
+    sightings: Sequence[tuple[str, str, Sighting]],
+    *,
+    with_people: bool = False,
+) -> None:
+    """Adds a photograph and its sightings."""
+    found.taken.append((path, taken))
+    reasons = {label: _why_left_out(label, with_people) for _, label, _ in sightings}
+    for reason in dict.fromkeys(filter(None, reasons.values())):
+        found.leave_out(reason, path)
+    kept = [one for one in sightings if reasons[one[1]] is None]
+    if kept and taken is None:
+        found.leave_out(UNDATED, path)
+        found.undated += [(path, label, UNDATED) for _, label, _ in kept]
+    else:
+        found.sightings += kept
+
+
+def _why_empty(label: str | None, *, is_failed: bool) -> str:
+    """The reason why nothing was counted in a photograph with this answer."""
+    if is_failed:
+        return FAILED
+    return BLANK if label is None or category_of(label) == BLANK else UNKNOWN
+
+
+def _why_left_out(label: str, with_people: bool) -> str | None:
+    """The reason why tables leave a label out, or None."""
+    if label == Classification.ANIMAL:
+        return UNIDENTIFIED
+    category = category_of(label)
+    return _NOT_ANIMALS.get(category) if not with_people else None
+
+
+def _leave_out_unreliable(found: Found) -> None:
+    """Sorts the dates of cameras, and takes out the sightings at which their clocks were wrong."""
+    found.cameras = camera_dates(found.taken)
+    unreliable = {one.filepath for camera in found.cameras for one in camera.unreliable}
+    if not unreliable:
+        return
+    wrong = [one for one in found.sightings if one[2].filepath in unreliable]
+    found.sightings = [one for one in found.sightings if one[2].filepath not in unreliable]
+    for path in dict.fromkeys(one.filepath for _, _, one in wrong):
+        found.leave_out(UNRELIABLE, path)
+    found.undated += [(one.filepath, label, UNRELIABLE) for _, label, one in wrong]
+
+
+def efforts_of(found: Found, deployments: str | None, zone: tzinfo | None) -> list[CameraEffort]:
+    """The effort of each camera, or of each deployment in a table.
+
+    Args:
+        found: The records.
+        deployments: Path or URL of a table of deployments, or None.
+        zone: The time zone of the cameras' clocks, or None.
+
+    Raises:
+        InputError: The table is invalid or does not fit the photographs.
+    """
+    if deployments is None:
+        return effort_of(found.cameras)
+    undated = [folder_parts(path) for path, date in found.taken if date is None]
+    rows, unused = deployed(deployments, found.folders, zone, list(dict.fromkeys(undated)))
+    return effort_of(found.cameras, rows, without_photographs=unused)
+
+
+def left_out_rows(found: Found) -> Iterator[dict[str, str | int | float | None]]:
+    """The rows of a table of what the tables leave out."""
+    for reason, examples in sorted(found.left_out.items()):
+        yield {"reason": reason, "photographs": examples.count, "first_file": examples.first}
