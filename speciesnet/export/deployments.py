@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timezone, tzinfo
 from itertools import pairwise
 
 from absl import logging
@@ -16,7 +16,8 @@ from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.metadata import day_comes_first, parse_table_date
-from speciesnet.survey.sequences import without_card
+from speciesnet.survey.effort import Deployed
+from speciesnet.survey.sequences import clock_time, without_card
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
 DEPLOYMENT_COLUMNS = (
@@ -219,6 +220,46 @@ def gathered_cameras(by_folder: Mapping[Parts, Sequence[Deployment]]) -> dict[st
         for one in deployments:
             cameras.setdefault(one.deployment_id, {})["/".join(without_card(folder))] = None
     return {name: list(found) for name, found in cameras.items() if len(found) > 1}
+
+
+def deployed(
+    path: str, folders: Sequence[Parts], zone: tzinfo | None = None, undated: Sequence[Parts] = ()
+) -> tuple[dict[str, list[Deployed]], list[Deployed]]:
+    """The rows of a table of deployments for ``survey.effort``, with periods on the cameras' clocks.
+
+    Args:
+        path: See ``from_table``.
+        folders: See ``from_table``.
+        zone: The time zone of the cameras' clocks; None: periods are on these clocks, and their offsets
+            are ignored.
+        undated: See ``from_table``.
+
+    Returns:
+        The rows of each folder, by the path of the folder; and the rows without photographs.
+
+    Raises:
+        InputError: As ``from_table``.
+    """
+    by_folder, rows = from_table(path, folders, zone or timezone.utc, undated)
+    used = {row.deployment_id for found in by_folder.values() for row in found}
+    given = {
+        "/".join(folder): [_deployed(row, "/".join(without_card(folder)), zone) for row in found]
+        for folder, found in by_folder.items()
+    }
+    unused = [row for row in rows if row.deployment_id not in used]
+    return given, [_deployed(row, "/".join(row.folder), zone) for row in unused]
+
+
+def _deployed(row: Deployment, camera: str, zone: tzinfo | None) -> Deployed:
+    start, end = (
+        clock_time(
+            cell if zone is None else datetime.fromisoformat(cell).astimezone(zone).isoformat()
+        )
+        if (cell := row.cells.get(column))
+        else None
+        for column in PERIOD
+    )
+    return Deployed(row.deployment_id, camera, start, end)
 
 
 def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:

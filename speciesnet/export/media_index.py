@@ -25,7 +25,6 @@ from speciesnet.export.deployments import (
     one_for_each_camera,
     some_of,
 )
-from speciesnet.export.timestamps import Problem, file_number, problems_in
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts, shared_start, with_slashes
@@ -38,6 +37,7 @@ from speciesnet.survey.cards import note_on
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.photographs import position_of, with_metadata
 from speciesnet.survey.sequences import is_blank, sequence_numbers, without_card
+from speciesnet.survey.timestamps import Problem, file_number, problems_in
 
 Position = tuple[float, float]
 FAR_KM = 1.0  # a GPS is wrong by meters, and a row for another place by more than this

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from speciesnet.export.timestamps import backward_dates, file_number, wrong_dates
+from speciesnet.survey.timestamps import backward_dates, file_number, wrong_dates
 
 NOW = "2026-01-01T00:00:00"
 

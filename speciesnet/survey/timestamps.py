@@ -77,11 +77,22 @@ def backward_dates(
     """
     ordered = sorted(positions, key=numbers.__getitem__)
     back = [other for one, other in pairwise(ordered) if seconds[one] - seconds[other] > BACK]
-    is_full_circle = numbers[ordered[-1]] == LAST_NUMBER and len(back) == 1
-    if is_full_circle and seconds[ordered[-1]] <= seconds[ordered[0]]:
-        return  # the camera continued with 0001 in the same folder
+    if is_full_circle([numbers[p] for p in ordered], [seconds[p] for p in ordered]):
+        return
     for position in back:
         yield Problem(position, "dated before the camera's previous file")
+
+
+def is_full_circle(numbers: Sequence[int], seconds: Sequence[float]) -> bool:
+    """Whether a camera continued with 0001 after 9999 in the same folder.
+
+    Args:
+        numbers: The numbers in the names of files, in order.
+        seconds: Their dates in seconds.
+    """
+    if numbers[-1] != LAST_NUMBER or seconds[-1] > seconds[0]:
+        return False
+    return sum(one - other > BACK for one, other in pairwise(seconds)) == 1
 
 
 def problems_in(
