@@ -1,0 +1,171 @@
+"""Cameras that failed: all rules together, for each deployment of a survey."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from statistics import median
+
+from speciesnet.files.listing import is_film_name
+from speciesnet.survey.camera_findings import (
+    Finding,
+    Kind,
+    blanks_by_day,
+    clock_findings,
+    flood_findings,
+    silence_findings,
+    usual_blanks,
+)
+from speciesnet.survey.effort import CameraEffort, Deployed, by_deployment, effort_of
+from speciesnet.survey.reliable_dates import CameraDates, Taken, camera_dates
+from speciesnet.survey.scene_reading import SceneReader, chosen_pictures
+from speciesnet.survey.scenes import SceneChange, scene_changes
+
+
+@dataclass
+class Sightings:
+    """What is known about the photographs of a survey; a few values for each.
+
+    Attributes:
+        dates: The path and the date, ISO 8601 or None, of each photograph.
+        blanks: The paths of blank photographs.
+        people: The paths of photographs that show people; pages do not show them.
+    """
+
+    dates: list[tuple[str, str | None]] = field(default_factory=list)
+    blanks: set[str] = field(default_factory=set)
+    people: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class CheckedCamera:
+    """A deployment of a camera with its findings.
+
+    Attributes:
+        effort: Its period, and the nights between start and end.
+        worked: The same without the time that was lost, see ``camera_findings.LOST``.
+        findings: What failed, in the order of time.
+        photographs: The number of photographs of each day, with reliable dates.
+        blanks: The number of blank ones of each day.
+        unreliable: The number of photographs of the camera with other dates.
+        undated: The number of photographs of the camera without a date.
+        looked_at: The number of photographs whose scenes were compared.
+    """
+
+    effort: CameraEffort
+    worked: CameraEffort
+    findings: tuple[Finding, ...]
+    photographs: Counter[date]
+    blanks: Counter[date]
+    unreliable: int = 0
+    undated: int = 0
+    looked_at: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of its deployment, or else its folder."""
+        return self.effort.deployment or self.effort.camera
+
+
+def check_cameras(
+    seen: Sightings,
+    deployments: Mapping[str, Sequence[Deployed]] | None = None,
+    without_photographs: Iterable[Deployed] = (),
+    reader: SceneReader | None = None,
+) -> Iterator[CheckedCamera]:
+    """Yields each camera, or each of its deployments, with its effort and what failed.
+
+    Args:
+        seen: The photographs of the survey.
+        deployments: See ``effort``.
+        without_photographs: See ``effort``.
+        reader: Reads photographs to compare their scenes; None leaves that out.
+
+    Raises:
+        ValueError: A date is invalid.
+        CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
+    """
+    cameras = {one.camera: one for one in camera_dates(seen.dates)}
+    efforts = effort_of(cameras.values(), deployments, without_photographs=without_photographs)
+    usual = [usual_blanks(one.reliable, seen.blanks) for one in cameras.values() if one.reliable]
+    others = median(usual) if usual else 0.0
+    known: set[str] = set()  # cameras whose clocks are reported
+    parts: dict[str, dict[str, list[Taken]]] = defaultdict(dict)
+    for one in efforts:
+        camera = cameras.get(one.camera, CameraDates(one.camera, (), (), 0, ()))
+        if deployments is None or one.deployment is None:
+            taken: Sequence[Taken] = camera.reliable
+        else:
+            if one.camera not in parts:
+                parts = defaultdict(dict, {one.camera: by_deployment(camera, deployments)})
+            taken = parts[one.camera].get(one.deployment, ())
+        is_first = one.camera not in known
+        known.add(one.camera)
+        yield _checked(one, camera if is_first else replace(camera, jumps=()), taken, seen, others,
+                       reader)  # fmt: skip
+
+
+def _checked(
+    effort: CameraEffort,
+    camera: CameraDates,
+    taken: Sequence[Taken],
+    seen: Sightings,
+    others: float,
+    reader: SceneReader | None,
+) -> CheckedCamera:
+    findings = [replace(one, deployment=effort.deployment) for one in clock_findings(camera)]
+    findings += flood_findings(effort, taken, seen.blanks, others)
+    if not camera.unreliable and not (camera.undated and not taken):
+        # Photographs whose dates are unknown may have been taken in a silence.
+        findings += silence_findings(effort, taken)
+    looked_at = 0
+    if reader is not None:
+        reader.films += sum(is_film_name(one.filepath) for one in taken)
+        looks = reader.looks(chosen_pictures(taken))
+        looked_at = len(looks)
+        findings += _of_scenes(scene_changes(looks), effort, taken, seen.people)
+    findings.sort(key=lambda one: (one.start is not None, one.start or 0))
+    gaps = [gap for one in findings if (gap := one.gap) is not None]
+    return CheckedCamera(
+        effort,
+        effort.without(gaps),
+        tuple(findings),
+        Counter(one.moment.date() for one in taken),
+        blanks_by_day(taken, seen.blanks),
+        len(camera.unreliable),
+        camera.undated,
+        looked_at,
+    )
+
+
+_NOTES: Mapping[Kind, str] = {
+    "covered": "Nothing can be seen in {n} of the pictures from then on: the lens may be covered, "
+    "fogged or dirty.",
+    "view": "The view changes for good: the camera may have been moved or knocked over, or a part of the "
+    "view is hidden.",
+    "flash": "The pictures at night are black ({n} that were read).",
+}
+
+
+def _of_scenes(
+    changes: Iterable[SceneChange],
+    effort: CameraEffort,
+    taken: Sequence[Taken],
+    people: Collection[str],
+) -> Iterator[Finding]:
+    """The changes of a scene as findings; pictures of people are not shown."""
+    for one in changes:
+        start = one.first.moment
+        later = [other for other in taken if other.moment >= start]
+        end = effort.end or one.end
+        note = _NOTES[one.kind].format(n=one.pictures)
+        if one.kind == "flash" and one.last is None:
+            note = f"{note} It has been so from the start."
+        before = one.before.filepath if one.before else ""
+        yield Finding(
+            effort.camera, effort.deployment, one.kind, start, max(start, end), len(later), note,
+            "" if one.after.filepath in people else one.after.filepath,
+            "" if before in people else before,
+        )  # fmt: skip
