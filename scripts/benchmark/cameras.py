@@ -2,10 +2,10 @@
 
     PYTHONPATH=.:scripts python -m benchmark.cameras [--cameras 60] [--photographs 100000]
 
-The cameras are rendered: each has a landscape, animals that pass in bouts, days and nights, weather, and a
-season that changes; some have snow for weeks. Most have one failure at a known time. A finding is right if
-it has the kind of the failure and starts within ``NEAR`` of it; a second finding of the same failure is
-wrong. Cameras of odd seeds have other landscapes than those of even seeds, so that rules can be chosen on
+The cameras are rendered: each has a landscape, animals that pass in bouts, days and nights, weather, and
+a season that changes; some have snow for weeks. Most have one failure at a known time. A finding is right
+if it has the kind of the failure and starts within ``NEAR`` of it; a second finding of the same failure
+is wrong. Cameras of odd seeds have other landscapes than those of even seeds, so that rules can be chosen on
 one half and measured on the other (``--half``).
 """
 
@@ -26,14 +26,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from demo.animals import KINDS
+from demo.scenes import Site, make_conditions, make_site, random_actor, shoot
 from numpy.typing import NDArray
 from PIL import Image
 
-from demo.animals import KINDS
-from demo.scenes import Site, make_conditions, make_site, random_actor, shoot
 from speciesnet.export.deployments import deployed
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.survey.camera_check import Sightings, check_cameras
+from speciesnet.survey.camera_check import CameraCheck, Sightings
 from speciesnet.survey.camera_findings import Finding, Kind
 from speciesnet.survey.cards import folder_parts
 from speciesnet.survey.reliable_dates import Taken
@@ -245,7 +245,7 @@ def findings(cameras: Sequence[Camera], folder: Path, pictures: bool) -> list[Fi
     rows, unused = deployed(str(table(cameras, folder)), folders)
     known = {f"{folder}/{camera.name}": camera for camera in cameras}
     reader = RenderingReader(Photographs(), cameras=known) if pictures else None
-    checked = check_cameras(seen, rows, unused, reader)
+    checked = CameraCheck(seen, rows, unused).checked(reader)
     return [finding for one in checked for finding in one.findings]
 
 

@@ -13,27 +13,35 @@ from speciesnet.files.paths import path_parts
 from speciesnet.files.storage import scheme_of
 
 MARKER = "report.json"  # marks a folder as a report and lists the report's files
-_MADE_BY = "speciesnet.scripts.report"  # other programs may write a file of that name
+REPORT = "speciesnet.scripts.report"  # other programs may write a file of that name
 
 
-def check_report_folder(out: str | os.PathLike[str]) -> None:
-    """Raises ``OutputError`` if a folder cannot become a report or contains other files."""
+def check_report_folder(
+    out: str | os.PathLike[str], made_by: str = REPORT, flag: str = "--out"
+) -> None:
+    """Raises ``OutputError`` if a folder cannot become a report or contains other files.
+
+    Args:
+        out: The folder.
+        made_by: The command that writes the report; a folder of another command's is not overwritten.
+        flag: The flag that names the folder, for messages.
+    """
     if scheme_of(os.fspath(out)) is not None:
-        raise OutputError(f"--out {out} is a URL. Pass a folder on this computer.")
+        raise OutputError(f"{flag} {out} is a URL. Pass a folder on this computer.")
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {out} is not a folder. Pass a different name.")
-    if out.is_dir() and any(out.iterdir()) and _earlier_files(out) is None:
+        raise OutputError(f"{flag} {out} is not a folder. Pass a different name.")
+    if out.is_dir() and any(out.iterdir()) and _earlier_files(out, made_by) is None:
         raise OutputError(
-            f"The folder {out} contains other files. Pass an empty or new folder to --out."
+            f"The folder {out} contains other files. Pass an empty or new folder to {flag}."
         )
 
 
-def _earlier_files(folder: Path) -> list[str] | None:
-    """Returns the files that an earlier report wrote, or None if the folder is not a report."""
+def _earlier_files(folder: Path, made_by: str) -> list[str] | None:
+    """Returns the files that an earlier report wrote, or None if the folder is not such a report."""
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        if marker["made_by"] != _MADE_BY:
+        if marker["made_by"] != made_by:
             return None
         names = [str(name) for name in marker["files"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -47,6 +55,7 @@ class ReportFolder:
 
     Args:
         path: The folder; it is created if it does not exist.
+        made_by: The command that writes it.
 
     Attributes:
         files: The names of the files written so far, relative to the folder.
@@ -55,11 +64,12 @@ class ReportFolder:
         OSError: The folder cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, made_by: str = REPORT) -> None:
         self.path = path
         self.files: list[str] = []
+        self._made_by = made_by
         path.mkdir(parents=True, exist_ok=True)
-        self._earlier = _earlier_files(path) or []
+        self._earlier = _earlier_files(path, made_by) or []
         self._mark(self._earlier)
 
     def remove_earlier_files(self) -> None:
@@ -79,7 +89,7 @@ class ReportFolder:
         self._mark(self.files)
 
     def _mark(self, files: Sequence[str]) -> None:
-        marker = json.dumps({"made_by": _MADE_BY, "files": files}, indent=0)
+        marker = json.dumps({"made_by": self._made_by, "files": files}, indent=0)
         (self.path / MARKER).write_text(marker, encoding="utf-8")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from statistics import median
 
 from speciesnet.files.listing import is_film_name
@@ -69,54 +69,83 @@ class CheckedCamera:
         return self.effort.deployment or self.effort.camera
 
 
-def check_cameras(
-    seen: Sightings,
-    deployments: Mapping[str, Sequence[Deployed]] | None = None,
-    without_photographs: Iterable[Deployed] = (),
-    reader: SceneReader | None = None,
-) -> Iterator[CheckedCamera]:
-    """Yields each camera, or each of its deployments, with its effort and what failed.
+@dataclass(frozen=True)
+class _Part:
+    """A deployment, its camera and its photographs with reliable dates."""
+
+    effort: CameraEffort
+    camera: CameraDates
+    taken: Sequence[Taken]
+
+
+class CameraCheck:
+    """All rules for the cameras of a survey.
 
     Args:
         seen: The photographs of the survey.
         deployments: See ``effort``.
         without_photographs: See ``effort``.
-        reader: Reads photographs to compare their scenes; None leaves that out.
+
+    Attributes:
+        pictures: The number of photographs that a ``SceneReader`` would read.
 
     Raises:
         ValueError: A date is invalid.
-        CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
     """
-    cameras = {one.camera: one for one in camera_dates(seen.dates)}
-    efforts = effort_of(cameras.values(), deployments, without_photographs=without_photographs)
-    usual = [usual_blanks(one.reliable, seen.blanks) for one in cameras.values() if one.reliable]
-    others = median(usual) if usual else 0.0
-    known: set[str] = set()  # cameras whose clocks are reported
-    parts: dict[str, dict[str, list[Taken]]] = defaultdict(dict)
-    for one in efforts:
-        camera = cameras.get(one.camera, CameraDates(one.camera, (), (), 0, ()))
-        if deployments is None or one.deployment is None:
-            taken: Sequence[Taken] = camera.reliable
-        else:
-            if one.camera not in parts:
-                parts = defaultdict(dict, {one.camera: by_deployment(camera, deployments)})
-            taken = parts[one.camera].get(one.deployment, ())
-        is_first = one.camera not in known
-        known.add(one.camera)
-        yield _checked(one, camera if is_first else replace(camera, jumps=()), taken, seen, others,
-                       reader)  # fmt: skip
+
+    def __init__(
+        self,
+        seen: Sightings,
+        deployments: Mapping[str, Sequence[Deployed]] | None = None,
+        without_photographs: Iterable[Deployed] = (),
+    ) -> None:
+        self._seen = seen
+        cameras = {one.camera: one for one in camera_dates(seen.dates)}
+        efforts = effort_of(cameras.values(), deployments, without_photographs=without_photographs)
+        self._parts = list(_parts(efforts, cameras, deployments))
+        usual = [usual_blanks(c.reliable, seen.blanks) for c in cameras.values() if c.reliable]
+        self._usual = median(usual) if usual else 0.0
+        self.pictures = sum(len(chosen_pictures(part.taken)) for part in self._parts)
+
+    def checked(self, reader: SceneReader | None = None) -> Iterator[CheckedCamera]:
+        """Yields each camera, or each of its deployments, with its effort and what failed.
+
+        Args:
+            reader: Reads photographs to compare their scenes; None leaves that out.
+
+        Raises:
+            CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
+        """
+        for part in self._parts:
+            yield _checked(part, self._seen, self._usual, reader)
+
+
+def _parts(
+    efforts: Iterable[CameraEffort],
+    cameras: Mapping[str, CameraDates],
+    deployments: Mapping[str, Sequence[Deployed]] | None,
+) -> Iterator[_Part]:
+    known: set[str] = set()
+    by_camera: dict[str, dict[str, list[Taken]]] = {}
+    for effort in efforts:
+        camera = cameras.get(effort.camera, CameraDates(effort.camera, (), (), 0, ()))
+        taken: Sequence[Taken] = camera.reliable
+        if deployments is not None:
+            if camera.camera not in by_camera:
+                by_camera[camera.camera] = by_deployment(camera, deployments)
+            taken = by_camera[camera.camera].get(effort.deployment or "", ())
+        if camera.camera in known:  # its clock has been reported
+            camera = replace(camera, jumps=())
+        known.add(camera.camera)
+        yield _Part(effort, camera, taken)
 
 
 def _checked(
-    effort: CameraEffort,
-    camera: CameraDates,
-    taken: Sequence[Taken],
-    seen: Sightings,
-    others: float,
-    reader: SceneReader | None,
+    part: _Part, seen: Sightings, usual: float, reader: SceneReader | None
 ) -> CheckedCamera:
+    effort, camera, taken = part.effort, part.camera, part.taken
     findings = [replace(one, deployment=effort.deployment) for one in clock_findings(camera)]
-    findings += flood_findings(effort, taken, seen.blanks, others)
+    findings += flood_findings(effort, taken, seen.blanks, usual)
     if not camera.unreliable and not (camera.undated and not taken):
         # Photographs whose dates are unknown may have been taken in a silence.
         findings += silence_findings(effort, taken)
@@ -126,7 +155,7 @@ def _checked(
         looks = reader.looks(chosen_pictures(taken))
         looked_at = len(looks)
         findings += _of_scenes(scene_changes(looks), effort, taken, seen.people)
-    findings.sort(key=lambda one: (one.start is not None, one.start or 0))
+    findings.sort(key=lambda one: one.start or datetime.min)
     gaps = [gap for one in findings if (gap := one.gap) is not None]
     return CheckedCamera(
         effort,
