@@ -5,8 +5,8 @@
 The cameras are rendered: each has a landscape, animals that pass in bouts, days and nights, weather, and
 a season that changes; some have snow for weeks. Most have one failure at a known time. A finding is right
 if it has the kind of the failure and starts within ``NEAR`` of it; a second finding of the same failure
-is wrong. Cameras of odd seeds have other landscapes than those of even seeds, so that rules can be chosen on
-one half and measured on the other (``--half``).
+is wrong. Cameras of odd seeds have other landscapes than those of even seeds, so that rules can be chosen
+on one half and measured on the other (``--half``).
 """
 
 from __future__ import annotations
@@ -92,6 +92,10 @@ def moments(rng: np.random.Generator, camera: Camera) -> Iterator[tuple[datetime
                 yield when + timedelta(seconds=15 * shot), is_blank
 
 
+def _float(image: NDArray[np.generic]) -> Pixels:
+    return np.asarray(image, np.float32)
+
+
 class Renderer:
     """Renders the photographs of a camera from a few pictures by day and by night.
 
@@ -126,7 +130,7 @@ class Renderer:
         failed = moment >= camera.at
         image = self.pool[night][self.rng.integers(5)].copy()
         strip = image[-10:].copy()
-        image = self._night(image) if night else self._day(image, camera, moment, hour)
+        image = self._night(image, moment) if night else self._day(image, camera, moment, hour)
         if night and failed and camera.failure == "flash":
             image = self.rng.normal(2, 2, image.shape).astype(np.float32)
         if failed and camera.failure == "view":
@@ -136,21 +140,29 @@ class Renderer:
         image[-10:] = strip
         return np.clip(image + self.rng.normal(0, 3, image.shape), 0, 255).astype(np.float32)
 
-    def _night(self, image: Pixels) -> Pixels:
-        return image * float(self.rng.uniform(0.6, 1.3))
+    def _night(self, image: Pixels, moment: datetime) -> Pixels:
+        horizon = int(self.site.horizon)
+        if self._has_snow(moment):
+            smooth = _float(cv2.GaussianBlur(image, (0, 0), 15))
+            image[horizon:] = 0.35 * image[horizon:] + 0.65 * 1.8 * smooth[horizon:]
+        return image * np.float32(self.rng.uniform(0.6, 1.3))
+
+    def _has_snow(self, moment: datetime) -> bool:
+        day = (moment - START) / timedelta(days=1)
+        return self.snow is not None and self.snow.min() < day % 60 < self.snow.max()
 
     def _day(self, image: Pixels, camera: Camera, moment: datetime, hour: float) -> Pixels:
         season = (moment - camera.start) / timedelta(days=max(camera.days, 1))
-        image = image * (1 + season * np.array([0.12, -0.1, -0.05], np.float32))
+        image = _float(image * (1 + season * np.array([0.12, -0.1, -0.05])))
         day = (moment - START) / timedelta(days=1)
         horizon = int(self.site.horizon)
-        if self.snow is not None and self.snow.min() < day % 60 < self.snow.max():
+        if self._has_snow(moment):
             image[horizon:] = 0.35 * image[horizon:] + 0.65 * 225
         pattern = np.roll(self.shadows, int(hour), axis=1)
         weather = np.random.default_rng([camera.days, abs(int(day))]).uniform()  # of the day
         if weather < 0.5:  # sun, whose shadows move
             shade = cv2.resize(pattern, SIZE, interpolation=cv2.INTER_CUBIC)[..., None]
-            image = image * (1 + 0.25 * np.clip(shade, -1.5, 1.5))
+            image = _float(image * (1 + 0.25 * np.clip(shade, -1.5, 1.5)))
         elif weather < 0.7:  # fog or rain
             veil = float(self.rng.uniform(0.2, 0.65))
             image = image * (1 - veil) + 170 * veil
@@ -161,12 +173,12 @@ class Renderer:
         width, height = SIZE
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), self.turn, 1.2)
         matrix[:, 2] += self.shift * SIZE
-        return np.asarray(cv2.warpAffine(image, matrix, SIZE, borderMode=cv2.BORDER_REFLECT))
+        return _float(cv2.warpAffine(image, matrix, SIZE, borderMode=cv2.BORDER_REFLECT))
 
     def _covered(self, image: Pixels, night: bool) -> Pixels:
         if self.cover == 0:  # a leaf or mud on the lens
             return np.full_like(image, 6 if night else 35)
-        blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), 40))
+        blurred = _float(cv2.GaussianBlur(image, (0, 0), 40))
         level = {1: blurred.mean(), 2: 40 if night else 225}[int(self.cover)]  # fogged; snow
         return (0.3 * blurred + 0.7 * level).astype(np.float32)
 

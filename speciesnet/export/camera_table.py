@@ -27,6 +27,7 @@ COLUMNS: dict[str, type] = {
     "nights": int, "nights_worked": int, "start_from": str, "end_from": str, "note": str, "file": str,
     "file_before": str,
 }  # fmt: skip
+_EMPTY: Row = dict.fromkeys(COLUMNS)
 EFFORT = "effort"  # in the column ``finding``: the row of the deployment itself
 COMMENTS = "deploymentComments"
 
@@ -35,7 +36,7 @@ def camera_rows(cameras: Iterable[CheckedCamera]) -> Iterator[Row]:
     """A row for each deployment, and one for each of its findings."""
     for one in cameras:
         effort = one.effort
-        yield {
+        yield _EMPTY | {
             "camera": effort.camera,
             "deployment": effort.deployment,
             "finding": EFFORT,
@@ -48,7 +49,7 @@ def camera_rows(cameras: Iterable[CheckedCamera]) -> Iterator[Row]:
             "end_from": effort.end_from if effort.end else None,
         }
         for finding in one.findings:
-            yield {
+            yield _EMPTY | {
                 "camera": finding.camera,
                 "deployment": finding.deployment,
                 "finding": finding.kind,

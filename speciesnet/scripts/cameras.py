@@ -133,7 +133,10 @@ def _checked(
     from speciesnet.progress import ProgressBars
     from speciesnet.survey.scene_reading import SceneReader
 
-    notes = []
+    notes = [
+        "Worked: without nights in which a camera stopped early, had no photographs or a covered lens; "
+        "nights after a view changed or a flash died count."
+    ]
     if values[DEPLOYMENTS] is None:
         notes.append(
             "Without --deployments, a camera counts from its first to its last photograph: cameras that "

@@ -18,7 +18,7 @@ from speciesnet.survey.camera_findings import (
     silence_findings,
     usual_blanks,
 )
-from speciesnet.survey.effort import CameraEffort, Deployed, by_deployment, effort_of
+from speciesnet.survey.effort import CameraEffort, Deployed, by_deployment, effort_of, periods_of
 from speciesnet.survey.reliable_dates import CameraDates, Taken, camera_dates
 from speciesnet.survey.scene_reading import SceneReader, chosen_pictures
 from speciesnet.survey.scenes import SceneChange, scene_changes
@@ -100,7 +100,8 @@ class CameraCheck:
         without_photographs: Iterable[Deployed] = (),
     ) -> None:
         self._seen = seen
-        cameras = {one.camera: one for one in camera_dates(seen.dates)}
+        periods = periods_of(deployments or {})
+        cameras = {one.camera: one for one in camera_dates(seen.dates, periods)}
         efforts = effort_of(cameras.values(), deployments, without_photographs=without_photographs)
         self._parts = list(_parts(efforts, cameras, deployments))
         usual = [usual_blanks(c.reliable, seen.blanks) for c in cameras.values() if c.reliable]

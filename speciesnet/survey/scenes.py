@@ -31,8 +31,10 @@ FLAT_SHARE = 0.4  # of the detail that was there before
 WINDOW = 12  # pictures on each side of a change that are compared
 LEAST = 5  # pictures on each side
 LASTING = timedelta(days=1)  # at least, on each side
+VIEW_LASTING = timedelta(days=3)  # at least, after a change of the view: snow may melt again
 SHARE = 0.9  # of the pictures after a change that must show it
-ALIKE = 0.45  # the least correlation of two medians of one scene
+CANDIDATE = 0.45  # a lower correlation of the pictures before and after may be a change
+DIFFERENT = 0.35  # a lower correlation of two medians is that of two scenes
 STEADY = 0.5  # the least correlation within the pictures before, and within those after
 SHIFT = 2  # cells by which a camera may sag without a change of the scene
 LIGHT = range(9, 16)  # hours in which it is light
@@ -125,7 +127,7 @@ def scene_changes(looks: Sequence[Look]) -> list[SceneChange]:
     - The flash is dead from the picture after which ``SHARE`` of the pictures at night are black, if most
       before are not; or if all are black and those of the day are not.
     - The view has changed if, by day or by night, the medians before and after differ, each is steady,
-      and the pictures after it do not look like those before again.
+      neither scene is seen on the other side, and the pictures of the other light do not contradict.
 
     Args:
         looks: The pictures of one deployment, in the order of time.
@@ -190,8 +192,8 @@ def _no_flash(looks: Sequence[Look]) -> SceneChange | None:
     return _change("flash", night[:place], night[place:])
 
 
-def _lasts(looks: Sequence[Look]) -> bool:
-    return len(looks) >= LEAST and looks[-1].moment - looks[0].moment >= LASTING
+def _lasts(looks: Sequence[Look], least: timedelta = LASTING) -> bool:
+    return len(looks) >= LEAST and looks[-1].moment - looks[0].moment >= least
 
 
 def _change(kind: Change, before: Sequence[Look], after: Sequence[Look]) -> SceneChange:
@@ -214,21 +216,23 @@ def typical(looks: Sequence[Look]) -> Look:
 
 
 def _views(looks: Sequence[Look]) -> Iterator[SceneChange]:
-    """Changes of the view, found by day or by night."""
+    """Changes of the view, found by day or by night; unless the pictures of the other contradict."""
+    day = [one for one in looks if not one.is_grey]
+    night = [one for one in looks if one.is_grey]
     found = [
         change
-        for is_grey in (False, True)
-        for change in _views_in([one for one in looks if one.is_grey == is_grey])
+        for some, others in ((day, night), (night, day))
+        for change in _views_in(some)
+        if not _contradict(others, change)
     ]
     found.sort(key=lambda change: (change.first.moment, change.pictures))
-    kept: list[SceneChange] = []
+    last: SceneChange | None = None
     for change in found:
         # The same change by day and by night: the pictures of one are later than those of the other.
-        last = kept[-1] if kept else None
-        if last is not None and change.last and change.last.moment <= last.first.moment + LASTING:
-            continue
-        kept.append(change)
-    yield from kept
+        is_same = last and change.last and change.last.moment <= last.first.moment + LASTING
+        if not is_same:
+            yield change
+            last = change
 
 
 def _views_in(looks: Sequence[Look]) -> Iterator[SceneChange]:
@@ -238,12 +242,21 @@ def _views_in(looks: Sequence[Look]) -> Iterator[SceneChange]:
     places = _candidates(stack)
     for number, place in enumerate(places):
         end = places[number + 1] if number + 1 < len(places) else len(looks)
+        is_long = _lasts(looks[start:place]) and _lasts(looks[place:], VIEW_LASTING)
         before, after = stack[start:place], stack[place:end]
-        is_long = _lasts(looks[start:place]) and _lasts(looks[place:end])
         if not is_long or not _differ(before, after) or not _stays(before, stack[place:]):
             continue
-        yield _change("view", looks[start:place], looks[place:end])
+        yield _change("view", looks[start:place], looks[place:])
         start = place
+
+
+def _contradict(looks: Sequence[Look], change: SceneChange) -> bool:
+    """Whether pictures of the other kind of light show the same scene before and after a change."""
+    before = [one for one in looks if one.moment < change.first.moment][-WINDOW:]
+    after = [one for one in looks if one.moment >= change.first.moment][:WINDOW]
+    if min(len(before), len(after)) < LEAST:
+        return False
+    return likeness(_median(before), _median(after)) >= DIFFERENT
 
 
 def _stack(looks: Sequence[Look]) -> Floats:
@@ -296,7 +309,7 @@ def _candidates(stack: Floats) -> list[int]:
         scores[place] = _correlation(_middle(before), _middle(after))
     found: list[int] = []
     for place in np.argsort(scores, kind="stable"):
-        if scores[place] >= ALIKE:
+        if scores[place] >= CANDIDATE:
             break
         if all(abs(int(place) - other) >= LEAST for other in found):
             found.append(int(place))
@@ -309,12 +322,14 @@ def _differ(before: Floats, after: Floats) -> bool:
     for group in (near, far):
         if likeness(_middle(group[::2]), _middle(group[1::2])) < STEADY:
             return False
-    return likeness(_middle(near), _middle(far)) < ALIKE
+    return likeness(_middle(near), _middle(far)) < DIFFERENT
 
 
 def _stays(before: Floats, later: Floats) -> bool:
-    """Whether pictures stay unlike those before a change."""
+    """Whether the scene before a change is not seen after it, and the new one was not seen before."""
     old, new = _middle(before[-2 * WINDOW :]), _middle(later[: 2 * WINDOW])
-    closer = [_correlation(one, new) > _correlation(one, old) for one in later]
-    last = later[-2 * WINDOW :]
-    return sum(closer) >= SHARE * len(closer) and likeness(old, _middle(last)) < ALIKE
+    for stack, own, other in ((before, old, new), (later, new, old)):
+        closer = sum(_correlation(one, own) > _correlation(one, other) for one in stack)
+        if closer < SHARE * len(stack):
+            return False
+    return likeness(old, _middle(later[-2 * WINDOW :])) < DIFFERENT
