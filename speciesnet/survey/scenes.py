@@ -36,6 +36,7 @@ SHARE = 0.9  # of the pictures after a change that must show it
 CANDIDATE = 0.45  # a lower correlation of the pictures before and after may be a change
 DIFFERENT = 0.35  # a lower correlation of two medians is that of two scenes
 STEADY = 0.5  # the least correlation within the pictures before, and within those after
+RECOGNIZED = 0.5  # of the usual correlation of a picture with the median of its scene
 SHIFT = 2  # cells by which a camera may sag without a change of the scene
 LIGHT = range(9, 16)  # hours in which it is light
 
@@ -311,7 +312,7 @@ def _candidates(stack: Floats) -> list[int]:
     for place in np.argsort(scores, kind="stable"):
         if scores[place] >= CANDIDATE:
             break
-        if all(abs(int(place) - other) >= LEAST for other in found):
+        if all(abs(int(place) - other) >= WINDOW for other in found):
             found.append(int(place))
     return sorted(found)
 
@@ -328,8 +329,12 @@ def _differ(before: Floats, after: Floats) -> bool:
 def _stays(before: Floats, later: Floats) -> bool:
     """Whether the scene before a change is not seen after it, and the new one was not seen before."""
     old, new = _middle(before[-2 * WINDOW :]), _middle(later[: 2 * WINDOW])
-    for stack, own, other in ((before, old, new), (later, new, old)):
-        closer = sum(_correlation(one, own) > _correlation(one, other) for one in stack)
-        if closer < SHARE * len(stack):
+    for scene, own, others in (
+        (old, before[-2 * WINDOW :], later),
+        (new, later[: 2 * WINDOW], before),
+    ):
+        usual = float(np.median([_correlation(one, scene) for one in own]))
+        seen = sum(_correlation(one, scene) >= RECOGNIZED * usual for one in others)
+        if seen > (1 - SHARE) * len(others):
             return False
     return likeness(old, _middle(later[-2 * WINDOW :])) < DIFFERENT
