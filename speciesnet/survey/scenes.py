@@ -143,20 +143,24 @@ def scene_changes(looks: Sequence[Look]) -> list[SceneChange]:
     return sorted(found, key=lambda change: change.first.moment)
 
 
+def _separation(flags: Sequence[bool]) -> int:
+    """The position that best separates false flags, before it, from true ones."""
+    values = np.asarray(flags, np.int64)
+    true_before = np.concatenate([[0], np.cumsum(values)])
+    false_before = np.arange(len(values) + 1) - true_before
+    return int(np.argmin(true_before + false_before[-1] - false_before))
+
+
 def _split(flags: Sequence[bool]) -> int | None:
     """The position that best separates false from true flags, if ``SHARE`` of those after it are true.
 
     None if there is no such position, or if a half of the flags before it are true as well.
     """
-    values = np.asarray(flags, np.int64)
-    true_before = np.concatenate([[0], np.cumsum(values)])
-    false_before = np.arange(len(values) + 1) - true_before
-    errors = true_before + false_before[-1] - false_before
-    place = int(np.argmin(errors))
-    after = len(values) - place
-    if not after or true_before[-1] - true_before[place] < SHARE * after:
+    place = _separation(flags)
+    before, after = sum(flags[:place]), flags[place:]
+    if not after or sum(after) < SHARE * len(after):
         return None
-    return None if 2 * true_before[place] > place else place
+    return None if 2 * before > place else place
 
 
 def _covered(looks: Sequence[Look]) -> SceneChange | None:
@@ -240,7 +244,7 @@ def _views_in(looks: Sequence[Look]) -> Iterator[SceneChange]:
     """Changes of the view in pictures of one kind of light."""
     stack = _stack(looks)
     start = 0
-    places = _candidates(stack)
+    places = [_refined(stack, place) for place in _candidates(stack)]
     for number, place in enumerate(places):
         end = places[number + 1] if number + 1 < len(places) else len(looks)
         is_long = _lasts(looks[start:place]) and _lasts(looks[place:], VIEW_LASTING)
@@ -315,6 +319,14 @@ def _candidates(stack: Floats) -> list[int]:
         if all(abs(int(place) - other) >= WINDOW for other in found):
             found.append(int(place))
     return sorted(found)
+
+
+def _refined(stack: Floats, place: int) -> int:
+    """The position near a candidate after which the pictures are more like those after it."""
+    start, end = max(place - WINDOW, 0), place + WINDOW
+    old, new = _middle(stack[start:place]), _middle(stack[place:end])
+    near = stack[start:end]
+    return start + _separation([_correlation(one, new) > _correlation(one, old) for one in near])
 
 
 def _differ(before: Floats, after: Floats) -> bool:
