@@ -13,7 +13,10 @@ from PIL import Image
 from surveys import BLANK, FOX, box, record, write_predictions
 
 START = datetime(2024, 5, 1, 10)
-TABLE = "deploymentID,deploymentStart,deploymentEnd\ncam1,2024-05-01,2024-06-10\ncam2,2024-05-01,2024-05-20\n"
+TABLE = (
+    "deploymentID,deploymentStart,deploymentEnd\ncam1,2024-05-01,2024-06-10\n"
+    "cam2,2024-05-01,2024-05-20\n"
+)
 
 
 def picture(path: Path, seed: int) -> None:
