@@ -114,9 +114,9 @@ class Scale:
         """The place of a period, cut to the scale; a moment has no width."""
         if start is None:
             return None
-        begin = datetime.combine(self.start, datetime.min.time())
+        midnight = datetime.combine(self.start, datetime.min.time())
         left, right = (
-            min(max((moment - begin).total_seconds() / 864 / self.days, 0.0), 100.0)
+            min(max((moment - midnight).total_seconds() / 864 / self.days, 0.0), 100.0)
             for moment in (start, max(end or start, start))
         )
         return Span(round(left, 2), round(right - left, 2))

@@ -95,7 +95,7 @@ def test_films_are_counted(tmp_path: Path) -> None:
     assert "The scenes of 2 films were not compared." in done.out
 
 
-def test_one_photograph_is_no_failure(tmp_path: Path) -> None:
+def test_one_photograph_has_no_findings(tmp_path: Path) -> None:
     path = tmp_path / "s" / "a.jpg"
     picture(path, 1)
     one = record(path, FOX, taken="2024-05-01T10:00:00")
