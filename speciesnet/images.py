@@ -103,6 +103,22 @@ def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
         return picture, metadata_of(image)
 
 
+def read_small(filepath: str, size: int) -> Image.Image:
+    """Decodes an image as RGB, turned upright, with a longer side of at most ``size`` pixels.
+
+    JPEG is decoded at a half, a quarter or an eighth of its size, which takes a fraction of the time.
+
+    Raises:
+        ImageError: As ``read_image``; so is ``CredentialsError``.
+    """
+    with opened(filepath) as image:
+        image.draft("RGB", (size, size))
+        image.load()
+        small = upright(image).convert("RGB")
+    small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return small
+
+
 class _WatchedFile:
     """An open file that notes whether a decoder asks for more than there is."""
 

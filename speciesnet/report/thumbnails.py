@@ -19,7 +19,7 @@ from speciesnet.files.atomic import write_atomically
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import version_of
 from speciesnet.films import read_frame
-from speciesnet.images import opened, upright
+from speciesnet.images import read_small
 from speciesnet.survey.survey import Picture, PictureBox
 from speciesnet.taxonomy import category_of
 
@@ -90,12 +90,9 @@ def thumbnail(
     """
     if frame is not None:
         small = Image.fromarray(read_frame(str(path), frame))
+        small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
     else:
-        with opened(str(path)) as image:
-            image.draft("RGB", (size, size))  # decodes JPEG at a half, a quarter or an eighth
-            image.load()
-            small = upright(image).convert("RGB")
-    small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        small = read_small(str(path), size)
     for area in blurred:
         _blur(small, area)
     return small

@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("report", "make pages with the photographs of a survey, opened from disk"),
     "review": ("review", "confirm and correct answers in the browser"),
     "stones": ("stones", "find boxes that never move, and leave them out"),
+    "cameras": ("cameras", "find cameras that failed, and count the nights that each worked"),
     "table": ("speciesnet_to_table", "write predictions to a table, CSV or Parquet"),
     "ecology": ("ecology", "write detection rates, activity and occupancy tables, for R"),
     "camtrap-dp": ("speciesnet_to_camtrap_dp", "write predictions to a Camtrap DP data package"),

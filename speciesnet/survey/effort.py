@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from speciesnet.files.paths import with_slashes
-from speciesnet.survey.reliable_dates import CameraDates, Taken, camera_dates
+from speciesnet.survey.reliable_dates import CameraDates, Period, Taken, camera_dates
 from speciesnet.survey.sequences import camera_folder
 
 Source = Literal["table", "photographs"]
@@ -142,7 +142,7 @@ def effort(
         >>> [(one.camera, one.nights) for one in effort(taken)]
         [('cam1', 3)]
     """
-    cameras = camera_dates(photographs)
+    cameras = camera_dates(photographs, periods_of(deployments or {}))
     return effort_of(cameras, deployments, gaps, without_photographs=without_photographs)
 
 
@@ -156,20 +156,33 @@ def effort_of(
     """As ``effort``, for dates that ``camera_dates`` has sorted."""
     gaps = gaps or {}
     found: list[CameraEffort] = []
-    rows: dict[str, list[Deployed]] = defaultdict(list)  # by camera
-    for folder, deployed in (deployments or {}).items():
-        camera = "/".join(camera_folder(f"{folder}/"))
-        rows[camera] += [row for row in deployed if row not in rows[camera]]
+    rows = _by_camera(deployments or {})
     for one in cameras:
         known = gaps.get(one.camera, ())
         if deployments is None:
             found.append(_effort(one.camera, None, one.reliable, known))
             continue
         taken = by_deployment(one, deployments)
-        for row in rows[one.camera]:
+        for row in rows.get(one.camera, ()):
             found.append(_effort(one.camera, row, taken.get(row.deployment, ()), known))
     found += [_effort(row.camera, row, (), gaps.get(row.camera, ())) for row in without_photographs]
     return found
+
+
+def periods_of(deployments: Mapping[str, Sequence[Deployed]]) -> dict[str, list[Period]]:
+    """The periods of each camera, for ``camera_dates``; see ``effort`` for the deployments."""
+    return {
+        camera: [(row.start, row.end) for row in rows if row.start or row.end]
+        for camera, rows in _by_camera(deployments).items()
+    }
+
+
+def _by_camera(deployments: Mapping[str, Sequence[Deployed]]) -> dict[str, list[Deployed]]:
+    rows: dict[str, list[Deployed]] = defaultdict(list)
+    for folder, deployed in deployments.items():
+        camera = "/".join(camera_folder(f"{folder}/"))
+        rows[camera] += [row for row in deployed if row not in rows[camera]]
+    return rows
 
 
 def by_deployment(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
@@ -18,9 +18,11 @@ DAY = timedelta(days=1)
 # A clock without power starts again at midnight of 1 January of a year.
 AFTER_NEW_YEAR = timedelta(minutes=30)
 SILENCE = timedelta(days=7)  # before a date after New Year counts as such a start
+FIRST_DAYS = timedelta(days=2)  # after New Year, if the clock went back
 _EPOCH = datetime(1970, 1, 1)
 
 Why = Literal["impossible", "back", "forward"]
+Period = tuple[datetime | None, datetime | None]  # start and end, as far as they are known
 
 
 class Taken(NamedTuple):
@@ -71,19 +73,24 @@ class CameraDates:
 
 
 def camera_dates(
-    photographs: Iterable[tuple[str, str | None]], now: datetime | None = None
+    photographs: Iterable[tuple[str, str | None]],
+    periods: Mapping[str, Sequence[Period]] | None = None,
+    *,
+    now: datetime | None = None,
 ) -> list[CameraDates]:
     """The dates of each camera, sorted into reliable and unreliable ones.
 
     The names of files give their order, see ``file_number``; if the camera did not number them, their
     dates do. A run of files ends where the clock goes back by more than a day, forward by more than a
-    year, or forward to New Year after a week of silence. The run with the most days is reliable. So are
+    year, or forward to New Year after a week of silence. The run with the most days is reliable, or that
+    with the most days in the periods of the camera's deployments if there are any. So are
     runs whose dates continue it, at most a year away: later files with later dates, earlier files with
     earlier dates, and files that are numbered in another way unless unreliable dates are nearer. Runs
     that start at New Year after a jump, and dates before 2001 or in the future, are not reliable.
 
     Args:
         photographs: The path and the date, ISO 8601, of each photograph; in any order.
+        periods: The periods of each camera's deployments, from a table; by camera.
         now: The time to which "in the future" refers; by default the present.
 
     Raises:
@@ -108,7 +115,11 @@ def camera_dates(
         undated[camera] += taken is None
         if taken is not None:
             dated[camera].append(Taken(clock_time(taken), filepath))
-    return [_dates_of(camera, dated[camera], undated[camera], latest) for camera in sorted(undated)]
+    known = periods or {}
+    return [
+        _dates_of(camera, dated[camera], undated[camera], latest, known.get(camera, ()))
+        for camera in sorted(undated)
+    ]
 
 
 @dataclass
@@ -124,12 +135,28 @@ class _Run:
         self.start, self.end = min(moments), max(moments)
         self.days = len({moment.date() for moment in moments})
 
+    def days_in(self, periods: Sequence[Period]) -> int:
+        """The number of its days in these periods."""
+        moments = [one.moment for one in self.files]
+        return len({m.date() for m in moments if any(_is_in(m, period) for period in periods)})
+
     def distance(self, other: _Run) -> timedelta:
         """The time between two runs; 0 if they overlap."""
         return max(self.start - other.end, other.start - self.end, timedelta())
 
 
-def _dates_of(camera: str, found: Sequence[Taken], undated: int, latest: datetime) -> CameraDates:
+def _is_in(moment: datetime, period: Period) -> bool:
+    start, end = period
+    return (start is None or start <= moment) and (end is None or moment <= end)
+
+
+def _dates_of(
+    camera: str,
+    found: Sequence[Taken],
+    undated: int,
+    latest: datetime,
+    periods: Sequence[Period],
+) -> CameraDates:
     possible: list[Taken] = []
     unreliable: list[Taken] = []
     for one in found:
@@ -141,7 +168,7 @@ def _dates_of(camera: str, found: Sequence[Taken], undated: int, latest: datetim
     for number, ordered in enumerate(_series(possible)):
         jumps += _jumps(ordered)
         runs += _runs(number, ordered)
-    chosen = _reliable(runs)
+    chosen = _reliable(runs, periods)
     reliable = [one for run in runs if id(run) in chosen for one in run.files]
     unreliable += [one for run in runs if id(run) not in chosen for one in run.files]
     return CameraDates(camera, tuple(sorted(reliable)), tuple(unreliable), undated, tuple(jumps))
@@ -172,8 +199,8 @@ def _why(one: Taken, other: Taken, back: timedelta) -> Why | None:
     return "forward" if starts_again or step > timedelta(seconds=YEAR) else None
 
 
-def _is_new_year(moment: datetime) -> bool:
-    return moment - moment.replace(month=1, day=1, hour=0, minute=0, second=0) < AFTER_NEW_YEAR
+def _is_new_year(moment: datetime, after: timedelta = AFTER_NEW_YEAR) -> bool:
+    return moment - moment.replace(month=1, day=1, hour=0, minute=0, second=0) < after
 
 
 def _jumps(ordered: Sequence[Taken]) -> Iterator[Jump]:
@@ -186,16 +213,18 @@ def _runs(series: int, ordered: Sequence[Taken]) -> Iterator[_Run]:
     """The files between jumps that matter for days: an hour of summer time does not."""
     starts = [i for i in range(1, len(ordered)) if _why(ordered[i - 1], ordered[i], DAY)]
     for start, end in pairwise([0, *starts, len(ordered)]):
-        is_restart = start > 0 and _is_new_year(ordered[start].moment)
+        is_back = start > 0 and ordered[start].moment < ordered[start - 1].moment
+        after = FIRST_DAYS if is_back else AFTER_NEW_YEAR
+        is_restart = start > 0 and _is_new_year(ordered[start].moment, after)
         yield _Run(series, list(ordered[start:end]), is_restart)
 
 
-def _reliable(runs: Sequence[_Run]) -> set[int]:
+def _reliable(runs: Sequence[_Run], periods: Sequence[Period]) -> set[int]:
     """The runs with reliable dates, see ``camera_dates``, by their ``id``."""
     candidates = [run for run in runs if not run.is_restart] or list(runs)
     if not candidates:
         return set()
-    best = max(candidates, key=lambda run: (run.days, len(run.files)))
+    best = max(candidates, key=lambda run: (run.days_in(periods), run.days, len(run.files)))
     year = timedelta(seconds=YEAR)
     own = [run for run in candidates if run.series == best.series]
     place = next(i for i, run in enumerate(own) if run is best)

@@ -11,7 +11,7 @@ NOW = datetime(2026, 1, 1)
 
 def dates(*taken: str | None, name: str = "cam1/IMG_{:04}.JPG") -> CameraDates:
     files = [(name.format(number), date) for number, date in enumerate(taken, 1)]
-    [found] = camera_dates(files, NOW)
+    [found] = camera_dates(files, now=NOW)
     return found
 
 
@@ -64,7 +64,7 @@ def test_films_and_photographs_are_numbered_apart() -> None:
         ("cam1/IMG_0001.JPG", "2024-05-01T06:00:00"), ("cam1/IMG_0002.JPG", "2024-05-05T06:00:00"),
         ("cam1/MOV_0001.MP4", "2024-05-03T06:00:00"), ("cam1/MOV_0002.MP4", "2024-05-09T06:00:00"),
     ]  # fmt: skip
-    [found] = camera_dates(files, NOW)
+    [found] = camera_dates(files, now=NOW)
     assert (len(found.reliable), found.jumps) == (4, ())
 
 
@@ -72,7 +72,7 @@ def test_next_folder_continues_after_the_reset_of_the_first() -> None:
     first = [(f"cam1/DCIM/100RECNX/IMG_000{i}.JPG", f"2024-05-0{i}T06:00:00") for i in (1, 2, 3)]
     second = [("cam1/DCIM/100RECNX/IMG_0004.JPG", "2023-10-01T00:00:00"),
               ("cam1/DCIM/101RECNX/IMG_0001.JPG", "2023-10-03T00:00:00")]  # fmt: skip
-    [found] = camera_dates([*first, *second], NOW)
+    [found] = camera_dates([*first, *second], now=NOW)
     assert [one.filepath for one in found.reliable] == [path for path, _ in first]
 
 
@@ -85,5 +85,15 @@ def test_numbers_that_start_again_do_not_count_as_a_jump() -> None:
         ("c/IMG_9998.JPG", "2024-05-01T06:00:00"), ("c/IMG_9999.JPG", "2024-05-02T06:00:00"),
         ("c/IMG_0001.JPG", "2024-05-04T06:00:00"), ("c/IMG_0002.JPG", "2024-05-06T06:00:00"),
     ]  # fmt: skip
-    [found] = camera_dates(files, NOW)
+    [found] = camera_dates(files, now=NOW)
     assert (len(found.reliable), found.jumps) == (4, ())
+
+
+def test_period_of_the_deployment_decides_between_two_clocks() -> None:
+    wrong = [(f"c/IMG_000{i}.JPG", f"2023-02-0{i}T06:00:00") for i in range(4, 9)]
+    right = [("c/IMG_0001.JPG", "2023-09-08T06:00:00"), ("c/IMG_0002.JPG", "2023-09-09T06:00:00")]
+    [found] = camera_dates([*right, *wrong], now=NOW)
+    assert [one.filepath for one in found.reliable] == [path for path, _ in wrong]
+    period = (datetime(2023, 9, 1), datetime(2023, 10, 1))
+    [found] = camera_dates([*right, *wrong], {"c": [period]}, now=NOW)
+    assert [one.filepath for one in found.reliable] == [path for path, _ in right]
