@@ -45,6 +45,7 @@ LAYERS = (
     ("run",),
     ("model",),
     ("survey",),
+    ("evaluation",),
     ("export", "report", "server", "distributed"),
     ("app",),
     ("scripts", "demo"),

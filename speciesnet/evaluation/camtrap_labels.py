@@ -125,8 +125,8 @@ def _add_events(found: WrittenLabels, media: list[Row], observations: list[Row])
         for path in paths:
             found.add(path, _written(row))
     found.notes.append(
-        f"The observations are of events, so their labels count for {counted(len(found.by_file), 'photograph')}; "
-        "blank ones among them count as wrong."
+        "The observations are of events, so their labels count for "
+        f"{counted(len(found.by_file), 'photograph')}; blank ones among them count as wrong."
     )
 
 
@@ -138,4 +138,6 @@ def _moment(place: str, text: str) -> datetime:
             return moment
     except ValueError:
         pass
-    raise InputError(f"{place}: {text!r} is not a time with an offset, such as 2024-05-01T06:30:00Z.")
+    raise InputError(
+        f"{place}: {text!r} is not a time with an offset, such as 2024-05-01T06:30:00Z."
+    )

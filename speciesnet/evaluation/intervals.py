@@ -91,9 +91,9 @@ def wilson(share: float, number: float, quantile: float) -> tuple[float, float]:
 def _effective_number(clusters: list[list[int]], found: int, total: int) -> float:
     """The number of independent photographs with the same variance.
 
-    The variance is that between clusters, but a few wrong clusters say little about it. So it is averaged
-    with the variance that ``PRIOR`` more clusters would show in which all photographs are alike, for which
-    Kish's number is (sum of sizes)^2 / sum of squared sizes.
+    The variance is that between clusters, but a few wrong clusters say little about it. So it is
+    averaged with the variance that ``PRIOR`` more clusters would show in which all photographs are alike,
+    for which Kish's number is (sum of sizes)^2 / sum of squared sizes.
     """
     alike = sum(size**2 for _, size in clusters) / total**2
     share, number = found / total, len(clusters)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from speciesnet.constants import CORRECTIONS_ENDING
 from speciesnet.errors import InputError, file_errors
@@ -32,7 +31,8 @@ COUNT_COLUMNS = ("count", "individuals", "number", "quantity", "howmany", "group
 _SEPARATORS = re.compile(r"[\s_-]")
 
 
-class Written(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Written:
     """One label that a person wrote for a photograph.
 
     Attributes:
@@ -88,7 +88,9 @@ def read_labels(path: str, column: str | None = None) -> WrittenLabels:
     else:
         found = _from_table(path, column)
     if not any(found.by_file.values()):
-        raise InputError(f"{path} contains no labels. Pass a file in which photographs have labels.")
+        raise InputError(
+            f"{path} contains no labels. Pass a file in which photographs have labels."
+        )
     return found
 
 
@@ -179,8 +181,10 @@ class Columns:
         if not file:
             raise InputError(f"{place} names no photograph. Add it, or remove the line.")
         folder = cells.get(self.folder or "", "").rstrip("/\\")
-        has_folder = not folder or is_absolute(file) or file.replace("\\", "/").startswith(
-            folder.replace("\\", "/") + "/"
+        has_folder = (
+            not folder
+            or is_absolute(file)
+            or file.replace("\\", "/").startswith(folder.replace("\\", "/") + "/")
         )
         return file if has_folder else f"{folder}/{file}"
 

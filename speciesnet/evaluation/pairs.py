@@ -99,7 +99,9 @@ def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = Fals
         "photograph has several labels; the one that agrees with the answer counts",
         "photographs have several labels; of each, the one that agrees with the answer counts",
     )
-    failed = Examples("failed photograph counts as not right", "failed photographs count as not right")
+    failed = Examples(
+        "failed photograph counts as not right", "failed photographs count as not right"
+    )
     for pair in pairs:
         if len({label for label, _ in matched[pair.filepath]}) > 1:
             several.add(pair.filepath)
@@ -150,7 +152,7 @@ def _known_labels(
 
 
 def _added(before: int | None, one: Written) -> int | None:
-    """The individuals of a label after one more line about it, such as one for adults and one for young."""
+    """The individuals of a label after one more line about it, such as lines for adults and young."""
     return before if one.count is None else (before or 0) + one.count
 
 

@@ -180,7 +180,8 @@ class _Matching:
 
     def _claimed_twice(self, path: str, name: str, other: str) -> InputError:
         return InputError(
-            f"Both {other} and {name} in {self._source} may be {path}. Remove one of them. {self._advice}."
+            f"Both {other} and {name} in {self._source} may be {path}. Remove one of them. "
+            f"{self._advice}."
         )
 
 
