@@ -21,7 +21,15 @@ from speciesnet.records import Box, Record
 from speciesnet.taxonomy import LABEL_PARTS, category_of, split_label
 
 SUFFIX = "+below_threshold"
-COLUMNS = ("label", "species", "threshold", "precision", "precision_from", "labelled", "kept")
+COLUMNS: tuple[str, ...] = (
+    "label",
+    "species",
+    "threshold",
+    "precision",
+    "precision_from",
+    "labelled",
+    "kept",
+)
 _NAMED = 5  # species in a message
 
 
@@ -99,7 +107,8 @@ class Thresholds:
             rest = " and others" if len(self.below) > _NAMED else ""
             notes.append(
                 f"{counted(total, 'answer')} below {plural(total, 'its threshold', 'their thresholds')} "
-                f"in {self.path} {plural(total, 'counts', 'count')} as animal or unknown: {species}{rest}."
+                f"in {self.path} {plural(total, 'counts', 'count')} as animal or unknown: {species}"
+                f"{rest}."
             )
         unused = [name for name in self.by_name if name not in self.used]
         if unused:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from speciesnet.ensemble.thresholds import COLUMNS as THRESHOLD_COLUMNS
@@ -10,7 +10,7 @@ from speciesnet.evaluation.intervals import Share
 from speciesnet.evaluation.measures import Group
 from speciesnet.evaluation.result import Evaluation
 from speciesnet.evaluation.thresholds import Chosen
-from speciesnet.taxonomy import species_name
+from speciesnet.taxonomy import split_label
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
@@ -80,7 +80,7 @@ def thresholds_table(chosen: Iterable[Chosen]) -> Table:
     rows: list[Row] = [
         {
             "label": one.label,
-            "species": species_name(one.label),
+            "species": split_label(one.label).name,
             "threshold": one.threshold,
             "precision": one.precision.value,
             "precision_from": one.precision.low,
@@ -89,7 +89,7 @@ def thresholds_table(chosen: Iterable[Chosen]) -> Table:
         }
         for one in chosen
     ]
-    types = dict(zip(THRESHOLD_COLUMNS, _THRESHOLD_TYPES, strict=True))
+    types: dict[str, type] = dict(zip(THRESHOLD_COLUMNS, _THRESHOLD_TYPES, strict=True))
     return Table("thresholds", types, rows)
 
 
@@ -97,11 +97,10 @@ def _share(name: str, share: Share) -> Row:
     return {name: share.value, f"{name}_from": share.low, f"{name}_to": share.high}
 
 
-def _types(rows: Iterable[Row], columns: Iterable[str]) -> dict[str, type]:
+def _types(rows: Sequence[Row], columns: Iterable[str]) -> dict[str, type]:
     """The type of each column: that of its first cell with content, or text."""
-    found = dict.fromkeys(columns, str)
-    types: dict[str, type] = {**found}
-    for row in reversed(list(rows)):
+    types: dict[str, type] = dict.fromkeys(rows[0] if rows else columns, str)
+    for row in reversed(rows):
         types |= {name: type(cell) for name, cell in row.items() if cell is not None}
     return types
 

@@ -11,6 +11,7 @@ from speciesnet.evaluation.result import Evaluation
 from speciesnet.evaluation.strata import Plan
 from speciesnet.evaluation.thresholds import Chosen
 from speciesnet.files.input_notes import counted, plural
+from speciesnet.taxonomy import split_label
 
 WIDTH = 80
 _SHOWN = 20  # rows of a table; the CSV files have all
@@ -156,7 +157,8 @@ def _numbers(evaluation: Evaluation) -> Iterator[str]:
             f"Individuals: {numbers.labelled} labelled, {numbers.counted} counted; the number is right "
             f"in {interval(numbers.exact)}".rstrip()
         )
-        yield f"of {counted(numbers.exact.total, 'photograph')}, and off by {numbers.mean_error:.2f} on average."
+        total = counted(numbers.exact.total, "photograph")
+        yield f"of {total}, and off by {numbers.mean_error:.2f} on average."
 
 
 def _groups(title: str, groups: Iterable[Group]) -> Iterator[str]:
@@ -180,8 +182,6 @@ def threshold_lines(chosen: list[Chosen], wanted: float, path: str) -> Iterator[
         f"{path}"
     )
     if missing:
-        from speciesnet.taxonomy import split_label
-
         names = ", ".join(split_label(one.label).name for one in missing[:_MISTAKES])
         rest = f" and {len(missing) - _MISTAKES} more" if len(missing) > _MISTAKES else ""
         yield from wrap(
@@ -205,5 +205,6 @@ def plan_lines(made: Plan, path: str) -> Iterator[str]:
         + (": all that are left." if made.is_complete else "."),
         WIDTH,
     )
-    yield f"Then the share of right answers is known to about {100 * min(made.error, 1):.1f} points either way."
+    points = 100 * min(made.error, 1)
+    yield f"Then the share of right answers is known to about {points:.1f} points either way."
     yield f"Their list: {path}"

@@ -17,6 +17,7 @@ COMMANDS = {
     "app": ("app", "do all of it in a page in the browser, without a terminal"),
     "report": ("report", "make pages with the photographs of a survey, opened from disk"),
     "review": ("review", "confirm and correct answers in the browser"),
+    "evaluate": ("evaluate", "measure how right the answers are, with labels of your own"),
     "stones": ("stones", "find boxes that never move, and leave them out"),
     "table": ("speciesnet_to_table", "write predictions to a table, CSV or Parquet"),
     "camtrap-dp": ("speciesnet_to_camtrap_dp", "write predictions to a Camtrap DP data package"),
