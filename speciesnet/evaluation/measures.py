@@ -76,7 +76,7 @@ class BlankRule(NamedTuple):
 
 
 def blank_rules(judged: Sequence[Judged]) -> list[BlankRule]:
-    """The rules for some thresholds; none if nothing is labelled or called blank."""
+    """The rules for the thresholds that differ; none if nothing is labelled or called blank."""
     if not any(BLANK in (one.truth.category, one.predicted.category) for one in judged):
         return []
     animals = [one for one in judged if one.truth.category == ANIMAL]
@@ -86,6 +86,9 @@ def blank_rules(judged: Sequence[Judged]) -> list[BlankRule]:
         def is_thrown_away(one: Judged, threshold: float = threshold) -> bool:
             return one.predicted.category == BLANK and one.pair.score >= threshold
 
+        saved = share_where(judged, is_thrown_away)
+        if rules and rules[-1].saved.hits == saved.hits:
+            continue
         kept: dict[int, bool] = {}
         clusters = {one.pair.sequence: one.cluster for one in animals}
         for one in animals:
@@ -94,7 +97,7 @@ def blank_rules(judged: Sequence[Judged]) -> list[BlankRule]:
         rules.append(
             BlankRule(
                 threshold,
-                share_where(judged, is_thrown_away),
+                saved,
                 share_where(animals, is_thrown_away),
                 share_of((not is_kept, clusters[number]) for number, is_kept in kept.items()),
             )

@@ -25,7 +25,7 @@ class Pair(NamedTuple):
     Attributes:
         position: In ``Survey.pictures``.
         filepath: The path in the predictions.
-        camera: Its folder.
+        camera: Its camera, as ``PictureSequence.camera``.
         sequence: The number of its sequence in the survey.
         taken: The date by the camera's clock, ISO 8601, or None.
         predicted: The predicted label, or None for a failure.
@@ -77,7 +77,7 @@ def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = Fals
     labels = _known_labels(survey, written, notes, skip_unknown)
     matched = _matched(survey, labels, written.source, notes)
     pairs = [
-        _pair(position, picture, found)
+        _pair(position, picture, survey.sequences[picture.sequence].camera, found)
         for position, picture in enumerate(survey.pictures)
         if (found := matched.get(picture.filepath))
     ]
@@ -204,12 +204,12 @@ def _matched(
     return {path: labels[file] for file, path in found.items()}
 
 
-def _pair(position: int, picture: Picture, labels: Labels) -> Pair:
+def _pair(position: int, picture: Picture, camera: str, labels: Labels) -> Pair:
     predicted = None if picture.failures else picture.label
     return Pair(
         position=position,
         filepath=picture.filepath,
-        camera=picture.camera,
+        camera=camera,
         sequence=picture.sequence,
         taken=picture.taken,
         predicted=predicted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from speciesnet.evaluation.confusion import (
@@ -34,6 +34,7 @@ from speciesnet.evaluation.measures import (
 from speciesnet.evaluation.pairs import Pairs
 from speciesnet.evaluation.strata import Estimate, Stratum, strata_of, whole_survey
 from speciesnet.evaluation.taxa import Rank, Taxon, TaxonNames
+from speciesnet.files.paths import shared_start, split_path
 from speciesnet.survey.survey import Survey
 
 
@@ -106,6 +107,7 @@ def evaluate(
     """
     judged = judge(pairs.pairs, rank, clusters)
     strata = strata_of(survey, judged)
+    cameras = _short_names({one.pair.camera for one in judged})
     found = Counter(one.outcome for one in judged)
     bins = calibration(judged)
     labels = [*survey.labels, *(p.label for p in survey.pictures if p.label)]
@@ -127,8 +129,18 @@ def evaluate(
         calibration_error=calibration_error(bins),
         blanks=blank_rules(judged),
         numbers=numbers_of(judged),
-        cameras=groups_of(judged, lambda one: one.pair.camera),
+        cameras=groups_of(judged, lambda one: cameras[one.pair.camera]),
         times=groups_of(judged, time_of_day),
         names=TaxonNames(labels),
         notes=pairs.notes,
     )
+
+
+def _short_names(cameras: Collection[str]) -> dict[str, str]:
+    """The folders of cameras below the folder that contains all of them."""
+    parts = {camera: split_path(camera) for camera in cameras}
+    shared = len(shared_start(parts.values()))
+    return {
+        camera: "/".join(names[min(shared, len(names) - 1) :]) if names else ""
+        for camera, names in parts.items()
+    }

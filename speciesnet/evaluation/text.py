@@ -143,11 +143,10 @@ def _blanks(evaluation: Evaluation) -> Iterator[str]:
     yield "If photographs that are called blank are thrown away"
     yield f"  {'score from':<11} {'work saved':<10}  {'photographs of animals lost':<28} visits lost"
     for one in evaluation.blanks:
-        if one.saved.hits or not one.threshold:
-            yield (
-                f"  {one.threshold:<11.2f} {percent(one.saved.value):>10}  {interval(one.lost):<28} "
-                f"{interval(one.visits_lost)}"
-            ).rstrip()
+        yield (
+            f"  {one.threshold:<11.2f} {percent(one.saved.value):>10}  {interval(one.lost):<28} "
+            f"{interval(one.visits_lost)}"
+        ).rstrip()
 
 
 def _numbers(evaluation: Evaluation) -> Iterator[str]:
@@ -164,7 +163,7 @@ def _numbers(evaluation: Evaluation) -> Iterator[str]:
 def _groups(title: str, groups: Iterable[Group]) -> Iterator[str]:
     groups = list(groups)
     yield ""
-    yield f"{title:<38} {'photos':>7}  {'right':<18} not wrong"
+    yield f"{title:<38} {'photos':>7}  {'right':<18} or not resolved"
     for one in groups[:_SHOWN]:
         name = one.name or "(no folder)"
         name = name if len(name) <= 36 else f"...{name[-33:]}"

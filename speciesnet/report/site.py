@@ -18,6 +18,7 @@ from speciesnet.report.checks import open_checks
 from speciesnet.report.folder import ReportFolder, check_report_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import (
+    Labelled,
     Payload,
     categories_of_picture,
     category_of_picture,
@@ -76,21 +77,33 @@ def write_report(
             previews = thumbnails.previews(survey.pictures, threads, on_made)
         thumbnails.keep_only({preview.thumbnail for preview in previews})
         folder.remove_earlier_files()
-        _write_data(survey, folder, previews, thumbnails.sources if links else {})
+        write_data(survey, folder, previews, thumbnails.sources if links else {})
         _write_pages(survey, folder, previews, made, stones)
         folder.finish()
     return folder.path / FIRST_PAGE
 
 
-def _write_data(
-    survey: Survey, folder: ReportFolder, previews: Sequence[Preview], sources: Mapping[str, Path]
+def write_data(
+    survey: Survey,
+    folder: ReportFolder,
+    previews: Sequence[Preview],
+    sources: Mapping[str, Path],
+    labelled: Sequence[Labelled] = (),
 ) -> None:
-    """Writes scripts and style sheet; ``sources`` are the photographs' folders to link, by camera."""
+    """Writes scripts, style sheet and the data of the gallery.
+
+    Args:
+        survey: The survey.
+        folder: The folder of the pages.
+        previews: How the pages show each picture.
+        sources: The photographs' folders to link, by camera.
+        labelled: The label of a person for each picture, for the pages of an evaluation.
+    """
     for name in STATIC:
         if not name.startswith("review"):
             folder.write(f"static/{name}", static_file(name))
     urls = {camera: _folder_url(source, folder.path) for camera, source in sources.items()}
-    payload = Payload(survey, "report", urls)
+    payload = Payload(survey, "report", urls, labelled)
     folder.write("data/survey.js", payload.header().encode())
     for number in range(payload.chunks):
         chunk = payload.chunk(number, previews.__getitem__)
