@@ -27,7 +27,7 @@ def lines_of(evaluation: Evaluation) -> Iterator[str]:
     yield from _scores(evaluation)
     yield from _blanks(evaluation)
     yield from _numbers(evaluation)
-    yield from _groups("Day and night (day is 6:00 to 18:00)", evaluation.times)
+    yield from _groups("Day (6:00 to 18:00) and night", evaluation.times)
     worst = sorted(evaluation.cameras, key=lambda one: one.right.value or 0.0)
     if len(worst) > 1:
         yield from _groups("Cameras, the worst first", worst)
@@ -163,11 +163,11 @@ def _numbers(evaluation: Evaluation) -> Iterator[str]:
 def _groups(title: str, groups: Iterable[Group]) -> Iterator[str]:
     groups = list(groups)
     yield ""
-    yield f"{title:<38} {'photos':>7}  {'right':<18} or not resolved"
+    yield f"{title:<34} {'photos':>7}  {'right':<18} or not resolved"
     for one in groups[:_SHOWN]:
         name = one.name or "(no folder)"
-        name = name if len(name) <= 36 else f"...{name[-33:]}"
-        yield f"  {name:<36} {one.right.total:>7}  {interval(one.right):<18} {interval(one.true)}"
+        name = name if len(name) <= 32 else f"...{name[-29:]}"
+        yield f"  {name:<32} {one.right.total:>7}  {interval(one.right):<18} {interval(one.true)}"
     yield from _more(len(groups), "camera", "cameras")
 
 
