@@ -29,6 +29,7 @@ def read_records(
     *,
     display_name: str | None = None,
     notes: list[str] | None = None,
+    only: Collection[str] | None = None,
 ) -> Iterator[Record]:
     """Reads the records of a predictions file one at a time, whatever program wrote it.
 
@@ -40,6 +41,7 @@ def read_records(
         display_name: The name of the file for messages; its path by default.
         notes: Gets a sentence on classes that a file of format 5 lacks, once all is read; by default the
             log gets it, and the number of images without a classified box.
+        only: The images whose records are wanted; None means all.
 
     Yields:
         The records, in the order of the file.
@@ -56,6 +58,8 @@ def read_records(
     """
     name, missing = display_name or storage.display_name(Path(path)), Missing()
     for record in read_as_written(path, display_name=name):
+        if only is not None and record["filepath"] not in only:
+            continue
         with in_file(name), record_errors(record):
             ours = as_ours(record)
             missing.count(record, ours)

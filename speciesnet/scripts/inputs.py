@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -167,6 +167,7 @@ def survey_of(
     dates: DateRules | None = None,
     *,
     smooth_boxes: bool = False,
+    only: Collection[str] | None = None,
 ) -> Survey:
     """The survey of a predictions file.
 
@@ -178,6 +179,7 @@ def survey_of(
         dates: The rules for dates; by default those of ``date_rules``.
         smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence. A reviewer
             corrects the answers as they are in the predictions.
+        only: The photographs to read; None reads all.
 
     Raises:
         SpeciesNetError: As ``load_survey``.
@@ -195,6 +197,7 @@ def survey_of(
         gap=values[flags.SEQUENCE_GAP],
         dates=date_rules(values) if dates is None else dates,
         smooth_boxes=smooth_boxes,
+        only=only,
     )
 
 

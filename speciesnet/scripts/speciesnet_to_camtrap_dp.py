@@ -106,19 +106,14 @@ COMMAND = console.Command(
     USAGE,
     (
         *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS),
-        *(
-            flags.SEQUENCE_GAP,
-            flags.SMOOTH_BOXES,
-            flags.IMAGE_ROOT,
-            flags.CORRECTIONS,
-            flags.THRESHOLDS,
-        ),
+        *(flags.SEQUENCE_GAP, flags.SMOOTH_BOXES, flags.IMAGE_ROOT),
     ),
     topics={
         "project": (
             "how the study was made, and the licences",
             (SAMPLING_DESIGN, CAPTURE_METHOD, LICENSE_DATA, LICENSE_MEDIA),
         ),
+        **flags.ANSWERS,
         **flags.DATES,
     },
     files=2,

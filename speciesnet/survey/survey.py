@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import NamedTuple, cast
@@ -341,6 +341,7 @@ def load_survey(
     geofence: bool | None = None,
     dates: DateRules | None = None,
     smooth_boxes: bool = True,
+    only: Collection[str] | None = None,
 ) -> Survey:
     """Reads a predictions file from any run, even one that is still being written.
 
@@ -355,16 +356,17 @@ def load_survey(
         dates: Dates from file names, and corrections of the cameras' clocks.
         smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
             ``smoothed_answers``.
+        only: The photographs to read; None reads all.
 
     Raises:
         InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
         ModelError: The model that was named cannot be read.
         OutputError: The file cannot be read.
     """
-    version = None
-    pictures = []
+    version, pictures = None, list[Picture]()
+    records = read_records(predictions, only=only)
     with in_file(predictions):
-        for record, metadata in with_metadata(read_records(predictions), photographs, dates):
+        for record, metadata in with_metadata(records, photographs, dates):
             pictures.append(_picture(record, metadata, corrections))
             version = version or record.get("model_version")
     if not pictures:
