@@ -104,8 +104,8 @@ def _check_all_found(survey: Survey, only: Collection[str], source: str) -> None
     if missing:
         raise InputError(
             f"{len(missing)} of {counted(len(only), 'photograph')} of the list "
-            f"{plural(len(missing), 'is', 'are')} not in {source}, such as {missing[0]}. Pass a list that "
-            "evaluate wrote for these predictions."
+            f"{plural(len(missing), 'is', 'are')} not in {source}, such as {missing[0]}. Pass a list "
+            "that evaluate wrote for these predictions."
         )
 
 

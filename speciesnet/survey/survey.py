@@ -378,8 +378,7 @@ def load_survey(
         geofence = is_geofenced(predictions)
     rules, known = _rules(predictions, model, geofence, labels)
     name = os.path.basename(predictions)  # noqa: PTH119
-    survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
-    survey.smooth_boxes = smooth_boxes
+    survey = Survey(name, pictures, [], rules, known, version, smooth_boxes)
     survey.find_sequences(gap)
     log_followers(sum(len(picture.smoothed) for picture in pictures))
     (dates or DateRules()).add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
