@@ -62,8 +62,8 @@ def test_review_gives_labels_and_counts(tmp_path: Path) -> None:
     }
 
 
-MEDIA = ("mediaID", "deploymentID", "timestamp", "filePath")
-OBSERVATIONS = (
+MEDIA: tuple[str, ...] = ("mediaID", "deploymentID", "timestamp", "filePath")
+OBSERVATIONS: tuple[str, ...] = (
     "observationID", "deploymentID", "mediaID", "eventStart", "eventEnd", "observationType",
     "scientificName", "count", "classificationMethod",
 )  # fmt: skip
