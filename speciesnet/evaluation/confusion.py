@@ -82,8 +82,8 @@ class ClassResult:
 
     Attributes:
         taxon: The class.
-        precision: Of the photographs with this answer, those in which it is true.
-        recall: Of the photographs with this label, those whose answer is right.
+        precision: The share of the photographs with this answer in which it is true.
+        recall: The share of the photographs with this label whose answer is right.
         unresolved: Photographs with this label whose answer is a higher taxon.
     """
 

@@ -50,7 +50,7 @@ def share_of(hits: Iterable[tuple[bool, Hashable]], confidence: float = CONFIDEN
 
     Args:
         hits: For each photograph, whether it counts, and its cluster.
-        confidence: Of the two-sided interval, in (0, 1).
+        confidence: The level of the two-sided interval, in (0, 1).
 
     Examples:
         >>> alone = share_of((number < 90, number) for number in range(100))
@@ -80,7 +80,7 @@ def wilson(share: float, number: float, quantile: float) -> tuple[float, float]:
     Args:
         share: In [0, 1].
         number: Greater than 0; need not be whole.
-        quantile: Of the normal distribution, such as 1.96.
+        quantile: A quantile of the normal distribution, such as 1.96.
     """
     square = quantile**2 / number
     middle = (share + square / 2) / (1 + square)

@@ -29,7 +29,7 @@ class Pair(NamedTuple):
         sequence: The number of its sequence in the survey.
         taken: The date by the camera's clock, ISO 8601, or None.
         predicted: The predicted label, or None for a failure.
-        score: Of the prediction, in [0, 1].
+        score: The score of the prediction, in [0, 1].
         truth: The label; of several, the one that agrees with the prediction, or else the first.
         individuals: How many individuals the program counts.
         labelled_individuals: How many a person counted, or None.

@@ -181,7 +181,7 @@ def plan(
         seconds_per_image: How long a person looks at a photograph.
         hours: Stop before this time is over, or None.
         wanted_error: Stop when half of the interval is this small, in (0, 1), or None.
-        seed: Of the random choice, so that the same command chooses the same sequences.
+        seed: The seed of the random choice, so that the same command chooses the same sequences.
     """
     waiting = _waiting(strata, seed)
     numbers = {index: len(stratum.seen) for index, stratum in enumerate(strata)}

@@ -41,7 +41,7 @@ class Taxon(NamedTuple):
 
     Attributes:
         category: ``animal``, ``human``, ``vehicle``, ``blank``, ``unknown`` or ``no answer``.
-        names: Of an animal, the names from the class down, as far as they are known and not below the
+        names: The names of an animal from the class down, as far as they are known and not below the
             rank.
     """
 

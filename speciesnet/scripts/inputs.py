@@ -49,8 +49,8 @@ def local_predictions(path: str, corrections: str, thresholds: str | None = None
     """
     if thresholds is not None:
         with (
-            local_predictions(path, corrections) as given,
-            _with_thresholds(given, corrections, thresholds) as copy,
+            local_predictions(path, corrections) as local,
+            _with_thresholds(local, corrections, thresholds) as copy,
         ):
             yield copy
         return
