@@ -12,9 +12,9 @@ where it lowers the variance most per second gives that allocation in whole sequ
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import math
-import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -210,12 +210,15 @@ def plan(
 
 def _waiting(strata: Sequence[Stratum], seed: int) -> Mapping[int, list[int]]:
     """The sequences of each stratum that nobody has looked at, in random order."""
-    draw = random.Random(seed)  # noqa: S311 (a sample, not a secret)
+
+    def chance(sequence: int) -> bytes:
+        return hashlib.blake2b(f"{seed} {sequence}".encode(), digest_size=8).digest()
+
     found: dict[int, list[int]] = {}
     for index, stratum in enumerate(strata):
         seen = stratum.seen
-        found[index] = [number for number in stratum.sequences if number not in seen]
-        draw.shuffle(found[index])
+        left = (number for number in stratum.sequences if number not in seen)
+        found[index] = sorted(left, key=chance)
     return found
 
 

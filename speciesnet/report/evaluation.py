@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 from speciesnet.errors import OutputError, file_errors
@@ -15,12 +14,11 @@ from speciesnet.evaluation.result import Evaluation
 from speciesnet.evaluation.taxa import Taxon
 from speciesnet.evaluation.text import interval, percent
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.progress import ProgressBars
 from speciesnet.report import evaluation_plots
 from speciesnet.report.folder import ReportFolder, check_report_folder
 from speciesnet.report.pages import Link, Pages
 from speciesnet.report.payload import Labelled
-from speciesnet.report.site import FIRST_PAGE, THUMBS, write_data
+from speciesnet.report.site import FIRST_PAGE, THUMBS, make_thumbnails, write_data
 from speciesnet.report.survey_plots import Plot, write_plot
 from speciesnet.report.thumbnails import Thumbnails
 from speciesnet.survey.survey import Survey
@@ -68,10 +66,11 @@ def write_evaluation(
     out: str | os.PathLike[str],
     photographs: Photographs,
     *,
+    links: bool = True,
     blur_humans: bool = False,
     threads: int = 2,
+    progress_bars: bool = False,
     made: date | None = None,
-    links: bool = True,
 ) -> Path:
     """Writes the pages, replacing earlier ones but reusing their thumbnails.
 
@@ -80,10 +79,11 @@ def write_evaluation(
         evaluation: Its evaluation.
         out: The folder for the pages; it is created if it does not exist.
         photographs: Finds the photographs.
+        links: Whether to link to the photographs that are on this computer.
         blur_humans: Whether to blur people and to link to no photograph of a person.
         threads: The number of thumbnails to make in parallel.
+        progress_bars: Whether to show the progress of the thumbnails.
         made: The day to print on the pages; None prints no day.
-        links: Whether to link to the photographs that are on this computer.
 
     Returns:
         The first page.
@@ -99,10 +99,7 @@ def write_evaluation(
     with file_errors(OutputError, f"The pages {out}", "written", fix):
         folder = ReportFolder(Path(out))
         thumbnails = Thumbnails(folder.path / THUMBS, photographs, blur_humans=blur_humans)
-        with ProgressBars(["Thumbnails"], len(pictures), True) as bars:
-            on_made = partial(bars.update, "Thumbnails")
-            previews = thumbnails.previews(pictures, threads, on_made)
-        thumbnails.keep_only({preview.thumbnail for preview in previews})
+        previews = make_thumbnails(thumbnails, labelled, threads, progress_bars=progress_bars)
         folder.remove_earlier_files()
         cells = _cells(evaluation)
         sources = thumbnails.sources if links else {}

@@ -72,15 +72,33 @@ def write_report(
     with file_errors(OutputError, f"The report {out}", "written", fix):
         folder = ReportFolder(Path(out))
         thumbnails = Thumbnails(folder.path / THUMBS, photographs, blur_humans=blur_humans)
-        with ProgressBars(["Thumbnails"], len(survey.pictures), progress_bars) as bars:
-            on_made = partial(bars.update, "Thumbnails")
-            previews = thumbnails.previews(survey.pictures, threads, on_made)
-        thumbnails.keep_only({preview.thumbnail for preview in previews})
+        previews = make_thumbnails(thumbnails, survey, threads, progress_bars=progress_bars)
         folder.remove_earlier_files()
         write_data(survey, folder, previews, thumbnails.sources if links else {})
         _write_pages(survey, folder, previews, made, stones)
         folder.finish()
     return folder.path / FIRST_PAGE
+
+
+def make_thumbnails(
+    thumbnails: Thumbnails, survey: Survey, threads: int, *, progress_bars: bool
+) -> list[Preview]:
+    """Makes the thumbnails of a survey, and removes all others.
+
+    Args:
+        thumbnails: The folder of thumbnails.
+        survey: The survey.
+        threads: The number of thumbnails to make in parallel.
+        progress_bars: Whether to show the progress.
+
+    Returns:
+        How the pages show each picture.
+    """
+    with ProgressBars(["Thumbnails"], len(survey.pictures), progress_bars) as bars:
+        on_made = partial(bars.update, "Thumbnails")
+        previews = thumbnails.previews(survey.pictures, threads, on_made)
+    thumbnails.keep_only({preview.thumbnail for preview in previews})
+    return previews
 
 
 def write_data(

@@ -213,6 +213,7 @@ def _write_pages(values: flags.Values, survey: Survey, evaluation: Evaluation) -
             threads=flags.thumbnail_threads(values),
             made=datetime.now().astimezone().date(),
             links=out == target,
+            progress_bars=True,
         )
     photographs.warn_of_missing("the pages show no picture of them")
     number = counted(len(evaluation.judged), "photograph")
