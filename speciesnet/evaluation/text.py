@@ -16,7 +16,8 @@ from speciesnet.taxonomy import split_label
 WIDTH = 80
 _SHOWN = 20  # rows of a table; the CSV files have all
 _MISTAKES = 8
-_NAME = 26  # columns
+_NAME = 22  # columns
+_NARROW = 0.03  # an interval with a decimal place
 
 
 def lines_of(evaluation: Evaluation) -> Iterator[str]:
@@ -53,7 +54,18 @@ def interval(share: Share) -> str:
     """A share with its interval, such as "90.0% (82 to 95)"; "-" if there are no photographs."""
     if share.value is None:
         return "-"
-    return f"{percent(share.value)} ({100 * share.low:.0f} to {100 * share.high:.0f})"
+    return f"{percent(share.value)} ({bounds(share.low, share.high)})"
+
+
+def bounds(low: float, high: float) -> str:
+    """The ends of an interval in percent, with a decimal place if it is narrow.
+
+    Examples:
+        >>> bounds(0.82, 0.95), bounds(0.795, 0.804)
+        ('82 to 95', '79.5 to 80.4')
+    """
+    places = 0 if high - low > _NARROW else 1
+    return f"{100 * low:.{places}f} to {100 * high:.{places}f}"
 
 
 def _overall(evaluation: Evaluation) -> Iterator[str]:
@@ -77,7 +89,7 @@ def _overall(evaluation: Evaluation) -> Iterator[str]:
     if estimate := evaluation.estimate:
         yield from wrap(
             f"Whole survey ({counted(evaluation.photographs, 'photograph')}), estimated from these: "
-            f"{percent(estimate.value)} right ({100 * estimate.low:.0f} to {100 * estimate.high:.0f})"
+            f"{percent(estimate.value)} right ({bounds(estimate.low, estimate.high)})"
             + (
                 f", for the {percent(estimate.covered)} with answers and scores like labelled ones."
                 if estimate.covered < 1
@@ -93,11 +105,11 @@ def _short(name: str, width: int = _NAME) -> str:
 
 def _classes(evaluation: Evaluation) -> Iterator[str]:
     yield ""
-    yield f"{'class':<{_NAME}} {'labels':>6} {'answers':>7}  {'precision':<18} {'recall':<18}".rstrip()
+    yield f"{'class':<{_NAME}} {'labels':>6} {'answers':>7}  {'precision':<20} {'recall':<20}".rstrip()
     for one in evaluation.classes[:_SHOWN]:
         yield (
             f"{_short(evaluation.name_of(one.taxon)):<{_NAME}} {one.recall.total:>6} "
-            f"{one.precision.total:>7}  {interval(one.precision):<18} {interval(one.recall):<18}"
+            f"{one.precision.total:>7}  {interval(one.precision):<20} {interval(one.recall):<20}"
         ).rstrip()
     yield from _more(len(evaluation.classes), "class", "classes")
 
@@ -163,11 +175,11 @@ def _numbers(evaluation: Evaluation) -> Iterator[str]:
 def _groups(title: str, groups: Iterable[Group]) -> Iterator[str]:
     groups = list(groups)
     yield ""
-    yield f"{title:<34} {'photos':>7}  {'right':<18} or not resolved"
+    yield f"{title:<29} {'photos':>7}  {'right':<20} or not resolved"
     for one in groups[:_SHOWN]:
         name = one.name or "(no folder)"
-        name = name if len(name) <= 32 else f"...{name[-29:]}"
-        yield f"  {name:<32} {one.right.total:>7}  {interval(one.right):<18} {interval(one.true)}"
+        name = name if len(name) <= 27 else f"...{name[-24:]}"
+        yield f"  {name:<27} {one.right.total:>7}  {interval(one.right):<20} {interval(one.true)}"
     yield from _more(len(groups), "camera", "cameras")
 
 

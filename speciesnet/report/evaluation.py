@@ -12,7 +12,7 @@ from speciesnet.errors import OutputError, file_errors
 from speciesnet.evaluation.confusion import OUTCOMES, Outcome
 from speciesnet.evaluation.result import Evaluation
 from speciesnet.evaluation.taxa import Taxon
-from speciesnet.evaluation.text import interval, percent
+from speciesnet.evaluation.text import bounds, interval, percent
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.report import evaluation_plots
 from speciesnet.report.folder import ReportFolder, check_report_folder
@@ -162,7 +162,7 @@ def _write_pages(
         "evaluation.html", "Evaluation", FIRST_PAGE,
         result=evaluation, rows=rows, columns=[*map(evaluation.name_of, columns)],
         hidden=max(len(matrix.rows), len(matrix.columns)) > _MOST,
-        plots=_plots(evaluation, folder), interval=interval, percent=percent,
+        plots=_plots(evaluation, folder), interval=interval, percent=percent, bounds=bounds,
     )  # fmt: skip
     folder.write(FIRST_PAGE, page)
     name = "gallery.html"
