@@ -85,6 +85,10 @@ def read_labels(path: str, column: str | None = None) -> WrittenLabels:
         found = read_camtrap_labels(path)
     elif path.endswith((CORRECTIONS_ENDING, ".jsonl")):
         found = _from_corrections(path)
+    elif path.endswith(".json"):
+        raise InputError(
+            f"{path} is not a file of labels. Pass a CSV table, corrections, or a Camtrap DP package."
+        )
     else:
         found = _from_table(path, column)
     if not any(found.by_file.values()):

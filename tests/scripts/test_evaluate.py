@@ -199,6 +199,7 @@ def test_wrong_flags_are_refused(
         ("labels.csv", "a,b\n1,2\n", "no column of photographs"),
         ("labels.csv", "file,label\nother/x.jpg,red fox\n", "None of the 1 photograph"),
         ("labels.csv", "file,label\ncam0/00.jpg,red foxx\n", "perhaps red fox"),
+        ("labels.json", "{}", "is not a file of labels"),
         ("labels.jsonl", "file,label\n", "does not contain corrections"),
     ],
 )
