@@ -47,6 +47,7 @@ LAYERS = (
     ("run",),
     ("model",),
     ("survey",),
+    ("evaluation",),
     ("export", "ecology", "report", "server", "distributed"),
     ("app",),
     ("scripts", "demo"),

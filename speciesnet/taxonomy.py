@@ -121,12 +121,17 @@ def is_ancestor(label: str, other: str) -> bool:
     """
     if label == other or category_of(label) != category_of(other):
         return False
-    names, lower = _lineage(label), _lineage(other)
+    names, lower = taxon_names(label), taxon_names(other)
     return len(names) < len(lower) and lower[: len(names)] == names
 
 
-def _lineage(label: str) -> tuple[str, ...]:
-    """The names of a label from the class to the subspecies, without empty ones at the end."""
+def taxon_names(label: str) -> tuple[str, ...]:
+    """The names of a label from the class to the subspecies, without empty ones at the end.
+
+    Examples:
+        >>> taxon_names("1;mammalia;carnivora;canidae;;;canine family")
+        ('mammalia', 'carnivora', 'canidae')
+    """
     parts = split_label(label)
     names = [parts.class_, parts.order, parts.family, parts.genus, *parts.species.split()]
     while names and not names[-1]:

@@ -127,6 +127,7 @@ def _print_memory(numbers: Sequence[int]) -> None:
 
 _MANY_BOXES = """
 import json, resource, sys, tempfile
+from pathlib import Path
 import numpy as np
 from PIL import Image
 from speciesnet import SpeciesNet
@@ -151,7 +152,7 @@ with tempfile.TemporaryDirectory() as name:
     folder = Path(name) / "images"
     folder.mkdir()
     for i in range(number):
-        (folder / f"{i:07d}.jpg").symlink_to(picture)
+        (folder / f"{i:07d}.jpg").hardlink_to(picture)
     net = SpeciesNet("demo", precision="fp32")
     net.predict(folders=[str(folder)], classify="all", predictions_json=f"{name}/out.json")
 print(json.dumps({"memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

@@ -112,7 +112,7 @@ def main() -> None:
             noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
             Image.fromarray(noise).save(Path(name) / "picture.jpg")
             for i in range(number):
-                (folder / f"{i:07d}.jpg").symlink_to(Path(name) / "picture.jpg")
+                (folder / f"{i:07d}.jpg").hardlink_to(Path(name) / "picture.jpg")
             out = Path(name) / "out.json"
             whole = run(folder, out, "all", "")
             again = run(folder, out, "all", "")

@@ -16,6 +16,7 @@ import http.server
 import logging
 import multiprocessing
 import os
+import shutil
 import statistics
 import tempfile
 import threading
@@ -73,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         samples = find_images([str(SAMPLE_IMAGES)])
         for number in range(options.images):
-            Path(folder, f"{number:05}.jpg").symlink_to(samples[number % len(samples)])
+            shutil.copyfile(samples[number % len(samples)], Path(folder, f"{number:05}.jpg"))
         measure(folder, options)
 
 

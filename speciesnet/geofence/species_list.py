@@ -172,7 +172,7 @@ def read_species_list(path: str, labels: Iterable[str], *, fill: bool = False) -
     names: set[str] = set()
     unknown: list[tuple[int, str]] = []
     for number, written in _rows(text):
-        name = _plain(written)
+        name = plain_name(written)
         if name in _ALWAYS_POSSIBLE:
             continue
         if name in known:
@@ -223,7 +223,7 @@ def _delimiter_of(line: str) -> str:
     return next((char for char in line[max(start, 0) :] if char in ",;\t"), ",")
 
 
-def _plain(written: str) -> str:
+def plain_name(written: str) -> str:
     """The name of a written taxon in lower case with single spaces, of a label the lowest one."""
     if written.count(";") == LABEL_PARTS - 1:
         label = written.lower()
@@ -248,7 +248,7 @@ def _refusal(
         if not written:
             faults.append(f"line {number} has no Latin name")
             continue
-        near = [name.capitalize() for name in _nearest(_plain(written), candidates)]
+        near = [name.capitalize() for name in nearest_names(plain_name(written), candidates)]
         guess = f" (perhaps {' or '.join(near)})" if near else ""
         faults.append(f"line {number}, {written!r}, is not in the taxonomy of the model{guess}")
     if more := len(unknown) - len(faults):
@@ -259,8 +259,13 @@ def _refusal(
     )
 
 
-def _nearest(name: str, candidates: Mapping[str, str]) -> list[str]:
-    """Up to four names that may be meant: the new name, the nearest ones, the species and the genus."""
+def nearest_names(name: str, candidates: Mapping[str, str]) -> list[str]:
+    """Up to four names that may be meant: the new name, the nearest ones, the species and the genus.
+
+    Args:
+        name: A name that is not known, as ``plain_name`` returns it.
+        candidates: From known names, and other names for them, to what is to be proposed.
+    """
     words = name.split()
     similar = difflib.get_close_matches(name, candidates, n=2, cutoff=_SIMILAR)
     above = [" ".join(words[:count]) for count in range(len(words) - 1, 0, -1)]

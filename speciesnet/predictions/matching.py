@@ -37,7 +37,11 @@ class Matches:
 
 
 def match_names(
-    names: Iterable[str], filepaths: Iterable[str], found: Collection[str], source: str
+    names: Iterable[str],
+    filepaths: Iterable[str],
+    found: Collection[str],
+    source: str,
+    advice: str = "Make one run for each folder, or have MegaDetector write absolute paths",
 ) -> Matches:
     r"""Finds the images of a run that names in a file belong to, apart from those spelled alike.
 
@@ -51,6 +55,7 @@ def match_names(
         filepaths: The images of the run.
         found: Those of them that the file names exactly.
         source: The file, for messages.
+        advice: How to make its names unambiguous, for messages.
 
     Raises:
         InputError: A name matches several images, or several names match one image.
@@ -59,16 +64,22 @@ def match_names(
         >>> match_names(["D:\\survey\\a.jpg"], ["/mnt/survey/a.jpg"], [], "md.json").paths
         {'D:\\survey\\a.jpg': '/mnt/survey/a.jpg'}
     """
-    return _Matching(list(dict.fromkeys(names)), list(filepaths), found, source).run()
+    return _Matching(list(dict.fromkeys(names)), list(filepaths), found, source, advice).run()
 
 
 class _Matching:
     """One call of ``match_names``."""
 
     def __init__(
-        self, names: list[str], filepaths: list[str], found: Collection[str], source: str
+        self,
+        names: list[str],
+        filepaths: list[str],
+        found: Collection[str],
+        source: str,
+        advice: str,
     ) -> None:
         self._names, self._filepaths, self._source = names, filepaths, source
+        self._advice = advice
         self._exact = found
         self._matches = Matches()
         self._names_by_path: dict[str, str] = {}
@@ -164,14 +175,13 @@ class _Matching:
 
     def _ambiguous(self, name: str, paths: Sequence[str]) -> InputError:
         return InputError(
-            f"{name} in {self._source} may be {paths[0]} or {paths[1]}. Make one run for each folder, or "
-            "have MegaDetector write absolute paths."
+            f"{name} in {self._source} may be {paths[0]} or {paths[1]}. {self._advice}."
         )
 
     def _claimed_twice(self, path: str, name: str, other: str) -> InputError:
         return InputError(
-            f"Both {other} and {name} in {self._source} may be {path}. Remove one of them from the file, "
-            "or have MegaDetector write absolute paths."
+            f"Both {other} and {name} in {self._source} may be {path}. Remove one of them. "
+            f"{self._advice}."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -30,6 +30,7 @@ def read_records(
     *,
     display_name: str | None = None,
     notes: list[str] | None = None,
+    only: Collection[str] | None = None,
 ) -> Iterator[Record]:
     """Reads the records of a predictions file one at a time, whatever program wrote it.
 
@@ -41,6 +42,7 @@ def read_records(
         display_name: The name of the file for messages; its path by default.
         notes: Gets a sentence on classes that a file of format 5 lacks, once all is read; by default the
             log gets it, and the number of images without a classified box.
+        only: The images whose records are wanted; None means all.
 
     Yields:
         The records, in the order of the file.
@@ -57,6 +59,8 @@ def read_records(
     """
     name, missing = display_name or storage.display_name(Path(path)), Missing()
     for record in read_as_written(path, display_name=name):
+        if only is not None and record["filepath"] not in only:
+            continue
         with in_file(name), record_errors(record):
             ours = with_checked_numbers(as_ours(record))
             missing.count(record, ours)

@@ -6,9 +6,9 @@ A page opened from disk can load scripts and images but not JSON, so the data ar
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from speciesnet.constants import DETECTION_THRESHOLD
 from speciesnet.files.paths import file_name
@@ -20,6 +20,21 @@ from speciesnet.survey.survey import Picture, PictureBox, Survey
 from speciesnet.taxonomy import Label, category_of, split_label
 
 Mode = Literal["report", "review"]
+
+
+class Labelled(NamedTuple):
+    """The label of a picture, next to its answer.
+
+    Attributes:
+        truth: The name of the label.
+        outcome: How right the answer is.
+        cell: The cell of the confusion matrix: the numbers of its row and its column.
+    """
+
+    truth: str
+    outcome: str
+    cell: str
+
 
 CHUNK = 5000  # images per script; a page is usable once the first script is loaded
 
@@ -59,11 +74,17 @@ class Payload:
         survey: The survey.
         mode: Whether the pages are a report or a review. A review offers all labels of the model.
         camera_urls: The URL of each camera's folder, by camera, where a page can open it.
+        labelled: The label of a person for each picture, for the pages of an evaluation.
     """
 
     def __init__(
-        self, survey: Survey, mode: Mode, camera_urls: Mapping[str, str] | None = None
+        self,
+        survey: Survey,
+        mode: Mode,
+        camera_urls: Mapping[str, str] | None = None,
+        labelled: Sequence[Labelled] = (),
     ) -> None:
+        self._labelled = labelled
         self._survey = survey
         self._mode: Mode = mode
         self._camera_urls = camera_urls or {}
@@ -115,6 +136,8 @@ class Payload:
         ):  # the time of the frame that stands for a film
             for row, picture in zip(rows, pictures, strict=True):
                 row["film"] = None if picture.frame is None else picture.frame[1]
+        for row, one in zip(rows, self._labelled[start:], strict=False):
+            row |= one._asdict()
         if any(corrected):
             for row, values in zip(rows, corrected, strict=True):
                 row["corrected"] = values

@@ -52,7 +52,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def _as_svg(draw: Callable[Concatenate[Figure, _Values], None]) -> Callable[_Values, str]:
+def as_svg(draw: Callable[Concatenate[Figure, _Values], None]) -> Callable[_Values, str]:
     """Makes a function that draws into a figure into one that returns the SVG of the plot."""
 
     @functools.wraps(draw)
@@ -90,11 +90,11 @@ def for_print(svg: str) -> str:
     return re.sub(r"(<svg [^>]*>)", rf"\1{ground}", svg.replace(_INK, "#1c2321"), count=1)
 
 
-@_as_svg
+@as_svg
 def species_bars(figure: Figure, counts: Sequence[tuple[str, int]]) -> None:
     """Draws the number of images of each species, given by descending frequency."""
     shown = list(counts[:_MAX_BARS])[::-1]
-    names, numbers = [_short(name) for name, _ in shown], [n for _, n in shown]
+    names, numbers = [short_name(name) for name, _ in shown], [n for _, n in shown]
     figure.set_figheight(1 + 0.24 * max(len(shown), 4))
     axes = figure.add_subplot()
     bars = axes.barh(range(len(shown)), numbers, color=COLOURS["animal"], height=0.72)
@@ -106,12 +106,13 @@ def species_bars(figure: Figure, counts: Sequence[tuple[str, int]]) -> None:
     axes.margins(x=0.12, y=0.02)
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """Returns a name of at most 32 characters, without those that SVG does not allow."""
     name = _NOT_XML.sub("?", name)
     return name if len(name) <= 32 else f"{name[:31]}…"
 
 
-@_as_svg
+@as_svg
 def score_histogram(figure: Figure, scores: Sequence[float], threshold: float) -> None:
     """Draws a histogram of scores in [0, 1], with the score below which a person should check."""
     axes = figure.add_subplot()
@@ -122,7 +123,7 @@ def score_histogram(figure: Figure, scores: Sequence[float], threshold: float) -
     _whole_numbers(axes)
 
 
-@_as_svg
+@as_svg
 def hours_of_day(figure: Figure, hours: Sequence[int]) -> None:
     """Draws the number of sequences that started in each hour, 0 to 23."""
     counts = Counter(hours)
@@ -136,7 +137,7 @@ def hours_of_day(figure: Figure, hours: Sequence[int]) -> None:
     _whole_numbers(axes)
 
 
-@_as_svg
+@as_svg
 def accumulation(figure: Figure, curve: Sequence[tuple[int, float, float]]) -> None:
     """Draws the expected number of species in 1, 2, ... stations, with its standard deviation.
 
@@ -156,7 +157,7 @@ def accumulation(figure: Figure, curve: Sequence[tuple[int, float, float]]) -> N
     _whole_numbers(axes)
 
 
-@_as_svg
+@as_svg
 def timeline(figure: Figure, days: Sequence[tuple[date, str]]) -> None:
     """Draws the images of each category over time, by day or, in long surveys, by week.
 
@@ -193,7 +194,7 @@ def timeline(figure: Figure, days: Sequence[tuple[date, str]]) -> None:
     )  # fmt: skip
 
 
-@_as_svg
+@as_svg
 def position_map(figure: Figure, points: Sequence[tuple[float, float, int, str]]) -> None:
     """Draws the positions of cameras with a scale, without a map in the background.
 
@@ -222,7 +223,7 @@ def position_map(figure: Figure, points: Sequence[tuple[float, float, int, str]]
     if len(points) <= _MAX_NAMES:
         for number, (latitude, longitude, _, name) in enumerate(sorted(points)):
             axes.annotate(
-                _short(name), (longitude, latitude), xytext=(7, 6 if number % 2 else -11),
+                short_name(name), (longitude, latitude), xytext=(7, 6 if number % 2 else -11),
                 textcoords="offset points", fontsize=8, parse_math=False,
             )  # fmt: skip
     axes.ticklabel_format(useOffset=False)

@@ -19,6 +19,7 @@ from speciesnet.report.ecology import ECOLOGY_HEADING, ECOLOGY_PAGE, ecology_pag
 from speciesnet.report.folder import ReportFolder, check_report_folder
 from speciesnet.report.pages import STATIC, Link, Pages, static_file
 from speciesnet.report.payload import (
+    Labelled,
     Payload,
     categories_of_picture,
     category_of_picture,
@@ -72,26 +73,56 @@ def write_report(
     with file_errors(OutputError, f"The report {out}", "written", fix):
         folder = ReportFolder(Path(out))
         thumbnails = Thumbnails(folder.path / THUMBS, photographs, blur_humans=blur_humans)
-        with ProgressBars(["Thumbnails"], len(survey.pictures), progress_bars) as bars:
-            on_made = partial(bars.update, "Thumbnails")
-            previews = thumbnails.previews(survey.pictures, threads, on_made)
-        thumbnails.keep_only({preview.thumbnail for preview in previews})
+        previews = make_thumbnails(thumbnails, survey, threads, progress_bars=progress_bars)
         folder.remove_earlier_files()
-        _write_data(survey, folder, previews, thumbnails.sources if links else {})
+        write_data(survey, folder, previews, thumbnails.sources if links else {})
         _write_pages(survey, folder, previews, made, stones)
         folder.finish()
     return folder.path / FIRST_PAGE
 
 
-def _write_data(
-    survey: Survey, folder: ReportFolder, previews: Sequence[Preview], sources: Mapping[str, Path]
+def make_thumbnails(
+    thumbnails: Thumbnails, survey: Survey, threads: int, *, progress_bars: bool
+) -> list[Preview]:
+    """Makes the thumbnails of a survey, and removes all others.
+
+    Args:
+        thumbnails: The folder of thumbnails.
+        survey: The survey.
+        threads: The number of thumbnails to make in parallel.
+        progress_bars: Whether to show the progress.
+
+    Returns:
+        How the pages show each picture.
+    """
+    with ProgressBars(["Thumbnails"], len(survey.pictures), progress_bars) as bars:
+        on_made = partial(bars.update, "Thumbnails")
+        previews = thumbnails.previews(survey.pictures, threads, on_made)
+    thumbnails.keep_only({preview.thumbnail for preview in previews})
+    return previews
+
+
+def write_data(
+    survey: Survey,
+    folder: ReportFolder,
+    previews: Sequence[Preview],
+    sources: Mapping[str, Path],
+    labelled: Sequence[Labelled] = (),
 ) -> None:
-    """Writes scripts and style sheet; ``sources`` are the photographs' folders to link, by camera."""
+    """Writes scripts, style sheet and the data of the gallery.
+
+    Args:
+        survey: The survey.
+        folder: The folder of the pages.
+        previews: How the pages show each picture.
+        sources: The photographs' folders to link, by camera.
+        labelled: The label of a person for each picture, for the pages of an evaluation.
+    """
     for name in STATIC:
         if not name.startswith("review"):
             folder.write(f"static/{name}", static_file(name))
     urls = {camera: _folder_url(source, folder.path) for camera, source in sources.items()}
-    payload = Payload(survey, "report", urls)
+    payload = Payload(survey, "report", urls, labelled)
     folder.write("data/survey.js", payload.header().encode())
     for number in range(payload.chunks):
         chunk = payload.chunk(number, previews.__getitem__)

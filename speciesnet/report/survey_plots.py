@@ -34,6 +34,21 @@ class Plot:
     file: str
 
 
+def write_plot(folder: ReportFolder, title: str, svg: str, file_name: str) -> Plot:
+    """Writes the file of a plot for printing.
+
+    Args:
+        folder: The folder of the report.
+        title: What the plot shows.
+        svg: The plot, from one of the functions of ``plots``.
+        file_name: Words that its name is made from.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", file_name.lower()).strip("-")[:80]
+    file = unused_name(f"plots/{slug}", ".svg", folder.files)
+    folder.write(file, plots.for_print(svg).encode())
+    return Plot(title, plots.for_page(svg, Path(file).stem, title), file)
+
+
 class SurveyPlots:
     """Draws the plots of one survey and writes their files.
 
@@ -93,10 +108,7 @@ class SurveyPlots:
             yield self._plot(title, plots.timeline(days), title)
 
     def _plot(self, title: str, svg: str, file_name: str) -> Plot:
-        slug = re.sub(r"[^a-z0-9]+", "-", file_name.lower()).strip("-")[:80]
-        file = unused_name(f"plots/{slug}", ".svg", self._folder.files)
-        self._folder.write(file, plots.for_print(svg).encode())
-        return Plot(title, plots.for_page(svg, Path(file).stem, title), file)
+        return write_plot(self._folder, title, svg, file_name)
 
     def _points(self) -> list[tuple[float, float, int, str]]:
         """Returns the latitude, longitude, images and name of each position of a camera.

@@ -44,7 +44,15 @@ def main(values: flags.Values, source: str) -> None:
 COMMAND = console.Command(
     main,
     USAGE,
-    (OUT, MIN_CONFIDENCE, PEOPLE, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.PICTURE_THREADS),
+    (
+        OUT,
+        MIN_CONFIDENCE,
+        PEOPLE,
+        flags.IMAGE_ROOT,
+        flags.CORRECTIONS,
+        flags.THRESHOLDS,
+        flags.PICTURE_THREADS,
+    ),
     **console.ONE_PREDICTIONS_FILE,
 )
 

@@ -36,7 +36,7 @@ COMMAND = console.Command(
     USAGE,
     (
         *(OUT, MIN_CONFIDENCE, flags.BLUR_HUMANS),
-        *(flags.IMAGE_ROOT, flags.CORRECTIONS, flags.PICTURE_THREADS),
+        *(flags.IMAGE_ROOT, flags.CORRECTIONS, flags.THRESHOLDS, flags.PICTURE_THREADS),
     ),
     **console.ONE_PREDICTIONS_FILE,
 )

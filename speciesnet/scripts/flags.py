@@ -311,7 +311,13 @@ DATE_FROM_NAME = text(
     "date_from_name",
     "Pattern of dates in file names, such as %Y%m%d_%H%M%S, for photographs without a readable date.",
 )
+THRESHOLDS = text(
+    "thresholds",
+    "CSV file (path or URL) with the lowest believed score of each species, as evaluate writes it; other "
+    "answers become animal or unknown.",
+)
 DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
+ANSWERS = {"answers": ("corrections and thresholds", (CORRECTIONS, THRESHOLDS))}
 SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
 BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def local_predictions(path: str, corrections: str) -> Iterator[str]:
+def local_predictions(path: str, corrections: str, thresholds: str | None = None) -> Iterator[str]:
     """A predictions file on this machine: the file itself, or a copy.
 
     The copy has the settings of the run next to it and, if wanted, the corrections. Errors about a record
@@ -38,12 +39,21 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
     Args:
         path: Path or URL of the predictions file.
         corrections: The value of ``--corrections``; "auto" also copies the file of corrections.
+        thresholds: The value of ``--thresholds``: answers with lower scores are replaced in a copy, and
+            counted in a warning; those that a person has corrected stay.
 
     Raises:
-        InputError: The corrections exist, but cannot be read; or a record is malformed.
+        InputError: The corrections or the thresholds cannot be read, or a record is malformed.
         OutputError: The predictions cannot be read.
         CredentialsError: The credentials for the bucket have expired or are refused.
     """
+    if thresholds is not None:
+        with (
+            local_predictions(path, corrections) as local,
+            _with_thresholds(local, corrections, thresholds) as copy,
+        ):
+            yield copy
+        return
     if storage.scheme_of(path) is None:
         with in_file(path):
             yield path
@@ -63,6 +73,39 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
             with in_file(copy):
                 yield str(copy)
             _warn_if_empty(str(copy))
+
+
+@contextmanager
+def _with_thresholds(predictions: str, corrections: str, thresholds: str) -> Iterator[str]:
+    """A copy of a predictions file without the answers below their thresholds."""
+    from speciesnet.ensemble.thresholds import read_thresholds
+    from speciesnet.predictions.layout import encode_record, write_lines
+    from speciesnet.predictions.reading import read_records
+    from speciesnet.records import record_errors
+    from speciesnet.survey.corrections import find_corrections
+
+    rules = read_thresholds(thresholds)
+    found = find_corrections(predictions, corrections)
+    reviewed = {path for path, one in found.items() if not one.is_empty}
+
+    def lines() -> Iterator[bytes]:
+        for record in read_records(predictions):
+            with record_errors(record):
+                is_kept = record["filepath"] in reviewed
+                yield encode_record(record if is_kept else rules.apply(record))
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        source, copy = Path(predictions), Path(folder) / Path(predictions).name
+        with copy.open("wb") as file:
+            write_lines(file, lines())
+        shutil.copystat(source, copy)  # exports show when the predictions were made
+        for ending in (RUN_ENDING, CORRECTIONS_ENDING):
+            if (companion := source.with_name(f"{source.name}{ending}")).is_file():
+                shutil.copyfile(companion, f"{copy}{ending}")
+        for note in rules.notes:
+            logging.warning("%s", note)
+        with storage.displayed_as(storage.display_name(predictions), copy):
+            yield str(copy)
 
 
 def _fetch_companion(path: str, ending: str, copy: Path) -> None:
@@ -124,6 +167,7 @@ def survey_of(
     dates: DateRules | None = None,
     *,
     smooth_boxes: bool = False,
+    only: Collection[str] | None = None,
 ) -> Survey:
     """The survey of a predictions file.
 
@@ -135,6 +179,7 @@ def survey_of(
         dates: The rules for dates; by default those of ``date_rules``.
         smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence. A reviewer
             corrects the answers as they are in the predictions.
+        only: The photographs to read; None reads all.
 
     Raises:
         SpeciesNetError: As ``load_survey``.
@@ -152,6 +197,7 @@ def survey_of(
         gap=values[flags.SEQUENCE_GAP],
         dates=date_rules(values) if dates is None else dates,
         smooth_boxes=smooth_boxes,
+        only=only,
     )
 
 

@@ -38,7 +38,9 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with (
         sent_folder(target, last=list_name, mark=list_name) as out,
-        local_predictions(source, values[flags.CORRECTIONS]) as predictions,
+        local_predictions(
+            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+        ) as predictions,
     ):
         results = write_pictures(
             predictions,

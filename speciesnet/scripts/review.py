@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from speciesnet.constants import CORRECTIONS_ENDING
-from speciesnet.errors import InputError
+from speciesnet.errors import InputError, file_errors
 from speciesnet.files import storage
-from speciesnet.files.input_notes import counted
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, stones_of, survey_of
 from speciesnet.scripts.outputs import must_be_local
 
+if TYPE_CHECKING:
+    from speciesnet.survey.survey import Survey
+
 PORT = flags.integer("port", 8765, "Port of this computer to serve on.", at_most=65535)
+ONLY = flags.text(
+    "filepaths_txt",
+    "Show only the photographs of this text file, as evaluate --review_list writes it.",
+)
 REVIEWER = flags.Flag("reviewer", "", "Your name, which is saved with your corrections.")
 
 USAGE = """\
@@ -38,7 +47,7 @@ def main(values: flags.Values, source: str) -> None:
 
     path = corrections_to_write(values, source)
     port = values[PORT]
-    photographs = Photographs(values[flags.IMAGE_ROOT])
+    photographs, only = Photographs(values[flags.IMAGE_ROOT]), _listed(values[ONLY])
     with (
         CorrectionsFile(path) as corrections,
         listen("127.0.0.1", port) as listener,
@@ -46,7 +55,10 @@ def main(values: flags.Values, source: str) -> None:
     ):
         with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
             dates = date_rules(values)
-            survey = survey_of(predictions, values, photographs, read_corrections(path), dates)
+            known = read_corrections(path)
+            survey = survey_of(predictions, values, photographs, known, dates, only=only)
+            if only is not None:
+                _check_all_found(survey, only, source)
             stones = stones_of(survey, predictions, str(path) if path.exists() else "none")
         token = token_of(source)
         app = make_app(
@@ -70,6 +82,31 @@ def main(values: flags.Values, source: str) -> None:
         sys.stdout.write("".join(f"{note}\n" for note in dates.notes))
         sys.stdout.flush()
         serve_alone(app, listener)
+
+
+def _listed(path: str | None) -> frozenset[str] | None:
+    """The paths of a list, one in each line; None without a list."""
+    if path is None:
+        return None
+    try:
+        with file_errors(InputError, f"The list {path}"):
+            listed = frozenset(filter(None, storage.read_text(path).splitlines()))
+    except UnicodeDecodeError as error:
+        raise InputError(f"The list {path} is not UTF-8 text. Pass one path per line.") from error
+    if not listed:
+        raise InputError(f"The list {path} is empty. Pass one path per line.")
+    return listed
+
+
+def _check_all_found(survey: Survey, only: Collection[str], source: str) -> None:
+    """Raises ``InputError`` if photographs of a list are not in the predictions."""
+    missing = sorted(set(only) - {picture.filepath for picture in survey.pictures})
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {counted(len(only), 'photograph')} of the list "
+            f"{plural(len(missing), 'is', 'are')} not in {source}, such as {missing[0]}. Pass a list "
+            "that evaluate wrote for these predictions."
+        )
 
 
 def corrections_to_write(values: flags.Values, source: str) -> Path:
@@ -97,7 +134,7 @@ def corrections_to_write(values: flags.Values, source: str) -> Path:
 COMMAND = console.Command(
     main,
     USAGE,
-    (PORT, REVIEWER, *flags.PAGES),
+    (PORT, REVIEWER, ONLY, *flags.PAGES),
     topics=flags.DATES,
     **console.ONE_PREDICTIONS_FILE,
 )

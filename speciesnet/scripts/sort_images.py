@@ -67,7 +67,12 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
 
     how, dry_run = values[HOW], values[flags.DRY_RUN]
     dates = date_rules(values)
-    with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
+    thresholds = values[flags.THRESHOLDS]
+    if thresholds and values[BY] == "sequence":
+        raise InputError(
+            "--thresholds is for the answers of photographs; use --by species, or leave it out."
+        )
+    with local_predictions(source, values[flags.CORRECTIONS], thresholds) as predictions:
         destinations = _destinations(
             values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]), dates
         )
@@ -143,12 +148,11 @@ COMMAND = console.Command(
         ),
         flags.SEQUENCE_GAP,
         flags.IMAGE_ROOT,
-        flags.CORRECTIONS,
         flags.OUT,
         flags.DRY_RUN.but(help="Print what would be done, and change nothing."),
         UNDO,
     ),
-    topics=flags.DATES,
+    topics={**flags.ANSWERS, **flags.DATES},
     files=1,
 )
 

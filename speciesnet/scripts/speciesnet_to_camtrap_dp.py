@@ -72,7 +72,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         values, deployment_folders(deployments) if deployments and has_clocks else {}
     )
     with (
-        local_predictions(source, corrections) as predictions,
+        local_predictions(source, corrections, values[flags.THRESHOLDS]) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
     ):
         found = camtrap_dp.write_camtrap_dp(
@@ -106,13 +106,14 @@ COMMAND = console.Command(
     USAGE,
     (
         *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS),
-        *(flags.SEQUENCE_GAP, flags.SMOOTH_BOXES, flags.IMAGE_ROOT, flags.CORRECTIONS),
+        *(flags.SEQUENCE_GAP, flags.SMOOTH_BOXES, flags.IMAGE_ROOT),
     ),
     topics={
         "project": (
             "how the study was made, and the licences",
             (SAMPLING_DESIGN, CAPTURE_METHOD, LICENSE_DATA, LICENSE_MEDIA),
         ),
+        **flags.ANSWERS,
         **flags.DATES,
     },
     files=2,

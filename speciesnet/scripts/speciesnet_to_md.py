@@ -30,7 +30,9 @@ def main(values: flags.Values, source: str, target: str) -> None:
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     photographs, dates = Photographs(values[flags.IMAGE_ROOT]), date_rules(values)
     with (
-        local_predictions(source, values[flags.CORRECTIONS]) as predictions,
+        local_predictions(
+            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+        ) as predictions,
         sent_file(target) as out,
     ):
         records = records_of(predictions, values, photographs, dates, whole_films=True)
@@ -46,7 +48,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        *(BASE_FOLDER, flags.CORRECTIONS),
+        *(BASE_FOLDER, flags.CORRECTIONS, flags.THRESHOLDS),
         *(flags.SMOOTH_BOXES, flags.SEQUENCE_GAP, flags.IMAGE_ROOT),
     ),
     topics=flags.DATES,

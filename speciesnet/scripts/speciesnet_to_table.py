@@ -59,10 +59,16 @@ def main(values: flags.Values, source: str, target: str) -> None:
     delimiter = values[DELIMITER]
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise InputError(f"--delimiter {delimiter!r} is not one character; use , or ;")
+    if values[flags.THRESHOLDS] and values[ROWS] == "sequence":
+        raise InputError(
+            "--thresholds is for the answers of photographs; use --rows image, or leave it out."
+        )
     photographs = Photographs(values[flags.IMAGE_ROOT]) if values[EXIF] else None
     dates = date_rules(values)
     with (
-        local_predictions(source, values[flags.CORRECTIONS]) as predictions,
+        local_predictions(
+            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+        ) as predictions,
         sent_file(target) as table,
     ):
         rows, types = _table(values, predictions, photographs, dates)
@@ -98,7 +104,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS),
+        *(ROWS, MIN_CONFIDENCE, EXIF, flags.IMAGE_ROOT, flags.CORRECTIONS, flags.THRESHOLDS),
         *(flags.SURVEY_MODEL, BOM, DELIMITER),
     ),
     topics={

@@ -46,8 +46,9 @@ def main(values: flags.Values, source: str) -> None:
         raise InputError("--embed writes into the photographs; leave out --embed or --out.")
     check_local_folder(out)
     photographs = Photographs(values[flags.IMAGE_ROOT])
-    with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
-        records = read_corrected(predictions, values[flags.CORRECTIONS])
+    corrections, thresholds = values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+    with local_predictions(source, corrections, thresholds) as predictions:
+        records = read_corrected(predictions, corrections)
         tasks = keyword_tasks(records, values[flags.MIN_SCORE])
     result = write_keywords(
         tasks,
@@ -78,6 +79,7 @@ COMMAND = console.Command(
         flags.MIN_SCORE.but(help="Write no keywords for answers with a lower score."),
         flags.IMAGE_ROOT,
         flags.CORRECTIONS,
+        flags.THRESHOLDS,
         flags.DRY_RUN.but(help="Print what would be written, and change nothing."),
     ),
     ignored=(flags.SEQUENCE_GAP,),

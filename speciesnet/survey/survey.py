@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import NamedTuple, cast
@@ -339,6 +339,7 @@ def load_survey(
     geofence: bool | None = None,
     dates: DateRules | None = None,
     smooth_boxes: bool = True,
+    only: Collection[str] | None = None,
 ) -> Survey:
     """Reads a predictions file from any run, even one that is still being written.
 
@@ -352,6 +353,7 @@ def load_survey(
         geofence: Whether the geofence applies to sequences; None: as in the run.
         dates: Dates from file names, and corrections of the cameras' clocks.
         smooth_boxes: Whether doubtful boxes follow the reliable ones, see ``smoothed_answers``.
+        only: The photographs to read; None reads all.
 
     Raises:
         InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
@@ -359,9 +361,10 @@ def load_survey(
         OutputError: The file cannot be read.
     """
     version, dates = None, dates or DateRules()
-    pictures = []
+    pictures = list[Picture]()
+    records = read_records(predictions, only=only)
     with in_file(predictions):
-        for record, metadata in with_metadata(read_records(predictions), photographs, dates):
+        for record, metadata in with_metadata(records, photographs, dates):
             pictures.append(_picture(record, metadata, corrections))
             version = version or record.get("model_version")
     if not pictures:
@@ -373,8 +376,7 @@ def load_survey(
         geofence = is_geofenced(predictions)
     rules, known = _rules(predictions, model, geofence, labels)
     name = os.path.basename(predictions)  # noqa: PTH119
-    survey = Survey(name, pictures, rules=rules, labels=known, model_version=version)
-    survey.smooth_boxes = smooth_boxes
+    survey = Survey(name, pictures, [], rules, known, version, smooth_boxes)
     survey.find_sequences(gap)
     log_followers(sum(len(picture.smoothed) for picture in pictures))
     dates.add_note(note_on_unmatched(corrections.keys() - {p.filepath for p in pictures}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from speciesnet.predictions.lookup import RecordsByFile
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.3, 0.3]}
 
 
-def lines_of(tmp_path: Path, *instances: dict[str, object]) -> list[str]:
+def lines_of(tmp_path: Path, *instances: Mapping[str, object]) -> list[str]:
     path = tmp_path / "in.json"
     path.write_text(json.dumps({"instances": instances}))
     notes = InputNotes()

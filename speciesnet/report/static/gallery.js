@@ -57,6 +57,10 @@ function matcher(filters) {
   if (to) tests.push((p) => p.taken !== null && p.taken.slice(0, 10) <= to);
   const reviewed = get("said");
   if (reviewed) tests.push((p) => isReviewed(p) === (reviewed === "yes"));
+  const cell = get("cell"); // of the confusion matrix of an evaluation
+  if (cell) tests.push((p) => p.cell === cell);
+  const outcome = get("outcome");
+  if (outcome) tests.push((p) => p.outcome === outcome);
   const text = (get("text") ?? "").toLowerCase();
   if (text) tests.push((p) => `${pathOf(p)} ${answersText(p)}`.toLowerCase().includes(text));
   return (picture) => tests.every((test) => test(picture));
@@ -272,6 +276,7 @@ function factsOf(picture, address) {
   const label = answerOf(picture);
   const scientific = label < 0 ? "" : SURVEY.labels[label].scientific;
   row("Answer", make("strong", {}, answerText(picture)), scientific ? make("i", {}, ` ${scientific}`) : "");
+  if (picture.truth) row("Label", make("strong", {}, picture.truth), ` (the answer: ${picture.outcome})`);
   if (label >= 0 && SURVEY.labels[label].taxa) row("Taxonomy", SURVEY.labels[label].taxa);
   if (picture.correction >= 0) row("Predicted", `${nameOf(picture.label)}, ${picture.score.toFixed(3)}`);
   else if (picture.label >= 0) row("Score", picture.score.toFixed(3));

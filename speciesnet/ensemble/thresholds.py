@@ -1,0 +1,175 @@
+"""Thresholds of species: answers with a lower score are not believed.
+
+Such an answer becomes "animal" if it was one, and otherwise "unknown". It keeps its score, which is then
+that of the answer that was not believed, and ``+below_threshold`` is added to its source. Answers that a
+person has given stay as they are. ``speciesnet evaluate`` finds thresholds that reach a precision.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from speciesnet.constants import REVIEWED, Classification, Detection
+from speciesnet.errors import InputError
+from speciesnet.files.csv_rows import read_table
+from speciesnet.files.input_notes import counted, plural
+from speciesnet.geofence.species_list import lineage, plain_name
+from speciesnet.records import Box, Record
+from speciesnet.taxonomy import LABEL_PARTS, category_of, split_label
+
+SUFFIX = "+below_threshold"
+COLUMNS: tuple[str, ...] = (
+    "label",
+    "species",
+    "threshold",
+    "precision",
+    "precision_from",
+    "labelled",
+    "kept",
+)
+_NAMED = 5  # species in a message
+
+
+class _Judged(NamedTuple):
+    label: str
+    source: str
+
+
+@dataclass
+class Thresholds:
+    """The lowest believed score of each species.
+
+    Attributes:
+        path: The file, for messages.
+        by_name: From Latin names, common names or labels, in lower case, to scores in [0, 1].
+        below: The answers that were not believed, by label; ``apply`` counts.
+        used: The names that belong to an answer.
+
+    Examples:
+        >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
+        >>> rules = Thresholds("t.csv", {"vulpes vulpes": 0.8})
+        >>> record = {"filepath": "a.jpg", "prediction": fox, "prediction_score": 0.7,
+        ...           "prediction_source": "classifier"}
+        >>> rules.apply(record)["prediction_source"]
+        'classifier+below_threshold'
+    """
+
+    path: str
+    by_name: Mapping[str, float]
+    below: Counter[str] = field(default_factory=Counter)
+    used: set[str] = field(default_factory=set)
+
+    def apply(self, record: Record) -> Record:
+        """A record whose answers for the image and its boxes are believed, or replaced."""
+        changed = record.copy()
+        if (label := record.get("prediction")) is not None:
+            source = record.get("prediction_source", "")
+            new = self._judge(label, float(record.get("prediction_score", 0.0)), source)
+            changed["prediction"] = new.label
+            if new.source:
+                changed["prediction_source"] = new.source
+            if new.label != label:
+                self.below[label] += 1
+        if boxes := record.get("detections"):
+            changed["detections"] = [self._box(box) for box in boxes]
+        return changed
+
+    def _box(self, box: Box) -> Box:
+        if (label := box.get("prediction")) is None:
+            return box
+        source = box.get("prediction_source", "")
+        new = self._judge(label, float(box.get("prediction_score", 0.0)), source)
+        if new.label == label:
+            return box
+        return {**box, "prediction": new.label, "prediction_source": new.source}
+
+    def _judge(self, label: str, score: float, source: str) -> _Judged:
+        names = [name for name in _names_of(label) if name in self.by_name]
+        self.used.update(names[:1])
+        if not names or score >= self.by_name[names[0]] or source == REVIEWED:
+            return _Judged(label, source)
+        is_animal = category_of(label) == Detection.ANIMAL
+        new = Classification.ANIMAL if is_animal else Classification.UNKNOWN
+        return _Judged(label if label == new else new.value, f"{source}{SUFFIX}")
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on the answers that were not believed, and on names without an answer."""
+        notes: list[str] = []
+        if total := self.below.total():
+            species = ", ".join(
+                f"{split_label(label).name} {count}"
+                for label, count in self.below.most_common(_NAMED)
+            )
+            rest = " and others" if len(self.below) > _NAMED else ""
+            notes.append(
+                f"{counted(total, 'answer')} below {plural(total, 'its threshold', 'their thresholds')} "
+                f"in {self.path} {plural(total, 'counts', 'count')} as animal or unknown: {species}"
+                f"{rest}."
+            )
+        unused = [name for name in self.by_name if name not in self.used]
+        if unused:
+            shown = ", ".join(unused[:_NAMED])
+            notes.append(
+                f"{counted(len(unused), 'threshold')} of {self.path} "
+                f"{plural(len(unused), 'belongs', 'belong')} to no answer: {shown}."
+            )
+        return notes
+
+
+def _names_of(label: str) -> list[str]:
+    """The names by which a threshold may mean a label; a subspecies follows its species."""
+    latin = lineage(label)[:2]
+    own = [name for name in latin if name == latin[0] or name.count(" ") == 1]
+    return [*own, split_label(label).common_name.lower()]
+
+
+def read_thresholds(path: str) -> Thresholds:
+    """Reads a table of thresholds.
+
+    Each row has a ``threshold``, and a ``label``, or the Latin or common name of a ``species``. Rows
+    without a threshold are ignored, and so are other columns.
+
+    Args:
+        path: Path or URL of a CSV file.
+
+    Raises:
+        InputError: The file cannot be read, a column is missing, or a value is not in [0, 1].
+    """
+    columns, rows = read_table(path, "thresholds", COLUMNS)
+    names = [name for name in ("label", "species") if name in columns]
+    if "threshold" not in columns or not names:
+        raise InputError(
+            f"{path} does not contain thresholds. Pass a table with the columns species and threshold, "
+            "such as speciesnet evaluate writes."
+        )
+    found: dict[str, float] = {}
+    for place, cells in rows:
+        name = next((cells[column] for column in names if column in cells), None)
+        if name is None:
+            raise InputError(f"{place} names no species. Add its name, or remove the line.")
+        if "threshold" not in cells:
+            continue
+        try:
+            value = float(cells["threshold"])
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise InputError(
+                f"{place}: the threshold is {cells['threshold']!r}; it must be a number from 0 to 1."
+            )
+        found[_key(name)] = value
+    if not found:
+        raise InputError(
+            f"{path} has no thresholds; give at least one species a number from 0 to 1."
+        )
+    return Thresholds(path, found)
+
+
+def _key(name: str) -> str:
+    if name.count(";") != LABEL_PARTS - 1:
+        return plain_name(name)
+    return _names_of(name)[0]

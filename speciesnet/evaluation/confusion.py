@@ -1,0 +1,151 @@
+"""Which answers the photographs of each label got: the matrix, precision and recall."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from speciesnet.evaluation.intervals import Share, share_of
+from speciesnet.evaluation.pairs import Pair
+from speciesnet.evaluation.taxa import NO_ANSWER, Rank, Taxon, taxon_of
+from speciesnet.taxonomy import UNKNOWN
+
+Outcome = Literal["right", "unresolved", "wrong", "no answer"]
+OUTCOMES: tuple[Outcome, ...] = ("right", "unresolved", "wrong", "no answer")
+Clusters = Literal["sequence", "camera"]  # what is independent of each other
+_SILENT = (NO_ANSWER, UNKNOWN)
+
+
+def outcome_of(truth: Taxon, predicted: Taxon) -> Outcome:
+    """How right an answer is.
+
+    - right: it is the label, or a taxon below it, of which the label does not know more.
+    - unresolved: it is a taxon above the label: right at that rank, but not resolved.
+    - no answer: a failure, or "unknown".
+    - wrong: anything else.
+
+    Examples:
+        >>> dog, fox = Taxon("animal", ("canidae",)), Taxon("animal", ("canidae", "vulpes"))
+        >>> outcome_of(fox, dog), outcome_of(dog, fox)
+        ('unresolved', 'right')
+    """
+    if predicted.category in _SILENT:
+        return "no answer"
+    if truth.contains(predicted):
+        return "right"
+    return "unresolved" if predicted.contains(truth) else "wrong"
+
+
+class Judged(NamedTuple):
+    """A photograph at a rank.
+
+    Attributes:
+        pair: The photograph.
+        truth: The taxon of its label.
+        predicted: The taxon of its answer.
+        outcome: See ``outcome_of``.
+        cluster: What it is not independent of.
+    """
+
+    pair: Pair
+    truth: Taxon
+    predicted: Taxon
+    outcome: Outcome
+    cluster: Hashable
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the answer is true as far as it goes: right, or right at a higher rank."""
+        return self.outcome in ("right", "unresolved")
+
+
+def judge(pairs: Iterable[Pair], rank: Rank, clusters: Clusters = "sequence") -> list[Judged]:
+    """Compares the answers and the labels of photographs at a rank."""
+    found: list[Judged] = []
+    for pair in pairs:
+        truth, predicted = taxon_of(pair.truth, rank), taxon_of(pair.predicted, rank)
+        cluster = pair.sequence if clusters == "sequence" else pair.camera
+        found.append(Judged(pair, truth, predicted, outcome_of(truth, predicted), cluster))
+    return found
+
+
+def share_where(judged: Iterable[Judged], is_hit: Callable[[Judged], bool]) -> Share:
+    """The share of photographs for which something is true, see ``share_of``."""
+    return share_of((is_hit(one), one.cluster) for one in judged)
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """How well one class is recognized.
+
+    Attributes:
+        taxon: The class.
+        precision: The share of the photographs with this answer in which it is true.
+        recall: The share of the photographs with this label whose answer is right.
+        unresolved: Photographs with this label whose answer is a higher taxon.
+    """
+
+    taxon: Taxon
+    precision: Share
+    recall: Share
+    unresolved: int
+
+
+def class_results(judged: Sequence[Judged]) -> list[ClassResult]:
+    """The precision and the recall of all labels and answers, the most frequent labels first."""
+    by_truth: dict[Taxon, list[Judged]] = {}
+    by_answer: dict[Taxon, list[Judged]] = {}
+    for one in judged:
+        by_truth.setdefault(one.truth, []).append(one)
+        by_answer.setdefault(one.predicted, []).append(one)
+    found: list[ClassResult] = []
+    for taxon in {**by_truth, **by_answer}:
+        if taxon.category in _SILENT:
+            continue
+        labelled = by_truth.get(taxon, [])
+        found.append(
+            ClassResult(
+                taxon,
+                share_where(by_answer.get(taxon, []), lambda one: one.is_true),
+                share_where(labelled, lambda one: one.outcome == "right"),
+                sum(one.outcome == "unresolved" for one in labelled),
+            )
+        )
+    return sorted(found, key=lambda one: (-one.recall.total, -one.precision.total, one.taxon))
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The confusion matrix.
+
+    Attributes:
+        rows: The labels, the most frequent first.
+        columns: The answers: first those that are labels as well, in the same order.
+        cells: The photographs of each label and answer, as positions in the list that was judged.
+    """
+
+    rows: list[Taxon]
+    columns: list[Taxon]
+    cells: dict[tuple[Taxon, Taxon], list[int]]
+
+    def count(self, truth: Taxon, predicted: Taxon) -> int:
+        """The number of photographs of a cell."""
+        return len(self.cells.get((truth, predicted), ()))
+
+
+def confusion_of(judged: Sequence[Judged]) -> Confusion:
+    """The confusion matrix of some photographs."""
+    cells: dict[tuple[Taxon, Taxon], list[int]] = {}
+    for position, one in enumerate(judged):
+        cells.setdefault((one.truth, one.predicted), []).append(position)
+    rows = _by_frequency(one.truth for one in judged)
+    answers = _by_frequency(one.predicted for one in judged)
+    columns = [taxon for taxon in rows if taxon in answers]
+    return Confusion(rows, columns + [taxon for taxon in answers if taxon not in rows], cells)
+
+
+def _by_frequency(taxa: Iterable[Taxon]) -> list[Taxon]:
+    counts = Counter(taxa)
+    return sorted(counts, key=lambda taxon: (-counts[taxon], taxon))

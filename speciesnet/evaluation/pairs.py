@@ -1,0 +1,245 @@
+"""Photographs with the answer of the program and the label of a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from speciesnet.errors import InputError
+from speciesnet.evaluation.labels import Written, WrittenLabels
+from speciesnet.evaluation.taxa import KnownLabels, is_blank_label, is_undetermined, taxon_of
+from speciesnet.files.input_notes import Examples, counted, plural
+from speciesnet.predictions.matching import match_names
+from speciesnet.survey.survey import Picture, Survey
+
+_REPORTED = 5  # labels that are not known
+
+Labels = tuple[tuple[str, int | None], ...]  # of a photograph, and how many individuals
+
+
+class Pair(NamedTuple):
+    """A photograph with its answer and its label.
+
+    Attributes:
+        position: In ``Survey.pictures``.
+        filepath: The path in the predictions.
+        camera: Its camera, as ``PictureSequence.camera``.
+        sequence: The number of its sequence in the survey.
+        taken: The date by the camera's clock, ISO 8601, or None.
+        predicted: The predicted label, or None for a failure.
+        score: The score of the prediction, in [0, 1].
+        truth: The label; of several, the one that agrees with the prediction, or else the first.
+        individuals: How many individuals the program counts.
+        labelled_individuals: How many a person counted, or None.
+    """
+
+    position: int
+    filepath: str
+    camera: str
+    sequence: int
+    taken: str | None
+    predicted: str | None
+    score: float
+    truth: str
+    individuals: int
+    labelled_individuals: int | None
+
+
+@dataclass
+class Pairs:
+    """All photographs with a label, and what was left out.
+
+    Attributes:
+        pairs: In the order of the predictions.
+        unlabelled: Photographs of the survey without a label.
+        notes: Sentences on photographs and labels that were left out, or need attention.
+    """
+
+    pairs: list[Pair]
+    unlabelled: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = False) -> Pairs:
+    """Brings the photographs of a survey and their labels together.
+
+    Args:
+        survey: The survey, without corrections.
+        written: The labels.
+        skip_unknown: Whether labels that the model does not have are left out and counted.
+
+    Raises:
+        InputError: No label belongs to a photograph, a label is unknown, or a path is ambiguous.
+    """
+    notes = list(written.notes)
+    labels = _known_labels(survey, written, notes, skip_unknown)
+    matched = _matched(survey, labels, written.source, notes)
+    pairs = [
+        _pair(position, picture, survey.sequences[picture.sequence].camera, found)
+        for position, picture in enumerate(survey.pictures)
+        if (found := matched.get(picture.filepath))
+    ]
+    if not pairs:
+        raise InputError(
+            f"No photograph has a label in {written.source} that can be compared: all of them are "
+            "empty, unidentified or skipped."
+        )
+    if all(pair.predicted is None for pair in pairs):
+        raise InputError(
+            f"{survey.name} has no answer for any photograph with a label. Pass the predictions of a "
+            "run with all components."
+        )
+    unlabelled = len(survey.pictures) - len(pairs)
+    if unlabelled:
+        number = counted(len(survey.pictures), "photograph")
+        notes.append(f"{unlabelled} of {number} {plural(unlabelled, 'has', 'have')} no label.")
+    several = Examples(
+        "photograph has several labels; the one that agrees with the answer counts",
+        "photographs have several labels; of each, the one that agrees with the answer counts",
+    )
+    failed = Examples(
+        "failed photograph counts as not right", "failed photographs count as not right"
+    )
+    for pair in pairs:
+        if len({label for label, _ in matched[pair.filepath]}) > 1:
+            several.add(pair.filepath)
+        if pair.predicted is None:
+            failed.add(pair.filepath)
+    notes += filter(None, map(str, (several, failed)))
+    return Pairs(pairs, unlabelled, notes)
+
+
+def _known_labels(
+    survey: Survey, written: WrittenLabels, notes: list[str], skip_unknown: bool
+) -> dict[str, Labels]:
+    """The labels of the model that people mean, by path as written."""
+    known = KnownLabels([*survey.labels, *(p.label for p in survey.pictures if p.label)])
+    found: dict[str, Labels] = {}
+    unknown: Counter[str] = Counter()
+    places: dict[str, str] = {}
+    undetermined = Examples(
+        "photograph is labelled as unidentified, and is left out",
+        "photographs are labelled as unidentified, and are left out",
+    )
+    for file, texts in written.by_file.items():
+        counts: dict[str, int | None] = {}
+        for one in texts:
+            label = next(filter(None, map(known.find, one.names)), None)
+            if label is None:
+                unknown[one.names[0]] += 1
+                places.setdefault(one.names[0], one.place)
+            elif is_undetermined(label):
+                undetermined.add(file)
+            else:
+                counts[label] = _added(counts.get(label), one)
+        found[file] = tuple(counts.items())
+    if unknown:
+        faults = _unknown_labels(unknown, places, known)
+        if not skip_unknown:
+            raise InputError(
+                f"Labels are unknown to the model: {faults}. Correct them, give the genus or the family "
+                "instead, or leave them out with --skip_unknown_labels."
+            )
+        notes.append(
+            f"{counted(unknown.total(), 'label')} unknown to the model "
+            f"{plural(unknown.total(), 'is', 'are')} left out: {faults}. The model cannot be right "
+            "about these photographs."
+        )
+    notes += filter(None, [str(undetermined)])
+    return found
+
+
+def _added(before: int | None, one: Written) -> int | None:
+    """The individuals of a label after one more line about it, such as lines for adults and young."""
+    return before if one.count is None else (before or 0) + one.count
+
+
+def _unknown_labels(
+    unknown: Mapping[str, int], places: Mapping[str, str], known: KnownLabels
+) -> str:
+    faults: list[str] = []
+    for name, count in Counter(unknown).most_common(_REPORTED):
+        near = known.near(name)
+        guess = f"; perhaps {' or '.join(near)}" if near else ""
+        faults.append(f"{name!r} ({count} times, first in {places[name]}{guess})")
+    if more := len(unknown) - len(faults):
+        faults.append(f"and {counted(more, 'more')}")
+    return ", ".join(faults)
+
+
+def _matched(
+    survey: Survey, labels: Mapping[str, Labels], source: str, notes: list[str]
+) -> dict[str, Labels]:
+    """The labels by the paths of the predictions."""
+    known = dict.fromkeys(picture.filepath for picture in survey.pictures)
+    found = {file: file for file in labels if file in known}
+    others = [file for file in labels if file not in known]
+    advice = "Give the labels whole paths, or evaluate each folder alone"
+    if others:
+        matches = match_names(others, known, found.keys(), source, advice)
+        found |= matches.paths
+        if matches.moved:
+            name, path = next(iter(matches.moved.items()))
+            notes.append(
+                f"{counted(len(matches.moved), 'label')} of {source} "
+                f"{plural(len(matches.moved), 'names a photograph', 'name photographs')} in a different "
+                f"folder, such as {name} for {path}. Check that these are the same."
+            )
+    if not found:
+        raise InputError(
+            f"None of the {counted(len(labels), 'photograph')} in {source} is in {survey.name}: the "
+            f"labels have {next(iter(labels))}, and the predictions have {next(iter(known))}. Pass the "
+            "labels of this survey."
+        )
+    left_out = Examples(
+        f"label of {source} has no photograph in the predictions",
+        f"labels of {source} have no photographs in the predictions",
+    )
+    for file in labels:
+        if file not in found:
+            left_out.add(file)
+    notes += filter(None, [str(left_out)])
+    return {path: labels[file] for file, path in found.items()}
+
+
+def _pair(position: int, picture: Picture, camera: str, labels: Labels) -> Pair:
+    predicted = None if picture.failures else picture.label
+    return Pair(
+        position=position,
+        filepath=picture.filepath,
+        camera=camera,
+        sequence=picture.sequence,
+        taken=picture.taken,
+        predicted=predicted,
+        score=0.0 if predicted is None else picture.score,
+        truth=_truth(predicted, [label for label, _ in labels]),
+        individuals=sum(picture.counts.values()),
+        labelled_individuals=_individuals(labels),
+    )
+
+
+def _truth(predicted: str | None, labels: Sequence[str]) -> str:
+    """The label that agrees best with a prediction, or else the first."""
+    answer = taxon_of(predicted)
+    taxa = [(label, taxon_of(label)) for label in labels]
+    for agrees in (
+        lambda taxon: answer == taxon,
+        lambda taxon: taxon.contains(answer),
+        answer.contains,
+    ):
+        for label, taxon in taxa:
+            if agrees(taxon):
+                return label
+    return labels[0]
+
+
+def _individuals(labels: Iterable[tuple[str, int | None]]) -> int | None:
+    """The number of individuals of all labels; None if that of one is unknown."""
+    total = 0
+    for label, count in labels:
+        if count is None and not is_blank_label(label):
+            return None
+        total += count or 0
+    return total

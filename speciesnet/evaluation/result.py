@@ -1,0 +1,146 @@
+"""An evaluation: everything that is measured about one survey."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from speciesnet.evaluation.confusion import (
+    OUTCOMES,
+    ClassResult,
+    Clusters,
+    Confusion,
+    Judged,
+    Outcome,
+    class_results,
+    confusion_of,
+    judge,
+    share_where,
+)
+from speciesnet.evaluation.intervals import Share
+from speciesnet.evaluation.measures import (
+    Bin,
+    BlankRule,
+    Group,
+    Numbers,
+    blank_rules,
+    calibration,
+    calibration_error,
+    groups_of,
+    numbers_of,
+    time_of_day,
+)
+from speciesnet.evaluation.pairs import Pairs
+from speciesnet.evaluation.strata import Estimate, Stratum, strata_of, whole_survey
+from speciesnet.evaluation.taxa import Rank, Taxon, TaxonNames
+from speciesnet.files.paths import shared_start, split_path
+from speciesnet.survey.survey import Survey
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How right the program is on a survey.
+
+    Attributes:
+        survey: The name of the predictions file.
+        rank: The rank at which answers and labels are compared.
+        clusters: What is independent of each other.
+        photographs: The photographs of the survey.
+        sequences: The sequences with a label.
+        judged: The photographs with a label.
+        outcomes: How many of them are right, and so on.
+        right: The share of right answers.
+        true: The share of answers that are right, or right at a higher rank.
+        estimate: The share of right answers in the whole survey.
+        strata: The strata of the survey.
+        classes: Precision and recall.
+        confusion: The confusion matrix.
+        bins: The reliability of the scores.
+        calibration_error: See ``measures.calibration_error``.
+        blanks: What happens if blanks are thrown away.
+        numbers: How well individuals are counted, or None.
+        cameras: The results by camera.
+        times: The results by day and night.
+        names: The names of taxa.
+        notes: Sentences on what was left out.
+    """
+
+    survey: str
+    rank: Rank
+    clusters: Clusters
+    photographs: int
+    sequences: int
+    judged: list[Judged]
+    outcomes: Mapping[Outcome, int]
+    right: Share
+    true: Share
+    estimate: Estimate | None
+    strata: list[Stratum]
+    classes: list[ClassResult]
+    confusion: Confusion
+    bins: list[Bin]
+    calibration_error: float | None
+    blanks: list[BlankRule]
+    numbers: Numbers | None
+    cameras: list[Group]
+    times: list[Group]
+    names: TaxonNames
+    notes: list[str]
+
+    def name_of(self, taxon: Taxon) -> str:
+        """The name of a taxon as people read it."""
+        return self.names.of(taxon)
+
+
+def evaluate(
+    survey: Survey, pairs: Pairs, rank: Rank = "species", clusters: Clusters = "sequence"
+) -> Evaluation:
+    """Measures everything about the photographs of a survey that have a label.
+
+    Args:
+        survey: The survey, without corrections.
+        pairs: Its photographs with a label.
+        rank: The rank at which answers and labels are compared.
+        clusters: What is independent of each other; photographs of one camera resemble each other even
+            more than those of one sequence, but there must be many cameras.
+    """
+    judged = judge(pairs.pairs, rank, clusters)
+    strata = strata_of(survey, judged)
+    cameras = _short_names({one.pair.camera for one in judged})
+    found = Counter(one.outcome for one in judged)
+    bins = calibration(judged)
+    labels = [*survey.labels, *(p.label for p in survey.pictures if p.label)]
+    return Evaluation(
+        survey=survey.name,
+        rank=rank,
+        clusters=clusters,
+        photographs=len(survey.pictures),
+        sequences=len({one.pair.sequence for one in judged}),
+        judged=judged,
+        outcomes={outcome: found[outcome] for outcome in OUTCOMES},
+        right=share_where(judged, lambda one: one.outcome == "right"),
+        true=share_where(judged, lambda one: one.is_true),
+        estimate=whole_survey(strata) if pairs.unlabelled else None,
+        strata=strata,
+        classes=class_results(judged),
+        confusion=confusion_of(judged),
+        bins=bins,
+        calibration_error=calibration_error(bins),
+        blanks=blank_rules(judged),
+        numbers=numbers_of(judged),
+        cameras=groups_of(judged, lambda one: cameras[one.pair.camera]),
+        times=groups_of(judged, time_of_day),
+        names=TaxonNames(labels),
+        notes=pairs.notes,
+    )
+
+
+def _short_names(cameras: Collection[str]) -> dict[str, str]:
+    """The folders of cameras below the folder that contains all of them."""
+    parts = {camera: split_path(camera) for camera in cameras}
+    shared = len(shared_start(parts.values()))
+    return {
+        camera: "/".join(names[min(shared, len(names) - 1) :]) if names else ""
+        for camera, names in parts.items()
+    }

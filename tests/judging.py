@@ -1,0 +1,24 @@
+"""Photographs with an answer and a label, without a survey."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from speciesnet.evaluation.confusion import Judged, judge
+from speciesnet.evaluation.pairs import Pair
+from speciesnet.evaluation.taxa import Rank
+
+_numbers = itertools.count()
+
+
+def pair(truth: str, predicted: str | None, score: float = 0.9, **values: Any) -> Pair:
+    """A photograph; each is a sequence of its own unless ``sequence`` is given."""
+    number = next(_numbers)
+    made = Pair(number, f"{number}.jpg", "cam1", number, None, predicted, score, truth, 1, None)
+    return made._replace(**values)
+
+
+def judged(*pairs: Pair, rank: Rank = "species") -> list[Judged]:
+    """These photographs at a rank."""
+    return judge(pairs, rank)
