@@ -23,7 +23,7 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
     Args:
         path: Path or URL of the file.
         what: The content of the file for messages, such as "deployments".
-        known: Names of columns, which the first line may have in any letter case.
+        known: Names of columns, which may be in any letter case in the first line.
 
     Returns:
         The names of the columns in the first line, without the empty ones at its end; and the rows that
@@ -31,7 +31,7 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
         column, without the empty ones.
 
     Raises:
-        InputError: The file cannot be read or is not in UTF-8, a column is there twice, or a row has a
+        InputError: The file cannot be read or is not in UTF-8, a column occurs twice, or a row has a
             cell without a column.
     """
     try:
@@ -71,7 +71,7 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
 
 
 def _stripped(cells: list[str]) -> list[str]:
-    """The cells without blanks around them, and without the empty ones at the end."""
+    """The cells without surrounding blanks, and without empty ones at the end."""
     cells = [cell.strip() for cell in cells]
     while cells and not cells[-1]:
         del cells[-1]
