@@ -19,10 +19,10 @@ USA = "USA"
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
 _NEAR_180 = 170.0  # degrees of longitude from which the 180th meridian matters
 _EARTH_RADIUS_KM = 6371.0
-# A country whose nearest town is no farther than this may still be that of a point.
+# A point may be in a country whose nearest town is no farther than this.
 _SAME_AREA_FACTOR = 2.0  # times the distance of the nearest town
 _SAME_AREA_KM = 20.0  # and this
-# User-assigned codes, in wide use.
+# User-assigned codes in wide use.
 _KOSOVO = {"XKX": "XK"}
 _POINTS = 2**16  # whose places are kept: those of the cameras of a survey
 
@@ -71,7 +71,7 @@ def check_country(country: str, where: str) -> None:
 
     Args:
         country: The code.
-        where: Name of the flag or field in the message, such as "--country".
+        where: Name of the flag or field, for the message, such as "--country".
     """
     if country not in country_codes():
         raise InputError(
@@ -121,11 +121,11 @@ def nearest_place(latitude: float, longitude: float) -> tuple[str, str | None]:
 
 @lru_cache(_POINTS)
 def find_country(latitude: float, longitude: float, given: str | None = None) -> str | None:
-    """The country of a point: the given one, unless the point is certainly elsewhere.
+    """The country of a point: the given one, unless the point is definitely elsewhere.
 
     The country of a point is taken to be that of the nearest town, by distance on the globe. This is
     uncertain near a border. So a given country is kept if its own nearest town is not much farther
-    away: at most twice as far plus 20 km. It is also kept if the list of towns has none in that country.
+    away: at most twice as far plus 20 km. It is also kept if the list has no towns in that country.
 
     Args:
         latitude: Degrees.
@@ -159,7 +159,7 @@ def find_country(latitude: float, longitude: float, given: str | None = None) ->
 def contradicted_by(
     country: str | None, latitude: float | None, longitude: float | None
 ) -> str | None:
-    """The country in which a point certainly is instead of the given one; see ``find_country``.
+    """The country that a point is definitely in, if not the given one; see ``find_country``.
 
     Args:
         country: ISO 3166-1 alpha-3 code, or None.
@@ -167,8 +167,8 @@ def contradicted_by(
         longitude: Degrees, or None.
 
     Returns:
-        ISO 3166-1 alpha-3 code; None if the point may be in the given country, or one of the three is
-        missing.
+        ISO 3166-1 alpha-3 code; None if the point may be in the given country, or an argument is
+        None.
 
     Examples:
         >>> contradicted_by("USA", -1.29, 36.82)
@@ -188,7 +188,7 @@ def _nearest_town(latitude: float, longitude: float) -> tuple[dict[str, str], fl
 
 @cache
 def _towns_of(country: str | None) -> Any:
-    """A tree of the towns of a country, or of all countries for None; None if there are none."""
+    """A tree of the towns in a country, or in all countries for None; None if there are no towns."""
     from scipy.spatial import KDTree
 
     geocoder = _geocoder()
@@ -259,7 +259,7 @@ def find_admin1_region(
 def override_location(
     instances: list[Instance], country: str | None, admin1_region: str | None, first: int = 1
 ) -> list[Instance]:
-    """Sets the country, and the region if there is one, of every instance.
+    """Sets the country (and the region, if given) of every instance.
 
     Args:
         instances: Part of a list.
@@ -296,8 +296,8 @@ def resolve_locations(
 
     Args:
         instances: The instances of a run.
-        country_from_coordinates: Whether to look up missing countries as well, and to overwrite
-            countries where the point is certainly elsewhere; see ``find_country``.
+        country_from_coordinates: Whether to also look up missing countries, and to overwrite
+            countries if the point is definitely elsewhere; see ``find_country``.
     """
     if country_from_coordinates:
         instances = [_with_country(i) for i in instances]
@@ -314,7 +314,7 @@ def with_coordinates(
     *,
     country_from_coordinates: bool = False,
 ) -> Instance:
-    """Adds a photograph's coordinates to an instance without its own, and resolves its location.
+    """Adds a photograph's coordinates to an instance that has none, and resolves its location.
 
     Args:
         instance: An instance from ``resolve_locations``.

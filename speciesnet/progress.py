@@ -27,7 +27,7 @@ class ProgressBars:
 
     Args:
         stages: Names of the stages.
-        total: Number of images; None if it is unknown, as frames of films are counted.
+        total: Number of images; None if it is unknown, because frames of films are counted.
         enabled: False shows nothing.
     """
 
@@ -90,7 +90,7 @@ class ProgressBars:
 
 
 class Profile:
-    """Seconds spent in each part of a run. Parts overlap, so the sum may exceed the run's duration.
+    """The seconds spent in each part of a run. Parts overlap, so their sum may exceed the run's duration.
 
     Attributes:
         seconds: The seconds of each part, in the order of first use.

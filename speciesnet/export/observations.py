@@ -27,7 +27,7 @@ _ANIMAL, _HUMAN, _VEHICLE = Detection.ANIMAL.value, Detection.HUMAN.value, Detec
 _INDIVIDUALS = (_ANIMAL, _HUMAN)  # what is counted, and has a scientific name
 # What an image may show besides its answer, and its label: such animals were not classified.
 _ALSO_SEEN = {_HUMAN: split_label(Classification.HUMAN.value), _ANIMAL: Label()}
-# An event without animals has the first of these types that one of its photographs has.
+# If nothing was seen in an event, it has the first of these types found in its photographs.
 _NOTHING_SEEN = (UNKNOWN, BLANK, UNCLASSIFIED)
 _SMALLEST_SIDE = 1e-15  # of a box, by the schema
 _Cells = dict[str, str]
@@ -79,8 +79,8 @@ def observations_of(record: Record) -> list[Observation]:
     """The observations of a photograph: its answer, and any other people or animals in it.
 
     People next to an animal or a vehicle, and animals next to people or a vehicle, have their own
-    observation if they are individuals (see ``individual_boxes``) and no reviewer has replaced the
-    answer. Animals also require a box around the people or the vehicle.
+    observation if they are individuals (see ``individual_boxes``), unless a reviewer has replaced an
+    answer that named them. Animals also require a box around the people or the vehicle.
 
     If boxes have their own answers, there is an observation for each label instead (see
     ``individuals_of``), unless there are no individuals.

@@ -141,7 +141,7 @@ class Crops:
     list_name: ClassVar[str] = CROPS_LIST
 
     def blurred(self, picture: Picture) -> tuple[Area, ...]:
-        """The areas in this box that show people."""
+        """The areas of people, which are blurred in the boxes of other subjects."""
         if self.people == "include":
             return ()
         if people_of(picture) == (_EVERYTHING,):

@@ -30,7 +30,7 @@ Only this computer can reach the printed address. Press Ctrl-C to stop.
 
 
 def main(values: flags.Values) -> None:
-    """Listens, prints the address, opens the browser, and serves; or shows the window that is open."""
+    """Prints the address, opens the browser and serves; or shows a window that is already open."""
     from filelock import FileLock, Timeout
 
     from speciesnet.app.surveys import data_folder
@@ -87,7 +87,7 @@ def _serve(folder: Path, token: str, port: int, listener: socket.socket, nobrows
 
 
 def _show(folder: Path, port: int, token: str, nobrowser: bool) -> threading.Thread | None:
-    """Prints the address of the window, and opens it in the browser with a ticket, in a thread."""
+    """Prints the address of the window and, in a thread, opens it in the browser with a ticket."""
     from speciesnet.app.guard import OPEN
     from speciesnet.app.window import TICKET
 

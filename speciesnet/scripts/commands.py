@@ -1,4 +1,4 @@
-"""The program ``speciesnet``: a run by default, or one of its sub-commands."""
+"""The program ``speciesnet``: a run by default, or one of its subcommands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textwrap import fill
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
 
-# The module of each sub-command, and a line about it.
+# The module of each subcommand, and a line about it.
 COMMANDS = {
     "run": ("run_model", "find and name the animals in images (the default)"),
     "app": ("app", "do all of it in a page in the browser, without a terminal"),
@@ -38,7 +38,7 @@ DEFAULT = "run"
 
 
 def command_of(name: str) -> console.Command:
-    """A sub-command by its name."""
+    """A subcommand by its name."""
     module, _ = COMMANDS[name]
     command = import_module(f"speciesnet.scripts.{module}").COMMAND
     assert isinstance(command, console.Command)
@@ -89,7 +89,7 @@ def cli() -> None:
 
 
 def _unknown(name: str) -> str:
-    """The error for a word that is not a sub-command, with the nearest one."""
+    """The error for a word that is not a subcommand; suggests the most similar one."""
     from difflib import get_close_matches
 
     nearest = [command for command, (module, _) in COMMANDS.items() if module == name]

@@ -66,7 +66,7 @@ def local_predictions(path: str, corrections: str) -> Iterator[str]:
 
 
 def _fetch_companion(path: str, ending: str, copy: Path) -> None:
-    """Copies the file next to the predictions whose name has one more ending, if there is one."""
+    """Copies the file next to the predictions whose name has an extra ending, if it exists."""
     url = f"{path}{ending}"
     if not storage.is_cloud(path):  # the URL may have a query after the name
         parts = urlsplit(path)
@@ -97,7 +97,7 @@ def _warn_if_empty(predictions: str) -> None:
 
 
 def date_rules(values: flags.Values, deployments: Mapping[str, str] | None = None) -> DateRules:
-    """The rules for dates that ``--clock_corrections`` and ``--date_from_name`` give.
+    """The rules for dates from ``--clock_corrections`` and ``--date_from_name``.
 
     Args:
         values: The values of the two flags.
@@ -133,11 +133,11 @@ def survey_of(
         photographs: Where to find the photographs, for dates and positions.
         corrections: The corrections by path; by default those that ``--corrections`` names.
         dates: The rules for dates; by default those of ``date_rules``.
-        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence. A reviewer
-            corrects the answers as they are in the predictions.
+        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence. Not for a
+            review, which corrects the answers in the predictions.
 
     Raises:
-        SpeciesNetError: As ``load_survey``.
+        SpeciesNetError: As for ``load_survey``.
     """
     from speciesnet.survey.corrections import find_corrections
     from speciesnet.survey.survey import load_survey
@@ -161,7 +161,7 @@ def stones_of(survey: Survey, predictions: str, corrections: str) -> list[Stone]
     Args:
         survey: The survey.
         predictions: Its predictions, on this machine.
-        corrections: The file with the verdicts, as ``--corrections`` gives it.
+        corrections: The file with the verdicts, the value of ``--corrections``.
 
     Raises:
         InputError: The corrections cannot be read.
@@ -189,10 +189,10 @@ def records_of(
         values: ``--corrections``, ``--sequence_gap``, ``--smooth_boxes`` and those of ``date_rules``.
         photographs: Where to find the photographs, for dates.
         dates: The rules for dates; by default those of ``date_rules``.
-        whole_films: Whether films have the boxes of all their frames.
+        whole_films: Whether films keep the boxes of all their frames.
 
     Raises:
-        InputError: The corrections that were named cannot be read.
+        InputError: The named corrections cannot be read.
     """
     from speciesnet.survey.corrections import find_corrections
     from speciesnet.survey.smoothed_records import SmoothedRecords

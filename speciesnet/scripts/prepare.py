@@ -26,7 +26,7 @@ PRECISION = flags.PRECISION.but(
 
 
 def main(values: flags.Values) -> None:
-    """Prints each line when its step is done: the steps take seconds to minutes."""
+    """Prints each line when its step is done, because the steps take seconds to minutes."""
     from speciesnet.instances import find_images
     from speciesnet.pipeline.preparation import prepare
 

@@ -93,7 +93,7 @@ _MEGABYTE = 2**20
 
 
 def main(values: flags.Values) -> None:
-    """Checks the flags, and serves."""
+    """Checks the flags and serves."""
     _check(values)
     try:
         from speciesnet.server.app import PATHS, make_app
@@ -171,7 +171,7 @@ def _check(values: flags.Values) -> None:
 
 
 def _is_reserved(field: str) -> bool:
-    """Whether the records of a server, or its instances, have a field of that name."""
+    """Whether the server's records or instances have a field with this name."""
     # What a server's records never contain:
     absent = ("metadata", "orientation", "boxes_as_stored", "review", "counts", "box_review")
     return field == "image" or (field in Record.__annotations__ and field not in absent)

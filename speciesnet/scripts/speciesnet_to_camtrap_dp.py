@@ -52,7 +52,7 @@ Converts a predictions file to a Camtrap DP data package.
 
 
 def main(values: flags.Values, source: str, folder: str) -> None:
-    """Checks the flags, and writes the package."""
+    """Checks the flags and writes the package."""
     for name, given in ((TITLE.name, values[TITLE]), (CONTRIBUTOR.name, values[CONTRIBUTOR])):
         if not given:
             raise InputError(f"Camtrap DP requires a {name}; add --{name}.")

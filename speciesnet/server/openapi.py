@@ -30,7 +30,7 @@ _ERRORS = {
     504: "There was no answer in time.",
 }
 _FOX = "4b4a2d93-6d2b-4b4f-9b5e-6a6a2c0b8a11;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-# A file in base64, or the data URL that browsers make of it.
+# A file in base64, or the data URL that browsers create from it.
 _BASE64 = "^(data:[^,]*,)?([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 

@@ -1,4 +1,4 @@
-"""Prediction requests: parsed, their images fetched, predicted by the workers, answered in time."""
+"""Prediction requests: parses them, fetches their images, and has the workers predict them in time."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Service:
     Args:
         pool: The workers.
         metrics: Where requests are counted.
-        parser: Parses the requests, and has their limits.
-        backlog: The largest number of accepted images without an answer.
-        timeout: Seconds for the answer to a request that has arrived.
+        parser: Parses the requests and checks their limits.
+        backlog: The maximum number of accepted images without a response.
+        timeout: The time limit for a response, in seconds from the arrival of the request.
         folders: Folders that images may be read from.
         hosts: Hosts and buckets that images may be fetched from.
 

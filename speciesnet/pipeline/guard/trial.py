@@ -1,4 +1,4 @@
-"""A trial: some images of a run go through both the fast networks and those in float32."""
+"""A trial: some images of a run go through both the fast and the float32 networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORTHWHILE = 0.95  # of the time in float32, at most, is what a lower precision 
 
 
 def trial_of(paths: Sequence[str]) -> list[str]:
-    """The images of a trial, spread evenly over those of a run; none if the run is too short."""
+    """The images of a trial, spread evenly over the run; empty if the run is too short."""
     if len(paths) < WORTH_A_TRIAL:
         return []
     count = min(max(TRIAL[0], len(paths) // TRIAL_SHARE), TRIAL[1])
@@ -35,11 +35,11 @@ def trial_of(paths: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Trial:
-    """Compares the fast networks with those in float32.
+    """Compares the fast networks with the float32 networks.
 
     Attributes:
-        passes: How images go through networks.
-        exact: The networks in float32.
+        passes: How images pass through networks.
+        exact: The float32 networks.
         fast: The networks in the lower precision.
     """
 
@@ -50,10 +50,10 @@ class Trial:
     def photos(
         self, paths: Sequence[str], progress: pipeline.Progress
     ) -> Generator[Photo, None, Verdict | None]:
-        """Yields images processed in float32, and then takes them through the fast networks.
+        """Yields images processed in float32, and then passes them through the fast networks.
 
         Returns:
-            What this shows of the fast networks; None if they fail or too few images can be read.
+            A verdict on the fast networks; None if they fail or too few images can be read.
         """
         logging.info("Trying a lower precision on %d images of the run.", len(paths))
         self.passes.load(self.exact)
@@ -83,7 +83,7 @@ class Trial:
         return list(self.passes.run(paths, self.fast, threshold=floor, rivals=_first_rivals))
 
     def _reclassified(self, fast: Sequence[Photo]) -> Sequence[Photo | None]:
-        """The images after the float32 classifier on the fast detector's boxes, if that is a step."""
+        """The images after the float32 classifier on the fast detector's boxes, if this is a step."""
         if not self.passes.has_middle(self.fast):
             return [None] * len(fast)
         return list(self.passes.classify_again(fast, self.exact, _first_rivals))
@@ -96,7 +96,7 @@ def _verdict(
     again: Sequence[Photo | None],
     time_ratio: float,
 ) -> Verdict | None:
-    """Derives the errors from a trial, and whether the fast networks pay."""
+    """Derives the errors from a trial, and whether the fast networks are worthwhile."""
     found: list[Errors] = []
     tried: list[Photo] = []
     for one, two, three in zip(exact, fast, again, strict=True):

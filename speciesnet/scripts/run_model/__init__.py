@@ -117,7 +117,7 @@ TOPICS: console.Topics = {
 
 
 def main(values: flags.Values) -> None:
-    """Checks everything that can be wrong before the first image is read, then runs."""
+    """Checks for everything that can be wrong before the first image is read, then runs."""
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.bucket import check_output
     from speciesnet.progress import Profile
@@ -201,7 +201,7 @@ def _check(values: flags.Values, components: Components) -> None:
 
 
 def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
-    """The images of the run; empty only if none falls into the shard."""
+    """The images of the run; empty only if none is in the shard."""
     from speciesnet.instances import prepare_instances, split_paths, take_shard
 
     folders, filepaths = values[FOLDERS], values[FILEPATHS]
@@ -245,7 +245,7 @@ def _model(values: flags.Values, components: Components) -> SpeciesNet:
 
 
 def _confirm_whole_images(model_name: str) -> None:
-    """A model trained on crops is bad at whole images, so this should not happen by accident."""
+    """Asks for confirmation, because a model trained on crops performs poorly on whole images."""
     warning = (
         f"The model {model_name} was trained on animals cropped from their images, and without "
         "--detections_json it gets whole images"
