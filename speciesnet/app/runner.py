@@ -197,7 +197,9 @@ class Runner:
             process = jobs.start(run_line(survey), log)
         except OSError as error:
             name = error.filename or survey.predictions
-            sentence = f"{name} cannot be written ({error.strerror or error}); go on once it can."
+            sentence = (
+                f"{name} cannot be written ({error.strerror or error}); continue once it can."
+            )
             survey.set_state("failed", sentence, "free_space")
         except PageError as error:
             survey.set_state("failed", str(error), "choose_folder")

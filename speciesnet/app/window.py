@@ -154,7 +154,7 @@ class Window:
             raise PageError(404, "folder_gone", str(error), "choose_folder") from error
         if not paths:
             raise PageError(
-                422, "no_images", "There is no photograph in the folder.", "choose_folder"
+                422, "no_images", "There are no photographs in the folder.", "choose_folder"
             )
         count = min(commands.TRIAL_IMAGES, len(paths))
         chosen = [paths[len(paths) * number // count] for number in range(count)]

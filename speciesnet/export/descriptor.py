@@ -101,7 +101,7 @@ def licenses_of(project: Project) -> list[dict[str, str]]:
     for scope, text in scopes.items():
         if not text:
             raise InputError(
-                f"Camtrap DP requires licences for both data and media; add --license_{scope}."
+                f"Camtrap DP requires licenses for both data and media; add --license_{scope}."
             )
         if text.startswith(("https://", "http://")):
             found.append({"path": text, "scope": scope})
@@ -109,7 +109,7 @@ def licenses_of(project: Project) -> list[dict[str, str]]:
             found.append({"name": text, "scope": scope})
         else:
             raise InputError(
-                f"--license_{scope} {text} is not a licence; use an identifier without spaces, such as "
+                f"--license_{scope} {text} is not a license; use an identifier without spaces, such as "
                 "CC0-1.0 or CC-BY-4.0, or a URL."
             )
     return found

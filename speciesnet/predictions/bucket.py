@@ -229,7 +229,7 @@ class BucketPredictions(PredictionsFile):
 
     def _send(self, source: Path) -> None:
         """Replaces the object; the first time, also sends the settings that are needed to read it."""
-        conflict = ObjectChangedError("it has since been changed by somebody else")
+        conflict = ObjectChangedError("it has since been changed by someone else")
         found = storage.version_of(self.url)
         if (found.tag if found else None) != self._version:
             raise conflict

@@ -12,16 +12,16 @@ from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.scripts import console, flags
 
 PORT = flags.integer(
-    "port", None, "Port of this computer to use; by default 8766, or a free one.", at_most=65535
+    "port", None, "Port to use on this computer; by default 8766, or a free one.", at_most=65535
 )
-NOBROWSER = flags.switch("nobrowser", "Print the address, but open no browser.")
-SHORTCUT = flags.switch("shortcut", "Put an icon that opens the page on the desktop, and end.")
+NOBROWSER = flags.switch("nobrowser", "Print the address without opening a browser.")
+SHORTCUT = flags.switch("shortcut", "Put an icon on the desktop that opens the page, and exit.")
 DEFAULT_PORT = 8766
 OPENING_SECONDS = 5.0  # to start the browser
 
 USAGE = """\
-Opens a page in the browser in which whole surveys are run and reviewed, without
-a terminal.
+Opens a page in the browser for running and reviewing whole surveys, without a
+terminal.
 
   speciesnet app
 

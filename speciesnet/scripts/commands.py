@@ -14,8 +14,8 @@ from speciesnet.scripts import console
 # The module of each subcommand, and a line about it.
 COMMANDS = {
     "run": ("run_model", "find and name the animals in images (the default)"),
-    "app": ("app", "do all of it in a page in the browser, without a terminal"),
-    "report": ("report", "make pages with the photographs of a survey, opened from disk"),
+    "app": ("app", "do everything on a page in the browser, without a terminal"),
+    "report": ("report", "make pages about a survey and its photographs, to open from disk"),
     "review": ("review", "confirm and correct answers in the browser"),
     "stones": ("stones", "find boxes that never move, and leave them out"),
     "table": ("speciesnet_to_table", "write predictions to a table, CSV or Parquet"),
@@ -28,7 +28,7 @@ COMMANDS = {
     "keywords": ("write_keywords", "write predictions as keywords for Lightroom and digiKam"),
     "crops": ("crops", "write a picture of each box, in folders by answer"),
     "draw": ("draw", "write photographs with their boxes drawn"),
-    "merge": ("merge", "join the predictions of several jobs in one file"),
+    "merge": ("merge", "join the predictions of several jobs into one file"),
     "ray": ("run_on_ray", "run on a Ray cluster"),
     "server": ("run_server", "serve predictions to other programs, over HTTP"),
     "prepare": ("prepare", "download and convert a model before its first run"),

@@ -207,8 +207,8 @@ CLASSIFIED_FROM = number(
 CLASSIFIED_BOXES = integer(
     "max_classifications_per_image",
     None,
-    "With --classify all: how many boxes of an image get an answer at most, starting with the "
-    "most confident; by default, or if negative, all.",
+    "With --classify all: maximum number of boxes per image that get an answer, most confident "
+    "first; by default, or if negative, all.",
     at_least=-1,
 )
 OUTPUT_FORMAT = choice(
@@ -220,21 +220,21 @@ OUTPUT_FORMAT = choice(
 MAX_CLASSES = integer(
     "max_classifications_per_detection",
     None,
-    "With --output_format 5: how many classes of a box are written; all if negative; by default 2. "
+    "With --output_format 5: maximum number of classes written per box; all if negative; by default 2. "
     "Answers for sequences need 5.",
     at_least=-1,
 )
 BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
 VIDEOS = choice(
-    "videos", ["include", "skip"], "include: look at films as well. skip: leave them out."
+    "videos", ["include", "skip"], "include: examine films as well. skip: leave them out."
 )
-VIDEO_FPS = number("video_fps", 1.0, "Frames to look at in each second of a film.", at_most=240)
+VIDEO_FPS = number("video_fps", 1.0, "Frames to examine per second of a film.", at_most=240)
 MAX_FRAMES = integer(
-    "max_frames_per_video", None, "Look at no more than the first N of these frames per film."
+    "max_frames_per_video", None, "Examine at most the first N of these frames per film."
 )
 FRAMES = text(
     "frames",
-    "Look at these frames of each film instead: comma-separated numbers from 0, such as 0,15,30.",
+    "Examine these frames of each film instead: comma-separated numbers from 0, such as 0,15,30.",
 )
 FILMS = (VIDEOS, VIDEO_FPS, MAX_FRAMES, FRAMES)
 METADATA = switch("metadata", "Add date, position and camera from the EXIF data to every record.")
@@ -242,15 +242,15 @@ METADATA = switch("metadata", "Add date, position and camera from the EXIF data 
 ENGINE = Flag(
     "engine",
     "auto",
-    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two "
-    "with a comma, for the detector and the classifier.",
+    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two, "
+    "separated by a comma, for the detector and the classifier.",
 )
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
     ["auto", "fp32", "bf16", "fp16", "int8"],
     "Numeric precision of the networks. auto: the fastest that the hardware supports, but fp32 "
     "for images whose answers it could change; int8 only after speciesnet prepare. int8: the "
-    "fastest on CPUs, but answers differ occasionally; needs the extra int8.",
+    "fastest on CPUs, but answers differ occasionally; requires the extra int8.",
 )
 DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
 THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")

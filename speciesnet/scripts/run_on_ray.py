@@ -68,7 +68,7 @@ Running the same command again continues an interrupted run.
 """
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
-    "films": ("which frames of films", flags.FILMS),
+    "films": ("which frames to examine", flags.FILMS),
     "boxes": ("which boxes get answers", flags.BOXES),
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
     "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),

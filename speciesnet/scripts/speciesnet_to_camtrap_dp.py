@@ -23,10 +23,10 @@ CONTRIBUTOR = flags.several(
 )
 LICENSE_DATA = flags.text(
     "license_data",
-    "Licence of the tables, an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
+    "License of the tables, an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
 )
 LICENSE_MEDIA = flags.text(
-    "license_media", "Licence of the photographs; required with --license_data."
+    "license_media", "License of the photographs; required with --license_data."
 )
 TIMEZONE = flags.text(
     "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
@@ -110,7 +110,7 @@ COMMAND = console.Command(
     ),
     topics={
         "project": (
-            "how the study was made, and the licences",
+            "study design and licenses",
             (SAMPLING_DESIGN, CAPTURE_METHOD, LICENSE_DATA, LICENSE_MEDIA),
         ),
         **flags.DATES,

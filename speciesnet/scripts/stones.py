@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from speciesnet.survey.stones import Stone
 
 OUT = flags.text("out", "Table of the groups to write (path or URL), CSV or Parquet.")
-STONE = flags.names("stone", "Names of groups without an animal, with commas; or all.")
-ANIMAL = flags.names("animal", "Names of groups that are animals after all; or all.")
+STONE = flags.names("stone", "Comma-separated names of groups without an animal, or all.")
+ANIMAL = flags.names("animal", "Names of groups that do show an animal, or all.")
 UNDECIDED = flags.names("undecided", "Names of groups whose verdict is withdrawn, or all.")
 SHOWN = 40  # groups printed; a table has all
 

@@ -95,9 +95,9 @@ _RECORD = {
     "prediction_score": _NUMBER,
     "prediction_source": _STRING,
     "model_version": _STRING,
-    "frame_rate": _NUMBER | {"description": "The frames of a film in a second."},
+    "frame_rate": _NUMBER | {"description": "The average number of frames per second of a film."},
     "frames_processed": _array({"type": "integer"})
-    | {"description": "The frames of a film that were looked at."},
+    | {"description": "The examined frames of a film."},
     "frames_failed": {"type": "integer"},
     "duration": _NUMBER | {"description": "The length of a film in seconds."},
     "frame": _object({"frame_number": {"type": "integer"}, "timestamp": _NUMBER})

@@ -71,7 +71,7 @@ class Trial:
             again = self._reclassified(fast)
         except Exception as error:  # whatever it is, float32 has just worked
             logging.warning(
-                "A lower precision is not used, because it fails (%s: %s).",
+                "A lower precision is not used, because it failed (%s: %s).",
                 type(error).__name__,
                 error,
             )
@@ -105,7 +105,7 @@ def _verdict(
             found.append(errors)
             tried.append(two)
     if len(found) < NEEDED_READABLE:
-        logging.warning("Too few of the images of the trial can be read.")
+        logging.warning("Too few images of the trial can be read.")
         return None
     evidence = Evidence.of(found)
     evidence.margins = [margin_of(photo, passes, evidence) for photo in tried]
@@ -113,7 +113,7 @@ def _verdict(
     doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
     pays = time_ratio + doubtful <= WORTHWHILE
     logging.info(
-        "In the trial %.0f%% of the images are doubtful in the lower precision, which takes %.0f%% "
+        "In the trial, %.0f%% of the images were doubtful in the lower precision, which took %.0f%% "
         "of the time of float32: it is %s.",
         100 * doubtful,
         100 * time_ratio,
