@@ -81,7 +81,7 @@ def table(margins: Mapping[str, float], wrong: Sequence[str]) -> str:
     """The share of images in float32, and the wrong answers, if the band were narrower.
 
     Args:
-        margins: Of each image, in units of the band.
+        margins: The margin of each image, in units of the band.
         wrong: Images that the fast networks alone decide differently.
     """
     lines = ["| band, as a share of the guard's | processed in float32 | different answers |"]
