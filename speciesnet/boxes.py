@@ -142,7 +142,7 @@ def intersection_over_union(one: Sequence[float], other: Sequence[float]) -> flo
 
 
 def corners(centres: Boxes) -> Boxes:
-    """Converts (x centre, y centre, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
+    """Converts (x center, y center, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
     half = centres[:, 2:4] / 2
     return np.concatenate((centres[:, :2] - half, centres[:, :2] + half), axis=1, dtype=np.float32)
 

@@ -49,7 +49,7 @@ def crop_rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
-    """Resizes as ``tf.image.resize`` does by default: bilinear, half-pixel centres, no antialiasing.
+    """Resizes as ``tf.image.resize`` does by default: bilinear, half-pixel centers, no antialiasing.
 
     Args:
         image: Shape (H, W, 3).
@@ -92,7 +92,7 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
 def _interpolation(
     old: int, new: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Neighbours of each new pixel along one axis, and the weight of the second one."""
+    """Neighbors of each new pixel along one axis, and the weight of the second one."""
     scale = np.float32(old) / np.float32(new)
     position = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
     floor = np.floor(position)

@@ -35,7 +35,7 @@ def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.ui
         stride: Both sides of the result are multiples of this many pixels.
 
     Returns:
-        Shape (H', W', 3), with half of the grey padding on each side and an odd pixel at the bottom
+        Shape (H', W', 3), with half of the gray padding on each side and an odd pixel at the bottom
         or right.
 
     Examples:
@@ -89,7 +89,7 @@ def select_boxes(
     """The boxes of one image that survive the thresholds and non-maximum suppression.
 
     Args:
-        raw: Shape (boxes, 5 + classes): x and y of the centre, width and height in pixels of the
+        raw: Shape (boxes, 5 + classes): x and y of the center, width and height in pixels of the
             letterboxed image, objectness, class probabilities.
         threshold: The value that objectness and confidence must exceed.
 
@@ -134,7 +134,7 @@ def scale_boxes(boxes: Boxes, padded: tuple[int, int], original: tuple[int, int]
 def relative_boxes(boxes: Boxes, original: tuple[int, int]) -> list[list[float]]:
     """Converts corners in pixels to [xmin, ymin, width, height] in [0, 1].
 
-    Centre and size are computed in float32, the rest in float64: crops truncate, so the last bit matters.
+    Center and size are computed in float32, the rest in float64: crops truncate, so the last bit matters.
     """
     height, width = original
     centre_x = (boxes[:, 0] + boxes[:, 2]) / 2 / width

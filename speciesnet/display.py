@@ -28,8 +28,8 @@ def draw_bboxes(
     """Draws the outline of each box on a copy of an image, the first box on top.
 
     Args:
-        img: An image of a mode that supports colours, such as RGB.
-        detections: Boxes relative to the image, or detections of a record, which are drawn in the colour
+        img: An image of a mode that supports colors, such as RGB.
+        detections: Boxes relative to the image, or detections of a record, which are drawn in the color
             of their label with label and confidence.
         names: The text for each detection, instead of its label and confidence.
 

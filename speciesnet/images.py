@@ -32,7 +32,7 @@ FLAW = "speciesnet: flaw"  # its key in the ``info`` of an image
 
 SEQUENTIAL_FORMATS = frozenset({"BMP", "JPEG", "PNG"})  # read to the end only if they are cut off
 
-WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I", "F"})  # grey, more than 8 bits
+WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I", "F"})  # gray, more than 8 bits
 
 NO_MEMORY = "there is not enough memory for it"
 

@@ -172,7 +172,7 @@ def test_folders_are_searched_at_any_depth(folder: Path) -> None:
 
 
 def test_the_order_goes_by_the_parts_of_a_path(folder: Path) -> None:
-    # "-" and " " come before "/", but a folder comes before its longer neighbours.
+    # "-" and " " come before "/", but a folder comes before its longer neighbors.
     touch("in/a-b/1.jpg", "in/a/2.jpg", "in/a b/3.jpg", "in/a/1.jpg", "in/a.jpg", "in/B/1.jpg")
     assert find_images(["in"]) == [
         "in/B/1.jpg",

@@ -40,7 +40,7 @@ class DetectorEngine(Protocol):
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Images (batch, H, W, 3), RGB, to raw boxes (batch, boxes, 5 + 3).
 
-        A box is x and y of its centre, width and height in pixels, objectness, class probabilities.
+        A box is x and y of its center, width and height in pixels, objectness, class probabilities.
         """
         ...
 

@@ -140,7 +140,7 @@ def write_camtrap_dp(
 
     Raises:
         InputError: A record is malformed; dates, a time zone or positions, which a package requires, are
-            missing; a contributor or a licence is invalid; or the package would overwrite one of its
+            missing; a contributor or a license is invalid; or the package would overwrite one of its
             inputs.
         OutputError: A file cannot be written.
 

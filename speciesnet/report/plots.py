@@ -27,7 +27,7 @@ COLOURS = {
 }  # fmt: skip
 _Values = ParamSpec("_Values")  # what a function below draws
 
-_INK = "#010203"  # a placeholder for the colour of the page's text
+_INK = "#010203"  # a placeholder for the color of the page's text
 _MAP_ASPECT = 1.4  # width of the map divided by its height
 _MAX_NAMES = 40  # a map with more cameras shows no names
 _KM_PER_DEGREE = 111.32  # of latitude
