@@ -32,7 +32,7 @@ EARLIER_STEPS = ("detections_json", "classifications_json")
 
 
 def merge(parts: Sequence[str], target: Path) -> Tally:
-    """Writes the records of all parts, one for each image, in the order of the images' paths.
+    """Writes the records of all parts, one for each image, sorted by path.
 
     If an image has two records, one that has not failed is preferred, and then the later one. The
     records are indexed on disk, so memory does not grow with their number. An existing target is kept
@@ -85,7 +85,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
 
 
 def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
-    """Returns the settings that all parts share, as far as they are known; warns of missing parts."""
+    """Returns the known settings that all parts share; warns of missing parts."""
     found = ((part, settings) for part in parts if (settings := _read_settings(part)) is not None)
     origin, first = next(found, ("", None))
     if first is None:

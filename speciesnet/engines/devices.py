@@ -23,7 +23,7 @@ Call = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def torch_device(name: str | None = None) -> torch.device:
-    """The device with a name ("cpu", "cuda", "cuda:1", "mps"), or the best device available.
+    """The device with a given name ("cpu", "cuda", "cuda:1", "mps"), or the best one available.
 
     Raises:
         ModelError: This machine does not have the device.
@@ -91,7 +91,8 @@ class FittingBatches:
     """Calls a network with as many images per batch as fit into GPU memory.
 
     Args:
-        call: The network: images (batch, H, W, 3) to an array whose first axis is the batch.
+        call: The network, which maps images (batch, H, W, 3) to an array whose first axis is the
+            batch.
     """
 
     def __init__(self, call: Call) -> None:

@@ -45,7 +45,7 @@ class Sampling:
 
 
 class Chooser:
-    """Chooses frames one after the other, in the order in which a player shows them.
+    """Chooses frames one after another, in the order in which a player shows them.
 
     Args:
         sampling: The choice.
@@ -62,7 +62,7 @@ class Chooser:
         self._last = max(self._numbers, default=math.inf)
 
     def takes(self, number: int, seconds: Fraction) -> bool:
-        """Whether to look at a frame.
+        """Whether to examine a frame.
 
         Args:
             number: Its number, from 0.

@@ -73,7 +73,7 @@ class Correction:
         return self.label is None and not self.boxes and self.counts is None
 
     def as_json(self) -> dict[str, object]:
-        """Its line in the file; keys of later versions are included only if they are used."""
+        """Its line in the file; keys that later versions added are included only if they are used."""
         line: dict[str, object] = {
             "filepath": self.filepath,
             "label": self.label,
