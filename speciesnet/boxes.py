@@ -13,7 +13,7 @@ from speciesnet.errors import InputError
 
 MIRRORED = (2, 4, 5, 7)  # EXIF orientations
 
-CLASSIFIED_FROM = 0.1  # confidence of a box that gets an answer of its own: SpeciesNet 5.0.6
+CLASSIFIED_FROM = 0.1  # confidence of a box that gets its own answer: SpeciesNet 5.0.6
 
 IOU_THRESHOLD = 0.45  # of the detector's non-maximum suppression: that of MegaDetector
 

@@ -106,7 +106,7 @@ def _geocoder() -> Any:
 def nearest_place(latitude: float, longitude: float) -> tuple[str, str | None]:
     """The country (ISO alpha-3) and the US region (or None) of the place nearest to a point.
 
-    Distances are in degrees, as in ``reverse_geocoder``, but on the globe near the 180th meridian.
+    Distances are in degrees, as in ``reverse_geocoder``; near the 180th meridian, they are on the globe.
     """
     # The tree of reverse_geocoder is flat: to it, -179 and 179 are 358 degrees apart.
     if abs(longitude) > _NEAR_180:

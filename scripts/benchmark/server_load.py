@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmark.server_client import Client, form_of, served
 
-WARM_UP = 10  # seconds, before memory is looked at the first time
+WARM_UP = 10  # seconds, before memory is first measured
 
 
 def ask_on_and_on(port: int, bodies: list[bytes], until: float, answers: list[Any]) -> None:

@@ -267,11 +267,11 @@ def _draw_ground(site: Site, rng: Rng, palette: tuple[Colour, Colour, Colour]) -
     x = (np.arange(site.width, dtype=np.float32)[None] - site.width / 2) * depth / site.focal
     z = np.broadcast_to(depth, x.shape)
 
-    def field(metres: float, octaves: int = 3) -> Array:
+    def field(meters: float, octaves: int = 3) -> Array:
         cell = 16
         texture = noise(rng, (512, 512), cell, octaves)
-        u, v = x / metres * cell, z / metres * cell
-        far = np.clip(1.5 - depth / (metres * 220), 0, 1)
+        u, v = x / meters * cell, z / meters * cell
+        far = np.clip(1.5 - depth / (meters * 220), 0, 1)
         mapped = cv2.remap(texture, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR,
                            borderMode=cv2.BORDER_REFLECT)  # fmt: skip
         return mapped * far
@@ -696,10 +696,10 @@ def _caption(site: Site, image: NDArray[Any], c: Conditions, time: dt.datetime) 
 # --- who walks past -------------------------------------------------------------------------
 
 
-def _place(site: Site, rng: Rng, metres: float, pixels: float) -> float:
+def _place(site: Site, rng: Rng, meters: float, pixels: float) -> float:
     """The distance on the ground at which something of this height covers about this many rows."""
     nearest = site.depth_of(0.93 * (1 - STRIP) * site.height)
-    return float(np.clip(site.focal * metres / pixels, nearest, 45.0))
+    return float(np.clip(site.focal * meters / pixels, nearest, 45.0))
 
 
 def random_actor(site: Site, rng: Rng, label: str, pixels: float | None = None) -> Actor:

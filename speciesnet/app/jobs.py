@@ -20,7 +20,7 @@ from speciesnet.app.surveys import now
 TAIL_BYTES = 2**16  # of a log that pages show or search
 LOG_LINES = 20
 STOP_SECONDS = 60.0  # for a command to finish what it writes
-_SAYS = "speciesnet: "  # before the sentence with which a command ends
+_SAYS = "speciesnet: "  # precedes the sentence with which a command ends
 # The action that fixes an error, by words in its sentence.
 _ACTIONS = (
     ("No space left|disk is full|not enough space", "free_space"),

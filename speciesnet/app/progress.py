@@ -14,9 +14,9 @@ from speciesnet.app.jobs import tail
 from speciesnet.records import Record, still_of
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, split_label
 
-STEP_BYTES = 2**21  # read at a time: some 20 ms
+STEP_BYTES = 2**21  # read at a time, in about 20 ms
 LATEST = 24
-KEPT = 200  # records whose pictures can still be asked for
+KEPT = 200  # records whose pictures can still be requested
 MAX_SPECIES = 100
 MAX_FAILED = 200  # paths that are kept
 RATE_SECONDS = 60.0

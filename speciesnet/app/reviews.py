@@ -104,7 +104,7 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
             survey.predictions,
             photographs=photographs,
             corrections=corrections,
-            smooth_boxes=False,  # a reviewer corrects the answers as they are in the predictions
+            smooth_boxes=False,  # a reviewer corrects the predicted answers
         )
         token = f"surveys/{survey.id}/review"  # the window has checked the cookie
         back = [Link(f"/surveys/{survey.id}", f"← {survey.name}")]

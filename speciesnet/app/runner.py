@@ -20,8 +20,8 @@ from speciesnet.app.surveys import ACTIVE, Survey, Surveys
 from speciesnet.errors import SpeciesNetError
 
 TICK_SECONDS = 0.5
-CATCH_UP_SECONDS = 0.02  # between two parts of a long file, so that pages are answered
-FOLDER_SECONDS = 2.0  # between two looks at the folders
+CATCH_UP_SECONDS = 0.02  # between two parts of a long file, so that pages get responses
+FOLDER_SECONDS = 2.0  # between two checks of the folders
 _CLOSED = "The window was closed, or the computer switched off, while this survey ran; continue it."
 
 
@@ -216,7 +216,7 @@ class Runner:
         assert code is not None
         self._running = None
         survey.pid = 0
-        if missing := missing_folders(survey):  # photographs of a drive that is gone only fail
+        if missing := missing_folders(survey):  # photographs on a missing drive would only fail
             survey.set_state("failed", str(gone(missing[0])), "go_on")
         elif code == 0:
             survey.set_state("done", jobs.summary(log))

@@ -66,7 +66,7 @@ def reduced_precision(device: torch.device) -> Precision | None:
 
 
 def prepared(network: Network, device: torch.device, options: EngineOptions) -> Network:
-    """Moves a network to its device, in its precision; raises ``ModelError``."""
+    """Moves a network to its device and converts it to its precision; raises ``ModelError``."""
     precision = options.precision
     if options.threads:
         torch.set_num_threads(options.threads)

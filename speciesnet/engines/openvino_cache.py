@@ -30,7 +30,7 @@ from speciesnet.packages.downloads import cache_folder
 
 @contextmanager
 def without_telemetry() -> Iterator[None]:
-    """Keeps OpenVINO and NNCF from sending telemetry to Intel on import, as if its package were missing."""
+    """Keeps OpenVINO and NNCF from sending telemetry to Intel on import, by hiding its package."""
     earlier = sys.modules.get("openvino_telemetry")
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:

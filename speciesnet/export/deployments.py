@@ -57,8 +57,8 @@ class Deployment:
         cells: The known cells of its row, by the columns of Camtrap DP.
         folder: The parts of the folder that its row names; empty without a row.
         place: The place of its row for messages, such as "Line 2 of deployments.csv"; "" without a row.
-        start: Its start in its row, in seconds since 1970; -inf if unknown.
-        end: Its end in its row, in seconds since 1970; inf if unknown.
+        start: The start in its row, in seconds since 1970; -inf if unknown.
+        end: The end in its row, in seconds since 1970; inf if unknown.
     """
 
     cells: dict[str, str]

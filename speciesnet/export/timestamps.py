@@ -13,7 +13,7 @@ from speciesnet.files.paths import file_name
 from speciesnet.survey.dates import EARLIEST_YEAR, FUTURE
 
 EARLIEST = datetime(EARLIEST_YEAR, 1, 1, tzinfo=timezone.utc).timestamp()
-YEAR = 365 * 24 * 3600  # no photograph for so long, and then another: the clock jumped
+YEAR = 365 * 24 * 3600  # after such a long time without photographs, the clock jumped
 BACK = 60  # seconds that a clock may go back from one file to the next
 
 # Names of files by the DCF standard (CIPA DC-009): four characters, and a number that counts up.

@@ -237,7 +237,7 @@ def retry(
         action: The function.
         pauses: Seconds to wait after each failure; the last failure is raised.
         on: Errors after which the function is called again; all others are raised.
-        name: The file that a warning about each failure names; None logs nothing.
+        name: The file to name in a warning about each failure; None logs nothing.
     """
     remaining = iter(pauses)
     while True:

@@ -13,7 +13,7 @@ from speciesnet.survey.survey import Survey
 MAX_BOXES = 1000  # corrected boxes of one image
 MAX_COUNT = 1_000_000  # individuals of one label
 MAX_ID = 100  # characters
-KEPT_IDS = 100_000  # of the corrections that were saved last
+KEPT_IDS = 100_000  # of the most recently saved corrections
 
 
 class SavedIds:

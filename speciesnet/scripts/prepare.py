@@ -20,7 +20,7 @@ CALIBRATION_FOLDER = flags.text(
     "calibrated on 64 of them; --precision int8 requires it the first time.",
 )
 PRECISION = flags.PRECISION.but(
-    help="Precision of the runs. auto: prepares all that auto may choose there, and int8 if "
+    help="Precision of the runs. auto: prepares all precisions that auto may choose, and int8 if "
     "--calibration_folder is given."
 )
 

@@ -86,7 +86,7 @@ DRY_RUN_SAMPLE = 1_000  # images among which some are timed
 
 
 def main(values: flags.Values) -> None:
-    """Checks for everything that can be wrong before connecting to the cluster, then runs."""
+    """Checks everything that can be wrong before connecting to the cluster, then runs."""
     for flag in (INSTANCES, OUTPUT):
         if not values[flag]:
             raise InputError(f"--{flag.name} is missing; see --help.")

@@ -23,7 +23,7 @@ CONTRIBUTOR = flags.several(
 )
 LICENSE_DATA = flags.text(
     "license_data",
-    "License of the tables, an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
+    "License of the tables: an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
 )
 LICENSE_MEDIA = flags.text(
     "license_media", "License of the photographs; required with --license_data."
@@ -33,7 +33,7 @@ TIMEZONE = flags.text(
 )
 DEPLOYMENTS = flags.text(
     "deployments",
-    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every camera "
+    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default, every camera "
     "(folder) is a deployment, at the position of its photographs.",
 )
 SAMPLING_DESIGN = flags.Flag(

@@ -29,7 +29,7 @@ MAX_TEXT = 2048  # characters of a filepath, country or region
 MAX_FIELDS = 32  # fields of a form
 MAX_FIELD = 2**12  # characters of a field; longer values are truncated
 BODY_SECONDS = 15  # time limit for a body, plus one second ...
-MIN_BODY_RATE = 2**13  # ... for each so many bytes
+MIN_BODY_RATE = 2**13  # ... for each of this many bytes
 _JSON_IN_MEMORY = 2**20  # bytes of a body
 _FILE_IN_MEMORY = 2**16  # bytes of a file in a form
 _LOCATION = ("country", "admin1_region", "latitude", "longitude")
@@ -175,7 +175,7 @@ class RequestParser:
     def __init__(self, limits: Limits, extra_fields: Sequence[str] = ()) -> None:
         self.limits = limits
         self.extra_fields = extra_fields
-        self._parsing = asyncio.Semaphore(2)  # a large document takes much memory
+        self._parsing = asyncio.Semaphore(2)  # a large document takes a lot of memory
 
     async def parse(self, request: Request, files: RequestFiles) -> list[ParsedImage]:
         """The images in a request.

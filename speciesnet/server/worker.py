@@ -214,7 +214,9 @@ class WorkerModel:
         return {frames[0].filepath: frames for frames in with_frames(photos)}
 
     def _places_of(self, photo: Photo) -> set[Place]:
-        found = self._instances.get(photo.filepath, [])  # none for the first image, of nobody
+        found = self._instances.get(
+            photo.filepath, []
+        )  # none for the first image, which is not from a client
         return {place_of(photo, instance, self._run) for instance in found}
 
 

@@ -83,8 +83,9 @@ class ClockCorrections:
 
     Args:
         path: Path or URL of a CSV file with the columns ``folder`` and either ``offset`` or
-            ``cameraTime`` and ``actualTime``; commas, semicolons or tabs. A folder is one or more
-            consecutive parts of the path of a camera's photographs, such as ``cam1`` or ``north/cam1``.
+            ``cameraTime`` and ``actualTime``, separated by commas, semicolons or tabs. A folder is
+            one or more consecutive parts of the path of a camera's photographs, such as ``cam1`` or
+            ``north/cam1``.
         deployments: The folders of deployments, by ID; a row may name a deployment instead of a folder.
 
     Raises:

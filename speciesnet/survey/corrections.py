@@ -341,7 +341,7 @@ class CorrectionsFile:
             size = file.tell()
             if size:
                 file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # an earlier crash cut the last line off
+                if file.read(1) != b"\n":  # an earlier crash truncated the last line
                     lines = b"\n" + lines
             try:
                 write_all(file, lines)

@@ -79,7 +79,7 @@ def individuals_of(record: Record, threshold: float = COUNTED_FROM) -> list[Indi
             found.append(Individuals(label, count, score, source, box))
         elif box is not None:
             found.append(Individuals(label, count, float(box["conf"]), DETECTOR, box))
-        else:  # a reviewer has counted what nobody else has seen
+        else:  # a reviewer counted individuals that have no box
             found.append(Individuals(label, count, 1.0, SOURCE, None))
     return sorted(found, key=lambda one: one.label != answer)
 

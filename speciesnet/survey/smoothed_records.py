@@ -112,7 +112,7 @@ class SmoothedRecords:
         return stones_taken_out(records, self._corrections)
 
     def _kinds_at(self, position: int, record: Record) -> list[str]:
-        if position >= len(self._sequence):  # also if nothing may follow
+        if position >= len(self._sequence):  # even if nothing may follow
             return []
         path = record["filepath"]
         if self._digests[position : position + 1].tobytes() != path_digest(path, 8):

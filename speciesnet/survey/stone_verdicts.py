@@ -14,7 +14,7 @@ from speciesnet.taxonomy import BLANK, category_of
 
 Verdict = Literal["stone", "animal"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-SAME_PLACE = 0.85  # the least overlap (IoU) of the boxes of a group with the one in its middle
+SAME_PLACE = 0.85  # the minimum overlap (IoU) of a group's boxes with the central one
 
 Sides = tuple[float, float, float, float]
 

@@ -43,7 +43,7 @@ from speciesnet.survey.stone_verdicts import (
 from speciesnet.survey.survey import Picture
 from speciesnet.taxonomy import UNKNOWN, category_of, split_label
 
-BINS = 60  # of a time line
+BINS = 60  # in a timeline
 _NEARBY = 0.5  # the overlap of boxes at about the same place
 _BLOCK = 64  # boxes whose overlaps are computed together
 _EPOCH = datetime(1970, 1, 1)

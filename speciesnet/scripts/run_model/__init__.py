@@ -117,7 +117,7 @@ TOPICS: console.Topics = {
 
 
 def main(values: flags.Values) -> None:
-    """Checks for everything that can be wrong before the first image is read, then runs."""
+    """Checks everything that can be wrong before the first image is read, then runs."""
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.bucket import check_output
     from speciesnet.progress import Profile
