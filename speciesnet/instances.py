@@ -397,7 +397,7 @@ def listed_paths(lines: Iterable[str], path: str, what: str) -> Iterator[str]:
             is_first = False
             _check_kind(path, line, what)
             if line.strip("\"'").lower() == "filepath":
-                logging.warning("The first line of %s, %s, is taken as a header.", path, line)
+                logging.warning("The first line of %s, %s, is treated as a header.", path, line)
                 continue
         yield line
     if comments.count:

@@ -69,7 +69,7 @@ class ProgressBars:
         self._logged = now
         rate = self._done / max(now - self._started, 1e-9)
         if self._total is None:
-            logging.info("%d images and frames done, %.2f a second.", self._done, rate)
+            logging.info("%d images and frames done, %.2f per second.", self._done, rate)
             return
         left = (self._total - self._done) / rate
         logging.info(

@@ -293,7 +293,7 @@ def test_header_and_comments_of_a_list_are_logged(
 ) -> None:
     listed = write("list.txt", "# of 2024\nFilepath\n#1.jpg\n# more\nfilepath\n")
     assert paths(prepare_instances(filepaths_txt=listed)) == ["#1.jpg", "filepath"]
-    assert "The first line of list.txt, Filepath, is taken as a header." in caplog.text
+    assert "The first line of list.txt, Filepath, is treated as a header." in caplog.text
     assert "2 lines are comments, such as # of 2024." in caplog.text
 
 

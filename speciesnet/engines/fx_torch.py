@@ -80,7 +80,7 @@ def read_fx_network(path: Path) -> GraphNetwork:
     except Exception as error:  # files can be damaged in many ways
         reason = (str(error).strip().splitlines() or ["damaged"])[0]
         raise ModelError(
-            f"The classifier {path} cannot be understood ({type(error).__name__}: {reason}); "
+            f"The classifier {path} cannot be parsed ({type(error).__name__}: {reason}); "
             "download it again."
         ) from error
 

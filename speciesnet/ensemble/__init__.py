@@ -240,7 +240,7 @@ class SpeciesNetEnsemble:
             found = [self._box5(box, [cast("Box", box)], location, count) for box in classified]
         else:
             raise ValueError(
-                f"The classifications of {filepath} belong to other boxes than its detections."
+                f"The classifications of {filepath} belong to different boxes than its detections."
             )
         return make_record(
             filepath,
@@ -365,8 +365,8 @@ class SpeciesNetEnsemble:
         ]
         if excluded:
             logging.warning(
-                "The geofence excludes %d of the taxa of the species list in %s, such as %s: they are "
-                "never answered there. If the list is right, turn off the geofence (--nogeofence).",
+                "The geofence excludes %d of the taxa in the species list in %s, such as %s: they are "
+                "never answers there. If the list is right, turn off the geofence (--nogeofence).",
                 len(excluded),
                 " ".join(filter(None, (country, admin1_region))),
                 species_name(excluded[0]),

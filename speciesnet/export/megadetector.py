@@ -259,7 +259,7 @@ def write_megadetector(
         file.write(b"\n}\n")
     if converter.outside:
         logging.warning(
-            "%d of %s not under %s: their paths stay as they are.",
+            "%d of %s not under %s: their paths stay unchanged.",
             converter.outside,
             counted(count, "file is", "files are"),
             base_folder,

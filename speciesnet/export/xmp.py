@@ -224,7 +224,7 @@ def _reason(file: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         raise OutputError(
             f"{file} cannot be written ({error.strerror or error}). Fix the cause and run the same "
-            "command again; no file is half written."
+            "command again; no file is incomplete."
         ) from error
     reason = error.strerror if isinstance(error, OSError) else None
     reason = reason or " ".join(str(error).split())

@@ -74,8 +74,9 @@ class Digest:
             found = self.of(path)
         if found != self.value:
             raise ModelError(
-                f"{path} is damaged, or is not the file that its name says: its {self.name} is {found}, "
-                f"not {self.value} as {self.source} has it; delete it, and it will be downloaded again."
+                f"{path} is damaged, or is not the file that its name suggests: its {self.name} is "
+                f"{found}, but {self.source} gives {self.value}; delete it, and it will be "
+                "downloaded again."
             )
         self.remember(path)
 
@@ -203,7 +204,7 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
         if digest and (found := digest.of(part)) != digest.value:
             raise OSError(
                 f"the download is damaged, or is a different file: its {digest.name} is {found}, "
-                f"not {digest.value} as {digest.source} has it"
+                f"but {digest.source} gives {digest.value}"
             )
     if digest:
         digest.remember(target)

@@ -89,8 +89,8 @@ def _frames_of(
     classes = classified["frame_classifications"]
     if detected.get("frames_processed") != [one["frame_number"] for one in classes]:
         raise InputError(
-            f"The classifications of {detected['filepath']} belong to other frames than its detections. "
-            "Run the classifier again with these detections."
+            f"The classifications of {detected['filepath']} belong to different frames than its "
+            "detections. Run the classifier again with these detections."
         )
     film = Film(
         classified.get("frame_rate", 0.0),
@@ -159,8 +159,8 @@ def _past_classes(
         return {}
     if len(boxes) != len(theirs) or not all(map(is_same_box, boxes, theirs)):
         raise InputError(
-            f"The classifications of {photo.filepath} belong to other boxes than its detections. Run the "
-            "classifier again with these detections."
+            f"The classifications of {photo.filepath} belong to different boxes than its detections. Run "
+            "the classifier again with these detections."
         )
     if missing := [position for position in positions if position not in found]:
         raise InputError(

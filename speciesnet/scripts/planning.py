@@ -125,7 +125,7 @@ def measure(predict: Predict, filepaths: Sequence[str]) -> float:
     answered = sum(not is_failed(record) for record in predictions["predictions"])
     if not answered:
         raise InputError(
-            f"None of the {len(sample)} images timed can be read (first: {sample[0]}), so the speed "
+            f"None of the {len(sample)} sample images can be read (first: {sample[0]}), so the speed "
             "cannot be measured; fix the paths, or set the speed with --images_per_second."
         )
     return answered / seconds

@@ -115,7 +115,7 @@ class Service:
         # A rejection now is better than a timeout later.
         is_too_long = self.pool.expected_wait > self.timeout / 2
         if is_too_long or self._accepted + count > self._backlog:
-            raise RejectedError(503, "Too many images wait for an answer. Try again later.")
+            raise RejectedError(503, "Too many images are waiting. Try again later.")
 
     @contextmanager
     def _accept(self, count: int) -> Iterator[None]:

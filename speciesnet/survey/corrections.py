@@ -165,7 +165,7 @@ def _decode(line: bytes) -> Correction | StoneVerdict:
     if correction.label is not None and correction.label.count(";") != LABEL_PARTS - 1:
         raise ValueError(f"the label does not have {LABEL_PARTS} parts")
     if correction.counts is not None and not _is_counts(correction.counts):
-        raise ValueError("the counts are not whole numbers of labels")
+        raise ValueError("the counts are not whole numbers by label")
     return correction
 
 
