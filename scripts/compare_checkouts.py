@@ -2,8 +2,8 @@
 
     python scripts/compare_checkouts.py BEFORE AFTER [--shared FOLDER] [--only PATTERN] [--diff]
 
-Both run with this interpreter, in a folder of the same path, each with an empty cache. Files must
-be equal except for the values in ``VOLATILE``. Messages, pages and help may change their words: such
+Both run with this interpreter, in a folder of the same path, each with an empty cache. Files must be
+equal except for the values in ``VOLATILE``. The wording of messages, pages and help may change: such
 differences are listed, and ``--diff`` prints them. The exit code is 1 if a file, an exit code, a
 published name or the structure of a help text differs, and 0 otherwise.
 """
@@ -192,7 +192,7 @@ def package_steps(shared: Path) -> Iterator[Step]:
 
 
 def error_steps() -> Iterator[Step]:
-    """Mistakes, whose exit codes must stay; a word about each is listed if it changes."""
+    """User errors, whose exit codes must stay the same; changes in their messages are listed."""
     mistakes = {
         "unknown flag": ("run_model", "--unknown", "1"),
         "no images": ("run_model", "--predictions_json", "none.json"),
@@ -227,7 +227,7 @@ def _cut_off(folder: Path) -> None:
 
 
 def make_inputs(folder: Path, checkout: Path) -> None:
-    """Copies the images, so that both checkouts read them under one path."""
+    """Copies the images, so that both checkouts read them under the same path."""
     images = folder / "demo"
     shutil.copytree(checkout / "speciesnet" / "demo" / "images", images)
     rows = [f"{path.name},{number + 1}.5,{number + 36}.25" for number, path in
@@ -276,7 +276,7 @@ def run_steps(checkout: Path, steps: list[Step], work: Path, inputs: Path) -> Pa
 
 
 def files_below(folder: Path) -> set[str]:
-    """Relative paths of all files that are compared."""
+    """The relative paths of all files to compare."""
     names = (
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -321,7 +321,7 @@ def facts(text: str) -> list[str]:
 
 
 def changed_names(before: dict[str, str], after: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Names that are missing or have other parameters; new names are listed as words."""
+    """Names that are missing or have different parameters; new names are listed as words."""
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if old != new:

@@ -98,7 +98,7 @@ def modules_of(checkout: Path) -> list[Module]:
 def imports_of(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Yields name and line of everything imported from ``speciesnet``, even inside functions.
 
-    Imports under ``if TYPE_CHECKING`` are left out: they do not happen when the program runs.
+    Imports under ``if TYPE_CHECKING`` are left out, because they do not happen at run time.
     """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -129,7 +129,7 @@ def upward_imports(modules: list[Module]) -> list[str]:
 
 
 def sizes(modules: list[Module], *kinds: type[ast.AST]) -> list[tuple[int, str]]:
-    """Lines and place of every definition of these kinds, the longest first."""
+    """The number of lines and the place of every definition of these kinds, longest first."""
     found = [
         (node.end_lineno - node.lineno + 1, f"{module.path}:{node.lineno} {node.name}")
         for module in modules
@@ -142,7 +142,7 @@ def sizes(modules: list[Module], *kinds: type[ast.AST]) -> list[tuple[int, str]]
 
 
 def uses_of_any(module: Module) -> int:
-    """How often ``Any`` is written outside of imports, comments and texts."""
+    """How often ``Any`` occurs outside imports, comments and strings."""
     imported = {
         line
         for node in ast.walk(module.tree)
@@ -164,7 +164,7 @@ def casts(module: Module) -> int:
 
 
 def code_lines(module: Module) -> list[tuple[int, str]]:
-    """Numbers and texts of the lines that are neither empty, comment, import nor docstring."""
+    """The numbers and texts of lines that are not empty, comments, imports or docstrings."""
     left_out: set[int] = set()
     for node in ast.walk(module.tree):
         is_text = (
@@ -225,7 +225,7 @@ def orchestrations(modules: list[Module]) -> list[str]:
 
 
 def measure(checkout: Path) -> dict[str, tuple[int, list[str]]]:
-    """From what is measured to its number and the places that make it up."""
+    """Maps each measurement to its number and the places that contribute to it."""
     modules = modules_of(checkout)
     functions = sizes(modules, ast.FunctionDef, ast.AsyncFunctionDef)
     classes = sizes(modules, ast.ClassDef)

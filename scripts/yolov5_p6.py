@@ -77,7 +77,7 @@ def p6_network(
     width: float,
     anchors: Sequence[Sequence[float]] = ANCHORS,
 ) -> DetectionModel:
-    """A randomly initialised network (YOLOv5x6: depth 1.33, width 1.25; YOLOv5n6: 0.33, 0.25)."""
+    """A randomly initialized network (YOLOv5x6: depth 1.33, width 1.25; YOLOv5n6: 0.33, 0.25)."""
     layers: list[nn.Module] = []
     inputs: list[int | list[int]] = []
     channels: list[int] = []
@@ -115,7 +115,7 @@ def p6_network(
 
 
 def _set_prior(detect: Detect) -> None:
-    """Biases under which a fresh network expects about 8 objects in a 640-pixel image."""
+    """Sets biases with which a fresh network expects about 8 objects in a 640-pixel image."""
     for convolution, stride in zip(detect.m, detect.stride, strict=True):
         bias = convolution.bias.detach().view(detect.na, -1)  # type: ignore[union-attr]
         bias[:, 4] += math.log(8 / (640 / stride) ** 2)
@@ -136,9 +136,9 @@ def save_yolov5_checkpoint(
         network: The network; it is left in half precision.
         names: Names of the classes.
         path: The file to write.
-        package: Package that the pickled classes claim to live in: ``models`` (YOLOv5's own
+        package: The package that the pickled classes claim to be in: ``models`` (YOLOv5's own
             repository) or ``yolov5.models`` (the PyPI package).
-        ema: Moving averages of the weights, which YOLOv5 keeps with them.
+        ema: Moving averages of the weights, which YOLOv5 stores with them.
     """
     for i, (layer, source) in enumerate(zip(network.model, network.inputs, strict=True)):
         layer.i, layer.f = i, source  # type: ignore[assignment]
@@ -166,7 +166,7 @@ def save_yolov5_checkpoint(
 
 @contextmanager
 def _classes_under(package: str) -> Iterator[None]:
-    """Within the context our modules pickle under the names that YOLOv5 gives them."""
+    """Within the context, our modules are pickled under YOLOv5's names."""
     homes = {
         f"{package}.common": (Conv, Bottleneck, C3, SPPF, Concat),
         f"{package}.yolo": (Detect, DetectionModel),

@@ -13,7 +13,7 @@ from speciesnet.errors import InputError
 
 MIRRORED = (2, 4, 5, 7)  # EXIF orientations
 
-CLASSIFIED_FROM = 0.1  # confidence of a box that gets an answer of its own: SpeciesNet 5.0.6
+CLASSIFIED_FROM = 0.1  # confidence of a box that gets its own answer: SpeciesNet 5.0.6
 
 IOU_THRESHOLD = 0.45  # of the detector's non-maximum suppression: that of MegaDetector
 
@@ -35,7 +35,7 @@ class BBox:
     height: float
 
     def crop(self, image_width: int, image_height: int) -> tuple[int, int, int, int]:
-        """Converts to whole pixels (left, top, width, height), truncated, at least one pixel in size.
+        """Converts to whole pixels (left, top, width, height), truncated, but at least one pixel in size.
 
         Examples:
             >>> BBox(0.25, 0.5, 0.5, 0.25).crop(image_width=640, image_height=480)
@@ -50,11 +50,11 @@ class BBox:
 
 @dataclass(frozen=True)
 class BoxSelection:
-    """Which boxes of an image get an answer of their own: those that SpeciesNet 5.0.6 classifies.
+    """Selects the boxes that get their own answers: those that SpeciesNet 5.0.6 classifies.
 
     Attributes:
         threshold: The lowest confidence, in [0, 1].
-        limit: The largest number of boxes of an image, most confident first; None means all.
+        limit: The maximum number of boxes per image, most confident first; None means all.
 
     Examples:
         >>> BoxSelection(limit=1).positions([0.05, 0.3, 0.8])
@@ -65,7 +65,7 @@ class BoxSelection:
     limit: int | None = None
 
     def positions(self, confidences: Sequence[float]) -> list[int]:
-        """The positions of the boxes, by their confidences; the most confident one first."""
+        """The positions of the selected boxes, most confident first."""
         ranked = sorted(range(len(confidences)), key=lambda position: -confidences[position])
         return [i for i in ranked if confidences[i] >= self.threshold][: self.limit]
 
@@ -73,12 +73,12 @@ class BoxSelection:
 def selected_boxes(
     classify: Classify, threshold: float | None = None, limit: int | None = None
 ) -> BoxSelection | None:
-    """The boxes that get answers of their own; None for "best".
+    """The selection of boxes that get their own answers; None for "best".
 
     Args:
         classify: "best" or "all".
-        threshold: The lowest confidence of such a box; None is ``CLASSIFIED_FROM``.
-        limit: The largest number of boxes of an image; None or a negative number is all.
+        threshold: The lowest confidence of such a box; None means ``CLASSIFIED_FROM``.
+        limit: The maximum number of boxes per image; None or a negative number means all.
 
     Raises:
         InputError: An argument is invalid, or "best" is given with a threshold or a limit.
@@ -132,7 +132,7 @@ def inside_image(bbox: Sequence[float]) -> Sequence[float]:
 
 
 def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:
-    """Moves a box from a mirrored picture, as it is stored, to the upright one.
+    """Converts a box in a mirrored picture, as stored, to a box in the upright picture.
 
     Args:
         bbox: Left, top, width and height relative to the stored picture.
@@ -160,7 +160,7 @@ def upright_box(bbox: Sequence[float], orientation: int | None) -> list[float]:
 
 
 def intersection_over_union(one: Sequence[float], other: Sequence[float]) -> float:
-    """How much two boxes overlap, in [0, 1]: their common area as a share of the area of both.
+    """How much two boxes overlap, in [0, 1]: the area of their intersection over that of their union.
 
     Args:
         one: Left, top, width and height, in any unit.
@@ -178,7 +178,7 @@ def intersection_over_union(one: Sequence[float], other: Sequence[float]) -> flo
 
 
 def corners(centres: Boxes) -> Boxes:
-    """Converts (x centre, y centre, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
+    """Converts (x center, y center, width, height) to (x1, y1, x2, y2); shape (boxes, 4)."""
     half = centres[:, 2:4] / 2
     return np.concatenate((centres[:, :2] - half, centres[:, :2] + half), axis=1, dtype=np.float32)
 
@@ -191,7 +191,7 @@ def non_maximum_suppression(
     Args:
         boxes: Corners, shape (boxes, 4), in any unit.
         scores: Shape (boxes,).
-        iou_threshold: A box is dropped when its intersection over union with a kept one is greater.
+        iou_threshold: A box is dropped if its intersection over union with a kept box is greater.
         at_most: Maximum number of boxes to keep.
 
     Returns:

@@ -28,12 +28,12 @@ MAX_CROPPED_ROWS = 400  # the full-image model drops at most this many rows ...
 KEPT_TENTHS = 7  # ... and keeps at least this many tenths of them
 MAX_INPUTS = 8  # of images with a list of inputs, that the network takes together
 
-# What the classifier gets for an image: one input, or one for each of its boxes.
+# The classifier's input for an image: a single one, or one for each box.
 ClassifierInput: TypeAlias = "PreprocessedImage | Sequence[PreprocessedImage] | None"
 
 
 def crop_to_box(image: NDArray[np.uint8], bboxes: Sequence[BBox]) -> NDArray[np.uint8]:
-    """The part of an image (H, W, 3) inside the first box; the whole image without boxes."""
+    """The part of an image (H, W, 3) inside the first box; the whole image if there are no boxes."""
     if not bboxes:
         return image
     left, top, width, height = bboxes[0].crop(image.shape[1], image.shape[0])
@@ -49,7 +49,7 @@ def crop_rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
-    """Resizes as ``tf.image.resize`` does by default: bilinear, half-pixel centres, no antialiasing.
+    """Resizes as ``tf.image.resize`` does by default: bilinear, half-pixel centers, no antialiasing.
 
     Args:
         image: Shape (H, W, 3).
@@ -67,7 +67,7 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
     y, x = y[:, None, None], x[None, :, None]
 
     def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # A multiplication, not a division: they differ in the last bit for some values.
+        # Multiplication, not division: for some values they differ in the last bit.
         numbers = pixels.astype(np.float32)
         numbers *= np.float32(1 / 255)
         return numbers
@@ -92,7 +92,7 @@ def resize_bilinear(image: NDArray[np.uint8], size: int = IMAGE_SIZE) -> NDArray
 def _interpolation(
     old: int, new: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Neighbours of each new pixel along one axis, and the weight of the second one."""
+    """Neighbors of each new pixel along one axis, and the weight of the second one."""
     scale = np.float32(old) / np.float32(new)
     position = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
     floor = np.floor(position)
@@ -111,9 +111,9 @@ def fit(
     """Crops and resizes an RGB image; None stays None.
 
     Args:
-        img: The image in its full resolution.
+        img: The image at full resolution.
         bboxes: Detections, most confident first.
-        always_crop: Whether to crop to the first detection; if not, to cut off the two strips.
+        always_crop: Whether to crop to the first detection; if False, the two strips are cut off.
         resize: Whether to resize the crop to the size of the network's input.
     """
     if img is None:
@@ -190,7 +190,7 @@ class SpeciesNetClassifier:
     ) -> list[PreprocessedImage] | None:
         """One input for each box of an image, for ``predict``; None for an image that cannot be read.
 
-        A model that classifies whole images takes each of its inputs from the whole image.
+        For a model that classifies whole images, each input is the whole image.
         """
         if img is None:
             return None
@@ -205,14 +205,14 @@ class SpeciesNetClassifier:
 
         Args:
             filepath: The image.
-            img: Its input; or a list of inputs, one for each of its boxes; None if it cannot be read.
+            img: Its input, or a list with one input per box; None if it cannot be read.
             num_classes: The number of classes, best first; None means all.
 
         Returns:
-            ``{"filepath", "classifications", "classifications_list"}``, or ``{"filepath", "failures"}``
-            for None. The list contains the classifications alone, for programs that were written
-            for the published package since 5.0.6. For a list of inputs there are only the path and the
-            list.
+            ``{"filepath", "classifications", "classifications_list"}``, or ``{"filepath",
+            "failures"}`` for None. The list contains only the classifications, for programs written
+            for version 5.0.6 or later of the published package. For a list of inputs, the result has
+            only the path and the list.
         """
         return self.batch_predict([filepath], [img], num_classes)[0]
 

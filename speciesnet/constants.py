@@ -35,7 +35,7 @@ DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, 
 
 
 def available_cpus() -> int:
-    """CPU cores that this process may use; a container or a batch system may allow fewer than exist."""
+    """The number of CPU cores that this process may use; containers and batch systems may limit it."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Suggests a country code for text that is not one: a name, a shorter code, another system's code."""
+"""Suggests a country code for a name, a shorter code, or a code from another system."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.ui
     Args:
         image: Shape (H, W, 3).
         size: Longest side of the scaled image, in pixels; smaller images are scaled up.
-        stride: Pixels of which both sides of the result are a multiple.
+        stride: Both sides of the result are multiples of this many pixels.
 
     Returns:
-        Shape (H', W', 3), with half of the grey padding on each side and an odd pixel at the bottom
+        Shape (H', W', 3), with half of the gray padding on each side and an odd pixel at the bottom
         or right.
 
     Examples:
@@ -58,11 +58,11 @@ def letterbox(image: NDArray[np.uint8], size: int, stride: int) -> NDArray[np.ui
 
 @dataclass(frozen=True)
 class InputShape:
-    """How an image is fitted into a detector's input.
+    """How images are fitted to a detector's input.
 
     Attributes:
         size: Longest side, in pixels.
-        stride: Both sides are a multiple of this many pixels.
+        stride: Both sides are multiples of this many pixels.
         stretched: Whether images are stretched into squares instead of letterboxed.
     """
 
@@ -89,9 +89,9 @@ def select_boxes(
     """The boxes of one image that survive the thresholds and non-maximum suppression.
 
     Args:
-        raw: Shape (boxes, 5 + classes): x and y of the centre, width and height in pixels of the
+        raw: Shape (boxes, 5 + classes): x and y of the center, width and height in pixels of the
             letterboxed image, objectness, class probabilities.
-        threshold: Bound that objectness and confidence must exceed.
+        threshold: The value that objectness and confidence must exceed.
 
     Returns:
         Corners in pixels (n, 4), scores (n,) and classes (n,), best first, n at most 300.
@@ -134,7 +134,7 @@ def scale_boxes(boxes: Boxes, padded: tuple[int, int], original: tuple[int, int]
 def relative_boxes(boxes: Boxes, original: tuple[int, int]) -> list[list[float]]:
     """Converts corners in pixels to [xmin, ymin, width, height] in [0, 1].
 
-    Centre and size are computed in float32, the rest in float64: crops truncate, so the last bit matters.
+    Center and size are computed in float32, the rest in float64: crops truncate, so the last bit matters.
     """
     height, width = original
     centre_x = (boxes[:, 0] + boxes[:, 2]) / 2 / width
@@ -173,7 +173,7 @@ def to_detections(
         padded: Height and width of the letterboxed image.
         original: Height and width of the original.
         stretched: Whether the image was stretched instead of letterboxed.
-        threshold: Bound that the confidence of a detection must exceed.
+        threshold: The value that the confidence of a detection must exceed.
     """
     boxes, scores, classes = select_boxes(raw, threshold)
     scale = unstretch_boxes if stretched else scale_boxes
@@ -218,11 +218,11 @@ class SpeciesNetDetector:
 
     @property
     def input_shape(self) -> InputShape:
-        """How images are fitted into the network's input."""
+        """How images are fitted to the network's input."""
         return InputShape(self.engine.image_size, self.engine.stride, self.engine.stretches)
 
     def preprocess(self, img: Image.Image | NDArray[np.uint8] | None) -> PreprocessedImage | None:
-        """Fits an RGB image into the network's input; None stays None."""
+        """Fits an RGB image to the network's input; None stays None."""
         if img is None:
             return None
         return self.input_shape.fit(to_array(img))
@@ -234,7 +234,7 @@ class SpeciesNetDetector:
     def batch_predict(
         self, filepaths: Sequence[str], imgs: Sequence[PreprocessedImage | None]
     ) -> list[Record]:
-        """Does the same as ``predict`` for several images whose letterboxed shapes are equal."""
+        """Does the same as ``predict`` for several images with the same letterboxed shape."""
         readable = [img for img in imgs if img is not None]
         detections = iter(self.detect(readable))
         return [
@@ -247,11 +247,11 @@ class SpeciesNetDetector:
     def detect(
         self, imgs: Sequence[PreprocessedImage], threshold: float = SCORE_THRESHOLD
     ) -> list[list[Box]]:
-        """Finds the boxes of letterboxed images of one shape, most confident first.
+        """Finds the boxes in letterboxed images of the same shape, most confident first.
 
         Args:
             imgs: The images.
-            threshold: Bound that the confidence of a box must exceed.
+            threshold: The value that the confidence of a box must exceed.
         """
         if not imgs:
             return []

@@ -28,10 +28,10 @@ def draw_bboxes(
     """Draws the outline of each box on a copy of an image, the first box on top.
 
     Args:
-        img: An image of a mode that supports colours, such as RGB.
-        detections: Boxes relative to the image, or detections of a record, which are drawn in the colour
+        img: An image of a mode that supports colors, such as RGB.
+        detections: Boxes relative to the image, or detections of a record, which are drawn in the color
             of their label with label and confidence.
-        names: The text for each detection, instead of label and confidence.
+        names: The text for each detection, instead of its label and confidence.
 
     Examples:
         >>> image = Image.new("RGB", (400, 300))
@@ -52,7 +52,7 @@ def draw_bboxes(
             text = (
                 f"{detection['label']} {detection['conf']:.2f}" if names is None else names[number]
             )
-            # A long name starts further to the left, to end inside the image.
+            # A long name starts further to the left, so that it ends inside the image.
             width = draw.textbbox((0, 0), text, font=font)[2] + 2 * line
             left = max(min(left, img.width - int(width)), 0)
             around = draw.textbbox((left + line, top + line), text, font=font)

@@ -28,11 +28,11 @@ def combine_predictions(
     geofence_fn: Callable[..., Answer] = geofence_animal_classification,
     roll_up_fn: Callable[..., Answer | None] = roll_up_labels_to_first_matching_level,
 ) -> list[Processed]:
-    """Decides on each box of an image as if it were the only one.
+    """Determines the answer for each box of an image as if it were the only one.
 
     Args:
         classifications_list: The classes of each box; see ``combine_predictions_for_single_item``.
-        detections: The boxes, as many.
+        detections: The boxes; a list of the same length.
         country: ISO 3166-1 alpha-3 code, or None.
         admin1_region: State or province code, or None.
         taxonomy_map: From ``class;order;family;genus;species`` to labels.

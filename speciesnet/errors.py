@@ -4,7 +4,7 @@ Errors that the user can fix. Command lines print their sentence and exit with c
 
     SpeciesNetError
     ├── InputError                  images, instances, flags
-    │   ├── CredentialsError        of a bucket
+    │   ├── CredentialsError        for a bucket
     │   └── MalformedRecordError    in a predictions file
     ├── ModelError                  a model package
     ├── OutputError                 the predictions file
@@ -15,15 +15,15 @@ Errors that the user can fix. Command lines print their sentence and exit with c
 Errors that callers inside the package handle:
 
     OSError
-    └── RemoteError                 an answer of a cloud or the web
+    └── RemoteError                 a response from a cloud or the web
         ├── BrokenConnectionError
         │   └── BrokenBodyError
         └── ObjectChangedError
     NoListError, TooDeepError                  a JSON list that cannot be read
     DamagedError
     └── CutOffError
-    UnsupportedNetworkError                    a network that one engine cannot run
-    SkippedFileError                           a file that an export leaves as it is
+    UnsupportedNetworkError                    a network that an engine cannot run
+    SkippedFileError                           a file that an export leaves unchanged
     WorkerError                                a worker process of the server
 
 Refused HTTP requests have their own class next to their status codes, in ``server/errors.py``.
@@ -83,7 +83,7 @@ class OutputError(SpeciesNetError):
 
 
 class ClusterError(SpeciesNetError):
-    """A cluster lost images or processes of a run; running the same command again continues it."""
+    """A cluster lost images or processes; running the same command again continues the run."""
 
 
 class ImageError(SpeciesNetError):
@@ -91,7 +91,7 @@ class ImageError(SpeciesNetError):
 
 
 class DamagedImageError(ImageError):
-    """The content of one image cannot be decoded, so that reading it again does not help."""
+    """The content of one image cannot be decoded, so reading it again does not help."""
 
 
 class CredentialsError(InputError):
@@ -132,7 +132,7 @@ class BrokenBodyError(BrokenConnectionError):
 
 
 class ObjectChangedError(RemoteError):
-    """An object is not the version that was to be replaced."""
+    """An object in a bucket is no longer the version to be replaced."""
 
 
 class NoListError(Exception):
@@ -156,7 +156,7 @@ class UnsupportedNetworkError(Exception):
 
 
 class SkippedFileError(ValueError):
-    """One file of an export is left as it is; the message gives the reason."""
+    """An export leaves one file unchanged; the message gives the reason."""
 
 
 class WorkerError(Exception):

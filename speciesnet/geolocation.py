@@ -20,7 +20,7 @@ USA = "USA"
 US_TERRITORIES = {"ASM": "AS", "GUM": "GU", "MNP": "MP", "PRI": "PR", "UMI": "UM", "VIR": "VI"}
 _NEAR_180 = 170.0  # degrees of longitude from which the 180th meridian matters
 _EARTH_RADIUS_KM = 6371.0
-# A country whose nearest town is no farther than this may still be that of a point.
+# A point may be in a country whose nearest town is no farther than this.
 _SAME_AREA_FACTOR = 2.0  # times the distance of the nearest town
 _SAME_AREA_KM = 20.0  # and this
 # A point farther than these from every town and from all land on the map is at sea. This is wrong for
@@ -82,7 +82,7 @@ def check_country(country: str, where: str) -> None:
 
     Args:
         country: The code.
-        where: Name of the flag or field in the message, such as "--country".
+        where: Name of the flag or field, for the message, such as "--country".
     """
     if country not in country_codes():
         raise InputError(
@@ -117,7 +117,7 @@ def _geocoder() -> Any:
 def nearest_place(latitude: float, longitude: float) -> tuple[str, str | None]:
     """The country (ISO alpha-3) and the US region (or None) of the place nearest to a point.
 
-    Distances are in degrees, as in ``reverse_geocoder``, but on the globe near the 180th meridian.
+    Distances are in degrees, as in ``reverse_geocoder``; near the 180th meridian, they are on the globe.
     """
     # The tree of reverse_geocoder is flat: to it, -179 and 179 are 358 degrees apart.
     if abs(longitude) > _NEAR_180:
@@ -132,11 +132,11 @@ def nearest_place(latitude: float, longitude: float) -> tuple[str, str | None]:
 
 @lru_cache(_POINTS)
 def find_country(latitude: float, longitude: float, given: str | None = None) -> str | None:
-    """The country of a point: the given one, unless the point is certainly elsewhere.
+    """The country of a point: the given one, unless the point is definitely elsewhere.
 
     The country of a point is taken to be that of the nearest town, by distance on the globe. This is
     uncertain near a border. So a given country is kept if its own nearest town is not much farther
-    away: at most twice as far plus 20 km. It is also kept if the list of towns has none in that country.
+    away: at most twice as far plus 20 km. It is also kept if the list has no towns in that country.
 
     A point at sea, far from every town and from the land of a map, has no country.
 
@@ -198,7 +198,7 @@ def _may_be_in(given: str, latitude: float, longitude: float, kilometers: float)
 def contradicted_by(
     country: str | None, latitude: float | None, longitude: float | None
 ) -> str | None:
-    """The country in which a point certainly is instead of the given one; see ``find_country``.
+    """The country that a point is definitely in, if not the given one; see ``find_country``.
 
     Args:
         country: ISO 3166-1 alpha-3 code, or None.
@@ -234,7 +234,7 @@ def _nearest_town(latitude: float, longitude: float) -> tuple[dict[str, str], fl
 
 @cache
 def _towns_of(country: str | None) -> Any:
-    """A tree of the towns of a country, or of all countries for None; None if there are none."""
+    """A tree of the towns in a country, or in all countries for None; None if there are no towns."""
     from scipy.spatial import KDTree
 
     geocoder = _geocoder()
@@ -305,7 +305,7 @@ def find_admin1_region(
 def override_location(
     instances: list[Instance], country: str | None, admin1_region: str | None, first: int = 1
 ) -> list[Instance]:
-    """Sets the country, and the region if there is one, of every instance.
+    """Sets the country (and the region, if given) of every instance.
 
     Args:
         instances: Part of a list.
@@ -342,8 +342,8 @@ def resolve_locations(
 
     Args:
         instances: The instances of a run.
-        country_from_coordinates: Whether to look up missing countries as well, and to overwrite
-            countries where the point is certainly elsewhere; see ``find_country``.
+        country_from_coordinates: Whether to also look up missing countries, and to overwrite
+            countries if the point is definitely elsewhere; see ``find_country``.
     """
     if country_from_coordinates:
         instances = [_with_country(i) for i in instances]
@@ -360,7 +360,7 @@ def with_coordinates(
     *,
     country_from_coordinates: bool = False,
 ) -> Instance:
-    """Adds a photograph's coordinates to an instance without its own, and resolves its location.
+    """Adds a photograph's coordinates to an instance that has none, and resolves its location.
 
     Args:
         instance: An instance from ``resolve_locations``.

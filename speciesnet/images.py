@@ -25,14 +25,14 @@ ImageFile.LOAD_TRUNCATED_IMAGES = True
 # Formats that Pillow decodes itself; it would pass others to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
-# What can be wrong with an image that is decoded nevertheless: its file ends before its pixels do, or
-# they became white or black when they were converted to 8 bits.
+# Flaws of an image that can still be decoded: its file ends before its last pixel, or its pixels became
+# white or black when they were converted to 8 bits.
 Flaw = Literal["cut off", "clipped"]
 FLAW = "speciesnet: flaw"  # its key in the ``info`` of an image
 
 SEQUENTIAL_FORMATS = frozenset({"BMP", "JPEG", "PNG"})  # read to the end only if they are cut off
 
-WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I", "F"})  # grey, more than 8 bits
+WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I", "F"})  # gray, more than 8 bits
 
 NO_MEMORY = "there is not enough memory for it"
 
@@ -41,7 +41,7 @@ _decoding = threading.BoundedSemaphore(available_cpus())
 
 @dataclass(frozen=True)
 class PreprocessedImage:
-    """An image in the form of a network's input.
+    """An image prepared as a network's input.
 
     Attributes:
         arr: Shape (H, W, 3), uint8.
@@ -94,7 +94,7 @@ def read_photograph(filepath: str) -> tuple[Image.Image, PhotoMetadata]:
         is_cut_off = _load(image)
         picture = upright(image)
         if picture.mode != "RGB":
-            # Otherwise it would be copied, which huge images have no memory for.
+            # Otherwise it would be copied; for huge images there is not enough memory.
             original, picture = picture, picture.convert("RGB")
             if _is_clipped(original, picture):
                 picture.info[FLAW] = "clipped"
@@ -120,7 +120,7 @@ def read_small(filepath: str, size: int) -> Image.Image:
 
 
 class _WatchedFile:
-    """An open file that notes whether a decoder asks for more than there is."""
+    """An open file that notes whether a decoder reads past its end."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -136,7 +136,7 @@ class _WatchedFile:
 
 
 def _load(image: Image.Image) -> bool:
-    """Decodes an image as far as its file goes; returns whether the file ends too early."""
+    """Decodes as much of an image as its file contains; returns whether the file ends too early."""
     if not isinstance(image, ImageFile.ImageFile) or image.format not in SEQUENTIAL_FORMATS:
         image.load()
         return False
@@ -146,9 +146,10 @@ def _load(image: Image.Image) -> bool:
 
 
 def _is_clipped(original: Image.Image, converted: Image.Image) -> bool:
-    """Whether an image with more than 8 bits loses its contrast when it is converted.
+    """Whether an image with more than 8 bits per channel loses its contrast when it is converted.
 
-    Then more than half of its pixels are outside 0 to 255, or all of them become almost equal.
+    That is the case if more than half of its pixels are outside 0 to 255, or if all become almost
+    equal.
     """
     if original.mode not in WIDE_MODES:
         return False
@@ -170,7 +171,8 @@ def read_metadata(filepath: str) -> PhotoMetadata:
 def opened(filepath: str) -> Iterator[Image.Image]:
     """Opens an image without decoding it; errors inside the context become ``ImageError``.
 
-    Refused credentials stay ``CredentialsError``: every other image of the bucket would fail as well.
+    Refused credentials still raise ``CredentialsError``, because every other image in the bucket
+    would fail as well.
     """
     try:
         # Many threads wait for the network, but only one per core decodes.

@@ -29,7 +29,7 @@ SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
 COLUMNS = ("filepath", "country", "admin1_region", "latitude", "longitude")
 TABLE_ENDINGS = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _TEXT_FIELDS = ("country", "admin1_region")
-# How R and pandas write a missing value into text fields; NaN as a number is one as well.
+# How R and pandas write missing values into text fields; a number NaN is also a missing value.
 _NO_VALUE = frozenset({"NA", "<NA>", "NaN", "nan"})
 _COORDINATES = {"latitude": 90.0, "longitude": 180.0}  # degrees, either side of zero
 
@@ -103,8 +103,8 @@ def prepare_instances(
         notes: Receives what a user should know about the input.
         match_files: Whether the paths of images that do not exist as written are searched for; see
             ``GivenPaths``.
-        films: Whether folders are searched for films as well; False also leaves out, and counts, those
-            in lists.
+        films: Whether folders are searched for films as well; False also leaves out (and counts)
+            films in lists.
         **given: The input.
 
     Raises:
@@ -141,7 +141,7 @@ def _note_doubtful(instances: Iterable[Instance], notes: InputNotes) -> None:
 
 
 def without_films(instances: Iterable[Instance], notes: InputNotes) -> Iterator[Instance]:
-    """Yields the instances that are not films by their names; ``notes`` counts those that are."""
+    """Yields the instances whose names are not those of films; ``notes`` counts the films."""
     for instance in instances:
         if listing.is_film_name(instance.filepath):
             notes.skipped_films.add(instance.filepath)
@@ -192,16 +192,16 @@ def find_images(
 ) -> list[str]:
     """Finds the images under folders at any depth, without duplicates, sorted by path component.
 
-    Paths have forward slashes. Hidden files and folders, and those that systems and programs make for
-    themselves, are skipped. Of an image and the links to it, one path is found.
+    Paths have forward slashes. Hidden files and folders, and folders that systems and programs create
+    for themselves, are skipped. Of an image and the links to it, one path is found.
 
     Args:
         folders: Paths, or URLs of buckets.
         notes: Receives what is skipped.
-        films: Whether films are found as well; False if the user has asked to leave them out.
+        films: Whether to find films as well; False if the user has asked to leave them out.
 
     Raises:
-        InputError: A folder does not exist, or there is no image in any of them.
+        InputError: A folder does not exist, or none of them contains an image.
     """
     found: dict[str, str] = {}  # by the name that the file system compares
     for path in walk_images(folders, notes, films=films):
@@ -212,7 +212,7 @@ def find_images(
 def walk_images(
     folders: Iterable[str], notes: InputNotes | None = None, *, films: bool | None = None
 ) -> Iterator[str]:
-    """Yields the images that ``find_images`` finds, unsorted, and twice where folders overlap."""
+    """Yields the images that ``find_images`` finds, unsorted, with duplicates where folders overlap."""
     notes = InputNotes() if notes is None else notes
     folders = _as_texts(folders, "folders")
     folders = [str(SAMPLE_IMAGES) if _means_samples(folder) else folder for folder in folders]
@@ -257,7 +257,7 @@ def _as_texts(paths: Iterable[str] | None, name: str) -> list[str]:
 
 
 def _means_samples(folder: str) -> bool:
-    """Whether a folder is the package's sample images: ``demo``, unless a folder has that name."""
+    """Whether a folder means the package's sample images: ``demo``, unless a folder has that name."""
     return folder == "demo" and not _exists(folder)
 
 
@@ -353,7 +353,7 @@ def path_digest(filepath: str, size: int) -> bytes:
 def take_shard(instances: Sequence[Instance], shard: str) -> list[Instance]:
     """The instances in one of several disjoint parts.
 
-    The part depends on an image's path alone: it stays the same when other images are added.
+    The part depends only on an image's path, so it stays the same when other images are added.
 
     Args:
         instances: The whole list.
@@ -401,7 +401,7 @@ def _read_json(path: str) -> Any:
 
 
 def listed_paths(lines: Iterable[str], path: str, what: str) -> Iterator[str]:
-    """Yields the paths in a list; the log says which lines are a header or comments.
+    """Yields the paths in a list; logs which lines are read as a header or as comments.
 
     Args:
         lines: The lines of the list.
@@ -421,7 +421,7 @@ def listed_paths(lines: Iterable[str], path: str, what: str) -> Iterator[str]:
             is_first = False
             _check_kind(path, line, what)
             if line.strip("\"'").lower() == "filepath":
-                logging.warning("The first line of %s, %s, is taken as a header.", path, line)
+                logging.warning("The first line of %s, %s, is treated as a header.", path, line)
                 continue
         yield line
     if comments.count:
@@ -429,7 +429,7 @@ def listed_paths(lines: Iterable[str], path: str, what: str) -> Iterator[str]:
 
 
 def _check_kind(path: str, first: str, what: str) -> None:
-    """Refuses JSON and tables, by their first line, in place of a list with one path per line."""
+    """Raises ``InputError`` if a list of paths turns out, by its first line, to be JSON or a table."""
     is_json = re.match(r'\s*(\{\s*("|$)|\[\s*(\{|"|$))', first)
     cells = [cell.strip(" \r\"'").lower() for cell in re.split("[,;\t]", first)]
     is_table = len(cells) > 1 and ("filepath" in cells or len({"file", *COLUMNS} & set(cells)) > 1)

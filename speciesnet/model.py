@@ -1,4 +1,4 @@
-"""SpeciesNet: a model package with four verbs: detect, classify, decide, or all of it."""
+"""SpeciesNet: a model package that can detect, classify, decide, or do all of these."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SpeciesNet:
 
     Args:
         model_name: See ``ModelInfo``.
-        components: The steps that will be used; verbs that need others raise ``InputError``.
+        components: The steps that will be used; methods that need other steps raise ``InputError``.
         geofence: Whether geofencing is on.
         target_species_txt: File with one label per line, whose logits are added to every record.
         species_list: File with the taxa that can occur at the site, a Latin name or a label per line; an
@@ -65,7 +65,7 @@ class SpeciesNet:
             separated by a comma: ``auto``, ``torch``, ``tensorflow`` or ``openvino``; see
             ``EngineOptions``.
         precision: ``fp32``, the reference; ``bf16``, ``fp16`` or ``int8``; or ``auto``: the fastest
-            of them if a run of many images is faster with it although float32 decides doubtful images.
+            of them if it makes a run of many images faster, with doubtful images decided in float32.
         device: "cpu", "cuda", "mps" or None for the best one available.
         threads: Processor threads of a network on the CPU; None means all cores.
         force_model_download: Whether to download the package again.
@@ -130,7 +130,7 @@ class SpeciesNet:
 
     @property
     def whole_image_classifier(self) -> bool:
-        """Whether the classifier takes whole images instead of boxes."""
+        """Whether the classifier takes whole images instead of crops."""
         return not self.model_info.always_crops
 
     @property
@@ -150,8 +150,8 @@ class SpeciesNet:
         """Detects, classifies and decides.
 
         Returns:
-            ``{"predictions": [record, ...]}`` in the order of the instances, or None when it went to
-            ``predictions_json``.
+            ``{"predictions": [record, ...]}`` in the order of the instances, or None if the records
+            are written to ``predictions_json``.
 
         Raises:
             InputError: The input is missing or wrong.
@@ -161,17 +161,17 @@ class SpeciesNet:
         return self._run("all", options)
 
     def detect(self, **options: Unpack[RunOptions]) -> Predictions | None:
-        """Finds animals, humans and vehicles; otherwise as ``predict``."""
+        """Finds animals, humans and vehicles; otherwise like ``predict``."""
         return self._run("detector", options)
 
     def classify(
         self, *, detections_dict: PastRecords | None = None, **options: Unpack[RunOptions]
     ) -> Predictions | None:
-        """Names species; otherwise as ``predict``.
+        """Names species; otherwise like ``predict``.
 
         Args:
-            detections_dict: Records of ``detect`` by filepath, for models that crop. Images without
-                any are classified whole.
+            detections_dict: Records of ``detect`` by filepath, for models that crop. Images without a
+                record are classified as a whole.
             **options: See ``RunOptions``.
         """
         return self._run("classifier", options, _past_results(detections_dict))
@@ -191,8 +191,8 @@ class SpeciesNet:
         """Predicts a table of images, for ``map_batches`` of Ray Data and the like.
 
         Args:
-            batch: Columns of one length: ``filepath``, and those of ``country``, ``admin1_region``,
-                ``latitude`` and ``longitude`` that exist. None and NaN mean unknown.
+            batch: Columns of equal length: ``filepath``, and optionally ``country``,
+                ``admin1_region``, ``latitude`` and ``longitude``. None and NaN mean unknown.
 
         Returns:
             These columns and four more: ``prediction``, ``prediction_score`` and ``prediction_source``,
@@ -223,7 +223,7 @@ class SpeciesNet:
         return {"predictions": records}
 
     def run_settings(self, run: Run) -> RunSettings:
-        """What a later run must share to continue the predictions file of ``run``.
+        """The settings that a later run must share to continue the predictions file of ``run``.
 
         Raises:
             InputError: One of the files that the answers depend on cannot be read.
@@ -257,13 +257,13 @@ class SpeciesNet:
     def reduced_networks(self) -> ReducedNetworks | None:
         """The networks in a lower precision that a guard may use; see ``Networks.reduced``.
 
-        None as well if answers come from a function of the caller, whose limits nobody knows.
+        Also None if the caller's own function determines the answers, because its limits are unknown.
         """
         is_known = self._combine_predictions_fn is combine_predictions_for_single_item
         return self.networks.reduced if is_known else None
 
     def precision_key(self, components: Components = "all") -> list[object]:
-        """What the errors and margins of a lower precision depend on, besides the machine."""
+        """What the errors and margins of a lower precision depend on, apart from the machine."""
         lower, options = self.networks.reduced, self.networks.options
         return [
             {name: lower.precisions[name] for name in _networks_of(components)} if lower else {},
@@ -399,7 +399,7 @@ class ModelOptions:
     threads: int | None = None
 
     def load(self) -> SpeciesNet:
-        """Makes the model; its networks are loaded on first use.
+        """Creates the model; its networks are loaded on first use.
 
         Raises:
             InputError: An option is invalid.
@@ -419,7 +419,7 @@ def _digest(path: str) -> str:
 
 
 def _sampling_of(options: RunOptions) -> Sampling | None:
-    """Which frames of films are looked at; None if films are skipped."""
+    """The frames of films to examine; None if films are skipped."""
     if options.get("videos") == "skip":
         return None
     return Sampling(

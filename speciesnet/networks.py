@@ -142,7 +142,7 @@ class Networks:
 
     @cached_property
     def reduced(self) -> ReducedNetworks | None:
-        """The networks in the fastest precision of this machine, if the precision was left open.
+        """The networks in this machine's fastest precision, if the precision is ``auto``.
 
         None if that is float32.
         """
@@ -158,7 +158,7 @@ class Networks:
         return ReducedNetworks(options, self, lower)
 
     def _lowest(self, name: str, options: EngineOptions) -> Precision | None:
-        """The fastest precision for a network; int8 only where it has been made already."""
+        """The fastest precision for a network; int8 only if that network already exists."""
         if has_int8(lambda: self._source_of(name), options):
             return "int8"
         return reduced_precision(options)

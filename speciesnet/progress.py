@@ -27,7 +27,7 @@ class ProgressBars:
 
     Args:
         stages: Names of the stages.
-        total: Number of images; None if it is unknown, as frames of films are counted.
+        total: Number of images; None if it is unknown, because frames of films are counted.
         enabled: False shows nothing.
     """
 
@@ -69,7 +69,7 @@ class ProgressBars:
         self._logged = now
         rate = self._done / max(now - self._started, 1e-9)
         if self._total is None:
-            logging.info("%d images and frames done, %.2f a second.", self._done, rate)
+            logging.info("%d images and frames done, %.2f per second.", self._done, rate)
             return
         left = (self._total - self._done) / rate
         logging.info(
@@ -90,7 +90,7 @@ class ProgressBars:
 
 
 class Profile:
-    """Seconds spent in each part of a run. Parts overlap, so the sum may exceed the run's duration.
+    """The seconds spent in each part of a run. Parts overlap, so their sum may exceed the run's duration.
 
     Attributes:
         seconds: The seconds of each part, in the order of first use.

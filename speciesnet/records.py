@@ -1,4 +1,4 @@
-"""The record of one image, as a predictions file contains it."""
+"""The record of one image in a predictions file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Classifications(TypedDict):
     Attributes:
         classes: Labels.
         scores: Their scores in [0, 1].
-        target_classes: Labels asked for with ``--target_species_txt``.
+        target_classes: Labels requested with ``--target_species_txt``.
         target_logits: Their raw scores.
     """
 
@@ -38,7 +38,7 @@ class Box(TypedDict):
         label: The name of the category.
         conf: Confidence in [0, 1].
         bbox: Left, top, width and height relative to the image, in [0, 1].
-        classifications: The classifier's answer for this box, with ``--classify all``.
+        classifications: The classifier's result for this box, with ``--classify all``.
         prediction: The label of the answer for this box, with ``--classify all``.
         prediction_score: Its score in [0, 1].
         prediction_source: Where it comes from; see ``Record``.
@@ -59,7 +59,7 @@ class Box(TypedDict):
 
 
 class FrameOfFilm(TypedDict):
-    """Which frame of a film something is in.
+    """A frame of a film.
 
     Attributes:
         frame_number: Its number, from 0, in the order in which a player shows the frames.
@@ -74,7 +74,7 @@ Processed = TypedDict("Processed", {"class": str, "score": float, "source": str}
 
 
 class FrameClasses(FrameOfFilm):
-    """The classifier's answer for one frame of a film.
+    """The classifier's result for one frame of a film.
 
     Attributes:
         classifications: Its best classes.
@@ -84,7 +84,7 @@ class FrameClasses(FrameOfFilm):
 
 
 class Box5(TypedDict):
-    """One detection of format 5, which the published program writes since version 5.0.6.
+    """One detection in format 5, which the published program has written since version 5.0.6.
 
     Attributes:
         category: "1" (animal), "2" (human), "3" (vehicle), or ``WHOLE_IMAGE``.
@@ -108,12 +108,12 @@ class Box5(TypedDict):
 
 
 class Location(TypedDict, total=False):
-    """Where an image was taken, as a record has it.
+    """Where an image was taken, as in a record.
 
     Attributes:
         country: ISO 3166-1 alpha-3 code.
         admin1_region: State or province code.
-        latitude: Degrees in [-90, 90], only with a longitude.
+        latitude: Degrees in [-90, 90]; only together with a longitude.
         longitude: Degrees in [-180, 180].
     """
 
@@ -143,7 +143,7 @@ class Instance:
 
     @property
     def location(self) -> Location:
-        """The location as a record has it; coordinates only as a pair."""
+        """The location for a record; coordinates only as a pair."""
         location: Location = {}
         if self.country is not None:
             location["country"] = self.country
@@ -172,13 +172,13 @@ class FilmFacts(TypedDict, total=False):
     """What the record of a film has in addition to that of a photograph, in both formats.
 
     Attributes:
-        frame_rate: The frames of a film in each second of it, on average.
-        frames_processed: The numbers of the frames of a film that were examined, from 0.
-        frames_failed: How many frames of a film could not be decoded; absent if all could.
-        duration: The length of a film in seconds.
-        frame: The frame that stands for a film in counts and pictures.
-        frame_classifications: In a run of the classifier alone, its answer for each frame of a film, from
-            which the ensemble makes the answer of the film.
+        frame_rate: The average number of frames per second of the film.
+        frames_processed: The numbers of the examined frames, from 0.
+        frames_failed: How many frames could not be decoded; absent if all could.
+        duration: The length of the film in seconds.
+        frame: The frame that stands for the film in counts and pictures.
+        frame_classifications: In a run with only the classifier, its result for each frame, from
+            which the ensemble determines the answer for the film.
     """
 
     frame_rate: float
@@ -190,26 +190,26 @@ class FilmFacts(TypedDict, total=False):
 
 
 class Record(Location, FilmFacts, total=False):
-    """One image of a predictions file, its keys in the order of ``_KEYS``; see docs/output_format.md.
+    """One image in a predictions file, with keys in the order of ``_KEYS``; see docs/output_format.md.
 
     Attributes:
         filepath: The image.
         failures: Names of the components that failed; absent if none did.
-        classifications: The classifier's answer.
+        classifications: The classifier's result.
         detections: Boxes in decreasing order of confidence.
         prediction: The label of the answer.
         prediction_score: Its score in [0, 1].
         prediction_source: Where it comes from, such as "classifier" or "detector".
         model_version: The model that produced it.
         metadata: Date, position and camera from EXIF, with ``--metadata``.
-        orientation: The EXIF orientation of a mirrored photograph that was classified in the boxes of
-            MegaDetector; the ensemble moves them as the classifier did.
-        boxes_as_stored: Whether the boxes belong to the photograph as it is stored, where it is mirrored;
-            only in memory.
+        orientation: The EXIF orientation of a mirrored photograph that was classified in
+            MegaDetector's boxes; the ensemble converts the boxes as the classifier did.
+        boxes_as_stored: Whether the boxes are relative to the photograph as stored, where it is
+            mirrored; only in memory.
         review: Who corrected the answer; only in memory, see ``speciesnet.survey.corrections``.
-        counts: The number of individuals of each label, as a reviewer counted them; only in memory.
-        box_review: Who corrected single boxes or counts, as ``review``; only in memory.
-        stones: Boxes that were taken out because they never move; only in memory.
+        counts: The number of individuals of each label, counted by a reviewer; only in memory.
+        box_review: Who corrected individual boxes or counts, like ``review``; only in memory.
+        stones: Boxes that were removed because they never move; only in memory.
     """
 
     filepath: Required[str]
@@ -230,7 +230,7 @@ class Record(Location, FilmFacts, total=False):
 
 
 class Record5(Location, FilmFacts, total=False):
-    """One image of a file in format 5; its keys are those of ``Record``, without the image's answers."""
+    """One image in a file of format 5; it has the keys of ``Record``, except the image's answers."""
 
     filepath: Required[str]
     failures: list[str]
@@ -284,7 +284,7 @@ def make_record(filepath: str, failures: Sequence[Failure] = (), **values: objec
 
 
 def components_of(record: Record) -> str | None:
-    """The run that wrote a record: "all" (an ensemble), "detector", "classifier", or None if unclear."""
+    """The kind of run that wrote a record: "all" (an ensemble), "detector", "classifier", or None."""
     has_classes, has_boxes = "classifications" in record, "detections" in record
     if "model_version" in record or "prediction" in record:
         return "all"
@@ -301,7 +301,7 @@ def components_of(record: Record) -> str | None:
 
 
 def top_classes(classifications: Classifications, count: int | None) -> Classifications:
-    """The best classes of an answer from the classifier; None means all."""
+    """The best classes of a classifier's result; None means all."""
     return {
         **classifications,
         "classes": classifications["classes"][:count],
@@ -310,20 +310,20 @@ def top_classes(classifications: Classifications, count: int | None) -> Classifi
 
 
 def bare_box(box: Box) -> Box:
-    """A box without classes and an answer."""
+    """A box without its classes and answer."""
     found = {key: value for key, value in box.items() if key not in ANSWER_OF_A_BOX}
     return cast("Box", found)
 
 
 def is_film(record: Record) -> bool:
-    """Whether a record is that of a film with frames."""
+    """Whether a record belongs to a film with frames."""
     return "frames_processed" in record
 
 
 def still_of(record: Record) -> Record:
-    """The record of a film as that of its frame that stands for it; others stay as they are.
+    """Reduces the record of a film to the frame that stands for it; other records stay unchanged.
 
-    Only the boxes of this frame remain; the answer is that of the film.
+    Only the boxes in this frame remain; the answer is still that of the film.
 
     Examples:
         >>> boxes = [{"conf": 0.9, "frame_number": 0}, {"conf": 0.8, "frame_number": 30}]
@@ -341,29 +341,29 @@ def still_of(record: Record) -> Record:
 
 
 def is_same_box(one: Box | Box5, other: Box | Box5) -> bool:
-    """Whether two boxes differ by rounding at most: format 5 has four decimal places."""
+    """Whether two boxes differ at most by rounding, because format 5 has four decimal places."""
     return one["category"] == other["category"] and is_same_bbox(one["bbox"], other["bbox"])
 
 
 def is_same_bbox(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether the sides of two boxes are the same within ``BOX_TOLERANCE``."""
+    """Whether the sides of two boxes are equal to within ``BOX_TOLERANCE``."""
     return all(abs(a - b) <= BOX_TOLERANCE for a, b in zip(one, other, strict=True))
 
 
 def is_classified(box: Box) -> bool:
-    """Whether a box has classes of its own."""
+    """Whether a box has its own classes."""
     return isinstance(box, Mapping) and "classifications" in box
 
 
 def answer_of(record: Record) -> tuple[str | None, float, str | None]:
-    """The final answer of a record, or the best class of a run without ensemble.
+    """The final answer of a record, or the best class in a run without the ensemble.
 
     Returns:
         Its label, or None if there is none or the record ``is_failed``; its score in [0, 1], 0 without
         a label; and its source, or None.
 
     Raises:
-        KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``IndexError``.
+        KeyError, TypeError, ValueError, IndexError: The record is malformed.
     """
     if "prediction" in record:
         score = cast("dict[str, float]", record)["prediction_score"]  # or it is malformed
@@ -385,13 +385,13 @@ def is_failed(record: Record) -> bool:
 
 
 def is_finished(record: Record) -> bool:
-    """Whether a run that is continued keeps a record; otherwise it predicts the image again."""
+    """Whether a continued run keeps a record instead of predicting the image again."""
     return not record.get("failures")
 
 
 @contextmanager
 def record_errors(record: Record) -> Iterator[None]:
-    """Turns the errors that a malformed record causes in the block into one that names its field.
+    """Turns errors caused by a malformed record in the block into one that names the field.
 
     Raises:
         MalformedRecordError: The record is malformed.
@@ -407,7 +407,7 @@ def record_errors(record: Record) -> Iterator[None]:
 
 @contextmanager
 def in_file(predictions: str | os.PathLike[str]) -> Iterator[None]:
-    """Adds the name of a predictions file to the errors that ``record_errors`` raises for its records.
+    """Adds the name of a predictions file to errors that ``record_errors`` raises for its records.
 
     Raises:
         MalformedRecordError: A record is malformed.

@@ -95,7 +95,7 @@ def category_of(label: str) -> str:
 
 
 def species_name(label: str) -> str:
-    """The common and the scientific name of a label, as far as it has them.
+    """The common and the scientific name of a label, if it has them.
 
     Examples:
         >>> species_name("0;mammalia;carnivora;canidae;vulpes;vulpes;red fox")
@@ -112,7 +112,7 @@ def species_name(label: str) -> str:
 
 @functools.lru_cache(2**16)  # the sequences of a survey show the same few hundred labels
 def is_ancestor(label: str, other: str) -> bool:
-    """Whether a label is that of a taxon above that of another one; "animal" is above every animal.
+    """Whether a label's taxon is above that of another label; "animal" is above every animal.
 
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
@@ -152,7 +152,7 @@ def taxonomy_key(label: str) -> str:
 
 
 def build_taxonomy_map(labels: Iterable[str]) -> dict[str, str]:
-    """Maps ``class;order;family;genus;species`` of every taxon that a roll-up may return to its label."""
+    """Maps ``class;order;family;genus;species`` to the label, for all taxa that a roll-up may return."""
     taxonomy_map = {taxonomy_key(label): label for label in labels if label not in _NOT_TAXA}
     for label in (Classification.HUMAN, Classification.ANIMAL):
         taxonomy_map[taxonomy_key(label.value)] = label.value
@@ -160,7 +160,7 @@ def build_taxonomy_map(labels: Iterable[str]) -> dict[str, str]:
 
 
 def load_taxonomy(model_info: ModelInfo) -> dict[str, str]:
-    """The taxonomy of a package, as ``build_taxonomy_map`` maps it; raises ``ModelError``."""
+    """The taxonomy of a package, mapped by ``build_taxonomy_map``; raises ``ModelError``."""
     try:
         return build_taxonomy_map(model_info.read_lines("taxonomy"))
     except ValueError as error:

@@ -55,12 +55,12 @@ def only_one_true(*args: object) -> bool:
 def select_detections_for_classification(
     detections: Sequence[Any], detection_threshold: float, max_classifications: int | None = None
 ) -> list[int]:
-    """The positions of the boxes that are classified, the most confident one first.
+    """The positions of the boxes to classify, most confident first.
 
     Args:
         detections: ``[{"conf": ...}, ...]``.
         detection_threshold: The lowest confidence, in [0, 1].
-        max_classifications: The largest number of boxes; None means all.
+        max_classifications: The maximum number of boxes; None means all.
     """
     selection = BoxSelection(detection_threshold, max_classifications)
     return selection.positions([detection["conf"] for detection in detections])
@@ -74,13 +74,12 @@ def load_json(filepath: str | os.PathLike[str]) -> Any:
 def write_json(
     data: Any, filepath: str | os.PathLike[str], num_decimals: int | None = None
 ) -> None:
-    """Writes a JSON file, as a whole or not at all.
+    """Writes a JSON file, whole or not at all.
 
     Args:
         data: Its content.
         filepath: The file.
-        num_decimals: The number of decimal places to which numbers are rounded; None leaves them as they
-            are.
+        num_decimals: The number of decimal places to which numbers are rounded; None does not round.
 
     Raises:
         OSError: The file cannot be written.

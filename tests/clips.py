@@ -15,7 +15,7 @@ QUIET = {"x265-params": "log-level=none"}
 
 
 def pictures(count: int, width: int, height: int) -> Iterable[NDArray[np.uint8]]:
-    """Pictures that all differ: noise that moves below a changing grey."""
+    """Pictures that all differ: noise that moves below a changing gray."""
     noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
     for number in range(count):
         picture = np.roll(noise, 3 * number, axis=1)

@@ -32,7 +32,7 @@ def box(kind: str = "animal", conf: float = 0.9, bbox: Sequence[float] = SIDES) 
 
 
 def answered_box(answer: str, kind: str = "animal", score: float = 0.9, **values: Any) -> Box:
-    """A detection with an answer of its own."""
+    """A detection with its own answer."""
     return {
         **box(kind, **values),
         "classifications": {"classes": [answer], "scores": [score]},

@@ -227,7 +227,7 @@ def test_classifications_of_other_frames_are_refused(
     path = str(survey / "a.mp4")
     classified = model.classify(filepaths=[path], frames=[0, 1])
     assert classified is not None
-    with pytest.raises(InputError, match="other frames than its detections"):
+    with pytest.raises(InputError, match="different frames than its detections"):
         model.ensemble_from_past_runs(
             filepaths=[path],
             detections_dict={path: detected},

@@ -369,7 +369,7 @@ def test_the_aleutian_islands_are_in_alaska(longitude: float) -> None:
         ("USA", (-0.0, 0.0), "USA"),
     ],
 )
-def test_a_given_country_is_kept_unless_the_point_is_certainly_elsewhere(
+def test_a_given_country_is_kept_unless_the_point_is_definitely_elsewhere(
     given: str, point: tuple[float, float], expected: str
 ) -> None:
     assert find_country(*point, given) == expected

@@ -31,7 +31,7 @@ ORIENTATION = 0x0112
 
 
 def quarters() -> Image.Image:
-    """40 x 20 pixels: red, green, blue and grey from the top left to the bottom right."""
+    """40 x 20 pixels: red, green, blue and gray from the top left to the bottom right."""
     image = Image.new("RGB", (40, 20), GREY)
     image.paste(RED, (0, 0, 20, 10))
     image.paste(GREEN, (20, 0, 40, 10))

@@ -172,7 +172,7 @@ def test_folders_are_searched_at_any_depth(folder: Path) -> None:
 
 
 def test_the_order_goes_by_the_parts_of_a_path(folder: Path) -> None:
-    # "-" and " " come before "/", but a folder comes before its longer neighbours.
+    # "-" and " " come before "/", but a folder comes before its longer neighbors.
     touch("in/a-b/1.jpg", "in/a/2.jpg", "in/a b/3.jpg", "in/a/1.jpg", "in/a.jpg", "in/B/1.jpg")
     assert find_images(["in"]) == [
         "in/B/1.jpg",
@@ -293,7 +293,7 @@ def test_header_and_comments_of_a_list_are_logged(
 ) -> None:
     listed = write("list.txt", "# of 2024\nFilepath\n#1.jpg\n# more\nfilepath\n")
     assert paths(prepare_instances(filepaths_txt=listed)) == ["#1.jpg", "filepath"]
-    assert "The first line of list.txt, Filepath, is taken as a header." in caplog.text
+    assert "The first line of list.txt, Filepath, is treated as a header." in caplog.text
     assert "2 lines are comments, such as # of 2024." in caplog.text
 
 

@@ -162,7 +162,7 @@ def test_the_ensemble_combines_boxes_as_since_5_0_6(records: list[dict[str, Any]
     with_boxes = combined({"a": {"filepath": "a", "detections": [whole]}}, detector)
     assert with_boxes["detections"][1:] == boxes
     assert "processed_classification" in with_boxes["detections"][0]
-    with pytest.raises(ValueError, match="other boxes"):
+    with pytest.raises(ValueError, match="different boxes"):
         combined({"a": {"filepath": "a", "detections": classified[:1]}}, detector)
 
 

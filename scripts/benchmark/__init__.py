@@ -1,4 +1,4 @@
-"""Benchmarks: how fast, how much memory, how alike. Run with PYTHONPATH=scripts."""
+"""Benchmarks of speed, memory use and agreement. Run with PYTHONPATH=scripts."""
 
 ENGINES = (
     ("torch,tensorflow", "fp32"),

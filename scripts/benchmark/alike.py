@@ -1,4 +1,4 @@
-"""How alike engines and precisions answer: boxes, scores, decisions against the first one.
+"""Compares the boxes, scores and answers of engines and precisions with those of the first one.
 
 PYTHONPATH=scripts python -m benchmark.alike --model PACKAGE --folders PHOTOGRAPHS
 """
@@ -15,7 +15,7 @@ from speciesnet import SpeciesNet
 
 
 def records_of(model: str, folder: str, country: str | None, engine: str, precision: Any) -> Any:
-    """Records of a folder."""
+    """The records of a folder's images."""
     net = SpeciesNet(model, engine=engine, precision=precision)
     answer = net.predict(folders=[folder], country=country)
     assert answer is not None
@@ -23,7 +23,7 @@ def records_of(model: str, folder: str, country: str | None, engine: str, precis
 
 
 def nearest(box: dict[str, Any], others: list[dict[str, Any]]) -> tuple[float, float]:
-    """How far the nearest box of the same category lies (share of the side), and its confidence off."""
+    """The distance to the nearest box of the same category, in sides, and the confidence difference."""
     best = (1.0, 1.0)
     for other in others:
         if other["category"] == box["category"]:

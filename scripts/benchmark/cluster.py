@@ -1,11 +1,11 @@
-"""Overhead of a run on a Ray cluster over a local run, and how the memory of its driver grows.
+"""Measures the overhead of a Ray cluster compared with a local run, and the memory of its driver.
 
     PYTHONPATH=scripts python -m benchmark.cluster overhead --model PACKAGE --images FOLDER
     PYTHONPATH=scripts python -m benchmark.cluster memory --instances 10000 100000 1000000
 
-``overhead`` runs the same images on one machine with ``run_model`` and with ``run_on_ray``, one after the
-other, and excludes start-up by the difference of a short and a long run. ``memory`` replaces images and
-networks by constants, so it measures only the driver and its rounds.
+``overhead`` runs the same images on one machine with ``run_model`` and then with ``run_on_ray``, and
+excludes start-up by taking the difference between a short and a long run. ``memory`` replaces images
+and networks by constants, so it measures only the driver and its rounds.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def overhead(model: str, images: Path, short: int, long: int, precision: str) ->
 
 
 def memory(numbers: Sequence[int]) -> None:
-    """Prints the peaks of memory for each number of instances, with constants instead of networks."""
+    """Prints the peak memory for each number of instances, with constants instead of networks."""
     print("instances   driver (MiB)   largest round (MiB)   seconds   (constants, no networks)")
     for number in numbers:
         with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ BLOCK_IMAGES = 5  # of 2048x1536 pixels fit into a table of ``stages.BLOCK_BYTES
 
 
 def install() -> None:
-    """Replaces the stages in this process; a run needs that in its driver and in each round."""
+    """Replaces the stages in this process; a run needs this in its driver and in each round."""
     for name in ("input_shape_of", "read", "Detect", "Classify"):
         setattr(stages, name, globals()[name])
 

@@ -1,10 +1,10 @@
-"""What the answers of single boxes cost: time as compared with the classifier alone, and memory.
+"""Measures the cost of answers for individual boxes: time compared with the classifier, and memory.
 
     PYTHONPATH=scripts python -m benchmark.every_box --model PACKAGE --folders PHOTOGRAPHS
 
-The networks run, but every photograph then has a given number of boxes. ``best`` and ``all`` take turns
-in one process, on the same photographs. The bound is the time of ``best`` and of the classifier on the
-further crops, in full batches of crops that are ready.
+The networks run, but every photograph then has a given number of boxes. ``best`` and ``all`` take
+turns in one process, on the same photographs. The lower bound is the time for ``best`` plus the time
+of the classifier on the additional crops, in full batches of prepared crops.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Detect = Callable[..., list[list[Box]]]
 
 
 def boxes(count: int) -> list[Box]:
-    """Boxes side by side, each of the same size whatever their number."""
+    """Boxes side by side, all of the same size regardless of their number."""
     return [
         {
             "category": "1",
@@ -51,7 +51,7 @@ def seconds_of(net: SpeciesNet, paths: Sequence[str], classify: str) -> float:
 
 
 def seconds_of_crops(net: SpeciesNet, path: str, count: int) -> float:
-    """Seconds of the classifier on crops that are ready, in full batches."""
+    """The seconds that the classifier takes for prepared crops in full batches."""
     image = load_rgb_image(path)
     crop = net.classifier.preprocess(image, [BBox(0.02, 0.02, 0.3, 0.3)])
     assert crop is not None
@@ -62,7 +62,7 @@ def seconds_of_crops(net: SpeciesNet, path: str, count: int) -> float:
 
 
 def _giving(found: list[Box], detect: Detect) -> Detect:
-    """The detector's method that runs its network and then answers with given boxes."""
+    """A detector's method that runs its network but returns the given boxes."""
 
     def given(
         self: SpeciesNetDetector,

@@ -1,12 +1,13 @@
-"""How fast films are read and predicted.
+"""Measures how fast films are read and predicted.
 
     PYTHONPATH=scripts python -m benchmark.films [--model PACKAGE] [--clips N] [--seconds S]
 
-It makes clips and reads them at a frame a second: opened, decoded, converted and letterboxed. Next to it,
-OpenCV reads the same frames as megadetector 10.0.28 does: every frame is decoded with ``grab``, and the
-wanted ones are converted with ``read``. Both decode with their default threads, and take turns.
+It creates clips and reads them at one frame per second: opened, decoded, converted and letterboxed.
+For comparison, OpenCV reads the same frames as megadetector 10.0.28 does: every frame is decoded with
+``grab``, and the wanted ones are converted with ``read``. Both decode with their default threads, and
+take turns.
 
-With a model package, it also predicts the clips, and runs the two networks alone on ready frames.
+With a model package, it also predicts the clips, and runs only the two networks on prepared frames.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ KINDS = (
 
 
 def make_clip(path: Path, codec: str, size: tuple[int, int], pix_fmt: str, gop: int, n: int) -> str:
-    """Writes a clip of a moving scene with noise, 30 frames a second, at the rates of trail cameras."""
+    """Writes a clip of a moving, noisy scene, 30 frames per second, at the bit rates of trail cameras."""
     random = np.random.default_rng(0)
     width, height = size
     small = random.integers(0, 255, (36, 64, 3), dtype=np.uint8)
@@ -56,7 +57,7 @@ def make_clip(path: Path, codec: str, size: tuple[int, int], pix_fmt: str, gop: 
 
 
 def read_with_opencv(path: str, shape: InputShape) -> int:
-    """Reads a frame a second as megadetector 10.0.28 does."""
+    """Reads one frame per second as megadetector 10.0.28 does."""
     film = cv2.VideoCapture(path)
     step = int(film.get(cv2.CAP_PROP_FPS) + 0.001)
     count = number = 0
@@ -72,19 +73,19 @@ def read_with_opencv(path: str, shape: InputShape) -> int:
 
 
 def read_here(path: str, shape: InputShape) -> int:
-    """Reads a frame a second as this program does."""
+    """Reads one frame per second as this program does."""
     return sum(photo.error is None for photo in FilmReader(Sampling(), shape).photos(path))
 
 
 def rate_of(read: Callable[[str, InputShape], int], path: str, shape: InputShape) -> float:
-    """Frames a second of one round."""
+    """Frames per second in one round."""
     start = time.perf_counter()
     count = read(path, shape)
     return count / (time.perf_counter() - start)
 
 
 def compare_reading(folder: Path, seconds: int, shape: InputShape) -> None:
-    """Prints the rates of both, which take turns."""
+    """Prints the rates of both programs, which take turns."""
     for name, codec, size, pix_fmt, gop in KINDS:
         ending = "avi" if codec == "mjpeg" else "mp4"
         path = make_clip(folder / f"{codec}{gop}.{ending}", codec, size, pix_fmt, gop, 30 * seconds)
@@ -97,7 +98,7 @@ def compare_reading(folder: Path, seconds: int, shape: InputShape) -> None:
 
 
 def compare_pipeline(model: SpeciesNet, paths: list[str]) -> None:
-    """Prints how long a run takes compared with its networks alone on ready frames."""
+    """Prints how long a run takes compared with only its networks on prepared frames."""
     reader = FilmReader(Sampling(), model.detector.input_shape)
     model.predict(filepaths=paths[:1])
     for _ in range(ROUNDS):

@@ -1,9 +1,9 @@
-"""How time and memory grow with the number of images.
+"""Measures how time and memory grow with the number of images.
 
     PYTHONPATH=scripts python -m benchmark.growth --images 1000 10000 100000
 
 Constants replace the networks, and the images are links to one small picture. So this measures
-everything else: reading, deciding, the predictions file, continuing a run, the ensemble alone.
+everything else: reading, deciding, the predictions file, continuing a run, and the ensemble step.
 """
 
 from __future__ import annotations

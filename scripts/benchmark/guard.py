@@ -2,10 +2,10 @@
 
     PYTHONPATH=scripts python -m benchmark.guard --cache FOLDER [--scenes 10000]
 
-Every scene is decided three times: in float32, under the guard, and under a guard whose band is always
-zero, which shows that the comparison can fail. The demo's networks are so small that a lower precision
-saves little time; the guard is therefore told that it pays. Scenes and predictions stay in the cache
-folder, and an interrupted comparison continues where it stopped.
+Every scene is decided three times: in float32, under the guard, and under a guard whose band is
+always zero, which shows that the comparison can fail. The demo's networks are so small that a lower
+precision saves little time; so the guard is told that it does. Scenes and predictions stay in the
+cache folder, and an interrupted comparison continues where it stopped.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def records_of(
 
 
 def different(one: Mapping[str, Record], other: Mapping[str, Record]) -> list[str]:
-    """The images whose answer, or whose reason for it, is not the same."""
+    """The images whose answers or sources differ."""
     keys = ("prediction", "prediction_source")
     return [
         path
@@ -78,11 +78,11 @@ def different(one: Mapping[str, Record], other: Mapping[str, Record]) -> list[st
 
 
 def table(margins: Mapping[str, float], wrong: Sequence[str]) -> str:
-    """The share of images in float32, and the wrong answers, if the band were narrower.
+    """The share of images processed in float32, and the wrong answers, for narrower bands.
 
     Args:
         margins: The margin of each image, in units of the band.
-        wrong: Images that the fast networks alone decide differently.
+        wrong: Images that get a different answer from the fast networks.
     """
     lines = ["| band, as a share of the guard's | processed in float32 | different answers |"]
     lines.append("| --- | --- | --- |")

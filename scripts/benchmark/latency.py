@@ -1,11 +1,11 @@
-"""How much of its local speed a run keeps when its images are far away.
+"""Measures how much of its local speed a run keeps when its images are far away.
 
     PYTHONPATH=scripts:tests python -m benchmark.latency --milliseconds 50
 
-The demo model reads its sample images, many times over, from the disk, from a web server and from a
-bucket (moto's server, so ``pip install "moto[server]"``). Both servers are processes on this machine,
-behind a proxy that waits before each answer. They take processor time of their own: what 0
-milliseconds cost is the servers, and the rest is the latency. The rounds take turns.
+The demo model reads its sample images many times, from the disk, from a web server and from a bucket
+(moto's server, so ``pip install "moto[server]"``). Both servers are processes on this machine, behind
+a proxy that waits before each response. They take processor time themselves: the cost at 0
+milliseconds is that of the servers, and the rest is due to the latency. The rounds take turns.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def measure(folder: str, options: argparse.Namespace) -> None:
-    """Prints the speed on a folder's images from everywhere."""
+    """Prints the speed on a folder's images from each source."""
     pipe, other = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(
         target=serve, args=(folder, other), daemon=True

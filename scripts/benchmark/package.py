@@ -1,11 +1,12 @@
-"""Makes a model package of full size with random weights, for measurements.
+"""Creates a full-size model package with random weights, for measurements.
 
     PYTHONPATH=scripts python -m benchmark.package FOLDER [--onnx2torch]
 
-The detector is a YOLOv5x6 (140 M parameters, 3 classes), the classifier an EfficientNetV2-M with 2,498
-outputs. All that the detector finds has the same low confidence. The classifier's batch norms are set to
-the statistics of one picture, so that its scores are far from uniform. ``--onnx2torch`` saves the same
-classifier as a module of onnx2torch, the only kind that the published program reads since 5.0.
+The detector is a YOLOv5x6 (140 M parameters, 3 classes), the classifier an EfficientNetV2-M with
+2,498 outputs. Everything that the detector finds has the same low confidence. The classifier's batch
+norms are set to the statistics of one picture, so that its scores are far from uniform.
+``--onnx2torch`` saves the same classifier as a module of onnx2torch, the only kind that the published
+program has read since 5.0.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ def make_package(
     """Writes the package.
 
     Args:
-        folder: Where to.
-        texts: Package whose labels, taxonomy and geofence are used; without it there are made-up
-            labels, and the demo's taxonomy and geofence.
+        folder: Where to write it.
+        texts: The package whose labels, taxonomy and geofence are used; None uses made-up labels and
+            the demo's taxonomy and geofence.
         seed: The seed of the weights.
         uses_onnx2torch: Whether the classifier is a module of onnx2torch.
     """

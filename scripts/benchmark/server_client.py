@@ -1,4 +1,4 @@
-"""A real server, and what asks it, for the benchmarks of servers."""
+"""A real server and its clients, for the server benchmarks."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def form_of(*files: tuple[str, bytes]) -> bytes:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said, or the name of the error that there was instead.
+    """A server's response, or the name of the error that occurred instead.
 
     Attributes:
         status: HTTP status, or None.
         body: The bytes received.
-        retry: Seconds after which to come back.
+        retry: Seconds to wait before a retry.
         error: Name of the exception, or "".
     """
 
@@ -56,12 +56,12 @@ class Answer:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """Predictions; none where the status is not 200."""
+        """The predictions; empty if the status is not 200."""
         return self.json["predictions"] if self.status == 200 else []
 
 
 class Client:
-    """One connection that is kept open, and replaced if it breaks."""
+    """A connection that is kept open, and replaced if it breaks."""
 
     def __init__(self, port: int, timeout: float = 300) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -73,7 +73,7 @@ class Client:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """The answer to one request, which may be none."""
+        """The response to one request, which may be missing."""
         try:
             self._connection.request(method, path, body, dict(headers or {}))
             answer = self._connection.getresponse()
@@ -84,20 +84,20 @@ class Client:
         return Answer(answer.status, content, float(answer.getheader("Retry-After", "0")))
 
     def upload(self, body: bytes) -> Answer:
-        """The answer to a form."""
+        """The response to a form."""
         return self.ask("POST", "/predict", body, FORM)
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the connection."""
         self._connection.close()
 
 
 @dataclass
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        process: Its first process, which speaks HTTP.
+        process: Its main process, which handles HTTP.
         port: A port of the loopback interface.
     """
 
@@ -109,11 +109,11 @@ class Server:
         self._client = Client(self.port)
 
     def get(self, path: str) -> Answer:
-        """What is at a path."""
+        """The response for a path."""
         return self._client.ask("GET", path)
 
     def metric(self, name: str) -> float:
-        """One of the numbers for Prometheus; not a number where there is none."""
+        """The value of a Prometheus metric; NaN if there is none."""
         for line in self.get("/metrics").body.decode().splitlines():
             if line.startswith(f"speciesnet_{name} "):
                 return float(line.split()[-1])
@@ -121,7 +121,7 @@ class Server:
 
     @property
     def memory(self) -> dict[int, float]:
-        """MiB of it and of its workers, by process; its own is the first."""
+        """The memory of the server and its workers in MiB, by process; the server comes first."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -136,7 +136,7 @@ class Server:
 
     @property
     def workers(self) -> list[int]:
-        """Its worker processes."""
+        """The worker processes."""
         commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in self.memory}
         return [pid for pid, path in commands.items() if b"spawn_main" in _bytes(path)]
 
@@ -152,13 +152,13 @@ def _bytes(path: Path) -> bytes:
 def served(
     model: str, flags: Sequence[str], folder: Path | None = None, log: Path | None = None
 ) -> Iterator[Server]:
-    """Starts a server on a free port, and ends it with the signal TERM.
+    """Starts a server on a free port, and stops it with the signal TERM.
 
     Args:
         model: Its package.
-        flags: More for run_server.
-        folder: For its temporary files, instead of the usual one.
-        log: Where its log goes, instead of to the terminal.
+        flags: Further flags of run_server.
+        folder: The folder for its temporary files, instead of the usual one.
+        log: The file for its log, instead of the terminal.
     """
     command = [sys.executable, "-m", "speciesnet.scripts.run_server", "--port", "0"]
     command += ["--model", model, *flags]

@@ -1,4 +1,4 @@
-"""Steady load on a server: throughput, how long answers take, their codes, and memory before and after.
+"""Steady load on a server: throughput, response times, status codes, and memory before and after.
 
 PYTHONPATH=scripts python scripts/benchmark/server_load.py --images FOLDER --connections 200 --seconds 60
 """
@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmark.server_client import Client, form_of, served
 
-WARM_UP = 10  # seconds, before memory is looked at the first time
+WARM_UP = 10  # seconds, before memory is first measured
 
 
 def ask_on_and_on(port: int, bodies: list[bytes], until: float, answers: list[Any]) -> None:
-    """One connection, one request after the other."""
+    """Sends one request after another over one connection."""
     client, number = Client(port), 0
     while time.monotonic() < until:
         started = time.perf_counter()
@@ -36,7 +36,7 @@ def ask_on_and_on(port: int, bodies: list[bytes], until: float, answers: list[An
 
 
 def client(port: int, paths: list[Path], connections: int, seconds: float, results: Any) -> None:
-    """Many connections, in a process of its own."""
+    """Opens many connections, in a separate process."""
     bodies = [form_of((path.name, path.read_bytes())) for path in paths]
     answers: list[Any] = []
     until = time.monotonic() + seconds
@@ -54,7 +54,7 @@ def client(port: int, paths: list[Path], connections: int, seconds: float, resul
 
 
 def run_client(*arguments: Any) -> list[Any]:
-    """What a client was answered."""
+    """Runs a client and returns the responses that it got."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     process = context.Process(target=client, args=(*arguments, results))

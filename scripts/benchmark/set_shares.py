@@ -1,7 +1,7 @@
 """Lets a guard decide set shares of images again in float32, whatever their margins.
 
-Networks with random weights decide by the last digits, so that nearly every image would be doubtful. With
-set shares, the speed of guarded runs can be measured on them all the same.
+With random weights, decisions depend on the last digits, so nearly every image would be doubtful.
+With set shares, the speed of guarded runs can still be measured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SMALL = 1e-6  # log odds: the images are as quickly judged as certain ones are
 
 
 def _is_due(position: int, share: float) -> bool:
-    """Whether a position is one of an evenly spread share of all."""
+    """Whether a position belongs to an evenly spread share of all positions."""
     return int((position + 1) * share + 1e-9) > int(position * share + 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""Hours of use and abuse of a server: steady load, and everything that goes wrong on a network.
+"""Hours of use and abuse of a server: a steady load, and everything that can go wrong on a network.
 
 PYTHONPATH=scripts python scripts/benchmark/soak.py --minutes 30 -- --engine openvino --threads 1
 
@@ -53,13 +53,13 @@ PATIENCE = 900  # seconds of a client: it is the server that has to end what tak
 
 @dataclass
 class Tally:
-    """What was seen.
+    """Counts of what happened.
 
     Attributes:
         answers: Statuses of all requests.
-        took: Seconds of good photographs, since the last line.
-        good: Good photographs that were answered rightly.
-        wrong: What should not have been, by kind.
+        took: Response times for good photographs in seconds, since the last line.
+        good: Good photographs that got the right answer.
+        wrong: Events that should not happen, by kind.
         faults: Faults, by kind.
         killed: When workers were killed, by ``time.monotonic``.
     """
@@ -73,14 +73,14 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, answer: Answer) -> None:
-        """Counts an answer; no status of 500 and above but 503 is right."""
+        """Counts a response; of all statuses from 500, only 503 is right."""
         with self.lock:
             self.answers[answer.status or answer.error] += 1
         if (answer.status or 0) >= 500 and answer.status != 503:
             self.blame(f"status {answer.status}", str(answer.json))
 
     def blame(self, what: str, more: str = "") -> None:
-        """Counts something that should not have been, and says the first of its kind."""
+        """Counts something that should not happen, and prints the first of its kind."""
         with self.lock:
             self.wrong[what] += 1
             if self.wrong[what] <= 5:
@@ -92,7 +92,7 @@ class Tally:
 
 
 class Soak:
-    """One server, its clients, and its troubles.
+    """One server, its clients and its faults.
 
     Args:
         server: The server under test.
@@ -129,7 +129,7 @@ class Soak:
         }
 
     def learn(self) -> None:
-        """What is right: the answers while nothing is wrong."""
+        """Learns the right answers, before any faults."""
         client = Client(self.server.port, PATIENCE)
         for name, content in self.photographs:
             (record,) = client.upload(form_of((name, content))).records
@@ -138,7 +138,7 @@ class Soak:
         client.close()
 
     def behave(self, number: int) -> None:
-        """A client that sends one good photograph after the other, until the end."""
+        """A client that sends one good photograph after another, until the end."""
         client = Client(self.server.port, PATIENCE)
         while not self.over.is_set():
             since = time.monotonic()
@@ -159,7 +159,7 @@ class Soak:
         client.close()
 
     def misbehave(self) -> None:
-        """One fault after the other, at random, until the end; some at the same time."""
+        """Causes one random fault after another, some at the same time, until the end."""
         with ThreadPoolExecutor(16) as executor:
             running: list[Future[None]] = []
             kinds = list(self._faults)
@@ -190,7 +190,7 @@ class Soak:
         self._faults[kind]()
 
     def _good(self, client: Client, *files: tuple[str, bytes]) -> Answer:
-        """Asks about files of which the last one is good, and looks at its answer."""
+        """Sends files of which the last one is good, and checks its answer."""
         since = time.monotonic()
         answer = client.upload(form_of(*files))
         self.tally.note(answer)
@@ -221,7 +221,7 @@ class Soak:
         return None
 
     def _expect(self, kind: str, answer: Answer, *statuses: int | None) -> None:
-        """Counts the answer to a fault: 503 is always right, and None means none."""
+        """Counts the response to a fault: 503 is always right, and None means no response."""
         self.tally.note(answer)
         if answer.status not in (*statuses, 503):
             self.tally.blame(f"code for {kind}", f"({answer.status or answer.error} {answer.json})")
@@ -313,7 +313,7 @@ class Soak:
             time.sleep(self._random.uniform(0, 0.5))
 
     def _slow(self, sent: int) -> None:
-        """One that sends no more after so many bytes, or one now and then."""
+        """A client that stops sending after some bytes, or sends one byte now and then."""
         whole = self._request(self._sample())
         with self._raw(whole[:sent]) as connection:
             try:
@@ -334,7 +334,7 @@ class Soak:
                 self.tally.blame("slow reader", f"(was answered {answer[:50]!r})")
 
     def _burst(self) -> None:
-        """More than may wait: some are answered, and the others are told to come back."""
+        """Sends more requests than may wait: some are answered, and the others are asked to retry."""
         image = base64.b64encode(self._sample()[1]).decode()
         body = json.dumps({"instances": [{"filepath": "a", "image": image}] * 8})
         with ThreadPoolExecutor(2 * BACKLOG // 8) as executor:
@@ -343,14 +343,14 @@ class Soak:
 
 
 def _bomb(side: int) -> bytes:
-    """A picture of one colour in a few kilobytes."""
+    """A huge picture of a single color, in a few kilobytes."""
     buffer = io.BytesIO()
     Image.new("1", (side, side)).save(buffer, "PNG", compress_level=9)
     return buffer.getvalue()
 
 
 def _all_of(connection: socket.socket) -> bytes:
-    """What comes first; nothing where the connection was cut."""
+    """All data received; empty if the connection was cut."""
     try:
         return connection.recv(2**16)
     except OSError:
@@ -358,7 +358,7 @@ def _all_of(connection: socket.socket) -> bytes:
 
 
 def _line(minute: int, seconds: float, soak: Soak, memory: list[dict[int, float]]) -> float:
-    """Says how the last minute went; gives the MiB of the web process in it."""
+    """Prints a line about the last minute; returns the memory of the web process in MiB."""
     tally, web = soak.tally, soak.server.process.pid
     with tally.lock:
         took, tally.took = tally.took, []
@@ -376,7 +376,7 @@ def _line(minute: int, seconds: float, soak: Soak, memory: list[dict[int, float]
 
 
 def _rest(soak: Soak, spool: Path) -> None:
-    """Looks whether the server comes to rest, and answers as before."""
+    """Checks that the server becomes idle again, and answers as before."""
     server, tally = soak.server, soak.tally
     names = ("images_accepted", "images_waiting", "spool_bytes")
     end = time.monotonic() + STUCK_SECONDS
@@ -396,7 +396,7 @@ def _rest(soak: Soak, spool: Path) -> None:
 
 
 def _grown(memory: list[float]) -> str | None:
-    """What is wrong with the memory of the web process, in MiB by minute."""
+    """Describes a problem with the memory of the web process, given in MiB by minute."""
     if len(memory) <= FROM_MINUTE + 1:
         print(f"memory: too short to judge; it is from minute {FROM_MINUTE} on")
         return None

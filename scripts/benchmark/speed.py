@@ -1,4 +1,4 @@
-"""Measures every engine and precision on a folder of photographs, each in a process of its own.
+"""Measures every engine and precision on a folder of photographs, each in a separate process.
 
     PYTHONPATH=scripts python -m benchmark.speed --model PACKAGE --folders PHOTOGRAPHS
 
@@ -87,7 +87,7 @@ print(json.dumps({"first": first, "seconds": time.time() - start, "stages": {},
 
 
 def run(python: str, program: str, *what: Any) -> dict[str, Any] | None:
-    """What a program measures in a process of its own; None if it fails."""
+    """The measurements of a program in a separate process; None if it fails."""
     done = subprocess.run(
         [python, "-c", program, str(time.time()), json.dumps(what)],
         capture_output=True,
@@ -102,7 +102,7 @@ def run(python: str, program: str, *what: Any) -> dict[str, Any] | None:
 
 
 def linked(photographs: Sequence[Path], number: int, folder: Path) -> list[str]:
-    """Paths of so many images: links to the photographs, in turn."""
+    """The paths of a given number of images: links to the photographs, in turn."""
     paths = []
     for i, photograph in zip(range(number), itertools.cycle(photographs), strict=False):
         path = folder / f"{i:07d}{photograph.suffix}"

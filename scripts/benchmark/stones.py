@@ -2,10 +2,10 @@
 
     PYTHONPATH=scripts python -m benchmark.stones [--cameras 40] [--boxes 1000000] [--no-compare]
 
-The cameras are simulated: animals pass on a trail, stay at a feeder, sleep or sit on a nest, and stones
-are found in some of the images. A group is right if most of its boxes are of one stone; a stone is found
-if groups that are right have most of its boxes. Only stones with at least 20 boxes, as MegaDetector's
-rule needs, are counted for the recall.
+The cameras are simulated: animals pass on a trail, stay at a feeder, sleep or sit on a nest, and
+stones are found in some of the images. A group is right if most of its boxes belong to one stone; a
+stone is found if right groups contain most of its boxes. Only stones with at least 20 boxes, as
+MegaDetector's rule needs, are counted for the recall.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ANIMAL = "2;;;;;;animal"
 
 @dataclass
 class Image:
-    """An image of a camera; each box has the name of the thing in it."""
+    """An image from a camera; each box has the name of the thing in it."""
 
     path: str
     taken: datetime
@@ -72,7 +72,7 @@ def thing(rng: np.random.Generator, name: str, jitter: float, conf: tuple[float,
 
 
 def moments(rng: np.random.Generator, visits: float) -> Iterator[tuple[int, datetime]]:
-    """The images of animals that pass: the number of the visit, and the time."""
+    """The images of passing animals: the number of the visit, and the time."""
     number = 0
     for day in range(DAYS):
         for _ in range(rng.poisson(visits)):
@@ -83,7 +83,7 @@ def moments(rng: np.random.Generator, visits: float) -> Iterator[tuple[int, date
 
 
 def camera(rng: np.random.Generator, name: str) -> list[Image]:
-    """The images of a camera."""
+    """The images from a camera."""
     images = []
     height, depth = rng.uniform(0.4, 0.7), rng.uniform(0.05, 0.3)
     feeder = rng.uniform(0.2, 0.7, 2) if rng.random() < 0.3 else None
@@ -123,7 +123,7 @@ def sleeping(rng: np.random.Generator, name: str) -> list[Image]:
 
 
 def nesting(rng: np.random.Generator) -> list[Image]:
-    """An animal that sits at one place for weeks, and leaves it for hours."""
+    """An animal that stays at one place for weeks, and leaves it for hours."""
     found, bird = [], thing(rng, "nest", 0.02, (0.8, 0.98))
     for _, taken in moments(rng, 6):
         found.append(Image("", taken, [bird.box(rng)] if rng.random() < 0.35 else []))
@@ -131,7 +131,7 @@ def nesting(rng: np.random.Generator) -> list[Image]:
 
 
 def add_stone(rng: np.random.Generator, images: Sequence[Image], name: str) -> None:
-    """A stone that the detector finds in some images, for some weeks, better in some light."""
+    """A stone that the detector finds in some images, for some weeks, more often in some light."""
     stone = thing(rng, name, float(rng.uniform(0.003, 0.03)), (0.1, float(rng.uniform(0.3, 0.9))))
     start, length = rng.uniform(0, DAYS - 5), rng.uniform(5, DAYS)
     often, noon = float(np.exp(rng.uniform(np.log(0.02), np.log(0.9)))), rng.uniform(0, 24)
@@ -158,7 +158,7 @@ def ours(images: Sequence[Image]) -> list[list[str]]:
 
 
 def megadetectors(images: Sequence[Image], overlap: float, at_least: int) -> list[list[str]]:
-    """The same by the rule of MegaDetector's tools: the first box of a group founds it."""
+    """The same by the rule of MegaDetector's tools, in which the first box of a group defines it."""
     boxes = [
         (name, box.bbox)
         for image in images
@@ -179,7 +179,7 @@ def megadetectors(images: Sequence[Image], overlap: float, at_least: int) -> lis
 
 
 def score(surveys: Sequence[Sequence[Image]], groups: Sequence[Sequence[list[str]]]) -> str:
-    """Precision and recall of groups, and what the wrong ones are."""
+    """The precision and recall of groups, and what the wrong groups show."""
     right, wrong, found, known = 0, Counter[str](), 0, 0
     for images, own in zip(surveys, groups, strict=True):
         of_stones: Counter[str] = Counter()
@@ -208,7 +208,7 @@ def _is_small(box: SeenBox) -> bool:
 
 
 def measure_speed(surveys: Sequence[Sequence[Image]], boxes: int) -> None:
-    """Runs the command on a file with so many boxes of 200 cameras, for which these are repeated."""
+    """Runs the command on a file with a given number of boxes from 200 cameras, made by repetition."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "p.json"
         written = number = 0
@@ -252,7 +252,7 @@ def _record(
 
 
 def main() -> None:
-    """Prints precision and recall of both rules, and the cost of the command."""
+    """Prints the precision and recall of both rules, and the cost of the command."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cameras", type=int, default=40)
     parser.add_argument("--boxes", type=int, default=1_000_000)

@@ -53,8 +53,8 @@ class Kind:
 
     Attributes:
         name: Common name, as in its label.
-        biome: The sort of place it lives in.
-        height: Metres from the ground to the shoulder (limits).
+        biome: The kind of place that it lives in.
+        height: Meters from the ground to the shoulder (limits).
         head_range: Limits of ``Pose.head`` in degrees.
         build: Makes the body of an individual whose shoulder is 1 high: pieces and eyes.
         paint: Markings.
@@ -96,7 +96,7 @@ def _leg(
     phase: float,
     far: bool,
 ) -> Part:
-    """A leg that swings about its first joint; the foot is lifted when it comes forward."""
+    """A leg that swings about its first joint; the foot is lifted as it moves forward."""
     swing = pose.gait * np.sin(pose.stride + phase)
     lift = pose.gait * 1.1 * max(0.0, float(np.cos(pose.stride + phase)))
     points = turned(joints, swing, joints[0])
@@ -801,9 +801,9 @@ def draw_animal(
 
     Args:
         kind: What it is.
-        height: Metres to the shoulder.
+        height: Meters to the shoulder.
         pose: How it stands.
-        pixels: Pixels a metre.
+        pixels: Pixels per meter.
         seed: The seed of the individual: the same seed gives the same coat.
         light: Where the light comes from.
     """

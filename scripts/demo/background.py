@@ -1,7 +1,7 @@
-"""What the demo's detector takes for an object though nothing is there.
+"""What the demo's detector mistakes for an object although nothing is there.
 
-The program hands the detector's best box to the classifier, however unsure it is. So the classifier has
-to know as blank what the detector falls for.
+The program passes the detector's best box to the classifier, however low its confidence. So the
+classifier must recognize the detector's mistakes as blank.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OF_EMPTY, OF_OTHERS = 3, 1  # boxes of an empty picture and of one with an objec
 
 
 def background_boxes(examples: Sequence[Example], detector: Path) -> list[list[Box]]:
-    """For each picture the detector's best boxes (x0, y0, x1, y1 in pixels) that touch no object."""
+    """For each picture, the detector's best boxes (x0, y0, x1, y1 in pixels) that touch no object."""
     engine = load_detector_engine(detector)
     found = []
     for example in examples:

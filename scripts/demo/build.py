@@ -3,8 +3,8 @@
     PYTHONPATH=scripts python -m demo.build --cache CACHE_FOLDER
 
 renders the training pictures (about 1 GB with the cache), trains both networks, measures them on
-held-out pictures and writes the package. Everything follows from the seeds in the plans below; a
-cache that is already there is used again. ``--only`` does some of the steps.
+held-out pictures and writes the package. Everything follows from the seeds in the plans below; an
+existing cache is reused. ``--only`` runs only some of the steps.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _CARD = Path(__file__).with_name("MODEL_CARD.template.md")
 
 
 def training_examples(cache: Path, sites: int, workers: int) -> list[Example]:
-    """The training pictures, rendered if need be."""
+    """The training pictures, rendered if necessary."""
     return render_dataset(cache, 0, sites, TRAIN_SHOTS, workers)
 
 
 def calibration_examples(options: argparse.Namespace) -> list[Example]:
-    """The pictures by which both networks' scores are set right, rendered if need be."""
+    """The pictures for calibrating both networks' scores, rendered if necessary."""
     return render_dataset(
         options.cache, CALIBRATION, CALIBRATION_SITES, TRAIN_SHOTS, options.workers
     )

@@ -1,8 +1,9 @@
-"""Measures one answer for a burst against an answer for each of its pictures.
+"""Compares one answer for a burst with an answer for each of its pictures.
 
     PYTHONPATH=scripts python -m demo.bursts --cache CACHE_FOLDER
 
-Cameras, animals and moments that the training never saw; the pictures go through the program itself.
+The cameras, animals and moments did not occur in training; the pictures go through the program
+itself.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _render(job: tuple[Path, int]) -> None:
 
 
 def render_bursts(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
-    """Renders bursts, or takes those that are there, in order."""
+    """Renders bursts, or reuses existing ones, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     with get_context("spawn").Pool(workers) as pool:  # as on every system
         for _ in pool.imap_unordered(_render, [(folder, n) for n in range(bursts)], chunksize=4):
@@ -77,7 +78,7 @@ def render_bursts(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
 
 
 def measure(frames: list[Frame], model: Path) -> list[tuple[Frame, str, str]]:
-    """Each picture with its own answer and that of its burst, as common names."""
+    """Each picture with its own answer and its burst's answer, as common names."""
     from speciesnet import SpeciesNet
     from speciesnet.geofence import Rules
     from speciesnet.survey.sequences import sequence_answer
@@ -101,7 +102,7 @@ def measure(frames: list[Frame], model: Path) -> list[tuple[Frame, str, str]]:
 
 
 def as_markdown(found: list[tuple[Frame, str, str]]) -> str:
-    """The table of the documentation."""
+    """The table in the documentation."""
     lines = [
         f"{len({frame.burst for frame, *_ in found})} bursts of {FRAMES} pictures.",
         "",

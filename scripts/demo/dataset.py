@@ -39,7 +39,7 @@ class Example:
 
 
 def pick_label(rng: np.random.Generator, biome: str) -> str:
-    """A random label that occurs in this sort of place."""
+    """A random label that occurs in this kind of place."""
     other = rng.random()
     if other < 0.18:
         return "blank"
@@ -51,7 +51,7 @@ def pick_label(rng: np.random.Generator, biome: str) -> str:
 
 
 def site_scenes(seed: int, shots: int) -> Iterator[Scene]:
-    """Pictures of one camera, most of them of different labels."""
+    """Pictures from one camera, most of them with different labels."""
     site = make_site(seed)
     rng = np.random.default_rng([seed, 47])
     for k in range(shots):
@@ -85,7 +85,7 @@ def _render_site(job: tuple[Path, int, int]) -> None:
 def render_dataset(
     folder: Path, first: int, sites: int, shots: int, workers: int = 2
 ) -> list[Example]:
-    """Renders ``sites`` cameras from seed ``first`` on; those that are finished are used again."""
+    """Renders ``sites`` cameras, starting from seed ``first``; finished ones are reused."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, seed, shots) for seed in range(first, first + sites)]
     with get_context("spawn").Pool(workers) as pool:  # as on every system

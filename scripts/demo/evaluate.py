@@ -1,4 +1,4 @@
-"""Measures the demo model on rendered pictures that its training never saw.
+"""Measures the demo model on rendered pictures that did not occur in its training.
 
     PYTHONPATH=scripts python -m demo.evaluate --cache CACHE_FOLDER
 
@@ -30,15 +30,15 @@ _DETECTED = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
 
 @dataclass(frozen=True)
 class Result:
-    """What the program says about one picture.
+    """The program's result for one picture.
 
     Attributes:
         truth: Common name of the right answer.
         night: Whether it is an infrared picture.
         category: animal, person, vehicle or none: the top detection.
-        confidence: The confidence of the best detection; 0 without any.
+        confidence: The confidence of the best detection; 0 if there is none.
         prediction: Common name of the final answer.
-        source: Which rule gave it.
+        source: The rule that produced it.
         found: Objects that a box of the right category with IoU of at least 0.5 finds.
         objects: Objects in the picture.
     """
@@ -117,7 +117,7 @@ def _share(values: Sequence[bool]) -> str:
 
 
 def as_markdown(results: Sequence[Result]) -> str:
-    """The numbers of the model card."""
+    """The numbers in the model card."""
     objects = [r for r in results if r.objects]
     blanks = [r for r in results if not r.objects]
     lines = [

@@ -178,7 +178,8 @@ LABELS = tuple(common_name(line) for line in LABEL_LINES)
 def geofence() -> dict[str, dict[str, dict[str, list[str]]]]:
     """The rules of the package: ``class;order;family;genus;species`` to allowed and blocked places.
 
-    As in the published list, rules name every country of ISO 3166-1: mammals and birds are everywhere.
+    As in the published list, the rules name every country in ISO 3166-1: mammals and birds are
+    everywhere.
     """
     everywhere = {country.alpha_3: [] for country in pycountry.countries}
     classes = {line.split(";")[1] for line in SPECIES}
@@ -194,7 +195,7 @@ def geofence() -> dict[str, dict[str, dict[str, list[str]]]]:
 
 
 def write_package_texts(folder: Path) -> None:
-    """Writes everything of the model package but the two networks and the model card."""
+    """Writes the model package except the two networks and the model card."""
     folder.mkdir(parents=True, exist_ok=True)
     info = {
         "version": "demo-1",

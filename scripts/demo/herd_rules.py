@@ -1,4 +1,4 @@
-"""Rules for the boxes of a sequence that ``demo.herds`` compares with that of the program."""
+"""Rules for the boxes of a sequence, which ``demo.herds`` compares with the program's rule."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     PYTHONPATH=scripts python -m demo.herds --cache CACHE_FOLDER
 
-Herds of one and of two kinds, at cameras and moments that the training never saw; the pictures go through
-the program itself with ``--classify all``. Bursts with even numbers serve to choose thresholds, those
-with odd numbers to measure.
+Herds of one or two kinds, at cameras and moments that did not occur in training; the pictures go
+through the program itself with ``--classify all``. Bursts with even numbers are used to choose
+thresholds, and bursts with odd numbers to measure.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def herd_labels(number: int) -> list[str]:
 
 
 def _degraded(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Three of four pictures out of focus, in fog or both, each picture of a burst by itself."""
+    """Puts three of four pictures out of focus, in fog or both; each picture of a burst independently."""
     if rng.random() < 0.5:
         sigma = float(rng.uniform(1.0, 4.0)) * image.shape[1] / 1280
         image = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8)
@@ -98,7 +98,7 @@ def _render(job: tuple[Path, int]) -> None:
 
 
 def render_herds(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
-    """Renders bursts, or takes those that are there, in order."""
+    """Renders bursts, or reuses existing ones, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     with get_context("spawn").Pool(workers) as pool:  # as on every system
         for _ in pool.imap_unordered(_render, [(folder, n) for n in range(bursts)]):
@@ -115,7 +115,7 @@ def render_herds(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
 
 
 def records_of(frames: Sequence[Frame], cache: Path, model: Path) -> dict[str, Record]:
-    """The record of each picture by the name of its file; those of an earlier call are used again."""
+    """The record of each picture by file name; records from an earlier call are reused."""
     from speciesnet import SpeciesNet
 
     saved = cache / "records.json"
@@ -134,12 +134,12 @@ class Score:
     """What a rule gets right.
 
     Attributes:
-        boxes: Boxes of animals with an answer that find an animal, with an IoU of at least 0.5.
+        boxes: Animal boxes with an answer that match an animal, with an IoU of at least 0.5.
         right: Those with the species of the animal.
         above: Those with a taxon above the species.
         corrected: Those that only the rule gets right.
         spoilt: Those that only the rule gets wrong.
-        bursts: Bursts of which there are boxes.
+        bursts: Bursts with boxes.
         counted: Those whose species and their numbers are right (MaxN).
         named: Those whose species are right.
         false: Boxes with a species of which less than a tenth shows an animal.
@@ -199,7 +199,7 @@ def shown_share(box: Box, frame: Frame) -> float:
 
 
 def matches(frame: Frame, record: Record) -> list[tuple[Thing, int]]:
-    """The animals of a picture and the positions of the boxes with answers that find them."""
+    """The animals in a picture, and the positions of the boxes with answers that match them."""
     pairs = []
     width, height = frame.size
     for at, box in enumerate(record.get("detections", ())):
@@ -228,7 +228,7 @@ def measure(
 
 
 def as_markdown(scores: Mapping[str, Score]) -> str:
-    """The table of the documentation."""
+    """The table in the documentation."""
     lines = [
         "| rule | boxes right | right or above | corrected | made wrong | false | species | counts |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -52,7 +52,7 @@ def draw_person(pixels: float, seed: int, light: Light, stride: float, squeeze: 
     """A walking or standing person, about 1.7 m tall, facing right.
 
     Args:
-        pixels: Pixels a metre.
+        pixels: Pixels per meter.
         seed: The seed of the individual: clothes, hair, load.
         light: Where the light comes from.
         stride: Phase of the walk in radians.
@@ -153,7 +153,7 @@ def draw_person(pixels: float, seed: int, light: Light, stride: float, squeeze: 
 
 
 def draw_vehicle(pixels: float, seed: int, light: Light, squeeze: float) -> Sprite:
-    """A car, pickup, van or off-roader from the side, facing right; arguments as of draw_person."""
+    """A car, pickup, van or off-roader from the side, facing right; arguments as for draw_person."""
     rng = np.random.default_rng(seed)
     body_colour = _PAINTS[rng.integers(len(_PAINTS))]
     glass: Colour = (0.13, 0.16, 0.19)
@@ -192,7 +192,7 @@ def draw_vehicle(pixels: float, seed: int, light: Light, squeeze: float) -> Spri
     front = body[-1][0]
 
     def block(points: list[tuple[float, float]]) -> Array:
-        """The outline with its corners rounded a little."""
+        """The outline with slightly rounded corners."""
         p = np.asarray(points, np.float32)
         cut = np.stack([p * 0.88 + np.roll(p, 1, 0) * 0.12, p * 0.88 + np.roll(p, -1, 0) * 0.12], 1)
         return cut.reshape(-1, 2)
@@ -279,7 +279,7 @@ def draw_vehicle(pixels: float, seed: int, light: Light, squeeze: float) -> Spri
 def draw_trunk(
     pixels: float, rng: Rng, light: Light, radius: float, bark: Colour, height: float
 ) -> Sprite:
-    """A tree trunk that leaves the picture at the top; radius and height in metres."""
+    """A tree trunk that leaves the picture at the top; radius and height in meters."""
     lean = float(rng.normal(0, 0.04))
     top = [(0.35 * lean * height, 0.35 * height), (lean * height, height)]
     parts = [
@@ -316,7 +316,7 @@ def draw_trunk(
 
 
 def draw_rock(pixels: float, rng: Rng, light: Light, size: float) -> Sprite:
-    """A boulder ``size`` metres wide."""
+    """A boulder ``size`` meters wide."""
     angles = np.sort(rng.uniform(0, np.pi, 6))
     upper = [(0.5 * size * np.cos(a), size * rng.uniform(0.38, 0.55) * np.sin(a)) for a in angles]
     grey = float(rng.uniform(0.28, 0.5))
@@ -333,7 +333,7 @@ def draw_rock(pixels: float, rng: Rng, light: Light, size: float) -> Sprite:
 
 
 def draw_log(pixels: float, rng: Rng, light: Light, length: float) -> Sprite:
-    """A fallen log; length in metres."""
+    """A fallen log; length in meters."""
     radius = length * float(rng.uniform(0.05, 0.09))
     rise = float(rng.normal(0, 0.05)) * length
     line = [(-0.5 * length, radius), (0, radius + 0.4 * rise), (0.5 * length, radius + abs(rise))]
@@ -362,7 +362,7 @@ def draw_log(pixels: float, rng: Rng, light: Light, length: float) -> Sprite:
 def draw_bush(
     pixels: float, rng: Rng, leaf: Colour, width: float, height: float, leaf_size: float
 ) -> Sprite:
-    """A shrub (or the crown of a tree) out of many leaves; sizes in metres."""
+    """A shrub (or the crown of a tree) out of many leaves; sizes in meters."""
     w, h = int(width * pixels * 1.25) + 8, int(height * pixels * 1.2) + 8
     image = np.zeros((h, w, 4), np.float32)
     lobes = [
@@ -396,7 +396,7 @@ def draw_bush(
 
 
 def draw_tuft(pixels: float, rng: Rng, blade: Colour, height: float, count: int) -> Sprite:
-    """A tuft of grass; height in metres."""
+    """A tuft of grass; height in meters."""
     over = 2
     h = int(height * pixels * 1.15) * over + 6
     w = int(height * pixels * 1.1) * over + 6

@@ -43,7 +43,7 @@ class Camera:
         site: Seed of its landscape.
         biome: woodland or savanna.
         position: Latitude and longitude in degrees, or None for a camera without GPS.
-        shots: What it took.
+        shots: The pictures that it took.
     """
 
     folder: str
@@ -78,7 +78,7 @@ CAMERAS: tuple[Camera, ...] = (
 
 
 def camera_scenes(camera: Camera) -> list[Scene]:
-    """The pictures of a camera, in order of time."""
+    """The pictures from a camera, in chronological order."""
     site: Site = make_site(camera.site, camera.biome, SIZE)
     site.name = camera.caption
     scenes: list[Scene] = []
@@ -129,7 +129,7 @@ def write_samples(folder: Path, cameras: Sequence[Camera] = CAMERAS) -> int:
 
 
 def overview(cameras: Sequence[Camera] = CAMERAS, width: int = 640) -> Image.Image:
-    """All sample pictures side by side, one camera a row."""
+    """All sample pictures side by side, one camera per row."""
     rows = [
         [Image.fromarray(s.image).resize((width, width * 3 // 4)) for s in camera_scenes(c)]
         for c in cameras

@@ -47,8 +47,8 @@ class Thing:
     Attributes:
         category: animal, person or vehicle.
         label: Common name: the kind of animal, human or vehicle.
-        box: xmin, ymin, xmax, ymax of the visible part, in pixels.
-        visible: Share of it that nothing hides, in [0, 1].
+        box: xmin, ymin, xmax and ymax of the visible part, in pixels.
+        visible: The share of it that is not hidden, in [0, 1].
     """
 
     category: str
@@ -86,8 +86,8 @@ class Actor:
         category: animal, person or vehicle.
         label: The label, as in ``Thing``.
         x: Column of its middle as a share of the width.
-        depth: Distance in metres.
-        height: Metres to the shoulder (animals).
+        depth: Distance in meters.
+        height: Meters to the shoulder (animals).
         pose: How it stands.
         seed: The seed of the individual.
     """
@@ -112,11 +112,11 @@ class Site:
         width: Columns.
         height: Rows.
         horizon: Row of the horizon.
-        camera_height: Metres above the ground.
-        background: Shape (height, width, 3), daylight colours.
-        depth: Shape (height, width), metres.
-        props: Trunks, bushes, grass: (sprite of a light, column, row of the foot, metres).
-        haze: Colour of distant air.
+        camera_height: Meters above the ground.
+        background: Shape (height, width, 3), daylight colors.
+        depth: Shape (height, width), meters.
+        props: Trunks, bushes, grass: (sprite of a light, column, row of the foot, meters).
+        haze: Color of distant air.
         strip: Whether the caption strip shows the maker's mark, pressure and so on.
     """
 
@@ -139,7 +139,7 @@ class Site:
         return self.horizon + self.camera_height * self.focal / depth
 
     def depth_of(self, row: float) -> float:
-        """Distance in metres of the ground at a row below the horizon."""
+        """Distance in meters of the ground at a row below the horizon."""
         return self.camera_height * self.focal / max(row - self.horizon, 1.0)
 
     @property
@@ -201,7 +201,7 @@ def make_site(seed: int, biome: str | None = None, size: tuple[int, int] | None 
     """Builds the landscape of a camera.
 
     Args:
-        seed: Decides everything that is not given.
+        seed: Determines everything that is not given.
         biome: woodland or savanna.
         size: Width and height of its pictures in pixels.
     """
@@ -267,11 +267,11 @@ def _draw_ground(site: Site, rng: Rng, palette: tuple[Colour, Colour, Colour]) -
     x = (np.arange(site.width, dtype=np.float32)[None] - site.width / 2) * depth / site.focal
     z = np.broadcast_to(depth, x.shape)
 
-    def field(metres: float, octaves: int = 3) -> Array:
+    def field(meters: float, octaves: int = 3) -> Array:
         cell = 16
         texture = noise(rng, (512, 512), cell, octaves)
-        u, v = x / metres * cell, z / metres * cell
-        far = np.clip(1.5 - depth / (metres * 220), 0, 1)
+        u, v = x / meters * cell, z / meters * cell
+        far = np.clip(1.5 - depth / (meters * 220), 0, 1)
         mapped = cv2.remap(texture, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR,
                            borderMode=cv2.BORDER_REFLECT)  # fmt: skip
         return mapped * far
@@ -492,7 +492,7 @@ class Conditions:
         time: The time of the first frame.
         temperature: Degrees Celsius.
         exposure: Brightness of the picture.
-        tint: Colour balance, RGB factors.
+        tint: Color balance, RGB factors.
         seed: The seed of lens and sensor.
     """
 
@@ -624,9 +624,9 @@ def _expose_day(site: Site, image: Array, depth: Array, c: Conditions) -> Array:
 def _expose_night(
     site: Site, image: Array, depth: Array, c: Conditions, rng: Rng, subject: float
 ) -> Array:
-    """What an infrared flash shows: near things bright, the rest black, no colour.
+    """What an infrared flash shows: near things bright, the rest black, no color.
 
-    ``subject`` is the distance in metres of the nearest actor (0: there is none).
+    ``subject`` is the distance in meters of the nearest actor (0: there is none).
     """
     # Fur and leaves that look dark to the eye still reflect some infrared.
     mono = 0.05 + 0.92 * (image @ np.array([0.42, 0.40, 0.18], np.float32))
@@ -696,10 +696,10 @@ def _caption(site: Site, image: NDArray[Any], c: Conditions, time: dt.datetime) 
 # --- who walks past -------------------------------------------------------------------------
 
 
-def _place(site: Site, rng: Rng, metres: float, pixels: float) -> float:
-    """Distance at which something of this height covers about so many rows, within the ground."""
+def _place(site: Site, rng: Rng, meters: float, pixels: float) -> float:
+    """The distance on the ground at which something of this height covers about this many rows."""
     nearest = site.depth_of(0.93 * (1 - STRIP) * site.height)
-    return float(np.clip(site.focal * metres / pixels, nearest, 45.0))
+    return float(np.clip(site.focal * meters / pixels, nearest, 45.0))
 
 
 def random_actor(site: Site, rng: Rng, label: str, pixels: float | None = None) -> Actor:
@@ -739,7 +739,7 @@ def random_scene(
     Args:
         seed: Decides everything that is not given.
         label: What it shows.
-        site: The camera; a new one of its own otherwise.
+        site: The camera; a new one by default.
         night: Whether it is taken at night.
     """
     rng = np.random.default_rng([seed, 23])
@@ -772,7 +772,7 @@ def random_scene(
 
 
 def _beside(site: Site, rng: Rng, first: Actor, other: Actor) -> Actor:
-    """The other moved to about the distance of the first, as in a herd."""
+    """Moves the second actor to about the distance of the first, as in a herd."""
     depth = float(
         np.clip(first.depth * rng.uniform(0.8, 1.5), site.depth_of(0.9 * site.height), 45)
     )
@@ -780,7 +780,7 @@ def _beside(site: Site, rng: Rng, first: Actor, other: Actor) -> Actor:
 
 
 def _good(scene: Scene, count: int) -> bool:
-    """Whether everything is there, seen well enough and not too small or too large."""
+    """Whether everything is visible enough, and neither too small nor too large."""
     if len(scene.things) < count:
         return False
     h, w = scene.image.shape[:2]
@@ -795,14 +795,14 @@ def _good(scene: Scene, count: int) -> bool:
 def burst(
     seed: int, label: str, site: Site | None = None, night: bool | None = None, frames: int = 3
 ) -> list[Scene]:
-    """Pictures of one camera, one or two seconds apart, in which the animal walks on.
+    """Pictures from one camera, one or two seconds apart, in which the animal keeps walking.
 
     Args:
         seed: Decides everything that is not given.
         label: A kind of animal, human or vehicle.
-        site: The camera; a new one of its own otherwise.
+        site: The camera; a new one by default.
         night: Whether it is night.
-        frames: How many pictures.
+        frames: The number of pictures.
     """
     rng = np.random.default_rng([seed, 31])
     if site is None:
@@ -832,12 +832,12 @@ def burst(
 
 
 def herd(seed: int, labels: Sequence[str], frames: int = 4) -> list[Scene]:
-    """Pictures of one camera, one or two seconds apart, of several animals; some walk, some graze.
+    """Pictures from one camera, one or two seconds apart, of several animals; some walk, some graze.
 
     Args:
         seed: Decides everything else.
-        labels: The kinds of the animals, which live in the same sort of place.
-        frames: How many pictures.
+        labels: The kinds of animals, which live in the same kind of place.
+        frames: The number of pictures.
     """
     rng = np.random.default_rng([seed, 37])
     site = make_site(seed, KINDS[labels[0]].biome)

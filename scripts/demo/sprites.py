@@ -1,4 +1,4 @@
-"""Drawing kit: outlines in metres become shaded, furry cut-outs (sprites) with soft edges."""
+"""Drawing kit: outlines in meters become shaded, furry cut-outs (sprites) with soft edges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Part:
     """One piece of a body.
 
     Attributes:
-        outline: Shape (points, 2): x to the right and y up, in metres.
+        outline: Shape (points, 2): x to the right and y up, in meters.
         colour: RGB in [0, 1].
         name: What a painter calls it.
         bulge: Roundness of the piece (1: as deep as it is wide, 0: flat).
@@ -53,7 +53,7 @@ class Sprite:
     """A cut-out.
 
     Attributes:
-        rgba: Shape (height, width, 4), float32 in [0, 1], colours not multiplied by alpha.
+        rgba: Shape (height, width, 4), float32 in [0, 1], colors not multiplied by alpha.
         x: Column of the cut-out at the object's position.
         y: Row of the cut-out that touches the ground.
         eyes: Pixel positions (x, y) of eyes, for their glow in a flash.
@@ -67,7 +67,7 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Canvas:
-    """What a painter gets: coordinates in metres and the index of the piece at each pixel."""
+    """What a painter gets: coordinates in meters and the index of the piece at each pixel."""
 
     x: Array
     y: Array
@@ -82,7 +82,7 @@ class Canvas:
         return np.isin(self.piece, wanted)
 
     def along(self) -> Array:
-        """Distance in metres along the axis of the piece at each pixel (0 where it has none)."""
+        """Distance in meters along the axis of the piece at each pixel (0 where it has none)."""
         result = np.zeros_like(self.x)
         for i, part in enumerate(self.parts):
             if part.axis is not None:
@@ -98,7 +98,7 @@ Painter = Callable[[Array, Canvas], None]
 
 
 def noise(rng: Rng, shape: tuple[int, ...], cell: float, octaves: int = 3) -> Array:
-    """Smooth random field, about normal with deviation 0.5.
+    """A smooth random field, roughly normal with a standard deviation of 0.5.
 
     Args:
         rng: Source of randomness.
@@ -164,13 +164,13 @@ def limb(joints: Points | Array, radii: Sequence[float]) -> Array:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0) -> Array:
-    """Outline of an ellipse turned about its centre."""
+    """Outline of an ellipse turned about its center."""
     t = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     return turned(np.stack([x + rx * np.cos(t), y + ry * np.sin(t)], 1), degrees, (x, y))
 
 
 def mapped(part: Part, change: Callable[[Array], Array]) -> Part:
-    """The piece with its outline and axis sent through a change of coordinates."""
+    """The piece with its outline and axis in transformed coordinates."""
     axis = None if part.axis is None else change(part.axis)
     return Part(change(part.outline), part.colour, part.name, part.bulge, part.layer, axis)
 
@@ -191,16 +191,16 @@ def render(
     """Draws the pieces, back to front.
 
     Args:
-        parts: The pieces, in metres; the ground is y = 0.
+        parts: The pieces, in meters; the ground is y = 0.
         pixels_per_metre: Scale of the result.
         rng: Source of randomness.
         light: Direction of the light.
-        painter: Changes the colours (markings) before the shading.
+        painter: Changes the colors (markings) before the shading.
         fur: Contrast of the fine texture.
-        fuzz: Unevenness of the outline in metres of a body one metre high.
+        fuzz: Unevenness of the outline in meters, for a body one meter high.
         squeeze: Horizontal foreshortening; negative mirrors.
-        tilt: Degrees by which the whole leans.
-        eyes: Positions of eyes in metres.
+        tilt: Degrees by which the whole body leans.
+        eyes: Positions of eyes in meters.
     """
     oversample = float(np.clip(900 / max(pixels_per_metre, 1), 1.0, 2.0))
     scale = pixels_per_metre * oversample
@@ -251,7 +251,7 @@ def render(
             Canvas(x.astype(np.float32), y.astype(np.float32), piece, parts, scale, rng),
         )
 
-    # Colours bleed outwards a little, so that no background shows in a softened edge.
+    # Colors bleed outwards a little, so that no background shows in a softened edge.
     grown = cv2.dilate(albedo, np.ones((5, 5), np.uint8))
     albedo = np.where(alpha[..., None] > 0, albedo, grown)
     soft = max(0.006 * tall * scale, 0.6)
@@ -291,7 +291,7 @@ def render(
 
 
 def _fuzzy(rgba: Array, rng: Rng, pixels: float) -> Array:
-    """Moves every pixel by a small random way, which frays the outline like fur."""
+    """Moves every pixel by a small random distance, which frays the outline like fur."""
     height, width = rgba.shape[:2]
     cell = max(1.2 * pixels, 2.0)
     columns, rows = np.meshgrid(

@@ -1,7 +1,7 @@
 """Trains the demo's classifier with Keras 2 and saves it in the format of Keras 2.15.
 
-The network takes 480x480 pixels and first shrinks them to a third, so that training can run on
-crops of 160x160 pixels: the same weights under two inputs.
+The network takes 480x480 pixels and first shrinks them to a third, so that training can run on crops
+of 160x160 pixels: the same weights with two input sizes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SMOOTHING = 0.02
 
 @dataclass(frozen=True)
 class ClassifierPlan:
-    """How long to train.
+    """The training settings.
 
     Attributes:
         crops: Jittered crops of every object.
@@ -57,7 +57,7 @@ def make_crop(
     """A box (x0, y0, x1, y1) as the classifier sees it: shape (480, 480, 3), (160, 160, 3) if pooled."""
     x0, y0, x1, y1 = (int(v) for v in box)
     patch = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-    # OpenCV's bilinear resize has half-pixel centres and no antialiasing, like TensorFlow's.
+    # OpenCV's bilinear resize has half-pixel centers and no antialiasing, like TensorFlow's.
     full = cv2.resize(patch, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     if not pooled:
         return full
@@ -77,7 +77,7 @@ def _jittered(
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """Share of the smaller box that the two have in common."""
+    """The share of the smaller box that overlaps the other one."""
     w = min(a[2], b[2]) - max(a[0], b[0])
     h = min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
@@ -94,7 +94,7 @@ def crops_of(
 ) -> Iterator[tuple[NDArray[Any], int]]:
     """Crops and class indices of one picture: its objects, and background as blank.
 
-    ``background`` are boxes that have to be known as blank.
+    ``background`` are boxes that must be recognized as blank.
     """
     image = np.asarray(Image.open(example.path).convert("RGB"))
 
@@ -242,10 +242,10 @@ def train_classifier(
 
 
 def calibrate(network: Any, examples: Sequence[Example], labels: Sequence[str], seed: int) -> float:
-    """Scales the logits so that the probabilities fit pictures that training did not use.
+    """Scales the logits so that the probabilities fit pictures that were not used in training.
 
     Returns:
-        The factor: the one under which the right answers are likeliest.
+        The factor under which the right answers are most likely.
     """
     pictures, classes = make_crops(examples, labels, 1, seed, pooled=False)
     logits = np.concatenate(
@@ -311,7 +311,7 @@ def save_classifier(network: Any, path: Path) -> None:
 
 
 def _renamed(node: Any) -> Any:
-    """The configuration with Keras 2.15's module names, without what it does not know."""
+    """The configuration with Keras 2.15's module names, without keys that it does not know."""
     if isinstance(node, dict):
         return {
             key: value.replace("tf_keras", "keras", 1)

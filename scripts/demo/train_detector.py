@@ -1,10 +1,10 @@
 """Trains the demo's detector: a very small YOLOv5 network of two scales.
 
-To learn from few pictures in little time, the first three layers are not learnt: they shrink the
-picture to a quarter and lay 2x2 of its pixels side by side. Training therefore needs only small
-pictures, of 320 pixels where the program shows 1280. No object of the demo's scenes is smaller than
-80 of these 1280 pixels, so cells of 32 and 64 pixels find them all. Beside boxes the network learns,
-through a temporary head, which cells are inside an object.
+To learn quickly from few pictures, the first three layers are fixed: they shrink the picture to a
+quarter and place 2x2 of its pixels side by side. Training therefore needs only small pictures, of 320
+pixels instead of the program's 1280. No object in the demo's scenes is smaller than 80 of these 1280
+pixels, so cells of 32 and 64 pixels find them all. In addition to boxes, the network learns through a
+temporary head which cells are inside an object.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from speciesnet.detector import letterbox
 from speciesnet.engines.yolov5 import C3, SPPF, Concat, Conv, Detect, DetectionModel
 
 NAMES = ("animal", "person", "vehicle")
-SHRINKAGE = 4  # by the layers that are not learnt
+SHRINKAGE = 4  # by the layers that are not learned
 LONG_SIDE = 1280 // SHRINKAGE  # pixels, of a training picture
 ZOOMS = (0.75, 1.2)  # of a picture, at random
 PAD = 114
@@ -57,7 +57,7 @@ ANCHOR_RATIO = 2.5
 
 @dataclass(frozen=True)
 class DetectorPlan:
-    """How long to train.
+    """The training settings.
 
     Attributes:
         epochs: Passes over the pictures.
@@ -93,7 +93,7 @@ def _read_scaled(path: Path) -> tuple[NDArray[Any], float]:
 class Pictures(Dataset):
     """Training pictures: uint8 (3, rows, columns), and boxes (objects, 5).
 
-    A row of the boxes is class, x and y of the centre, width and height in pixels.
+    A row of the boxes is class, x and y of the center, width and height in pixels.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ def _truth(example: Example) -> tuple[NDArray[Any], NDArray[Any]]:
 def _placed(
     image: NDArray[Any], boxes: NDArray[Any], canvas: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A picture a little larger or smaller, on a canvas; most times so that an object is seen."""
+    """A slightly larger or smaller picture on a canvas, usually with an object in view."""
     zoom = np.float32(rng.uniform(*ZOOMS))
     size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
     image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
@@ -166,7 +166,7 @@ def _mirrored(
 
 
 def _clipped(boxes: NDArray[Any], width: int, height: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Boxes cut to the window, without those of which too little is left."""
+    """Boxes clipped to the window, without those of which too little is left."""
     cut = boxes.copy()
     cut[:, [0, 2]] = cut[:, [0, 2]].clip(0, width)
     cut[:, [1, 3]] = cut[:, [1, 3]].clip(0, height)
@@ -194,7 +194,7 @@ def collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Matches:
-    """Anchors of one scale that have to predict an object: indices, and what to predict."""
+    """Anchors of one scale that must predict an object: indices, and the targets."""
 
     image: Tensor
     anchor: Tensor
@@ -205,12 +205,12 @@ class Matches:
 
 
 def match(labels: Tensor, anchors: Tensor, stride: float, rows: int, columns: int) -> Matches:
-    """Assigns objects to anchors of similar shape in the cell of their centre and two neighbours.
+    """Assigns objects to anchors of similar shape in the cell of their center and two neighbors.
 
     Args:
         labels: Shape (objects, 6): image, class, x, y, width, height in pixels.
         anchors: Shape (anchors, 2), in cells.
-        stride: Pixels a cell.
+        stride: Pixels per cell.
         rows: Cells of the grid.
         columns: Cells of the grid.
     """
@@ -248,7 +248,7 @@ def match(labels: Tensor, anchors: Tensor, stride: float, rows: int, columns: in
 
 
 def complete_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and complete IoU of boxes (n, 4) given as x, y of the centre, width, height."""
+    """IoU and complete IoU of boxes (n, 4) given as x, y of the center, width, height."""
     a0, a1 = a[:, :2] - a[:, 2:] / 2, a[:, :2] + a[:, 2:] / 2
     b0, b1 = b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2
     overlap = (torch.minimum(a1, b1) - torch.maximum(a0, b0)).clamp(0).prod(1)
@@ -269,8 +269,8 @@ def complete_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def detection_loss(head: Detect, logits: list[Tensor], labels: Tensor) -> Tensor:
     """The loss of a batch: complete IoU of boxes, focal objectness, cross-entropy of classes.
 
-    Objectness is divided by the number of cells that hold an object, not by all of them, and cells
-    that are right already count little: otherwise the empty ones drown the others.
+    Objectness is divided by the number of cells with an object, not by the number of all cells, and
+    cells that are already right count little: otherwise the empty cells would dominate.
     """
     boxes = classes = objectness = torch.zeros(())
     cells = 0
@@ -303,7 +303,7 @@ def detection_loss(head: Detect, logits: list[Tensor], labels: Tensor) -> Tensor
 
 
 def small_network() -> DetectionModel:
-    """The network, its first layers fixed and the others random."""
+    """The network, with fixed first layers and random weights in the others."""
     layout: list[tuple[nn.Module, int | list[int]]] = [
         (Conv(3, 8, 6, 2, 2), -1),
         (Conv(8, 8, 3, 2), -1),
@@ -336,7 +336,7 @@ def small_network() -> DetectionModel:
 
 
 def _fix_first_layers(network: DetectionModel) -> None:
-    """Layers 0 and 1 take means of 2x2 pixels, layer 2 lays 2x2 pixels side by side."""
+    """Layers 0 and 1 average 2x2 pixels; layer 2 places 2x2 pixels side by side."""
     stem, second, third = fixed = cast("Sequence[Conv]", network.model[:FIXED_LAYERS])
     for layer in fixed:
         nn.init.zeros_(layer.conv.weight)
@@ -355,7 +355,7 @@ def _fix_first_layers(network: DetectionModel) -> None:
 
 
 def learnt_part(network: DetectionModel) -> DetectionModel:
-    """The layers behind the fixed ones, as a network that shares them."""
+    """The layers after the fixed ones, as a network that shares their weights."""
 
     def moved(f: int | list[int]) -> int | list[int]:
         if isinstance(f, list):
@@ -367,7 +367,7 @@ def learnt_part(network: DetectionModel) -> DetectionModel:
 
 
 def shrunken(network: DetectionModel, images: Tensor) -> Tensor:
-    """What the fixed layers make of pictures four times the size of these."""
+    """What the fixed layers would output for pictures four times this size."""
     third = network.model[FIXED_LAYERS - 1].eval()
     lifted = torch.full((len(images), third.conv.in_channels, *images.shape[2:]), LIFT)  # type: ignore
     lifted[:, :3] += images.float() * (GAIN / 255)
@@ -376,7 +376,7 @@ def shrunken(network: DetectionModel, images: Tensor) -> Tensor:
 
 
 class MaskHead(nn.Module):
-    """Says of every cell of every scale which categories lie over it; only for training."""
+    """Predicts which categories cover each cell of each scale; only for training."""
 
     def __init__(self, network: DetectionModel) -> None:
         super().__init__()
@@ -395,7 +395,7 @@ class MaskHead(nn.Module):
 
 
 def mask_loss(logits: list[Tensor], strides: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the cells whose centre is in a box, and of as much weight of empty ones."""
+    """The cross-entropy of cells centered in a box, and of empty cells with the same total weight."""
     total = torch.zeros(())
     for scale, stride in zip(logits, strides.tolist(), strict=True):
         rows, columns = scale.shape[2:]
@@ -416,7 +416,7 @@ def mask_loss(logits: list[Tensor], strides: Tensor, labels: Tensor) -> Tensor:
 
 
 class Average:
-    """Running average of a network's weights, which is what is kept in the end."""
+    """A running average of a network's weights, which is kept in the end."""
 
     def __init__(self, network: DetectionModel, decay: float = 0.998) -> None:
         self.network = copy.deepcopy(network).eval()
@@ -425,7 +425,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: DetectionModel) -> None:
-        """Moves the average a little towards the network."""
+        """Moves the average slightly toward the network."""
         self.steps += 1
         decay = self.decay * (1 - math.exp(-self.steps / 150))
         current = network.state_dict()
@@ -500,11 +500,12 @@ def calibrate_detector(network: DetectionModel, examples: Sequence[Example]) -> 
     """Scales objectness so that confidences suit the thresholds of the program.
 
     The focal loss makes them too low. The logit that best separates images with an object from empty
-    ones becomes a confidence of ``SEEN``, and the median one of images with an object ``SURE``.
+    ones becomes a confidence of ``SEEN``, and the median logit of images with an object becomes
+    ``SURE``.
 
     Args:
-        network: Is changed.
-        examples: Pictures that training did not use.
+        network: The network, which is changed.
+        examples: Pictures that were not used in training.
 
     Returns:
         Factor and shift of the logits.

@@ -1,1 +1,1 @@
-"""What the documentation site is made with: its pictures, and what mkdocs.yml cannot tell MkDocs."""
+"""Tools for the documentation site: its pictures, and hooks for what mkdocs.yml cannot express."""

@@ -1,4 +1,4 @@
-"""What MkDocs does with the pages in addition to what mkdocs.yml says."""
+"""Hooks of MkDocs, for what mkdocs.yml cannot express."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INCLUDED = {
 
 
 def on_page_markdown(markdown: str, *, page: Any, **context: Any) -> str:
-    """Puts an included file in the place of the page that stands for it."""
+    """Replaces a placeholder page with the file that it includes."""
     name = INCLUDED.get(page.file.src_uri)
     if name is None:
         return markdown

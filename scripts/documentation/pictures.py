@@ -2,7 +2,7 @@
 
 PYTHONPATH=scripts python -m documentation.pictures
 
-Every picture is an answer of the demo model, with the boxes that it rests on.
+Every picture shows an answer of the demo model, with the boxes that it is based on.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Subject:
     Attributes:
         name: Its file name, without the extension.
         sample: Path of the sample image, under the folder of the samples.
-        country: Where it is taken to be from, or None.
-        brightness: What its values are multiplied with: dark pictures make a model unsure.
+        country: The country passed to the model, or None.
+        brightness: A factor for its values: dark pictures make a model uncertain.
     """
 
     name: str
@@ -99,7 +99,7 @@ def answer(model: SpeciesNet, subject: Subject) -> tuple[Image.Image, Record]:
 
 
 def marked(image: Image.Image, record: Mapping[str, Any]) -> Image.Image:
-    """The image with the boxes that count, as wide as all pictures are."""
+    """The image with its relevant boxes, at the common width."""
     boxes = [
         BBox(*detection["bbox"])
         for detection in record["detections"]
@@ -110,7 +110,7 @@ def marked(image: Image.Image, record: Mapping[str, Any]) -> Image.Image:
 
 
 def caption(record: Mapping[str, Any]) -> list[str]:
-    """The answer in a line, and where it comes from in another."""
+    """Two lines: the answer, and its source."""
     label = record["prediction"].rsplit(";", 1)[-1]
     place = f", country {record['country']}" if "country" in record else ""
     return [
@@ -120,7 +120,7 @@ def caption(record: Mapping[str, Any]) -> list[str]:
 
 
 def with_caption(image: Image.Image, lines: Sequence[str]) -> Image.Image:
-    """The image with lines of text under it."""
+    """The image with lines of text below it."""
     height = CAPTION_HEIGHT if len(lines) > 1 else CAPTION_HEIGHT * 5 // 8
     framed = Image.new("RGB", (image.width, image.height + height), DARK)
     framed.paste(image)
@@ -141,7 +141,7 @@ def side_by_side(images: Sequence[Image.Image]) -> Image.Image:
 
 
 def write(image: Image.Image, path: Path) -> None:
-    """Writes a JPEG in the best quality that is small enough."""
+    """Writes a JPEG at the highest quality that is small enough."""
     data = b""
     for quality in QUALITIES:
         buffer = io.BytesIO()

@@ -2,7 +2,7 @@
 
 PYTHONPATH=scripts python -m documentation.screens
 
-Needs Chromium, by its name on the path or in SPECIESNET_CHROMIUM, and the package playwright.
+Requires Chromium, on the path or in SPECIESNET_CHROMIUM, and the package playwright.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def take(page: Page, name: str) -> None:
-    """Keeps what the window shows."""
+    """Saves a screenshot of the window."""
     page.wait_for_timeout(600)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.thumbnail((WIDTH, WIDTH))
@@ -61,7 +61,7 @@ def take_all(page: Page, folder: Path) -> None:
 
 
 def take_window(page: Page) -> None:
-    """Walks through the window of a person whose pictures contain the sample images."""
+    """Walks through the window of a user whose pictures folder contains the sample images."""
     folder = Path(tempfile.gettempdir()) / "anna"  # pictures show its name
     shutil.copytree(SAMPLE_IMAGES, folder / "Pictures" / "Mill creek")
     home = {

@@ -1,8 +1,8 @@
 """Fuzzes one target with atheris: ``python -m fuzz TARGET --corpus FOLDER --seconds N``.
 
-What it finds worth keeping stays in the folder, so that a later run goes on from there. A defect ends
-the run with its traceback, exit code 77, and a file ``crash-...`` next to the corpus; ``--file`` gives
-such a file to its target again.
+Interesting inputs stay in the folder, so that a later run continues from there. A defect ends the run
+with its traceback, exit code 77, and a file ``crash-...`` next to the corpus; ``--file`` passes such
+a file to its target again.
 """
 
 from __future__ import annotations

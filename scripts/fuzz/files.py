@@ -1,4 +1,4 @@
-"""Small sound files in the formats that are read: what fuzzing damages."""
+"""Small valid files in all formats that are read, to be damaged by fuzzing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIF_POINTER, GPS_POINTER = 0x8769, 0x8825
 
 
 def replaced(archive: bytes, ending: str, data: bytes) -> bytes:
-    """A zip archive with other content, and its checksum, in the member whose name ends so."""
+    """A zip archive with new content, and its checksum, in the member whose name has this ending."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(out, "w") as new:
         for name in old.namelist():
@@ -32,7 +32,7 @@ def replaced(archive: bytes, ending: str, data: bytes) -> bytes:
 
 
 def archive_of(pickled: bytes) -> bytes:
-    """A file of PyTorch's that holds this pickle and no numbers."""
+    """A PyTorch file with this pickle and no tensors."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, data in (("data.pkl", pickled), ("version", b"3\n"), ("byteorder", b"little")):
@@ -41,14 +41,14 @@ def archive_of(pickled: bytes) -> bytes:
 
 
 def member(archive: bytes, ending: str) -> bytes:
-    """The content of the member whose name ends so."""
+    """The content of the member whose name has this ending."""
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         return opened.read(next(name for name in opened.namelist() if name.endswith(ending)))
 
 
 @functools.cache
 def photographs() -> list[bytes]:
-    """A demo photograph, small, in every format that is read, with what a camera writes next to them."""
+    """A small demo photograph in every format that is read, with a camera's metadata."""
     with Image.open(find_images(["demo"])[0]) as opened:
         picture = opened.convert("RGB").resize((64, 48))
     exif = Image.Exif()
@@ -94,7 +94,7 @@ def _saved(content: Any) -> bytes:
 
 @functools.cache
 def checkpoint() -> bytes:
-    """A detector of the smallest network of MegaDetector's architecture."""
+    """A detector with the smallest network of MegaDetector's architecture."""
     import torch
     from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
@@ -106,7 +106,7 @@ def checkpoint() -> bytes:
 
 
 def fx_file(source: str | None = None) -> bytes:
-    """A classifier as a pickled ``torch.fx`` graph; with this source, if given, in place of its own."""
+    """A classifier as a pickled ``torch.fx`` graph, optionally with different source code."""
     module = _fx_module()
     if source is None:
         return _saved(module)
@@ -119,7 +119,7 @@ def fx_file(source: str | None = None) -> bytes:
 
 
 def fx_source() -> str:
-    """The source inside of that file."""
+    """The source code in that file."""
     return _fx_module().__dict__["_code"]
 
 
@@ -145,7 +145,7 @@ def _fx_module() -> Any:
 
 @functools.cache
 def keras_file() -> bytes:
-    """A classifier as Keras 2 saves them, with four channels and three classes."""
+    """A classifier as saved by Keras 2, with four channels and three classes."""
     shapes = {
         "conv2d": [(16, 16, 3, 4), (4,)],
         "batch_normalization": [(4,)] * 4,
@@ -158,7 +158,7 @@ def keras_file() -> bytes:
 
 
 def keras_archive(weights: Mapping[str, Sequence[NDArray[np.float64]]]) -> bytes:
-    """A file as Keras 2 saves them: scaling, a convolution, a batch norm, a mean, classes.
+    """A file as saved by Keras 2: scaling, a convolution, a batch norm, a mean, classes.
 
     Args:
         weights: The arrays of "conv2d", "batch_normalization" and "dense".

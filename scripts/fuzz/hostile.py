@@ -1,4 +1,4 @@
-"""Pickles that run code when they are unpickled, in every way that pickles have."""
+"""Pickles that run code when they are unpickled, in every possible way."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _by_object(module: str, name: str, argument: str) -> bytes:
 
 
 def _by_rebuilding(module: str, name: str, argument: str) -> bytes:
-    """Torch's own function, which may be asked for, calls what it is given."""
+    """Uses torch's own function, which is allowed and calls any function passed to it."""
     function = f"c{module}\n{name}\n".encode()
     return (
         b"ctorch._tensor\n_rebuild_from_type_v2\n("
@@ -117,7 +117,7 @@ KERAS_CODE: tuple[tuple[Any, str], ...] = (
 def pickled(
     build: Build, call: tuple[str, str, str], before: bytes = b"", after: bytes = b""
 ) -> bytes:
-    """A whole pickle: the call may stand between harmless parts of a list."""
+    """A complete pickle, in which the call may be between harmless parts of a list."""
     return b"\x80\x02(" + before + build(*call) + after + b"l."
 
 

@@ -1,4 +1,4 @@
-"""Damage as Hypothesis' strategies: of bytes, and of what JSON means."""
+"""Damage as Hypothesis strategies: to bytes, and to the meaning of JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SMALL = st.sampled_from(_TELLING) | st.binary(min_size=1, max_size=8)
 
 
 def steady(examples: int) -> Callable[[Any], Any]:
-    """Settings under which every run tries the same examples and nothing depends on the clock."""
+    """Settings with which every run tries the same examples and nothing depends on the clock."""
     return settings(
         max_examples=examples,
         derandomize=True,
@@ -59,7 +59,7 @@ def damaged(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
 
 
 def _place(draw: st.DrawFn, data: bytes) -> int:
-    """Somewhere in a file, and often in its first bytes, where headers are."""
+    """A position in a file, often in its first bytes, where headers are."""
     end = draw(st.sampled_from([32, 512, len(data)]))
     return draw(st.integers(0, min(end, len(data))))
 
@@ -81,7 +81,7 @@ ANY_JSON = st.recursive(
 
 @st.composite
 def edited(draw: st.DrawFn, documents: Sequence[Any]) -> bytes:
-    """One of the JSON documents with some of its values replaced, taken out, or named otherwise."""
+    """One of the JSON documents with some values replaced, removed or renamed."""
     document = copy.deepcopy(draw(st.sampled_from(documents)))
     for _ in range(draw(st.integers(1, 3))):
         parent, key = draw(st.sampled_from(list(_values([document]))))
@@ -101,7 +101,7 @@ def edited(draw: st.DrawFn, documents: Sequence[Any]) -> bytes:
 
 
 def _values(parent: Any) -> Any:
-    """Every place of a document: what holds it, and its key there."""
+    """Every place in a document: its container, and its key there."""
     items = list(parent.items() if isinstance(parent, dict) else enumerate(parent))
     for key, value in items:
         yield parent, key
@@ -111,7 +111,7 @@ def _values(parent: Any) -> Any:
 
 @st.composite
 def nested(draw: st.DrawFn, *beginnings: bytes) -> bytes:
-    """JSON so deep that no reader can follow."""
+    """JSON that is nested too deeply for any reader."""
     depth = draw(st.sampled_from([90, 900, 1_100, 30_000]))
     opening = draw(st.sampled_from([b"[", b'{"a":', b'[{"a":']))
     closing = draw(st.sampled_from([b"", b"]" * depth]))
@@ -131,7 +131,7 @@ HOSTILE_PICKLES = st.builds(
 
 @st.composite
 def with_code(draw: st.DrawFn, document: dict[str, Any]) -> bytes:
-    """A configuration of Keras' with a part, somewhere, that asks to run code."""
+    """A Keras configuration with a part somewhere that requests running code."""
     document = copy.deepcopy(document)
     parent, key = draw(st.sampled_from(list(_values(document))))
     module, name = draw(st.sampled_from(KERAS_CODE))

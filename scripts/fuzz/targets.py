@@ -1,7 +1,7 @@
-"""What each reader may do with any bytes: a target takes them, and raises only for a defect.
+"""What each reader may do with any bytes: a target passes them on, and raises only for a defect.
 
-A reader gives what the bytes hold, or one of the errors that its docstring names. Anything else that
-it raises is a defect; so is an answer that breaks the assertions here.
+A reader returns the content of the bytes, or raises one of the errors that its docstring names. Any
+other exception is a defect; so is a result that breaks the assertions here.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ NAMES = [f"{folder}/{number}.jpg" for folder in ("a", "b ñ") for number in rang
 
 
 def target(function: Target) -> Target:
-    """Lists a function under its name."""
+    """Registers a function under its name."""
     TARGETS[function.__name__] = function
     return function
 
 
 @contextmanager
 def file_of(data: bytes, name: str) -> Iterator[Path]:
-    """A file of these bytes in a folder of its own."""
+    """A file with these bytes in its own folder."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
@@ -55,7 +55,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 @target
 def image(data: bytes) -> None:
-    """Pixels or ``ImageError``; damaged EXIF costs no picture, and its reading raises nothing."""
+    """Pixels or ``ImageError``; damaged EXIF never prevents decoding, and reading it raises nothing."""
     from PIL import Image
 
     from speciesnet.images import FORMATS, read_metadata, read_photograph
@@ -85,7 +85,7 @@ def image(data: bytes) -> None:
 
 @target
 def instances(data: bytes) -> None:
-    """Instances whose fields can be true, or ``InputError``."""
+    """Instances with plausible fields, or ``InputError``."""
     from speciesnet.instances import prepare_instances, prepare_instances_dict
 
     with file_of(data, "instances.json") as path:
@@ -110,7 +110,7 @@ def _given(instance: Any) -> dict[str, Any]:
 
 @target
 def lists(data: bytes) -> None:
-    """Lists of images and of target species: lines, or ``InputError``."""
+    """Lists of images and of target species: lines or ``InputError``."""
     from speciesnet.classifier import _read_targets
     from speciesnet.instances import prepare_instances
 
@@ -126,7 +126,7 @@ def lists(data: bytes) -> None:
 
 
 def record_of(name: str) -> Record:
-    """What the runs of these targets answer for an image."""
+    """The record that runs of these targets make for an image."""
     number = NAMES.index(name)
     box: Box = {"category": "1", "label": "animal", "conf": 0.5 + number / 100, "bbox": [0.1] * 4}
     return {"filepath": name, "detections": [box] * (number % 3)}
@@ -134,14 +134,14 @@ def record_of(name: str) -> Record:
 
 @functools.cache
 def uninterrupted() -> bytes:
-    """The predictions file of a whole run."""
+    """The predictions file of a complete run."""
     with file_of(b"", "out.json") as path:
         resume(path)
         return path.read_bytes()
 
 
 def resume(path: Path) -> None:
-    """Gives the command of a run again, and does what is left of it."""
+    """Repeats the command of a run, to complete the rest."""
     from speciesnet.instances import Instance
     from speciesnet.predictions.file import PredictionsFile
     from speciesnet.predictions.settings import RunSettings
@@ -157,7 +157,7 @@ def resume(path: Path) -> None:
 def predictions(data: bytes) -> None:
     """Any predictions file is read or refused; a run continues it without losing a record.
 
-    Whole records of ours stay; a file that is not ours stays as it is or is kept beside.
+    Complete records of ours are kept; a file that is not ours stays unchanged or is kept as a backup.
     """
     from speciesnet.predictions.lookup import RecordsByFile
     from speciesnet.predictions.reading import read_records
@@ -190,7 +190,7 @@ def predictions(data: bytes) -> None:
 
 
 def _whole_records(data: bytes) -> Iterator[dict[str, Any]]:
-    """The records of lines that are whole, read as simply as can be; only one of an image is safe."""
+    """The records in complete lines, read as simply as possible; only one per image must be kept."""
     text = data.decode("utf-8", "replace")
     for line in data.split(b"\n"):
         with suppress(ValueError, RecursionError):
@@ -203,7 +203,7 @@ def _whole_records(data: bytes) -> Iterator[dict[str, Any]]:
 
 @target
 def run_settings(data: bytes) -> None:
-    """Damaged settings of the predictions are ignored, those of another run refused."""
+    """Damaged settings next to the predictions are ignored; those of another run are refused."""
     from speciesnet.predictions.settings import is_geofenced, model_of_run, settings_path
 
     with file_of(uninterrupted(), "out.json") as path:
@@ -217,7 +217,7 @@ def run_settings(data: bytes) -> None:
 
 @target
 def megadetector(data: bytes) -> None:
-    """Records of MegaDetector's boxes that can be true, or ``InputError``."""
+    """Records with plausible boxes from MegaDetector, or ``InputError``."""
     from speciesnet.predictions.lookup import RecordsByFile
     from speciesnet.predictions.megadetector import is_megadetector_file, read_detections
 
@@ -236,7 +236,7 @@ def megadetector(data: bytes) -> None:
 
 @target
 def corrections(data: bytes) -> None:
-    """What can be read of a file of corrections; adding to it costs none, whatever the file holds."""
+    """The readable part of a corrections file; adding to it loses nothing, whatever the file contains."""
     from speciesnet.survey.corrections import Correction, CorrectionsFile, read_corrections
 
     with file_of(data, "out.json.corrections.jsonl") as path:
@@ -314,7 +314,7 @@ def labels(data: bytes) -> None:
 
 @target
 def geofence(data: bytes) -> None:
-    """Rules that answer for every place, or ``ModelError``."""
+    """Rules that have an answer for every place, or ``ModelError``."""
     from speciesnet.geofence import load_geofence, should_geofence_animal_classification
     from speciesnet.packages.info import ModelInfo
 
@@ -334,7 +334,7 @@ def geofence(data: bytes) -> None:
 
 
 class CodeRunError(Exception):
-    """Reading a file did what only running code does."""
+    """Reading a file did something that only running code can do."""
 
 
 # Events of sys.addaudithook that the reading of a network never raises.
@@ -377,7 +377,7 @@ def no_code_runs() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Readers:
-    """What reads networks, imported once, so that no import is taken for the file's doing."""
+    """The readers of networks, imported once, so that no import is attributed to a file."""
 
     is_ultralytics: Callable[[Path], bool]
     yolov5: Callable[[Path], Any]
@@ -387,7 +387,7 @@ class Readers:
 
 @functools.cache
 def readers() -> Readers:
-    """The readers, each of which has read a file already: error paths import too."""
+    """The readers, each of which has already read a file, because error paths also import modules."""
     from speciesnet.engines.checkpoint import is_ultralytics_checkpoint, read_yolov5_checkpoint
     from speciesnet.engines.classifier_file import read_classifier_network
     from speciesnet.errors import UnsupportedNetworkError
@@ -407,7 +407,7 @@ def readers() -> Readers:
 
 @functools.cache
 def ultralytics_reader() -> Callable[[Path], Any]:
-    """What reads ultralytics' checkpoints; apart, because importing it takes seconds."""
+    """The reader of ultralytics checkpoints; separate, because importing it takes seconds."""
     from fuzz import files
     from speciesnet.engines.ultralytics import _load
 
@@ -425,7 +425,7 @@ def _read_networks(data: bytes, use: Readers) -> None:
 
 @target
 def network(data: bytes) -> None:
-    """A file of any kind to every reader of networks: a network or ``ModelError``, and no code run."""
+    """Passes any file to every reader of networks: a network or ``ModelError``, and no code is run."""
     use = readers()
     with file_of(data, "network.pt") as path, no_code_runs():
         for read in (use.is_ultralytics, use.yolov5, use.classifier):
@@ -435,7 +435,7 @@ def network(data: bytes) -> None:
 
 @target
 def checkpoint_pickle(data: bytes) -> None:
-    """The pickle inside of a detector's checkpoint, whose archive is sound."""
+    """The pickle in a detector's checkpoint with a valid archive."""
     from fuzz import files
 
     network(files.replaced(files.checkpoint(), "data.pkl", data))
@@ -443,7 +443,7 @@ def checkpoint_pickle(data: bytes) -> None:
 
 @target
 def fx_pickle(data: bytes) -> None:
-    """The pickle inside of a classifier of onnx2torch's kind, whose archive is sound."""
+    """The pickle in an onnx2torch classifier with a valid archive."""
     from fuzz import files
 
     network(files.replaced(files.fx_file(), "data.pkl", data))
@@ -451,7 +451,7 @@ def fx_pickle(data: bytes) -> None:
 
 @target
 def fx_source(data: bytes) -> None:
-    """The source inside of such a pickle."""
+    """The source code in such a pickle."""
     from fuzz import files
 
     network(files.fx_file(data.decode("utf-8", "replace")))
@@ -459,7 +459,7 @@ def fx_source(data: bytes) -> None:
 
 @target
 def keras_config(data: bytes) -> None:
-    """The configuration inside of a Keras file, whose archive is sound."""
+    """The configuration in a Keras file with a valid archive."""
     from fuzz import files
 
     network(files.replaced(files.keras_file(), "config.json", data))
@@ -467,7 +467,7 @@ def keras_config(data: bytes) -> None:
 
 @target
 def keras_weights(data: bytes) -> None:
-    """The HDF5 file inside of a Keras file, whose archive is sound."""
+    """The HDF5 file in a Keras file with a valid archive."""
     from fuzz import files
 
     network(files.replaced(files.keras_file(), "model.weights.h5", data))

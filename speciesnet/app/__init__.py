@@ -1,1 +1,1 @@
-"""The window: pages on this computer in which surveys are started, run, reviewed and handed over."""
+"""The window: local web pages for starting, running, reviewing and exporting surveys."""

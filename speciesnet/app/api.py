@@ -1,4 +1,4 @@
-"""What the pages ask for: addresses that answer with JSON and pictures."""
+"""The window's API: addresses that return JSON and pictures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Api:
     """The addresses below ``/api``, and the pictures of a survey.
 
     Args:
-        window: What they are about.
+        window: The window that they serve.
     """
 
     def __init__(self, window: Window) -> None:
@@ -162,7 +162,7 @@ class Api:
         return _jpeg(pictures[number].record if number < len(pictures) else None)
 
     def _report(self, request: Request) -> Response:
-        """A file of the report; none outside of its folder, whatever the address."""
+        """Serves a file of the report, but never one outside its folder."""
         folder = Path(self._survey(request).results, commands.REPORT).resolve()
         path = (folder / request.path_params["path"]).resolve()
         if not path.is_relative_to(folder) or not path.is_file():
@@ -180,7 +180,7 @@ def _jpeg(record: Record | None) -> Response:
 
 
 def _route(path: str, method: str, answer: Answer, status: int = 200) -> Route:
-    """A route whose answer is computed in a thread, and sent as JSON."""
+    """A route whose answer is computed in a thread and sent as JSON."""
 
     async def endpoint(request: Request) -> Response:
         body = {} if method == "GET" else await _body_of(request)

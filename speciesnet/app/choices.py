@@ -1,4 +1,4 @@
-"""What a person can choose from: models and countries."""
+"""The models and countries that a user can choose from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LANGUAGES = ("es", "fr", "pt", "sw", "de", "it", "nl", "ru", "ar", "hi", "id", 
 
 
 def models() -> list[dict[str, object]]:
-    """The models, and which of them are on this computer."""
+    """The models, and whether each is on this computer."""
     found = []
     for name in (*SUPPORTED_MODELS, "demo"):
         folder = model_folder(name)
@@ -42,7 +42,7 @@ def models() -> list[dict[str, object]]:
 
 
 def model_folder(name: str) -> Path | None:
-    """The folder of a model on this computer, without a network; None if there is none."""
+    """The folder of a model on this computer, found without a network; None if there is none."""
     if name == "demo":
         return Path(ModelInfo(name).folder)
     return kaggles_cache(name.removeprefix("kaggle:"))
@@ -53,7 +53,7 @@ def countries(language: str) -> list[dict[str, object]]:
     """The countries with their names.
 
     Args:
-        language: The language of the names, such as ``sw``; English if there are none in it.
+        language: The language of the names, such as ``sw``; English if it has none.
     """
     import pycountry
 

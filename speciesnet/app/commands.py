@@ -19,7 +19,7 @@ REPORT, SORTED = "report", "sorted"  # folders in that of the results
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
 _SWITCH = (False, True)
-# The options of each export, and what they may be; the first value of a list is the default.
+# The options of each export and their allowed values; the first value of a list is the default.
 EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
     "table": {
         "format": ("csv", "parquet"),
@@ -55,7 +55,7 @@ class Line:
 
     Attributes:
         arguments: The command and its flags, without the program.
-        written: The files and folders that it writes.
+        written: The files and folders that the command writes.
     """
 
     arguments: list[str]
@@ -67,7 +67,7 @@ class Line:
 
 
 def run_line(survey: Survey) -> Line:
-    """The run of a survey; the same line continues it."""
+    """The command that runs a survey; the same command continues it."""
     path = survey.predictions
     return Line(
         ["--folders", *survey.folders, "--predictions_json", path, *_settings(survey)],
@@ -76,13 +76,13 @@ def run_line(survey: Survey) -> Line:
 
 
 def estimate_line(survey: Survey) -> Line:
-    """Times some of the photographs of a survey that are left to do, and writes nothing."""
+    """The command that times some of a survey's remaining photographs; it writes nothing."""
     earlier = ["--predictions_json", survey.predictions] if survey.has_predictions else []
     return Line(["--folders", *survey.folders, *earlier, *_settings(survey), "--dry_run"])
 
 
 def trial_line(survey: Survey, names: Path, predictions: Path) -> Line:
-    """A run on the photographs that a text file names."""
+    """The command that runs on the photographs listed in a text file."""
     given = ["--filepaths_txt", str(names), "--predictions_json", str(predictions)]
     return Line([*given, *_settings(survey)])
 
@@ -107,16 +107,16 @@ def _settings(survey: Survey) -> list[str]:
 
 
 def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> Line:
-    """The line of an export.
+    """The command for an export.
 
     Args:
         kind: One of ``EXPORTS``.
         survey: The survey.
-        given: The options that the page gives.
-        folders: Knows which files may be named.
+        given: The options that the page sends.
+        folders: Checks which files the page may name.
 
     Raises:
-        PageError: An option does not exist, or not with this value.
+        PageError: An option does not exist, or does not allow this value.
     """
     for name in given.keys() - EXPORTS[kind].keys():
         raise PageError(422, "bad_request", f"There is no option {name!r}.")
@@ -170,7 +170,7 @@ def _option(name: str, allowed: str | Sequence[object], value: object, folders: 
 
 
 def _flags(options: Options) -> list[str]:
-    """Flags with their values in one word, because a person's text may start with a dash."""
+    """Flags as ``--name=value``, because text that a user enters may start with a dash."""
     words = []
     for name, value in options.items():
         if value is True:

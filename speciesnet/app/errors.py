@@ -1,4 +1,4 @@
-"""Errors that a page can show: one sentence, a word to look it up by, and what fixes it."""
+"""Errors that a page can show: a sentence, a code for its translations, and a fix."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Action = Mapping[str, str]  # "name", and "survey" if it is about one
 
 
 class PageError(RejectedError):
-    """A request of a page that is answered with an error.
+    """An error in a page's request.
 
     Args:
         status: HTTP status, 400 or above.
-        code: A fixed word, under which catalogues have the sentence in other languages.
+        code: A fixed word, the key of the translated sentence in the catalogs.
         message: One sentence.
-        action: The name of what fixes it, or None.
+        action: The name of the action that fixes it, or None.
     """
 
     def __init__(self, status: int, code: str, message: str, action: str | None = None) -> None:
@@ -28,7 +28,7 @@ class PageError(RejectedError):
 
 
 def page_error(error: RejectedError) -> JSONResponse:
-    """The response to a request that is refused."""
+    """The response to a rejected request."""
     body = {
         "error": str(error),
         "code": getattr(error, "code", None),

@@ -1,4 +1,4 @@
-"""The folders of this computer as a page may see them: only what was listed before can be named."""
+"""The folders that pages may see: a page can name only paths that were listed before."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _DRIVES = ("/media", "/run/media", "/mnt", "/Volumes")  # where Linux and macOS 
 
 @dataclass
 class Count:
-    """How much is in some folders; it grows until it is done.
+    """The numbers of files in some folders; they grow until counting is done.
 
     Attributes:
         photographs: The number of photographs.
         films: The number of films.
-        bytes: The size of both.
-        done: Whether all folders were looked through.
-        limited: Whether counting stopped early because there is too much.
+        bytes: The total size of both.
+        done: Whether all folders have been searched.
+        limited: Whether counting stopped early because there are too many files.
         error: Why a folder cannot be read, or None.
     """
 
@@ -45,7 +45,7 @@ class Count:
     error: str | None = None
 
     def fill(self, folders: Sequence[str]) -> None:
-        """Counts; to be called once, in a thread of its own."""
+        """Counts the files; call it once, in its own thread."""
         end = time.monotonic() + MAX_SECONDS
         try:
             for path in (
@@ -74,7 +74,7 @@ class Folders:
         self._lock = threading.Lock()
 
     def admit(self, paths: Iterable[str]) -> None:
-        """Lets pages name paths, such as those of known surveys."""
+        """Allows pages to name these paths, such as those of known surveys."""
         self._listed.update(paths)
 
     def check(self, path: object) -> str:
@@ -89,7 +89,7 @@ class Folders:
         return path
 
     def places(self, recent: Iterable[str] = ()) -> dict[str, object]:
-        """The folders to start with: of the person, the drives, and those used before."""
+        """The folders to start from: the user's own, the drives, and recently used ones."""
         found = {
             str(Path.home()): "home",
             platformdirs.user_pictures_dir(): "pictures",
@@ -114,11 +114,11 @@ class Folders:
         }
 
     def listing(self, path: str, endings: tuple[str, ...]) -> dict[str, object]:
-        """What is in a folder that was listed before.
+        """The contents of a folder that was listed before.
 
         Args:
             path: The folder.
-            endings: The endings of the files to list, in lower case; none without any.
+            endings: Lowercase endings of the files to list; no files if empty.
 
         Raises:
             PageError: The folder was not listed, or cannot be read.
@@ -153,18 +153,18 @@ class Folders:
         }
 
     def count(self, paths: Sequence[str]) -> dict[str, object]:
-        """How much is in folders that were listed before; the first call starts to count."""
+        """The count of folders that were listed before; the first call starts counting."""
         key = [self.check(path) for path in paths]
         since, count = self._counts.get(tuple(key), (0.0, None))
         is_old = count is not None and count.done and time.monotonic() - since > MAX_SECONDS
         return asdict(self.counting(key, again=is_old))
 
     def counting(self, paths: Sequence[str], *, again: bool = False) -> Count:
-        """The count of folders, which is started unless it was started before.
+        """The count of folders; starts counting unless it was started before.
 
         Args:
             paths: The folders.
-            again: Whether to count them again.
+            again: Whether to start over.
         """
         key = tuple(paths)
         with self._lock:
@@ -177,7 +177,7 @@ class Folders:
 
 
 def total_of(counts: Mapping[str, object] | None) -> int | None:
-    """The photographs and films of a count as JSON, once they are all counted."""
+    """The totals of several counts as JSON, once all of them are done."""
     if not counts or not counts["done"] or counts["limited"]:
         return None
     photographs, films = counts["photographs"], counts["films"]
@@ -210,7 +210,7 @@ def _drives() -> list[str]:
             found += [
                 str(entry) for entry in place.iterdir() if entry.is_dir() and not entry.is_symlink()
             ]
-    # Linux shows them below the name of the person.
+    # Linux mounts them in a folder named after the user.
     own = [
         str(entry) for one in found if Path(one).name == Path.home().name for entry in _folders(one)
     ]

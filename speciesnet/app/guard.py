@@ -1,4 +1,4 @@
-"""Admits only pages of this window: host, origin and cookie of every request are checked."""
+"""Admits only requests from this window's pages: checks each one's host, origin and cookie."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Guard:
 
     Args:
         app: The application.
-        token: The secret of the address; a cookie carries it afterwards.
-        ticket: The file of a secret that opens the window once: the addresses with which browsers are
-            started can be seen by other users of the computer.
+        token: The secret in the address; afterwards, a cookie carries it.
+        ticket: The file with a secret that opens the window once, because other users of the computer
+            can see the addresses with which browsers are started.
         port: The port of the window. Cookies of all ports share one jar, so it is part of the name.
     """
 
@@ -74,14 +74,14 @@ class Guard:
         await (response or self._app)(scope, receive, respond)
 
     def _refusal(self, scope: Scope, error: RejectedError) -> Response:
-        """The page that shows a person how to open the window, or JSON for a script."""
+        """A page that explains how to open the window, or JSON for a script."""
         is_person = "text/html" in Headers(scope=scope).get("accept", "")
         if is_person and getattr(error, "code", None) == "no_cookie":
             return render("denied.html", Request(scope), error.status)
         return page_error(error)
 
     def _check(self, scope: Scope) -> Response | None:
-        """The response of the entrance, or None for a request that may pass; raises ``PageError``."""
+        """The response to the first visit, or None to let a request pass; raises ``PageError``."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not is_local_name(host):
@@ -120,7 +120,7 @@ class Guard:
         return response
 
     def _uses_up(self, given: str) -> bool:
-        """Whether this is the ticket, which is then used up."""
+        """Whether this is the ticket; a ticket is valid only once."""
         try:
             ticket = self._ticket.read_bytes()
             is_ticket = bool(ticket) and hmac.compare_digest(given.encode(), ticket)

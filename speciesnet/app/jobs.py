@@ -1,4 +1,4 @@
-"""Commands that run in processes of their own, with their output in a file."""
+"""Commands that run in their own processes and write their output to a file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from speciesnet.app.surveys import now
 TAIL_BYTES = 2**16  # of a log that pages show or search
 LOG_LINES = 20
 STOP_SECONDS = 60.0  # for a command to finish what it writes
-_SAYS = "speciesnet: "  # before the sentence with which a command ends
-# What fixes an error, by words of its sentence.
+_SAYS = "speciesnet: "  # precedes the sentence with which a command ends
+# The action that fixes an error, by words in its sentence.
 _ACTIONS = (
     ("No space left|disk is full|not enough space", "free_space"),
     ("being written by", "wait"),
@@ -32,12 +32,12 @@ _ACTIONS = (
 
 
 def action_for(sentence: str) -> str | None:
-    """The name of what fixes the error that a sentence is about, if there is one."""
+    """The name of the action that fixes the error in a sentence, if there is one."""
     return next((name for words, name in _ACTIONS if re.search(words, sentence)), None)
 
 
 def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
-    """The last lines of a log; none if it is gone."""
+    """The last lines of a log; empty if it no longer exists."""
     try:
         with log.open("rb") as file:
             file.seek(max(log.stat().st_size - TAIL_BYTES, 0))
@@ -48,7 +48,7 @@ def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
 
 
 def last_sentence(log: Path) -> str | None:
-    """The sentence with which a command has ended, or else its last line."""
+    """The sentence with which a command ended, or else its last line."""
     lines = tail(log)
     own = [line for line in lines if line.startswith(_SAYS)]
     return own[-1].removeprefix(_SAYS) if own else (lines[-1] if lines else None)
@@ -60,25 +60,25 @@ def summary(log: Path) -> str | None:
 
 
 def reason_of_end(code: int, log: Path) -> str:
-    """Why a command has failed, in one sentence."""
+    """One sentence on why a command failed."""
     if code < 0:
         return (
-            f"The command was ended from outside (signal {-code}), perhaps because memory ran out; what "
-            "it has written is kept."
+            f"The command was killed (signal {-code}), perhaps because memory ran out; what it has "
+            "written is kept."
         )
-    return last_sentence(log) or f"The command ended without a word (exit code {code})."
+    return last_sentence(log) or f"The command ended without a message (exit code {code})."
 
 
 def start(line: Line, log: Path) -> subprocess.Popen[bytes]:
-    """Starts a command; no shell is involved. Its output goes to a file, so that it outlives the window.
+    """Starts a command without a shell. Its output goes to a file, so that it can outlive the window.
 
     Args:
         line: The command.
-        log: The file for its output; its folder becomes the working directory, from which no module of
-            somebody else can be imported.
+        log: The file for its output; its folder becomes the working directory, so that no module in
+            anyone else's folder can be imported.
 
     Raises:
-        OSError: The log cannot be written, or the process not started.
+        OSError: The log cannot be written, or the process cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
@@ -90,14 +90,14 @@ def start(line: Line, log: Path) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             cwd=log.parent,
             env=environment,
-            # Ctrl-C in the terminal of the window must not reach it: the window stops it properly.
+            # Ctrl-C in the window's terminal must not reach the command: the window stops it properly.
             start_new_session=os.name != "nt",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
 
 def interrupt(pid: int) -> None:
-    """Asks a command to finish what it writes and to end."""
+    """Asks a command to finish writing and exit."""
     with suppress(OSError):
         # Not SIGINT, which programs that are started in the background ignore.
         os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
@@ -113,10 +113,10 @@ class Job:
         line: The command.
         log: The file of its output.
         process: The process.
-        values: What else the page gets.
-        watched: Folders whose growth shows how far it is.
+        values: Other values for the page.
+        watched: Folders whose growth shows the progress.
         id: Its identifier.
-        started: When, ISO 8601.
+        started: When it was started, ISO 8601.
     """
 
     kind: str
@@ -150,7 +150,7 @@ class Job:
             interrupt(self.process.pid)
 
     def as_json(self) -> dict[str, object]:
-        """The job as pages get it."""
+        """The job as sent to pages."""
         state = self.state
         error = reason_of_end(self.process.returncode, self.log) if state == "failed" else None
         action: Action | None = None
@@ -183,7 +183,7 @@ def _facts(path: Path) -> dict[str, object]:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """The bytes in a file, or in all files of a folder, and how many files there are."""
+    """The size in bytes of a file, or of all files in a folder, and the number of files."""
     if not path.is_dir():
         return (path.stat().st_size, 1) if path.exists() else (0, 0)
     total = count = 0

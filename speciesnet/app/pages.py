@@ -36,12 +36,12 @@ Texts = Mapping[str, str | dict[str, str]]
 
 @functools.cache
 def catalogue(language: str) -> Texts:
-    """The texts of a language by key; a text with a count is a dictionary by plural category."""
+    """The texts of a language by key; a text with a count is a dict of its plural forms."""
     return json.loads((_HERE / "locale" / f"{language}.json").read_text(encoding="utf-8"))
 
 
 def language_of(request: Request) -> str:
-    """The language that the reader has chosen, or else the first of the browser's that there is.
+    """The user's choice of language, or else the first of the browser's that is available.
 
     The order of browsers is that of RFC 9110, section 12.5.4: by weight, then as listed.
     """
@@ -104,7 +104,7 @@ def static(request: Request) -> Response:
 
 
 def place(request: Request) -> Response:
-    """The country, and in the USA the state, of the town nearest to a click on the map."""
+    """The country (and, in the USA, the state) of the town nearest to a click on the map."""
     try:
         latitude, longitude = (
             float(request.query_params[key]) for key in ("latitude", "longitude")
@@ -120,13 +120,13 @@ def place(request: Request) -> Response:
 
 
 def end(_: Request) -> Response:
-    """Ends the program as Ctrl-C does: once this is answered, it stops the run and closes."""
+    """Ends the program like Ctrl-C: after responding, it stops the run and closes."""
     stop = BackgroundTask(signal.raise_signal, signal.SIGINT)
     return JSONResponse({}, background=stop)
 
 
 def routes() -> list[BaseRoute]:
-    """The addresses of all pages and static files, and what the pages alone need."""
+    """The routes of all pages and static files, and of requests that only pages make."""
     pages = [
         Route(path, functools.partial(render, template), name=template)
         for path, template in PAGES.items()

@@ -1,4 +1,4 @@
-"""Small pictures with boxes, for the pages of a run."""
+"""Small pictures with boxes, for the pages that show a run."""
 
 from __future__ import annotations
 

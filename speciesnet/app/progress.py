@@ -1,4 +1,4 @@
-"""How far a run is, from what it has appended to its predictions file."""
+"""The progress of a run, from the records that it has appended to its predictions file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from speciesnet.app.jobs import tail
 from speciesnet.records import Record, still_of
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, split_label
 
-STEP_BYTES = 2**21  # read at a time: some 20 ms
+STEP_BYTES = 2**21  # read at a time, in about 20 ms
 LATEST = 24
-KEPT = 200  # records whose pictures can still be asked for
+KEPT = 200  # records whose pictures can still be requested
 MAX_SPECIES = 100
 MAX_FAILED = 200  # paths that are kept
 RATE_SECONDS = 60.0
@@ -37,7 +37,7 @@ class Shown:
     record: Record
 
     def as_json(self, address: str) -> dict[str, object]:
-        """The record as pages get it; ``address`` is that of its survey's pictures."""
+        """The record as sent to pages; ``address`` is the address of its survey's pictures."""
         label = self.record.get("prediction") or ""
         path, parts = self.record["filepath"], split_label(label)
         return {
@@ -55,7 +55,7 @@ class Shown:
 
 
 class Follower:
-    """Counts the records of a predictions file, and reads only what is new in it.
+    """Counts the records in a predictions file, reading only what is new.
 
     Args:
         path: The file; it need not exist yet.
@@ -82,7 +82,7 @@ class Follower:
         self._samples: deque[tuple[float, int]] = deque()
 
     def restart_clock(self) -> None:
-        """Forgets the speed of an earlier run."""
+        """Resets the measured speed."""
         with self.lock:
             self._samples.clear()
 
@@ -161,18 +161,18 @@ class Follower:
             return next((one.record for one in self._shown if one.number == number), None)
 
     def rate(self) -> float | None:
-        """Images per second of late; None as long as that is unknown."""
+        """The recent speed in images per second; None while it is unknown."""
         if len(self._samples) < 2:
             return None
         (since, first), (end, last) = self._samples[0], self._samples[-1]
         return (last - first) / (end - since) if last > first and end > since else None
 
     def as_json(self, address: str, log: Path | None) -> dict[str, object]:
-        """The counts as pages get them.
+        """The counts as sent to pages.
 
         Args:
             address: The address of the pictures.
-            log: The output of the run, which names the reasons of failures.
+            log: The output of the run, which gives the reasons for failures.
         """
         with self.lock:
             by_kind: Counter[str] = Counter()
@@ -199,7 +199,7 @@ class Follower:
 
 
 def _skipped(paths: list[str], log: Path | None) -> list[dict[str, object]]:
-    """The latest images that failed, by reason."""
+    """The latest failed images, by reason."""
     if not paths:
         return []
     lines = tail(log, _LOG_LINES) if log else []

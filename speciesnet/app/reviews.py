@@ -1,4 +1,4 @@
-"""The review of a survey in the window: the application of ``speciesnet review``, below a path."""
+"""Reviews in the window: the application of ``speciesnet review``, mounted below a path."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Open:
 
 
 class Reviews:
-    """Answers the requests of reviews; only the last one stays loaded, because it takes memory.
+    """Serves reviews; only the latest one stays loaded, to save memory.
 
     Args:
         surveys: The surveys.
@@ -56,8 +56,8 @@ class Reviews:
             reload: Whether to load it again if the predictions have changed since.
 
         Raises:
-            PageError: The survey has no predictions, they cannot be read, or another program reviews
-                them.
+            PageError: The survey has no predictions, they cannot be read, or another program has them
+                open for review.
         """
         with self._lock:
             survey.check_predictions()
@@ -104,7 +104,7 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
             survey.predictions,
             photographs=photographs,
             corrections=corrections,
-            smooth_boxes=False,  # a reviewer corrects the answers as they are in the predictions
+            smooth_boxes=False,  # a reviewer corrects the predicted answers
         )
         token = f"surveys/{survey.id}/review"  # the window has checked the cookie
         back = [Link(f"/surveys/{survey.id}", f"← {survey.name}")]

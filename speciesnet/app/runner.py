@@ -1,4 +1,4 @@
-"""Runs surveys one at a time, each in the command's own process, and watches them."""
+"""Runs surveys one at a time, each as a command in its own process, and watches them."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from speciesnet.app.surveys import ACTIVE, Survey, Surveys
 from speciesnet.errors import SpeciesNetError
 
 TICK_SECONDS = 0.5
-CATCH_UP_SECONDS = 0.02  # between two parts of a long file, so that pages are answered
-FOLDER_SECONDS = 2.0  # between two looks at the folders
+CATCH_UP_SECONDS = 0.02  # between two parts of a long file, so that pages get responses
+FOLDER_SECONDS = 2.0  # between two checks of the folders
 _CLOSED = "The window was closed, or the computer switched off, while this survey ran; continue it."
 
 
 class Process(Protocol):
-    """A run: our own child, or one that an earlier window has left."""
+    """A run: a child process, or one left by an earlier window."""
 
     pid: int
 
     def poll(self) -> int | None:
-        """The exit code, or None while it runs."""
+        """The exit code, or None while it is running."""
         ...
 
 
 class LeftProcess:
-    """A run whose window was killed. Its lock shows whether it still runs.
+    """A run whose window was killed. Its lock shows whether it is still running.
 
     Args:
         survey: Its survey.
@@ -47,7 +47,7 @@ class LeftProcess:
         self._survey = survey
 
     def poll(self) -> int | None:
-        """0 if its log ends as that of a complete run, otherwise 1."""
+        """0 if its log ends like that of a complete run, otherwise 1."""
         lock = Path(f"{self._survey.predictions}.lock")
         if lock.exists():
             try:
@@ -67,7 +67,7 @@ class Runner:
         folders: Counts their photographs.
 
     Attributes:
-        started: When the present run started, on the monotonic clock.
+        started: When the current run started, by the monotonic clock.
     """
 
     def __init__(self, surveys: Surveys, folders: Folders) -> None:
@@ -97,7 +97,7 @@ class Runner:
                 survey.set_state("stopped", _CLOSED, "go_on")
 
     def follower(self, survey: Survey) -> Follower:
-        """What counts the records of a survey."""
+        """The object that counts the records of a survey."""
         with self._surveys.lock:
             found = self._followers.get(survey.id)
             if found is None or str(found.path) != survey.predictions:
@@ -106,11 +106,11 @@ class Runner:
 
     @property
     def running(self) -> Survey | None:
-        """The survey that runs."""
+        """The survey that is running."""
         return self._running[0] if self._running else None
 
     def enqueue(self, survey: Survey) -> None:
-        """Lets a survey run, or go on, once it is its turn; raises ``PageError``."""
+        """Adds a survey to the queue, to be started or continued; raises ``PageError``."""
         with self._surveys.lock:
             if not survey.folders:
                 raise PageError(
@@ -128,7 +128,7 @@ class Runner:
             self._surveys.save()
 
     def stop(self, survey: Survey, *, pause: bool) -> None:
-        """Stops a run so that it can go on later; a pause also keeps the others waiting."""
+        """Stops a run so that it can be continued later; a pause also holds the queue."""
         with self._surveys.lock:
             if survey.id in self._surveys.queue:
                 self._surveys.queue.remove(survey.id)
@@ -141,7 +141,7 @@ class Runner:
             self._surveys.save()
 
     def close(self) -> None:
-        """Interrupts the run, and waits until its file is whole."""
+        """Interrupts the run and waits until its file is complete."""
         self._closing.set()
         self._thread.join()
         with self._surveys.lock:
@@ -161,7 +161,7 @@ class Runner:
 
     def _watch(self) -> None:
         while True:
-            # A full disk, or a damaged file, is in the log of the run; the window goes on.
+            # The run's log reports a full disk or a damaged file; the window keeps working.
             with suppress(PageError, SpeciesNetError, OSError):
                 with self._surveys.lock:
                     self._tick()
@@ -175,7 +175,7 @@ class Runner:
                 return
 
     def _tick(self) -> None:
-        """Looks at the run, and starts the next one if it has ended."""
+        """Checks the run, and starts the next one if it has ended."""
         if self._running:
             survey, process = self._running
             if process.poll() is not None:
@@ -197,7 +197,9 @@ class Runner:
             process = jobs.start(run_line(survey), log)
         except OSError as error:
             name = error.filename or survey.predictions
-            sentence = f"{name} cannot be written ({error.strerror or error}); go on once it can."
+            sentence = (
+                f"{name} cannot be written ({error.strerror or error}); continue once it can."
+            )
             survey.set_state("failed", sentence, "free_space")
         except PageError as error:
             survey.set_state("failed", str(error), "choose_folder")
@@ -214,7 +216,7 @@ class Runner:
         assert code is not None
         self._running = None
         survey.pid = 0
-        if missing := missing_folders(survey):  # photographs of a drive that is gone only fail
+        if missing := missing_folders(survey):  # photographs on a missing drive would only fail
             survey.set_state("failed", str(gone(missing[0])), "go_on")
         elif code == 0:
             survey.set_state("done", jobs.summary(log))
@@ -230,5 +232,5 @@ class Runner:
 
 
 def missing_folders(survey: Survey) -> Sequence[str]:
-    """The folders of a survey that are not there now."""
+    """The folders of a survey that are missing at the moment."""
     return [folder for folder in survey.folders if not Path(folder).is_dir()]

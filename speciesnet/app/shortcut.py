@@ -17,7 +17,7 @@ _NAMES = {"win32": "SpeciesNet.bat", "darwin": "SpeciesNet.command"}
 
 
 def launcher(platform: str, command: Sequence[str]) -> tuple[str, str]:
-    """Name and content of a file that runs a command when it is double-clicked.
+    """The name and content of a file that runs a command when it is double-clicked.
 
     Args:
         platform: ``sys.platform``.
@@ -44,7 +44,7 @@ def launcher(platform: str, command: Sequence[str]) -> tuple[str, str]:
 
 
 def _desktop_quoted(text: str) -> str:
-    """An argument as the Desktop Entry Specification quotes it: in the line, then in the string."""
+    """Quotes an argument by the Desktop Entry Specification: for the command line, then as a string."""
     for special in ("\\", '"', "`", "$"):
         text = text.replace(special, "\\" + special)
     return '"' + text.replace("\\", "\\\\").replace("%", "%%") + '"'
@@ -54,10 +54,10 @@ def write_shortcut(folder: Path | None = None) -> Path:
     """Writes the icon and returns its path.
 
     Args:
-        folder: Where to write it, by default the desktop.
+        folder: Where to write it; the desktop by default.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: It cannot be written.
     """
     name, content = launcher(sys.platform, [sys.executable, "-m", "speciesnet", "app"])
     path = (folder or platformdirs.user_desktop_path()) / name

@@ -1,4 +1,4 @@
-"""The surveys that the window knows: a list in the data folder of the person."""
+"""The surveys that the window knows: a list in the user's data folder."""
 
 from __future__ import annotations
 
@@ -52,24 +52,24 @@ class Survey:
     """A survey, with the choices of its run.
 
     Attributes:
-        id: Identifies it in addresses and names of files.
-        name: The name on pages.
+        id: Identifies it in addresses and file names.
+        name: The name shown on pages.
         folders: The folders of its photographs; none if only its predictions are known.
         place: ``kind``, and for a country its ``country`` and ``region``.
-        species_list: The file of the taxa that can occur, or None.
+        species_list: The file that lists the taxa that can occur, or None.
         species_fill: See ``--species_list_fill``.
         model: The model package.
         options: The values of some flags of the run.
-        results: The folder of everything that is written.
+        results: The folder for everything that is written.
         predictions: The predictions file.
-        state: What happens to it.
+        state: Its state.
         sentence: The last sentence of its run, or None.
-        action: What fixes an error, or None.
-        counts: How much is in its folders, see ``Count``; None if that was never counted.
+        action: The action that fixes an error, or None.
+        counts: The files in its folders, see ``Count``; None if they were never counted.
         log: The log of its last run, or "".
         pid: The process of its run, or 0.
         created: When it was added.
-        changed: When it changed last.
+        changed: When it was last changed.
     """
 
     id: str
@@ -110,7 +110,7 @@ class Survey:
     def set_state(
         self, state: State, sentence: str | None = None, action: str | None = None
     ) -> None:
-        """Changes the state, and says why."""
+        """Changes the state, with the reason."""
         self.state, self.sentence, self.changed = state, sentence, now()
         self.action = {"name": action, "survey": self.id} if action else None
 
@@ -122,9 +122,9 @@ class Surveys:
         folder: The data folder of the window.
 
     Attributes:
-        queue: The identifiers of the surveys that wait, first the next one.
-        held: Whether a pause keeps the queue from going on.
-        lock: Protects all of it.
+        queue: The identifiers of the waiting surveys, next one first.
+        held: Whether the queue is paused.
+        lock: Protects all of this.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -172,7 +172,7 @@ class Surveys:
                 ) from error
 
     def all(self) -> list[Survey]:
-        """All surveys, the one that changed last first."""
+        """All surveys, most recently changed first."""
         with self.lock:
             return sorted(self._surveys.values(), key=lambda one: one.changed, reverse=True)
 
@@ -188,7 +188,7 @@ class Surveys:
             return self._surveys[identifier]
 
     def add(self, values: Mapping[str, object], folders: Folders) -> Survey:
-        """Adds a survey of photographs, or of predictions that exist; raises ``PageError``."""
+        """Adds a survey of photographs or of existing predictions; raises ``PageError``."""
         given = dict(values)
         path = given.pop("predictions", None)
         if path is not None:
@@ -219,7 +219,7 @@ class Surveys:
         return next(one for one in names if str(one) not in used and not one.exists())
 
     def edit(self, survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
-        """Changes a survey that does not run; raises ``PageError``."""
+        """Changes a survey that is not running; raises ``PageError``."""
         with self.lock:
             survey.check_not_running()
             change(survey, values, folders)
@@ -229,7 +229,7 @@ class Surveys:
             self.save()
 
     def forget(self, survey: Survey) -> None:
-        """Removes a survey from the list; its files stay."""
+        """Removes a survey from the list; its files are kept."""
         with self.lock:
             survey.check_not_running()
             del self._surveys[survey.id]
@@ -238,7 +238,7 @@ class Surveys:
 
 
 def change(survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
-    """Sets fields of a survey as a page gives them; raises ``PageError``, and then sets none."""
+    """Sets the fields that a page sends; if any is invalid, raises ``PageError`` and sets none."""
     checked = {}
     for key, value in values.items():
         if key not in _CHECKS:

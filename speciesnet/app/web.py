@@ -22,8 +22,8 @@ def make_app(window: Window, token: str, port: int) -> Starlette:
 
     Args:
         window: The surveys, their queue and their jobs.
-        token: The secret of its address.
-        port: The port that it is served on.
+        token: The secret in its address.
+        port: The port on which it is served.
     """
     reviews = "/surveys/{survey}/review/{rest:path}"
     return Starlette(

@@ -1,4 +1,4 @@
-"""The surveys, jobs, reviews and the queue of one window, as the addresses of the window use them."""
+"""The surveys, jobs, reviews and queue of one window, as its routes use them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOCKS = ("estimate", "trial")  # jobs that need no predictions
 
 
 class Window:
-    """Everything behind the pages.
+    """The state and actions behind the pages.
 
     Args:
         folder: The data folder of the window.
@@ -64,7 +64,7 @@ class Window:
         self.reviews.close()
 
     def describe(self, survey: Survey) -> dict[str, object]:
-        """A survey as pages get it."""
+        """A survey as sent to pages."""
         facts = asdict(survey)
         del facts["log"], facts["pid"]
         return {
@@ -77,7 +77,7 @@ class Window:
         }
 
     def counted(self, survey: Survey) -> Survey:
-        """A survey whose folders are counted, or at least being counted."""
+        """A survey whose folders have been counted, or are being counted."""
         if survey.folders and not missing_folders(survey):
             count = self.folders.counting(survey.folders)
             if count.done or survey.counts is None:  # an earlier count is better than a part
@@ -96,7 +96,7 @@ class Window:
         }
 
     def progress(self, survey: Survey) -> dict[str, object]:
-        """How far the run of a survey is."""
+        """The progress of a survey's run."""
         follower = self.runner.follower(survey)
         is_active = survey.state in ACTIVE
         if not is_active and not follower.is_behind:
@@ -128,7 +128,7 @@ class Window:
             one.survey == survey.id and one.kind == kind and one.state == "running"
             for one in self.jobs()
         ):
-            raise PageError(409, "is_running", "The same command is running.", "wait")
+            raise PageError(409, "is_running", "The same command is already running.", "wait")
         if kind in LOCKS:
             if missing := missing_folders(survey):
                 raise gone(missing[0])
@@ -154,7 +154,7 @@ class Window:
             raise PageError(404, "folder_gone", str(error), "choose_folder") from error
         if not paths:
             raise PageError(
-                422, "no_images", "There is no photograph in the folder.", "choose_folder"
+                422, "no_images", "There are no photographs in the folder.", "choose_folder"
             )
         count = min(commands.TRIAL_IMAGES, len(paths))
         chosen = [paths[len(paths) * number // count] for number in range(count)]
@@ -170,7 +170,7 @@ class Window:
         return self._start(survey.id, "trial", line, {"images": count})
 
     def trial_pictures(self, survey: Survey) -> Sequence[Shown]:
-        """The photographs of the trial with their answers."""
+        """The photographs of the trial run, with their answers."""
         return all_pictures(self._folder / "trials" / survey.id / "predictions.json")
 
     def download(self, model: object) -> Job:
@@ -223,7 +223,7 @@ class Window:
 
 
 def free_bytes(path: Path) -> int | None:
-    """The free space of the disk of a folder, which need not exist yet."""
+    """The free space on the disk of a folder, which need not exist yet."""
     while not path.exists() and path != path.parent:
         path = path.parent
     try:

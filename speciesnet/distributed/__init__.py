@@ -1,1 +1,1 @@
-"""Runs on many machines: lists too long for memory, shards of records, Ray, and their merging."""
+"""Runs on many machines: lists too long for memory, Ray, shards of records, and merging."""

@@ -23,7 +23,7 @@ CONNECT_SECONDS = 10.0
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Connects to a cluster, or starts one on this machine alone, while the context lasts.
+    """Connects to a cluster, or starts one on this machine, for as long as the context lasts.
 
     Args:
         address: ``auto`` or ``HOST:PORT``. None means the address in ``RAY_ADDRESS``, or a new cluster.
@@ -31,7 +31,7 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         InputError: There is no cluster at the address.
     """
-    # Without "local", Ray would join any cluster that runs on this machine.
+    # Without "local", Ray would join any cluster that is running on this machine.
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address.startswith("ray://"):
         raise InputError(

@@ -32,7 +32,7 @@ class Folder:
     """A folder whose files are written whole or not at all.
 
     Attributes:
-        path: Path or URL, without a slash at its end.
+        path: Path or URL, without a trailing slash.
     """
 
     path: str
@@ -115,5 +115,5 @@ class Folder:
 
 
 def _retrying(url: str, action: Callable[[], _T]) -> _T:
-    """Repeats an action for a while as long as the connection breaks or the bucket is too busy."""
+    """Retries an action for a while if the connection breaks or the bucket is too busy."""
     return storage.retry(action, storage.pauses_for(PATIENCE_SECONDS, PAUSE_SECONDS), name=url)

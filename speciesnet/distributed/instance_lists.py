@@ -46,11 +46,11 @@ def read_instances(
         country: Country of all instances, ISO 3166-1 alpha-3.
         admin1_region: State or province of all instances; needs a country.
         country_from_coordinates: Whether coordinates override countries; see ``resolve_locations``.
-        films: Whether films are among them; otherwise they are left out and counted.
+        films: Whether to include films; otherwise they are left out and counted.
         notes: Receives what a user should know about the input.
 
     Raises:
-        InputError: The list cannot be read, is empty, or contains a wrong instance.
+        InputError: The list cannot be read, is empty, or contains an invalid instance.
     """
     notes = InputNotes() if notes is None else notes
     instances = iter(_read(source, notes, films))

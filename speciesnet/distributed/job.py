@@ -1,4 +1,4 @@
-"""The description of a run on a cluster, as all of its processes receive it."""
+"""The description of a run on a cluster, which all of its processes receive."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Job:
         folder: The output folder.
         model: The model that every process loads.
         run: The options shared with runs on one machine; its instances and its output are not used.
-        resources: What the stages use of the machines.
-        shard_size: Number of records in a shard; the last shard of a round may have fewer.
+        resources: The processes and resources of each stage.
+        shard_size: Number of records per shard; the last shard of a round may have fewer.
         shard_format: "jsonl" or "parquet".
         task_images: Number of images that one task reads.
     """

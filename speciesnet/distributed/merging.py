@@ -33,11 +33,11 @@ EARLIER_STEPS = ("detections_json", "classifications_json")
 
 
 def merge(parts: Sequence[str], target: Path) -> Tally:
-    """Writes the records of all parts, one for each image, in the order of the images' paths.
+    """Writes the records of all parts, one for each image, sorted by path.
 
-    Of two records of an image, one that has not failed is preferred, and then the later one. The records
-    are indexed on disk, so memory does not grow with their number. An existing target is kept as
-    ``*.bak``.
+    If an image has two records, one that has not failed is preferred, and then the later one. The
+    records are indexed on disk, so memory does not grow with their number. An existing target is kept
+    as ``*.bak``.
 
     Args:
         parts: Folders of shards, or predictions files; on a disk or in a bucket.
@@ -47,7 +47,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
         Counts of the records.
 
     Raises:
-        InputError: A part does not exist, has no records, or was made with other settings.
+        InputError: A part does not exist, has no records, or was made with different settings.
         OutputError: A part is damaged, or the target cannot be written.
     """
     settings = _common_settings(parts)
@@ -86,7 +86,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
 
 
 def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
-    """Returns the settings that all parts share, as far as they are known; warns of missing parts."""
+    """Returns the known settings that all parts share; warns of missing parts."""
     found = ((part, settings) for part in parts if (settings := _read_settings(part)) is not None)
     origin, first = next(found, ("", None))
     if first is None:
@@ -110,7 +110,7 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
 
 
 def _warn_of_missing(shards: set[object]) -> None:
-    """Logs which parts of ``--shard`` are not there; those without images have no file."""
+    """Logs which parts of ``--shard`` are missing; parts without images have no file."""
     totals = {str(shard).rpartition("/")[2] for shard in shards}
     wanted = (
         f"{number}/{total}"
@@ -134,7 +134,7 @@ def _common_format(parts: Sequence[str]) -> OutputFormat:
     for part in parts:
         found: OutputFormat = 4
         if not _is_folder(part):
-            # Whatever reads the records describes the error.
+            # The code that reads the records describes the error.
             with suppress(OSError, OutputError), storage.local_file(part) as path:
                 found = format_of(path)
         origins.setdefault(found, part)
@@ -147,7 +147,7 @@ def _common_format(parts: Sequence[str]) -> OutputFormat:
 
 
 def _drop_differing_inputs(first: dict[str, Any], other: dict[str, Any]) -> None:
-    """Forgets the results of earlier steps where each array job had its own part of them as input."""
+    """Drops inputs from earlier steps from the settings if each array job had its own part."""
     inputs, others = dict(first.get("inputs", {})), dict(other.get("inputs", {}))
     for name in EARLIER_STEPS:
         if inputs.get(name) != others.get(name):

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 @ray.remote(num_cpus=0)
 class ProgressActor:
-    """Adds up what the stages report. Approximate: a task that Ray repeats is counted again."""
+    """Adds up the stages' reports. The sums are approximate: tasks that Ray repeats count again."""
 
     def __init__(self) -> None:
         self._images: Counter[str] = Counter()
@@ -44,7 +44,7 @@ class ProgressActor:
 
 @dataclass(frozen=True)
 class ProgressReporter:
-    """A handle with which stages in any process report their progress.
+    """A handle through which stages in any process report their progress.
 
     Attributes:
         actor: The ``ProgressActor``; Ray makes its methods at run time, so they have no types.

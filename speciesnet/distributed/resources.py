@@ -1,4 +1,4 @@
-"""How many processes each stage of a cluster run gets, and which share of a machine each takes."""
+"""How many processes each stage of a cluster run gets, and what share of a machine each takes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pool:
 
     Attributes:
         min_size: Number of processes that always run.
-        max_size: Largest number of processes, or None for as many as fit.
+        max_size: Maximum number of processes, or None for as many as fit.
         cpus: CPUs that Ray reserves for a process; it may use more threads.
         gpus: GPUs that Ray reserves for a process; several processes share one if it is a fraction.
     """
@@ -57,7 +57,7 @@ class Pool:
         return pool
 
     def with_reservations(self, cpus: float | None, gpus: float | None) -> Pool:
-        """Returns a pool with other reservations; None keeps a value."""
+        """Returns a pool with different reservations; None keeps a value."""
         given = {"cpus": cpus, "gpus": gpus}
         return replace(self, **{name: n for name, n in given.items() if n is not None})
 
@@ -102,7 +102,7 @@ def resources_for(nodes: Sequence[Node], *, with_gpus: bool = False) -> Resource
 
 
 def shortage(nodes: Sequence[Node], resources: Resources) -> str | None:
-    """Describes what machines lack for the smallest pools and a task that reads; None if nothing."""
+    """Describes what the machines lack for the smallest pools and a reading task, if anything."""
     pools = (resources.detectors, resources.classifiers)
     needed = {
         "CPU": sum(pool.min_size * pool.cpus for pool in pools) + 1,

@@ -1,11 +1,11 @@
-"""A round of a run on a cluster: a part of the work list passes the stages and ends in shards.
+"""A round of a run on a cluster: part of the work list passes through the stages into shards.
 
     list -> read and letterbox (tasks) -> DETECTOR (pool) -> CLASSIFIER (pool) -> shards
 
 The round itself reads the list and writes the shards; everything else runs on all machines.
 
-Ray Data keeps some memory for every task until its dataset is done, and a little even after that. So a
-round is a dataset of its own in a process of its own, which frees the memory when it ends.
+Ray Data keeps some memory for every task until its dataset is done, and a little even after that. So
+a round is a separate dataset in a separate process, whose memory is freed when it ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A run on a Ray cluster: the stages of a local run, each on as many machines as it needs.
 
-The driver keeps neither the list nor the records in memory. Ray repeats work that a lost machine had;
-after the loss of the driver itself, running the same command again continues from the shards.
+The driver keeps neither the list nor the records in memory. Ray repeats the work of a lost machine;
+if the driver itself is lost, running the same command again continues from the shards.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
     """Predicts the instances that have no finished record in the output folder yet.
 
     Args:
-        instances: Instances in any number, which are read once.
+        instances: Any number of instances, which are read once.
         job: The run.
-        settings: What earlier runs into the same folder must share; kept in the folder.
+        settings: The settings that all runs into the same folder must share; kept in the folder.
 
     Raises:
-        InputError: An instance is wrong.
+        InputError: An instance is invalid.
         ModelError: A network cannot be loaded.
         OutputError: The folder cannot be written, or belongs to another run.
         ClusterError: The cluster lost images or processes.

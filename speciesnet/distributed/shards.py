@@ -1,4 +1,4 @@
-"""Shards: files of some hundred finished records each, in the output folder of a cluster run.
+"""Shards: files of a few hundred finished records each, in the output folder of a cluster run.
 
 A shard is JSON lines, or Parquet with some columns to query and the whole record as JSON. Its name is
 derived from its images, so it never replaces the shard of other images.
@@ -28,7 +28,7 @@ _SHARD = re.compile(r"part-[0-9a-f]{24}\.(jsonl|parquet)")  # other programs wri
 
 
 def digest(filepath: str) -> bytes:
-    """Returns ``DIGEST_BYTES`` that identify an image where its path would take too much room."""
+    """Returns ``DIGEST_BYTES`` that identify an image where its path would take too much space."""
     return path_digest(filepath, DIGEST_BYTES)
 
 
@@ -103,14 +103,14 @@ def read_shard(path: Path, shard_format: str) -> Iterator[Record | None]:
 
 
 class FinishedImages(NamedTuple):
-    """The images of a shard that need no second run: their digests, joined, and counts of records."""
+    """The images in a shard that need not be run again: their joined digests, and counts of records."""
 
     digests: bytes
     tally: Tally
 
 
 def finished_in(folder: Folder, name: str, repair: bool) -> FinishedImages:
-    """Finds the images of a shard that need no second run.
+    """Finds the images in a shard that need not be run again.
 
     Args:
         folder: The output folder.

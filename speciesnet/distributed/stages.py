@@ -37,9 +37,9 @@ _T = TypeVar("_T")
 
 
 class Item(NamedTuple):
-    """An image or a frame between the first two stages: as it was given, and as it was read.
+    """An image or a frame between the first two stages: its instance, and what was read.
 
-    ``position`` is that of a frame among those of its film that are looked at, from 0.
+    ``position`` is a frame's number among the examined frames of its film, from 0.
     """
 
     instance: Instance
@@ -142,7 +142,7 @@ class _NetworkStage:
 
 
 class Detect(_NetworkStage):
-    """From images to detections, and to the crops that the classifier needs."""
+    """Finds detections in images, and makes the crops that the classifier needs."""
 
     needed = ("detector",)
 
@@ -171,7 +171,7 @@ def _crops_of_one(crops: Iterator[Crop]) -> list[Crop]:
 
 
 class Classify(_NetworkStage):
-    """From detections to finished records."""
+    """Makes finished records from detections."""
 
     needed = ("classifier", "ensemble")
 

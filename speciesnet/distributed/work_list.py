@@ -20,9 +20,9 @@ CACHE_KIB = 64 * 1024  # memory in which SQLite keeps parts of an index
 
 
 def new_index(folder: Path, table: str) -> sqlite3.Connection:
-    """Creates an empty table in a folder without another; raises ``sqlite3.Error`` if the disk is full.
+    """Creates a table in a folder that has none; raises ``sqlite3.Error`` if the disk is full.
 
-    Its settings are fast, but a crash damages it: so it is only for the run that creates it.
+    Its settings are fast, but a crash damages it, so only the run that creates it may use it.
     """
     index = sqlite3.connect(folder / "index.sqlite")
     for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):

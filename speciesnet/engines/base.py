@@ -27,7 +27,7 @@ class DetectorEngine(Protocol):
         image_size: Longest side of an image, in pixels.
         stride: Both sides of the network's input are multiples of this many pixels.
         stretches: Whether images are stretched into squares of ``image_size``.
-        batch_size: Largest number of images per batch that is worthwhile on this device.
+        batch_size: Maximum number of images per batch that is worthwhile on this device.
     """
 
     name: str
@@ -38,9 +38,9 @@ class DetectorEngine(Protocol):
     batch_size: int
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images (batch, H, W, 3), RGB, to raw boxes (batch, boxes, 5 + 3).
+        """Converts images (batch, H, W, 3), RGB, to raw boxes (batch, boxes, 5 + 3).
 
-        A box is x and y of its centre, width and height in pixels, objectness, class probabilities.
+        A box is x and y of its center, width and height in pixels, objectness, class probabilities.
         """
         ...
 
@@ -59,7 +59,7 @@ class ClassifierEngine(Protocol):
     classes: int
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images (batch, 480, 480, 3), RGB, to logits (batch, classes)."""
+        """Converts images (batch, 480, 480, 3), RGB, to logits (batch, classes)."""
         ...
 
 

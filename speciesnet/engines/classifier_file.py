@@ -22,7 +22,7 @@ def is_torch_file(path: Path) -> bool:
 def read_classifier_network(path: Path) -> GraphNetwork:
     """The network of a ``.keras`` file, or of a ``.pt`` file from onnx2torch, in float32.
 
-    It takes images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes).
+    It maps images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes).
 
     Raises:
         ModelError: The file is damaged, or refers to code.

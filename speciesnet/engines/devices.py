@@ -23,7 +23,7 @@ Call = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def torch_device(name: str | None = None) -> torch.device:
-    """The device with a name ("cpu", "cuda", "cuda:1", "mps"), or the best device available.
+    """The device with a given name ("cpu", "cuda", "cuda:1", "mps"), or the best one available.
 
     Raises:
         ModelError: This machine does not have the device.
@@ -66,7 +66,7 @@ def reduced_precision(device: torch.device) -> Precision | None:
 
 
 def prepared(network: Network, device: torch.device, options: EngineOptions) -> Network:
-    """Moves a network to its device, in its precision; raises ``ModelError``."""
+    """Moves a network to its device and converts it to its precision; raises ``ModelError``."""
     precision = options.precision
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -91,7 +91,8 @@ class FittingBatches:
     """Calls a network with as many images per batch as fit into GPU memory.
 
     Args:
-        call: The network: images (batch, H, W, 3) to an array whose first axis is the batch.
+        call: The network, which maps images (batch, H, W, 3) to an array whose first axis is the
+            batch.
     """
 
     def __init__(self, call: Call) -> None:

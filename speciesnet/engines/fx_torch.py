@@ -1,8 +1,8 @@
-"""Reads classifiers converted by onnx2torch, which the publisher ships since v4.0.1a.
+"""Reads classifiers converted by onnx2torch, which the publisher has shipped since v4.0.1a.
 
-Such a file is a pickled ``torch.fx`` graph: modules, and the source of a function that calls one after
-the other. PyTorch would run that source. Here it is parsed, never run: only assignments of the outputs of
-modules are allowed, and the modules are rebuilt from their tensors.
+Such a file is a pickled ``torch.fx`` graph: modules, and the source of a function that calls them one
+after another. PyTorch would run that source. Here it is parsed, never run: only assignments of the
+outputs of modules are allowed, and the modules are rebuilt from their tensors.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def read_fx_network(path: Path) -> GraphNetwork:
             sources = [numbers[name] for name in step.inputs or ()]
             feeding = [layers[source] for source in sources]
             if feeding and all(isinstance(one, _Constant) for one in feeding):
-                # Exporters compute paddings by many steps; they are the same for every image.
+                # Exporters compute paddings in many steps; they are the same for every image.
                 layer, sources = _Constant(layer(*(one() for one in feeding))), []
             layers.append(layer)
             inputs.append(sources)
@@ -80,13 +80,13 @@ def read_fx_network(path: Path) -> GraphNetwork:
     except Exception as error:  # files can be damaged in many ways
         reason = (str(error).strip().splitlines() or ["damaged"])[0]
         raise ModelError(
-            f"The classifier {path} cannot be understood ({type(error).__name__}: {reason}); "
+            f"The classifier {path} cannot be parsed ({type(error).__name__}: {reason}); "
             "download it again."
         ) from error
 
 
 def _parse(code: str) -> tuple[list[_Step], str, str]:
-    """The steps of a graph's source, the name of its image, and of its result."""
+    """The steps in a graph's source, and the names of its image and its result."""
     function = next(node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef))
     arguments = [argument.arg for argument in function.args.args]
     if len(arguments) != 2:

@@ -24,7 +24,7 @@ class GraphNetwork(nn.Module):
 
     Raises:
         ValueError: The layers do not fit together, or do not return logits.
-        RuntimeError: Likewise.
+        RuntimeError: The layers do not fit together.
     """
 
     def __init__(self, layers: Sequence[nn.Module], inputs: Sequence[Sequence[int]]) -> None:
@@ -40,7 +40,7 @@ class GraphNetwork(nn.Module):
         self.classes = logits.shape[1]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes)."""
+        """Maps images (batch, 3, 480, 480), RGB in [0, 1], to logits (batch, classes)."""
         answers = {IMAGE: images}
         for i, (layer, sources) in enumerate(zip(self.layers, self.inputs, strict=True)):
             answers[i] = layer(*(answers[source] for source in sources))

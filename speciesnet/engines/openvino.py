@@ -89,7 +89,7 @@ class OpenVinoClassifier:
 def decode(
     logits: NDArray[np.float32], anchors: NDArray[np.float32], stride: float
 ) -> NDArray[np.float32]:
-    """Raw boxes (batch, boxes, 5 + classes) of one scale; see ``DetectorEngine``.
+    """Decodes the raw boxes (batch, boxes, 5 + classes) of one scale; see ``DetectorEngine``.
 
     Args:
         logits: Shape (batch, anchors, rows, columns, 5 + classes).

@@ -30,7 +30,7 @@ from speciesnet.packages.downloads import cache_folder
 
 @contextmanager
 def without_telemetry() -> Iterator[None]:
-    """On import OpenVINO and NNCF send telemetry to Intel, unless this package is missing."""
+    """Keeps OpenVINO and NNCF from sending telemetry to Intel on import, by hiding its package."""
     earlier = sys.modules.get("openvino_telemetry")
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
@@ -83,7 +83,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
     folder = converted_folder(source)
     with suppress(FileNotFoundError, NotADirectoryError):
         return load_folder(folder, load)
-    # One at a time: a conversion needs much memory and changes settings of the whole process.
+    # One at a time: a conversion needs a lot of memory and changes settings of the whole process.
     with _CONVERTING, ExitStack() as stack:
         # Nor may other processes convert the same network, if files can be locked.
         with suppress(OSError, NotImplementedError):

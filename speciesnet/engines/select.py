@@ -168,8 +168,8 @@ def engine_of_each_stage(engines: str) -> tuple[Engine, Engine]:
     names = [name.strip() for name in engines.split(",")]
     if len(names) > 2 or any(name not in ENGINES for name in names):
         raise InputError(
-            f"engine is {engines!r}; it must be one of {', '.join(ENGINES)}, or two of them with a "
-            "comma: the detector's and the classifier's."
+            f"engine is {engines!r}; it must be one of {', '.join(ENGINES)}, or two of them, "
+            "separated by a comma, for the detector and the classifier."
         )
     first, last = cast("Engine", names[0]), cast("Engine", names[-1])
     return ("auto" if len(names) == 1 and first == "tensorflow" else first), last

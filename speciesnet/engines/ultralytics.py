@@ -44,7 +44,7 @@ class UltralyticsEngine(TorchEngine):
         """See ``DetectorEngine``; these networks have no objectness, so it is 1."""
         output = self._network(batch)
         boxes = (output[0] if isinstance(output, (tuple, list)) else output).float()
-        if self._is_transformer:  # centre and size relative to the image, score, class
+        if self._is_transformer:  # center and size relative to the image, score, class
             height, width = batch.shape[2:]
             place = boxes[..., :4] * boxes.new_tensor([width, height, width, height])
             scores = _score_of_each_class(boxes)
@@ -52,7 +52,7 @@ class UltralyticsEngine(TorchEngine):
             first, second = boxes[..., :2], boxes[..., 2:4]
             place = torch.cat(((first + second) / 2, second - first), 2)
             scores = _score_of_each_class(boxes)
-        else:  # centre and size, and a score for each class, along the second axis
+        else:  # center and size, and a score for each class, along the second axis
             place, scores = boxes.transpose(1, 2).split((4, len(Detection)), 2)
         return torch.cat((place, torch.ones_like(scores[..., :1]), scores), 2)
 

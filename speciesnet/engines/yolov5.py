@@ -114,9 +114,9 @@ class Detect(nn.Module):
         return logits
 
     def decode(self, logits: list[Tensor]) -> Tensor:
-        """Logits to boxes: (batch, boxes, 5 + classes).
+        """Converts logits to boxes (batch, boxes, 5 + classes).
 
-        A row is x and y of the centre, width and height in pixels of the network's input, then
+        A row is x and y of the center, width and height in pixels of the network's input, then
         objectness and class probabilities in [0, 1].
         """
         decoded = []

@@ -65,7 +65,7 @@ class PredictionCombiner(Protocol):
         geofence_fn: Callable[..., Answer],
         roll_up_fn: Callable[..., Answer | None],
     ) -> Answer:
-        """Returns (label, score, source) of one image."""
+        """Returns (label, score, source) for one image."""
         ...
 
 
@@ -85,7 +85,7 @@ def combine_predictions_for_single_item(
 
     Args:
         classifications: ``{"classes": [...], "scores": [...]}``, best first, scores in [0, 1].
-        detections: ``[{"label": ..., "conf": ...}, ...]``, most confident first, may be empty.
+        detections: ``[{"label": ..., "conf": ...}, ...]``, most confident first; may be empty.
         country: ISO 3166-1 alpha-3 code, or None.
         admin1_region: State or province code, or None.
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
@@ -132,7 +132,7 @@ def combine_predictions_for_single_item(
 
 
 class SpeciesNetEnsemble:
-    """The rules of a model package, its taxonomy, its geofence and a combiner; and a species list.
+    """Combines results by the rules, taxonomy and geofence of a package, and by a species list.
 
     Args:
         model_name: See ``ModelInfo``.
@@ -185,8 +185,9 @@ class SpeciesNetEnsemble:
     ) -> list[Record]:
         """Combines the results of each image into its record.
 
-        If the classifier's records have classes of boxes (``raw_classifications``), which the published
-        program writes since version 5.0.6, the combined records have them as well (format 5).
+        If the classifier's records have classes for boxes (``raw_classifications``), which the
+        published program has written since version 5.0.6, the combined records have them as well
+        (format 5).
 
         Args:
             filepaths: Images, in the order of the records.
@@ -195,13 +196,14 @@ class SpeciesNetEnsemble:
             geolocation_results: ``{"country", "admin1_region", "latitude", "longitude"}`` by filepath,
                 each optional.
             partial_predictions: Finished records by filepath, passed through unchanged.
-            max_classifications_per_detection: In format 5, how many classes of a box; None means all.
+            max_classifications_per_detection: In format 5, the maximum number of classes per box;
+                None means all.
 
         Returns:
             One record for each filepath. A missing or failed part is named in its ``failures``.
 
         Raises:
-            ValueError: Classified boxes are not those of the detector.
+            ValueError: The classified boxes are not the detector's.
         """
         no_record: Record = {"filepath": ""}
         found = classifier_results.values()
@@ -226,7 +228,7 @@ class SpeciesNetEnsemble:
         location: Location | None,
         count: int | None,
     ) -> Record:
-        """The record of one image in format 5; None is a part that failed or is missing."""
+        """The record of one image in format 5; None stands for a part that failed or is missing."""
         classified = cast("Sequence[Box5] | None", record.get("detections"))
         boxes = cast("list[Box5]", list(detections or ()))  # a box without answers is one of both
         whole = [box for box in classified or () if box["category"] == WHOLE_IMAGE]
@@ -238,7 +240,7 @@ class SpeciesNetEnsemble:
             found = [self._box5(box, [cast("Box", box)], location, count) for box in classified]
         else:
             raise ValueError(
-                f"The classifications of {filepath} belong to other boxes than its detections."
+                f"The classifications of {filepath} belong to different boxes than its detections."
             )
         return make_record(
             filepath,
@@ -273,16 +275,17 @@ class SpeciesNetEnsemble:
         box_classifications: Mapping[int, Classifications] | None = None,
         top: int | None = None,
     ) -> Record:
-        """The record of one image; None is a part that failed or is missing.
+        """The record of one image; None stands for a part that failed or is missing.
 
         Args:
             filepath: The image.
             classifications: Its classes.
             detections: Its boxes, most confident first.
             location: Where it was taken.
-            box_classifications: The classes of single boxes, by their positions in ``detections``; each
-                of these boxes gets an answer by the same rules, as if it were the only one.
-            top: How many classes the rules take into account; None means all.
+            box_classifications: The classes of individual boxes, by their positions in
+                ``detections``; each of these boxes gets an answer by the same rules, as if it were
+                the only one.
+            top: How many classes the rules consider; None means all.
         """
         if classifications is not None and not classifications.get("classes"):
             classifications = None
@@ -310,7 +313,7 @@ class SpeciesNetEnsemble:
         )
 
     def notes(self, countries: Mapping[str, int]) -> list[str]:
-        """Sentences on the countries that cannot be geofenced, from the number of images in each."""
+        """Sentences about countries that cannot be geofenced, given the number of images in each."""
         return CountryList(self.geofence_map).notes(countries) if self.enable_geofence else []
 
     def _with_answer(
@@ -362,15 +365,15 @@ class SpeciesNetEnsemble:
         ]
         if excluded:
             logging.warning(
-                "The geofence excludes %d of the taxa of the species list in %s, such as %s: they are "
-                "never answered there. If the list is right, turn off the geofence (--nogeofence).",
+                "The geofence excludes %d of the taxa in the species list in %s, such as %s: they are "
+                "never answers there. If the list is right, turn off the geofence (--nogeofence).",
                 len(excluded),
                 " ".join(filter(None, (country, admin1_region))),
                 species_name(excluded[0]),
             )
 
     def rules_at(self, country: str | None) -> Rules:
-        """The rules for images from a country, ISO 3166-1 alpha-3, which may not be geofenced."""
+        """The rules for images from a country (ISO 3166-1 alpha-3), which may have no geofence."""
         if self._countries.geofence_map is not self.geofence_map:  # a caller replaced it
             self._countries = CountryList(self.geofence_map)
         enable_geofence = self.enable_geofence and self._countries.covers(country)
@@ -378,7 +381,7 @@ class SpeciesNetEnsemble:
 
 
 def _failures(*parts: object | None) -> list[Failure]:
-    """The components whose part is missing, from the classes, the boxes and the place of an image."""
+    """The components that have no result for an image, given its classes, boxes and place."""
     return [failure for failure, part in zip(Failure, parts, strict=True) if part is None]
 
 

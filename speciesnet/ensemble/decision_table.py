@@ -1,4 +1,4 @@
-"""The decision table: which of the detections and classifications decides on an image."""
+"""The decision table: whether the detections or the classifications determine an image's answer."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Rule:
             "roll_up". If a roll-up finds no ancestor, the next rule is tried.
         score: The component whose score is the score of the answer.
         detection: Required label of the top detection.
-        detection_above: Bound that the confidence of the top detection must exceed.
-        detection_below: Bound that the confidence of the top detection must stay below.
-        top_in: Labels of which the top class must be one.
-        top_not_in: Labels of which the top class must not be one.
-        top_above: Bound that the score of the top class must exceed.
+        detection_above: The value that the confidence of the top detection must exceed.
+        detection_below: The value that the confidence of the top detection must be below.
+        top_in: Labels that must include the top class.
+        top_not_in: Labels that must not include the top class.
+        top_above: The value that the score of the top class must exceed.
     """
 
     name: str
@@ -124,7 +124,7 @@ def first_answer(
     geofence: Callable[[], Answer],
     roll_up: Callable[[], Answer | None],
 ) -> Answer:
-    """The answer of the first rule of ``DECISION_TABLE`` that holds and has one.
+    """The answer from the first rule in ``DECISION_TABLE`` that holds and has one.
 
     Args:
         classifications: The classes of an image, best first.

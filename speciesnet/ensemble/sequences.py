@@ -36,7 +36,7 @@ def sequence_answer(
     rules: Rules,
     combine: PredictionCombiner = combine_predictions_for_single_item,
 ) -> Answer | None:
-    """The one answer for a sequence, by the rules above; None if none of its images counts.
+    """The answer for a whole sequence, by the rules above; None if none of its images counts.
 
     Args:
         records: The records of its images, from a run with all components, corrected or not.
@@ -92,7 +92,7 @@ def sequence_answer(
 
 
 def mean_classes(classifications: Sequence[Classifications]) -> tuple[list[str], list[float]]:
-    """The five classes with the greatest mean score, best first, and these scores.
+    """The five classes with the highest mean scores, best first, and these scores.
 
     Args:
         classifications: The classes and scores of each image, at least one image. A class that an image

@@ -91,8 +91,8 @@ class Summary:
         events: Sequences of photographs.
         left_out: Photographs without a date, or with a name that the format does not allow.
         outside: Photographs whose date is outside the period of their deployment.
-        doubtful: Deployments with dates that are certainly wrong.
-        notes: Sentences on what is left out or wrong; they are in the log as well.
+        doubtful: Deployments with definitely wrong dates.
+        notes: Sentences about what is left out or wrong; they are also in the log.
     """
 
     deployments: int
@@ -119,27 +119,28 @@ def write_camtrap_dp(
 ) -> Summary:
     """Writes a package: ``datapackage.json`` and three tables.
 
-    Every photograph has an observation: the answer of its record with the best box of that kind; people
-    next to an animal have another one. Photographs of a deployment that follow each other closely share
-    an event, which has an observation for each species. See ``observations``.
+    Every photograph has an observation: its record's answer, with the best box of that kind; people
+    next to an animal have another one. Photographs of a deployment that follow each other closely
+    share an event, which has an observation for each species. See ``observations``.
 
     Args:
-        predictions: A predictions file; it is read twice, so that memory holds a few numbers per record.
+        predictions: A predictions file; it is read twice, so that only a few numbers per record are
+            kept in memory.
         folder: The folder of the package; created if it does not exist, but not its parent.
-        project: The facts that the predictions file lacks.
-        photographs: The finder of photographs, to read dates and positions that records lack.
+        project: The facts that are not in the predictions file.
+        photographs: Finds the photographs, to read dates and positions that are not in the records.
         deployments_csv: Path or URL of a table of deployments, see ``from_table``; None makes each folder
             a deployment.
         timezone_name: The time zone of the cameras' clocks, "Africa/Nairobi" or "+03:00"; required if
             the cameras did not write it.
         sequence_gap: The longest time between two photographs of one event, in seconds.
-        corrections: The corrections that count, by filepath; their observations are marked as human.
+        corrections: The corrections to apply, by filepath; their observations are marked as human.
         dates: Dates from file names, and corrections of the cameras' clocks.
         smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence.
 
     Raises:
         InputError: A record is malformed; dates, a time zone or positions, which a package requires, are
-            missing; a contributor or a licence is invalid; or the package would overwrite one of its
+            missing; a contributor or a license is invalid; or the package would overwrite one of its
             inputs.
         OutputError: A file cannot be written.
 
@@ -184,7 +185,7 @@ class _Survey:
 
     Attributes:
         predictions: The predictions file.
-        photographs: The finder of photographs.
+        photographs: Finds the photographs.
         dates: Dates from file names, and corrections of the cameras' clocks.
         gap: The longest time between two photographs of one event, in seconds.
     """
@@ -240,7 +241,7 @@ def _write_package(
     index: MediaIndex,
     project: Project,
 ) -> _Contents:
-    """Writes the files of a package, and makes its folder."""
+    """Creates the folder of a package and writes its files."""
     fix = "Fix the cause or pass a different folder."
     with file_errors(OutputError, f"The folder {folder}", "made", fix):
         folder.mkdir(exist_ok=True)
@@ -306,7 +307,7 @@ def _write_tables(
 def _summary(
     index: MediaIndex, contents: _Contents, dates: DateRules, table: str | None
 ) -> Summary:
-    """The contents in numbers, and warnings of what is left out or wrong."""
+    """The contents in numbers, and warnings about what is left out or wrong."""
     notes = list(_notes(index, contents, table))
     for note in notes:
         logging.warning("%s", note)
@@ -322,7 +323,7 @@ def _summary(
 
 
 def _notes(index: MediaIndex, contents: _Contents, table: str | None) -> Iterator[str]:
-    """Sentences on what is left out or wrong."""
+    """Sentences about what is left out or wrong."""
     yield from index.notes
     yield from _left_out(
         "without a date or not where the predictions say (see --image_root)", index.undated

@@ -29,7 +29,7 @@ DEPLOYMENT_COLUMNS = (
 PERIOD = ("deploymentStart", "deploymentEnd")
 MAX_EXAMPLES = 3  # names in a warning
 FOLDER = "folder"  # our own column: the folder of the photographs; the deploymentID if empty
-# The numbers that the schema allows: their type, the least and the greatest.
+# The numbers that the schema allows: type, minimum and maximum.
 _NUMBERS: dict[str, tuple[type[int] | type[float], float, float]] = {
     "latitude": (float, -90, 90), "longitude": (float, -180, 180),
     "coordinateUncertainty": (int, 1, math.inf), "cameraDelay": (int, 0, math.inf),
@@ -57,8 +57,8 @@ class Deployment:
         cells: The known cells of its row, by the columns of Camtrap DP.
         folder: The parts of the folder that its row names; empty without a row.
         place: The place of its row for messages, such as "Line 2 of deployments.csv"; "" without a row.
-        start: Its start in its row, in seconds since 1970; -inf if unknown.
-        end: Its end in its row, in seconds since 1970; inf if unknown.
+        start: The start in its row, in seconds since 1970; -inf if unknown.
+        end: The end in its row, in seconds since 1970; inf if unknown.
     """
 
     cells: dict[str, str]
@@ -79,22 +79,22 @@ class Deployment:
 
     @property
     def period(self) -> str:
-        """Its start and its end, as the table has them: "from ... to ...", or "" if it has neither."""
+        """Its start and end, as written in the table: "from ... to ...", or "" if it has neither."""
         words = zip(("from", "to"), map(self.cells.get, PERIOD), strict=True)
         return " ".join(f"{word} {date}" for word, date in words if date)
 
     def distance(self, seconds: float) -> float:
-        """The seconds between a date, in seconds since 1970, and the period; 0 inside."""
+        """The seconds between a date (in seconds since 1970) and the period; 0 inside it."""
         return max(self.start - seconds, seconds - self.end, 0.0)
 
 
 def moment_of(taken: str, zone: tzinfo | None, of: str) -> datetime:
-    """A date with its time zone, or else the time zone of the cameras.
+    """A date with its own time zone, or else that of the cameras.
 
     Args:
         taken: The date, ISO 8601.
         zone: The time zone of clocks that do not record one, or None.
-        of: The photograph or deployment, for the error.
+        of: The photograph or deployment, for the error message.
 
     Raises:
         InputError: There is no time zone.
@@ -111,13 +111,13 @@ def moment_of(taken: str, zone: tzinfo | None, of: str) -> datetime:
 def one_for_each_camera(folders: Sequence[Parts]) -> dict[Parts, list[Deployment]]:
     """One deployment per camera, named by its path below the common folder.
 
-    Folders on the web have their full name if there are others.
+    Folders on the web have their full names if there are others.
 
     Args:
-        folders: The folders of photographs, with those that cameras made.
+        folders: The folders of photographs, including those that cameras created.
 
     Returns:
-        A list of one deployment for each folder; those of one camera share it.
+        A list with one deployment for each folder; the folders of one camera share it.
     """
     cameras = list(dict.fromkeys(map(without_card, folders)))
     base = shared_start([c for c in cameras if not is_on_web(c)] or cameras)
@@ -143,14 +143,16 @@ def from_table(
 ) -> tuple[dict[Parts, list[Deployment]], list[Deployment]]:
     """Reads a table of deployments, and finds those of each folder.
 
-    A row's ``folder`` names consecutive parts of a path, such as ``cam1`` or ``north/cam1/100RECNX``; the
-    deepest match counts. If no row matches with the folders that the camera made, these are left out.
-    Several rows with one folder share it; their periods must not overlap.
+    A row's ``folder`` names one or more consecutive parts of a path, such as ``cam1``, ``north/cam1``
+    or ``north/cam1/100RECNX``; if several rows match, the deepest counts. If no row matches, the
+    folders that cameras create are ignored in the table and in the path. Several rows may share a
+    folder; their periods must not overlap.
 
     Args:
-        path: Path or URL of a table with ``DEPLOYMENT_COLUMNS``; only ``deploymentID`` is required.
-        folders: The folders of photographs, with those that cameras made.
-        zone: The time zone of periods without one, or None.
+        path: Path or URL of a CSV file, separated by commas, semicolons or tabs, with columns of
+            ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
+        folders: The folders of photographs, including those that cameras created.
+        zone: The time zone of periods that do not have one, or None.
         undated: The folders of photographs without a date; they need no row.
         notes: Gets a sentence on rows without photographs.
 
@@ -205,12 +207,12 @@ def _note_on_unused(names: Sequence[str], path: str) -> str:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first names of a list, for a warning."""
+    """The first few names of a list, for a warning."""
     return ", ".join(names[:MAX_EXAMPLES]) + (", ..." if len(names) > MAX_EXAMPLES else "")
 
 
 def gathered_cameras(by_folder: Mapping[Parts, Sequence[Deployment]]) -> dict[str, list[str]]:
-    """The cameras of each deployment that has the photographs of several cameras, by its name.
+    """The cameras of each deployment that has photographs from several cameras, by its name.
 
     Args:
         by_folder: The deployments of each folder of photographs.
@@ -263,7 +265,7 @@ def _deployed(row: Deployment, camera: str, zone: tzinfo | None) -> Deployed:
 
 
 def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:
-    """Adds the time zone to the period of a row, and its seconds to the deployment."""
+    """Adds the time zone to the period of a row, and its bounds in seconds to the deployment."""
     cells, name = deployment.cells, deployment.deployment_id
     for column in PERIOD:
         if column in cells:
@@ -287,7 +289,7 @@ def check_order(deployment: Deployment) -> None:
 
 
 def _fitting(rows: Sequence[Deployment], folder: Parts) -> tuple[int, list[Deployment]]:
-    """The rows that match a folder best, and the number of its parts up to the end of the match."""
+    """The rows that best match a folder, and the number of its parts up to the end of the match."""
     for shortened in (tuple, without_card):
         wanted = [shortened(row.folder) for row in rows]
         path = shortened(folder)
@@ -310,7 +312,7 @@ def _check_periods(deployments: Sequence[Deployment], folder: Parts, path: str) 
 
 
 def deployment_folders(path: str) -> dict[str, str]:
-    """The folder of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
+    """The folder of each deployment in a table, by its ID; raises ``InputError`` like ``from_table``."""
     return {row.deployment_id: "/".join(row.folder) for row in _read(path)}
 
 
@@ -367,7 +369,7 @@ def _read_periods(rows: Sequence[Deployment]) -> None:
     """Converts the dates of periods to ISO 8601; a period without times includes its first and last day.
 
     Args:
-        rows: All rows of a table: one date in it shows how the others are written.
+        rows: All rows of a table, because one date can show how the others are written.
     """
     dates = [row.cells[column] for row in rows for column in PERIOD if column in row.cells]
     is_day_first = day_comes_first(dates)

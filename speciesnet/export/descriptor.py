@@ -28,16 +28,16 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 @dataclass(frozen=True)
 class Project:
-    """The facts about a survey that a predictions file lacks.
+    """The facts about a survey that are not in a predictions file.
 
     Attributes:
         title: The title of the project and of its package.
-        contributor: A person or an organisation, or several; see ``contributor_of`` for each.
+        contributor: A person or an organization, or several; see ``contributor_of`` for each.
         sampling_design: One of ``SAMPLING_DESIGNS``.
         capture_method: One of ``CAPTURE_METHODS``.
-        license_data: The licence of the tables, such as "CC0-1.0", or its URL; GBIF accepts CC0-1.0,
-            CC-BY-4.0 and CC-BY-NC-4.0. Only together with ``license_media``.
-        license_media: The licence of the photographs.
+        license_data: The license of the tables, such as "CC0-1.0", or its URL; GBIF accepts CC0-1.0,
+            CC-BY-4.0 and CC-BY-NC-4.0. Requires ``license_media``.
+        license_media: The license of the photographs.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Project:
 
 
 def contributor_of(text: str) -> dict[str, str]:
-    """A contributor from text: the name, then a role, an email address or a URL, after semicolons.
+    """Parses a contributor: a name, then a role, email address or URL, separated by semicolons.
 
     Raises:
         InputError: A part is invalid.
@@ -89,10 +89,10 @@ def contributors_of(project: Project) -> list[dict[str, str]]:
 
 
 def licenses_of(project: Project) -> list[dict[str, str]]:
-    """The licences of a project, for its data and its media; empty if there are none.
+    """The licenses of a project, for its data and its media; empty if there are none.
 
     Raises:
-        InputError: Only one of them is known, or one is neither a URL nor an identifier.
+        InputError: Only one of them is given, or one is neither a URL nor an identifier.
     """
     scopes = {"data": project.license_data, "media": project.license_media}
     if not any(scopes.values()):
@@ -101,7 +101,7 @@ def licenses_of(project: Project) -> list[dict[str, str]]:
     for scope, text in scopes.items():
         if not text:
             raise InputError(
-                f"Camtrap DP requires licences for both data and media; add --license_{scope}."
+                f"Camtrap DP requires licenses for both data and media; add --license_{scope}."
             )
         if text.startswith(("https://", "http://")):
             found.append({"path": text, "scope": scope})
@@ -109,7 +109,7 @@ def licenses_of(project: Project) -> list[dict[str, str]]:
             found.append({"name": text, "scope": scope})
         else:
             raise InputError(
-                f"--license_{scope} {text} is not a licence; use an identifier without spaces, such as "
+                f"--license_{scope} {text} is not a license; use an identifier without spaces, such as "
                 "CC0-1.0 or CC-BY-4.0, or a URL."
             )
     return found
@@ -120,12 +120,12 @@ def descriptor_of(
 ) -> dict[str, object]:
     """The content of ``datapackage.json``.
 
-    It lacks ``gbifIngestion``: without it, every version of ``camtrapdp::write_dwc``, with which GBIF
-    reads packages, takes the observations of events alone. With the level "event" in it, the code that
-    introduced it for camtrapdp 0.4.0 takes those of media as well, so that each animal counts twice.
+    ``gbifIngestion`` is left out: without it, every version of ``camtrapdp::write_dwc``, with which
+    GBIF reads packages, uses only the observations of events. With its level "event", the code that
+    introduced it for camtrapdp 0.4.0 uses those of media as well, so that each animal counts twice.
 
     Args:
-        project: The facts that the predictions lack.
+        project: The facts that are not in the predictions.
         deployments: The complete deployments.
         taxa: The taxa in the observations, by their scientific names.
     """
@@ -170,8 +170,8 @@ def descriptor_of(
 def outline_of(points: Sequence[tuple[float, float]]) -> dict[str, object]:
     """The rectangle around points as GeoJSON, in two parts if it crosses the 180th meridian.
 
-    It crosses it if more than half of the globe is between two neighbouring longitudes. See RFC 7946,
-    section 3.1.9.
+    It crosses that meridian if two neighboring longitudes are more than half the globe apart. See RFC
+    7946, section 3.1.9.
 
     Args:
         points: Longitudes and latitudes in degrees, at least one.

@@ -29,11 +29,11 @@ class Results:
     """How many photographs an export handled; with ``dry_run``, how many it would handle.
 
     Attributes:
-        done: Photographs sorted, or whose sorting was undone, or files whose keywords were written.
-        unchanged: Photographs or files that are already as they should be.
+        done: Photographs that were sorted or unsorted, or files whose keywords were written.
+        unchanged: Photographs or files that needed no change.
         without_answer: Photographs without an answer.
         missing: Photographs that were not found.
-        skipped: Files that were left as they are, and the reasons.
+        skipped: Files that were left unchanged, and the reasons.
     """
 
     done: int = 0
@@ -78,7 +78,7 @@ class Results:
 
         Args:
             one: The name of one of them, such as "photograph", or "of 20 photographs".
-            many: The name of several; by default with an s.
+            many: The name of several; by default, ``one`` with an s.
             advice: What to do before the command is run again.
         """
         if self.skipped:
@@ -95,7 +95,7 @@ def output_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path that replaces ``path`` once the block ends, see ``write_atomically``.
 
     Raises:
-        OutputError: The file cannot be written; an earlier file is still there.
+        OutputError: The file cannot be written; an earlier file is kept.
         BrokenPipeError: The reader of a pipe has closed it.
     """
     try:

@@ -114,11 +114,11 @@ class MediaIndex:
         deployments: The deployments, after ``deploy``.
         kept: The number of photographs with a date.
         undated: The paths of photographs without a date.
-        dateless: The same, by the names of deployments in the table that have no others.
+        dateless: The same, for deployments in the table without dated photographs, by their names.
         outside: The positions of photographs that are outside all periods in the table.
-        problems: Dates that are certainly wrong, after ``deploy``.
+        problems: Definitely wrong dates, after ``deploy``.
         doubtful: The names of their deployments.
-        gathered: The cameras of each deployment in the table that has several of them.
+        gathered: The cameras of each deployment in the table that has several.
         misplaced: The deployments whose photographs were taken somewhere else.
         similar_folders: A sentence on deployments that may belong to one camera; empty if there are none.
         notes: Sentences on folders without photographs, and on photographs without a common folder.
@@ -174,7 +174,7 @@ class MediaIndex:
 
         Args:
             records: Records from any run. If a path occurs twice, the first record counts.
-            photographs: The finder of photographs, to read what records lack.
+            photographs: Finds the photographs, to read what is not in the records.
             zone: The time zone of clocks that do not record one, or None.
             dates: Dates from file names, and corrections of the cameras' clocks.
 
@@ -233,9 +233,9 @@ class MediaIndex:
     def deploy(self, deployments_csv: str | None) -> None:
         """Assigns photographs to deployments, and completes their positions and periods.
 
-        A photograph in a folder of several deployments belongs to the one whose period contains its date,
-        or else is the nearest. Deployments with wrong dates, or photographs but no date, have
-        ``timestampIssues``, unless the table sets it.
+        A photograph in a folder with several deployments belongs to the one whose period contains its
+        date, or else to the nearest one. Deployments with wrong dates, or with photographs but no
+        dates, get ``timestampIssues``, unless the table sets it.
 
         Args:
             deployments_csv: The table, see ``deployments.from_table``; None: each camera is a deployment.
@@ -310,7 +310,7 @@ class MediaIndex:
             self._sizes[key] += 1
 
     def period_of(self, position: int) -> str:
-        """The period, in the table, of the deployment of a photograph; "" if it has none."""
+        """The period that the table gives for a photograph's deployment; "" if there is none."""
         return self.deployments[self._deployment[position]].period
 
     def medium(self, position: int, filepath: str) -> Medium | None:
@@ -373,7 +373,7 @@ def _undated(photographs: Photographs) -> InputError:
 
 
 def _nearest(deployments: Sequence[Deployment], seconds: int) -> Deployment:
-    """The deployment whose period is nearest to a date; of two periods that touch, the later one."""
+    """The deployment whose period is nearest to a date; if two periods touch, the later one."""
     return min(reversed(deployments), key=lambda deployment: deployment.distance(seconds))
 
 
@@ -394,7 +394,7 @@ def _base_of(folders: Iterable[Parts], notes: list[str]) -> Parts:
 def _check_positions(
     deployments: Sequence[Deployment], found: Sequence[_Found], table: str | None
 ) -> None:
-    """Raises ``InputError`` that names the deployments without a position."""
+    """Raises an ``InputError`` that names the deployments without a position."""
     lacking = [
         one.full_name
         for one, facts in zip(deployments, found, strict=True)
@@ -422,7 +422,7 @@ def _check_positions(
 
 
 def _complete(deployment: Deployment, facts: _Found) -> None:
-    """Adds the position, the period and the camera that a deployment lacks, from its photographs."""
+    """Completes a deployment's position, period and camera from its photographs."""
     cells = deployment.cells
     if "latitude" not in cells or "longitude" not in cells:
         latitude, longitude = facts.positions.most_common(1)[0][0]
@@ -445,7 +445,7 @@ def _complete(deployment: Deployment, facts: _Found) -> None:
 
 
 def _misplaced(deployment: Deployment, positions: Counter[Position]) -> Iterator[Misplaced]:
-    """The photographs that are further from their deployment than ``FAR_KM`` and its uncertainty."""
+    """The photographs further from their deployment than ``FAR_KM`` plus its uncertainty."""
     cells = deployment.cells
     position = float(cells["latitude"]), float(cells["longitude"])
     limit = max(FAR_KM, int(cells.get("coordinateUncertainty", 0)) / 1000)
@@ -458,12 +458,12 @@ def _misplaced(deployment: Deployment, positions: Counter[Position]) -> Iterator
 
 
 def _number_of(value: _Key, numbers: dict[_Key, int]) -> int:
-    """The number of a value, which becomes the next one if it is new."""
+    """The number of a value; a new value gets the next number."""
     return numbers.setdefault(value, len(numbers))
 
 
 def parse_timezone(name: str | None) -> tzinfo | None:
-    """The time zone with a name of the IANA database, or with an offset such as +03:00.
+    """The time zone for a name in the IANA database, or for an offset such as +03:00.
 
     Raises:
         InputError: The name is neither.

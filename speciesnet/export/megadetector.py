@@ -43,7 +43,7 @@ from speciesnet.survey.smoothing import follows_sequence
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
 
 _WHOLE_IMAGE = [0.0, 0.0, 1.0, 1.0]
-# The boxes that carry an answer, by its category; those of animals carry all others.
+# The category of the boxes that carry an answer; animal boxes carry all other answers.
 _CARRIERS = {Detection.HUMAN.value: Detection.HUMAN, Detection.VEHICLE.value: Detection.VEHICLE}
 _SHOWN = {Detection.HUMAN: "people", Detection.VEHICLE: "vehicles"}
 _VIDEO_ENDINGS = (".mp4", ".avi", ".mpeg", ".mpg", ".mov", ".mkv", ".flv")
@@ -73,12 +73,12 @@ class MegaDetectorConverter:
     """Converts records to images in the MegaDetector format, one at a time.
 
     Args:
-        base_folder: The folder that paths under it become relative to; other paths stay as they are.
+        base_folder: Paths under this folder become relative to it; other paths stay unchanged.
 
     Attributes:
-        outside: The number of paths that were not under it.
-        classifier: The name of the classifier, or None as long as no image has an answer.
-        counts: The numbers of images by what they show.
+        outside: The number of paths outside ``base_folder``.
+        classifier: The name of the classifier, or None until an image has an answer.
+        counts: The number of images by what they show.
     """
 
     def __init__(self, base_folder: str | None = None) -> None:
@@ -92,10 +92,11 @@ class MegaDetectorConverter:
     def image(self, record: Record) -> MegaDetectorImage:
         """Converts one record.
 
-        A box with an answer of its own keeps this answer, even if it is blank. If boxes were classified,
-        the others have none. If none was, the answer for the image belongs to the boxes of the same
-        category: animals, people or vehicles. If no box has the image's answer, and this is not
-        blank, a box around the whole image is added for it, with the category "unknown".
+        A box with its own answer keeps it, even if it is blank; if some boxes were classified, the
+        others have no answer. If no box was classified, the image's answer goes to the boxes of the
+        same
+        category: animals, people or vehicles. If no box has the image's answer, and that answer is
+        not blank, a box around the whole image is added for it, with the category "unknown".
 
         Raises:
             InputError: The record is malformed.
@@ -212,7 +213,7 @@ class MegaDetectorConverter:
 
 
 def _normalized(path: str) -> str:
-    """A path in a spelling that can be compared: ``./survey/`` is ``survey``."""
+    """A path in a form that can be compared: ``./survey/`` becomes ``survey``."""
     return posixpath.normpath(with_slashes(path))
 
 
@@ -228,7 +229,7 @@ def write_megadetector(
         records: Records from any run.
         path: The file.
         base_folder: See ``MegaDetectorConverter``.
-        origin: Where the records come from; by default, this is unknown.
+        origin: Where the records come from; unknown by default.
 
     Returns:
         The number of images.
@@ -258,7 +259,7 @@ def write_megadetector(
         file.write(b"\n}\n")
     if converter.outside:
         logging.warning(
-            "%d of %s not under %s: their paths stay as they are.",
+            "%d of %s not under %s: their paths stay unchanged.",
             converter.outside,
             counted(count, "file is", "files are"),
             base_folder,

@@ -1,4 +1,4 @@
-"""What a file in the MegaDetector format says about itself: its detector, its classes, a summary."""
+"""The header of a file in the MegaDetector format: its detector, its classes, a summary."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Origin:
 
     @classmethod
     def of(cls, predictions: str | os.PathLike[str]) -> Origin:
-        """The origin of a predictions file, by the settings of its run and its last change."""
+        """The origin of a predictions file, from the settings of its run and its modification time."""
         completed = None
         with suppress(OSError):
             changed = Path(predictions).stat().st_mtime
@@ -74,8 +74,8 @@ class Origin:
 class ClassNumbers:
     """Numbers and names of the classes of a file.
 
-    Timelapse reports a file as partially compatible if the class with the lowest number is named like a
-    category of detections, so such a class never gets "0".
+    Timelapse reports a file as partially compatible if the class with the lowest number has the name
+    of a detection category, so such a class never gets "0".
     """
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ def file_info(
     Args:
         origin: Where the predictions come from.
         classifier: The name of the classifier, or None if there was none.
-        counts: Numbers of images, by what they show.
+        counts: The number of images by what they show.
     """
     completed = None if origin.completed is None else origin.completed.strftime(_TIME)
     info: dict[str, object] = {"format_version": FORMAT_VERSION, "detector": origin.detector}
@@ -162,7 +162,7 @@ def file_info(
 
 
 def _summary(programs: Iterable[str | None], counts: Mapping[str, int]) -> str:
-    """A small page, which Timelapse shows when it imports the file."""
+    """A short page that Timelapse shows when it imports the file."""
     made_by = html.escape(", ".join(filter(None, programs)))
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{count:,}</td></tr>" for name, count in counts.items()

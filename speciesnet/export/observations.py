@@ -25,9 +25,9 @@ OBSERVATION_COLUMNS = (
 UNCLASSIFIED = "unclassified"
 _ANIMAL, _HUMAN, _VEHICLE = Detection.ANIMAL.value, Detection.HUMAN.value, Detection.VEHICLE.value
 _INDIVIDUALS = (_ANIMAL, _HUMAN)  # what is counted, and has a scientific name
-# What may be seen as well as the answer, and its label: nothing has classified such animals.
+# What an image may show besides its answer, and its label: such animals were not classified.
 _ALSO_SEEN = {_HUMAN: split_label(Classification.HUMAN.value), _ANIMAL: Label()}
-# An event of other photographs has the first of these that one of its photographs has.
+# If nothing was seen in an event, it has the first of these types found in its photographs.
 _NOTHING_SEEN = (UNKNOWN, BLANK, UNCLASSIFIED)
 _SMALLEST_SIDE = 1e-15  # of a box, by the schema
 _Cells = dict[str, str]
@@ -42,8 +42,8 @@ class Observation:
         label: The label; its parts are empty if there is none.
         count: The number of individuals, or None if it is unknown.
         probability: The score in [0, 1], or None if a person decided or nothing was classified.
-        origin: The columns that name who classified it, and when.
-        more: Other columns, of photographs only.
+        origin: The columns that say who classified it, and when.
+        more: Other columns, for photographs only.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Observation:
 
     @property
     def name(self) -> str:
-        """The scientific name, of an animal or a human only."""
+        """The scientific name; only for an animal or a human."""
         return self.label.scientific_name if self.kind in _INDIVIDUALS else ""
 
     @property
@@ -64,7 +64,7 @@ class Observation:
         return self.origin.get("classificationMethod") == "human"
 
     def cells(self) -> _Cells:
-        """Its columns, without those of its photograph or event."""
+        """Its columns, except those of its photograph or event."""
         return {
             "observationType": self.kind,
             "scientificName": self.name,
@@ -76,14 +76,14 @@ class Observation:
 
 
 def observations_of(record: Record) -> list[Observation]:
-    """The observations of a photograph: its answer, and other people or animals in it.
+    """The observations of a photograph: its answer, and any other people or animals in it.
 
-    People next to an animal or a vehicle, and animals next to people or a vehicle, have an observation of
-    their own if they are individuals, see ``individual_boxes``, and no reviewer has replaced the answer
-    that there are some. Animals require a box of the people or the vehicle as well.
+    People next to an animal or a vehicle, and animals next to people or a vehicle, have their own
+    observation if they are individuals (see ``individual_boxes``), unless a reviewer has replaced an
+    answer that named them. Animals also require a box around the people or the vehicle.
 
-    If boxes have answers of their own, there is an observation of each label instead, see
-    ``individuals_of``, unless there are no individuals.
+    If boxes have their own answers, there is an observation for each label instead (see
+    ``individuals_of``), unless there are no individuals.
 
     Raises:
         MalformedRecordError: The record is malformed.
@@ -164,12 +164,12 @@ def _by_person(review: Review | None) -> _Cells:
 
 
 def _boxes(record: Record, kind: str) -> list[Box]:
-    """The boxes of a kind, best first."""
+    """The boxes of one category, best first."""
     return [box for box in record.get("detections") or [] if box["label"] == kind]
 
 
 def _count(boxes: Iterable[Box], individuals: Sequence[Box]) -> int | None:
-    """How many boxes are individuals, see ``individual_boxes``, or None if there are none."""
+    """How many boxes are individuals (see ``individual_boxes``), or None if there are none."""
     return sum(any(box is one for one in individuals) for box in boxes) or None
 
 
@@ -187,7 +187,7 @@ def _box_cells(boxes: Sequence[Box]) -> _Cells:
 
 
 def media_rows(medium: Medium, observations: Iterable[Observation]) -> Iterator[_Cells]:
-    """The rows of a photograph."""
+    """The rows for a photograph."""
     for number, one in enumerate(observations, start=1):
         yield {
             **_event_cells(medium),
@@ -209,11 +209,11 @@ def _event_cells(medium: Medium) -> _Cells:
 
 @dataclass
 class _Event:
-    """The photographs of an event so far.
+    """An event, with the photographs added so far.
 
     Attributes:
         observations: One for each type and name.
-        counts: The number of individuals by label, of each photograph.
+        counts: The number of individuals in each photograph, by label.
         size: The number of photographs.
     """
 
@@ -233,9 +233,9 @@ class _Event:
 
 
 class Events:
-    """Collects the observations of photographs, and gives the rows of each event that is complete.
+    """Collects the observations of photographs and returns the rows of each complete event.
 
-    Memory holds only the events that are not complete; the records of a camera usually follow each other.
+    Only incomplete events are kept in memory; a camera's records are usually consecutive.
     """
 
     def __init__(self) -> None:
@@ -270,7 +270,7 @@ def _text_of(one: Observation) -> str:
 
 
 def _merge(found: list[Observation], one: Observation) -> Observation:
-    """Adds an observation to those of an event, which has one of each type and name; returns that one."""
+    """Merges an observation into those of an event, which has one per type and name; returns that one."""
     for position, other in enumerate(found):
         if (other.kind, other.name) == (one.kind, one.name):
             found[position] = _better(other, one)
@@ -280,7 +280,7 @@ def _merge(found: list[Observation], one: Observation) -> Observation:
 
 
 def _better(one: Observation, other: Observation) -> Observation:
-    """Two observations as one, with the better classification, a person's first."""
+    """Merges two observations, keeping the better classification; a person's is always better."""
     best = max(
         (one, other),
         key=lambda seen: (
@@ -293,9 +293,10 @@ def _better(one: Observation, other: Observation) -> Observation:
 
 
 def _exclusive(event: _Event) -> list[Observation]:
-    """The observations of an event without those that say less about the same individuals.
+    """The observations of an event, without less specific ones of the same individuals.
 
-    What is left out, and the counts, are those of ``largest_counts``: ``Canidae`` with ``Vulpes vulpes``.
+    ``largest_counts`` determines what is left out, such as ``Canidae`` next to ``Vulpes vulpes``, and
+    the counts.
     """
     seen = {_text_of(one): one for one in event.observations if one.kind not in _NOTHING_SEEN}
     if not seen:

@@ -1,4 +1,4 @@
-"""A folder of pictures that were made from photographs, with a list of what each was made from."""
+"""A folder of pictures made from photographs, and a list of what each was made from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MadePicture:
         file: The path of the picture in the folder, with slashes.
         filepath: The photograph, as in the predictions.
         key: A digest of everything that the picture was made from.
-        about: More about it, for people and other programs.
+        about: Further information for people and other programs.
     """
 
     file: str
@@ -41,8 +41,8 @@ class PictureFolder:
     """Writes pictures, and continues where an earlier call with the same folder stopped.
 
     A picture is written whole or not at all, after its line in the list. It contains its key as a
-    comment, because a power failure may cost lines. Other files are neither overwritten nor removed.
-    Use it as a context manager.
+    comment, because lines may be lost in a power failure. Other files are neither overwritten nor
+    removed. Use it as a context manager.
 
     Args:
         path: The folder; it is created if it does not exist.
@@ -84,7 +84,7 @@ class PictureFolder:
         return _line({"made_by": _MADE_BY, "list": self._list.name})
 
     def _read(self) -> dict[str, MadePicture]:
-        """The pictures in the list, without lines that a crash cut off."""
+        """The pictures in the list, without lines truncated by a crash."""
         if not self._path.exists():
             return {}
         if not self._path.is_dir():
@@ -144,7 +144,7 @@ class PictureFolder:
             if os.path.lexists(target):
                 if picture.file not in self._earlier and not _is_made(target):
                     raise SkippedFileError(f"there is another file at {target}")
-                # Made from something else: the list must not describe it as new.
+                # Made from different data: the list must not describe it as current.
                 target.unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             with self._mutex:
@@ -169,7 +169,7 @@ class PictureFolder:
             self._made |= kept
 
     def finish(self) -> None:
-        """Removes the pictures of the list that were not made again, and lists those that exist."""
+        """Removes listed pictures that were not kept or made again, and lists the remaining ones."""
         for file in self._earlier.keys() - self._made.keys():
             target = self._path / file
             if target.is_file():

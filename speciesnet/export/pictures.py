@@ -1,4 +1,4 @@
-"""Pictures from photographs and their boxes: a picture of each box, or photographs with boxes drawn."""
+"""Pictures made from photographs: a picture of each box, or photographs with their boxes drawn."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def write_pictures(
 
     Args:
         predictions: The predictions file.
-        corrections: The corrections that count, by filepath.
+        corrections: The corrections to apply, by filepath.
         photographs: Finds the photographs.
         out: The folder; an earlier output is continued and updated.
-        kind: Which pictures.
+        kind: The kind of pictures.
         threads: The number of photographs to read in parallel.
-        progress_bars: Whether to show the progress.
+        progress_bars: Whether to show progress bars.
 
     Raises:
         InputError: A record is malformed, or none of the photographs is found.
@@ -141,7 +141,7 @@ class Crops:
     list_name: ClassVar[str] = CROPS_LIST
 
     def blurred(self, picture: Picture) -> tuple[Area, ...]:
-        """The areas of people in the boxes of others."""
+        """The areas of people, which are blurred in the boxes of other subjects."""
         if self.people == "include":
             return ()
         if people_of(picture) == (_EVERYTHING,):
@@ -222,7 +222,7 @@ def _is_person(box: PictureBox) -> bool:
 
 
 def _text_of(box: PictureBox) -> str:
-    """The name at a box: its answer and the score, or its kind and the confidence."""
+    """The text drawn at a box: its answer and score, or its category and confidence."""
     if box.label is None:
         return f"{box.kind} {box.conf:.2f}"
     name = split_label(box.label).name or box.label
@@ -301,7 +301,7 @@ def _make(
 
 
 def _keyed(plan: _Plan, state: str, blurred: tuple[Area, ...]) -> MadePicture:
-    """The picture of a plan with a digest of everything that it is made from."""
+    """The picture of a plan, with a digest of everything that it is made from."""
     text = f"{state}\0{blurred}\0{plan.made.about}\0{_QUALITY}"
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10)
     return replace(plan.made, key=digest.hexdigest())

@@ -92,7 +92,7 @@ class Destination:
 
     @classmethod
     def of(cls, record: Record, folder: str) -> Destination:
-        """The destination of a record's photograph; raises ``InputError`` for a malformed record."""
+        """The destination of a record's photograph; raises ``InputError`` if the record is malformed."""
         with record_errors(record):
             hides = Detection.HUMAN in unmentioned(record)
             # sys.intern keeps each name in memory once.
@@ -102,7 +102,7 @@ class Destination:
 def destinations_by_answer(
     records: Iterable[Record], by: By, min_score: float = 0.0
 ) -> list[Destination]:
-    """Destinations by ``folder_of``; raises ``InputError`` for a malformed record."""
+    """Destinations by ``folder_of``; raises ``InputError`` if a record is malformed."""
     return [Destination.of(record, folder_of(record, by, min_score)) for record in records]
 
 
@@ -116,7 +116,7 @@ def destinations_by_sequence(
 
     Args:
         records: Records from any run.
-        photographs: The finder of photographs, to read dates that records lack.
+        photographs: Finds the photographs, to read dates that are not in the records.
         gap: The longest time between two photographs of a sequence, in seconds.
         dates: Dates from file names, and corrections of the cameras' clocks.
     """
@@ -141,7 +141,7 @@ def destinations_by_sequence(
 
 
 def set_people_aside(destinations: Iterable[Destination], folder: str) -> list[Destination]:
-    """Replaces the folder of all photographs that show people, whatever their answer.
+    """Replaces the folder of all photographs that show people, whatever their answers.
 
     Raises:
         InputError: The name is not a valid folder name, or it is the folder of photographs without
@@ -200,11 +200,11 @@ class SortedPhotographs(Photographs):
         return super()._find(filepath)
 
     def source(self, filepath: str) -> Path | None:
-        """Like ``find``: photographs in a bucket cannot be sorted."""
+        """Like ``find``, because photographs in a bucket cannot be sorted."""
         return self.find(filepath)
 
     def was_moved(self, filepath: str, target: Path, source: Path | None = None) -> bool:
-        """Whether the log has a move to a target, complete or not; ``source`` None: from anywhere."""
+        """Whether the log has a move to a target, complete or not; None means from any source."""
         return any(
             self.out / entry.target == target and source in (None, Path(entry.source))
             for entry in self._moves.get(filepath, [])
@@ -223,22 +223,22 @@ def sort_photographs(
     dry_run: bool = False,
     report: Callable[[Path, Path], None] | None = None,
 ) -> Results:
-    """Sorts photographs into ``out/FOLDER/path below the common folder of all``. Overwrites nothing.
+    """Sorts photographs into ``out/FOLDER/PATH``, with paths below their common folder.
 
-    Every step is written to ``out/undo.jsonl`` before it is done, see ``undo``. After an interruption,
-    the same call continues.
+    No file is overwritten. Each step is logged in ``out/undo.jsonl`` before it is done, see ``undo``.
+    After an interruption, the same call continues.
 
     Args:
         destinations: The destinations of all photographs.
-        photographs: The finder of photographs, and the folder to sort into; created if it does not exist.
-        how: Whether to copy, link or move. Hard links need no space and outlive the originals; symbolic
-            links need no space either.
-        dry_run: Whether only to count and report.
+        photographs: Finds the photographs; its folder ``out`` is created if it does not exist.
+        how: Whether to copy, link or move. Neither kind of link needs disk space; hard links outlive
+            the originals.
+        dry_run: Whether to only count and report.
         report: Called with the path of each photograph and its new path.
 
     Raises:
         InputError: There are photographs in the predictions, but none is found.
-        OutputError: The system refuses; finished steps are kept, and no step is half done.
+        OutputError: The system refuses a step; finished steps are kept, and none is left half done.
     """
     results = Results()
     common = common_folder(destination.filepath for destination in destinations)
@@ -280,10 +280,10 @@ class _Sorter:
             (self._out / PART_FILE).unlink()
 
     def sort(self, filepath: str, source: Path, target: Path) -> bool:
-        """Writes the log, then sorts a photograph; a dry run does neither.
+        """Logs and sorts a photograph; a dry run does neither.
 
         Returns:
-            False if the photograph is at its target already; completes an interrupted move.
+            False if the photograph is already at its target; completes an interrupted move.
 
         Raises:
             SkippedFileError: The photograph cannot be sorted, or another file is at the target.

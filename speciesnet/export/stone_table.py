@@ -16,7 +16,7 @@ COLUMNS: dict[str, type] = {
 
 
 def stone_rows(stones: Iterable[Stone]) -> Iterator[Row]:
-    """One row for each group, with the box in its middle."""
+    """One row for each group, with its central box."""
     for stone in stones:
         path, (xmin, ymin, width, height) = stone.boxes[0]
         yield {

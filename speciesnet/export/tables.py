@@ -91,14 +91,14 @@ class TableOptions(TypedDict, total=False):
     """Keyword arguments of ``table_rows``.
 
     Attributes:
-        rows: "image" (default): one row per image, with its best box. "detection": one row per box, so
-            none for images without boxes; with the answer for the box if it has one of its own.
-            "observation": one row per image and label, with the number of individuals and the best box of
-            this label; images in which nothing was counted have one as well. "event": see ``event_rows``.
-        photographs: The finder of photographs, to read dates, positions and cameras that records lack;
-            None (default) leaves these cells empty.
-        min_confidence: The lowest confidence of boxes to include, in [0, 1] (default 0). What is counted
-            does not depend on it.
+        rows: "image" (default): one row per image, with its best box. "detection": one row per box
+            (none for images without boxes), with the box's own answer if it has one. "observation":
+            one row per image and label, with the number of individuals and the label's best box;
+            images in which nothing was counted also have one row. "event": see ``event_rows``.
+        photographs: Finds the photographs, to read dates, positions and cameras that are not in the
+            records; None (default) leaves these cells empty.
+        min_confidence: The lowest confidence of boxes to include, in [0, 1] (default 0). Counts do
+            not depend on it.
         dates: Dates from file names, and corrections of the cameras' clocks.
         event_gap: See ``event_rows``.
     """
@@ -144,7 +144,7 @@ def table_rows(records: Iterable[Record], **options: Unpack[TableOptions]) -> It
 
 
 def _image_rows(record: Record, row: Row, min_confidence: float) -> list[Row]:
-    """The cells in which the row of an image differs from those that all its rows share."""
+    """The cells of an image's row in addition to those that all of its rows share."""
     counts = counts_of(record)
     boxes = _boxes(record, min_confidence)
     return [
@@ -206,7 +206,7 @@ def _row(record: Record, metadata: PhotoMetadata) -> Row:
 
 
 def _answer_cells(label: str | None, score: float, source: str | None) -> Row:
-    """The cells of an answer; none if there is no label, so that a box has the answer for its image."""
+    """The cells of an answer; none without a label, so that a box keeps the answer for its image."""
     if label is None:
         return {}
     return {**_label_cells(label), "score": score, "source": source}
@@ -268,7 +268,7 @@ def event_rows(
 
     Args:
         records: Records from any run.
-        photographs: The finder of photographs, to read dates that records lack.
+        photographs: Finds the photographs, to read dates that are not in the records.
         dates: Dates from file names, and corrections of the cameras' clocks.
         gap: Minutes without the label after which an event ends, see ``find_events``.
 
@@ -311,10 +311,10 @@ def write_table(
     bom: bool = False,
     delimiter: str = ",",
 ) -> int:
-    """Writes a CSV or Parquet file, by the ending of its name, whole or not at all.
+    """Writes a CSV or Parquet file (depending on its extension), whole or not at all.
 
-    Memory does not grow with the table. In CSV, text that a spreadsheet would evaluate as a formula gets
-    an apostrophe in front; Parquet keeps it as it is.
+    Memory does not grow with the table. In CSV, text that a spreadsheet would evaluate as a formula
+    is preceded by an apostrophe; Parquet keeps it unchanged.
 
     Args:
         rows: The rows, see ``table_rows`` and ``sequence_rows``.
@@ -328,7 +328,8 @@ def write_table(
         The number of rows.
 
     Raises:
-        InputError: The path has another ending, a record is malformed, or pyarrow is not installed.
+        InputError: The path has a different extension, a record is malformed, or pyarrow is not
+            installed.
         OutputError: The file cannot be written.
 
     Examples:
@@ -387,7 +388,7 @@ def _write_parquet(
 
 
 def _valid(value: Cell) -> Cell:
-    """Text that can be encoded as UTF-8, which file names need not be."""
+    """Text that can be encoded as UTF-8, unlike some file names."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "backslashreplace").decode()
     return value
@@ -432,7 +433,7 @@ def to_dataframe(
     types = columns(rows, dates)
     frame = pd.DataFrame(list(found), columns=list(types))
     frame = frame.astype({name: kinds[kind] for name, kind in types.items()})
-    # Cameras that write an offset and cameras that do not can be compared only by their clocks.
+    # Cameras with and without a time zone can be compared only by their clocks.
     clocks = {
         name: pd.to_datetime(frame[name].str.slice(0, len("2024-05-01T06:30:00")))
         for name in ("datetime", ORIGINAL, "start", "end")

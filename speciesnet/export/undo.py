@@ -30,7 +30,7 @@ class Entry:
     Attributes:
         how: What was done.
         filepath: The path in the predictions.
-        source: The path before, absolute.
+        source: The absolute path before the sort.
         target: The path of the link, the copy or the moved file, relative to the folder of the log.
         size: The size in bytes.
         mtime_ns: The time of the last change, in nanoseconds.
@@ -99,18 +99,18 @@ def _entry(line: bytes) -> Entry:
 
 
 def undo(out: str | os.PathLike[str], *, dry_run: bool = False) -> Results:
-    """Undoes a sort, the last photograph first. Overwrites nothing.
+    """Undoes a sort, starting with the last photograph, without overwriting any file.
 
     Photographs that were moved are moved back. Links and copies are removed if they are unchanged and
-    their photograph still exists. Folders that are then empty are removed. After an interruption, the
-    same call continues.
+    their photograph still exists. Folders left empty are removed. After an interruption, the same
+    call continues.
 
     Args:
         out: The folder that the photographs were sorted into.
-        dry_run: Whether only to count.
+        dry_run: Whether to only count.
 
     Returns:
-        The number of photographs, and those that were skipped; these stay in the log.
+        The number of photographs, and the skipped ones, which stay in the log.
 
     Raises:
         InputError: The folder has no log, or a damaged one.
@@ -194,7 +194,7 @@ def _remove_empty(folder: Path, out: Path) -> None:
 
 
 def _clean_up(out: Path, entries: Sequence[Entry], left: Sequence[Entry]) -> None:
-    """Removes empty folders, and all entries from the log but those that remain."""
+    """Removes empty folders, and removes all entries from the log except the remaining ones."""
     (out / PART_FILE).unlink(missing_ok=True)
     for folder in {(out / entry.target).parent for entry in entries}:
         _remove_empty(folder, out)

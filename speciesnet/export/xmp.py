@@ -1,4 +1,4 @@
-"""Keywords for Lightroom, digiKam and other catalogues: XMP in sidecars or in the photographs."""
+"""Keywords for Lightroom, digiKam and other catalogs: XMP in sidecars or in the photographs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
 # Separators of the two trees, and characters that XML cannot contain.
 _NO_KEYWORD = re.compile("[/|\\\\\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
-# Errors that every other file would have as well.
+# Errors that would occur for every other file as well.
 _FULL = {errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -110,7 +110,7 @@ class KeywordTask:
 
     Attributes:
         filepath: The path in the predictions.
-        keywords: The keywords; empty: remove earlier ones; None: change nothing.
+        keywords: The keywords; empty removes earlier ones, and None changes nothing.
     """
 
     filepath: str
@@ -121,8 +121,8 @@ def keyword_tasks(records: Iterable[Record], min_score: float = 0.0) -> list[Key
     """The keywords to write for records from any run.
 
     Failed images get None, as do images with neither an answer nor people or vehicles. Answers below
-    ``min_score`` get no keywords. All images that show people or vehicles get ``person`` or ``vehicle``.
-    If boxes have answers of their own, the keywords are those of all these answers.
+    ``min_score`` get no keywords. All images that show people or vehicles get ``person`` or
+    ``vehicle``. If boxes have their own answers, all of these answers become keywords.
 
     Raises:
         InputError: A record is malformed.
@@ -145,7 +145,7 @@ def _keywords_of(record: Record, min_score: float) -> Keywords | None:
 
 
 def _answers(record: Record) -> dict[str, float]:
-    """The answer for an image and its score, or those for its boxes if they have answers of their own."""
+    """The answer for an image and its score, or those for its boxes if they have their own."""
     label, score, _ = answer_of(record)
     if has_box_answers(record):
         found = {o.label: o.score for o in individuals_of(record) if o.source != DETECTOR}
@@ -175,17 +175,17 @@ def write_keywords(
 ) -> Results:
     """Writes keywords to sidecars or into photographs, one file at a time, each whole or not at all.
 
-    Earlier keywords of this program are replaced; everything else in a file stays as it is.
+    Earlier keywords of this program are replaced; everything else in a file stays unchanged.
 
     Args:
         tasks: The keywords of all photographs.
-        photographs: The finder of photographs.
+        photographs: Finds the photographs.
         naming: The names of sidecars: ``IMG_1.jpg.xmp`` ("full") or ``IMG_1.xmp`` ("base").
         out: A folder for the sidecars, with the subfolders that the photographs have below their common
             folder; None writes sidecars next to the photographs.
-        embed: Whether to write into the photographs instead; their dates stay.
-        dry_run: Whether only to count and report.
-        report: Called with each file that is, or would be, written and its keywords.
+        embed: Whether to write into the photographs instead, keeping their dates.
+        dry_run: Whether to only count and report.
+        report: Called with each file that is (or would be) written, and its keywords.
 
     Raises:
         InputError: There are photographs in the predictions, but none is found; or pyexiv2 is not
@@ -224,7 +224,7 @@ def _reason(file: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         raise OutputError(
             f"{file} cannot be written ({error.strerror or error}). Fix the cause and run the same "
-            "command again; no file is half written."
+            "command again; no file is incomplete."
         ) from error
     reason = error.strerror if isinstance(error, OSError) else None
     reason = reason or " ".join(str(error).split())
@@ -283,7 +283,7 @@ def _change_photograph(file: Path, keywords: Keywords, dry_run: bool) -> bool:
 
 
 def _iptc_keywords(image: Any) -> list[str]:
-    """The keywords in the IPTC of a photograph, which readers ignore once there are some in XMP."""
+    """The IPTC keywords of a photograph, which readers ignore if there are any in XMP."""
     try:
         found = image.read_iptc()
     except UnicodeDecodeError:
@@ -301,12 +301,12 @@ def with_keywords(packet: str | None, keywords: Keywords, iptc: Sequence[str] = 
     Args:
         packet: RDF/XML, or None if there is no packet yet.
         keywords: The new keywords; none removes the earlier ones.
-        iptc: Keywords that the photograph has in IPTC. ``dc:subject`` starts with them if it has none but
-            ours: according to the guidelines of the Metadata Working Group, it takes precedence
-            over them.
+        iptc: The photograph's IPTC keywords. If ``dc:subject`` has no keywords except ours, they are
+            put first in it, because it takes precedence over them by the guidelines of the Metadata
+            Working Group.
 
     Returns:
-        The packet, "" if it is empty then, or None if nothing changes.
+        The packet, "" if it would be empty, or None if nothing changes.
 
     Raises:
         RuntimeError, ValueError: The packet is damaged, or cannot be written back unchanged.
@@ -350,7 +350,7 @@ def _picture() -> bytes:
 def _wanted(
     old: Mapping[str, Any], keywords: Keywords, iptc: Sequence[str]
 ) -> tuple[dict[str, list[str]], str]:
-    """The three lists and the label as they should be."""
+    """The new values of the three lists and the label."""
     earlier: set[str] = set()
     others: set[str] = set()
     for key, separator in ((_HIERARCHY, "|"), (_TAGS, "/")):
@@ -397,11 +397,11 @@ def _others(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(word: str) -> str:
-    """A word for exiv2, which would read ``type=`` at its start as an attribute."""
+    """Escapes a word for exiv2, which would read ``type=`` at its start as an attribute."""
     return f"type= {word}" if word.startswith("type=") else word
 
 
 def _replace(file: Path, data: bytes, is_photograph: bool = False) -> None:
-    """Replaces a file, whole or not at all; a photograph keeps its dates and is safe from a power cut."""
+    """Replaces a file, whole or not at all; a photograph keeps its dates and is flushed to disk."""
     with write_atomically(file, fsync=is_photograph, keep_dates=is_photograph) as part:
         part.write_bytes(data)

@@ -27,15 +27,16 @@ def write_atomically(
 ) -> Iterator[Path]:
     """Yields the path of a temporary file that replaces ``path`` once the block ends.
 
-    If the block raises, or the process dies, ``path`` stays as it was. A symbolic link stays a link: its
-    target is replaced. A device or a pipe is written directly. The permissions of an existing file stay.
+    If the block raises or the process dies, ``path`` stays unchanged. A symbolic link remains a link:
+    its target is replaced. A device or a pipe is written directly. An existing file keeps its
+    permissions.
 
     Args:
         path: The file to write.
         fsync: Whether the content must be on the disk before it replaces the old file. False is
             enough for a cache, which can be created again.
         unique: Whether other threads or processes may write the same file. False calls the temporary
-            file ``NAME.part``, so that the next writer overwrites what a killed one left.
+            file ``NAME.part``, so that the next writer overwrites what a killed writer left.
         keep_dates: Whether the new file keeps the dates of the old one.
 
     Raises:
@@ -70,7 +71,7 @@ def write_atomically(
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Writes all bytes to an unbuffered file, which may take only a part of them at a time."""
+    """Writes all bytes to an unbuffered file, which may accept only some of them at a time."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
@@ -83,13 +84,13 @@ def numbered_names(name: str) -> Iterator[str]:
 
 
 def backup_name(path: Path, ending: str = ".bak") -> Path:
-    """The first unused name of ``NAME.bak``, ``NAME.bak2``, ``NAME.bak3`` and so on."""
+    """The first unused name among ``NAME.bak``, ``NAME.bak2``, ``NAME.bak3`` and so on."""
     names = map(Path, numbered_names(f"{path}{ending}"))
     return next(name for name in names if not name.exists())
 
 
 def keep_backup(path: Path) -> None:
-    """Copies a file to the first unused name of ``NAME.bak``, ``NAME.bak2`` and so on."""
+    """Copies a file to the first unused name among ``NAME.bak``, ``NAME.bak2`` and so on."""
     backup = backup_name(path)
     shutil.copy2(path, backup)
     logging.info("%s is kept as %s.", path, backup)
@@ -106,7 +107,7 @@ class ExclusiveLock:
         advice: What the user can do instead of waiting: "pass a different file".
         required: Whether a disk that cannot lock files, such as some network drives, is an error instead
             of a warning.
-        display_name: What messages call the file; its path by default.
+        display_name: The name of the file in messages; its path by default.
 
     Raises:
         OutputError: Another process is writing it, or the lock cannot be created.

@@ -66,7 +66,7 @@ class Version(NamedTuple):
 
 
 class Sink(Protocol):
-    """A destination for bytes; an exception that it raises ends the reading."""
+    """A destination for bytes; reading stops if it raises an exception."""
 
     def write(self, data: bytes, /) -> int:
         """Takes all of the bytes."""
@@ -94,7 +94,7 @@ class Cloud(Protocol):
             key: The key of the object.
             source: The content.
             size: The number of bytes.
-            replaces: The tag that the object must have until then; None if it must not exist.
+            replaces: The tag that the object must have beforehand; None if it must not exist yet.
             note: A note to keep with the object.
 
         Raises:
@@ -116,7 +116,7 @@ def cloud(scheme: str) -> Cloud:
 
     Raises:
         RemoteError: The library of the cloud is not installed.
-        CredentialsError: There are no credentials, and this cloud needs some.
+        CredentialsError: This cloud needs credentials, and there are none.
     """
     with _creating:
         if scheme not in _clients:
@@ -174,7 +174,7 @@ def _translated(error: Exception, scheme: str, bucket: str) -> Exception:
 
 
 def status_and_code(error: Exception) -> tuple[int, str]:
-    """The HTTP status of an error (0 without a response), and the cloud's name for the error."""
+    """The HTTP status of an error (0 without a response), and the cloud's error code."""
     name = type(error).__name__
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore

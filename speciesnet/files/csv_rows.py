@@ -23,7 +23,7 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
     Args:
         path: Path or URL of the file.
         what: The content of the file for messages, such as "deployments".
-        known: Names of columns, which the first line may have in any letter case.
+        known: Names of columns, which may be in any letter case in the first line.
 
     Returns:
         The names of the columns in the first line, without the empty ones at its end; and the rows that
@@ -31,8 +31,8 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
         column, without the empty ones.
 
     Raises:
-        InputError: The file cannot be read or is not in UTF-8, a column is there twice, a row has a
-            cell without a column, or a quote is not closed.
+        InputError: The file cannot be read or is not in UTF-8, a column occurs twice, a row has a cell
+            without a column, or a quote is not closed.
     """
     try:
         with file_errors(InputError, f"The {what} {path}"):
@@ -132,7 +132,7 @@ def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
 
 
 def _stripped(cells: list[str]) -> list[str]:
-    """The cells without blanks around them, and without the empty ones at the end."""
+    """The cells without surrounding blanks, and without empty ones at the end."""
     cells = [cell.strip() for cell in cells]
     while cells and not cells[-1]:
         del cells[-1]

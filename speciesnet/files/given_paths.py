@@ -20,7 +20,7 @@ _WINDOWS_DRIVE = re.compile(r"/[A-Za-z]:/")
 
 
 class GivenPaths:
-    """Finds the file that each path means; a path that exists as it is written stays as it is.
+    """Finds the file that each path refers to; a path that exists as written stays unchanged.
 
     Args:
         notes: Receives the number of paths that were found elsewhere.
@@ -85,9 +85,9 @@ def _names_in(folder: str) -> dict[str, str]:
 
 
 def without_quotes(path: str) -> str:
-    """A path without the quotes around it, or the one that Windows leaves at its end.
+    """A path without the quotes around it, or without the one that Windows leaves at its end.
 
-    A backslash before the closing quote of an argument turns that quote into a part of the argument.
+    A backslash before the closing quote of an argument makes the quote part of the argument.
 
     Examples:
         >>> without_quotes("'a b.jpg'")
@@ -102,7 +102,7 @@ def without_quotes(path: str) -> str:
 
 
 def from_file_url(path: str) -> str:
-    """The path in an address such as ``file:///data/a%20b.jpg``; other text stays as it is.
+    """The path in an address such as ``file:///data/a%20b.jpg``; other text stays unchanged.
 
     Examples:
         >>> from_file_url("file:///data/a%20b.jpg")

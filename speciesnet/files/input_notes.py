@@ -1,4 +1,4 @@
-"""What a user should know about the input of a run: what was skipped, and which paths were matched."""
+"""Notes for the user on the input of a run: what was skipped, and which paths were matched."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _SEARCH = "; pass its path with --folders to search it"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
-    """The singular of a noun or a verb for the number 1, or else the plural.
+    """The singular of a noun or verb if the number is 1, otherwise the plural.
 
     Args:
         number: The number.
         one: The singular.
-        many: The plural; by default the singular with an s.
+        many: The plural; by default, the singular with an s.
     """
     return one if number == 1 else many or f"{one}s"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: all messages count with this function, or with ``plural``.
+    """A number with its noun; all messages with counts use this function or ``plural``.
 
     Examples:
         >>> counted(1, "image"), counted(12, "image"), counted(0, "box", "boxes")
@@ -50,8 +50,8 @@ class Examples:
     """A number of files or folders of one kind.
 
     Attributes:
-        one: The sentence about a single one, without the number.
-        many: The same about several.
+        one: The sentence for a single one, without the number.
+        many: The sentence for several.
         advice: The end of the sentence, after an example.
         count: How many there are.
         first: The first of them.
@@ -85,12 +85,12 @@ class InputNotes:
     """What was found in the input besides the images that a run gets.
 
     Attributes:
-        system_folders: Hidden folders, and those that systems and programs make for themselves.
+        system_folders: Hidden folders, and folders that systems and programs create for themselves.
         hidden_files: Image files whose names start with a dot.
         linked_folders: Symbolic links to folders; they are not entered.
         linked_images: Symbolic links to images that are found under another path as well.
         unreadable_folders: Folders that could not be listed.
-        empty_folders: Folders of the input that contain no image.
+        empty_folders: Input folders that contain no images.
         other_files: Files without an image's extension, by ending in lower case.
         relocated: Paths found in the folder of the list that contains them.
         respelled: Paths found under another Unicode form of the name.

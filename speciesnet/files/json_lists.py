@@ -41,7 +41,7 @@ def read_items(
     Args:
         path: The file.
         name: The key of the list.
-        is_end: Whether to take damage after the start of the list for its end.
+        is_end: Whether to treat damage after the start of the list as its end.
 
     Raises:
         NoListError: The file does not contain an object with such a list.
@@ -65,12 +65,12 @@ def read_items(
 
 
 def read_value(path: Path, name: str, *, before: str | None = None) -> object:
-    """The first value of a key in a JSON object; None without the key. Raises as ``read_items``.
+    """The first value of a key in a JSON object; None if there is none. Raises like ``read_items``.
 
     Args:
         path: The file.
         name: The key.
-        before: Another key, after which the file is not read any further.
+        before: Another key, at which reading stops.
     """
     with path.open("rb") as file:
         text = _Text(file)
@@ -80,7 +80,7 @@ def read_value(path: Path, name: str, *, before: str | None = None) -> object:
 
 
 def first_list(path: Path, names: Collection[str]) -> str | None:
-    """The first of these keys under which a JSON object has a list; None without any."""
+    """The first of these keys whose value in a JSON object is a list; None if there is none."""
     with path.open("rb") as file, suppress(NoListError, TooDeepError, DamagedError):
         text = _Text(file)
         return next(_find(text, lambda key: key in names and text.is_list), None)
@@ -88,7 +88,7 @@ def first_list(path: Path, names: Collection[str]) -> str | None:
 
 
 def parse(document: bytes) -> object:
-    """Parses a JSON document in memory; only valid JSON, which ``NaN`` is not.
+    """Parses a JSON document in memory; rejects invalid JSON, including ``NaN``.
 
     Raises:
         TooDeepError: Lists and objects are nested too deeply for Python.
@@ -249,7 +249,7 @@ class _Text:
 
 
 def depth_of(value: object) -> int:
-    """How deep lists and objects are nested in a decoded value."""
+    """How deeply lists and objects are nested in a decoded value."""
     depth, level = 0, [value]
     while level := [inner for outer in level for inner in _inside(outer)]:
         depth += 1

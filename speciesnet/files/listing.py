@@ -42,7 +42,7 @@ SYSTEM_FOLDERS = frozenset({
     "captureone",  # settings and previews of Capture One
     "deletedfiles",  # Timelapse: the images that are deleted in it
 })  # fmt: skip
-# Names with a number, a date or the name of a catalogue in them.
+# Names that contain a number, a date or the name of a catalog.
 _SYSTEM_FOLDER = re.compile(
     r"found\.\d{3}"  # what the disk check of Windows has found
     r"|@gmt-\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d"  # earlier versions on Windows shares
@@ -125,15 +125,15 @@ def images_in(
 ) -> Iterator[str]:
     """Yields the paths of the images under a folder at any depth, with forward slashes.
 
-    The folder itself is entered whatever its name. Below it, hidden files and folders, those that
-    systems and programs make for themselves, and links to folders are skipped. Links to images follow
-    the images: only one path of an image is yielded.
+    The folder itself is always searched. Below it, hidden files and folders, folders that systems and
+    programs create for themselves, and links to folders are skipped. Links to images are searched last: only one
+    path of an image is yielded.
 
     Args:
         folder: A path, or a URL of a bucket.
         notes: Receives what is skipped.
         counted: Folders that were searched before, as in ``identity_of``; nothing is noted below them.
-        films: Whether films are found as well.
+        films: Whether to find films as well.
         links: Receives the links to images instead, for a search of several folders.
 
     Raises:
@@ -206,7 +206,7 @@ def _is_system_folder(name: str, parent: str) -> bool:
 
 
 def _is_made_by_program(folder: Path, neighbours: list[str]) -> bool:
-    """Whether a folder with a common name is a program's, going by the files next to it."""
+    """Whether a folder with a common name was created by a program, judging by the files next to it."""
     kind = folder.name.lower()
     lower = {name.lower() for name in neighbours}
     if kind == "backups":  # of Timelapse, next to its database or template
@@ -226,7 +226,7 @@ def _repeats(folder: Path, neighbours: set[str]) -> bool:
 
 
 def _holds_copies(folder: str, names: list[str]) -> bool:
-    """Whether this program made all images below a folder from others."""
+    """Whether this program created all images below a folder from other images."""
     if {CROPS_LIST, DRAWN_LIST} & set(names):
         return True
     try:
@@ -238,7 +238,7 @@ def _holds_copies(folder: str, names: list[str]) -> bool:
 
 
 def _is_noted_image(path: str, notes: InputNotes, films: bool) -> bool:
-    """Whether a file is an image of the run, or one of its films; notes it otherwise."""
+    """Whether a file is an image or film of the run; otherwise notes it."""
     name = path.rpartition("/")[2]
     if name.startswith("."):
         if is_image_name(name) or (films and is_film_name(name)):
@@ -276,7 +276,7 @@ def _in_bucket(folder: str, notes: InputNotes, films: bool) -> Iterator[str]:
 
 
 def _system_folder_of(url: str, start: int) -> str | None:
-    """The outermost system folder in a URL, after so many characters."""
+    """The outermost system folder in a URL, searched from a given position."""
     folders = url[start:].split("/")[:-1]
     for number, name in enumerate(folders, start=1):
         parent = folders[number - 2] if number > 1 else url[:start].rstrip("/").rpartition("/")[2]

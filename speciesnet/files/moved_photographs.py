@@ -51,7 +51,7 @@ class Photographs:
     def find(self, filepath: str) -> Path | None:
         """The file on this computer for a path or URL in a record, or None if there is none.
 
-        Under ``image_root`` that is the file that matches the longest end of the path.
+        Under ``image_root``, this is the file that matches the longest end of the path.
 
         Raises:
             InputError: The photograph of another path is the same file.
@@ -59,9 +59,9 @@ class Photographs:
         return self._counted(filepath, self._find(filepath))
 
     def source(self, filepath: str) -> Path | str | None:
-        """Like ``find``, but a photograph in a bucket is its URL, unless there is an ``image_root``.
+        """Like ``find``, but returns the URL of a photograph in a bucket if ``image_root`` is None.
 
-        Whether the URL exists is known only once it is opened: see ``not_there``.
+        Whether the URL exists is known only once it is opened; see ``not_there``.
         """
         is_url = self._root is None and is_cloud(filepath)
         return self._counted(filepath, filepath if is_url else self._find(filepath))
@@ -102,7 +102,7 @@ class Photographs:
         return found
 
     def check(self, filepaths: Iterable[str]) -> None:
-        """Raises ``InputError`` if two paths lead to one file, before anything is done with any."""
+        """Raises ``InputError`` if two paths lead to the same file; call this before using any file."""
         for filepath in filepaths if self._root is not None else ():
             self._find(filepath)
 

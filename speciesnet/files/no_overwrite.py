@@ -14,12 +14,12 @@ def link_target(link: Path) -> str:
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Whether two names belong to one file; a symbolic link is a file of its own."""
+    """Whether two names refer to the same file; a symbolic link counts as a separate file."""
     return os.path.samestat(one.lstat(), other.lstat())
 
 
 def is_same_place(one: Path, other: Path) -> bool:
-    """Whether two paths of existing files lead to one name, so that removing one removes both."""
+    """Whether two paths of existing files lead to the same name, so that removing one removes both."""
     one, other = one.resolve(), other.resolve()
     return one == other or (
         one.name.lower() == other.name.lower() and one.parent.samefile(other.parent)
@@ -27,7 +27,7 @@ def is_same_place(one: Path, other: Path) -> bool:
 
 
 def move_file(source: Path, target: Path, part: Path) -> None:
-    """Moves a file, even to another drive, without overwriting one.
+    """Moves a file, even to another drive, without overwriting any file.
 
     Args:
         source: The file.
@@ -48,13 +48,13 @@ def move_file(source: Path, target: Path, part: Path) -> None:
 
 
 def copy_file(source: Path, target: Path, part: Path, *, fsync: bool = False) -> None:
-    """Copies a file with its dates, whole or not at all, without overwriting one.
+    """Copies a file with its dates, whole or not at all, without overwriting any file.
 
     Args:
         source: The file.
         target: The path of the copy.
         part: A path for the incomplete copy, on the target's drive.
-        fsync: Whether to wait until the copy is safe from a power cut.
+        fsync: Whether to wait until the copy is safe from a power failure.
 
     Raises:
         FileExistsError: The target exists.

@@ -1,4 +1,4 @@
-"""Paths of photographs as predictions contain them, and names that every file system accepts."""
+"""Paths of photographs in predictions, and names that every file system accepts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def file_name(filepath: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """The name closest to some text that every system accepts for a file or folder.
+    """Makes a name for a file or folder, as close to the text as possible, that every system accepts.
 
     Examples:
         >>> safe_name('red fox: "1/2"')

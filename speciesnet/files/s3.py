@@ -1,4 +1,4 @@
-"""Buckets of Amazon S3; AWS_ENDPOINT_URL selects other servers with its protocol."""
+"""Buckets of Amazon S3; AWS_ENDPOINT_URL selects other servers that speak its protocol."""
 
 from __future__ import annotations
 

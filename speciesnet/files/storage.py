@@ -1,8 +1,8 @@
 """Reads and writes files by path or URL, and lists folders.
 
-Local paths, buckets (``s3://``, ``gs://``, ``az://``) and the web (``http://``, ``https://``) are read
-alike. Failures raise an ``OSError`` whose ``strerror`` is a reason in plain words, without the path; only
-refused credentials end a run, as ``CredentialsError``.
+Local paths, buckets (``s3://``, ``gs://``, ``az://``) and the web (``http://``, ``https://``) are
+read in the same way. Failures raise an ``OSError`` whose ``strerror`` is a reason in plain words,
+without the path; only refused credentials end a run, as ``CredentialsError``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def scheme_of(path: str | os.PathLike[str]) -> str | None:
 
 
 def is_cloud(path: str) -> bool:
-    """Whether a path leads into a bucket."""
+    """Whether a path points into a bucket."""
     return scheme_of(path) in CLOUD_SCHEMES
 
 
@@ -129,7 +129,7 @@ def local_file(path: str) -> Iterator[Path]:
 
 @contextmanager
 def displayed_as(name: str, copy: Path) -> Iterator[None]:
-    """Gives a temporary copy the name of the original: in ``display_name``, and in errors that leave."""
+    """Gives a temporary copy the name of the original in ``display_name`` and in errors."""
     _display_names[str(copy)] = name
     try:
         yield
@@ -155,7 +155,7 @@ def sha256(path: str) -> str:
 
 
 def fetch(url: str, target: Path) -> Version | None:
-    """Downloads a file; if that fails, the target stays as it was.
+    """Downloads a file; if that fails, the target stays unchanged.
 
     Returns:
         The version of an object in a bucket; None for a file on the web.
@@ -199,7 +199,7 @@ def upload(source: Path, url: str, replaces: str | None) -> Version:
     Args:
         source: The file to upload.
         url: The object.
-        replaces: The tag that the object must have until then; None if it must not exist.
+        replaces: The tag that the object must have beforehand; None if it must not exist yet.
 
     Raises:
         ObjectChangedError: The object has a different tag.
@@ -212,7 +212,7 @@ def upload(source: Path, url: str, replaces: str | None) -> Version:
             size = os.fstat(file.fileno()).st_size
             return client.write(bucket, key, file, size, replaces, note)
     except ObjectChangedError:
-        # The response to the first attempt may be lost, and the object be this upload's own.
+        # The response to the first attempt may be lost; then the object is this upload's own.
         found = client.version(bucket, key)
         if found is None or found.note != note:
             raise
@@ -231,13 +231,13 @@ def retry(
     on: type[BrokenConnectionError] = BrokenConnectionError,
     name: str | None = None,
 ) -> _T:
-    """Calls a function until it succeeds, or no pause is left.
+    """Calls a function until it succeeds or no pauses are left.
 
     Args:
         action: The function.
         pauses: Seconds to wait after each failure; the last failure is raised.
         on: Errors after which the function is called again; all others are raised.
-        name: The file that a warning about each failure names; None logs nothing.
+        name: The file to name in a warning about each failure; None logs nothing.
     """
     remaining = iter(pauses)
     while True:
@@ -253,7 +253,7 @@ def retry(
 
 
 def pauses_for(seconds: float, pause: float) -> Iterator[float]:
-    """The same pause again and again, for some seconds from now."""
+    """The same pause, repeated until a number of seconds have passed."""
     until = time.monotonic() + seconds
     return itertools.takewhile(lambda _: time.monotonic() < until, itertools.repeat(pause))
 

@@ -54,7 +54,7 @@ class _RetryUntil(Retry):
 
 
 class _Connection(HTTPConnection):
-    """Closes the connection if the header of a response takes too long, even if it arrives in drips."""
+    """Closes the connection if a response header takes too long, even if it arrives bit by bit."""
 
     def getresponse(self) -> Any:
         is_late = threading.Event()

@@ -1,4 +1,4 @@
-"""Films: which frames of a film are looked at, and their pixels and times.
+"""Films: which frames are examined, and their pixels and times.
 
 ``sampling`` chooses frames by their times, ``packets`` determines which compressed frames must be decoded
 for them, ``pixels`` converts them to RGB, and ``reading`` puts these together.

@@ -7,8 +7,8 @@ A date is one of these, the first that can be read:
 - ``©day`` of QuickTime and ``ICRD`` of AVI, which are ContentCreateDate and DateCreated in exiftool's
   tables, if they have a time: by the camera's clock, or with an offset;
 - ``mvhd`` of MP4 and QuickTime (ISO/IEC 14496-12, 8.2.2), and ``DateUTC`` of Matroska: in UTC by the
-  standards, but trail cameras know no time zone and write the time on their clock. So it is taken as
-  that, and marked as doubtful.
+  standards, but trail cameras know no time zone and write the time on their clock. So it is read as
+  local time, and marked as doubtful.
 
 A position is ``com.apple.quicktime.location.ISO6709`` or ``©xyz``, in degrees by ISO 6709.
 """
@@ -41,7 +41,7 @@ def metadata_of_film(container: InputContainer) -> PhotoMetadata:
 
 
 def from_values(values: Mapping[str, str]) -> PhotoMetadata:
-    """The metadata in the names and values that FFmpeg gives.
+    """The metadata in the tags that FFmpeg reports.
 
     Examples:
         >>> found = from_values({"creation_time": "2024-05-01T06:30:00.000000Z"})

@@ -64,10 +64,11 @@ class Packets:
 
     Attributes:
         times: Time stamps, in units of ``time_base``.
-        kinds: Bits: whether a frame can be decoded without those before it, and whether none needs it.
+        kinds: Bits: whether a frame can be decoded without earlier ones, and whether no frame needs
+            it.
         time_base: Seconds.
         end: The time stamp at which the last frame ends.
-        is_complete: Whether every frame has a time stamp of its own, in a codec with known headers.
+        is_complete: Whether every frame has a unique time stamp, in a codec with known headers.
     """
 
     times: array[int]
@@ -87,7 +88,7 @@ class Packets:
         return (self.end - min(self.times)) * self.time_base if self.times else Fraction()
 
     def wanted(self, chooser: Chooser) -> dict[int, int]:
-        """The frames that are wanted: their numbers by time stamp, in display order."""
+        """The wanted frames: their numbers by time stamp, in display order."""
         found: dict[int, int] = {}
         start = min(self.times, default=0)
         for number, position in enumerate(self.order):
@@ -99,7 +100,7 @@ class Packets:
         return found
 
     def needed(self, wanted: Iterable[int]) -> Iterator[tuple[int, bool]]:
-        """Yields the positions of the frames to decode, and whether the decoder must start afresh.
+        """Yields the positions of the frames to decode, and whether the decoder must be reset.
 
         Args:
             wanted: The time stamps that are wanted.

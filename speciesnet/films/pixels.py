@@ -15,7 +15,7 @@ _MATRIX = "DISPLAYMATRIX"
 
 
 class Converter:
-    """Converts the frames of a film to RGB: the pixels are those of ``ffmpeg -pix_fmt rgb24``.
+    """Converts the frames of a film to RGB, with the same pixels as ``ffmpeg -pix_fmt rgb24``.
 
     It uses FFmpeg's own filters, as that program does. PyAV's ``to_ndarray`` scales the colors of frames
     with 10 bits differently. A camera may change the format of its frames in the middle of a film.
@@ -64,7 +64,7 @@ def _matrix_of(frame: VideoFrame) -> NDArray[np.int32] | None:
 
 
 def _turned(image: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
-    """An image after one of the eight turns and reflections; others are not applied."""
+    """Applies one of the eight rotations and reflections to an image; ignores any others."""
     if matrix is None:
         return image
     a, b, _, c, d = map(int, matrix[:5])

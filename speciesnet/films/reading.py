@@ -60,7 +60,7 @@ class Film:
         frame_rate: Frames a second, on average.
         duration: Seconds from the first frame to the end of the last one.
         metadata: Date, position and camera.
-        failed: How many frames could not be decoded so far, of those that were tried.
+        failed: How many frames could not be decoded so far.
     """
 
     frame_rate: float
@@ -73,11 +73,11 @@ class Film:
 def open_film(
     filepath: str, sampling: Sampling
 ) -> Iterator[tuple[Film, Generator[Frame, None, None]]]:
-    """Opens a film: what is known about it, and its chosen frames, decoded one at a time.
+    """Opens a film; yields its facts, and its chosen frames, decoded one at a time.
 
     Args:
-        filepath: Path or URL; a film that is not on this machine is copied to its disk for the time.
-        sampling: The frames that are wanted.
+        filepath: Path or URL; a film that is not on this machine is temporarily copied to its disk.
+        sampling: The frames to examine.
 
     Raises:
         ImageError: The film cannot be read; the message is the reason without the path.

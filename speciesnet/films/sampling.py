@@ -20,9 +20,10 @@ class Sampling:
     Attributes:
         fps: Frames per second of the film's own clock: the first frame, then the first one at or after
             each multiple of 1 / ``fps`` seconds.
-        max_frames: The largest number of frames of a film; later ones are left out. None means no limit.
-        frames: The numbers of the frames instead, from 0 in the order in which a player shows them;
-            empty to choose them by ``fps``.
+        max_frames: The maximum number of frames per film; later ones are left out. None means no
+            limit.
+        frames: The numbers of the frames to examine instead, from 0 in the order in which a player
+            shows them; empty to choose them by ``fps``.
 
     Raises:
         InputError: A number is outside its range.
@@ -44,7 +45,7 @@ class Sampling:
 
 
 class Chooser:
-    """Chooses frames one after the other, in the order in which a player shows them.
+    """Chooses frames one after another, in the order in which a player shows them.
 
     Args:
         sampling: The choice.
@@ -61,7 +62,7 @@ class Chooser:
         self._last = max(self._numbers, default=math.inf)
 
     def takes(self, number: int, seconds: Fraction) -> bool:
-        """Whether to look at a frame.
+        """Whether to examine a frame.
 
         Args:
             number: Its number, from 0.
@@ -79,7 +80,7 @@ class Chooser:
 
     @property
     def is_done(self) -> bool:
-        """Whether no later frame is wanted."""
+        """Whether no further frames are needed."""
         return self._left <= 0
 
 

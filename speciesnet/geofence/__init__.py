@@ -1,4 +1,4 @@
-"""Which taxa occur where, and what to answer instead of one that does not occur at a place."""
+"""Where taxa occur, and what to answer instead of a taxon that does not occur at a place."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _NOT_COVERED = (
 
 
 class CountryList:
-    """The countries that a geofence covers: those that any of its rules names.
+    """The countries that a geofence covers: those named in any of its rules.
 
-    A country that no rule names is missing from the list rather than without animals, so it is not
-    geofenced. A geofence without rules covers every country.
+    A country that no rule names is assumed to be missing from the list, not to have no animals, so it
+    is not geofenced. A geofence without rules covers every country.
 
     Args:
         geofence_map: The geofence rules.
@@ -149,7 +149,7 @@ class Rules:
         levels: Sequence[str],
         threshold: float,
     ) -> Answer | None:
-        """The first level at which the summed scores of one allowed ancestor exceed the threshold.
+        """The first level at which the summed scores of an allowed ancestor exceed the threshold.
 
         Returns:
             The ancestor, its summed score and the level; None if there is no such level.
@@ -187,10 +187,10 @@ class Rules:
         country: str | None = None,
         admin1_region: str | None = None,
     ) -> Answer:
-        """The answer if the species list implies it, else its nearest ancestor that the list implies.
+        """The answer if the species list implies it, or else its nearest ancestor that the list implies.
 
-        An ancestor must be allowed by the geofence as well. Its score is the sum of the scores of all
-        classes below it, and at least that of the answer.
+        The geofence must also allow the ancestor. Its score is the sum of the scores of all classes
+        below it, but at least that of the answer.
 
         Args:
             answer: The answer from the decision table.
@@ -200,8 +200,8 @@ class Rules:
             admin1_region: State or province code, or None.
 
         Returns:
-            The answer unchanged; or with ``+species_list+rollup_to_LEVEL`` after its source, and
-            ``+fill_to_LEVEL`` where the only listed taxon below a group takes its place.
+            The answer, unchanged; or an ancestor, with ``+species_list+rollup_to_LEVEL`` added to its
+            source, and ``+fill_to_LEVEL`` if the only listed taxon below a group replaced it.
 
         Raises:
             ValueError: A label is malformed.
@@ -285,7 +285,7 @@ def roll_up_labels_to_first_matching_level(
         country: ISO 3166-1 alpha-3 code, or None.
         admin1_region: State or province code, or None.
         target_taxonomy_levels: Levels to try, in order; see ``taxonomy.LEVELS``.
-        non_blank_threshold: The sum of scores that an ancestor has to exceed.
+        non_blank_threshold: The value that the summed scores of an ancestor must exceed.
         taxonomy_map: From ``class;order;family;genus;species`` to labels.
         geofence_map: The geofence rules; excluded ancestors are skipped.
         enable_geofence: False ignores the geofence rules.
@@ -324,7 +324,7 @@ def geofence_animal_classification(
     geofence_map: GeofenceMap,
     enable_geofence: bool,
 ) -> Answer:
-    """The top class if it occurs at the place, else its nearest allowed ancestor, else unknown.
+    """The top class if it occurs at the place, or else its nearest allowed ancestor, or else unknown.
 
     Args:
         labels: Classes, best first.

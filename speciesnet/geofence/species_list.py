@@ -1,4 +1,4 @@
-"""A species list: the taxa that can occur at one site, and the file that names them."""
+"""A species list: the taxa that can occur at one site, read from a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of, split_label
 _HEADERS = ("latin", "latinname", "scientificname", "species", "taxon", "label")
 _ALWAYS_POSSIBLE = (*(kind.value for kind in Detection), BLANK, "homo", "homo sapiens")
 _NO_SPECIES = re.compile(r"(\w+) spp?\.?")  # "Vulpes sp." is a genus
-# Names that differ between the packages of the publisher.
+# Names that differ between the publisher's packages.
 _RENAMED = (("cetartiodactyla", "artiodactyla"), ("emys marmorata", "actinemys marmorata"))
 _QUOTES = "\"'\u201c\u201d\u2018\u2019"
 _SIMILAR = 0.75  # of two names, as difflib measures it
@@ -28,7 +28,7 @@ _REPORTED_LINES = 5
 
 
 def lineage(label: str) -> list[str]:
-    """The names of a label's taxon and of its ancestors in lower case, the lowest first.
+    """The names of a label's taxon and its ancestors in lower case, starting with the lowest.
 
     A subspecies is below its species. Labels that are not taxa, such as ``animal``, have no names.
 
@@ -72,7 +72,7 @@ class SpeciesList:
 
     @property
     def listed_labels(self) -> list[str]:
-        """The labels of the listed taxa, as far as they have one of their own."""
+        """The labels of the listed taxa that have their own label."""
         return [self._labels_by_name[name] for name in self.names if name in self._labels_by_name]
 
     @cached_property
@@ -121,11 +121,11 @@ class SpeciesList:
         return found
 
     def _covers(self, names: Iterable[str]) -> bool:
-        """Whether one of some taxa, or of their ancestors, is listed."""
+        """Whether any of these taxa or their ancestors is listed."""
         return not self._with_ancestors(names).isdisjoint(self._listed)
 
     def implies(self, label: str) -> bool:
-        """Whether an answer agrees with the list; answers other than animals always do."""
+        """Whether an answer is compatible with the list; answers that are not animals always are."""
         names = lineage(label)
         if not names or category_of(label) != Detection.ANIMAL:
             return True
@@ -134,8 +134,8 @@ class SpeciesList:
     def only_member(self, label: str) -> str | None:
         """The label of the only listed taxon below a group.
 
-        None for a group that is listed itself or below a listed taxon, for one with several listed taxa,
-        and for ``animal``.
+        None for a group that is itself listed or below a listed taxon, for a group with several
+        listed taxa, and for ``animal``.
         """
         names = lineage(label)
         if not names or category_of(label) != Detection.ANIMAL or self._covers(names):
@@ -157,7 +157,8 @@ def read_species_list(path: str, labels: Iterable[str], *, fill: bool = False) -
         fill: See ``SpeciesList``.
 
     Raises:
-        InputError: The file cannot be read, contains no taxon, or one that the model does not have.
+        InputError: The file cannot be read, contains no taxa, or names one that the model does not
+            have.
     """
     try:
         text = read_text(path)
@@ -224,7 +225,7 @@ def _delimiter_of(line: str) -> str:
 
 
 def plain_name(written: str) -> str:
-    """The name of a written taxon in lower case with single spaces, of a label the lowest one."""
+    """The name of a taxon in lower case with single spaces; for a label, its lowest taxon."""
     if written.count(";") == LABEL_PARTS - 1:
         label = written.lower()
         if category_of(label) != Detection.ANIMAL:
@@ -260,7 +261,7 @@ def _refusal(
 
 
 def nearest_names(name: str, candidates: Mapping[str, str]) -> list[str]:
-    """Up to four names that may be meant: the new name, the nearest ones, the species and the genus.
+    """Up to four likely names: the new name, the most similar ones, the species and the genus.
 
     Args:
         name: A name that is not known, as ``plain_name`` returns it.

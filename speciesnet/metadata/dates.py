@@ -1,4 +1,4 @@
-"""Dates as cameras and programs write them. A text that can be read in two ways is not a date."""
+"""Dates as cameras and programs write them. Ambiguous text is not read as a date."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 
-# EXIF dates from 1995; cameras that lost their clock write years such as 0000 or 65535.
+# EXIF was published in 1995; cameras whose clock was reset write years such as 0000 or 65535.
 YEARS = range(1995, 2100)
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -58,7 +58,7 @@ _HARMLESS = re.compile(rf"(?i:{_WEEKDAY})|[A-Z]{{2,4}}T", re.ASCII)
 
 
 def text_of(value: object) -> str:
-    """The text of a tag up to the first NUL, without blanks around it; "" for a different type."""
+    """The text of a tag up to the first NUL, without surrounding blanks; "" if it is not text."""
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if not isinstance(value, str):
@@ -68,7 +68,7 @@ def text_of(value: object) -> str:
 
 
 def is_blank(value: object) -> bool:
-    """Whether a tag contains no date at all: it is absent, empty, or only zeros.
+    """Whether a tag contains no date at all: it is absent, empty, or all zeros.
 
     Examples:
         >>> [is_blank(text) for text in ("0000-00-00T00:00:00Z", "Date unknown")]
@@ -79,7 +79,7 @@ def is_blank(value: object) -> bool:
 
 
 def parse_datetime(value: object, offset: object = None) -> str | None:
-    """Converts a date to ISO 8601; None if it cannot be read, or can be read in several ways.
+    """Converts a date to ISO 8601; None if it cannot be read or is ambiguous.
 
     Args:
         value: A text such as "2024:05:01 06:30:00" (EXIF), "2024-05-01T06:30" (ISO 8601),
@@ -122,8 +122,8 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
     """Whether dates with two leading numbers, such as "30/04/2024", start with the day.
 
     Returns:
-        True or False if some of the dates can be read in one order only; None if there are none such, or
-        if they contradict each other.
+        True or False if some of the dates can be read in only one order; None if there are no such
+        dates, or if they contradict each other.
 
     Examples:
         >>> day_comes_first(["05/04/2024", "30/04/2024 08:00"])
@@ -140,7 +140,8 @@ def parse_table_date(value: str, without_time: str, is_day_first: bool | None = 
     Args:
         value: The date, such as "30/04/2024", "2024-04-30 08:00" or "30-Apr-24".
         without_time: The time of a date that has none, such as "00:00:00".
-        is_day_first: Whether "05/04/2024" is in April, see ``day_comes_first``; None does not read it.
+        is_day_first: Whether "05/04/2024" is in April, see ``day_comes_first``; if None, it is not
+            read.
 
     Examples:
         >>> parse_table_date("05/04/2024", "00:00:00", is_day_first=True)
@@ -176,7 +177,7 @@ def _days(found: re.Match[str]) -> Iterator[date]:
 
 
 def _time_of_day(clock: re.Match[str], half: str | None, rest: str) -> timedelta | None:
-    """The time since midnight, up to 24:00; None if it is impossible or may mean a different time."""
+    """The time since midnight, up to 24:00; None if it is impossible or ambiguous."""
     hour, minute, second = (int(clock[name] or 0) for name in ("hour", "minute", "second"))
     if minute > 59 or second > 59 or hour > 24 or (hour == 24 and (minute or second or half)):
         return None

@@ -17,10 +17,10 @@ class _Layout:
     Attributes:
         start: The first bytes of the note.
         offset: The position of second, minute, hour, day or month, month or day, and year.
-        form: Their form, for ``struct``.
-        day_first: Whether the day comes before the month; None if ExifTool and other programs disagree,
-            or had no photographs to check it.
-        weekday: The position and the form of the weekday.
+        form: Their ``struct`` format.
+        day_first: Whether the day comes before the month; None if ExifTool and other programs
+            disagree, or had no photographs to check this with.
+        weekday: The position and the ``struct`` format of the weekday.
         sunday: The number of Sunday.
     """
 
@@ -47,8 +47,8 @@ def maker_note_date(note: object, make: object) -> str | None:
     """The date in a maker note, for ``parse_datetime``.
 
     Args:
-        note: The tag MakerNote.
-        make: The tag Make.
+        note: The MakerNote tag.
+        make: The Make tag.
 
     Returns:
         An ISO 8601 date, which may be impossible; month and day as "05/07/2015" if their order is
@@ -72,7 +72,7 @@ def maker_note_date(note: object, make: object) -> str | None:
 def _hyperfire(note: bytes) -> str:
     """HyperFire, such as HC500, HC600 and PC900."""
     little, big = (struct.unpack_from(f"{order}6H", note, _HYPERFIRE_OFFSET) for order in "<>")
-    # Some cameras write these numbers, and only these, with the higher byte first.
+    # Some cameras write only these numbers with the high byte first.
     second, minute, hour, month, day, year = big if little[5] > big[5] > 0 else little
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
 

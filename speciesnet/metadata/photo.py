@@ -1,4 +1,4 @@
-"""The metadata of one photograph, and where its date, position and camera are in the file."""
+"""The metadata of one photograph: where its date, position and camera are in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_TEXT = 100  # characters of a maker's or a model's name
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
-# The tags of EXIF that contain a date, in order of trust, each with that of its own offset from UTC.
+# The EXIF tags that contain a date, most reliable first, each with the tag of its offset from UTC.
 _TAKEN = (
     (ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal),
     (ExifTags.Base.DateTimeDigitized, ExifTags.Base.OffsetTimeDigitized),
@@ -49,12 +49,12 @@ class PhotoMetadata:
         make: Maker of the camera.
         model: Model of the camera.
         unreadable_date: The text of a date that cannot be read, if no other date can.
-        zone_is_doubtful: Whether ``datetime`` may be in UTC, as films give it by their standards, though
-            their cameras often write the time on their clock; None for one that is certain.
-        orientation: The EXIF orientation by which the picture was turned upright, from 2 to 8; None for
-            one that is upright in the file, and for TIFF. Records do not contain it.
-        original_datetime: What ``datetime`` was before a correction of the camera's clock; None without
-            a correction. Records do not contain it.
+        zone_is_doubtful: Whether ``datetime`` may be in UTC, which the standards for films require,
+            while many cameras write the time on their clock; None if there is no doubt.
+        orientation: The EXIF orientation by which the picture was turned upright, from 2 to 8; None
+            if it is upright in the file, and for TIFF. Records do not contain it.
+        original_datetime: ``datetime`` before a correction of the camera's clock; None without a
+            correction. Records do not contain it.
     """
 
     datetime: str | None = None
@@ -73,7 +73,7 @@ class PhotoMetadata:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PhotoMetadata:
-        """The reverse of ``as_dict``; values that are impossible or of another type become None."""
+        """The reverse of ``as_dict``; impossible values and values of another type become None."""
         taken = parse_datetime(values.get("datetime"))
         return cls(
             taken,
@@ -110,11 +110,11 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
 def _dates(
     image: Image.Image, base: Mapping[int, Any], details: Mapping[int, Any]
 ) -> Iterator[tuple[object, object]]:
-    """Yields all dates of a photograph with the offsets that belong to them, best first.
+    """Yields all dates of a photograph with their offsets, best first.
 
-    Cameras write both dates of ``_TAKEN``, and programs keep them. Maker notes survive programs that
-    lose these. ``DateTime`` is last: it is when the file was changed. The date of the GPS is left out: it
-    is in UTC, and all others are by the camera's clock.
+    Cameras write both dates in ``_TAKEN``, and programs keep them. Maker notes survive programs that
+    lose these. ``DateTime`` comes last, because it is when the file was changed. The GPS date is left
+    out, because it is in UTC while all others are by the camera's clock.
     """
     for date, offset in _TAKEN:
         for tags in (details, base):
@@ -146,7 +146,7 @@ def _iptc_date(image: Image.Image) -> str | None:
 
 
 def _first_readable(dates: Iterable[tuple[object, object]]) -> tuple[str | None, str | None]:
-    """The first date that can be read, or else the text of the first one that cannot."""
+    """The first date that can be read, or else the text of the first unreadable one."""
     unreadable = None
     for value, offset in dates:
         if is_blank(value):
@@ -169,7 +169,7 @@ def _gps_position(gps: Mapping[int, Any]) -> tuple[float | None, float | None]:
 
 
 def _degrees(parts: Any, reference: Any, letters: str) -> float:
-    """Degrees, positive for the first letter; raises ``ValueError`` for another hemisphere."""
+    """Degrees, positive for the first letter; raises ``ValueError`` for an unknown hemisphere."""
     degrees, minutes, seconds = (float(part) for part in (*parts, 0, 0)[:3])
     text = reference.decode("ascii", "replace") if isinstance(reference, bytes) else str(reference)
     sign = (1, -1)[letters.index(text.strip(" \0").upper()[:1] or "?")]

@@ -14,7 +14,7 @@ _TIFF_TAG = 700
 _JPEG_START = b"http://ns.adobe.com/xap/1.0/\0"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _EXIF = "{http://ns.adobe.com/exif/1.0/}"
-# In order of trust: when it was taken, then when it became a file.
+# Most reliable first: when it was taken, then when it became a file.
 _TAGS = (
     f"{_EXIF}DateTimeOriginal",
     "{http://ns.adobe.com/photoshop/1.0/}DateCreated",
@@ -24,7 +24,7 @@ _TAGS = (
 
 
 def packet_of(image: Image.Image) -> bytes:
-    """The XMP packet of an opened image, b"" if it has none."""
+    """The XMP packet of an opened image; b"" if it has none."""
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if not packet:  # Pillow before 11
         with suppress(Exception):  # damaged EXIF raises nearly anything
@@ -43,7 +43,7 @@ def _segment_of(image: Image.Image) -> bytes:
 
 
 def xmp_dates(packet: bytes) -> Iterator[str]:
-    """Yields the texts of the tags of a packet that contain the date of the photograph, best first."""
+    """Yields the texts of the tags in a packet that contain the photograph's date, best first."""
     packet = packet.strip(b"\0 \r\n\t")
     # Without a document type, a packet has no entities that could expand or be fetched.
     if not packet or len(packet) > MAX_PACKET or b"<!DOCTYPE" in packet:

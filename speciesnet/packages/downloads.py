@@ -21,7 +21,7 @@ from speciesnet.files.atomic import write_atomically
 TIMEOUT = 30  # seconds to connect, and between two bytes received
 CHUNK_BYTES = 2**20
 
-# The MD5 of MegaDetector's files, as its makers publish them: table ``known_models`` in
+# The MD5 of MegaDetector's files, as published by its makers: table ``known_models`` in
 # megadetector/detection/run_detector.py of their package megadetector 10.0.28 (MIT), which has no
 # SHA-256. An MD5 detects damaged files, but not files forged to have the same one.
 _MEGADETECTOR = "https://github.com/agentmorris/MegaDetector/releases/download/v5.0"
@@ -74,8 +74,9 @@ class Digest:
             found = self.of(path)
         if found != self.value:
             raise ModelError(
-                f"{path} is damaged, or is not the file that its name says: its {self.name} is {found}, "
-                f"not {self.value} as {self.source} has it; delete it, and it will be downloaded again."
+                f"{path} is damaged, or is not the file that its name suggests: its {self.name} is "
+                f"{found}, but {self.source} gives {self.value}; delete it, and it will be "
+                "downloaded again."
             )
         self.remember(path)
 
@@ -89,7 +90,7 @@ class Digest:
             logging.info("The verification of %s cannot be stored: %s.", path, error)
 
     def _mark(self, path: Path) -> Path:
-        """An empty file, whose name identifies this hash and this state of the file."""
+        """An empty file whose name identifies this hash and this state of the file."""
         facts = path.stat()
         text = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns} {self.algorithm} {self.value}"
         return cache_folder() / "checked" / hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
@@ -124,8 +125,8 @@ def cache_folder() -> Path:
 def find_detector(url: str, folder: Path) -> Path | None:
     """Finds the detector of a URL in the package or in the cache; None if it is in neither.
 
-    A file that the user has put there, with the file name of the URL, is used as well. If its hash is
-    known, the file is verified once.
+    A file that the user put there under the URL's file name is also used. If its hash is known, the
+    file is verified once.
 
     Args:
         url: http or https; it may end in ``#sha256=`` and 64 hexadecimal digits.
@@ -203,7 +204,7 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
         if digest and (found := digest.of(part)) != digest.value:
             raise OSError(
                 f"the download is damaged, or is a different file: its {digest.name} is {found}, "
-                f"not {digest.value} as {digest.source} has it"
+                f"but {digest.source} gives {digest.value}"
             )
     if digest:
         digest.remember(target)

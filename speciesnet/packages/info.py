@@ -143,7 +143,7 @@ class ModelInfo:
 
     @property
     def lasting_name(self) -> str:
-        """A name that finds this package from any working directory: a hub's name or an absolute path."""
+        """A name that works from any working directory: a hub's name or an absolute path."""
         is_local = self.model_name != "demo" and Path(self.model_name) == self.folder
         return str(self.folder.resolve()) if is_local else self.model_name
 
@@ -161,7 +161,7 @@ class ModelInfo:
 
 
 def _digest_of_parts(path: Path) -> str:
-    """A hash of samples of a file: the weights of another training differ everywhere."""
+    """A hash of samples of a file; the weights of a different training run differ everywhere."""
     size = path.stat().st_size
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
@@ -211,7 +211,7 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
 
 
 def kaggles_cache(handle: str) -> Path | None:
-    """The newest complete download of a model; the hub needs a version number to find one.
+    """The newest complete download of a model; the hub's own lookup needs a version number.
 
     Args:
         handle: ``OWNER/MODEL/FRAMEWORK/VARIATION``.
@@ -240,8 +240,8 @@ def _find_on_hugging_face(handle: str, force_download: bool) -> Path:
 def _check_large_files(snapshot: Path) -> None:
     """Verifies the large files of a package from Hugging Face, once.
 
-    The hub itself compares only their sizes. Its cache names each file by the SHA-256 that the site
-    publishes for it, and links to that; on a system without links there is nothing to compare with.
+    The hub itself compares only their sizes. Its cache names each file after the SHA-256 that the
+    site publishes, and links to it; on a system without links there is nothing to compare with.
 
     Raises:
         ModelError: A file is damaged.

@@ -70,26 +70,26 @@ def run(
     rivals: Rivals | None = None,
     films: Sampling | None = None,
 ) -> Generator[Photo, None, None]:
-    """Takes images through the stages whose network is given; without any, through past results.
+    """Passes images through the stages of the given networks, or through past results if there are none.
 
     Args:
         filepaths: Images, each once.
-        detector: Finds boxes, or None to leave the stage out.
-        classifier: Names species, or None to leave the stage out.
-        past: Results of earlier steps, for a classifier alone or a run without networks.
-        boxes: The boxes that models that crop classify one by one; None classifies each image once.
+        detector: Finds boxes; None skips the stage.
+        classifier: Names species; None skips the stage.
+        past: Results of earlier steps, for a run with only the classifier or without networks.
+        boxes: The boxes that cropping models classify one by one; None classifies each image once.
         num_classes: How many classes the classifier returns; None means all.
         run_mode: ``single_thread`` does one thing after the other; ``multi_thread`` reads images and
             runs the networks in threads; ``multi_process`` reads images in processes.
-        batch_size: Images that a network takes together, where batches are worthwhile.
-        readers: Threads or processes that read images; None is one for each core, at most 8, but
+        batch_size: Images per batch, where batches are worthwhile.
+        readers: Threads or processes that read images; None means one per core, at most 8, but
             ``REMOTE_READERS`` threads for images that come over a network.
         progress: Called for each image that leaves a stage.
         profile: Collects the seconds of each stage.
         lock: Held by a network on the processor while it computes, where other networks share it.
         threshold: The lowest confidence of faint boxes; see ``detect``.
         rivals: What else could be the best box of an image; see ``crop``.
-        films: Which frames are looked at, if the paths are those of films.
+        films: Which frames to examine, if the paths are those of films.
 
     Yields:
         One photo for each path, or for each frame of a film, in order. Closing the generator stops
@@ -138,7 +138,7 @@ def _crops_for(
     profile: Profile,
     rivals: Rivals | None,
 ) -> Generator[Crop, None, None]:
-    """The last use of the full resolution: the classifier's queue holds only crops."""
+    """The crops for the classifier; its queue holds only crops, and no image at full resolution."""
     if not classifier.model_info.always_crops:
         boxes = rivals = None
     return crop(photos, classifier.preprocess, boxes, profile, rivals)
@@ -147,7 +147,7 @@ def _crops_for(
 def _lock_of(
     detector: SpeciesNetDetector | None, classifier: SpeciesNetClassifier | None
 ) -> Lock | None:
-    """A lock for two networks on one processor: at the same time they take longer than in turn."""
+    """A lock for two networks on one processor, because running both at the same time takes longer."""
     if detector is None or classifier is None:
         return None
     is_shared = detector.engine.on_cpu and classifier.engine.on_cpu

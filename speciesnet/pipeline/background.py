@@ -1,4 +1,4 @@
-"""Runs a stage in a thread of its own."""
+"""Runs a stage in its own thread."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Background:
     """The threads of a run's stages.
 
     Args:
-        run_mode: ``single_thread`` leaves all stages to the thread of their consumer.
+        run_mode: ``single_thread`` runs all stages in the consumer's thread.
 
     Attributes:
-        stop: Set once the run is closed, or something goes wrong.
+        stop: Set when the run is closed or something goes wrong.
     """
 
     def __init__(self, run_mode: RunMode) -> None:
@@ -32,7 +32,7 @@ class Background:
 
 
 def put_until(waiting: queue.Queue[_T], item: _T, stopped: threading.Event) -> None:
-    """Puts an item into a queue once there is room, unless the event is set before."""
+    """Puts an item into a queue as soon as there is room, unless the event is set first."""
     while not stopped.is_set():
         try:
             waiting.put(item, timeout=0.2)
@@ -44,7 +44,7 @@ def put_until(waiting: queue.Queue[_T], item: _T, stopped: threading.Event) -> N
 def started(
     items: Generator[_T, None, None], ahead: int, stopped: threading.Event
 ) -> tuple[queue.Queue[_T | BaseException | None], threading.Thread]:
-    """Starts to run a generator in its own thread, until ``stopped`` is set; see ``taken_from``."""
+    """Starts a generator in its own thread, which runs until ``stopped`` is set; see ``taken_from``."""
     waiting: queue.Queue[_T | BaseException | None] = queue.Queue(max(ahead, 1))
 
     def work() -> None:
@@ -67,7 +67,7 @@ def started(
 def taken_from(
     waiting: queue.Queue[_T | BaseException | None], stop: threading.Event | None = None
 ) -> Generator[_T, None, None]:
-    """Yields what the thread of ``started`` puts into its queue, unless ``stop`` is set before."""
+    """Yields what the thread of ``started`` puts into its queue, until ``stop`` is set."""
     while stop is None or not stop.is_set():
         try:
             item = waiting.get(timeout=0.2)  # with a time-out, or Windows delays Ctrl-C
@@ -86,7 +86,7 @@ def in_background(
 ) -> Generator[_T, None, None]:
     """Runs a generator in its own thread, at most ``ahead`` items before its consumer.
 
-    ``stop`` is set once the consumer closes it, or something goes wrong.
+    ``stop`` is set when the consumer closes the generator or something goes wrong.
     """
     stopped = threading.Event()
     waiting, thread = started(items, ahead, stopped)

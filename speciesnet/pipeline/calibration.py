@@ -1,4 +1,4 @@
-"""Makes the int8 networks of a model, calibrated on photographs, in a process of its own.
+"""Makes the int8 networks of a model, calibrated on photographs, in a separate process.
 
 The process frees its memory when it ends, and a run can continue in a different precision in the
 meantime.
@@ -30,7 +30,7 @@ from speciesnet.images import read_image, to_array
 from speciesnet.packages.info import ModelInfo
 
 # With 8, 16, 32 and 64 rendered scenes, the confidences of the demo model differed from float32 by 0.019,
-# 0.014, 0.012 and 0.008 on average. At full size, a photograph takes 20 seconds of a core.
+# 0.014, 0.012 and 0.008 on average. At full size, a photograph takes 20 seconds on one core.
 CALIBRATION_IMAGES = 64
 NEEDED_IMAGES = 16  # readable ones
 SECONDS = 2 * 3600.0  # after which it is ended; it takes minutes
@@ -40,14 +40,14 @@ State = Literal["running", "done", "failed"]
 
 
 class Job(TypedDict):
-    """What the process does.
+    """The work of the process.
 
     Attributes:
         model: The name of the package, from any working directory.
         networks: The networks to quantize: ``detector``, ``classifier``.
         paths: Photographs, more than needed, because some may be unreadable.
         threads: CPU threads of the float32 detector, whose boxes are cropped; None uses all cores.
-        replace: Whether networks that were calibrated on other photographs are replaced.
+        replace: Whether to replace networks that were calibrated on other photographs.
     """
 
     model: str
@@ -61,8 +61,8 @@ class Quantization:
     """A quantization that runs in another process.
 
     Args:
-        job: What it does.
-        niceness: How much priority it gives to other processes; 0 to 19.
+        job: The work to do.
+        niceness: How far to lower the priority of the process: 0 to 19.
     """
 
     def __init__(self, job: Job, niceness: int = 0) -> None:
@@ -109,7 +109,7 @@ class Quantization:
 
     @property
     def reason(self) -> str:
-        """Why it failed: a sentence."""
+        """One sentence on why it failed."""
         self._output.seek(0)
         lines = self._output.read().decode(errors="replace").strip().splitlines()
         if time.monotonic() - self._start >= SECONDS:
@@ -129,15 +129,15 @@ def quantize_in_background(
     replace: bool = False,
     niceness: int = NICENESS,
 ) -> Quantization:
-    """Starts to make the int8 networks of a model; see ``Quantization.poll``.
+    """Starts making the int8 networks of a model; see ``Quantization.poll``.
 
     Args:
         model_info: The package.
         networks: ``detector``, ``classifier`` or both.
-        paths: Paths or URLs of photographs; some of them are used, evenly spread.
+        paths: Paths or URLs of photographs, of which an evenly spread subset is used.
         threads: CPU threads; None uses all cores.
-        replace: Whether networks that were calibrated on other photographs are replaced.
-        niceness: How much priority the process gives to others.
+        replace: Whether to replace networks that were calibrated on other photographs.
+        niceness: How far to lower the priority of the process: 0 to 19.
 
     Raises:
         ModelError: There are too few photographs.
@@ -145,7 +145,7 @@ def quantize_in_background(
     check_number(len(paths))
     count = min(len(paths), 2 * CALIBRATION_IMAGES)
     spread = [paths[i * len(paths) // count] for i in range(count)]
-    # The second half is for unreadable ones, so that the first half is spread over all as well.
+    # The second half replaces unreadable ones, so that the first half is also spread over all.
     job = Job(
         model=model_info.lasting_name,
         networks=[*networks],
@@ -192,7 +192,7 @@ def quantize_networks(job: Job) -> None:
 
 
 def _readable(paths: Sequence[str]) -> tuple[list[str], str]:
-    """The first photographs that can be read, as many as needed, and a hash of their pixels."""
+    """As many readable photographs as needed, and a hash of their pixels."""
     found: list[str] = []
     digest = hashlib.sha256()
     for path in paths:
@@ -243,7 +243,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Does the job that arrives on standard input; the last line of the output is the error."""
+    """Does the job read from standard input; the last line of the output is the error."""
     if (niceness := int(sys.argv[1])) and hasattr(os, "nice"):
         os.nice(niceness)
     job: Job = json.loads(sys.stdin.readline())

@@ -1,4 +1,4 @@
-"""What earlier steps found, as the source of a run of the classifier or the ensemble alone."""
+"""The results of earlier steps, as the input of a run with only the classifier or the ensemble."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class PastResults:
     """Records of earlier steps, by filepath.
 
     Attributes:
-        detections: Records of the detector, for the classifier or the ensemble alone.
-        classifications: Records of the classifier, for the ensemble alone.
+        detections: The detector's records, for a run with only the classifier or the ensemble.
+        classifications: The classifier's records, for a run with only the ensemble.
     """
 
     detections: Mapping[str, Record] = field(default_factory=dict)
@@ -43,10 +43,10 @@ class PastResults:
 def past_photos(
     filepaths: Iterable[str], past: PastResults, boxes: BoxSelection | None = None
 ) -> Generator[Photo, None, None]:
-    """The first stage of a run without networks: what earlier steps found; reads no image.
+    """The first stage of a run without networks: yields the results of earlier steps; reads no images.
 
     Raises:
-        InputError: Classes of boxes are wanted and missing, or belong to different boxes.
+        InputError: Required classes of boxes are missing, or belong to different boxes.
     """
     for path in filepaths:
         detected, classified = past.detections.get(path), past.classifications.get(path)
@@ -80,7 +80,7 @@ def _past_photo(
 def _frames_of(
     detected: Record | None, classified: Record | None
 ) -> list[tuple[FilmFrame | None, Record | None, Record | None]]:
-    """What earlier steps found in each frame of a film; the records of a photograph as they are."""
+    """What earlier steps found in each frame of a film; for a photograph, its records unchanged."""
     if not any(record and is_film(record) for record in (detected, classified)):
         return [(None, detected, classified)]
     if not (
@@ -90,8 +90,8 @@ def _frames_of(
     classes = classified["frame_classifications"]
     if detected.get("frames_processed") != [one["frame_number"] for one in classes]:
         raise InputError(
-            f"The classifications of {detected['filepath']} belong to other frames than its detections. "
-            "Run the classifier again with these detections."
+            f"The classifications of {detected['filepath']} belong to different frames than its "
+            "detections. Run the classifier again with these detections."
         )
     film = Film(
         classified.get("frame_rate", 0.0),
@@ -112,7 +112,7 @@ def _frames_of(
 
 
 def _of_frame(record: Record, number: int) -> Record:
-    """The record of a film with the boxes of one frame alone, like those of a photograph."""
+    """A record like that of a photograph, with only the boxes of one frame of a film."""
     if (boxes := record.get("detections")) is None:
         return record
     found = [
@@ -142,7 +142,7 @@ def past_errors(filepath: str) -> Iterator[None]:
 def _past_classes(
     photo: Photo, classified: Record, selection: BoxSelection
 ) -> dict[int, Classifications]:
-    """The classes that an earlier run found for single boxes, by the positions of the boxes."""
+    """The classes that an earlier run found for individual boxes, by the positions of the boxes."""
     boxes, theirs = photo.detections or (), classified.get("detections") or ()
     found = {i: box["classifications"] for i, box in enumerate(theirs) if "classifications" in box}
 
@@ -160,8 +160,8 @@ def _past_classes(
         return {}
     if len(boxes) != len(theirs) or not all(map(is_same_box, boxes, theirs)):
         raise InputError(
-            f"The classifications of {photo.filepath} belong to other boxes than its detections. Run the "
-            "classifier again with these detections."
+            f"The classifications of {photo.filepath} belong to different boxes than its detections. Run "
+            "the classifier again with these detections."
         )
     if missing := [position for position in positions if position not in found]:
         raise InputError(
@@ -181,7 +181,7 @@ def lacks_classes(photo: Photo, past: PastResults) -> bool:
 
 
 def without_detections(filepaths: Iterable[str], detections: Mapping[str, Record]) -> list[str]:
-    """The images that a classifier of crops must not classify, because a file does not contain them."""
+    """The images that a classifier of crops must not classify, because a file has no record of them."""
     return [
         path for path in filepaths
         if not has_failed_detections(path, detections)
@@ -190,7 +190,7 @@ def without_detections(filepaths: Iterable[str], detections: Mapping[str, Record
 
 
 def has_failed_detections(filepath: str, detections: Mapping[str, Record]) -> bool:
-    """Whether the detector failed on an image, which is then classified as a whole: SpeciesNet 4.0."""
+    """Whether the detector failed on an image, which is then classified whole, as in SpeciesNet 4.0."""
     return Failure.DETECTOR.value in (detections.get(filepath, {}).get("failures") or ())
 
 

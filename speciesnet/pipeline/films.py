@@ -58,7 +58,7 @@ class _PastFrames:
         return cls(Sampling(frames=tuple(detected.get("frames_processed", ()))), times)
 
     def checked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Passes the frames on; raises ``ImageError`` if they are others."""
+        """Passes the frames on; raises ``ImageError`` if they are different ones."""
         if not self.sampling.frames:
             raise ImageError("its detections do not say which frames they belong to")
         expected = list(self.sampling.frames)
@@ -79,7 +79,7 @@ class FilmReader:
         sampling: Which frames are examined.
         input_shape: The detector's input, if it is needed.
         keep_image: Whether a later stage needs the full resolution.
-        detections: Records of the detector by filepath: their frames are read instead.
+        detections: The detector's records by filepath; their frames are read instead.
     """
 
     sampling: Sampling
@@ -90,8 +90,8 @@ class FilmReader:
     def photos(self, filepath: str) -> Generator[Photo, None, None]:
         """Yields the frames of a film, the last one marked.
 
-        The last photo is that of a film that cannot be read if it has no frames, or not all of those that
-        its detections belong to.
+        If the film has no frames, or lacks some that its detections belong to, the last photo stands
+        for a film that cannot be read.
 
         Raises:
             InputError: Its detections are malformed.
@@ -148,17 +148,17 @@ def read_films(
     profile: Profile | None = None,
     stop: threading.Event | None = None,
 ) -> Generator[Photo, None, None]:
-    """Yields the frames of films, film by film in order; a few films are read at the same time.
+    """Yields the frames of films, one film after another; a few films are read at the same time.
 
-    Memory holds some frames of each of them, whatever their lengths.
+    Only a few frames of each film are kept in memory, however long it is.
 
     Args:
         filepaths: The films.
         reader: How they are read.
         run_mode: ``single_thread`` reads a frame when it is asked for; otherwise threads read ahead.
-        readers: The number of films that are read at the same time, at most; None chooses.
+        readers: The maximum number of films to read at the same time; None chooses it.
         profile: Collects the seconds of the stage.
-        stop: Ends it where its consumer cannot: while that waits for a frame.
+        stop: Ends the stage even while its consumer waits for a frame.
     """
     profile = profile or Profile()
     ended = threading.Event()
@@ -182,7 +182,7 @@ def read_films(
 
 
 def _ahead(films: Iterator[Iterator[Photo]], limit: int) -> Iterator[Iterator[Photo]]:
-    """Yields films in order, and starts each of them up to ``limit`` films ahead."""
+    """Yields films in order, starting each of them up to ``limit`` films ahead."""
     waiting: deque[Iterator[Photo]] = deque()
     for film in films:
         waiting.append(film)
@@ -201,12 +201,12 @@ def split_films(filepaths: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def is_film_inside(photo: Photo) -> bool:
-    """Whether an image that cannot be decoded is a film with the name of a photograph."""
+    """Whether an image that cannot be decoded is a film with a photograph's extension."""
     return photo.is_damaged and photo.frame is None and is_film(photo.filepath)
 
 
 def with_frames(photos: Iterable[Photo]) -> Iterator[list[Photo]]:
-    """Gathers the frames of each film, which follow one another; a photograph is alone."""
+    """Groups the consecutive frames of each film; each photograph is its own group."""
     frames: list[Photo] = []
     for photo in photos:
         frames.append(photo)

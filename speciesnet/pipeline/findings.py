@@ -1,4 +1,4 @@
-"""What a run finds out about its images, for the log and the summary."""
+"""Notes on the images of a run, for the log and the summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from speciesnet.records import Instance
 
 
 def flawed_images() -> dict[Flaw, Examples]:
-    """Empty collections for images that were decoded although something is wrong with them."""
+    """Empty collections for images that were decoded although they have flaws."""
     return {
         "cut off": Examples(
             "image file is cut off; its answer comes from the part that can be read",
@@ -38,7 +38,7 @@ class Findings:
     """The images of a run that need the user's attention.
 
     Attributes:
-        notes: Sentences for the summary; they are in the log as well.
+        notes: Sentences for the summary; they are also in the log.
         lasting: The number of images that fail again whenever the same command is repeated.
     """
 
@@ -91,12 +91,12 @@ class Findings:
         is_past: bool = False,
         keeps_date: bool = False,
     ) -> None:
-        """Takes note of an image that has passed the last stage.
+        """Notes an image that has passed the last stage.
 
         Args:
             photo: The image.
             lacks_classes: Whether it fails because none of its boxes was classified.
-            is_past: Whether earlier runs made all of its results.
+            is_past: Whether all of its results come from earlier runs.
             keeps_date: Whether its record keeps its date.
         """
         lacks_result = is_past and None in (photo.detections, photo.classifications)
@@ -119,16 +119,16 @@ class Findings:
         self.lasting += photo.is_damaged or lacks_classes or lacks_result
 
     def add_place(self, instance: Instance, found: str | None) -> None:
-        """Takes note of an image that is clearly in a different country from its own, if ``found``."""
+        """Notes an image that is clearly in a different country, ``found``, than its own, if any."""
         if found:
             self._elsewhere.add(f"{instance.filepath} (in {found}, not in {instance.country})")
 
     def add_undetected(self, paths: Sequence[str], whole: Sequence[str], source: str) -> None:
-        """Takes note of images without boxes for a classifier of crops.
+        """Notes images that have no boxes for a classifier of crops.
 
         Args:
-            paths: Those that fail, because a file does not contain them.
-            whole: Those that are classified as a whole, because the detector failed on them.
+            paths: Images that fail because the file has no record of them.
+            whole: Images that are classified as a whole because the detector failed on them.
             source: The file.
         """
         self.lasting += len(paths)
@@ -150,7 +150,7 @@ class Findings:
                 self.notes.append(noted(f"{len(images)} {sentence}, such as {images[0]}."))
 
     def finish(self) -> None:
-        """Adds the notes on what was counted."""
+        """Adds the notes on everything that was counted."""
         films = (self._damaged_films, self._partial_films, self._doubtful_zones)
         counted = (
             self._unclassified,

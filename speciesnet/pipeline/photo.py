@@ -1,4 +1,4 @@
-"""An image on its way through the stages, and the inputs that are cut out of it."""
+"""An image on its way through the stages, and the inputs cut out of it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class FilmFrame:
     """Where an image is in a film.
 
     Attributes:
-        number: Its number from 0; -1 of a film that cannot be read.
+        number: Its number from 0; -1 for a film that cannot be read.
         seconds: Its time after the first frame.
         film: What is known about the film.
-        is_last: Whether no other frame of the film follows.
+        is_last: Whether this is the last frame of the film.
     """
 
     number: int
@@ -44,18 +44,18 @@ class Photo:
         filepath: Path or URL.
         error: Why it cannot be read, or None.
         is_damaged: Whether its content cannot be decoded, so that reading it again does not help.
-        flaw: What is wrong with it although it was decoded, or None.
-        seconds: How long it took to read it and to fit it into the detector's input.
-        image: Shape (H, W, 3) in full resolution, as long as a stage still needs it.
+        flaw: A flaw of an image that was still decoded, or None.
+        seconds: How long it took to read it and fit it to the detector's input.
+        image: Shape (H, W, 3) at full resolution, while a stage still needs it.
         letterboxed: The detector's input, until it has been used.
-        detections: The detector's answer, of this run or of an earlier one.
-        classifications: The classifier's answer for the image.
-        box_classifications: Its answers for single boxes, by their positions in ``detections``.
+        detections: The detector's results, from this run or an earlier one.
+        classifications: The classifier's result for the image.
+        box_classifications: Its results for individual boxes, by their positions in ``detections``.
         faint: Boxes below the detector's threshold that could be above it in float32; see ``guard``.
-        rivals: The classifier's answers for what could be the best box in float32 instead, by positions
-            in ``detections`` and ``faint`` together, or ``WHOLE``.
+        rivals: The classifier's results for boxes that could be the best ones in float32, by their
+            positions in ``detections`` and ``faint`` together, or ``WHOLE``.
         metadata: EXIF of the photograph.
-        frame: Where it is in a film, or None for a photograph.
+        frame: Its place in a film, or None for a photograph.
         mirrored: The EXIF orientation by which past detections were moved; see ``upright_box``.
     """
 
@@ -77,7 +77,7 @@ class Photo:
 
     @property
     def nbytes(self) -> int:
-        """Memory that its pixels take, in bytes."""
+        """The memory that its pixels take, in bytes."""
         fitted = self.letterboxed.arr.nbytes if self.letterboxed else 0
         return fitted + (0 if self.image is None else self.image.nbytes)
 
@@ -88,11 +88,11 @@ class Crop:
 
     Attributes:
         photo: The image that it is cut out of.
-        input: The pixels, until they have been used; None of an image that cannot be read.
+        input: The pixels, until they have been used; None for an image that cannot be read.
         is_for_image: Whether its classes are those of the image.
         box: The position of the detection whose classes they are, or None.
         rival: The key among ``Photo.rivals`` of these classes, or None.
-        is_last: Whether no other crop of the image follows.
+        is_last: Whether this is the last crop of the image.
     """
 
     photo: Photo

@@ -1,4 +1,4 @@
-"""Makes everything that a model needs before its first run: downloads, converted and int8 networks."""
+"""Prepares what a model needs before its first run: downloads, and converted and int8 networks."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def prepare(
 
     Args:
         model_name: See ``ModelInfo``.
-        precision: The precision of later runs; ``auto`` prepares all that ``auto`` may choose, and int8
-            networks if there are photographs.
+        precision: The precision of later runs; ``auto`` prepares all precisions that it may choose,
+            and int8 networks if there are photographs.
         photographs: Paths or URLs of photographs to calibrate int8 networks on; networks that were
             calibrated on others are replaced.
         threads: CPU threads; None uses all cores.
         force_download: Whether to download the package again.
 
     Yields:
-        A line for each step: what there is, where, and how many seconds it took.
+        A line for each step: what was made, where, and how many seconds it took.
 
     Raises:
         ModelError: A step fails.

@@ -1,4 +1,4 @@
-"""The first stage: reads images ahead of the networks, within a limit of memory."""
+"""The first stage: reads images ahead of the networks, within a memory limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ END_SECONDS = 2.0  # given to readers when a run ends early; a server may keep t
 def read_photo(
     filepath: str, input_shape: InputShape | None = None, keep_image: bool = True
 ) -> Photo:
-    """Reads an image; where that fails, its ``error`` is the reason.
+    """Reads an image; if that fails, ``error`` gives the reason.
 
     Args:
         filepath: Path or URL.
@@ -67,10 +67,10 @@ def read_photo(
 
 
 class _ReadAhead:
-    """How many images may be read ahead: their sizes are known only once they are read.
+    """Limits how many images are read ahead; their sizes are known only after reading.
 
     Args:
-        images: The limit for small ones.
+        images: The limit for small images.
     """
 
     def __init__(self, images: int) -> None:
@@ -83,7 +83,7 @@ class _ReadAhead:
         return min(max(READ_AHEAD_BYTES // max(self._sizes), 1), self._images)
 
     def note(self, nbytes: int) -> None:
-        """Takes the size of an image that was read, in bytes; the largest of the last ones counts."""
+        """Notes the size of an image in bytes; the largest recent image determines the limit."""
         if not nbytes:
             return
         self._sizes.append(nbytes)
@@ -102,7 +102,7 @@ def read_photos(
 ) -> Generator[Photo, None, None]:
     """The first stage: reads images ahead and yields them in order; the arguments are those of ``run``.
 
-    ``stop`` ends it where its consumer cannot: while the consumer waits for an image.
+    ``stop`` ends the stage even while its consumer waits for an image.
     """
     profile, stop = profile or Profile(), stop or threading.Event()
     if run_mode == "single_thread":
@@ -142,7 +142,7 @@ def read_photos(
 
 
 def _readers_for(filepaths: Iterable[str], run_mode: RunMode) -> int:
-    # Only a list is looked through: other iterables may be endless, or slow.
+    # Only lists are searched: other iterables may be endless or slow.
     known = filepaths if isinstance(filepaths, Sequence) else ()
     is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
     return REMOTE_READERS if is_remote else min(available_cpus(), MAX_READERS)

@@ -46,21 +46,21 @@ def detect(
     lock: Lock | None = None,
     threshold: float = SCORE_THRESHOLD,
 ) -> Generator[Photo, None, None]:
-    """The second stage: images of one letterboxed shape go through the network together.
+    """The second stage: images with the same letterboxed shape form batches.
 
     Args:
         photos: The images.
         detector: The network.
-        batch_size: Images that it takes together, where batches are worthwhile.
+        batch_size: Images per batch, where batches are worthwhile.
         progress: Called for each image that leaves the stage.
         profile: Collects the seconds of the stage.
         lock: Held while the network computes.
-        threshold: Boxes down to this confidence are noted as faint ones, if it is lower than the
-            detector's own.
+        threshold: Boxes down to this confidence are noted as faint, if it is lower than the
+            detector's threshold.
     """
     profile = profile or Profile()
     size = min(detector.engine.batch_size, batch_size)
-    # Portraits and landscapes alternate: from a few images ahead, each shape fills batches of its own.
+    # Portraits and landscapes alternate: with a few images read ahead, each shape fills its own batches.
     for window in _batches(photos, size * SHAPES_AHEAD if size > 1 else 1):
         shapes: dict[tuple[int, ...], list[Photo]] = defaultdict(list)
         for photo in window:
@@ -93,9 +93,9 @@ def crop(
     Args:
         photos: The images.
         preprocess: Cuts and resizes; see ``SpeciesNetClassifier``.
-        boxes: The boxes that get an input of their own; the first one shares that of the image.
+        boxes: The boxes that get their own input; the first one shares that of the image.
         profile: Collects the seconds of the stage.
-        rivals: What else could be the best box of an image; see ``Photo.rivals``.
+        rivals: Finds boxes that could be an image's best one instead; see ``Photo.rivals``.
 
     Raises:
         InputError: A detection is malformed.
@@ -157,7 +157,7 @@ def classify(
     lock: Lock | None = None,
     num_classes: int | None = TOP_CLASSES,
 ) -> Generator[Photo, None, None]:
-    """The last stage: batches fill across images."""
+    """The last stage: a batch can contain crops from several images."""
     profile = profile or Profile()
     for batch in _batches(crops, batch_size):
         with lock or nullcontext(), profile.timing("classifier"):

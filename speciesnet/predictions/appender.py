@@ -22,7 +22,7 @@ class Appender:
 
     Args:
         path: The file, in our own layout.
-        end: The offset after its last whole record, or after the header.
+        end: The offset after its last complete record, or after the header.
         start: The offset after the header.
     """
 
@@ -62,7 +62,7 @@ class Appender:
             self._flush()
 
     def copy_to(self, target: Path) -> None:
-        """Copies the file as it is now; raises ``OSError``."""
+        """Copies the file in its current state; raises ``OSError``."""
         with self._mutex:
             self._flush()
             end = self._end
@@ -89,7 +89,7 @@ class Appender:
             self.flush()
 
     def _flush(self) -> None:
-        """Writes the buffer over the closing brackets, and the brackets again, in one write."""
+        """Overwrites the closing brackets with the buffer and new brackets, in one write."""
         if self._error:
             return
         try:
@@ -111,7 +111,7 @@ class Appender:
         self._buffer.clear()
 
     def _restore_brackets(self) -> None:
-        """Ends the file after its last whole record."""
+        """Ends the file after its last complete record."""
         self._file.truncate(self._end)
         self._file.seek(self._end)
         write_all(self._file, FOOTER)

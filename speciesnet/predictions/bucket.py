@@ -63,7 +63,7 @@ def check_output(path: str) -> None:
 
 
 class BucketPredictions(PredictionsFile):
-    """The predictions file of a run in a bucket; used like ``PredictionsFile``.
+    """A predictions file in a bucket; used like ``PredictionsFile``.
 
     Opening it downloads the existing file, or continues the working copy of an earlier run on this
     machine that could not upload all of its records, if nobody has changed the file since. Closing it
@@ -76,7 +76,7 @@ class BucketPredictions(PredictionsFile):
         **options: See ``OutputOptions``.
 
     Raises:
-        OutputError: As for ``PredictionsFile``; or the bucket cannot be read or written, or somebody
+        OutputError: As for ``PredictionsFile``; or the bucket cannot be read or written, or someone
             else has changed the file.
         CredentialsError: The credentials for the bucket have expired or are refused.
     """
@@ -108,7 +108,7 @@ class BucketPredictions(PredictionsFile):
         """Adds the records of all instances of one image.
 
         Raises:
-            OutputError: The working copy cannot be written, or somebody else has changed the file.
+            OutputError: The working copy cannot be written, or someone else has changed the file.
         """
         super().write(records)
         if self._conflict:
@@ -121,7 +121,7 @@ class BucketPredictions(PredictionsFile):
         with file_errors(OutputError, copy, f"written in {self._folder}", fix):
             self._folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            # A lock of its own: the download comes before that of the working copy, the upload after.
+            # A separate lock: the download precedes the working copy's lock, and the upload follows it.
             stack.enter_context(
                 ExclusiveLock(
                     self._folder / "upload",
@@ -149,7 +149,7 @@ class BucketPredictions(PredictionsFile):
         return self
 
     def _fetch(self) -> None:
-        """Makes the working copy the file that the run continues."""
+        """Makes the working copy from the file that the run continues."""
         found = storage.version_of(self.url)
         tag = found.tag if found else None
         if self.path.exists():
@@ -228,8 +228,8 @@ class BucketPredictions(PredictionsFile):
             path.unlink(missing_ok=True)
 
     def _send(self, source: Path) -> None:
-        """Replaces the object; with the first one, also sends the settings that are needed to read it."""
-        conflict = ObjectChangedError("it has since been changed by somebody else")
+        """Replaces the object; the first time, also sends the settings that are needed to read it."""
+        conflict = ObjectChangedError("it has since been changed by someone else")
         found = storage.version_of(self.url)
         if (found.tag if found else None) != self._version:
             raise conflict
@@ -246,7 +246,7 @@ class BucketPredictions(PredictionsFile):
         storage.replace(settings_path(self.path), self._settings_url)
 
     def _send_backups(self) -> None:
-        """Moves the backups that opening the working copy has made into the bucket."""
+        """Moves the backups made when the working copy was opened into the bucket."""
         for backup in sorted(self._folder.glob(f"{self.path.name}.bak*")):
             names = numbered_names(f"{self.url}.bak")
             name = next(name for name in names if storage.version_of(name) is None)
@@ -268,7 +268,7 @@ class BucketPredictions(PredictionsFile):
         return f"{self.url}{RUN_ENDING}"
 
     def _note_version(self, tag: str | None) -> None:
-        """Keeps the version of the object that the working copy continues, in memory and on disk."""
+        """Remembers, in memory and on disk, the version of the object that the working copy continues."""
         self._version = tag
         with write_atomically(self._state_path, unique=False) as part:
             part.write_text(json.dumps({"url": self.url, "version": tag}), encoding="utf-8")

@@ -1,7 +1,8 @@
 """The predictions file, which is both the output and the checkpoint of a run.
 
-It is valid JSON at all times; see ``layout.py``. New records overwrite the closing brackets and write
-them again, so a record costs the same however many there are, and every whole line survives a crash.
+It is valid JSON at all times; see ``layout.py``. New records overwrite the closing brackets, followed
+by new brackets, so adding a record costs the same at any file size, and every complete line survives
+a crash.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from speciesnet.tally import Tally
 
 
 class OutputOptions(TypedDict, total=False):
-    """How a predictions file is opened, wherever it is.
+    """How a predictions file is opened, on a disk or in a bucket.
 
     Attributes:
-        ignore_existing: Starts over; an existing file is kept as ``*.bak`` (default False).
+        ignore_existing: Whether to start over; an existing file is kept as ``*.bak`` (default False).
         form: How records are written in format 5; None (default) writes format 4.
     """
 
@@ -45,7 +46,7 @@ class OutputOptions(TypedDict, total=False):
 
 
 class _Predictions:
-    """The output of a run. An image given twice is predicted once and recorded twice, in a row."""
+    """The output of a run. An image passed twice is predicted once and gets two consecutive records."""
 
     def __init__(self, instances: Sequence[Instance]) -> None:
         self._instances = instances
@@ -70,19 +71,19 @@ class _Predictions:
         return ()
 
     def instances_of(self, filepath: str) -> list[Instance]:
-        """The instances of an image: more than one if the image was given more than once."""
+        """The instances of an image: more than one if it was passed more than once."""
         return [self._instances[position] for position in self._positions[filepath]]
 
 
 class PredictionsList(_Predictions):
-    """Predictions in memory, for callers that need no file; a run writes to it as to a file.
+    """Predictions in memory, for callers that need no file; used like ``PredictionsFile``.
 
     Args:
         instances: The images of the run, in order.
 
     Attributes:
         tally: Counts of the records.
-        records: One record for each instance, complete once the run is.
+        records: One record for each instance; complete when the run is.
     """
 
     def __init__(self, instances: Sequence[Instance]) -> None:
@@ -97,7 +98,7 @@ class PredictionsList(_Predictions):
         return [path for path, at in self._positions.items() if len(self.records[at[0]]) == 1]
 
     def replace(self, filepaths: Collection[str]) -> None:
-        """Forgets the records of images, which are written next."""
+        """Drops the records of images, whose new records are written next."""
         positions = [position for path in filepaths for position in self._positions[path]]
         for position in positions:
             self.records[position] = {"filepath": self._instances[position].filepath}
@@ -116,15 +117,15 @@ class PredictionsList(_Predictions):
 class PredictionsFile(_Predictions):
     """A predictions file while one run writes it; use it as a context manager.
 
-    Opening it locks the file for this run, checks that it belongs to the same images and settings, and
-    keeps its finished records. Closing it puts a complete file into the order of the instances. Records
-    of images that have been deleted since stay in the file, at its end once it is put into order.
+    Opening it locks the file for this run, checks that it belongs to the same images and settings,
+    and keeps its finished records. Closing it sorts a complete file by the order of the instances.
+    Records of images that have since been deleted stay in the file and are sorted to its end.
 
     Args:
         path: The file; its folder must exist.
         instances: The images of the run, in order.
-        settings: The settings that two runs into one file must share; kept next to it.
-        ignore_existing: Starts over; an existing file is kept as ``*.bak``.
+        settings: The settings that all runs on one file must share; kept next to it.
+        ignore_existing: Whether to start over; an existing file is kept as ``*.bak``.
         form: How records are written in format 5; None writes format 4.
         display_name: The name of the file in messages about its content; its path by default.
 
@@ -204,7 +205,7 @@ class PredictionsFile(_Predictions):
         return self
 
     def _open(self) -> None:
-        """Makes the file one of our own layout, with the finished records of this run only."""
+        """Converts the file to our own layout, with only the finished records of this run."""
         if self._ignore_existing and self.path.exists():
             if self.path.stat().st_size > len(layout.HEADER + FOOTER):
                 keep_backup(self.path)
@@ -233,16 +234,16 @@ class PredictionsFile(_Predictions):
         } | found.failed
         if others and incomplete == counts.keys():
             # They are the only sign that the file belongs to these images, so they stay until the first
-            # of them has a new record.
+            # new record is written.
             self._scan(replaced=incomplete)
         elif incomplete or found.is_damaged:
-            # Lines that will be written again, or are not whole, are removed first, so that no image
-            # ever has two records.
+            # Lines that will be rewritten or are incomplete are removed first, so that no image ever
+            # has two records.
             self._rewrite(layout.lines_without(self.path, incomplete))
             self._scan()
 
     def _check_foreign(self) -> None:
-        """Checks all records of another layout, before the file is touched."""
+        """Checks all records of a file in another layout before the file is changed."""
         others, is_of_this_run = [], False
         for record in self._ownership.records():
             position = self._index.position_of(record["filepath"], 0)
@@ -266,9 +267,9 @@ class PredictionsFile(_Predictions):
         layout.rewrite(self.path, lines, self._format)
 
     def replace(self, filepaths: Collection[str]) -> None:
-        """Replaces the records of images by those that are written next.
+        """Replaces the records of images with those that are written next.
 
-        The former ones stay in the file until the first of the others is written.
+        The old records stay in the file until the first new one is written.
         """
         self._appender.flush()
         self._scan(replaced=filepaths)
@@ -277,7 +278,7 @@ class PredictionsFile(_Predictions):
         """Adds the records of all instances of one image; they reach the disk within seconds.
 
         Raises:
-            OutputError: The disk is full or gone; the records written before stay valid.
+            OutputError: The disk is full or missing; records written earlier stay valid.
         """
         if self._index.replaced:
             self._replace(self._encoded(record) for record in records)
@@ -293,7 +294,7 @@ class PredictionsFile(_Predictions):
         return layout.encode_record(format5.written(record, self._form))
 
     def _replace(self, lines: Iterable[bytes]) -> None:
-        """Removes the records that are replaced and adds lines, in one step."""
+        """Removes replaced records and adds lines in one step."""
         self._appender.close()
         kept = layout.lines_without(self.path, self._index.replaced)
         self._rewrite(itertools.chain(kept, lines))
@@ -301,7 +302,7 @@ class PredictionsFile(_Predictions):
         self._appender = self._new_appender()
 
     def snapshot(self, target: Path) -> None:
-        """Copies the file as it is now, whole and valid.
+        """Copies the file in its current state, complete and valid.
 
         Raises:
             OSError: The copy cannot be written.
@@ -317,7 +318,7 @@ class PredictionsFile(_Predictions):
         self._close(kind)
 
     def _close(self, kind: type[BaseException] | None) -> None:
-        """Completes the file; ``kind`` is the error that ends the run, if there is one."""
+        """Completes the file; ``kind`` is the class of the error that ends the run, if any."""
         with self._releasing:  # the lock, and the thread of the appender
             failure = self._appender.close()
             if failure:

@@ -1,9 +1,9 @@
-"""Format 5: the records that the published program writes since version 5.0.6.
+"""Format 5: the records that the published program has written since version 5.0.6.
 
-Such a record has no answer for the photograph. Each box that was classified has the best classes of the
-classifier and an answer of its own; models that classify whole photographs have both in a box around
-the photograph, which comes first. Records of this program have these answers as well, so writing format
-5 is a conversion of the same run, and reading it is the inverse.
+Such a record has no answer for the photograph. Each classified box has the classifier's best classes
+and its own answer; for models that classify whole photographs, both are in a box around the
+photograph, which comes first. Records of this program have these answers as well, so writing format 5
+is a conversion of the same run, and reading it is the inverse.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Form:
     """How a run writes format 5.
 
     Attributes:
-        classes: The largest number of classes that are written for a box; None means all.
+        classes: The maximum number of classes written for a box; None means all.
         boxes: Which boxes the run classifies.
         whole_image: Whether it classifies whole photographs instead.
     """
@@ -75,7 +75,7 @@ def checked_format(
     """The format of the output, and which boxes get answers.
 
     Args:
-        output_format: 4 or 5; None is 4.
+        output_format: 4 or 5; None means 4.
         classify: "best" or "all", or None if it is not given.
         has_classes: Whether ``max_classifications_per_detection`` is given.
 
@@ -101,10 +101,10 @@ def checked_format(
 
 
 def checked_classes(count: int | None) -> int | None:
-    """The largest number of classes that are written for a box; None means all.
+    """The maximum number of classes written for a box; None means all.
 
     Args:
-        count: The number; None or a negative one is all.
+        count: The number; None or a negative number means all.
 
     Raises:
         InputError: It is 0.
@@ -135,12 +135,12 @@ def to_format5(record: Record, form: Form | None = None) -> Record5:
     """Converts a record to format 5.
 
     Args:
-        record: The record of a run that classified its boxes as ``form`` says.
+        record: A record of a run that classified its boxes according to ``form``.
         form: How the run writes format 5.
 
     Returns:
-        The record without answers for the image. Its numbers are not rounded. An image without a box to
-        classify does not fail because it has no classes; one whose boxes are unknown does.
+        The record without answers for the image. Its numbers are not rounded. An image without a box
+        to classify does not count as failed; an image whose boxes are unknown does.
 
     Examples:
         >>> box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5],
@@ -197,7 +197,7 @@ def _bare(box: Box) -> Box5:
 
 
 def _with_answer(box: Box5, answered: Box | Record, form: Form) -> Box5:
-    """A box with the classes and the answer for one of our boxes, or for a whole image."""
+    """A box with the classes and the answer for one of our boxes or for a whole image."""
     if (classifications := answered.get("classifications")) is None:
         return box
     box["raw_classifications"] = top_classes(classifications, form.classes)
@@ -210,7 +210,7 @@ def _with_answer(box: Box5, answered: Box | Record, form: Form) -> Box5:
 
 
 def limit_float_precision(value: _T, num_decimals: int) -> _T:
-    """A JSON value with all numbers rounded, apart from whole ones."""
+    """A JSON value with all numbers rounded, except whole numbers."""
     found: object = value
     if isinstance(value, float):
         found = round(value, num_decimals)
@@ -232,12 +232,12 @@ def rounded(record: _T) -> _T:
 
 
 def written(record: Record, form: Form | None) -> Mapping[str, object]:
-    """A record as its file contains it; in format 4 without a form."""
+    """A record as written to its file; in format 4 if ``form`` is None."""
     return record if form is None else rounded(to_format5(record, form))
 
 
 def other_format(name: str, found: OutputFormat, wanted: OutputFormat) -> OutputError:
-    """The error for a file in a format other than that of the run."""
+    """The error for a file whose format differs from that of the run."""
     return OutputError(
         f"{name} is in format {found}, and this run writes format {wanted}. Add --output_format {found} "
         "to continue it, pass a different file to --predictions_json, or add --ignore_existing to start "
@@ -246,7 +246,7 @@ def other_format(name: str, found: OutputFormat, wanted: OutputFormat) -> Output
 
 
 def is_format5(record: Mapping[str, object]) -> bool:
-    """Whether a record can only be of format 5; those of single steps may look the same in both."""
+    """Whether a record can only be of format 5; records of single steps can look the same in both."""
     boxes = record.get("detections")
     if not isinstance(boxes, list):
         return False
@@ -259,14 +259,15 @@ def is_format5(record: Mapping[str, object]) -> bool:
 def from_format5(record: Mapping[str, object]) -> Record:
     """Converts a record of format 5 to one of this program.
 
-    The image gets the classes and the answer for its most confident box. If that was not classified, no
-    box was: then the image is blank, and its score is 1 minus the confidence of its best box.
+    The image gets the classes and the answer of its most confident box. If that box was not
+    classified, none was: then the image is blank, and its score is 1 minus the confidence of its best
+    box.
 
     Args:
-        record: The record as its file contains it.
+        record: The record as read from its file.
 
     Raises:
-        KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``AttributeError``.
+        KeyError, TypeError, ValueError, AttributeError: The record is malformed.
 
     Examples:
         >>> record = from_format5({"filepath": "a.jpg", "detections": [], "model_version": "4.0.3a"})
@@ -305,7 +306,7 @@ def from_format5(record: Mapping[str, object]) -> Record:
 
 
 def as_ours(record: Record) -> Record:
-    """A record of either format as one of this program; raises as ``from_format5``."""
+    """Converts a record of either format to one of this program; raises like ``from_format5``."""
     return from_format5(record) if is_format5(record) else record
 
 
@@ -354,7 +355,7 @@ def build_classifier_result(
     classified_indices: Sequence[int],
     whole_image: bool,
 ) -> Record5:
-    """Puts the answers of the classifier for the boxes of an image into these boxes.
+    """Adds the classifier's results for an image's boxes to these boxes.
 
     Args:
         prediction: What ``SpeciesNetClassifier.predict`` returned for a list of inputs.
@@ -382,14 +383,14 @@ def build_classifier_result(
 
 @dataclass
 class Missing:
-    """What a file of format 5 does not contain, counted while it is read.
+    """Counts of what a file of format 5 lacks, made while it is read.
 
     Attributes:
         images: Records.
         blank: Images without a classified box, which are read as blank.
         boxes: Classified boxes.
-        short: Those of them with fewer classes than the decision table takes into account.
-        most: The largest number of classes of these boxes.
+        short: Classified boxes with fewer classes than the decision table uses.
+        most: The largest number of classes in these boxes.
     """
 
     images: int = 0
@@ -399,7 +400,7 @@ class Missing:
     most: int = 0
 
     def count(self, record: Mapping[str, object], ours: Record) -> None:
-        """Adds a record as its file contains it, and as it was converted."""
+        """Adds a record, both as read from its file and as converted."""
         self.images += 1
         if ours is record:
             return

@@ -15,7 +15,7 @@ from speciesnet.tally import Tally
 
 @dataclass
 class Scanned:
-    """What a scan of a file has found besides offsets.
+    """What a scan of a file finds besides offsets.
 
     Attributes:
         counts: The number of records of each image of the run.
@@ -35,13 +35,13 @@ class Index:
         instances: The images of the run, in order.
         positions: The positions of the instances of each image.
         start: The offset after the header of the file.
-        replaced: Images whose records are not counted, because the first new record replaces them.
+        replaced: Images whose records are not counted, because new records will replace them.
 
     Attributes:
         replaced: The same.
-        offsets: The offset of the record of each instance; -1 for one without a record.
-        others: The offsets of records without an image in the run.
-        other: One of their images; "" without any.
+        offsets: The offset of each instance's record; -1 if it has none.
+        others: The offsets of records whose images are not in the run.
+        other: One of their images; "" if there are none.
         is_in_order: Whether the records are in the order of the instances.
         end: The offset after the last record.
         tally: Counts of the records.
@@ -75,8 +75,8 @@ class Index:
                 with in_file(ownership.name):
                     record, own = layout.split_line(line)
                 if record is None:
-                    # Only the last line of a file that was cut off is not whole: the next record
-                    # overwrites it. Any other is removed.
+                    # In a file that was cut off, only the last line is incomplete, and the next record
+                    # overwrites it. Any other incomplete line is removed.
                     found.is_damaged = found.is_damaged or line.endswith(b"\n")
                     continue
                 self._add_line(ownership.as_ours(record), offset, ownership, found)
@@ -108,7 +108,7 @@ class Index:
         self.tally.count(record)
 
     def position_of(self, filepath: str, count: int) -> int | None:
-        """The position of the instance of a record; None for an image that is not in the run.
+        """The position of a record's instance; None for an image that is not in the run.
 
         Args:
             filepath: The image.
@@ -118,9 +118,9 @@ class Index:
         return None if positions is None else positions[count % len(positions)]
 
     def instance_at(self, position: int | None) -> Instance | None:
-        """The instance at a position; None for None."""
+        """The instance at a position; None if the position is None."""
         return None if position is None else self._instances[position]
 
     def in_order(self) -> Iterable[int]:
-        """All offsets in the order of the instances, and then the others."""
+        """All offsets in the order of the instances, followed by the others."""
         return itertools.chain(self.offsets, self.others)

@@ -96,7 +96,7 @@ def _refuse(constant: str) -> None:
 
 
 def as_record(value: object) -> Record | None:
-    """A decoded JSON value as a record; None for a value without a file path."""
+    """A decoded JSON value as a record; None if it has no file path."""
     if isinstance(value, dict) and isinstance(value.get("filepath"), str):
         return cast("Record", value)  # its other keys are checked where they are used
     return None
@@ -154,7 +154,7 @@ def ends_before_records(path: Path) -> bool:
 
 
 def record_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Offset and bytes of the line of each record, in a file of our own layout."""
+    """The offset and the line of each record in a file of our own layout."""
     offset = len(file.readline())
     for line in file:
         if line.strip() not in (b"", b"]}"):
@@ -163,7 +163,7 @@ def record_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def lines_without(path: Path, left_out: Collection[str]) -> Iterator[bytes]:
-    """The encoded records of a file of our own layout, without those of some images."""
+    """The encoded records in a file of our own layout, except those of some images."""
     with path.open("rb") as file:
         for _, line in record_lines(file):
             record, own = split_line(line)
@@ -172,7 +172,7 @@ def lines_without(path: Path, left_out: Collection[str]) -> Iterator[bytes]:
 
 
 def lines_at(path: Path, offsets: Iterable[int]) -> Iterator[bytes]:
-    """The encoded records at some offsets of a file of our own layout."""
+    """The encoded records at given offsets in a file of our own layout."""
     with path.open("rb") as file:
         yield from lines_of(file, offsets)
 
@@ -185,7 +185,7 @@ def lines_of(file: BinaryIO, offsets: Iterable[int]) -> Iterator[bytes]:
 
 
 def write_lines(file: BinaryIO, records: Iterable[bytes], output_format: OutputFormat = 4) -> None:
-    """Writes encoded records of a format in our layout."""
+    """Writes encoded records in our layout and the given format."""
     file.write(HEADERS[output_format])
     for number, record in enumerate(records):
         file.write(SEPARATOR + record if number else record)
@@ -193,7 +193,7 @@ def write_lines(file: BinaryIO, records: Iterable[bytes], output_format: OutputF
 
 
 def rewrite(path: Path, records: Iterable[bytes], output_format: OutputFormat = 4) -> None:
-    """Replaces a predictions file as a whole or not at all.
+    """Replaces a predictions file, whole or not at all.
 
     Args:
         path: The file.
@@ -201,7 +201,7 @@ def rewrite(path: Path, records: Iterable[bytes], output_format: OutputFormat = 
         output_format: Their format.
 
     Raises:
-        OutputError: The file cannot be written; it stays as it was.
+        OutputError: The file cannot be written; the old one is kept.
     """
     try:
         with write_atomically(path, unique=False) as part, part.open("wb") as file:
@@ -211,9 +211,9 @@ def rewrite(path: Path, records: Iterable[bytes], output_format: OutputFormat = 
 
 
 def save_predictions(predictions_dict: Mapping[str, object], filepath: str) -> None:
-    """Writes ``{"predictions": [...]}`` to a file, as a whole or not at all.
+    """Writes ``{"predictions": [...]}`` to a file, whole or not at all.
 
-    With ``"info"``, as in format 5, numbers are rounded.
+    If there is ``"info"``, as in format 5, numbers are rounded.
 
     Args:
         predictions_dict: The predictions, as the methods of ``SpeciesNet`` return them.

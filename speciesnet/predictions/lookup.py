@@ -32,13 +32,14 @@ class RecordsByFile(Mapping[str, Record]):
     """The records of a predictions file by file path. Only their offsets are in memory.
 
     Args:
-        path: Path or URL of a predictions file of any layout, or of detections in MegaDetector's format.
+        path: Path or URL of a predictions file in any layout, or of detections in MegaDetector's
+            format.
         filepaths: The images of the run, which the file may name differently; see ``match_names``.
         for_classes: Whether its classes will be used.
 
     Attributes:
         path: The file.
-        notes: Sentences on records without an image of the run, on images without a record, and on what
+        notes: Sentences about records without an image in the run, images without a record, and what
             files of format 5 lack.
 
     Raises:
@@ -100,7 +101,7 @@ class RecordsByFile(Mapping[str, Record]):
                 raise _two_entries(self.path, filepath)
 
     def _match(self, others: Mapping[str, int], known: Collection[str]) -> tuple[str, ...]:
-        """Adds the records that name images of the run differently, and describes the rest."""
+        """Adds the records that name images of the run differently, and notes the rest."""
         notes: list[str] = []
         left_out: list[str] = []
         if others:
@@ -175,7 +176,7 @@ class RecordsByFile(Mapping[str, Record]):
 
 
 def _open(path: Path, notes: list[str], *, is_copy: bool, for_classes: bool) -> BinaryIO:
-    """Opens a file in our own layout: the file itself, or a temporary one with its records."""
+    """Opens a file in our own layout: the file itself, or a temporary copy of its records."""
     if for_classes and layout.has_own_layout(path) and layout.format_of(path) == 5:
         for _ in reading.read_records(path, notes=notes):
             pass

@@ -29,7 +29,7 @@ class Matches:
 
     Attributes:
         paths: The image of the run by name.
-        moved: Those of them whose folders differ, so that only the ends of the paths are equal.
+        moved: Those whose folders differ, so that only the ends of the paths are equal.
     """
 
     paths: dict[str, str] = field(default_factory=dict)
@@ -43,17 +43,17 @@ def match_names(
     source: str,
     advice: str = "Make one run for each folder, or have MegaDetector write absolute paths",
 ) -> Matches:
-    r"""Finds the images of a run that names in a file belong to, apart from those spelled alike.
+    r"""Finds the images of a run that names in a file refer to, apart from exact matches.
 
-    A name belongs to the image whose path ends with it. If no name of the file is found in this way, the
-    images may have been moved as a whole: then a name and an image belong together if their paths have a
-    long end in common, as far as the different beginnings agree with each other. Upper and lower case
-    count as equal only if there is no match otherwise.
+    A name belongs to the image whose path ends with it. If no name in the file is found in this way,
+    the images may have been moved as a whole: then a name and an image belong together if their paths
+    share a long ending and their different beginnings are consistent with those of other pairs.
+    Letter case is ignored only if there is no other match.
 
     Args:
         names: The names that are not among the images of the run.
         filepaths: The images of the run.
-        found: Those of them that the file names exactly.
+        found: The images that the file names exactly.
         source: The file, for messages.
         advice: How to make its names unambiguous, for messages.
 
@@ -119,10 +119,10 @@ class _Matching:
     def _match_moved_names(
         self, names: Sequence[str], endings: _Endings, moved: list[tuple[Parts, Parts]]
     ) -> None:
-        """Accepts pairs of beginnings that do not contradict each other, those with long ends first.
+        """Accepts pairs of beginnings that do not contradict each other, those with long endings first.
 
-        A name under a folder that was moved belongs to the image at the same place under its new place:
-        another image with the same end, in the folder of another camera, is another photograph.
+        A name under a folder that was moved belongs to the image at the same place below its new
+        location; an image with the same ending in another camera's folder is a different photograph.
         """
         groups: dict[tuple[Parts, Parts], dict[str, tuple[str, int]]] = defaultdict(dict)
         ambiguous: list[tuple[str, list[str], Parts]] = []
@@ -146,7 +146,7 @@ class _Matching:
                     raise self._claimed_twice(path, name, other)
                 claims[path] = max((count, name), (best, other))
         for name, paths, start in ambiguous:
-            # The last pass decides: it may find longer ends.
+            # The last pass decides, because it may find longer endings.
             if endings.fold and not any(_is_inside(start, other) for other, _ in moved):
                 raise self._ambiguous(name, paths)
         found = {path: name for path, (_, name) in claims.items()}
@@ -157,7 +157,7 @@ class _Matching:
         self, group: Mapping[str, tuple[str, int]], names: int
     ) -> dict[str, tuple[str, int]]:
         """The pairs of name and path that have enough in common."""
-        # A file name alone is shared by many cameras; but a whole list of them is not.
+        # Many cameras share a single file name, but not a whole list of them.
         if len(group) == names == len(self._filepaths) and is_absolute(next(iter(group))):
             return dict(group)
         return {
@@ -186,11 +186,11 @@ class _Matching:
 
 
 class _Endings:
-    """Paths, sorted so that those with the same end are neighbours.
+    """Paths, sorted so that those with the same ending are adjacent.
 
     Args:
         filepaths: The paths.
-        fold: Whether upper and lower case are equal.
+        fold: Whether to ignore letter case.
     """
 
     def __init__(self, filepaths: Iterable[str], fold: bool) -> None:
@@ -198,7 +198,7 @@ class _Endings:
         self._keys = sorted((self._key(whole_parts_of(path)), path) for path in filepaths)
 
     def folded(self, parts: Parts) -> Parts:
-        """The parts of a path in the form in which they are compared."""
+        """The parts of a path in the form used for comparison."""
         return _folded(parts) if self.fold else parts
 
     def _key(self, parts: Parts) -> str:
@@ -209,7 +209,7 @@ class _Endings:
         return list(self._starting_with(self._key(parts))) if parts else []
 
     def longest(self, parts: Parts) -> tuple[int, list[str]]:
-        """The number of parts at the end that some paths share with these, and at most two such paths."""
+        """The largest number of final parts that any paths share with these, and up to two such paths."""
         key = self._key(parts)
         place = bisect_left(self._keys, (key, ""))
         near = [other for other, _ in self._keys[max(place - 1, 0) : place + 1]]
@@ -236,7 +236,7 @@ def parts_of(path: str) -> Parts:
 
 
 def whole_parts_of(path: str) -> Parts:
-    """As ``parts_of``, with the current folder before a relative path."""
+    """Like ``parts_of``, but with the current folder before a relative path."""
     return parts_of(path if is_absolute(path) else f"{Path.cwd()}/{path}")
 
 
@@ -258,7 +258,7 @@ def _common_parts(key: str, other: str) -> int:
 
 
 def _contradict(one: tuple[Parts, Parts], other: tuple[Parts, Parts]) -> bool:
-    """Whether a move of folders concerns some of the folders of another move."""
+    """Whether two moves of folders involve the same folder."""
     return any(_is_inside(a, b) or _is_inside(b, a) for a, b in zip(one, other, strict=True))
 
 

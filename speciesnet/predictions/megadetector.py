@@ -31,7 +31,7 @@ def is_megadetector_file(path: Path) -> bool:
 
 
 def detector_of_file(path: Path) -> str | None:
-    """The detector that a file in MegaDetector's format names; None without one.
+    """The detector named in a file in MegaDetector's format; None if it names none.
 
     Raises:
         DamagedError: The file is damaged; it may also raise ``NoListError`` and ``TooDeepError``.
@@ -51,7 +51,7 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
 
     Args:
         path: ``{"images": [{"file", "detections"}], "detection_categories": {...}}``.
-        notes: Gets a sentence on boxes that are left out because of their category, once all is read.
+        notes: Receives a sentence about boxes left out because of their category, at the end.
 
     Yields:
         The records, under the names in the file.
@@ -99,7 +99,7 @@ class _Categories:
 
     Attributes:
         names: Their names, in lower case.
-        left_out: Count of the boxes that ``find`` has left out.
+        left_out: The number of boxes that ``find`` has left out.
     """
 
     def __init__(self, names: object, source: str) -> None:
@@ -116,10 +116,10 @@ class _Categories:
         self._source, self._written = source, names
 
     def find(self, category: object) -> Detection | None:
-        """The kind of detection of a category; None for "unknown" and the like.
+        """The kind of detection for a category; None for "unknown" and the like.
 
         Raises:
-            InputError: The category has another name, or none.
+            InputError: The category has a different name, or no name.
             TypeError: The category is neither text nor a number.
         """
         is_number = isinstance(category, int | float) and not isinstance(category, bool)
@@ -166,7 +166,7 @@ def _record_of(image: Mapping[str, object], categories: _Categories, source: str
 
 
 def _box_of(box: object, categories: _Categories) -> Box | None:
-    """A box in the form of our detector; None for one that it would not report."""
+    """A box in our detector's form; None for a box that our detector would not report."""
     if not isinstance(box, dict):
         raise TypeError("a detection must be an object")
     confidence = _number("conf", box["conf"])
@@ -201,7 +201,7 @@ def _number(name: str, value: object) -> float:
 def with_our_labels(record: Record) -> Record:
     """A record whose boxes have the labels and categories of our detector.
 
-    Converters from MegaDetector's format write "person", which no rule of the ensemble expects.
+    Converters from MegaDetector's format write "person", which the ensemble's rules do not know.
     """
     boxes: object = record.get("detections")
     if not isinstance(boxes, list):

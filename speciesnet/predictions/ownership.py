@@ -18,7 +18,7 @@ from speciesnet.tally import Tally
 
 @dataclass(frozen=True)
 class Ownership:
-    """What makes a predictions file that of a run: the settings next to it, and its records.
+    """Checks that a predictions file belongs to a run: the settings next to it, and its records.
 
     Attributes:
         path: The file.
@@ -33,14 +33,14 @@ class Ownership:
     has_format5: bool
 
     def records(self) -> Iterator[Record]:
-        """The records of the file as they are, whatever its layout."""
+        """The records of the file as written, whatever its layout."""
         return read_as_written(self.path, display_name=self.name)
 
     def as_ours(self, record: Record) -> Record:
-        """A record of the file as one of this program.
+        """Converts a record of the file to one of this program.
 
         Raises:
-            OutputError: It has another format than the run writes.
+            OutputError: Its format differs from that of the run.
             MalformedRecordError: It is malformed.
         """
         if not self.has_format5:
@@ -51,7 +51,7 @@ class Ownership:
             return from_format5(record)
 
     def all_settings(self) -> dict[str, object]:
-        """The settings to write; a run without films keeps those of the films in the file."""
+        """The settings to write; a run without films keeps the film settings in the file."""
         try:
             of_films = film_settings(read_settings(self.path))
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -78,7 +78,7 @@ class Ownership:
 
         Args:
             record: The record, see ``as_ours``.
-            instance: The instance that it is of; None for an image that is not in the run.
+            instance: Its instance; None for an image that is not in the run.
 
         Raises:
             OutputError: Another run has written it.

@@ -128,7 +128,7 @@ def _warn_of_cut_off(path: Path, name: str) -> None:
 
 
 def _warn_once(path: str | os.PathLike[str], sentence: str) -> None:
-    """Warns once of a file that is read several times."""
+    """Logs a warning once, even if the file is read several times."""
     if (os.fspath(path), sentence) not in _noted:
         _noted.add((os.fspath(path), sentence))
         logging.warning("%s", sentence)
@@ -141,7 +141,7 @@ def _is_closed(file: BinaryIO) -> bool:
 
 
 def finished_images(path: str) -> set[str]:
-    """The images of a predictions file that need not be predicted again; none without a file.
+    """The images in a predictions file that need not be predicted again; empty if there is no file.
 
     Args:
         path: Path or URL.
@@ -165,11 +165,11 @@ def load_partial_predictions(
     """Splits instances into those with a finished record and those without.
 
     Args:
-        predictions_json: A predictions file; None, "" or a file that does not exist has no records.
+        predictions_json: A predictions file; there are no records for None, "" or a missing file.
         instances: ``[{"filepath": ...}, ...]``.
 
     Returns:
-        The finished records by file path, and the instances that have none.
+        The finished records by file path, and the instances without one.
 
     Raises:
         OutputError: The file is not a predictions file, or names images that are not in ``instances``.
@@ -187,7 +187,7 @@ def load_partial_predictions(
 
 
 def names_other_images(name: str, filepath: str) -> OutputError:
-    """The error for a file that contains a record of an image outside the run."""
+    """The error for a file with a record of an image outside the run."""
     return OutputError(
         f"{name} has a record of {filepath}, which is not among the images of this run. Pass the file "
         "that belongs to these images, or the images that belong to the file."

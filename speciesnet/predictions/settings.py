@@ -41,11 +41,11 @@ _OF_FILMS = ("video_fps", "max_frames_per_video", "frames")
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What two runs must have in common to write into one file.
+    """The settings that two runs must share to write to the same file.
 
     Attributes:
         components: "all", "detector", "classifier" or "ensemble".
-        model: What distinguishes the model package from others; see ``ModelInfo.fingerprint``.
+        model: Identifies the model package; see ``ModelInfo.fingerprint``.
         geofence: Whether the geofence is on.
         country: The country given for all images, or None.
         admin1_region: The region given for all images, or None.
@@ -54,14 +54,15 @@ class RunSettings:
         metadata: Whether records contain the metadata of the cameras.
         classify: "best", or "all" for an answer to every box.
         detection_threshold_for_classification: With "all", the lowest confidence of these boxes.
-        max_classifications_per_image: With "all", how many of them at most, or None.
+        max_classifications_per_image: With "all", the maximum number of these boxes, or None.
         output_format: 4 or 5.
-        max_classifications_per_detection: In format 5, the largest number of classes of a box, or None.
+        max_classifications_per_detection: In format 5, the maximum number of classes per box, or
+            None.
         species_list: The names of the taxa that can occur at the site, sorted; None without a list.
-        species_list_fill: Whether a group becomes the only listed taxon below it.
-        video_fps: In a run with films, how many frames a second are looked at; None without films.
-        max_frames_per_video: In a run with films, how many frames of one at most, or None.
-        frames: In a run with films, the numbers of the frames instead, or None.
+        species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
+        video_fps: In a run with films, the frames examined per second; None without films.
+        max_frames_per_video: In a run with films, the maximum number of frames per film, or None.
+        frames: In a run with films, the numbers of the frames to examine instead, or None.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
@@ -96,14 +97,14 @@ class RunSettings:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> RunSettings:
-        """The settings in a file, which may contain what its run has found out as well."""
+        """The settings in a file, which may also contain results of its run."""
         known = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in settings.items() if name in known})
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as their file contains them; those of a species list only if there is one.
+        """The settings as written to a file; those of a species list only if there is one.
 
-        Those of format 5 and of films are only in the files of runs with these.
+        Those of format 5 and of films are only in the files of runs that use them.
         """
         left_out: set[str] = set() if self.species_list is not None else {*_WITHOUT_LIST}
         if self.output_format == 4:
@@ -115,7 +116,7 @@ class RunSettings:
         return {key: value for key, value in asdict(self).items() if key not in left_out}
 
     def differences(self, earlier: Mapping[str, Any]) -> list[str]:
-        """Describes what differs in the settings of an earlier run, as its file contains them."""
+        """Describes how the settings of an earlier run, as read from its file, differ."""
         found = []
         for key, here in asdict(self).items():
             there = earlier.get(
@@ -139,11 +140,11 @@ class RunSettings:
         return found
 
     def difference_in(self, record: Record, instance: Instance | None) -> str | None:
-        """Describes how a record shows that another run wrote it; None if it may be from this run.
+        """Describes how a record shows that a different run wrote it; None if this run may have.
 
         Args:
             record: The record.
-            instance: Its image; None for one that is not in this run, and may have been anywhere.
+            instance: Its image; None if it is not in this run, so that its place is unknown.
         """
         wanted = "all" if self.components == "ensemble" else self.components
         found = components_of(record)
@@ -174,7 +175,7 @@ class RunSettings:
         return None
 
     def _classify_of(self, record: Record) -> Classify:
-        """The choice that a record shows; the one of this run if it shows none."""
+        """The setting that a record shows; that of this run if it shows none."""
         boxes = record.get("detections") or ()
         if any(map(is_classified, boxes)):
             return "all"
@@ -192,7 +193,7 @@ def _word(value: object) -> str:
 
 
 class FilmSettings(TypedDict):
-    """The settings of a run that only films need; see ``RunSettings``."""
+    """The settings that only films need; see ``RunSettings``."""
 
     video_fps: float | None
     max_frames_per_video: int | None
@@ -200,7 +201,7 @@ class FilmSettings(TypedDict):
 
 
 def settings_of_films(sampling: Sampling | None) -> FilmSettings:
-    """The settings of a run with films; None of each for one without."""
+    """The film settings of a run; all None for a run without films."""
     return {
         "video_fps": sampling.fps if sampling else None,
         "max_frames_per_video": sampling.max_frames if sampling else None,
@@ -209,17 +210,17 @@ def settings_of_films(sampling: Sampling | None) -> FilmSettings:
 
 
 def film_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of the settings of a run that only films need."""
+    """The settings of a run that only films need."""
     return {key: settings[key] for key in _OF_FILMS if key in settings}
 
 
 def settings_path(path: Path) -> Path:
-    """The path of the settings of the run that writes a predictions file."""
+    """The path of the settings file next to a predictions file."""
     return path.with_name(f"{path.name}{RUN_ENDING}")
 
 
 def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Writes the settings of a run next to its predictions file, as a whole or not at all.
+    """Writes the settings of a run next to its predictions file, whole or not at all.
 
     Args:
         path: The predictions file.
@@ -233,7 +234,7 @@ def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def add_to_settings(path: Path, name: str, value: object) -> None:
-    """Adds what a run has found out to the settings next to its predictions file."""
+    """Adds a result of a run to the settings next to its predictions file."""
     try:
         write_settings(path, {**read_settings(path), name: value})
     except (OSError, ValueError) as error:
@@ -245,7 +246,8 @@ def read_settings(path: Path) -> Any:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is not valid JSON; a ``RecursionError`` if it is nested too deeply.
+        ValueError: The file is not valid JSON.
+        RecursionError: It is nested too deeply.
     """
     return json.loads(settings_path(path).read_text(encoding="utf-8"))
 
@@ -298,13 +300,13 @@ def detector_of_detections(path: str) -> str | None:
 
 
 def is_geofenced(predictions: str | os.PathLike[str]) -> bool:
-    """Whether a predictions file was made with the geofence; True if it is unknown."""
+    """Whether a predictions file was made with the geofence; True if unknown."""
     geofence = _setting(predictions, "geofence", bool)
     return True if geofence is None else geofence
 
 
 def species_list_of_run(predictions: str | os.PathLike[str]) -> SpeciesList | None:
-    """The species list of the run that made a predictions file, without labels; None if it had none."""
+    """The species list of the run that made a predictions file, without labels; None without one."""
     names = _setting(predictions, "species_list", list)
     if names is None or not all(isinstance(name, str) for name in names):
         return None

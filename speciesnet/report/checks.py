@@ -1,4 +1,4 @@
-"""Which images a person should check, and why."""
+"""Finds the images that a person should check, and why."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ STATIC = (
 
 
 class Link(NamedTuple):
-    """An entry of the menu: a page and, if it lists images, how many."""
+    """An entry of the menu: a page and, if it lists images, their number."""
 
     url: str
     name: str

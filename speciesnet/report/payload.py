@@ -42,13 +42,13 @@ CHUNK = 5000  # images per script; a page is usable once the first script is loa
 def category_of_picture(picture: Picture) -> str:
     """Returns ``animal``, ``human``, ``vehicle``, ``blank``, ``unknown`` or ``failed``.
 
-    An image that only the detector has seen has the category of its best box.
+    An image without a classifier's result has the category of its best box.
     """
     return predicted_category(picture) if picture.answer is None else category_of(picture.answer)
 
 
 def categories_of_picture(picture: Picture) -> tuple[str, ...]:
-    """Returns the category of an image, and those for its boxes if they have answers of their own."""
+    """Returns the category of an image, and those of its boxes if they have their own answers."""
     others = [category_of(label) for label in picture.answers if label != picture.answer]
     return tuple(dict.fromkeys([category_of_picture(picture), *others]))
 
@@ -173,7 +173,7 @@ class Payload:
         }
 
     def _boxes(self, picture: Picture) -> list[list[str | float]]:
-        """Returns the boxes of the detector; those that follow others end with 1."""
+        """Returns the detector's boxes; boxes that follow other boxes end with 1."""
         boxes = picture.boxes or ()
         if not picture.smoothed:
             return [self._box(box) for box in boxes]
@@ -219,7 +219,7 @@ def scientific_name_of(parts: Label) -> str:
 
 
 def capitalized(*taxa: str) -> str:
-    """Returns the known ones of some taxa, such as ``Carnivora, Canidae``."""
+    """Returns the known taxa, capitalized and joined, such as ``Carnivora, Canidae``."""
     return ", ".join(taxon.capitalize() for taxon in taxa if taxon)
 
 
@@ -236,7 +236,7 @@ def _describe_label(label: str) -> dict[str, str]:
 
 
 def _labels_of(picture: Picture) -> Iterator[str | None]:
-    """Yields all labels of an image that its page needs, in the order of their numbers."""
+    """Yields all labels of an image that its page needs, in numerical order."""
     yield picture.answer
     yield picture.label
     yield from (label for label, _ in picture.classes)
@@ -249,12 +249,12 @@ def _labels_of(picture: Picture) -> Iterator[str | None]:
 
 
 def _numbered(texts: Iterable[str | None]) -> dict[str, int]:
-    """Returns numbers for strings, in the order in which these first appear."""
+    """Numbers strings in the order of their first appearance."""
     unique = dict.fromkeys(text for text in texts if text is not None)
     return {text: number for number, text in enumerate(unique)}
 
 
 def _json(value: object) -> str:
-    """Returns JSON in ASCII that is valid JavaScript anywhere, even inside HTML."""
+    """Returns ASCII JSON that is valid JavaScript anywhere, even inside HTML."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -20,14 +20,14 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Colours of the categories, which differ on white and black and to red-green colour-blind readers.
+# Colors that are distinguishable on white and black, even by readers with red-green color blindness.
 COLOURS = {
     "animal": "#0f8a7e", "human": "#d1495b", "vehicle": "#3d6fb6", "blank": "#9aa5a0",
     "unknown": "#c28f2c", "failed": "#6d6875",
 }  # fmt: skip
 _Values = ParamSpec("_Values")  # what a function below draws
 
-_INK = "#010203"  # a placeholder for the colour of the page's text
+_INK = "#010203"  # a placeholder for the color of the page's text
 _MAP_ASPECT = 1.4  # width of the map divided by its height
 _MAX_NAMES = 40  # a map with more cameras shows no names
 _KM_PER_DEGREE = 111.32  # of latitude
@@ -36,7 +36,7 @@ _HEIGHT = 3.0
 _MAX_BARS = 25
 _WEEKS_FROM = 120  # days; the bars of longer surveys are weeks
 _NOT_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-# Any: matplotlib types its settings by name, and takes dates where it declares numbers.
+# Any: matplotlib types its settings by name, and accepts dates where it declares numbers.
 _STYLE: dict[Any, Any] = {
     **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "grid.color"), _INK),
     **dict.fromkeys(("axes.edgecolor", "axes.labelcolor"), _INK),
@@ -53,7 +53,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def as_svg(draw: Callable[Concatenate[Figure, _Values], None]) -> Callable[_Values, str]:
-    """Makes a function that draws into a figure into one that returns the SVG of the plot."""
+    """Turns a function that draws into a figure into one that returns the plot as SVG."""
 
     @functools.wraps(draw)
     def render(*args: _Values.args, **kwargs: _Values.kwargs) -> str:
@@ -70,11 +70,11 @@ def as_svg(draw: Callable[Concatenate[Figure, _Values], None]) -> Callable[_Valu
 
 
 def for_page(svg: str, name: str, title: str) -> str:
-    """Returns the SVG to embed in a page, with the page's text colour and at full width.
+    """Returns the SVG to embed in a page, in the page's text color and at full width.
 
     Args:
         svg: The SVG from one of the functions below.
-        name: A name that no other plot of the page has: letters, digits and hyphens.
+        name: A name that is unique on the page, of letters, digits and hyphens.
         title: The title for screen readers.
     """
     body = svg[svg.index("<svg") :].replace(_INK, "currentColor")
@@ -92,7 +92,7 @@ def for_print(svg: str) -> str:
 
 @as_svg
 def species_bars(figure: Figure, counts: Sequence[tuple[str, int]]) -> None:
-    """Draws the number of images of each species, given by descending frequency."""
+    """Draws the number of images of each species, which are passed in descending order."""
     shown = list(counts[:_MAX_BARS])[::-1]
     names, numbers = [short_name(name) for name, _ in shown], [n for _, n in shown]
     figure.set_figheight(1 + 0.24 * max(len(shown), 4))
@@ -114,7 +114,7 @@ def short_name(name: str) -> str:
 
 @as_svg
 def score_histogram(figure: Figure, scores: Sequence[float], threshold: float) -> None:
-    """Draws a histogram of scores in [0, 1], with the score below which a person should check."""
+    """Draws a histogram of scores in [0, 1], and marks the score below which to check answers."""
     axes = figure.add_subplot()
     axes.hist(scores, bins=20, range=(0, 1), color=COLOURS["animal"], rwidth=0.92)
     axes.axvline(threshold, color=COLOURS["human"], linestyle="--", linewidth=1)
@@ -209,7 +209,7 @@ def position_map(figure: Figure, points: Sequence[tuple[float, float, int, str]]
     latitudes, longitudes = [p[0] for p in points], [p[1] for p in points]
     south, north, west, east = min(latitudes), max(latitudes), min(longitudes), max(longitudes)
     squeeze = max(math.cos(math.radians((south + north) / 2)), 0.01)  # of a degree of longitude
-    # The height in degrees of latitude, with room for names and for the full width.
+    # The height in degrees of latitude, with room for the names and the full width.
     tall = max(1.4 * (north - south), 1.6 * (east - west) * squeeze / _MAP_ASPECT, 0.01)
     half = tall * _MAP_ASPECT / squeeze / 2
     most = max(p[2] for p in points)

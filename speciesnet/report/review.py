@@ -86,10 +86,11 @@ class Review:
         """Saves corrections.
 
         Args:
-            items: One ``{"position", "path", "label"}`` for each: the position of the image, its path
-                as pages show it, and a label of the model, or None to leave the answer as predicted;
-                and, if it has any, ``boxes`` and ``counts``, see ``Correction``. An item without a label,
-                boxes and counts withdraws the correction. An item whose ``id`` has been saved is ignored.
+            items: One ``{"position", "path", "label"}`` per image: its position, its path as shown on
+                pages, and a label of the model, or None to leave the answer as predicted; and, if
+                corrected, ``boxes`` and ``counts``, see ``Correction``. An item without a label,
+                boxes or counts withdraws the correction. An item whose ``id`` was saved before is
+                ignored.
 
         Raises:
             RejectedError: One of the items is malformed; none is saved.
@@ -135,14 +136,14 @@ class Review:
 
     @property
     def cursor(self) -> dict[str, object]:
-        """Where a page that loads now starts to ask for changes: how many there are so far.
+        """Where a page that loads now starts asking for changes: their current number.
 
         The epoch identifies this process, because the next one starts at 0.
         """
         return {"epoch": self._epoch, "count": len(self._changed)}
 
     def changes(self, after: int) -> dict[str, object]:
-        """Returns the images whose correction has changed, and the next cursor.
+        """Returns the images whose corrections have changed, and the next cursor.
 
         Args:
             after: The ``count`` of an earlier cursor, or 0 for all.
@@ -276,7 +277,7 @@ class _Handlers:
 
     @contextmanager
     def _drawing(self, request: Request) -> Iterator[Picture]:
-        """Yields the image of a request once few enough others are being drawn."""
+        """Yields the requested image, after waiting if too many others are being drawn."""
         position, pictures = request.path_params["position"], self._review.survey.pictures
         if position >= len(pictures):
             raise HTTPException(404)

@@ -1,4 +1,4 @@
-"""Corrections as the page of a review sends them."""
+"""Corrections as sent by the page of a review."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from speciesnet.survey.survey import Survey
 MAX_BOXES = 1000  # corrected boxes of one image
 MAX_COUNT = 1_000_000  # individuals of one label
 MAX_ID = 100  # characters
-KEPT_IDS = 100_000  # of the corrections that were saved last
+KEPT_IDS = 100_000  # of the most recently saved corrections
 
 
 class SavedIds:
-    """The identifiers of the corrections that were saved last.
+    """The identifiers of the most recently saved corrections.
 
     A page that loses the connection does not know whether its corrections were saved, and sends them
     again. A later correction of the same image may have followed them by then.
@@ -27,7 +27,7 @@ class SavedIds:
         self._ids: dict[str, None] = {}  # in the order in which they were saved
 
     def unsaved(self, items: Sequence[object]) -> list[object]:
-        """The items that have not been saved; the first one of those with the same identifier."""
+        """The items that have not been saved; only the first item with each identifier."""
         seen: set[str] = set()
         found = []
         for item in items:
@@ -40,7 +40,7 @@ class SavedIds:
         return found
 
     def add(self, items: Sequence[object]) -> None:
-        """Adds saved items, and forgets the oldest ones."""
+        """Adds saved items and drops the oldest ones."""
         self._ids |= {one: None for item in items if (one := _id_of(item)) is not None}
         for one in list(self._ids)[: max(len(self._ids) - KEPT_IDS, 0)]:
             del self._ids[one]
@@ -54,7 +54,7 @@ def _id_of(item: object) -> str | None:
 def correction_of(
     item: object, survey: Survey, labels: Container[str], reviewer: str
 ) -> Correction:
-    """Returns the correction that an item of a page describes.
+    """Returns the correction that an item from a page describes.
 
     Args:
         item: ``{"position", "path", "label"}``, see ``Review.add``; and ``boxes`` and ``counts``, as in

@@ -54,7 +54,7 @@ def write_report(
         survey: The survey.
         out: The folder for the pages; it is created if it does not exist.
         photographs: Finds the photographs.
-        blur_humans: Whether to blur people and to link to no photograph of a person.
+        blur_humans: Whether to blur people and leave out links to photographs of people.
         threads: The number of thumbnails to make in parallel.
         made: The day to print on the pages; None prints no day.
         progress_bars: Whether to show the progress of the thumbnails, which take most of the time.
@@ -201,7 +201,7 @@ def _write_species(
 
 
 def _folder_url(folder: Path, out: Path) -> str:
-    """Returns a relative URL, so that photographs and report can be moved together, if there is one."""
+    """Returns a relative URL if possible, so that photographs and report can be moved together."""
     folder, out = folder.resolve(), out.resolve()
     try:
         relative = Path(os.path.relpath(folder, out)).as_posix()

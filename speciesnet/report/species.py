@@ -56,7 +56,7 @@ class Species:
 
     @property
     def taxa(self) -> str:
-        """The names of the order and the family, as far as they are known."""
+        """The names of the order and the family, if known."""
         parts = split_label(self.label)
         return capitalized(parts.order, parts.family)
 
@@ -77,7 +77,7 @@ class Species:
 
     @property
     def mean(self) -> float | None:
-        """The mean score of the images that nobody reviewed; None if all were reviewed.
+        """The mean score of the unreviewed images; None if all were reviewed.
 
         For an image with a different answer, the score is that of the best box with this answer.
         """
@@ -96,7 +96,7 @@ class Species:
 def group_by_species(survey: Survey, previews: Sequence[Preview]) -> list[Species]:
     """Groups images by answer, the most frequent answer first.
 
-    An image whose boxes have answers of their own is in the group of each of them.
+    An image whose boxes have their own answers is in the group of each answer.
 
     Args:
         survey: The survey.
@@ -122,7 +122,7 @@ def group_by_species(survey: Survey, previews: Sequence[Preview]) -> list[Specie
 
 
 def _largest_numbers(survey: Survey) -> tuple[Counter[str], Counter[str]]:
-    """Returns the largest number in one image, and the sum of these over all sequences, by label."""
+    """Returns, by label, the largest number in one image, and the sum over sequences of such numbers."""
     most: Counter[str] = Counter()
     individuals: Counter[str] = Counter()
     for sequence in survey.sequences:
@@ -151,7 +151,7 @@ def _best_cover(label: str, candidates: Sequence[tuple[Picture, str]]) -> str:
 
 
 def agreement_with_reviewers(pictures: Sequence[Picture]) -> list[dict[str, object]]:
-    """Counts how often reviewers confirmed each predicted label, the most reviewed first."""
+    """Counts how often reviewers confirmed each predicted label, most reviewed labels first."""
     corrections: dict[str, list[str]] = defaultdict(list)
     for picture in pictures:
         if picture.correction is not None and picture.correction.label and picture.label:

@@ -1,4 +1,4 @@
-"""The page with the boxes that never move: each group once, with its time line."""
+"""The page with the boxes that never move: each group once, with its timeline."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class StoneCard:
 
     Attributes:
         stone: The group.
-        answers: Its answers, the most frequent first, with their numbers.
-        pictures: The box in the middle, the first and the last one, each with its thumbnail.
-        bars: The heights of the time line: of all images, and of those with the box.
+        answers: Its answers with their numbers, most frequent first.
+        pictures: The central box, the first one and the last one, each with its thumbnail.
+        bars: The heights of the timeline's bars: for all images, and for those with the box.
     """
 
     stone: Stone
@@ -42,7 +42,7 @@ def stones_link(stones: Sequence[Stone]) -> list[Link]:
 def stone_cards(
     survey: Survey, stones: Sequence[Stone], preview_of: Callable[[int], Preview]
 ) -> list[StoneCard]:
-    """The groups of a page, the undecided ones first.
+    """The groups of a page, undecided ones first.
 
     Args:
         survey: The survey.

@@ -25,7 +25,7 @@ class Plot:
 
     Attributes:
         title: What it shows.
-        svg: The plot as it is embedded in the page.
+        svg: The plot as embedded in the page.
         file: The SVG file for printing, relative to the page.
     """
 
@@ -85,14 +85,14 @@ class SurveyPlots:
             yield self._plot(title, plots.accumulation(curve), title)
 
     def of_species(self, one: Species) -> Iterator[Plot]:
-        """Yields the plots of the page of a species."""
+        """Yields the plots for a species' page."""
         name = one.name.capitalize()
         return self._over_time(one.pictures, one.pictures, name, name)
 
     def _over_time(
         self, active: Sequence[Picture], pictures: Sequence[Picture], subject: str, name: str
     ) -> Iterator[Plot]:
-        """Yields the plots of the hours at which some animals come, and of the days of some images."""
+        """Yields plots of the hours at which animals come, and of the days on which images were taken."""
         # A visit counts once, however many images the camera takes of it.
         starts: dict[int, str] = {}
         for picture in active:
@@ -111,7 +111,7 @@ class SurveyPlots:
         return write_plot(self._folder, title, svg, file_name)
 
     def _points(self) -> list[tuple[float, float, int, str]]:
-        """Returns the latitude, longitude, images and name of each position of a camera.
+        """Returns the latitude, longitude, number of images and name of each camera position.
 
         The name is the folder that contains most of the images.
         """

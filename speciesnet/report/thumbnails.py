@@ -1,4 +1,4 @@
-"""Thumbnails, made once and reused as long as their photographs do not change."""
+"""Thumbnails, made once and reused until their photographs change."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Preview:
 
 
 def people_of(picture: Picture) -> tuple[Area, ...]:
-    """Returns the areas to blur: the boxes around people, even faint ones, after a review.
+    """Returns the areas to blur: the boxes around people, including faint ones, after any review.
 
-    It is the whole image if the answer or the classifier's best class is a person but no box around a
-    person is reliable, because a faint box need not be where the person is. If a reviewer has corrected
-    the boxes, only the answer matters, because the reviewer has seen where people are.
+    The whole image is blurred if the answer or the classifier's best class is a person but no box
+    around a person is reliable, because a faint box may not be where the person is. If a reviewer has
+    corrected the boxes, only the answer matters, because the reviewer has seen where people are.
     """
     people = [box for box in picture.shown_boxes if Detection.HUMAN in _kinds_of(box)]
     is_sure = any(box.conf >= DETECTION_THRESHOLD for box in people)
@@ -67,7 +67,7 @@ def people_of(picture: Picture) -> tuple[Area, ...]:
 
 
 def _kinds_of(box: PictureBox) -> tuple[str, ...]:
-    """Returns what a box shows according to the detector and, if it has one, to its answer."""
+    """Returns what a box shows according to the detector and to its own answer, if it has one."""
     return (box.kind,) if box.label is None else (box.kind, category_of(box.label))
 
 
@@ -77,11 +77,11 @@ def thumbnail(
     blurred: Sequence[Area] = (),
     frame: int | None = None,
 ) -> Image.Image:
-    """Reads a photograph as an upright RGB image of at most a certain size.
+    """Reads a photograph as an upright RGB image of limited size.
 
     Args:
         path: The photograph, or its URL in a bucket.
-        size: The maximum of the longer side in pixels.
+        size: The maximum length of the longer side, in pixels.
         blurred: The areas to make unrecognizable.
         frame: The number of the frame of a film to show; None for a photograph.
 
@@ -123,7 +123,7 @@ class Thumbnails:
         folder: The folder; it is created with the first thumbnail.
         photographs: Finds the photographs.
         blur_humans: Whether to blur people.
-        size: The maximum of the longer side in pixels.
+        size: The maximum length of the longer side, in pixels.
 
     Attributes:
         sources: The folders of the photographs that have a thumbnail, by camera, except those in
@@ -172,7 +172,7 @@ class Thumbnails:
             small = thumbnail(source, self._size, people, _number(picture))
             width, height = small.size
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Two threads may make it at the same time, because two records may share a photograph.
+            # Two threads may make the same one in parallel, because two records may share a photograph.
             with write_atomically(target, fsync=False) as part:
                 small.save(part, "JPEG", quality=QUALITY)
         if isinstance(source, Path):
@@ -180,7 +180,7 @@ class Thumbnails:
         return name, width / height
 
     def draw(self, picture: Picture, size: int) -> Image.Image:
-        """Returns an image in another size, without keeping it; raises as ``make`` does."""
+        """Returns an image in a different size without storing it; raises like ``make``."""
         people = self._people_of(picture)
         return thumbnail(self._source_of(picture), size, people, _number(picture))
 
@@ -198,7 +198,7 @@ class Thumbnails:
         return source
 
     def _is_unblurred(self, picture: Picture) -> bool:
-        """Whether a film may show people in frames that nobody has looked at."""
+        """Whether a film may show people in frames that were not examined."""
         return self._blur_humans and picture.frame is not None
 
     def _people_of(self, picture: Picture) -> tuple[Area, ...]:
@@ -233,7 +233,7 @@ class Thumbnails:
             return made
 
     def keep_only(self, names: set[str]) -> None:
-        """Removes all thumbnails but those of these names."""
+        """Removes all thumbnails except those with these names."""
         for path in self.folder.glob("*/*.jpg"):
             name = path.relative_to(self.folder).as_posix()
             if _NAME.fullmatch(name) and name not in names:

@@ -1,8 +1,8 @@
-"""One run: what it predicts, into which output, and how; and the one function that executes it.
+"""A run: its images, its output and its settings, and the one function that executes it.
 
-The command line, the Python API, the server and the cluster describe a run with ``Run``. On one machine
-``execute`` carries it out; a server's workers and a cluster's stages, which get their images in other
-ways, call ``decide`` for each of them. So a record is made in one place.
+The command line, the Python API, the server and the cluster describe a run with ``Run``. On one
+machine, ``execute`` carries it out; a server's workers and a cluster's stages, which get their images
+in other ways, call ``decide`` for each image. So records are made in only one place.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has done.
+    """The result of a run.
 
     Attributes:
         tally: Counts of all records of the output.
         earlier: How many of them were finished before this run.
-        records: One record for each instance, in order; None where they went into a file.
-        notes: Sentences on what the user should know about the results; they are in the log as well.
+        records: One record for each instance, in order; None if they were written to a file.
+        notes: Sentences that the user should read about the results; they are also in the log.
         lasting: How many images fail again if the run is repeated; None if that is unknown.
     """
 
@@ -81,7 +81,7 @@ class Outcome:
     lasting: int | None = None
 
     def check(self) -> None:
-        """Raises ``InputError`` if not a single image of the run has a result."""
+        """Raises ``InputError`` if none of the images has a result."""
         if self.tally.images and self.tally.failed == self.tally.images:
             many = f"All {self.tally.images} images"
             everything = plural(self.tally.images, "The only image", many)
@@ -92,7 +92,7 @@ class Outcome:
 
 
 def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
-    """Predicts the images that the output of a run still lacks.
+    """Predicts the images that are still missing from the output of a run.
 
     Args:
         run: The run.
@@ -162,7 +162,7 @@ def _form(run: Run, model_info: ModelInfo) -> Form | None:
 
 
 def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
-    """Predicts the missing images, and returns what the user should know about them."""
+    """Predicts the missing images, and returns notes on them for the user."""
     past, findings = (run.past.detections, run.past.classifications), Findings()
     for records in past:
         if isinstance(records, RecordsByFile):
@@ -224,13 +224,13 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
 
 
 def _needs_boxes(run: Run, model: Model) -> bool:
-    """Whether a classifier of crops must get the boxes of a file, and so no whole images instead."""
+    """Whether a classifier of crops needs the boxes in a file, so that it must not get whole images."""
     is_given = run.input_files.get(DETECTIONS) is not None
     return run.components == "classifier" and is_given and model.model_info.always_crops
 
 
 def _decide_again(guard: Guard, output: Output, decided: Callable[[Photo], list[Record]]) -> None:
-    """Decides finished images in float32 that a wider band has reached."""
+    """Decides finished images again, in float32, if a wider band has reached them."""
     if paths := guard.reached(split_films(output.finished)[0]):
         output.replace(paths)
         for photo in guard.again(paths):

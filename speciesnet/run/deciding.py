@@ -1,4 +1,4 @@
-"""Makes the record of an image from what the stages have found, and guards how it is decided."""
+"""Makes the record of an image from the results of the stages, and sets up the guard."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def decide(
     """Makes the record of an image that has passed the last stage.
 
     Args:
-        photo: The image with what the stages found.
-        instance: The image as it was given, after ``resolve_locations``.
-        run: The run; its components and its choices about EXIF count here.
-        ensemble: The rules; may be None in a run of the detector or the classifier alone.
+        photo: The image with the results of the stages.
+        instance: The instance of the image, after ``resolve_locations``.
+        run: The run; only its components and EXIF options are used.
+        ensemble: The rules; may be None in a run with only the detector or the classifier.
 
     Raises:
         InputError: Past detections or classifications are malformed.
@@ -59,13 +59,13 @@ def decide_film(
 
 
 def place_of(photo: Photo, instance: Instance, run: Run) -> Place:
-    """The country and the region whose rules decide an image."""
+    """The country and the region whose rules apply to an image."""
     location = _located(photo, instance, run).location
     return location.get("country"), location.get("admin1_region")
 
 
 def elsewhere(photo: Photo, instance: Instance, run: Run) -> str | None:
-    """The country of an image's coordinates, if its rules are certainly those of another country."""
+    """The country of an image's coordinates, if the rules of a different country apply to it."""
     found = _located(photo, instance, run)
     point = found.latitude, found.longitude
     if None in point and photo.metadata:  # the run does not take EXIF positions as locations
@@ -116,7 +116,7 @@ def _answer(
 
 
 def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
-    """The detections with the classes of single boxes; None if no box has any, unless ``always``."""
+    """The detections with the classes of individual boxes; None if no box has any, unless ``always``."""
     found = photo.box_classifications
     if photo.detections is None or not (found or always):
         return None
@@ -127,7 +127,7 @@ def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
 
 
 def guard_of_output(run: Run, model: Model, output: Output, profile: Profile) -> Guard | None:
-    """What keeps float32's decisions in a lower precision, where one is faster."""
+    """The guard that keeps float32's decisions in a lower precision, if one is faster."""
 
     def places_of(photo: Photo) -> set[Place]:
         return {place_of(photo, i, run) for i in output.instances_of(photo.filepath)}
@@ -144,15 +144,15 @@ def guard_of(
     *,
     may_try: bool = True,
 ) -> Guard | None:
-    """What keeps float32's decisions in a lower precision; None if no lower precision is faster.
+    """The guard that keeps float32's decisions in a lower precision; None if none is faster.
 
     Args:
         run: The run.
         model: Its networks and rules.
         places_of: Where an image was taken.
-        predictions: The file of the records, next to which the margins of finished images are kept.
+        predictions: The predictions file; the margins of finished images are stored next to it.
         profile: Collects the seconds of each stage.
-        may_try: Whether a trial may find out what is faster; otherwise only earlier runs count.
+        may_try: Whether to run a trial to find out what is faster; otherwise only earlier runs count.
     """
     reduced = model.reduced_networks if run.components != "ensemble" else None
     if reduced is None:
@@ -183,10 +183,10 @@ def photos_of(
     progress: pipeline.Progress = pipeline.no_progress,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
-    """Takes images through the stages of a run, with its guard if there is one.
+    """Passes images through the stages of a run, with its guard if there is one.
 
-    Films follow the photographs. They go through the networks in float32 where there is a guard: a film
-    is decided by many frames together, which the guard does not know.
+    Films follow the photographs. If there is a guard, they go through the float32 networks, because
+    the guard cannot judge a decision that is based on many frames.
     """
     photographs, films = (paths, []) if run.films is None else split_films(paths)
     if guard is not None:

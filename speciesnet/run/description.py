@@ -1,4 +1,4 @@
-"""What a run predicts, into which output, and how; and what it needs from a model and an output."""
+"""The description of a run, and what a run needs from a model and an output."""
 
 from __future__ import annotations
 
@@ -48,18 +48,19 @@ class Run:
         country_from_coordinates: Whether countries are looked up from coordinates.
         exif_gps: Whether images without a position take it from their EXIF.
         metadata: Whether records keep date, position and camera from EXIF.
-        boxes: The boxes that get answers of their own; None answers for each image only.
-        films: Which frames of films are looked at; None reads no films.
-        past: Results of earlier steps, for runs of the classifier or the ensemble alone.
+        boxes: The boxes that get their own answers; None answers only for images.
+        films: Which frames of films to examine; None skips films.
+        past: Results of earlier steps, for runs with only the classifier or the ensemble.
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.
         ignore_existing: Whether to start over, keeping an existing output file as ``*.bak``.
-        shard: The part of the images, such as "3/8", that ``instances`` are, or None.
+        shard: The part of the images that is in ``instances``, such as "3/8", or None.
         output_format: The format of the records in the output.
-        max_classifications_per_detection: In format 5, how many classes of a box at most; None means all.
+        max_classifications_per_detection: In format 5, the maximum number of classes per box; None
+            means all.
         run_mode: How images are read and networks run; see ``pipeline.run``.
-        batch_size: Images that a network takes together.
-        readers: Threads or processes that read images; None chooses.
+        batch_size: Images per batch.
+        readers: Threads or processes that read images; None chooses their number.
         progress_bars: Whether to show progress bars.
 
     Raises:
@@ -101,14 +102,14 @@ class Run:
 
     @property
     def has_films(self) -> bool:
-        """Whether any of the images is a film, by its name, whose frames are looked at."""
+        """Whether the run examines films and has any, judging by their names."""
         return self.films is not None and any(
             is_film_name(instance.filepath) for instance in self.instances
         )
 
     @property
     def num_classes(self) -> int | None:
-        """How many classes the classifier returns, for the output and the rules; None means all."""
+        """How many classes the classifier returns; None means all."""
         count = self.max_classifications_per_detection
         if self.output_format == 4:
             return TOP_CLASSES
@@ -120,12 +121,12 @@ class Model(Protocol):
 
     @property
     def model_info(self) -> ModelInfo:
-        """Its package."""
+        """The model package."""
         ...
 
     @property
     def networks(self) -> Networks:
-        """Its networks, loaded on first use."""
+        """The networks, loaded on first use."""
         ...
 
     @property
@@ -139,15 +140,15 @@ class Model(Protocol):
         ...
 
     def run_settings(self, run: Run) -> RunSettings:
-        """What two runs must share to write into one file."""
+        """The settings that two runs must share to write to the same file."""
         ...
 
     def precision_key(self, components: Components) -> list[object]:
-        """What the errors of a lower precision depend on, besides the machine."""
+        """What the errors of a lower precision depend on, apart from the machine."""
         ...
 
     def quantize(self, components: Components, paths: Sequence[str]) -> None:
-        """With ``precision="int8"``, makes the networks that a run needs, from its photographs."""
+        """With ``precision="int8"``, makes the networks that a run needs, using its photographs."""
         ...
 
     def load(self, components: Components) -> None:
@@ -160,7 +161,7 @@ class Output(Protocol):
 
     @property
     def tally(self) -> Tally:
-        """Counts of its records, those of earlier runs included."""
+        """Counts of its records, including those of earlier runs."""
         ...
 
     @property
@@ -184,7 +185,7 @@ class Output(Protocol):
         ...
 
     def instances_of(self, filepath: str) -> list[Instance]:
-        """The instances that share a path: more than one if it was given more than once."""
+        """The instances with the same path: more than one if it was passed more than once."""
         ...
 
     def write(self, records: Sequence[Record]) -> None:
@@ -192,5 +193,5 @@ class Output(Protocol):
         ...
 
     def replace(self, filepaths: Collection[str]) -> None:
-        """Replaces the records of images by those that are written next."""
+        """Replaces the records of images with those that are written next."""
         ...

@@ -1,4 +1,4 @@
-"""Makes the one record of a film from those of its frames."""
+"""Makes the record of a film from the records of its frames."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def film_record(
 ) -> Record:
     """Makes the record of a film.
 
-    Its answer is that of its frames, treated as a sequence. Its boxes are those of all frames, each with
-    the number and the time of its frame.
+    Its answer is that of its frames, treated as a sequence. Its boxes are those of all frames, each
+    with its frame's number and time.
 
     Args:
-        photos: The frames that were looked at, in order.
+        photos: The examined frames, in order.
         records: Their records.
-        ensemble: The rules; None in a run of the detector or the classifier alone.
+        ensemble: The rules; None in a run with only the detector or the classifier.
     """
     last = photos[-1].frame
     assert last is not None
@@ -63,7 +63,7 @@ def film_record(
 
 
 def _counted(records: Sequence[Record]) -> list[Classifications]:
-    """The classes from which the answer for the film is made; see ``sequence_answer``."""
+    """The classes that determine the answer for the film; see ``sequence_answer``."""
     answered = [r for r in records if r.get("classifications", {}).get("classes")]
     counted = [r for r in answered if r.get("prediction") != Classification.BLANK] or answered
     return [one["classifications"] for one in counted if "classifications" in one]
@@ -72,9 +72,9 @@ def _counted(records: Sequence[Record]) -> list[Classifications]:
 def _best_frame(records: Sequence[Record], label: str | None = None) -> int:
     """The position of the frame that stands for the film.
 
-    Frames with the answer for the film come before all others. Among them, it is the frame whose certain
-    boxes have the largest sum of confidences, usually the one with the most animals; if several frames
-    have the same sum, the one with the most confident box, and then the first one.
+    Frames with the film's answer take precedence. Among them, it is the frame whose reliable boxes
+    have the largest sum of confidences, which is usually the one with the most animals; if the sums
+    are equal, the frame with the most confident box, and then the first one.
     """
 
     def rank(position: int) -> tuple[bool, float, float, int]:

@@ -11,7 +11,7 @@ from speciesnet.progress import Profile
 
 
 class RunOptions(Given, total=False):
-    """Keyword arguments of every verb of ``SpeciesNet``; exactly one of the first six is required.
+    """Keyword arguments of every method of ``SpeciesNet``; exactly one of the first six is required.
 
     Attributes:
         instances_dict: ``{"instances": [{"filepath": ..., "country": ...}, ...]}``.
@@ -23,33 +23,33 @@ class RunOptions(Given, total=False):
         country: ISO 3166-1 alpha-3 code of all images.
         admin1_region: State or province of all images; needs a country.
         run_mode: ``multi_thread`` (default), ``multi_process`` or ``single_thread``.
-        batch_size: Images that a network takes together (default 8).
-        readers: Threads or processes that read images; None is one for each core, at most 8, or more for
-            images that come over a network.
+        batch_size: Images per batch (default 8).
+        readers: Threads or processes that read images; None means one per core, at most 8, or more
+            for images that come over a network.
         progress_bars: Whether to show progress bars (default False).
         profile: Collects the seconds of each stage.
         predictions_json: The file to write, on a disk or in a bucket, which a later run can continue; by
             default the predictions are returned as a dict.
-        ignore_existing: Whether to start that file over, keeping the old one as ``*.bak`` (default
-            False).
+        ignore_existing: Whether to start over, keeping an existing file as ``*.bak`` (default False).
         classify: ``best`` (default) answers for each image; ``all`` answers for each of its boxes as
             well.
         detection_threshold_for_classification: With ``all``, the lowest confidence of a box that gets an
             answer (default 0.1).
-        max_classifications_per_image: With ``all``, how many boxes of an image get an answer at most,
-            the most confident ones; None (default) is all.
-        output_format: 4 (default), or 5, the format of the published program since 5.0.6, whose boxes
-            have answers of their own; it implies ``classify="all"``.
-        max_classifications_per_detection: In format 5, how many classes of a box at most (default 2);
-            None means all.
+        max_classifications_per_image: With ``all``, the maximum number of boxes per image that get an
+            answer, most confident first; None (default) means all.
+        output_format: 4 (default), or 5, the format of the published program since 5.0.6, in which
+            boxes have their own answers; it implies ``classify="all"``.
+        max_classifications_per_detection: In format 5, the maximum number of classes per box (default
+            2); None means all.
         country_from_coordinates: Whether to look up missing countries, and correct wrong ones (default
             False).
         exif_gps: Whether images without a position take it from their EXIF (default False).
         metadata: Whether records keep date, position and camera from EXIF (default False).
-        videos: ``include`` (default) looks at films as well, ``skip`` leaves them out.
-        video_fps: How many frames of a film are looked at in each second of it (default 1).
-        max_frames_per_video: How many frames of a film at most, the first ones; None (default) is all.
-        frames: The numbers of the frames instead, from 0; None (default) chooses by ``video_fps``.
+        videos: ``include`` (default) also examines films; ``skip`` leaves them out.
+        video_fps: How many frames per second of a film are examined (default 1).
+        max_frames_per_video: The maximum number of these frames per film; None (default) means all.
+        frames: The numbers of the frames to examine instead, from 0; None (default) uses
+            ``video_fps``.
     """
 
     run_mode: RunMode

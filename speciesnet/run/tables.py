@@ -1,4 +1,4 @@
-"""Answers for a table of images."""
+"""Adds answers to a table of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Table = Mapping[str, Sequence[object] | NDArray[Any]]
 def with_answers(
     batch: Table, predict: Callable[..., Mapping[str, Sequence[Record]] | None]
 ) -> dict[str, Any]:
-    """A table of images with four more columns; see ``SpeciesNet.__call__``.
+    """Adds four columns to a table of images; see ``SpeciesNet.__call__``.
 
     Args:
         batch: The table.

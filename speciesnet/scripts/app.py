@@ -12,16 +12,16 @@ from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.scripts import console, flags
 
 PORT = flags.integer(
-    "port", None, "Port of this computer to use; by default 8766, or a free one.", at_most=65535
+    "port", None, "Port to use on this computer; by default 8766, or a free one.", at_most=65535
 )
-NOBROWSER = flags.switch("nobrowser", "Print the address, but open no browser.")
-SHORTCUT = flags.switch("shortcut", "Put an icon that opens the page on the desktop, and end.")
+NOBROWSER = flags.switch("nobrowser", "Print the address without opening a browser.")
+SHORTCUT = flags.switch("shortcut", "Put an icon on the desktop that opens the page, and exit.")
 DEFAULT_PORT = 8766
 OPENING_SECONDS = 5.0  # to start the browser
 
 USAGE = """\
-Opens a page in the browser in which whole surveys are run and reviewed, without
-a terminal.
+Opens a page in the browser for running and reviewing whole surveys, without a
+terminal.
 
   speciesnet app
 
@@ -30,7 +30,7 @@ Only this computer can reach the printed address. Press Ctrl-C to stop.
 
 
 def main(values: flags.Values) -> None:
-    """Listens, prints the address, opens the browser, and serves; or shows the window that is open."""
+    """Prints the address, opens the browser and serves; or shows a window that is already open."""
     from filelock import FileLock, Timeout
 
     from speciesnet.app.surveys import data_folder
@@ -87,7 +87,7 @@ def _serve(folder: Path, token: str, port: int, listener: socket.socket, nobrows
 
 
 def _show(folder: Path, port: int, token: str, nobrowser: bool) -> threading.Thread | None:
-    """Prints the address of the window, and opens it in the browser with a ticket, in a thread."""
+    """Prints the address of the window and, in a thread, opens it in the browser with a ticket."""
     from speciesnet.app.guard import OPEN
     from speciesnet.app.window import TICKET
 

@@ -1,4 +1,4 @@
-"""The program ``speciesnet``: a run by default, or one of its sub-commands."""
+"""The program ``speciesnet``: a run by default, or one of its subcommands."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from textwrap import fill
 from speciesnet.errors import InputError
 from speciesnet.scripts import console
 
-# The module of each sub-command, and a line about it.
+# The module of each subcommand, and a line about it.
 COMMANDS = {
     "run": ("run_model", "find and name the animals in images (the default)"),
-    "app": ("app", "do all of it in a page in the browser, without a terminal"),
-    "report": ("report", "make pages with the photographs of a survey, opened from disk"),
+    "app": ("app", "do everything on a page in the browser, without a terminal"),
+    "report": ("report", "make pages about a survey and its photographs, to open from disk"),
     "review": ("review", "confirm and correct answers in the browser"),
     "evaluate": ("evaluate", "measure how right the answers are, with labels of your own"),
     "stones": ("stones", "find boxes that never move, and leave them out"),
@@ -31,7 +31,7 @@ COMMANDS = {
     "keywords": ("write_keywords", "write predictions as keywords for Lightroom and digiKam"),
     "crops": ("crops", "write a picture of each box, in folders by answer"),
     "draw": ("draw", "write photographs with their boxes drawn"),
-    "merge": ("merge", "join the predictions of several jobs in one file"),
+    "merge": ("merge", "join the predictions of several jobs into one file"),
     "ray": ("run_on_ray", "run on a Ray cluster"),
     "server": ("run_server", "serve predictions to other programs, over HTTP"),
     "prepare": ("prepare", "download and convert a model before its first run"),
@@ -41,7 +41,7 @@ DEFAULT = "run"
 
 
 def command_of(name: str) -> console.Command:
-    """A sub-command by its name."""
+    """A subcommand by its name."""
     module, _ = COMMANDS[name]
     command = import_module(f"speciesnet.scripts.{module}").COMMAND
     assert isinstance(command, console.Command)
@@ -92,7 +92,7 @@ def cli() -> None:
 
 
 def _unknown(name: str) -> str:
-    """The error for a word that is not a sub-command, with the nearest one."""
+    """The error for a word that is not a subcommand; suggests the most similar one."""
     from difflib import get_close_matches
 
     nearest = [command for command, (module, _) in COMMANDS.items() if module == name]

@@ -37,7 +37,7 @@ Topics = Mapping[str, tuple[str, Flags]]
 
 
 class Files(TypedDict):
-    """The arguments without a flag that a command takes; see ``Command``."""
+    """The arguments without flags that a command takes; see ``Command``."""
 
     files: int
     missing: str
@@ -54,16 +54,16 @@ class Command:
     """A command line.
 
     Attributes:
-        main: What it does; takes the values of the flags and the arguments that belong to no flag.
-            Raises ``SpeciesNetError`` for errors that the user can fix.
+        main: Runs it; takes the values of the flags and the arguments without flags. Raises
+            ``SpeciesNetError`` for errors that the user can fix.
         usage: The first screen of its help.
         flags: The flags on its first screen.
         ignored: Flags that it accepts without an effect; no help screen shows them.
         topics: Its other flags by topic, for a command with many; each topic has a one-line description.
-        files: How many arguments without a flag it takes at most.
+        files: The maximum number of arguments without flags.
         missing: The error if there are fewer; empty if fewer are allowed.
-        screens: More screens of the help, by their topics.
-        epilogue: What follows the first screen of the help.
+        screens: More help screens, by topic.
+        epilogue: Text after the first help screen.
     """
 
     main: Callable[..., None]
@@ -78,12 +78,12 @@ class Command:
 
     @property
     def all_flags(self) -> Flags:
-        """All flags, with those that every command takes."""
+        """All flags, including those that every command takes."""
         sorted_flags = [flag for _, flags in self.topics.values() for flag in flags]
         return list(dict.fromkeys([*self.flags, *self.ignored, *sorted_flags, *LOG]))
 
     def parse(self, argv: Sequence[str]) -> tuple[Values, list[str]]:
-        """The values of the flags, and the arguments that belong to no flag.
+        """The values of the flags, and the arguments without flags.
 
         Args:
             argv: The name of the program and its arguments.
@@ -104,7 +104,7 @@ class Command:
         return Values(registered), files
 
     def _join_values(self, argv: Sequence[str]) -> list[str]:
-        """Joins the values of a flag that takes several, as a comma-separated list."""
+        """Joins several values of one flag into a comma-separated list."""
         names = {f"{dashes}{f.name}" for f in self.all_flags if f.several for dashes in ("-", "--")}
         joined: list[str] = []
         rest = list(argv)
@@ -171,7 +171,7 @@ def start(command: Command) -> NoReturn:
         say(f"Standard output cannot be written ({error.strerror or error}).")
         code = EXIT_ERROR
     if code and threading.active_count() > 1:
-        # Abandoned threads may still compute or wait for a network; nobody needs their results.
+        # Abandoned threads may still compute or wait for a network; their results are not needed.
         with suppress(OSError):
             sys.stderr.flush()
         os._exit(code)
@@ -225,7 +225,7 @@ class _Interruption:
     """Turns signals into ``KeyboardInterrupt``.
 
     Attributes:
-        exit_code: That of the signal that came last.
+        exit_code: The exit code for the last signal.
     """
 
     def __init__(self) -> None:
@@ -240,7 +240,7 @@ class _Interruption:
             signal.signal(number, self._interrupt)
 
     def ignore_more(self) -> None:
-        """Ignores more signals: the work has stopped, and one more would only cut off the output."""
+        """Ignores further signals: the work has stopped, and another would only cut off the output."""
         for number in self._handled:
             signal.signal(number, signal.SIG_IGN)
 
@@ -262,7 +262,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _sentence_of(error: Exception) -> str:
-    """The sentence that a user reads about an error."""
+    """The sentence that reports an error to the user."""
     if isinstance(error, SpeciesNetError):
         return str(error)
     if isinstance(error, OSError):
@@ -287,7 +287,7 @@ def _summary(error: Exception) -> str:
 
 
 def _prepare_streams() -> None:
-    """Opens missing standard streams, whose numbers other files would get, and makes them lenient."""
+    """Opens missing standard streams, whose numbers other files would get, and makes encoding lenient."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -334,14 +334,14 @@ def _help_topic(argv: Sequence[str]) -> str | None:
 
 
 def report_on(target: str, line: str) -> None:
-    """Prints what was written; to standard error if the target is a pipe or a device."""
+    """Prints what was written, on standard error if the target is a pipe or a device."""
     with suppress(BrokenPipeError):  # the target is complete without a reader
         is_file = "://" in target or Path(target).is_file()
         print(line, file=sys.stdout if is_file else sys.stderr)
 
 
 def describe(flags: Flags, width: int | None = None) -> str:
-    """Flags with their defaults and meanings, wrapped to a width, by default that of the terminal."""
+    """Flags with their defaults and meanings, wrapped to a width (by default, the terminal's)."""
     width = width or min(max(shutil.get_terminal_size().columns, 60), 100)
     lines = []
     for flag in flags:

@@ -1,7 +1,7 @@
 """The flags that commands share, each defined once, and what a command does with its flags.
 
-A ``Flag`` is only a description. A command registers its flags with absl when it is started, in a
-``FlagValues`` of its own, so several commands can be imported and run in one process.
+A ``Flag`` is only a description. When a command is started, it registers its flags with absl in its
+own ``FlagValues``, so several commands can be imported and run in one process.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Flag(Generic[T]):
     Attributes:
         name: The name, without dashes.
         default: The value if the flag is not given.
-        help: What it does, in whole sentences.
+        help: What it does, in full sentences.
         define: The function of absl that registers it.
-        options: More arguments of that function: bounds, or the allowed values.
+        options: Other arguments of that function: bounds, or the allowed values.
         alias: A second name.
         several: Whether it takes several values with spaces between, as shells expand ``*``.
     """
@@ -51,17 +51,17 @@ class Flag(Generic[T]):
     several: bool = False
 
     def but(self, **changes: object) -> Flag[T]:
-        """The same flag with other attributes, for a command in which it differs a little."""
+        """The same flag with different attributes, for a command in which it differs slightly."""
         return replace(self, **changes)
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is given without a value."""
+        """Whether it takes no value."""
         return self.define is absl_flags.DEFINE_bool
 
     @property
     def syntax(self) -> str:
-        """The flag as help screens show it, such as ``--threads N``."""
+        """The flag as shown on help screens, such as ``--threads N``."""
         if self.is_switch:
             return f"--[no]{self.name}" if self.default else f"--{self.name}"
         if choices := self.options.get("enum_values"):
@@ -109,7 +109,7 @@ class Values:
 
 
 def text(name: str, meaning: str) -> Flag[str | None]:
-    """A flag whose value is a string, None by default; with a default it is a ``Flag`` as such."""
+    """A flag whose value is a string, None by default; for a different default, use ``Flag``."""
     return Flag(name, None, meaning)
 
 
@@ -135,7 +135,7 @@ def switch(name: str, meaning: str, *, default: bool = False) -> Flag[bool]:
 
 
 def choice(name: str, choices: Sequence[Choice], meaning: str) -> Flag[Choice]:
-    """A flag that takes one of some values, by default the first."""
+    """A flag with a fixed set of values, by default the first one."""
     return Flag(name, choices[0], meaning, absl_flags.DEFINE_enum, {"enum_values": choices})
 
 
@@ -207,8 +207,8 @@ CLASSIFIED_FROM = number(
 CLASSIFIED_BOXES = integer(
     "max_classifications_per_image",
     None,
-    "With --classify all: how many boxes of an image get an answer at most, starting with the "
-    "most confident; by default, or if negative, all.",
+    "With --classify all: maximum number of boxes per image that get an answer, most confident "
+    "first; by default, or if negative, all.",
     at_least=-1,
 )
 OUTPUT_FORMAT = choice(
@@ -220,21 +220,21 @@ OUTPUT_FORMAT = choice(
 MAX_CLASSES = integer(
     "max_classifications_per_detection",
     None,
-    "With --output_format 5: how many classes of a box are written; all if negative; by default 2. "
+    "With --output_format 5: maximum number of classes written per box; all if negative; by default 2. "
     "Answers for sequences need 5.",
     at_least=-1,
 )
 BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
 VIDEOS = choice(
-    "videos", ["include", "skip"], "include: look at films as well. skip: leave them out."
+    "videos", ["include", "skip"], "include: examine films as well. skip: leave them out."
 )
-VIDEO_FPS = number("video_fps", 1.0, "Frames to look at in each second of a film.", at_most=240)
+VIDEO_FPS = number("video_fps", 1.0, "Frames to examine per second of a film.", at_most=240)
 MAX_FRAMES = integer(
-    "max_frames_per_video", None, "Look at no more than the first N of these frames per film."
+    "max_frames_per_video", None, "Examine at most the first N of these frames per film."
 )
 FRAMES = text(
     "frames",
-    "Look at these frames of each film instead: comma-separated numbers from 0, such as 0,15,30.",
+    "Examine these frames of each film instead: comma-separated numbers from 0, such as 0,15,30.",
 )
 FILMS = (VIDEOS, VIDEO_FPS, MAX_FRAMES, FRAMES)
 METADATA = switch("metadata", "Add date, position and camera from the EXIF data to every record.")
@@ -242,15 +242,15 @@ METADATA = switch("metadata", "Add date, position and camera from the EXIF data 
 ENGINE = Flag(
     "engine",
     "auto",
-    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two "
-    "with a comma, for the detector and the classifier.",
+    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two, "
+    "separated by a comma, for the detector and the classifier.",
 )
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
     ["auto", "fp32", "bf16", "fp16", "int8"],
     "Numeric precision of the networks. auto: the fastest that the hardware supports, but fp32 "
     "for images whose answers it could change; int8 only after speciesnet prepare. int8: the "
-    "fastest on CPUs, but answers differ occasionally; needs the extra int8.",
+    "fastest on CPUs, but answers differ occasionally; requires the extra int8.",
 )
 DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
 THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")
@@ -333,19 +333,19 @@ MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_mo
 
 
 def selected_boxes(values: Values) -> BoxSelection | None:
-    """The boxes that get answers of their own; raises ``InputError``."""
+    """The boxes that get their own answers; raises ``InputError``."""
     from speciesnet import boxes
 
     return boxes.selected_boxes(values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES])
 
 
 def thumbnail_threads(values: Values) -> int:
-    """How many thumbnails to make in parallel."""
+    """The number of thumbnails to make in parallel."""
     return values[THUMBNAIL_THREADS] or min(available_cpus(), 8)
 
 
 def sampling_of(values: Values) -> Sampling | None:
-    """Which frames of films are looked at, or None if films are skipped; raises ``InputError``."""
+    """The frames of films to examine, or None if films are skipped; raises ``InputError``."""
     from speciesnet.films import Sampling, parse_frames
 
     if values[VIDEOS] == "skip":

@@ -105,7 +105,7 @@ def _advice(torch_gpus: int, tensorflow_gpus: int) -> Iterator[str]:
 
 
 def main(values: flags.Values) -> None:
-    """Prints each line when it is known: importing both libraries takes a while."""
+    """Prints each line as soon as it is known, because importing both libraries takes a while."""
     for line in report():
         sys.stdout.write(f"{line}\n")
 

@@ -109,7 +109,7 @@ def _with_thresholds(predictions: str, corrections: str, thresholds: str) -> Ite
 
 
 def _fetch_companion(path: str, ending: str, copy: Path) -> None:
-    """Copies the file next to the predictions whose name has one more ending, if there is one."""
+    """Copies the file next to the predictions whose name has an extra ending, if it exists."""
     url = f"{path}{ending}"
     if not storage.is_cloud(path):  # the URL may have a query after the name
         parts = urlsplit(path)
@@ -140,7 +140,7 @@ def _warn_if_empty(predictions: str) -> None:
 
 
 def date_rules(values: flags.Values, deployments: Mapping[str, str] | None = None) -> DateRules:
-    """The rules for dates that ``--clock_corrections`` and ``--date_from_name`` give.
+    """The rules for dates from ``--clock_corrections`` and ``--date_from_name``.
 
     Args:
         values: The values of the two flags.
@@ -182,7 +182,7 @@ def survey_of(
         only: The photographs to read; None reads all.
 
     Raises:
-        SpeciesNetError: As ``load_survey``.
+        SpeciesNetError: As for ``load_survey``.
     """
     from speciesnet.survey.corrections import find_corrections
     from speciesnet.survey.survey import load_survey
@@ -207,7 +207,7 @@ def stones_of(survey: Survey, predictions: str, corrections: str) -> list[Stone]
     Args:
         survey: The survey.
         predictions: Its predictions, on this machine.
-        corrections: The file with the verdicts, as ``--corrections`` gives it.
+        corrections: The file with the verdicts, the value of ``--corrections``.
 
     Raises:
         InputError: The corrections cannot be read.
@@ -235,10 +235,10 @@ def records_of(
         values: ``--corrections``, ``--sequence_gap``, ``--smooth_boxes`` and those of ``date_rules``.
         photographs: Where to find the photographs, for dates.
         dates: The rules for dates; by default those of ``date_rules``.
-        whole_films: Whether films have the boxes of all their frames.
+        whole_films: Whether films keep the boxes of all their frames.
 
     Raises:
-        InputError: The corrections that were named cannot be read.
+        InputError: The named corrections cannot be read.
     """
     from speciesnet.survey.corrections import find_corrections
     from speciesnet.survey.smoothed_records import SmoothedRecords

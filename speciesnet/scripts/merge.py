@@ -29,7 +29,7 @@ COMPANIONS = (RUN_ENDING, CORRECTIONS_ENDING, ".lock")  # of predictions files
 
 
 def main(values: flags.Values, *files: str) -> None:
-    """Reads part by part, and writes record by record."""
+    """Reads one part at a time, and writes one record at a time."""
     if len(files) < 2:
         raise InputError(
             "Pass the file to write and then its parts, such as out.json out-1.json out-2.json."

@@ -1,4 +1,4 @@
-"""Outputs of a command in a bucket: made on this machine and uploaded when they are complete."""
+"""Outputs of a command in a bucket: made on this machine, and uploaded when complete."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def sent_folder(
             already has are not uploaded again.
 
     Raises:
-        OutputError: A file cannot be uploaded; every file is either the old or the new one, complete.
+        OutputError: A file cannot be uploaded; each file is complete, either the old or the new one.
         CredentialsError: The credentials for the bucket have expired or are refused.
     """
     if not storage.goes_to_bucket(target):
@@ -101,14 +101,14 @@ def must_be_local(flag: str, path: str | None, fix: str) -> None:
 
 
 def check_local_folder(out: str | None) -> None:
-    """Raises ``InputError`` unless ``--out`` is None, or a folder or a new path on this computer."""
+    """Raises ``InputError`` unless ``--out`` is None, a folder on this computer, or a new path."""
     must_be_local("--out", out, "pass a folder on a disk, and upload it afterwards")
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise InputError(f"--out {out} is not a folder; use a different name.")
 
 
 def _check_bucket(url: str, target: str) -> None:
-    """Raises the errors of a bucket before the work starts."""
+    """Raises a bucket's errors before the work starts."""
     with file_errors(OutputError, target, fix=_OTHER_TARGET):
         if storage.version_of(url) is None:
             # Only reading distinguishes a missing bucket from a missing file.

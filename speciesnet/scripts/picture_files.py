@@ -20,12 +20,12 @@ MIN_CONFIDENCE = flags.number(
 
 
 def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureResults:
-    """Writes the pictures into the folder that the flags name, and warns of missing photographs.
+    """Writes the pictures into the folder named by the flags, and warns of missing photographs.
 
     Args:
         values: The flags of the command.
         source: Path or URL of the predictions file.
-        kind: Which pictures.
+        kind: The kind of pictures.
     """
     from speciesnet.export.pictures import write_pictures
     from speciesnet.files.moved_photographs import Photographs

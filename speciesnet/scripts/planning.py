@@ -49,10 +49,10 @@ class Estimate:
         return self.hours * self.machines * self.price_per_hour
 
     def lines(self, source: str) -> Iterator[str]:
-        """The estimate as a user reads it.
+        """The estimate as sentences for the user.
 
         Args:
-            source: Where the images per second come from.
+            source: Where the speed comes from.
         """
         from tqdm import tqdm
 
@@ -85,7 +85,7 @@ def print_estimate(
         values: The values of the flags, with those of ``PLANNING``.
         images: Images in the whole run.
         finished: Images that an earlier run has finished.
-        sample: Some of the others, to be timed unless ``--images_per_second`` is given.
+        sample: Some of the remaining images, to be timed unless ``--images_per_second`` is given.
         predict: Runs the model on images; see ``measure``.
 
     Raises:
@@ -106,7 +106,7 @@ def print_estimate(
 
 
 def measure(predict: Predict, filepaths: Sequence[str]) -> float:
-    """Images per second of this machine, timed on a sample of the images.
+    """The speed of this machine in images per second, timed on a sample of the images.
 
     Args:
         predict: Runs the model on images, and returns a dict whose ``predictions`` are their records.
@@ -125,7 +125,7 @@ def measure(predict: Predict, filepaths: Sequence[str]) -> float:
     answered = sum(not is_failed(record) for record in predictions["predictions"])
     if not answered:
         raise InputError(
-            f"None of the {len(sample)} images timed can be read (first: {sample[0]}), so the speed "
+            f"None of the {len(sample)} sample images can be read (first: {sample[0]}), so the speed "
             "cannot be measured; fix the paths, or set the speed with --images_per_second."
         )
     return answered / seconds

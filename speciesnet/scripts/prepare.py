@@ -20,13 +20,13 @@ CALIBRATION_FOLDER = flags.text(
     "calibrated on 64 of them; --precision int8 requires it the first time.",
 )
 PRECISION = flags.PRECISION.but(
-    help="Precision of the runs. auto: prepares all that auto may choose there, and int8 if "
+    help="Precision of the runs. auto: prepares all precisions that auto may choose, and int8 if "
     "--calibration_folder is given."
 )
 
 
 def main(values: flags.Values) -> None:
-    """Prints each line when its step is done: the steps take seconds to minutes."""
+    """Prints each line when its step is done, because the steps take seconds to minutes."""
     from speciesnet.instances import find_images
     from speciesnet.pipeline.preparation import prepare
 

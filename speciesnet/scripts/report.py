@@ -25,7 +25,7 @@ updates the report and reuses its thumbnails.
 
 
 def main(values: flags.Values, source: str) -> None:
-    """Loads the survey, and writes the pages."""
+    """Loads the survey and writes the pages."""
     from speciesnet.files.moved_photographs import Photographs
     from speciesnet.report.folder import MARKER, check_report_folder
     from speciesnet.report.site import FIRST_PAGE, THUMBS, write_report

@@ -38,7 +38,7 @@ never change. Reports and exports apply the corrections. Press Ctrl-C to stop.
 
 
 def main(values: flags.Values, source: str) -> None:
-    """Loads the survey, and serves it."""
+    """Loads the survey and serves it."""
     from speciesnet.files.moved_photographs import Photographs
     from speciesnet.report.review import Review, make_app
     from speciesnet.server.listening import listen, serve_alone

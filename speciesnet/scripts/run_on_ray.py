@@ -68,7 +68,7 @@ Running the same command again continues an interrupted run.
 """
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
-    "films": ("which frames of films", flags.FILMS),
+    "films": ("which frames to examine", flags.FILMS),
     "boxes": ("which boxes get answers", flags.BOXES),
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
     "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),
@@ -86,7 +86,7 @@ DRY_RUN_SAMPLE = 1_000  # images among which some are timed
 
 
 def main(values: flags.Values) -> None:
-    """Checks everything that can be wrong before it connects to the cluster, then runs."""
+    """Checks everything that can be wrong before connecting to the cluster, then runs."""
     for flag in (INSTANCES, OUTPUT):
         if not values[flag]:
             raise InputError(f"--{flag.name} is missing; see --help.")
@@ -192,7 +192,7 @@ def _instances(values: flags.Values, notes: InputNotes | None = None) -> Iterato
 
 
 def _resources(values: flags.Values) -> Resources:
-    """What each stage uses of the machines that are now in the cluster."""
+    """What each stage uses of the machines currently in the cluster."""
     import ray
 
     from speciesnet.distributed.resources import resources_for, shortage

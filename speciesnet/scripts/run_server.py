@@ -27,23 +27,24 @@ PRECISION = flags.PRECISION.but(
     "must have made the networks."
 )
 DEVICES = flags.names(
-    "device", "cpu, cuda or mps; each of several, such as cuda:0,cuda:1, gets its own workers."
+    "device",
+    "cpu, cuda or mps; several devices, such as cuda:0,cuda:1, each get their own workers.",
 )
 WORKERS = flags.integer("workers_per_device", 1, "Processes per device; each loads the model.")
 
 TIMEOUT = flags.number(
     "timeout",
     120.0,
-    "Seconds to answer a request. A worker that takes longer for a batch is replaced.",
+    "Time limit for a response, in seconds. A worker that takes longer for a batch is replaced.",
     at_least=0.1,
 )
-BACKLOG = flags.integer("backlog", 256, "Largest number of waiting images; more are refused.")
+BACKLOG = flags.integer("backlog", 256, "Maximum number of waiting images; more are rejected.")
 MAX_IMAGE_MB = flags.number(
-    "max_image_mb", 20.0, "Largest size of an image or film.", at_least=0.001
+    "max_image_mb", 20.0, "Maximum size of an image or film.", at_least=0.001
 )
-MAX_BODY_MB = flags.number("max_body_mb", 64.0, "Largest size of a request.", at_least=0.001)
+MAX_BODY_MB = flags.number("max_body_mb", 64.0, "Maximum size of a request.", at_least=0.001)
 MAX_FILM_SECONDS = flags.number("max_film_seconds", 60.0, "Longest film.", at_least=0.001)
-MAX_INSTANCES = flags.integer("max_instances", 100, "Largest number of images in a request.")
+MAX_INSTANCES = flags.integer("max_instances", 100, "Maximum number of images in a request.")
 
 ALLOW_PATH = flags.text(
     "allow_path", "Comma-separated folders with images that requests may name; by default none."
@@ -59,7 +60,7 @@ API_KEY_FILE = flags.text(
 ALLOW_ANYONE = flags.switch("allow_anyone", "Serve other computers without an API key.")
 
 USAGE = """\
-Serves predictions to other programs, and a page to drop images on.
+Serves predictions to other programs, and a web page for dropping images.
 
   speciesnet server
 
@@ -74,10 +75,10 @@ TOPICS: console.Topics = {
         (ALLOW_PATH, ALLOW_URL, API_KEY_FILE, ALLOW_ANYONE),
     ),
     "limits": (
-        "on time, waiting images and the size of requests",
+        "time, waiting images and request sizes",
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_FILM_SECONDS, MAX_INSTANCES),
     ),
-    "films": ("which frames of films", (flags.VIDEO_FPS, flags.MAX_FRAMES)),
+    "films": ("which frames to examine", (flags.VIDEO_FPS, flags.MAX_FRAMES)),
     "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),
     "model": (
         "which model, and what runs it",
@@ -93,7 +94,7 @@ _MEGABYTE = 2**20
 
 
 def main(values: flags.Values) -> None:
-    """Checks the flags, and serves."""
+    """Checks the flags and serves."""
     _check(values)
     try:
         from speciesnet.server.app import PATHS, make_app
@@ -171,7 +172,7 @@ def _check(values: flags.Values) -> None:
 
 
 def _is_reserved(field: str) -> bool:
-    """Whether the records of a server, or its instances, have a field of that name."""
+    """Whether the server's records or instances have a field with this name."""
     # What a server's records never contain:
     absent = ("metadata", "orientation", "boxes_as_stored", "review", "counts", "box_review")
     return field == "image" or (field in Record.__annotations__ and field not in absent)

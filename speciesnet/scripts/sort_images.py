@@ -37,8 +37,8 @@ PEOPLE = flags.text(
 UNDO = flags.switch("undo", "Undo everything that FOLDER/undo.jsonl lists.")
 
 USAGE = """\
-Sorts photographs into FOLDER/NAME/path below their common folder. Overwrites
-nothing; running the same command again continues.
+Sorts photographs into FOLDER/NAME/PATH, with paths below their common folder.
+No file is overwritten; running the same command again continues.
 
   speciesnet sort PREDICTIONS.json --out FOLDER
   speciesnet sort --undo --out FOLDER

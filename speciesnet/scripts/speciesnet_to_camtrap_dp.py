@@ -23,17 +23,17 @@ CONTRIBUTOR = flags.several(
 )
 LICENSE_DATA = flags.text(
     "license_data",
-    "Licence of the tables, an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
+    "License of the tables: an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
 )
 LICENSE_MEDIA = flags.text(
-    "license_media", "Licence of the photographs; required with --license_data."
+    "license_media", "License of the photographs; required with --license_data."
 )
 TIMEZONE = flags.text(
     "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
 )
 DEPLOYMENTS = flags.text(
     "deployments",
-    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default every camera "
+    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default, every camera "
     "(folder) is a deployment, at the position of its photographs.",
 )
 SAMPLING_DESIGN = flags.Flag(
@@ -52,7 +52,7 @@ Converts a predictions file to a Camtrap DP data package.
 
 
 def main(values: flags.Values, source: str, folder: str) -> None:
-    """Checks the flags, and writes the package."""
+    """Checks the flags and writes the package."""
     for name, given in ((TITLE.name, values[TITLE]), (CONTRIBUTOR.name, values[CONTRIBUTOR])):
         if not given:
             raise InputError(f"Camtrap DP requires a {name}; add --{name}.")
@@ -110,7 +110,7 @@ COMMAND = console.Command(
     ),
     topics={
         "project": (
-            "how the study was made, and the licences",
+            "study design and licenses",
             (SAMPLING_DESIGN, CAPTURE_METHOD, LICENSE_DATA, LICENSE_MEDIA),
         ),
         **flags.ANSWERS,

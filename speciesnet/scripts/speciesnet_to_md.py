@@ -25,7 +25,7 @@ Converts a predictions file to the MegaDetector format, which Timelapse imports.
 
 
 def main(values: flags.Values, source: str, target: str) -> None:
-    """Reads one record at a time, and writes it."""
+    """Reads and writes one record at a time."""
     check_not_same(source, target)
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     photographs, dates = Photographs(values[flags.IMAGE_ROOT]), date_rules(values)

@@ -54,7 +54,7 @@ the output.
 
 
 def main(values: flags.Values, source: str, target: str) -> None:
-    """Reads one record at a time, and writes it; sequences and events need all of them."""
+    """Reads and writes one record at a time, except that sequences and events need all of them."""
     check_not_same(source, target)
     delimiter = values[DELIMITER]
     if len(delimiter) != 1 or delimiter in '"\r\n':

@@ -1,4 +1,4 @@
-"""Finds boxes that never move, and takes them out of all results: ``speciesnet stones``."""
+"""Finds boxes that never move and removes them from all results: ``speciesnet stones``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from speciesnet.survey.stones import Stone
 
 OUT = flags.text("out", "Table of the groups to write (path or URL), CSV or Parquet.")
-STONE = flags.names("stone", "Names of groups without an animal, with commas; or all.")
-ANIMAL = flags.names("animal", "Names of groups that are animals after all; or all.")
+STONE = flags.names("stone", "Comma-separated names of groups without an animal, or all.")
+ANIMAL = flags.names("animal", "Names of groups that do show an animal, or all.")
 UNDECIDED = flags.names("undecided", "Names of groups whose verdict is withdrawn, or all.")
 SHOWN = 40  # groups printed; a table has all
 
@@ -81,7 +81,7 @@ def _found(predictions: str, values: flags.Values, dates: DateRules) -> list[Sto
 def _chosen(
     stones: Sequence[Stone], asked: dict[Verdict | None, list[str]]
 ) -> list[tuple[Stone, Verdict | None]]:
-    """The groups that the flags name, and their new verdicts."""
+    """The groups named by the flags, and their new verdicts."""
     by_name = {stone.name: stone for stone in stones}
     chosen: dict[str, Verdict | None] = {}
     for verdict, names in asked.items():
@@ -109,7 +109,7 @@ def _write(stones: Sequence[Stone], target: str) -> None:
 
 
 def _lines(stones: Sequence[Stone]) -> list[str]:
-    """The printed table, and what to do next."""
+    """The lines of the table, and what to do next."""
     from speciesnet.taxonomy import species_name
 
     if not stones:

@@ -1,4 +1,4 @@
-"""What a run prints at its end."""
+"""What a run prints at the end."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def print_summary(
     Args:
         tally: The counts over all records.
         earlier: How many of the records an earlier run wrote.
-        seconds: Time that the others took.
+        seconds: The time taken by the other records.
         path: The predictions file or folder.
-        notes: Sentences on what else the user should know about the results.
+        notes: Other sentences that the user should read about the results.
         lasting: How many images fail again if the run is repeated; None if that is unknown.
     """
     done = tally.images - earlier

@@ -1,4 +1,4 @@
-"""Writes predictions as keywords for Lightroom, digiKam and other catalogues: ``speciesnet keywords``."""
+"""Writes predictions as keywords for Lightroom, digiKam and other catalogs: ``speciesnet keywords``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The addresses of hosts on the web: only public ones are connected to."""
+"""The addresses of hosts on the web; connections are made only to public ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def is_public(address: str) -> bool:
 
 
 def public_address(host: str, port: int, resolve: Resolve) -> str:
-    """Resolves a host once, to the address to connect to.
+    """Resolves a host once and returns the address to connect to.
 
     Raises:
         RejectedError: One of the host's addresses is not public.

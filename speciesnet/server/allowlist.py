@@ -23,7 +23,7 @@ class Folders:
     """Folders of this computer that images may be read from.
 
     Args:
-        folders: The paths of the folders; none forbids all local paths.
+        folders: The paths of the folders; if empty, no local path is allowed.
 
     Raises:
         InputError: One of the paths is not a folder.
@@ -44,7 +44,7 @@ class Folders:
         Nothing outside the folders is accessed, so the result does not reveal whether it exists.
 
         Args:
-            path: The path as the client sent it.
+            path: The path sent by the client.
 
         Raises:
             RejectedError: The path leads out of the folders.
@@ -132,10 +132,10 @@ class Hosts:
             self._hosts |= {(host, port) for port in ports}
 
     def allows_bucket(self, url: str) -> bool:
-        """Whether a URL leads to an allowed bucket; False for URLs of the web.
+        """Whether a URL points to an allowed bucket; False for URLs on the web.
 
         Raises:
-            RejectedError: The URL leads to another bucket.
+            RejectedError: The URL points to a different bucket.
         """
         scheme, _, rest = url.partition("://")
         if scheme.lower() not in CLOUD_SCHEMES:
@@ -180,5 +180,5 @@ def _split_host(text: str) -> tuple[str | None, int | None]:
 
 
 def is_url(path: str) -> bool:
-    """Whether the filepath of a request is a URL, even a malformed one, not a local path."""
+    """Whether the filepath in a request is a URL, even a malformed one, instead of a local path."""
     return _SCHEME.match(path) is not None

@@ -35,7 +35,7 @@ _MESSAGES = {
 
 
 def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> FastAPI:
-    """Makes the application of a server.
+    """Creates the application of a server.
 
     Args:
         service: Answers prediction requests.
@@ -69,7 +69,7 @@ def make_app(service: Service, api_path: str, *, needs_key: bool = False) -> Fas
 
 
 def _add_errors(app: FastAPI, api_path: str) -> None:
-    """Adds what answers requests that fail."""
+    """Adds the handlers for failed requests."""
 
     @app.exception_handler(RejectedError)
     async def rejected(_: Request, error: RejectedError) -> Response:

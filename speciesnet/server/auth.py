@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MIN_KEY_LENGTH = 16  # characters
 LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # of this computer in Host headers
 PUBLIC_PATHS = ("/", "/health", "/ready", "/openapi.json")  # no API key needed
-# A client reads the response only after it has sent its request. Of a rejected request, so much more is
-# received and dropped.
+# A client reads the response only after it has sent its request, so up to this much more of a rejected
+# request is received and dropped.
 DRAIN_BYTES = 8 * 2**20
 DRAIN_SECONDS = 5.0
 SECURITY_HEADERS = {

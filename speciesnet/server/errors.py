@@ -1,4 +1,4 @@
-"""Requests that are rejected, and the response that reports it."""
+"""Rejected requests, and the response that reports them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_MESSAGE = 500  # characters: some messages quote the request
 
 
 class RejectedError(Exception):
-    """A request that is answered with an error.
+    """A rejected request, with the response.
 
     Args:
         status: HTTP status, 400 or above.
@@ -17,7 +17,7 @@ class RejectedError(Exception):
     """
 
     def __init__(self, status: int, message: str) -> None:
-        # Quoted names may contain half characters, which a response cannot.
+        # Quoted names may contain lone surrogates, which a response cannot.
         super().__init__(message[:MAX_MESSAGE].encode("utf-8", "replace").decode())
         self.status = status
 

@@ -50,7 +50,7 @@ class Fetcher:
             url: The URL.
             to: The file to write.
             max_bytes: The largest size to accept.
-            deadline: The latest end of the download, on the clock of ``time.monotonic``.
+            deadline: The deadline for the download, by ``time.monotonic``.
 
         Raises:
             RejectedError: The URL, or one that it redirects to, is not allowed.

@@ -173,7 +173,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: AuthMiddleware, service: Service, listener: socket.socket) -> None:
-    """Serves until a signal arrives or the model turns out not to load."""
+    """Serves until a signal arrives or the model fails to load."""
     config = quiet_config(
         app,
         timeout_graceful_shutdown=CLOSING_SECONDS,
@@ -187,7 +187,7 @@ def serve(app: AuthMiddleware, service: Service, listener: socket.socket) -> Non
 
 
 def serve_alone(app: ASGIApp, listener: socket.socket) -> None:
-    """Serves the person at this computer, until interrupted."""
+    """Serves the user of this computer until interrupted."""
     config = quiet_config(app, lifespan="off", timeout_graceful_shutdown=3)
     with suppress(KeyboardInterrupt):  # Ctrl-C ends a review
         uvicorn.Server(config).run(sockets=[listener])

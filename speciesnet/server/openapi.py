@@ -30,7 +30,7 @@ _ERRORS = {
     504: "There was no answer in time.",
 }
 _FOX = "4b4a2d93-6d2b-4b4f-9b5e-6a6a2c0b8a11;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
-# A file in base64, or the data URL that browsers make of it.
+# A file in base64, or the data URL that browsers create from it.
 _BASE64 = "^(data:[^,]*,)?([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
@@ -95,9 +95,9 @@ _RECORD = {
     "prediction_score": _NUMBER,
     "prediction_source": _STRING,
     "model_version": _STRING,
-    "frame_rate": _NUMBER | {"description": "The frames of a film in a second."},
+    "frame_rate": _NUMBER | {"description": "The average number of frames per second of a film."},
     "frames_processed": _array({"type": "integer"})
-    | {"description": "The frames of a film that were looked at."},
+    | {"description": "The examined frames of a film."},
     "frames_failed": {"type": "integer"},
     "duration": _NUMBER | {"description": "The length of a film in seconds."},
     "frame": _object({"frame_number": {"type": "integer"}, "timestamp": _NUMBER})

@@ -34,8 +34,8 @@ class Worker:
     """A process that answers one message at a time.
 
     Args:
-        target: The main function of the process; it gets one end of a pipe, then ``args``.
-        *args: More arguments of ``target``.
+        target: The main function of the process; it receives one end of a pipe, then ``args``.
+        *args: Further arguments of ``target``.
 
     Raises:
         OSError: The process cannot be started.
@@ -86,11 +86,11 @@ class _Job:
 
 
 class WorkerPool:
-    """Workers that share one queue; a worker that is lost is replaced.
+    """Workers that share one queue; lost workers are replaced.
 
     Args:
-        starters: Functions that start a worker each.
-        batch_size: The largest number of images per batch.
+        starters: Functions that each start a worker.
+        batch_size: The maximum number of images per batch.
         timeout: Seconds after which a worker that does not answer is replaced.
         metrics: Where batches are counted.
 
@@ -137,7 +137,7 @@ class WorkerPool:
         return (self.queued + self._in_progress) * self._seconds_per_image / max(self.ready, 1)
 
     def start(self) -> None:
-        """Starts the first worker, and the others once it has loaded the model."""
+        """Starts the first worker, and then the others once it has loaded the model."""
         for number, start in enumerate(self._starters):
             supervisor = self._supervise(start, is_first=number == 0)
             self._supervisors.append(asyncio.create_task(supervisor))
@@ -213,7 +213,7 @@ class WorkerPool:
             self.ready -= 1
 
     async def _next_batch(self, end: asyncio.Future[None]) -> list[_Job]:
-        """Takes a batch from the queue; raises ``WorkerError`` if the worker ends before."""
+        """Takes a batch from the queue; raises ``WorkerError`` if the worker ends first."""
         first = asyncio.ensure_future(self._queue.get())
         try:
             await asyncio.wait({first, end}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Parses the body of a request, JSON or a form, into images."""
+"""Parses the body of a request (JSON or a form) into images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_TEXT = 2048  # characters of a filepath, country or region
 MAX_FIELDS = 32  # fields of a form
 MAX_FIELD = 2**12  # characters of a field; longer values are truncated
 BODY_SECONDS = 15  # time limit for a body, plus one second ...
-MIN_BODY_RATE = 2**13  # ... for each so many bytes
+MIN_BODY_RATE = 2**13  # ... for each of this many bytes
 _JSON_IN_MEMORY = 2**20  # bytes of a body
 _FILE_IN_MEMORY = 2**16  # bytes of a file in a form
 _LOCATION = ("country", "admin1_region", "latitude", "longitude")
@@ -175,10 +175,10 @@ class RequestParser:
     def __init__(self, limits: Limits, extra_fields: Sequence[str] = ()) -> None:
         self.limits = limits
         self.extra_fields = extra_fields
-        self._parsing = asyncio.Semaphore(2)  # a large document takes much memory
+        self._parsing = asyncio.Semaphore(2)  # a large document takes a lot of memory
 
     async def parse(self, request: Request, files: RequestFiles) -> list[ParsedImage]:
-        """The images of a request.
+        """The images in a request.
 
         Args:
             request: The request; its body is received no faster than it is parsed.
@@ -208,7 +208,7 @@ class RequestParser:
         )
 
     async def _chunks(self, request: Request, files: RequestFiles) -> AsyncIterator[bytes]:
-        """The body, while it keeps within the limits of time and size."""
+        """The pieces of the body, within the limits on time and size."""
         started = time.monotonic()
         received = 0
         body = request.stream()
@@ -226,7 +226,7 @@ class RequestParser:
             yield chunk
 
     def parse_json(self, body: bytes, files: RequestFiles) -> list[ParsedImage]:
-        """The images of a JSON document.
+        """The images in a JSON document.
 
         Args:
             body: The document.
@@ -256,7 +256,7 @@ class RequestParser:
         ]
 
     def parse_form(self, form: MultipartForm) -> list[ParsedImage]:
-        """The images of a form; raises ``RejectedError``."""
+        """The images in a form; raises ``RejectedError``."""
         form.finish()
         self.limits.check_images(len(form.uploads))
         location: dict[str, str | float] = {
@@ -278,7 +278,7 @@ class RequestParser:
         return ParsedImage(instance, extras, upload)
 
     def _decode(self, text: object, number: int, files: RequestFiles) -> Path | None:
-        """Stores an image that came as base64."""
+        """Stores an image that was sent as base64."""
         if text is None:
             return None
         name = f'The "image" of instance {number}'

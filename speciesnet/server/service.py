@@ -1,4 +1,4 @@
-"""Prediction requests: parsed, their images fetched, predicted by the workers, answered in time."""
+"""Prediction requests: parses them, fetches their images, and has the workers predict them in time."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Service:
     Args:
         pool: The workers.
         metrics: Where requests are counted.
-        parser: Parses the requests, and has their limits.
-        backlog: The largest number of accepted images without an answer.
-        timeout: Seconds for the answer to a request that has arrived.
+        parser: Parses the requests and checks their limits.
+        backlog: The maximum number of accepted images without a response.
+        timeout: The time limit for a response, in seconds from the arrival of the request.
         folders: Folders that images may be read from.
         hosts: Hosts and buckets that images may be fetched from.
 
@@ -115,7 +115,7 @@ class Service:
         # A rejection now is better than a timeout later.
         is_too_long = self.pool.expected_wait > self.timeout / 2
         if is_too_long or self._accepted + count > self._backlog:
-            raise RejectedError(503, "Too many images wait for an answer. Try again later.")
+            raise RejectedError(503, "Too many images are waiting. Try again later.")
 
     @contextmanager
     def _accept(self, count: int) -> Iterator[None]:

@@ -84,8 +84,8 @@ def _locked_folder() -> tuple[Path, FileLock]:
 def remove_leftovers() -> None:
     """Deletes the folders of servers that were killed.
 
-    A lock ends with its process, however that ends. A folder is deleted only if this user owns it and
-    nobody holds its lock; a folder without a lock file is kept.
+    A lock is released whenever its process ends. A folder is deleted only if this user owns it and no
+    process holds its lock; a folder without a lock file is kept.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
@@ -98,7 +98,7 @@ def remove_leftovers() -> None:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether this is a folder of this user, not a link that somebody else put there."""
+    """Whether this is the user's own folder, not a link created by someone else."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
 

@@ -12,7 +12,7 @@ from speciesnet.packages.downloads import cache_folder
 
 
 def token_of(subject: str | os.PathLike[str]) -> str:
-    """Returns the first part of the addresses of a review or window: secret, but the same after a crash.
+    """Returns the secret first part of a review's or window's addresses; it stays the same after a crash.
 
     It is stored in the user's cache, where only the user can read it.
 

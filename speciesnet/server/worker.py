@@ -81,15 +81,15 @@ class Refused:
 def worker_main(
     connection: Connection, options: ModelOptions, run: Run, film_seconds: float
 ) -> None:
-    """Runs a worker process until it receives None or the server is gone.
+    """Runs a worker process until it receives None or the server has ended.
 
     It sends ``Ready`` or ``LoadFailed`` first, then a list of records for each list of tasks.
 
     Args:
         connection: The worker's end of a pipe.
         options: The model.
-        run: How it predicts: the size of batches, which boxes get answers, and which frames of films.
-        film_seconds: The duration of the longest films that it accepts.
+        run: How it predicts: the batch size, which boxes get answers, and which frames are examined.
+        film_seconds: The maximum duration of films that it accepts.
     """
     # A terminal or a service manager sends both to every process; the server decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -137,7 +137,7 @@ class WorkerModel:
     Args:
         options: The model.
         run: How it predicts.
-        film_seconds: The duration of the longest films that it accepts.
+        film_seconds: The maximum duration of films that it accepts.
 
     Attributes:
         engines: A description of the engines of both networks, for the log.
@@ -156,7 +156,7 @@ class WorkerModel:
         networks.load()
         detector, classifier = networks.detector.engine, networks.classifier.engine
         self.engines = f"detector: {detector.name}; classifier: {classifier.name}"
-        # The first image is slower than the others, and should not be a client's.
+        # The first image is slower than the others, so it should not be a client's.
         self._photos([str(next(SAMPLE_IMAGES.rglob("*.jpg")))])
 
     def records_of(self, tasks: Sequence[ImageTask]) -> list[Record | Refused]:
@@ -214,7 +214,9 @@ class WorkerModel:
         return {frames[0].filepath: frames for frames in with_frames(photos)}
 
     def _places_of(self, photo: Photo) -> set[Place]:
-        found = self._instances.get(photo.filepath, [])  # none for the first image, of nobody
+        found = self._instances.get(
+            photo.filepath, []
+        )  # none for the first image, which is not from a client
         return {place_of(photo, instance, self._run) for instance in found}
 
 

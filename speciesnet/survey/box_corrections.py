@@ -1,4 +1,4 @@
-"""A reviewer's answers for single boxes: another species, a false box, a missed animal."""
+"""A reviewer's answers for individual boxes: a different species, a false box, a missed animal."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class BoxCorrection(NamedTuple):
     """A person's answer for one box.
 
     Attributes:
-        bbox: Left, top, width and height relative to the image, in [0, 1]. If the detector has not found
-            such a box, the person has added it.
+        bbox: Left, top, width and height relative to the image, in [0, 1]. If the detector did not
+            find such a box, the person added it.
         label: A label of seven parts; None if nothing is in the box.
     """
 
@@ -53,11 +53,11 @@ def with_box_corrections(
 ) -> list[Box]:
     """The boxes of an image after a review, most confident first.
 
-    A corrected box has the score 1 and the given source; an added one has the confidence 1 as well.
+    A corrected box has the score 1 and the given source; an added one also has the confidence 1.
 
     Args:
         boxes: The boxes of the detector.
-        corrections: The corrections; the last one of a box counts.
+        corrections: The corrections; for each box, the last one counts.
         source: The ``prediction_source`` of corrected boxes.
     """
     found: list[Box] = list(boxes)

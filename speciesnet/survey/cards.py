@@ -1,4 +1,4 @@
-"""Folders that may belong to one camera, although they count as cameras of their own."""
+"""Folders that may belong to the same camera, although they count as separate cameras."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def folder_parts(filepath: str) -> Parts:
 
 
 def similar_folders(folders: Iterable[Parts]) -> list[Parts]:
-    """The folders that look as if a camera had made them one after the other.
+    """The folders that look as if one camera had created them one after another.
 
-    These are folders next to each other with consecutive numbers before the same letters, such as
-    ``100PHOTO`` and ``101PHOTO``, and folders of eight digits below ``DCIM``; but not if there are
-    photographs next to them, or if the camera is known from their names.
+    These are sibling folders with consecutive numbers before the same letters, such as ``100PHOTO``
+    and ``101PHOTO``, and folders of eight digits below ``DCIM``; but not if there are photographs
+    next to them, or if their names identify the camera.
 
     Args:
         folders: The folders of photographs.
@@ -50,7 +50,7 @@ def similar_folders(folders: Iterable[Parts]) -> list[Parts]:
 
 
 def _in_order(letters: str, group: dict[int, Parts]) -> Iterator[Parts]:
-    """The folders with a neighbour: the next number, or any other if there are only digits."""
+    """The folders with a neighbor: the next number, or any other if there are only digits."""
     for number, folder in group.items():
         if (not letters and len(group) > 1) or {number - 1, number + 1} & group.keys():
             yield folder

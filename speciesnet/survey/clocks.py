@@ -25,10 +25,10 @@ _HEADER_FORMS = f"{FOLDER},{OFFSET} or {FOLDER},{CAMERA_TIME},{ACTUAL_TIME}"
 
 
 def parse_shift(text: str) -> timedelta | None:
-    """Reads a length of time with a sign, such as "+1:00:00", "-3 days" or "1 d 2 h".
+    """Reads a signed length of time, such as "+1:00:00", "-3 days" or "1 d 2 h".
 
     Returns:
-        The time that is added to the clock; None if the text is not such a length, or may mean several.
+        The time to add to the clock; None if the text is not a length of time, or is ambiguous.
 
     Examples:
         >>> parse_shift("-1 day 02:30:00")
@@ -62,9 +62,9 @@ class _Row:
     """A row of the file.
 
     Attributes:
-        name: The folder, as it is written.
-        parts: The parts of the folder, without those that cameras make.
-        shift: The time that is added to the clock.
+        name: The folder, as written.
+        parts: The parts of the folder, without those that cameras create.
+        shift: The time to add to the clock.
         is_deployment: Whether the row names a deployment, which may have several folders.
         is_given: False for a deployment without a row, whose clock is right.
     """
@@ -77,12 +77,13 @@ class _Row:
 
 
 class ClockCorrections:
-    """The corrections of a file.
+    """The corrections in a file.
 
     Args:
         path: Path or URL of a CSV file with the columns ``folder`` and either ``offset`` or
-            ``cameraTime`` and ``actualTime``; commas, semicolons or tabs. A folder is one or more
-            consecutive parts of the path of a camera's photographs, such as ``cam1`` or ``north/cam1``.
+            ``cameraTime`` and ``actualTime``, separated by commas, semicolons or tabs. A folder is
+            one or more consecutive parts of the path of a camera's photographs, such as ``cam1`` or
+            ``north/cam1``.
         deployments: The folders of deployments, by ID; a row may name a deployment instead of a folder.
 
     Raises:
@@ -117,7 +118,7 @@ class ClockCorrections:
 
 
 class CameraClocks:
-    """The corrections during one pass over the photographs; ``ClockCorrections.start`` makes one."""
+    """The corrections during one pass over the photographs; created by ``ClockCorrections.start``."""
 
     def __init__(self, path: str, rows: list[_Row]) -> None:
         self._path = path
@@ -132,7 +133,7 @@ class CameraClocks:
         """The time to add to the clock of the camera that took a photograph.
 
         Raises:
-            InputError: The row of this camera matches another camera as well.
+            InputError: The row of this camera also matches another camera.
         """
         camera = camera_folder(filepath)
         if camera not in self._by_camera:

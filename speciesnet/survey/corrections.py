@@ -1,9 +1,9 @@
-"""Corrections: the answers that people give in a review, in a file next to the predictions.
+"""Corrections: the answers that people gave in a review, in a file next to the predictions.
 
 ``OUT.json.corrections.jsonl`` has one line of JSON for each answer, in order; the last line about a
-photograph counts. Lines with ``stone`` are verdicts on boxes that never move; the last one about a group
-counts. Lines are only ever appended, so a crash loses none. The predictions file itself never changes:
-its readers apply the corrections.
+photograph counts. Lines with ``stone`` are verdicts on boxes that never move; the last one about a
+group counts. Lines are only ever appended, so a crash loses none. The predictions file itself never
+changes; the corrections are applied when it is read.
 """
 
 from __future__ import annotations
@@ -47,15 +47,16 @@ class Correction:
 
     Attributes:
         filepath: The path in the predictions.
-        label: A label of seven parts, as a model's labels; the predicted label confirms it. None leaves
-            the answer as predicted; without boxes and counts, it takes the earlier corrections back.
+        label: A label of seven parts, like a model's; the predicted label confirms the answer. None
+            leaves the answer as predicted; without boxes and counts, it withdraws the earlier
+            corrections.
         predicted: The label in the predictions, or None.
         at: The time, ISO 8601 in UTC.
         reviewer: The person's name, or "".
-        boxes: The answers for single boxes; boxes that are not named stay as they were predicted.
+        boxes: The answers for individual boxes; all other boxes stay as predicted.
         counts: The number of individuals of each label, or None for the number of boxes.
-        stones: The boxes that never move and were found to be stones, see ``without_stones``; they have
-            lines of their own in the file.
+        stones: The boxes that never move and were found to be stones, see ``without_stones``; they
+            have separate lines in the file.
     """
 
     filepath: str
@@ -69,11 +70,11 @@ class Correction:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it corrects nothing but stones, and so withdraws the earlier corrections."""
+        """Whether it corrects nothing except stones, and so withdraws the earlier corrections."""
         return self.label is None and not self.boxes and self.counts is None
 
     def as_json(self) -> dict[str, object]:
-        """Its line in the file; keys of later versions are included only if they are used."""
+        """Its line in the file; keys that later versions added are included only if they are used."""
         line: dict[str, object] = {
             "filepath": self.filepath,
             "label": self.label,
@@ -100,7 +101,7 @@ def corrections_path(predictions: str | os.PathLike[str]) -> Path:
 
 
 def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
-    """The corrections that count, by filepath, with the stones; empty if there is no file.
+    """The current corrections, by filepath, with the stones; empty if there is no file.
 
     Damaged lines, such as one that a crash cut off, are skipped with a warning.
 
@@ -123,7 +124,7 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
 
 
 def read_verdicts(path: str | os.PathLike[str]) -> dict[str, StoneVerdict]:
-    """The verdicts on stones that count, by the names of their groups; as ``read_corrections``."""
+    """The current verdicts on stones, by the names of their groups; like ``read_corrections``."""
     lines = (line for line in _read_lines(path) if isinstance(line, StoneVerdict))
     last = {line.name: line for line in lines}
     return {name: line for name, line in last.items() if line.verdict is not None}
@@ -167,7 +168,7 @@ def _decode(line: bytes) -> Correction | StoneVerdict:
     if correction.label is not None and correction.label.count(";") != LABEL_PARTS - 1:
         raise ValueError(f"the label does not have {LABEL_PARTS} parts")
     if correction.counts is not None and not _is_counts(correction.counts):
-        raise ValueError("the counts are not whole numbers of labels")
+        raise ValueError("the counts are not whole numbers by label")
     return correction
 
 
@@ -188,12 +189,12 @@ def note_on_unmatched(filepaths: Collection[str]) -> str:
 
 
 def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) -> Iterator[Record]:
-    """Records with the corrected answers where there is a correction.
+    """The records, with corrections applied.
 
     A corrected record has the score 1, the source ``review``, no failures, and under ``review`` the
-    reviewer, the time and the predicted label. Boxes whose own answer was that of the image follow it;
-    corrections of single boxes take precedence. If there are any, or counts, ``box_review`` has the
-    reviewer. Stones are taken out before, see ``without_stones``.
+    reviewer, the time and the predicted label. Boxes whose own answer was that of the image follow
+    it, but corrections of individual boxes take precedence. If boxes or counts were corrected,
+    ``box_review`` names the reviewer. Stones are removed first, see ``without_stones``.
     """
     for record in stones_taken_out(records, corrections):
         correction = corrections.get(record["filepath"])
@@ -206,7 +207,7 @@ def corrected(records: Iterable[Record], corrections: Mapping[str, Correction]) 
 def stones_taken_out(
     records: Iterable[Record], corrections: Mapping[str, Correction]
 ) -> Iterator[Record]:
-    """Records without the boxes that are stones, but otherwise as they were predicted."""
+    """The records without boxes that are stones, but otherwise as predicted."""
     for record in records:
         correction = corrections.get(record["filepath"])
         yield record if correction is None else without_stones(record, correction.stones)
@@ -239,7 +240,7 @@ def _corrected(record: Record, correction: Correction) -> Record:
 
 
 def _following(box: Box, label: str, predicted: str | None) -> Box:
-    """A box after its image was corrected: nothing is in a blank image."""
+    """A box after its image was corrected; boxes in a blank image are empty."""
     own = box.get("prediction")
     if own is None or (own != predicted and category_of(label) != BLANK):
         return box
@@ -262,7 +263,7 @@ def read_corrected(
             "none" or None: no corrections.
 
     Raises:
-        InputError: The corrections that were named do not exist or cannot be read.
+        InputError: The named corrections do not exist or cannot be read.
         OutputError: The predictions cannot be read.
 
     Examples:
@@ -342,7 +343,7 @@ class CorrectionsFile:
         """Appends corrections and verdicts; they are on the disk when it returns.
 
         Raises:
-            OutputError: They cannot be written; none of them was.
+            OutputError: They cannot be written; none was written.
         """
         lines = b"".join(
             json.dumps(correction.as_json()).encode("ascii") + b"\n" for correction in corrections
@@ -355,7 +356,7 @@ class CorrectionsFile:
             size = file.tell()
             if size:
                 file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # an earlier crash cut the last line off
+                if file.read(1) != b"\n":  # an earlier crash truncated the last line
                     lines = b"\n" + lines
             try:
                 write_all(file, lines)

@@ -1,10 +1,10 @@
-"""How many of what: the individuals that an image and a sequence show.
+"""Counts of the individuals that an image or a sequence shows.
 
 An image shows one individual for each box with a confidence of at least ``COUNTED_FROM``; boxes that
-overlap strongly are one individual, see ``individual_boxes``. Animals leave the picture and come back, so
-the numbers of several images are not added up: for each species, a sequence shows the largest number in
-one image (MaxN). All tables, exports and pages count by these functions; ``report/static/boxes.js``
-repeats the functions for images.
+overlap strongly are one individual, see ``individual_boxes``. Animals leave the picture and come
+back, so the numbers in several images are not added up: for each species, a sequence shows the
+largest number in one image (MaxN). All tables, exports and pages count with these functions;
+``report/static/boxes.js`` repeats those for images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OF_A_KIND = {
 }
 _KINDS = tuple(kind.value for kind in Detection)
 _NO_ANIMALS = (Detection.HUMAN.value, Detection.VEHICLE.value)
-# The rank of a taxon whose individuals may be counted for the one species below it in another image.
+# The ranks of taxa whose individuals may count for the only species below them, from other images.
 _NEAR_SPECIES = ("family", "genus", "species")
 _TAXA = slice(1, 6)  # the parts of a label from the class to the species
 _DIGITS = 4  # of the numbers in a report, so that its pages count in the same way
@@ -37,16 +37,17 @@ _category_of = functools.lru_cache(maxsize=10_000)(category_of)  # a survey has 
 
 
 def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]:
-    """The number of individuals of each label in an image, the largest first.
+    """The number of individuals of each label in an image, largest first.
 
     1. Numbers entered by a reviewer are used unchanged.
-    2. A box with an answer of its own counts toward that answer; blank ones do not count. Of boxes that
+    2. A box with its own answer counts toward that answer; blank boxes do not count. Of boxes that
        overlap strongly, only one counts, see ``individual_boxes``.
-    3. A box without one counts toward the answer for the image if it is of the same kind, or else as
-       "animal", "human" or "vehicle". So does a box that was not classified although others were.
-       If the answer is human or vehicle but no box is of that kind, boxes around animals count toward it.
-    4. In a blank image, boxes around animals without an answer of their own do not count; if a reviewer
-       has called it blank, nor do other boxes without one.
+    3. A box without its own answer counts toward the image's answer if it is of the same kind, or
+       else as "animal", "human" or "vehicle". So does a box that was not classified although others
+       were. If the answer is human or vehicle but no box is of that kind, boxes around animals count
+       toward it.
+    4. In a blank image, boxes around animals without their own answer do not count; if a reviewer
+       marked it as blank, neither do other boxes without one.
     5. If no box is of the kind of the image's answer, the number for this answer is 1.
 
     Args:
@@ -54,7 +55,7 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
         threshold: The lowest confidence of boxes that count, in [0, 1].
 
     Raises:
-        KeyError: The record is malformed; so are ``TypeError`` and ``ValueError``.
+        KeyError, TypeError, ValueError: The record is malformed.
 
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
@@ -70,14 +71,14 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     main = None if answer is None else _category_of(answer)
     boxes = _counting_boxes(record, threshold)
     counted = Counter(label for label, _ in distinct_boxes(boxes))
-    # A box that is the same individual as another one has been counted as well.
+    # Boxes that show the same individual as another one were also counted.
     if answer is not None and main in _KINDS and all(_category_of(one) != main for one, _ in boxes):
         counted[answer] = 1
     return _largest_first(counted)
 
 
 def individual_boxes(record: Record, threshold: float = COUNTED_FROM) -> list[tuple[str, Box]]:
-    """One box for each individual of an image, and the label that it counts for, see ``distinct_boxes``.
+    """One box for each individual in an image, and the label that it counts for, see ``distinct_boxes``.
 
     Args:
         record: The record, corrected or not.
@@ -92,18 +93,18 @@ def _counting_boxes(record: Record, threshold: float) -> list[tuple[str, Box]]:
 
 
 def distinct_boxes(boxes: Sequence[tuple[str, Box]]) -> list[tuple[str, Box]]:
-    """The boxes without those that show the same individual as a better one, in the given order.
+    """The boxes in order, without those that show the same individual as a better one.
 
     The detector suppresses boxes that overlap a better one of the same kind; this rule does the same for
     boxes of different kinds, with the same threshold: two boxes whose intersection over union is greater
     than ``IOU_THRESHOLD`` are one individual. The better box is the one
 
-    1. that a person has labelled; such boxes always count;
+    1. that a person has labeled; such boxes always count;
     2. with the more specific label: a species before a genus, and so on. People and vehicles are as
        specific as species;
-    3. with the higher score, or else confidence, of its label.
+    3. with the higher score of its label, or else the higher confidence.
 
-    A person and a vehicle remain two, because somebody may be sitting in it.
+    A person and a vehicle remain separate, because the person may be sitting in it.
 
     Args:
         boxes: Boxes with the labels that they count for.
@@ -126,7 +127,7 @@ def distinct_boxes(boxes: Sequence[tuple[str, Box]]) -> list[tuple[str, Box]]:
 
 
 def _certainty(label: str, box: Box) -> tuple[bool, int, float, float]:
-    """What makes a box better than another one, see ``distinct_boxes``."""
+    """A key by which boxes are compared, see ``distinct_boxes``."""
     own, score, _ = answer_of_box(box)
     conf = round(float(box["conf"]), _DIGITS)
     score = round(score, _DIGITS) if own == label else conf
@@ -165,7 +166,7 @@ def labelled_boxes(record: Record, threshold: float = 0.0) -> Iterator[tuple[str
 
 
 class Following(NamedTuple):
-    """Which boxes of an image count for its answer if they have none of their own, see ``counts_of``.
+    """Which boxes without their own answer count for that of the image, see ``counts_of``.
 
     Attributes:
         answer: The answer for the image, or None.
@@ -177,7 +178,7 @@ class Following(NamedTuple):
 
     @classmethod
     def of(cls, record: Record) -> Following:
-        """The rule for an image; raises as ``counts_of``."""
+        """The rule for an image; raises like ``counts_of``."""
         answer, _, source = answer_of(record)
         if answer is None:
             return cls(None, frozenset())
@@ -209,7 +210,7 @@ def _shows(boxes: Iterable[Box], kind: str) -> bool:
 
 
 def answer_of_box(box: Box) -> tuple[str | None, float, str | None]:
-    """The answer for a box: its label or None, its score, its source; as ``answer_of`` an image."""
+    """The answer for a box, like ``answer_of`` for an image: its label or None, score and source."""
     if (label := box.get("prediction")) is not None:
         return label, float(box.get("prediction_score", 0.0)), box.get("prediction_source")
     found = box.get("classifications")
@@ -219,22 +220,21 @@ def answer_of_box(box: Box) -> tuple[str | None, float, str | None]:
 
 
 def has_box_answers(record: Record) -> bool:
-    """Whether boxes of an image have answers of their own, or a reviewer has counted individuals."""
+    """Whether an image's boxes have their own answers, or a reviewer has counted individuals."""
     boxes = record.get("detections") or ()
     return "counts" in record or any(answer_of_box(box)[0] is not None for box in boxes)
 
 
 def largest_counts(images: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The counts of a sequence or an event: of each label, the largest number in one image (MaxN).
+    """The counts of a sequence or an event: for each label, the largest number in one image (MaxN).
 
-    A label above another one is left out: it may be the same individuals, recognized less well. Its
-    number counts for the label below it only
+    A label above another one is left out, because it may be the same individuals, identified less
+    precisely. Its number counts for the label below it only
 
     1. if there is only one such label,
-    2. if it is a family or a lower taxon: an animal that is only known to be a mammal may be any mammal,
-       and
-    3. from images that do not show the lower label. There, the higher taxon may be a second box of an
-       animal, or another animal.
+    2. if it is a family or a lower taxon (an animal known only to be a mammal may be any mammal), and
+    3. from images that do not show the lower label. There, the higher taxon may be a second box of
+       the same animal, or another animal.
 
     Args:
         images: The counts of each image, see ``counts_of``.

@@ -22,7 +22,7 @@ _DIRECTIVES = {
     "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d", "d": r"\d\d", "j": r"\d{3}", "H": r"\d\d", "I": r"\d\d",
     "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,6}", "p": "(?:am|pm)", "b": "[a-z]{3}", "B": "[a-z]{3,9}",
 }  # fmt: skip
-# Cameras that lose their power start again on the first of January of 2000 or of another early year.
+# Cameras that lose power restart on January 1 of 2000 or another early year.
 EARLIEST_YEAR = 2001
 FUTURE = timedelta(days=1)  # a date this far in the future cannot be a wrong time zone
 
@@ -40,8 +40,8 @@ class NamePattern:
     """A pattern for dates in the names of files.
 
     Args:
-        pattern: A text with directives of Python's strptime, such as ``%Y%m%d_%H%M%S``. It may be
-            anywhere in a name; with slashes, the last folders belong to the name.
+        pattern: A text with directives of Python's strptime, such as ``%Y%m%d_%H%M%S``. It may match
+            anywhere in a name; if it has slashes, it also covers the last folders.
 
     Raises:
         InputError: The pattern is invalid, or contains no complete date.
@@ -100,7 +100,7 @@ class DateRules:
         name_pattern: Finds the date in the name of a photograph without a readable date.
         clocks: Corrections of the cameras' clocks.
         checks_clocks: Whether dates before 2001 and in the future are reported.
-        notes: Sentences on dates and cameras, which each pass adds for the summary of a command.
+        notes: Sentences about dates and cameras, added by each pass for the summary of a command.
     """
 
     name_pattern: NamePattern | None = None
@@ -118,10 +118,10 @@ class DateRules:
 def with_dates(
     found: Iterable[tuple[Record, PhotoMetadata]], rules: DateRules, *, is_quiet: bool = False
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
-    """Yields records and their metadata with the dates that count.
+    """Yields records and their metadata, with the dates to use.
 
-    It reports once, at the end, dates that cannot be read or are wrong, and clock corrections without a
-    camera; or nothing if ``is_quiet``, for a pass that is not the only one.
+    At the end, it reports unreadable or wrong dates, and clock corrections without a camera; but not
+    if ``is_quiet``, for a pass that is not the only one.
 
     Raises:
         InputError: A row of the clock corrections matches several cameras, or none of the rows matches.
@@ -157,7 +157,7 @@ def with_dates(
 
 
 def _doubts() -> tuple[Examples, Examples, Examples]:
-    """Photographs whose dates cannot be read, are not in their names either, or are impossible."""
+    """Photographs whose dates cannot be read, not even from their names, or are impossible."""
     kinds = (
         ("a date that cannot be read", ". Such dates count as missing"),
         ("no date in their names either", ". See --date_from_name"),

@@ -1,4 +1,4 @@
-"""Events: the times at which a camera has photographed a taxon, independent of each other.
+"""Events: independent occasions on which a camera photographed a taxon.
 
 Half an hour is customary between two events of a species at a camera. Their number is a measure of its
 activity, and the largest number of individuals in one photograph (MaxN) is a measure of the size of the
@@ -32,7 +32,7 @@ class Sighting(NamedTuple):
     Attributes:
         taken: The date by the camera's clock, ISO 8601, or None.
         filepath: The path in the predictions.
-        individuals: Their number.
+        individuals: The number of individuals.
         is_reviewed: Whether a person has reviewed the photograph.
     """
 
@@ -49,7 +49,7 @@ class Event:
     Attributes:
         camera: The folder of the camera.
         label: The label.
-        sightings: The photographs of this label, in the order of time.
+        sightings: The photographs of this label, in chronological order.
         count: The largest number of individuals in one photograph.
     """
 
@@ -100,9 +100,9 @@ def find_events(
        photograph of this label by this camera, or after the first one of the previous event. Each
        photograph without a date is an event of its own; these come last.
     2. An event of a higher taxon is left out if one of a taxon below it is less than ``gap`` minutes
-       away: it may be the same individuals, recognized less well. If there is only one such event, and
-       the taxon is a family or lower, this gets its count in photographs that do not show the lower
-       taxon, if it is larger; see ``largest_counts``.
+       away: it may be the same individuals, identified less precisely. If there is only one such
+       event, and the taxon is a family or lower, that event gets the higher taxon's count in
+       photographs that do not show the lower one, if it is larger; see ``largest_counts``.
 
     Args:
         sightings: The camera, the label, and the photograph; in any order.
@@ -130,7 +130,7 @@ def find_events(
             for label, found in cameras.pop(camera).items()
         }
         events = _without_higher_taxa(by_label, pause)
-        # The sort is stable, so that events of the same time keep the order of their labels.
+        # The sort is stable, so events at the same time keep the order of their labels.
         yield from sorted(events, key=lambda event: (event.start is None, event.start or ""))
 
 
@@ -164,7 +164,7 @@ def _split(
 
 
 class _Times:
-    """The dated events of one label: they are in the order of time, and none overlap."""
+    """The dated events of one label, in chronological order; none overlap."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = [event for event in events if event.start is not None]

@@ -1,4 +1,4 @@
-"""The individuals of an image by their labels, each with the score and the box that show them."""
+"""The individuals in an image by label, each with its score and its best box."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Individuals:
     Attributes:
         label: The label.
         count: Their number, at least 1.
-        score: The score of the label in [0, 1]: that of the best box, or else of the image's answer.
+        score: The score of the label in [0, 1]: that of its best box, or else of the image's answer.
         source: The rule that produced the label; "detector" if only the kind of the box is known, with
             the confidence of the box as the score.
-        box: The most confident box of the label, if possible one that counts; or None.
+        box: The most confident box of the label, preferably one that counts; or None.
     """
 
     label: str
@@ -50,7 +50,7 @@ def individuals_of(record: Record, threshold: float = COUNTED_FROM) -> list[Indi
         threshold: The lowest confidence of boxes that count, in [0, 1].
 
     Raises:
-        KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``IndexError``.
+        KeyError, TypeError, ValueError, IndexError: The record is malformed.
 
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
@@ -79,13 +79,13 @@ def individuals_of(record: Record, threshold: float = COUNTED_FROM) -> list[Indi
             found.append(Individuals(label, count, score, source, box))
         elif box is not None:
             found.append(Individuals(label, count, float(box["conf"]), DETECTOR, box))
-        else:  # a reviewer has counted what nobody else has seen
+        else:  # a reviewer counted individuals that have no box
             found.append(Individuals(label, count, 1.0, SOURCE, None))
     return sorted(found, key=lambda one: one.label != answer)
 
 
 def count_of(label: str | None, counts: Mapping[str, int]) -> int | None:
-    """The number of individuals of an answer; None if none of the counted labels is related to it.
+    """The number of individuals for an answer; None if no counted label is related to it.
 
     Args:
         label: The answer, or None.
@@ -108,9 +108,9 @@ def count_of(label: str | None, counts: Mapping[str, int]) -> int | None:
 
 
 def counts_text(counts: Mapping[str, int]) -> str | None:
-    """The numbers as a cell of a table has them; None if there are none.
+    """The counts as text for a table cell; None if there are none.
 
-    Labels that share a common name also have their scientific one.
+    Labels that share a common name also get their scientific name.
 
     Examples:
         >>> counts_text({"0;mammalia;carnivora;canidae;vulpes;vulpes;red fox": 3, ";;;;;;human": 1})

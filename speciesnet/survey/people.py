@@ -1,8 +1,8 @@
 """People and vehicles that an image shows, even next to a different answer.
 
-An image has one answer, which leaves out a person next to a dog if the detector is more confident of the
-dog. Report, review, tables, sorting and keywords all use the functions of this module, and thus share one
-threshold.
+An image has one answer, which does not mention a person next to a dog if the detector is more
+confident of the dog. Reports, reviews, tables, sorting and keywords all use the functions in this
+module, and thus share one threshold.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _KINDS = {kind.value: kind for kind in Detection} | {PERSON: Detection.HUMAN}
 
 
 def kind_of(box: Box) -> Detection:
-    """The kind of a detection; other programs call a human a person.
+    """The kind of a detection; also accepts "person", as other programs call a human.
 
     Raises:
-        KeyError: The box is malformed; so is a ``ValueError``.
+        KeyError, ValueError: The box is malformed.
     """
     return _KINDS.get(box["label"]) or Detection.from_category(box["category"])
 
@@ -31,7 +31,7 @@ def people_in(record: Record) -> int:
     """The number of boxes of people with a confidence of at least 0.2.
 
     Raises:
-        KeyError: The record is malformed; so are ``TypeError`` and ``ValueError``.
+        KeyError, TypeError, ValueError: The record is malformed.
 
     Example:
         >>> dog = {"category": "1", "label": "animal", "conf": 0.94, "bbox": [0.3, 0.4, 0.2, 0.2]}
@@ -53,14 +53,15 @@ def _count(record: Record, kind: Detection) -> int:
 
 
 def shows_people(record: Record) -> bool:
-    """Whether an image shows people, by a box or by its answer; raises as ``people_in``."""
+    """Whether an image shows people, according to a box or its answer; raises like ``people_in``."""
     return people_in(record) > 0 or _main_category(record) == Detection.HUMAN
 
 
 def unmentioned(record: Record) -> tuple[Detection, ...]:
-    """The kinds that an image shows although its answer, or else its best box, is another one.
+    """The kinds that an image shows although its answer (or else its best box) is of another kind.
 
-    A vehicle next to a person is mentioned: its driver is the answer. Raises as ``people_in``.
+    A vehicle next to a person counts as mentioned: its driver is the answer. Raises like
+        ``people_in``.
 
     Returns:
         ``Detection.HUMAN``, ``Detection.VEHICLE``, both or neither.
@@ -75,7 +76,7 @@ def unmentioned(record: Record) -> tuple[Detection, ...]:
 
 
 def _main_category(record: Record) -> str | None:
-    """The category of the answer; of an image that only the detector has seen, of its best box."""
+    """The category of the answer; without a classifier's result, that of the best box."""
     label, _, _ = answer_of(record)
     if label is not None:
         return category_of(label)

@@ -24,7 +24,7 @@ READ_AHEAD = 64  # photographs whose reading starts before their turn
 
 
 def position_of(record: Record, metadata: PhotoMetadata) -> tuple[float | None, float | None]:
-    """Latitude and longitude in degrees: those of the record, or else those of the camera."""
+    """Latitude and longitude in degrees, from the record or else from the camera."""
     if "latitude" in record:
         return record["latitude"], record.get("longitude")
     return metadata.latitude, metadata.longitude
@@ -33,15 +33,15 @@ def position_of(record: Record, metadata: PhotoMetadata) -> tuple[float | None, 
 def with_metadata(
     records: Iterable[Record], photographs: Photographs | None, dates: DateRules | None = None
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
-    """Records with the metadata that their cameras wrote, in order.
+    """The records, in order, with the metadata that their cameras wrote.
 
     The ``metadata`` of a record is used if there is any. Otherwise the photograph is opened, without
-    decoding it and a few in parallel; ``photographs`` None opens no photograph. Dates that cannot be
-    read are counted, and reported once at the end.
+    decoding it, and a few at a time; if ``photographs`` is None, none is opened. Unreadable dates are
+    counted and reported once at the end.
 
     Args:
         records: Records from any run.
-        photographs: The finder of photographs, or None.
+        photographs: Finds the photographs, or None.
         dates: Dates from file names, and corrections of the cameras' clocks.
 
     Raises:
@@ -54,7 +54,7 @@ def with_metadata(
 def with_camera_metadata(
     records: Iterable[Record], photographs: Photographs | None
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
-    """As ``with_metadata``, with the dates as the cameras wrote them, and without a report."""
+    """Like ``with_metadata``, but with the dates as written by the cameras, and without a report."""
 
     def read(path: Path | str) -> PhotoMetadata:
         try:

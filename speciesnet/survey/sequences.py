@@ -1,7 +1,7 @@
 """Sequences: the photographs of one passing animal.
 
-Photographs belong together by the clock of their camera, see ``sequence_numbers``. Their one answer is
-that of ``ensemble.sequences.sequence_answer``.
+Photographs are grouped by the clock of their camera, see ``sequence_numbers``. Their common answer
+comes from ``ensemble.sequences.sequence_answer``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def camera_folder(filepath: str) -> Parts:
 
 
 def without_card(folder: Parts) -> Parts:
-    """A folder without the folders that the camera made at its end."""
+    """A folder without the folders that the camera created at its end."""
     while folder and _is_made_by_camera(folder):
         folder = folder[:-1]
     return folder
@@ -87,7 +87,7 @@ def is_blank(record: Record) -> bool:
     """Whether the model answered that nothing is in the image; a failure is not blank.
 
     Raises:
-        KeyError: The record is malformed; so are ``TypeError``, ``ValueError``, ``IndexError``.
+        KeyError, TypeError, ValueError, IndexError: The record is malformed.
     """
     label = answer_of(record)[0]
     return label is not None and category_of(label) == BLANK
@@ -100,18 +100,18 @@ def sequence_numbers(
 ) -> list[int]:
     """Numbers the sequences of each camera from 1, in chronological order.
 
-    A photograph continues the sequence of the previous one of its camera, unless
+    A photograph continues the sequence of its camera's previous photograph, unless
 
     - they are more than ``gap`` apart,
     - the sequence would last longer than ``MAX_GAPS`` gaps, or
-    - the last photograph that is not blank, or else the first one, is more than ``MAX_BLANK_GAPS`` gaps
-      ago: only blank photographs have followed it.
+    - only blank photographs have followed for more than ``MAX_BLANK_GAPS`` gaps since the last one
+      that is not blank, or else since the first one.
 
-    Each photograph without a date is a sequence of its own; these come last, in the given order.
+    Each photograph without a date is a separate sequence; these come last, in the given order.
 
     Args:
-        photographs: The camera of each photograph, see ``camera_folder``; and its date, ISO 8601, or
-            None. In any order.
+        photographs: The camera of each photograph (see ``camera_folder``) and its date (ISO 8601, or
+            None), in any order.
         gap: Seconds, at least 0.
         blanks: Whether each photograph is blank, see ``is_blank``; empty if that is unknown.
 

@@ -1,4 +1,4 @@
-"""The records of a predictions file with smoothed boxes, one at a time: what exports read.
+"""The records of a predictions file with smoothed boxes, one at a time, for exports.
 
 A survey in memory smooths its pictures itself, see ``survey.Survey``; both give the same answers.
 """
@@ -39,7 +39,7 @@ from speciesnet.survey.smoothing import (
 
 
 class SmoothedRecords:
-    """The records of a file, as often as they are needed; each iteration reads the file again.
+    """The records of a file, for any number of iterations; each one reads the file again.
 
     If the file has doubtful boxes, the first iteration is preceded by a pass that finds the sequences and
     the reliable boxes in them; it keeps a few numbers per record, and the metadata that it reads from
@@ -47,14 +47,15 @@ class SmoothedRecords:
 
     Args:
         predictions: The predictions file.
-        corrections: The corrections that count, by filepath.
-        photographs: The finder of photographs, to read dates that records lack; None opens none.
+        corrections: The corrections to apply, by filepath.
+        photographs: Finds the photographs, to read dates that are not in the records; None opens
+            none.
         dates: Dates from file names, and corrections of the cameras' clocks.
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
         smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
-            ``smoothing``; without it, the records are those of ``read_corrected``.
-        whole_films: Whether films have the boxes of all their frames, instead of those of the frame that
-            stands for them.
+            ``smoothing``; if False, the records are those of ``read_corrected``.
+        whole_films: Whether films keep the boxes of all their frames, instead of only those of the
+            frame that stands for them.
 
     Raises:
         InputError: On iteration, a record is malformed, or the file was changed between two iterations.
@@ -86,9 +87,9 @@ class SmoothedRecords:
         self._metadata: dict[int, dict[str, str | float]] = {}  # if the record has none
 
     def predicted(self) -> Iterator[Record]:
-        """The records without stones, but also without other corrections and smoothing.
+        """The records without stones, but otherwise without corrections and smoothing.
 
-        They have the metadata that have been read.
+        They include the metadata that has been read.
         """
         self._prepare()
         for position, record in enumerate(self._records()):
@@ -118,7 +119,7 @@ class SmoothedRecords:
         return stones_taken_out(records, self._corrections)
 
     def _kinds_at(self, position: int, record: Record) -> list[str]:
-        if position >= len(self._sequence):  # also if nothing may follow
+        if position >= len(self._sequence):  # even if nothing may follow
             return []
         path = record["filepath"]
         if self._digests[position : position + 1].tobytes() != path_digest(path, 8):
@@ -137,7 +138,7 @@ class SmoothedRecords:
             self._find_kinds()
 
     def _find_kinds(self) -> None:
-        """Finds the kinds of each sequence: the first pass."""
+        """Finds the kinds in each sequence, in the first pass."""
         taken: list[tuple[str, str | None]] = []
         blanks = bytearray()
         certain: dict[int, list[str]] = {}
@@ -163,7 +164,7 @@ class SmoothedRecords:
         )
 
     def _dated(self) -> Iterator[tuple[Record, str | None]]:
-        """The records and their dates; what is read from photographs is kept."""
+        """The records and their dates; metadata read from photographs is kept."""
         records = self._records()
         pairs = self._keeping(with_camera_metadata(records, self._photographs))
         for record, metadata in with_dates(pairs, self._dates, is_quiet=True):

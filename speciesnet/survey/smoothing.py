@@ -1,16 +1,16 @@
 """Smoothing: within a sequence, doubtful boxes follow the reliable ones of the same kind.
 
-A herd is in several photographs, with several animals in each. What is certain in some boxes says
-which taxa to expect in the others:
+A herd is in several photographs, with several animals in each. The reliable boxes show which taxa to
+expect in the others:
 
-1. A reliable box establishes a kind: a person has labeled it, or the classifier has, without a roll-up
-   and with a score of at least ``certain``. It is never changed.
-2. Every other box around an animal is doubtful. The evidence for a kind is the sum of the box's scores of
-   this taxon and of those above it.
-3. A doubtful box whose answer is unknown, or a taxon above kinds, such as "cervidae", follows whichever
-   of these kinds has the most evidence. Any other answer gives way to a kind only if that is more
-   probable, where each kind is ``expected`` times as probable as a taxon that is certain nowhere in the
-   sequence. A kind above the answer is never followed.
+1. A reliable box establishes a kind: it was labeled by a person, or by the classifier without a
+   roll-up and with a score of at least ``certain``. It is never changed.
+2. Every other box around an animal is doubtful. The evidence for a kind is the sum of the box's
+   scores for this taxon and those above it.
+3. A doubtful box whose answer is unknown, or a taxon above kinds, such as "cervidae", follows
+   whichever of these kinds has the most evidence. Any other answer is replaced by a kind only if the
+   kind is more probable, where each kind is ``expected`` times as probable as a taxon without a
+   reliable box in the sequence. A kind above the answer is never followed.
 4. The evidence for the kind must be at least ``margin`` times that for any other, and at least ``floor``
    of the scores of all animals.
 
@@ -33,7 +33,7 @@ from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
 from speciesnet.taxonomy import BLANK
 
-MIN_CONFIDENCE = 0.05  # boxes below it are noise: they neither follow nor found a kind
+MIN_CONFIDENCE = 0.05  # boxes below it are noise: they neither follow nor establish a kind
 SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
 
 
@@ -41,13 +41,14 @@ SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
 class Smoothing:
     """The thresholds of the rule above.
 
-    They were chosen on rendered herds, see docs/sequences.md; ``certain`` is that of the decision table.
+    They were chosen on rendered herds, see docs/sequences.md; ``certain`` comes from the decision
+    table.
 
     Attributes:
         certain: The lowest score of an answer that establishes a kind, in [0, 1].
         expected: How much more probable a kind of the sequence is than any other taxon, at least 1.
-        margin: The least ratio of the evidence for a kind to that for any other, at least 1.
-        floor: The least share of the scores of animals that is evidence for a kind, in [0, 1].
+        margin: The minimum ratio of the evidence for a kind to that for any other, at least 1.
+        floor: The minimum share of all animal scores that must be evidence for a kind, in [0, 1].
     """
 
     certain: float = 0.8
@@ -62,11 +63,11 @@ is_ancestor = functools.lru_cache(maxsize=100_000)(taxonomy.is_ancestor)
 
 
 def smoothed(records: Sequence[Record], rule: Smoothing = RULE) -> list[Record]:
-    """The records of a sequence with the smoothed answers for their boxes.
+    """The records of a sequence, with smoothed answers for their boxes.
 
-    A box that follows others has their label. Its score is the share of the scores of animals that is
-    evidence for this label, and its source ends with ``+sequence``. Neither the order of the records nor
-    a second smoothing makes a difference.
+    A box that follows others gets their label. Its score is the share of all animal scores that is
+    evidence for this label, and its source ends with ``+sequence``. The order of the records does not
+    matter, and smoothing twice makes no difference.
 
     Args:
         records: The records of its images, with answers for boxes, corrected or not.
@@ -96,7 +97,7 @@ def smoothed_answers(records: Sequence[Record], rule: Smoothing = RULE) -> list[
 
 
 def with_answers(record: Record, answers: Mapping[int, Answer]) -> Record:
-    """A record with other answers for some of its boxes, by their positions."""
+    """A record with new answers for some of its boxes, by their positions."""
     if not answers:
         return record
     boxes = list(record.get("detections") or ())
@@ -152,7 +153,7 @@ def certain_labels(record: Record, rule: Smoothing = RULE) -> set[str]:
 
 
 def kinds_of(labels: Iterable[str]) -> list[str]:
-    """The kinds that the reliable boxes in a sequence establish: labels, without those above others."""
+    """The kinds that reliable boxes establish in a sequence: their labels, without those above others."""
     found = sorted(set(labels))
     return [label for label in found if not any(is_ancestor(label, other) for other in found)]
 

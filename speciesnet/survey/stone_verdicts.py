@@ -1,4 +1,4 @@
-"""Verdicts on boxes that never move: a person decides whether a group of them is a stone or an animal."""
+"""Verdicts on boxes that never move: a person decides whether a group is a stone or an animal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from speciesnet.taxonomy import BLANK, category_of
 
 Verdict = Literal["stone", "animal"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-SAME_PLACE = 0.85  # the least overlap (IoU) of the boxes of a group with the one in its middle
+SAME_PLACE = 0.85  # the minimum overlap (IoU) of a group's boxes with the central one
 
 Sides = tuple[float, float, float, float]
 
 
 class PlacedBox(NamedTuple):
-    """A box of an image: the path in the predictions; left, top, width and height, relative to it."""
+    """A box: the path of its image in the predictions; left, top, width and height relative to it."""
 
     filepath: str
     bbox: Sides
@@ -32,9 +32,9 @@ class StoneVerdict:
 
     Attributes:
         name: The name of the group.
-        verdict: What its boxes contain: "stone" (nothing alive) takes them out of all results; "animal"
-            keeps them. None takes the verdict back.
-        boxes: The boxes; the first one is in the middle of the group.
+        verdict: What its boxes contain: "stone" (nothing alive) removes them from all results;
+            "animal" keeps them. None withdraws the verdict.
+        boxes: The boxes; the first one is the central box of the group.
         at: The time, ISO 8601 in UTC.
         reviewer: The person's name, or "".
     """
@@ -77,7 +77,7 @@ class StoneVerdict:
 
 
 class StoneBoxes(NamedTuple):
-    """The boxes of one image that are stones, and the last verdict on any of them."""
+    """The boxes in one image that are stones, and the last verdict on any of them."""
 
     bboxes: tuple[Sides, ...]
     at: str
@@ -99,10 +99,10 @@ def stones_of_images(verdicts: Mapping[str, StoneVerdict]) -> dict[str, StoneBox
 def without_stones(record: Record, stones: StoneBoxes | None) -> Record:
     """A record without the boxes that are stones; these are under ``stones``.
 
-    An answer that was about a stone is replaced. That is the case if a stone was the most confident box,
-    because only this box was classified. The most confident of the other boxes then gives the answer, or
-    the image is blank if none of them reaches the threshold of the decision table. In a film, the
-    boxes at the same place in other frames are stones as well.
+    An answer based on a stone is replaced. That is the case if a stone was the most confident box,
+    because only this box was classified. The most confident remaining box then determines the answer,
+    or the image is blank if none reaches the threshold of the decision table. In a film, boxes at the
+    same place in other frames are also stones.
     """
     boxes = record.get("detections")
     if stones is None or not boxes:
@@ -131,7 +131,7 @@ def _is_stone(box: Box, stones: StoneBoxes, *, everywhere: bool) -> bool:
 
 
 def _answered_anew(record: Record, review: Review) -> Record:
-    """The record with the answer of its most confident box, or blank."""
+    """The record with the answer of its most confident box, or blank if there is none."""
     record = record.copy()
     record.pop("classifications", None)  # of the stone
     best = max(record.get("detections") or (), key=lambda box: box["conf"], default=None)

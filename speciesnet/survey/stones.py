@@ -1,18 +1,19 @@
-"""Boxes that never move: branches, stones and shadows that the detector takes for animals.
+"""Boxes that never move: branches, stones and shadows that the detector mistakes for animals.
 
-A detector that takes a branch for an animal does so in hundreds of images, always in the same place. An
-animal that sleeps in front of the camera also has many boxes in the same place, but in one night. So
-boxes of one camera form a stone if
+A detector that mistakes a branch for an animal does so in hundreds of images, always in the same
+place. An animal that sleeps in front of the camera also has many boxes in the same place, but in one
+night. So boxes of one camera form a stone if
 
-1. at least ``boxes`` of one category overlap the box in their middle by ``SAME_PLACE`` (IoU) or more,
+1. at least ``boxes`` boxes of one category overlap a central box by ``SAME_PLACE`` (IoU) or more,
 2. they are spread over ``days`` or more, where a day with few of them counts less than one with many, and
-3. the place is that of one thing: animals that pass there every day leave many boxes nearby that overlap
-   only half, so ``tight`` or more of the boxes at the place must be in the group.
+3. they show a single object: animals that pass every day leave many boxes nearby that overlap only by
+   half, so a share of at least ``tight`` of the boxes at this place must be in the group.
 
-An animal can stay for days too, on a nest. Boxes that the detector is sure of and that have nearly all
-the same certain species, at a place that looks empty in most images between, are taken for animals.
+An animal, for example on a nest, can also stay for days. Boxes with high confidence that nearly all
+have the same species with a high score, at a place that looks empty in most images in between, count
+as animals.
 
-Without dates, only the number of boxes is left; MegaDetector's tools ask for 20 boxes.
+Without dates, only the number of boxes can be used; MegaDetector's tools require 20 boxes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from speciesnet.survey.stone_verdicts import (
 from speciesnet.survey.survey import Picture
 from speciesnet.taxonomy import UNKNOWN, category_of, split_label
 
-BINS = 60  # of a time line
+BINS = 60  # in a timeline
 _NEARBY = 0.5  # the overlap of boxes at about the same place
 _BLOCK = 64  # boxes whose overlaps are computed together
 _EPOCH = datetime(1970, 1, 1)
@@ -58,13 +59,13 @@ class StoneRule:
     """The thresholds of the rule above; docs/stones.md has measurements.
 
     Attributes:
-        boxes: The smallest number of boxes.
-        undated: The smallest number of boxes without dates.
-        days: The least effective number of days: 1 / the sum of the squared shares of the days.
-        tight: The least share of the boxes at the place, in [0, 1].
+        boxes: The minimum number of boxes.
+        undated: The minimum number of boxes without dates.
+        days: The minimum effective number of days: 1 / the sum of the squared shares of the days.
+        tight: The minimum share of the boxes at the place, in [0, 1].
         confidence: Boxes with a lower confidence are left out, in [0, 1].
         area: Larger boxes are left out; a share of the image, in [0, 1].
-        sure: The least mean confidence, score and share of one species of an animal that stays.
+        sure: The minimum mean confidence, score and share of one species for an animal that stays.
     """
 
     boxes: int = 8
@@ -90,7 +91,7 @@ class SeenBox(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """A part of a time line: how many images the camera took, and how many have the box."""
+    """A part of a timeline: how many images the camera took, and how many of them have the box."""
 
     images: int
     boxes: int
@@ -104,7 +105,7 @@ class Stone:
         name: Its name: eight hexadecimal digits.
         camera: The folder of the camera.
         kind: ``animal``, ``human`` or ``vehicle``.
-        boxes: The boxes, that in the middle first, the others in the order of time.
+        boxes: The boxes: the central one first, the others in chronological order.
         first: The date of the first one, ISO 8601, or None.
         last: The date of the last one.
         days: The number of different days.
@@ -113,7 +114,7 @@ class Stone:
         conf: The mean confidence.
         answers: The answers of the boxes, with their numbers.
         time_line: ``BINS`` parts of the time in which the camera took images; empty without dates.
-        verdict: What a person has decided, or None.
+        verdict: A person's verdict, or None.
     """
 
     name: str
@@ -136,10 +137,10 @@ class Stone:
 
 @dataclass
 class Sightings:
-    """All boxes of a survey in columns, a few numbers for each.
+    """All boxes of a survey in columns, with a few numbers for each box.
 
     Args:
-        rule: The rule that says which boxes matter.
+        rule: The rule that determines which boxes matter.
     """
 
     rule: StoneRule = RULE
@@ -232,7 +233,7 @@ class _Seen:
 
     @property
     def empty(self) -> float:
-        """The share of images between the first and the last box that do not have one."""
+        """The share of images without a box among those from the first to the last box."""
         if not self.dated.size:
             return 0.0
         ends = self.dated.min(), self.dated.max()
@@ -256,7 +257,7 @@ class _Seen:
         return tuple(map(Bin, images.tolist(), boxes.tolist()))
 
     def is_stone(self, rule: StoneRule, names: list[str]) -> bool:
-        """Whether the times and the answers are those of a stone."""
+        """Whether the times and answers are typical of a stone."""
         dated = self.dated
         if 2 * dated.size < len(self.times):
             return len(self.times) >= rule.undated
@@ -289,16 +290,17 @@ def effective_days(times: NDArray[np.float64]) -> float:
 
 
 def same_place(sides: Floats, at_least: int) -> list[Numbers]:
-    """Groups boxes that overlap the box in their middle by ``SAME_PLACE`` or more.
+    """Groups boxes that overlap a central box by ``SAME_PLACE`` or more.
 
-    The box with the most such boxes is in the middle of the first group; then come those that are left.
+    The box that overlaps the most others is the center of the first group; the rest are grouped
+    likewise.
 
     Args:
         sides: Left, top, width and height; shape (boxes, 4).
-        at_least: The smallest number of boxes of a group.
+        at_least: The minimum number of boxes in a group.
 
     Returns:
-        The positions of the boxes of each group, that in the middle first; no box is in two groups.
+        The positions of the boxes in each group, the central one first; no box is in two groups.
     """
     if len(sides) < at_least:
         return []
@@ -320,13 +322,13 @@ def same_place(sides: Floats, at_least: int) -> list[Numbers]:
 
 
 def is_tight(sides: Floats, group: Numbers, share: float) -> bool:
-    """Whether a group is at least a share of all boxes that overlap its middle by half or more."""
+    """Whether a group has at least a given share of all boxes that overlap its center by half or more."""
     nearby = overlaps(sides[group[0]][None], sides)[0] >= _NEARBY
     return len(group) >= share * int(np.count_nonzero(nearby))
 
 
 def _neighbours(sides: Floats) -> Numbers:
-    """How many boxes overlap each box by ``SAME_PLACE`` or more; itself included."""
+    """How many boxes, including itself, overlap each box by ``SAME_PLACE`` or more."""
     order = np.argsort(sides[:, 0], kind="stable")
     ranked = sides[order]
     # Areas of such boxes differ by less than one step, and left sides by less than ``reach``.
@@ -393,7 +395,7 @@ def boxes_in_record(record: Record) -> list[SeenBox]:
 
 
 def stones_in_pictures(pictures: Iterable[Picture]) -> list[Stone]:
-    """The stones of a survey, those that were taken out of its pictures included."""
+    """The stones of a survey, including those that were removed from its pictures."""
     sightings = Sightings()
     for picture in pictures:
         boxes = [
@@ -408,9 +410,10 @@ def stones_in_pictures(pictures: Iterable[Picture]) -> list[Stone]:
 
 
 def with_verdicts(stones: Iterable[Stone], verdicts: Mapping[str, StoneVerdict]) -> list[Stone]:
-    """The stones with the verdicts on them, and with the names of these.
+    """The stones with their verdicts and the names in these.
 
-    A verdict is on a stone that has most of the verdict's boxes: images may have been added since.
+    A verdict belongs to the stone with most of the verdict's boxes, because images may have been
+    added.
     """
     names = {box: name for name, verdict in verdicts.items() for box in verdict.boxes}
     found = []

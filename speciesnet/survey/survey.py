@@ -70,14 +70,14 @@ class PictureBox(NamedTuple):
     Attributes:
         kind: ``animal``, ``human`` or ``vehicle``.
         conf: Its confidence in [0, 1].
-        xmin: Its left side, relative to the image; so are the next three.
+        xmin: Its left side; this and the next three are relative to the image.
         ymin: Its upper side.
         width: Its width.
         height: Its height.
         label: The answer for this box, or None if it has none of its own.
         score: The score of this answer in [0, 1].
         source: The rule that produced this answer, or None.
-        classes: The best classes and their scores, of a box that smoothing may change; or None.
+        classes: The best classes and their scores, if smoothing may change the box; or None.
     """
 
     kind: str
@@ -92,7 +92,7 @@ class PictureBox(NamedTuple):
     classes: tuple[tuple[str, float], ...] | None = None
 
     def as_detection(self) -> dict[str, object]:
-        """The detection in a record."""
+        """The detection as in a record."""
         found: dict[str, object] = {"label": self.kind, "conf": self.conf, "bbox": self[2:6]}
         if self.label is not None:
             pairs = [(self.label, self.score)] if self.classes is None else self.classes
@@ -112,7 +112,7 @@ class Picture:
     Attributes:
         filepath: The path in the predictions.
         camera: Its folder.
-        label: The predicted answer, or the best class of a run without ensemble; or None.
+        label: The predicted answer, or the best class of a run without the ensemble; or None.
         score: The score of the predicted answer, in [0, 1].
         source: The rule that produced the predicted answer, or None.
         failures: The components that failed, so that there is no answer.
@@ -125,11 +125,11 @@ class Picture:
         correction: The correction of its answer, or None.
         people: The number of people, see ``people_in``.
         vehicles: The number of vehicles.
-        unmentioned: People or vehicles next to another predicted answer, see ``unmentioned``.
-        frame: The number and the time in seconds of the frame that stands for a film; or None.
+        unmentioned: People or vehicles next to a different predicted answer, see ``unmentioned``.
+        frame: The number and time (in seconds) of the frame that stands for a film; or None.
         smoothed: The answers for boxes that follow others of the sequence, by their positions among the
             boxes after a review.
-        stones: The boxes that were taken out because they never move.
+        stones: The boxes that were removed because they never move.
     """
 
     filepath: str
@@ -161,14 +161,14 @@ class Picture:
 
     @property
     def shown_boxes(self) -> tuple[PictureBox, ...]:
-        """The boxes after a review and smoothing; those that a reviewer has added come first."""
+        """The boxes after a review and smoothing; boxes added by a reviewer come first."""
         if self.correction is None and not self.smoothed:
             return self.boxes or ()
         return tuple(_boxes(self.as_record().get("detections") or ()))
 
     @property
     def numbered_boxes(self) -> list[tuple[int, PictureBox]]:
-        """The boxes after a review, each with its number, from 1: added ones follow the detector's."""
+        """The boxes after a review, numbered from 1; added boxes follow the detector's."""
         before = {number: box[2:6] for number, box in enumerate(self.boxes or (), 1)}
         found, added = [], itertools.count(len(before) + 1)
         for box in self.shown_boxes:
@@ -179,7 +179,7 @@ class Picture:
         return sorted(found, key=lambda numbered: numbered[0])
 
     def labels_of(self, boxes: Iterable[PictureBox]) -> list[str]:
-        """The label that each of some boxes counts for: its own, or that of the image, or its kind."""
+        """The label that each of the boxes counts for: its own, that of the image, or its kind."""
         rule = Following.of(self.as_record())
         return [label_of_box(cast("Box", box.as_detection()), rule) for box in boxes]
 
@@ -193,7 +193,7 @@ class Picture:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The answer for the image, and those for its boxes if they have answers of their own."""
+        """The answer for the image, and those for its boxes if they have their own."""
         found = () if self.answer is None else (self.answer,)
         given = self.correction is not None and self.correction.counts is not None
         if not given and all(box.label is None for box in self.shown_boxes):
@@ -202,7 +202,7 @@ class Picture:
 
     @property
     def shown_path(self) -> str:
-        """Its path as pages show it: with slashes, below its camera."""
+        """Its path as shown on pages: with slashes, below its camera."""
         file = file_name(self.filepath)
         return f"{self.camera}/{file}" if self.camera else file
 
@@ -232,9 +232,9 @@ class PictureSequence:
 
     Attributes:
         camera: Its folder.
-        number: Its number within that folder, from 1, in the order of time.
-        pictures: Positions in ``Survey.pictures``, in the order of time.
-        answer: Its one answer (label, score, source), or None.
+        number: Its number within that folder, from 1, in chronological order.
+        pictures: Positions in ``Survey.pictures``, in chronological order.
+        answer: Its answer (label, score, source), or None.
     """
 
     camera: str
@@ -250,8 +250,8 @@ class Survey:
     Attributes:
         name: The name of the predictions file.
         pictures: One for each record, in order.
-        sequences: All sequences; a picture without a date is a sequence of its own.
-        rules: The rules that decide on the answer for a sequence.
+        sequences: All sequences; a picture without a date is a separate sequence.
+        rules: The rules that determine the answer for a sequence.
         labels: The answers that a reviewer can choose: the labels of the model, or those in the file
             if the model is unknown.
         model_version: The version in the records, or None.
@@ -269,10 +269,10 @@ class Survey:
     notes: Sequence[str] = ()
 
     def apply_corrections(self, corrections: Mapping[str, Correction]) -> None:
-        """Replaces all corrections, and decides again on the sequences whose corrections changed.
+        """Replaces all corrections, and determines the answers again for sequences with changes.
 
         Args:
-            corrections: The corrections that count now, by filepath.
+            corrections: The current corrections, by filepath.
         """
         changed: set[int] = set()
         for picture in self.pictures:
@@ -309,7 +309,7 @@ class Survey:
     def find_sequences(self, gap: float) -> None:
         """Groups the pictures of each camera by time; ``gap`` is in seconds.
 
-        What is blank depends on the predictions alone, so that a correction does not change the groups.
+        Only the predictions determine what is blank, so that corrections do not change the groups.
         """
         folders = {picture.camera for picture in self.pictures}
         cameras = {folder: "/".join(camera_folder(f"{folder}/")) for folder in folders}
@@ -345,19 +345,19 @@ def load_survey(
 
     Args:
         predictions: The predictions file.
-        photographs: The finder of photographs, to read dates and positions that records lack; None
-            leaves them out.
-        corrections: The corrections that count, by filepath.
-        model: The model package that made the predictions; None: the one in the settings of the run.
+        photographs: Finds the photographs, to read dates and positions that are not in the records;
+            None leaves them out.
+        corrections: The corrections to apply, by filepath.
+        model: The model package that made the predictions; None uses the one in the run's settings.
         gap: The longest time between two photographs of a sequence, in seconds, at least 0.
-        geofence: Whether the geofence applies to sequences; None: as in the run.
+        geofence: Whether the geofence applies to sequences; None means as in the run.
         dates: Dates from file names, and corrections of the cameras' clocks.
         smooth_boxes: Whether doubtful boxes follow the reliable ones, see ``smoothed_answers``.
         only: The photographs to read; None reads all.
 
     Raises:
         InputError: A record is malformed, there are no records, or the clock corrections do not fit them.
-        ModelError: The model that was named cannot be read.
+        ModelError: The named model cannot be read.
         OutputError: The file cannot be read.
     """
     version, dates = None, dates or DateRules()
@@ -388,7 +388,7 @@ def load_survey(
 def pictures_in(
     predictions: str | os.PathLike[str], corrections: Mapping[str, Correction]
 ) -> Iterator[Picture]:
-    """The pictures of a predictions file, one at a time, without dates, positions and sequences.
+    """The pictures in a predictions file, one at a time, without dates, positions and sequences.
 
     Raises:
         InputError: A record is malformed.
@@ -439,7 +439,7 @@ def _picture(
 
 
 def _by_person(correction: Correction | None) -> Correction | None:
-    """A correction without its stones, which a picture no longer has."""
+    """A correction without its stones, which have been removed from the picture."""
     if correction is None or correction.is_empty:
         return None
     return replace(correction, stones=None)

@@ -1,4 +1,4 @@
-"""Clocks that were certainly wrong: dates that a camera cannot have had, or that jump."""
+"""Definitely wrong clocks: dates that are impossible for a camera, or that jump."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from speciesnet.files.paths import file_name
 from speciesnet.survey.dates import EARLIEST_YEAR, FUTURE
 
 EARLIEST = datetime(EARLIEST_YEAR, 1, 1, tzinfo=timezone.utc).timestamp()
-YEAR = 365 * 24 * 3600  # no photograph for so long, and then another: the clock jumped
+YEAR = 365 * 24 * 3600  # after such a long time without photographs, the clock jumped
 BACK = 60  # seconds that a clock may go back from one file to the next
 
 # Names of files by the DCF standard (CIPA DC-009): four characters, and a number that counts up.
@@ -22,11 +22,11 @@ LAST_NUMBER = 9999  # 0001 follows
 
 
 class Problem(NamedTuple):
-    """A date that is certainly wrong.
+    """A definitely wrong date.
 
     Attributes:
         position: The position of the photograph.
-        reason: What is wrong, as the end of "photographs ...".
+        reason: What is wrong, to follow "photographs".
     """
 
     position: int
@@ -34,7 +34,7 @@ class Problem(NamedTuple):
 
 
 def file_number(filepath: str) -> tuple[str, int] | None:
-    """The first four characters and the number in the name that a camera gave to a file.
+    """The first four characters and the number in a file name made by a camera.
 
     Example:
         >>> file_number("cam1/IMG_0012.JPG")
@@ -45,7 +45,7 @@ def file_number(filepath: str) -> tuple[str, int] | None:
 
 
 def wrong_dates(seconds: Sequence[int], positions: Sequence[int], now: float) -> Iterator[Problem]:
-    """Finds dates of a deployment that are impossible, or a year after all others.
+    """Finds dates in a deployment that are impossible, or more than a year after all others.
 
     Args:
         seconds: The date of every photograph, in seconds since 1970.
@@ -101,12 +101,12 @@ def problems_in(
     numbers: Sequence[int],
     deployments: Iterable[Sequence[int]],
 ) -> list[Problem]:
-    """Finds all dates that are certainly wrong.
+    """Finds all definitely wrong dates.
 
     Args:
         seconds: The date of every photograph, in seconds since 1970.
-        series: The number of the series of files that every photograph belongs to; -1 if its name has no
-            number.
+        series: The number of the series of files that each photograph belongs to; -1 if its name has
+            no number.
         numbers: The number in the name of every photograph.
         deployments: The photographs of each deployment, by their positions.
     """

@@ -190,9 +190,7 @@ def test_a_killed_run_offers_to_continue_also_in_a_second_tab(
     os.kill(app.surveys[-1]["pid"], signal.SIGKILL)
     for page in (opened, second):
         expect(page.locator(".badge")).to_have_text("interrupted")
-        expect(page.get_by_role("alert").last).to_contain_text(
-            "Nothing that it had finished is lost"
-        )
+        expect(page.get_by_role("alert").last).to_contain_text("All finished work is kept")
     check(opened)
     opened.locator(".problem").get_by_role("button", name="Continue").click()
     for page in (opened, second):

@@ -165,7 +165,7 @@ def test_image_is_found_under_each_of_its_answers(tmp_path: Path, new_page: NewP
                                      "1 \N{MULTIPLICATION SIGN} human")  # fmt: skip
     page.goto((tmp_path / "pages" / "species-human.html").as_uri())
     expect(page.locator(".card")).to_have_count(1)
-    expect(page.locator("main")).to_contain_text("1 individual, of which one image shows 1 at most")
+    expect(page.locator("main")).to_contain_text("at most 1 in one image")
     page.goto((tmp_path / "pages" / "index.html").as_uri())
     expect(page.locator(".tiles")).to_contain_text("1 people")
     page.locator(".tiles a", has_text="people").click()

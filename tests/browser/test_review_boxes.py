@@ -19,7 +19,7 @@ LEFT, RIGHT, SIDE = (0.1, 0.2, 0.3, 0.4), (0.5, 0.2, 0.3, 0.4), (0.82, 0.3, 0.15
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """Two deer and a hiker with answers of their own, two foxes without, and a blank image."""
+    """Two deer and a hiker with their own answers, two foxes without, and a blank image."""
     herd = [answered_box(DEER, bbox=LEFT, conf=0.95), answered_box(DEER, bbox=RIGHT, conf=0.8),
             answered_box(HUMAN, "human", bbox=SIDE, conf=0.7)]  # fmt: skip
     foxes = [box(bbox=LEFT), box(conf=0.6, bbox=RIGHT)]
@@ -172,7 +172,7 @@ def test_box_is_added_with_the_keyboard(server: Server, new_page: NewPage) -> No
     page = new_page(server.address)
     open_image(page, "c")
     press(page, "a", "ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowDown", "Shift+ArrowLeft")
-    expect(page.locator("#box-hint")).to_contain_text("arrows move it")
+    expect(page.locator("#box-hint")).to_contain_text("move it with the arrows")
     expect(page.locator("#place")).to_have_text("3 of 3")
     press(page, "Escape")
     expect(page.locator(".box.draft")).to_have_count(0)

@@ -236,7 +236,7 @@ def test_records_of_another_writer_are_not_overwritten(bucket: Bucket) -> None:
     for was_there in (False, True):
         theirs = json.dumps({"predictions": [record(8 + was_there)]}).encode()
         with (
-            pytest.raises(OutputError, match="since been changed by somebody else") as error,
+            pytest.raises(OutputError, match="since been changed by someone else") as error,
             opened(bucket) as file,
         ):
             file.write([record(10 + was_there)])

@@ -1,4 +1,4 @@
-"""A small survey in which boxes have answers of their own, and what each export makes of it."""
+"""A small survey in which boxes have their own answers, and its exports."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_licences_are_identifiers_or_addresses() -> None:
     ]
     with pytest.raises(InputError, match="add --license_media"):
         licenses_of(Project("T", "C", license_data="CC0-1.0"))
-    with pytest.raises(InputError, match=r"--license_data CC BY 4\.0 is not a licence"):
+    with pytest.raises(InputError, match=r"--license_data CC BY 4\.0 is not a license"):
         licenses_of(Project("T", "C", license_data="CC BY 4.0", license_media="CC0-1.0"))
 
 

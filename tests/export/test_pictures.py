@@ -235,7 +235,7 @@ def test_photographs_are_never_overwritten(run: Run) -> None:
     assert run.paths[0].read_bytes() == before
 
 
-def test_file_of_somebody_else_in_the_folder_stays(run: Run) -> None:
+def test_file_of_someone_else_in_the_folder_stays(run: Run) -> None:
     run.crops()
     mine = run.out / "wild boar (Sus scrofa)" / "cam1" / "a.jpg-box2.jpg"
     mine.parent.mkdir(parents=True)

@@ -164,7 +164,7 @@ def test_dry_run_reports_and_changes_nothing(
 def test_nothing_is_ever_overwritten(records: Any, survey: Path, tmp_path: Path, how: Any) -> None:
     before, out = tree(survey), tmp_path / "out"
     (out / "blank" / "cam1").mkdir(parents=True)
-    (out / "blank" / "cam1" / "2.jpg").write_bytes(b"somebody's")
+    (out / "blank" / "cam1" / "2.jpg").write_bytes(b"someone's")
     (out / "red fox (Vulpes vulpes)").mkdir()
     (out / "red fox (Vulpes vulpes)" / "cam2").write_bytes(b"a file where a folder belongs")
     result = sort(records, out, how=how)
@@ -172,10 +172,10 @@ def test_nothing_is_ever_overwritten(records: Any, survey: Path, tmp_path: Path,
     (_, first), (_, second) = result.skipped
     assert "there is another file at" in first
     assert "cam2 is not a folder" in second
-    assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"somebody's"
+    assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"someone's"
     undo(out)
     assert tree(survey) == before
-    assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"somebody's"
+    assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"someone's"
 
 
 @needs_posix

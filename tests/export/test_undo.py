@@ -176,12 +176,12 @@ def test_last_copy_of_a_photograph_is_not_removed(survey: Path, tmp_path: Path, 
 def test_nothing_is_moved_back_over_another_file(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sort(survey, out, "move")
-    (survey / "cam1" / "2.jpg").write_text("somebody's")
+    (survey / "cam1" / "2.jpg").write_text("someone's")
     (out / "fox" / "cam2" / "1.jpg").unlink()
     (_, first), (_, second) = undo(out).skipped
     assert "another file is now at" in first
     assert "it is gone, and so is" in second
-    assert (survey / "cam1" / "2.jpg").read_text() == "somebody's"
+    assert (survey / "cam1" / "2.jpg").read_text() == "someone's"
     assert (out / "blank" / "cam1" / "2.jpg").read_bytes() == b"photograph 1"
     assert (survey / "cam1" / "1.jpg").read_bytes() == b"photograph 0"
 

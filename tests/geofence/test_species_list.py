@@ -438,7 +438,7 @@ def test_list_after_the_geofence(site: str, caplog: pytest.LogCaptureFixture) ->
     ]
     source = "classifier+geofence+rollup_to_family+species_list+rollup_to_order"
     assert found[1].get("prediction_source") == source
-    assert caplog.text.count("The geofence excludes 2 of the taxa of the species list in KEN") == 1
+    assert caplog.text.count("The geofence excludes 2 of the taxa in the species list in KEN") == 1
 
 
 def test_run_with_another_list_does_not_continue(site: str, tmp_path: Path) -> None:

@@ -299,7 +299,9 @@ def test_detector_that_is_another_than_its_address_says_is_not_kept(
     wanted = hashlib.new(algorithm, b"another").hexdigest()
     found = hashlib.new(algorithm, checkpoint).hexdigest()
     url = server.url(f"/md.pt#{algorithm}={wanted}")
-    with pytest.raises(ModelError, match=f"{found}, not {wanted} as the model package") as mistake:
+    with pytest.raises(
+        ModelError, match=f"{found}, but the model package gives {wanted}"
+    ) as mistake:
         download_detector(url, package)
     assert url in str(mistake.value) and "\n" not in str(mistake.value)
     assert models_in(cache) == []
@@ -367,7 +369,7 @@ def test_megadetectors_own_files_are_known(
         package, f"https://github.com/agentmorris/MegaDetector/releases/download/v5.0/{name}"
     )
     (package / name).write_bytes(checkpoint)
-    with pytest.raises(ModelError, match=r"its MD5 is .* as MegaDetector's own package has it"):
+    with pytest.raises(ModelError, match=r"its MD5 is .*, but MegaDetector's own package gives"):
         _ = ModelInfo(str(package)).detector
 
 

@@ -1,4 +1,4 @@
-"""Boxes with answers of their own in reports: data of the pages, species, blurring."""
+"""Boxes with their own answers in reports: data of the pages, species, blurring."""
 
 from __future__ import annotations
 

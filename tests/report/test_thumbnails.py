@@ -76,7 +76,7 @@ def test_areas_to_blur(tmp_path: Path) -> None:
 
 
 def detail(image: Image.Image, area: tuple[int, int, int, int]) -> float:
-    """How much neighbouring pixels differ: the variance of the Laplacian."""
+    """How much neighboring pixels differ: the variance of the Laplacian."""
     pixels = np.asarray(image.convert("L").crop(area), dtype=np.float32)
     inner = pixels[1:-1, 1:-1]
     around = pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:]

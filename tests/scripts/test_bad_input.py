@@ -443,7 +443,7 @@ def test_bypass_prompts_continues(try_: Command, small_package: Path, tmp_path: 
 
 
 def on_terminal(answer: str, *arguments: str | Path) -> tuple[int, str]:
-    """Exit code and all output of the command on a terminal where somebody types."""
+    """Exit code and all output of the command on a terminal where someone types."""
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -1014,7 +1014,7 @@ def test_classifier_of_an_older_format_that_would_run_code(
         weights = file.create_group("model_weights")
         weights.attrs["layer_names"] = [b"trap"]
         weights.create_group("trap").attrs["weight_names"] = []
-    with zipfile.ZipFile(path, "a") as archive:  # what is looked at first
+    with zipfile.ZipFile(path, "a") as archive:  # what is read first
         archive.writestr("config.json", "{}")
     alter_info(package, classifier=path.name)
     outcome = classify(try_, package)

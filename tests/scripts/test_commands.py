@@ -1,4 +1,4 @@
-"""The program and its sub-commands: names, help screens, flags."""
+"""The program and its subcommands: names, help screens, flags."""
 
 from __future__ import annotations
 

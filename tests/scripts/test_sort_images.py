@@ -106,12 +106,12 @@ def test_moved_and_missing_photographs(predictions: Path, tmp_path: Path) -> Non
 def test_existing_files_end_in_one_sentence(predictions: Path, tmp_path: Path) -> None:
     taken = tmp_path / "out" / "failed" / "cam2" / "a.jpg"
     taken.parent.mkdir(parents=True)
-    taken.write_text("somebody's")
+    taken.write_text("someone's")
     outcome = sort(predictions, "--out", tmp_path / "out")
     assert outcome.code == 1
     assert "1 of 2 photographs was skipped" in outcome.sentence
     assert f"there is another file at {taken}" in outcome.sentence
-    assert taken.read_text() == "somebody's"
+    assert taken.read_text() == "someone's"
 
 
 def test_dry_run_ends_quietly_when_its_reader_ends(predictions: Path, tmp_path: Path) -> None:

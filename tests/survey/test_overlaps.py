@@ -49,7 +49,7 @@ def reviewed(label: str, bbox: Sequence[float], **more: Any) -> Box:
         ([answered(DEER, HERE), answered(DEER, APART)], {DEER: 2}),
         ([answered(HUMAN, HERE, "human"), answered(VEHICLE, HERE, "vehicle")],
          {HUMAN: 1, VEHICLE: 1}),
-        # What a person has labelled counts, and is the better box.
+        # What a person has labeled counts, and is the better box.
         ([reviewed(DEER, HERE), reviewed(DEER, ALMOST_HERE)], {DEER: 2}),
         ([reviewed(MAMMAL, HERE), answered(DEER, ALMOST_HERE)], {MAMMAL: 1}),
         # A blank box is nothing, not even the same individual.

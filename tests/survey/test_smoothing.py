@@ -177,7 +177,7 @@ def test_boxes_that_a_person_corrected_are_untouched_and_found_kinds() -> None:
     assert answers(smoothed(herd)) == [[MULE_DEER], [DEER], [FOX], [FOX]]
 
 
-def test_boxes_without_an_answer_of_their_own_are_untouched() -> None:
+def test_boxes_without_their_own_answer_are_untouched() -> None:
     plain: Box = {"category": "1", "label": "animal", "conf": 0.5, "bbox": [0.1, 0.1, 0.2, 0.2]}
     herd = [image(box(DEER), plain), image(), {"filepath": "b.jpg", "failures": ["DETECTOR"]}]
     assert smoothed(herd) == herd

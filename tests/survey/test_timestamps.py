@@ -1,4 +1,4 @@
-"""Dates that are certainly wrong."""
+"""Dates that are definitely wrong."""
 
 from __future__ import annotations
 

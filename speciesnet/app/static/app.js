@@ -11,7 +11,7 @@ export const number = (value, digits = 0) =>
 
 export const rate = (value) => new Intl.NumberFormat(locale, { maximumSignificantDigits: 2 }).format(value);
 
-/** A text of the catalogue; values fill its {names}, and `n` also chooses the plural. */
+/** A text from the catalog; values fill its {names}, and `n` also chooses the plural. */
 export function t(key, values = {}) {
   const entry = texts[key];
   const text = typeof entry === "string" ? entry : (entry[plural.select(values.n)] ?? entry.other);
@@ -41,7 +41,7 @@ export function duration(seconds) {
 export const date = (iso) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 
-/** What is in a folder: "1,204 photographs, 3 films, 5.1 GB". */
+/** The contents of a folder: "1,204 photographs, 3 films, 5.1 GB". */
 export const contents = (count) =>
   new Intl.ListFormat(locale, { type: "unit" }).format([
     t("photographs", { n: count.photographs }),
@@ -68,7 +68,7 @@ export function redraw(root, state, children) {
   if (focused) document.getElementById(focused)?.focus();
 }
 
-/** An answer of the program; throws what it says as the error. */
+/** A response from the program; throws its error, if it has one. */
 export async function api(path, body, method = body === undefined ? "GET" : "POST") {
   const options = { method };
   if (method !== "GET") {
@@ -89,7 +89,7 @@ function lost(isLost) {
   note.textContent = isLost ? t("lost") : "";
 }
 
-/** Calls `look` again and again until it returns false; waits while the program is not running. */
+/** Calls `look` repeatedly until it returns false; waits while the program is not running. */
 export async function poll(look, pause) {
   for (;;) {
     try {

@@ -33,7 +33,7 @@ export function exportsOf(here, survey, fixes) {
   return (isRunning) => items.forEach((item) => disable(item, isRunning || $(".job progress", item) !== null));
 }
 
-/** The last line of a command says what it did; those that write one file only name it. */
+/** The last line of a command reports what it did; commands that write one file only name it. */
 const told = (job) => (["table", "timelapse"].includes(job.kind) || !job.log.length ? "" : `${t("job_done")} ${job.log.at(-1)}`);
 
 const disable = (item, isDisabled) => {

@@ -83,7 +83,7 @@ export async function add(survey) {
   location.href = `/surveys/${survey.id}`;
 }
 
-/** Takes a survey off the list, if the answer is yes; resolves to whether it was. */
+/** Removes a survey from the list if the answer is yes; resolves to whether it was removed. */
 export async function forget(survey) {
   if (!(await ask(t("forget_sure", { name: survey.name }), t("forget"), make("p", {}, t("forget_how"))))) return false;
   await api(`surveys/${survey.id}`, {}, "DELETE");

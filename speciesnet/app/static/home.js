@@ -36,7 +36,7 @@ function row(survey, place) {
         : named(t("stop"), survey, again(() => api(`surveys/${survey.id}/stop`, {})))));
 }
 
-/** A button whose name for screen readers has the survey in it; its id keeps the focus. */
+/** A button whose name for screen readers contains the survey; its id keeps the focus. */
 function named(text, survey, action) {
   const made = button(text, action);
   made.id = `${text}-${survey.id}`;

@@ -5,7 +5,7 @@ import { $, api, attempt, button, locale, make, t } from "./app.js";
 const MAP = { top: 84, bottom: -56 }; // degrees north; world.svg
 const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
-/** Returns an object with `value()`, the place as the program takes it or null, and `set(place)`. */
+/** Returns an object with `value()`, the place as sent to the program or null, and `set(place)`. */
 export async function choosePlace(language, changed) {
   const countries = await api(`countries?language=${language}`);
   let country = null;
@@ -91,7 +91,7 @@ export async function choosePlace(language, changed) {
   $("#farther").addEventListener("click", () => scale(1 / 2));
   $("#look-up").addEventListener("click", () => lookUp($("#latitude").valueAsNumber, $("#longitude").valueAsNumber));
 
-  if (search.value) search.dispatchEvent(new Event("input")); // typed while the list was on its way
+  if (search.value) search.dispatchEvent(new Event("input")); // typed while the list was loading
 
   return {
     country: () => country,

@@ -122,7 +122,7 @@ function drawLists(progress) {
       make("details", {}, make("summary", {}, t("examples")), ...one.examples.map((path) => make("p", { className: "path" }, path))))));
 }
 
-/** What the page does once, when it knows the survey. */
+/** Sets up the page once it knows the survey. */
 function opened() {
   document.title = `${survey.name} – SpeciesNet`;
   $("#heading").textContent = survey.name;

@@ -1,13 +1,14 @@
-"""The errors of networks in a lower precision, and how near to a limit they make an image doubtful.
+"""The errors of networks in a lower precision, and how close to a threshold an image is doubtful.
 
-The errors are those of a run's own images, which also went through the float32 networks. Three numbers
-describe an image: how far the confidence of its best box moved, how far the scores of its classes moved,
-and how far the float32 network's scores move if only the box is the fast detector's. Each is divided by
-its typical size, its *unit*; the largest of the three is the error of the image. In the same units, the
-*margin* of an image is the smallest error that could change its answer.
+The errors are measured on images of the run that also went through the float32 networks. Three
+numbers describe an image: how far the confidence of its best box moved, how far the scores of its
+classes moved, and how far the float32 network's scores move if only the box comes from the fast
+detector. Each is divided by its typical size, its *unit*; the largest of the three is the error of
+the image. In the same units, the *margin* of an image is the smallest error that could change its
+answer.
 
 A decision is wrong if an error exceeds a margin that exceeds the band. ``Evidence.band`` is the
-smallest one at which this is expected of fewer than ``WRONG_SHARE`` of all images.
+smallest band at which this is expected for fewer than ``WRONG_SHARE`` of all images.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ MAX_KEPT = 4096  # errors and margins, the latest ones
 
 @dataclass(frozen=True)
 class Errors:
-    """How far the numbers of an image are from those of float32, in log odds; None means not measured.
+    """How far an image's numbers differ from those in float32, in log odds; None means not measured.
 
     Attributes:
         detector: Confidence of the best box.
-        classifier: Scores of classes, and sums of them.
-        crop: The same for the float32 network, on the box that the fast detector found.
+        classifier: Scores of classes and their sums.
+        crop: The same for the float32 network on the fast detector's box.
     """
 
     detector: float
@@ -59,9 +60,9 @@ def errors_of(
 
     Args:
         fast: The image after the fast networks.
-        exact: The same after the float32 ones.
-        decisions: What decides it.
-        reclassified: The same after the fast detector and the float32 classifier, if it was tried.
+        exact: The same image after the float32 networks.
+        decisions: The rules that determine its answers.
+        reclassified: The same image after the fast detector and the float32 classifier, if tried.
     """
     if exact.error is not None or fast.error is not None:
         return None
@@ -86,7 +87,7 @@ def errors_of(
 
 
 def _match(box: Box, photo: Photo) -> int | None:
-    """The position of the same box in a different answer."""
+    """The position of the same box in another result."""
     others = [*(photo.detections or ()), *photo.faint]
     found = [
         (intersection_over_union(box["bbox"], other["bbox"]), -position)
@@ -102,7 +103,7 @@ def _box_or_none(photo: Photo, position: int | None) -> Box | None:
 
 
 def _moved_confidence(one: Box | None, other: Box | None) -> float:
-    """How far a confidence moved; a box that is missing is just below the threshold."""
+    """How far a confidence moved; a missing box counts as just below the threshold."""
     first, second = (float(box["conf"]) if box else SCORE_THRESHOLD for box in (one, other))
     return abs(log_odds(first) - log_odds(second))
 
@@ -150,7 +151,7 @@ def _sums(found: Classifications, rules: Rules) -> dict[tuple[str, str], float]:
 
 
 class _Distribution:
-    """Errors that were seen, and an exponential tail for the larger ones."""
+    """Observed errors, with an exponential tail for larger ones."""
 
     def __init__(self, errors: Sequence[float]) -> None:
         self._ranked = sorted(errors)
@@ -161,7 +162,7 @@ class _Distribution:
         self._excess = at_least * (1 + CONFIDENCE / math.sqrt(len(tail) or 1))
 
     def share_beyond(self, error: float) -> float:
-        """The share of images whose error is larger."""
+        """The share of images with a larger error."""
         if not self._ranked:
             return 1.0
         if error < self._start:
@@ -176,7 +177,7 @@ def _expected_wrong(band: float, errors: _Distribution, margins: Sequence[float]
 
 @dataclass
 class Evidence:
-    """What is known about the errors of a model's fast networks on a machine.
+    """The measured errors of a model's fast networks on a machine.
 
     Attributes:
         detector: The unit of the detector's errors, in log odds.
@@ -184,7 +185,7 @@ class Evidence:
         crop: The unit of the errors that boxes cause.
         errors: Errors of images, in units.
         margins: Margins of images, in units.
-        least: The narrowest band that disagreements allow.
+        least: The narrowest band that the observed disagreements allow.
     """
 
     detector: float = SMALLEST_UNIT
@@ -196,7 +197,7 @@ class Evidence:
 
     @classmethod
     def of(cls, found: Sequence[Errors]) -> Evidence:
-        """Units from the errors of a trial, and these errors in those units."""
+        """Derives the units from the errors of a trial, and converts these errors."""
 
         def unit(values: Iterable[float | None]) -> float:
             known = sorted(value for value in values if value is not None)
@@ -224,16 +225,16 @@ class Evidence:
         del self.errors[:-MAX_KEPT]
 
     def add_margin(self, margin: float) -> None:
-        """Notes the margin of one more image, which must be a random one."""
+        """Notes the margin of one more image, which must be chosen at random."""
         self.margins.append(margin)
         del self.margins[:-MAX_KEPT]
 
     def disagree(self, margin: float) -> None:
-        """Notes that an image was decided differently although its margin was outside the band."""
+        """Notes that an image got a different answer although its margin was outside the band."""
         self.least = max(self.least, margin * 1.25)
 
     def expected_wrong(self, band: float) -> float:
-        """The share of images that is expected to get a different answer from the one in float32."""
+        """The share of images expected to get a different answer than in float32."""
         return _expected_wrong(band, _Distribution(self.errors), self.margins)
 
     def band(self) -> float:

@@ -20,11 +20,11 @@ from speciesnet.pipeline.guard.bands import Evidence
 
 @dataclass(frozen=True)
 class Verdict:
-    """What earlier runs have shown about fast networks.
+    """The results of earlier runs with fast networks.
 
     Attributes:
-        evidence: Their errors.
-        pays: Whether they save time, with all that is decided again.
+        evidence: The errors of the networks.
+        pays: Whether they save time, even with the images that are decided again.
     """
 
     evidence: Evidence
@@ -32,13 +32,13 @@ class Verdict:
 
 
 class EvidenceCache:
-    """The cached verdict for a model, a machine and the versions of all that computes.
+    """The cached verdict for a model, a machine and the versions of the libraries.
 
     Args:
-        parts: What else it depends on, such as the model and the precision.
+        parts: Other things that it depends on, such as the model and the precision.
 
     Attributes:
-        key: A name of all this.
+        key: A hash of everything that it depends on.
     """
 
     def __init__(self, *parts: object) -> None:
@@ -57,7 +57,7 @@ class EvidenceCache:
             return None
 
     def write(self, verdict: Verdict) -> None:
-        """Keeps a verdict; without a cache, the next run makes a trial again."""
+        """Stores a verdict; if that fails, the next run makes another trial."""
         content = {**asdict(verdict), "for": self._parts}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ class EvidenceCache:
 
 
 def _machine() -> str:
-    """The processor, as far as the system describes it."""
+    """The processor, as described by the system."""
     try:
         lines: Iterable[str] = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

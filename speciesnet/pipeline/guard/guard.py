@@ -1,4 +1,4 @@
-"""Takes images through the fast networks, and the doubtful ones through those in float32."""
+"""Passes images through the fast networks, and doubtful ones through the float32 networks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CHUNK = 32  # images between two looks at the doubtful ones
 
 
 class Guard:
-    """Decides images in a lower precision, and in float32 where that could matter.
+    """Decides images in a lower precision, or in float32 where the answer could differ.
 
     Args:
-        passes: How images go through networks.
-        exact: The networks in float32.
+        passes: How images pass through networks.
+        exact: The float32 networks.
         fast: The networks in the lower precision.
         cache: Keeps the errors of the fast networks for later runs.
         ledger: Keeps the margins of finished images.
@@ -68,7 +68,7 @@ class Guard:
         cache: EvidenceCache,
         ledger: Ledger,
     ) -> Guard | None:
-        """A guard with what earlier runs have shown; None if they have shown that it does not pay."""
+        """A guard with the evidence of earlier runs; None if they showed that it is not worthwhile."""
         evidence = ledger.evidence
         if evidence is None and (verdict := cache.read()) is not None:
             if not verdict.pays:
@@ -78,12 +78,12 @@ class Guard:
 
     @property
     def has_unsettled(self) -> bool:
-        """Whether an earlier run has finished images that its last band has reached."""
+        """Whether an earlier run finished images that are within its last band."""
         return self.is_fast and bool(self._ledger.reached_by(self._band.width))
 
     @property
     def networks(self) -> Networks:
-        """The networks that images go through first."""
+        """The networks that images pass through first."""
         return self._fast if self.is_fast else self._exact
 
     def load(self) -> None:
@@ -99,12 +99,12 @@ class Guard:
         }
 
     def summary(self) -> str:
-        """How many images were processed in which precision, in sentences."""
+        """Sentences on how many images were processed in each precision."""
         return self.tally.summary(self._fast.precisions.values())
 
     @property
     def band(self) -> float:
-        """Up to which margin images are processed in float32, in units of the evidence."""
+        """The margin up to which images are processed in float32, in units of the evidence."""
         return self._band.width
 
     def _trust(self, evidence: Evidence) -> None:
@@ -114,7 +114,7 @@ class Guard:
     def photos(
         self, paths: Sequence[str], progress: pipeline.Progress = pipeline.no_progress
     ) -> Generator[Photo, None, None]:
-        """Yields each image with the answers that count, first those of a trial if there is one."""
+        """Yields each image with its final answers, starting with the images of a trial, if any."""
         if not self.is_fast and (tried := trial_of(paths)):
             yield from self._trial(tried, progress)
             left = set(tried)
@@ -130,7 +130,7 @@ class Guard:
                 size = min(2 * size, CHUNK)
 
     def reached(self, finished: Iterable[str]) -> list[str]:
-        """The images, of those that are finished, that a wider band has reached."""
+        """The finished images that a wider band has reached."""
         if not self.is_fast:
             return []
         if self._band.width > self._band.reach:  # the margins are not known that far
@@ -146,7 +146,7 @@ class Guard:
             self._ledger.forget(photo.filepath)
 
     def finish(self) -> None:
-        """Keeps what the run has shown for later ones."""
+        """Stores the evidence of this run for later runs."""
         if self.is_fast:
             self._cache.write(Verdict(self._band.evidence, pays=True))
             self._ledger.finish()
@@ -163,7 +163,7 @@ class Guard:
         )
 
     def _trial(self, paths: Sequence[str], progress: pipeline.Progress) -> Iterator[Photo]:
-        """Yields images processed in float32, and settles whether the fast networks pay."""
+        """Yields images processed in float32, and determines whether the fast networks are worthwhile."""
         trial = Trial(self._passes, self._exact, self._fast)
         verdict = yield from trial.photos(paths, progress)
         self.tally.images += len(paths)
@@ -176,7 +176,7 @@ class Guard:
             self._trust(verdict.evidence)
 
     def _settled(self, photos: Sequence[Photo]) -> Iterator[Photo]:
-        """Yields images in order, those that are doubtful after the passes in float32."""
+        """Yields images in order, doubtful ones after they were processed in float32."""
         band = self._band
         kept: dict[str, float] = {}
         again: list[Photo] = []
@@ -207,7 +207,7 @@ class Guard:
             yield settled.get(photo.filepath, photo)
 
     def _compare(self, fast: Photo, exact: Photo) -> None:
-        """Learns from an image that went through both."""
+        """Adds the evidence of an image that went through both."""
         band, decisions = self._band, self._passes.decisions
         errors = errors_of(fast, exact, decisions)
         if errors is None:
@@ -230,5 +230,5 @@ class Guard:
 
 
 def _is_audited(filepath: str) -> bool:
-    """Whether an image is one of those that are audited, which is random but always the same."""
+    """Whether an image is audited; the choice is random, but always the same for a path."""
     return zlib.crc32(filepath.encode("utf-8", "replace")) % AUDITED == 0

@@ -1,4 +1,4 @@
-"""Which finished images of a run were processed in a lower precision, and by what margin."""
+"""The finished images of a run that were processed in a lower precision, and their margins."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ENDING = ".precision.jsonl"  # of the file next to the predictions
 
 
 class Ledger:
-    """The margins of images that a wider band could reach; on disk, so that a later run knows them.
+    """The margins of images that a wider band could reach, stored on disk for later runs.
 
     The file is deleted once the run is complete. Without it, for example after a disk failure, the images
     keep the answers that the band allowed at the time.
 
     Args:
         predictions: The predictions file; None keeps the margins in memory.
-        key: What the units of the margins depend on; margins with another key are forgotten.
+        key: What the units of the margins depend on; margins with a different key are dropped.
 
     Attributes:
         margins: The margins by path, in the units of the evidence.
@@ -53,7 +53,7 @@ class Ledger:
                     self.margins[filepath] = float(margin)
 
     def start(self, evidence: Evidence) -> None:
-        """Writes the evidence, and the margins as far as they are known."""
+        """Writes the evidence and the known margins."""
         header = {"key": self._key, "evidence": asdict(evidence)}
         lines: list[object] = [header, *self.margins.items()]
         self._write("w", lines)
@@ -80,7 +80,7 @@ class Ledger:
             self._path = None
 
     def reached_by(self, band: float) -> list[str]:
-        """The finished images that have not been certain in a band as wide as this."""
+        """The finished images that are doubtful in a band of this width."""
         return [path for path, margin in self.margins.items() if margin < band]
 
     def forget(self, filepath: str) -> None:

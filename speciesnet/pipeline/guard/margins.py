@@ -24,7 +24,7 @@ def is_stable(
         passes: The stages that it went through, and what decides it.
         evidence: The units of the band.
         band: The width of the band, in units.
-        crop: Whether the classifier was that in float32, on the fast detector's boxes.
+        crop: Whether the float32 classifier was used on the fast detector's boxes.
     """
     detector = band * evidence.detector if passes.has_detector else 0.0
     if not passes.has_classifier:
@@ -34,13 +34,13 @@ def is_stable(
 
 
 def margin_of(photo: Photo, passes: Passes, evidence: Evidence, low: float = 0.0) -> float:
-    """The largest band in which an image keeps its answers, in units, within a tenth.
+    """The widest band in which an image keeps its answers, in units, to within a tenth.
 
     Args:
         photo: The image after the fast networks.
         passes: The stages that it went through, and what decides it.
         evidence: The units of the band.
-        low: A band in which it keeps them.
+        low: A band in which it is known to keep them.
     """
     high = max(low, 1 / 16)
     while is_stable(photo, passes, evidence, high):
@@ -58,12 +58,12 @@ class Band:
     """The band in which images are doubtful. It becomes wider as evidence is added.
 
     Args:
-        passes: How images go through networks.
-        evidence: The errors of the fast networks; without any, the band has no width.
+        passes: How images pass through networks.
+        evidence: The errors of the fast networks; without evidence, the width is 0.
 
     Attributes:
         evidence: The same.
-        width: Up to which margin images are processed in float32, in units of the evidence.
+        width: The margin up to which images are processed in float32, in units of the evidence.
     """
 
     def __init__(self, passes: Passes, evidence: Evidence | None = None) -> None:
@@ -72,21 +72,21 @@ class Band:
         self.width = self._first = 0.0 if evidence is None else evidence.band()
 
     def widen(self) -> None:
-        """Makes the band as wide as the evidence requires by now; never narrower."""
+        """Widens the band if the evidence requires it."""
         self.width = max(self.width, self.evidence.band())
 
     @property
     def reach(self) -> float:
-        """The margin up to which those of finished images are known."""
+        """The margin up to which the margins of finished images are computed."""
         return REACH * self._first
 
     @property
     def faintest(self) -> float:
-        """The lowest confidence of a box that could be the best one of an image within reach."""
+        """The lowest confidence of a box that could be an image's best one within reach."""
         return lowest_confidence(self.reach * self.evidence.detector)
 
     def rivals(self, photo: Photo) -> list[int]:
-        """What else could be the best box of an image; see ``certain_rivals``."""
+        """The boxes that could be an image's best one instead; see ``certain_rivals``."""
         return certain_rivals(photo, self.width * self.evidence.detector)
 
     def is_certain(self, photo: Photo, *, crop: bool = False) -> bool:
@@ -94,7 +94,7 @@ class Band:
         return is_stable(photo, self._passes, self.evidence, self.width, crop=crop)
 
     def is_box_certain(self, photo: Photo) -> bool:
-        """Whether the float32 classifier alone could settle an image."""
+        """Whether the float32 classifier alone could decide an image."""
         detector = self.width * self.evidence.detector
         return self._passes.decisions.is_stable(photo, detector, 0.0)
 
@@ -103,13 +103,13 @@ class Band:
         return margin_of(photo, self._passes, self.evidence)
 
     def margin_within_reach(self, photo: Photo) -> float:
-        """The margin of an image that is certain, or ``reach`` if it is larger."""
+        """The margin of a certain image, but at most ``reach``."""
         if is_stable(photo, self._passes, self.evidence, self.reach):
             return self.reach
         return min(margin_of(photo, self._passes, self.evidence, self.width), self.reach)
 
     def as_dict(self) -> dict[str, object]:
-        """The band in log odds, and what it rests on, for the settings of a run."""
+        """The band in log odds, and what it is based on, for the settings of a run."""
         evidence = self.evidence
         return {
             "band": {

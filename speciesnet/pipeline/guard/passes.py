@@ -1,4 +1,4 @@
-"""Takes images through the networks of a run."""
+"""Passes images through the networks of a run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from speciesnet.progress import Profile
 
 @dataclass(frozen=True)
 class Passes:
-    """How images go through networks; see ``pipeline.run``.
+    """How images pass through networks; see ``pipeline.run``.
 
     Attributes:
-        decisions: What decides the images.
-        has_detector: Whether the run has the stage of the detector.
-        has_classifier: Whether it has that of the classifier.
-        past: The detections of an earlier step, for a classifier alone.
+        decisions: The rules that decide the images.
+        has_detector: Whether the run has a detector stage.
+        has_classifier: Whether it has a classifier stage.
+        past: The detections of an earlier step, for a run with only the classifier.
         num_classes: How many classes the classifier returns.
         run_mode: How images are read.
-        batch_size: Images that a network takes together.
+        batch_size: Images per batch.
         readers: Threads or processes that read images.
         profile: Collects the seconds of each stage.
         lock: Held by a network on the processor while it computes.
@@ -44,12 +44,12 @@ class Passes:
     lock: Any = field(default_factory=threading.Lock)
 
     def load(self, networks: Networks) -> None:
-        """Loads the networks that the run has a stage for."""
+        """Loads the networks of the run's stages."""
         names = {"detector": self.has_detector, "classifier": self.has_classifier}
         networks.load([name for name, is_used in names.items() if is_used])
 
     def has_middle(self, fast: ReducedNetworks) -> bool:
-        """Whether the float32 classifier on the fast detector's boxes is a step of its own."""
+        """Whether the float32 classifier on the fast detector's boxes is a separate step."""
         both = self.has_detector and self.has_classifier
         return both and fast.precisions["classifier"] != "fp32"
 
@@ -60,7 +60,7 @@ class Passes:
         progress: pipeline.Progress = pipeline.no_progress,
         **looking: Any,
     ) -> Generator[Photo, None, None]:
-        """Takes images through the stages of the run; ``looking`` adds what a guard needs to know."""
+        """Passes images through the stages of the run; ``looking`` adds what a guard needs to know."""
         return pipeline.run(
             paths,
             detector=networks.detector if self.has_detector else None,
@@ -80,7 +80,7 @@ class Passes:
     def classify_again(
         self, photos: Sequence[Photo], networks: Networks, rivals: pipeline.Rivals
     ) -> Iterator[Photo]:
-        """Takes images whose boxes are known through a classifier."""
+        """Passes images whose boxes are known through a classifier."""
         known = {photo.filepath: photo for photo in photos}
         read = pipeline.read_photos(list(known), pipeline.read_photo, self.run_mode, self.readers)
 

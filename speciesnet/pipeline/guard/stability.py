@@ -1,8 +1,8 @@
-"""Which answers an image could get if the numbers that decide it were a little different.
+"""The answers that an image could get if the numbers that decide it were slightly different.
 
-Confidences and scores move in log odds, ln(p / (1 - p)): where the logits of a classifier move by at most
-d, the log odds of a class, and of any sum of classes, move by at most 2 d. So one band covers classes,
-sums, and the order of both.
+Changes of confidences and scores are measured in log odds, ln(p / (1 - p)): if the logits of a
+classifier change by at most d, the log odds of a class, or of any sum of classes, change by at most 2
+d. So one band covers classes, sums, and the order of both.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class Interval(NamedTuple):
 
 
 def log_odds(probability: float) -> float:
-    """ln(p / (1 - p)) of a probability, which counts as at most ``CERTAIN`` and at least its opposite.
+    """ln(p / (1 - p)) of a probability, limited to the range from 1 - ``CERTAIN`` to ``CERTAIN``.
 
-    Nothing is decided beyond these limits, but the log odds there would grow without one.
+    No threshold is beyond these limits, but the log odds there would grow without bound.
     """
     kept = min(max(probability, 1 - CERTAIN), CERTAIN)
     return math.log(kept / (1 - kept))
 
 
 def moved(probability: float, by: float) -> float:
-    """A probability whose log odds move by a number.
+    """A probability after its log odds have moved by a number.
 
     Examples:
         >>> round(moved(0.5, math.log(3)), 3)
@@ -57,7 +57,7 @@ def moved(probability: float, by: float) -> float:
 
 
 def around(probability: float, band: float) -> Interval:
-    """The range of a probability whose log odds are known within a band."""
+    """The range of a probability whose log odds are known to within a band."""
     return Interval(moved(probability, -band), moved(probability, band))
 
 
@@ -67,10 +67,10 @@ def lowest_confidence(band: float) -> float:
 
 
 def rivals(photo: Photo, band: float) -> list[int]:
-    """The positions of the boxes of which one is the best in float32; ``WHOLE`` if there may be none.
+    """The positions of the boxes that could be the best in float32; ``WHOLE`` if there may be none.
 
     Args:
-        photo: An image with the detector's answer, down to ``lowest_confidence(band)``.
+        photo: An image with the detector's boxes, down to ``lowest_confidence(band)``.
         band: The band of the detector.
     """
     boxes = [*(photo.detections or ()), *photo.faint]
@@ -81,20 +81,20 @@ def rivals(photo: Photo, band: float) -> list[int]:
 
 
 def certain_rivals(photo: Photo, band: float) -> list[int]:
-    """The same as ``rivals``, but none if they are too many to be worth classifying."""
+    """The same as ``rivals``, but empty if there are too many to be worth classifying."""
     found = rivals(photo, band)
     return found if len(found) <= MAX_RIVALS else []
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """What decides the images of a run.
+    """The rules that decide the images of a run.
 
     Attributes:
-        rules_at: The rules at a country.
-        places_of: Where an image was taken: several places if it was given several times.
-        boxes: The boxes that get answers of their own.
-        crops: Whether the classifier gets the best box, rather than the whole image.
+        rules_at: The rules for a country.
+        places_of: Where an image was taken; several places if it was passed several times.
+        boxes: The boxes that get their own answers.
+        crops: Whether the classifier gets the best box instead of the whole image.
     """
 
     rules_at: Callable[[str | None], Rules]
@@ -103,12 +103,12 @@ class Decisions:
     crops: bool = True
 
     def is_stable(self, photo: Photo, detector: float, classifier: float) -> bool:
-        """Whether an image gets the same answers wherever its numbers are within the bands.
+        """Whether an image gets the same answers for all numbers within the bands.
 
         Args:
             photo: An image that has passed both networks.
-            detector: How far confidences can be from those of float32, in log odds.
-            classifier: How far scores of classes, and sums of them, can be.
+            detector: How far confidences can differ from those in float32, in log odds.
+            classifier: How far scores of classes and their sums can differ.
         """
         if photo.classifications is None:
             return True  # it cannot be read
@@ -135,7 +135,7 @@ class Decisions:
     def _is_stable_anyway(
         self, classifications: Classifications, photo: Photo, classifier: float
     ) -> bool:
-        """Whether classes lead to one answer with any box that a detector may find."""
+        """Whether the classes lead to the same answer with any box that a detector may find."""
         bounds = [0.0, *_limits(), 1.0]
         confidences = [(low + high) / 2 for low, high in pairwise(bounds)]
         boxes: list[Box] = [
@@ -150,7 +150,7 @@ class Decisions:
         )
 
     def decision_of(self, photo: Photo) -> Hashable:
-        """The answers for an image as it is, and those for its boxes, without their scores."""
+        """The answers for an image and its boxes from its present numbers, without their scores."""
         detections = photo.detections or ()
         best = detections[0] if detections else None
         if photo.classifications is None:
@@ -167,19 +167,19 @@ class Decisions:
         return tuple(found)
 
     def classes_at(self, photo: Photo, position: int) -> Classifications | None:
-        """The classifier's answer for a rival; None if it got no input for it."""
+        """The classifier's result for a rival; None if the rival was not classified."""
         if not self.crops or position == (0 if photo.detections else WHOLE):
             return photo.classifications
         return photo.rivals.get(position, photo.box_classifications.get(position))
 
 
 def is_detection_stable(photo: Photo, band: float, boxes: BoxSelection | None = None) -> bool:
-    """Whether the best box of an image, and what a later decision asks of it, is certain.
+    """Whether the best box of an image, and its side of each threshold, is certain.
 
     Args:
-        photo: An image that has passed the detector alone.
+        photo: An image that has passed only the detector.
         band: The band of the detector.
-        boxes: The boxes that get answers of their own.
+        boxes: The boxes that get their own answers.
     """
     if photo.detections is None:
         return True
@@ -194,7 +194,7 @@ def is_detection_stable(photo: Photo, band: float, boxes: BoxSelection | None = 
 
 
 def _limits() -> list[float]:
-    """The confidences that the decision table asks for."""
+    """The confidence thresholds in the decision table."""
     bounds = [b for rule in DECISION_TABLE for b in (rule.detection_above, rule.detection_below)]
     return sorted({bound for bound in bounds if bound is not None})
 
@@ -210,7 +210,7 @@ def _are_numbers(classifications: Classifications) -> bool:
 
 
 def _selects_the_same(detections: Sequence[Box], boxes: BoxSelection, band: float) -> bool:
-    """Whether it is certain which boxes get answers of their own."""
+    """Whether it is certain which boxes get their own answers."""
     ranked = sorted((float(box["conf"]) for box in detections), reverse=True)
     if any(
         interval.low < boxes.threshold <= interval.high
@@ -226,7 +226,7 @@ def _selects_the_same(detections: Sequence[Box], boxes: BoxSelection, band: floa
 
 @dataclass(frozen=True)
 class _At:
-    """The decision table at a place, on numbers that are known within bands."""
+    """The decision table for a place, applied to numbers that are known to within bands."""
 
     rules: Rules
     country: str | None
@@ -235,7 +235,7 @@ class _At:
     classifier: float
 
     def answers(self, box: Box | None, classifications: Classifications) -> Answers:
-        """Every answer that is possible with a box as the best one."""
+        """Every answer that is possible if a given box is the best one."""
         detection, confidence = Detection.ANIMAL.value, Interval(0.0, 0.0)
         if box is not None:
             detection = box["label"]
@@ -263,7 +263,7 @@ class _At:
     def _answers_of(
         self, rule: Rule, top: str, classes: list[str], scores: list[float], found: Answers
     ) -> bool:
-        """Adds what a rule can answer, and returns whether it always answers."""
+        """Adds the answers that a rule can give, and returns whether it always gives one."""
         if rule.answer == "geofence":
             found |= self._geofenced(top, classes, scores)
         elif rule.answer == "roll_up":
@@ -296,14 +296,14 @@ class _At:
         threshold: Interval,
         top: str | None = None,
     ) -> Iterator[tuple[str | None, str]]:
-        """Yields the ancestors that a roll-up can find, and their levels; None for finding none.
+        """Yields the ancestors that a roll-up can find, and their levels; None if it may find none.
 
         Args:
             classes: Classes, best first.
             scores: Their scores.
             levels: The levels to try, in order.
-            threshold: The bound that sums must exceed.
-            top: A class whose score is that bound: the sums that contain it always exceed it.
+            threshold: The value that sums must exceed.
+            top: A class whose score is the threshold; sums that contain it always exceed it.
         """
         for level in levels:
             sums = self._sums(classes, scores, level)
@@ -322,7 +322,7 @@ class _At:
     def _sums(self, classes: list[str], scores: list[float], level: str) -> Mapping[str, Interval]:
         """The summed scores of each allowed ancestor at a level.
 
-        In float32 the last of the top classes may be another one, with a score near that of the last.
+        In float32, the last of the top classes may be a different one with a similar score.
         """
         band = self.classifier
         last = classes[-1] if len(classes) >= TOP_CLASSES else None

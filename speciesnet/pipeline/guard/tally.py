@@ -1,4 +1,4 @@
-"""How the images of a run were decided, in numbers."""
+"""Counts of how the images of a run were decided."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from speciesnet.files.input_notes import counted, plural
 
 @dataclass
 class Tally:
-    """How the images of a run were decided.
+    """Counts of how the images of a run were decided.
 
     Attributes:
-        images: All of them.
-        detected_again: Those that went through both networks in float32.
-        classified_again: Those that went through the classifier in float32.
-        audited: Those that did so at random.
-        differed: Audited images whose answer changed.
+        images: All images.
+        detected_again: Images that went through both networks in float32.
+        classified_again: Images that went through the classifier in float32.
+        audited: Randomly chosen images that did so.
+        differed: Audited images whose answers changed.
         reached: Finished images that a wider band made doubtful.
     """
 
@@ -29,10 +29,10 @@ class Tally:
     reached: int = 0
 
     def summary(self, precisions: Iterable[str]) -> str:
-        """How many images were processed in which precision, in sentences.
+        """Sentences on how many images were processed in each precision.
 
         Args:
-            precisions: Those of the fast networks.
+            precisions: The precisions of the fast networks.
         """
         slowly = self.detected_again + self.classified_again
         names = " and ".join(dict.fromkeys(precisions))

@@ -1,4 +1,4 @@
-"""A trial: some images of a run go through both the fast networks and those in float32."""
+"""A trial: some images of a run go through both the fast and the float32 networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORTHWHILE = 0.95  # of the time in float32, at most, is what a lower precision 
 
 
 def trial_of(paths: Sequence[str]) -> list[str]:
-    """The images of a trial, spread evenly over those of a run; none if the run is too short."""
+    """The images of a trial, spread evenly over the run; empty if the run is too short."""
     if len(paths) < WORTH_A_TRIAL:
         return []
     count = min(max(TRIAL[0], len(paths) // TRIAL_SHARE), TRIAL[1])
@@ -35,11 +35,11 @@ def trial_of(paths: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Trial:
-    """Compares the fast networks with those in float32.
+    """Compares the fast networks with the float32 networks.
 
     Attributes:
-        passes: How images go through networks.
-        exact: The networks in float32.
+        passes: How images pass through networks.
+        exact: The float32 networks.
         fast: The networks in the lower precision.
     """
 
@@ -50,10 +50,10 @@ class Trial:
     def photos(
         self, paths: Sequence[str], progress: pipeline.Progress
     ) -> Generator[Photo, None, Verdict | None]:
-        """Yields images processed in float32, and then takes them through the fast networks.
+        """Yields images processed in float32, and then passes them through the fast networks.
 
         Returns:
-            What this shows of the fast networks; None if they fail or too few images can be read.
+            A verdict on the fast networks; None if they fail or too few images can be read.
         """
         logging.info("Trying a lower precision on %d images of the run.", len(paths))
         self.passes.load(self.exact)
@@ -71,7 +71,7 @@ class Trial:
             again = self._reclassified(fast)
         except Exception as error:  # whatever it is, float32 has just worked
             logging.warning(
-                "A lower precision is not used, because it fails (%s: %s).",
+                "A lower precision is not used, because it failed (%s: %s).",
                 type(error).__name__,
                 error,
             )
@@ -83,7 +83,7 @@ class Trial:
         return list(self.passes.run(paths, self.fast, threshold=floor, rivals=_first_rivals))
 
     def _reclassified(self, fast: Sequence[Photo]) -> Sequence[Photo | None]:
-        """The images after the float32 classifier on the fast detector's boxes, if that is a step."""
+        """The images after the float32 classifier on the fast detector's boxes, if this is a step."""
         if not self.passes.has_middle(self.fast):
             return [None] * len(fast)
         return list(self.passes.classify_again(fast, self.exact, _first_rivals))
@@ -96,7 +96,7 @@ def _verdict(
     again: Sequence[Photo | None],
     time_ratio: float,
 ) -> Verdict | None:
-    """Derives the errors from a trial, and whether the fast networks pay."""
+    """Derives the errors from a trial, and whether the fast networks are worthwhile."""
     found: list[Errors] = []
     tried: list[Photo] = []
     for one, two, three in zip(exact, fast, again, strict=True):
@@ -105,7 +105,7 @@ def _verdict(
             found.append(errors)
             tried.append(two)
     if len(found) < NEEDED_READABLE:
-        logging.warning("Too few of the images of the trial can be read.")
+        logging.warning("Too few images of the trial can be read.")
         return None
     evidence = Evidence.of(found)
     evidence.margins = [margin_of(photo, passes, evidence) for photo in tried]
@@ -113,7 +113,7 @@ def _verdict(
     doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
     pays = time_ratio + doubtful <= WORTHWHILE
     logging.info(
-        "In the trial %.0f%% of the images are doubtful in the lower precision, which takes %.0f%% "
+        "In the trial, %.0f%% of the images were doubtful in the lower precision, which took %.0f%% "
         "of the time of float32: it is %s.",
         100 * doubtful,
         100 * time_ratio,

@@ -33,7 +33,7 @@ function derivedOf(picture) {
   return picture.derived;
 }
 
-/** The boxes: `number` (from 1), `kind`, `conf`, `bbox`, `label` (-1: no answer of its own), `score`. */
+/** The boxes: `number` (from 1), `kind`, `conf`, `bbox`, `label` (-1: without its own answer), `score`. */
 function boxesOf(picture) {
   return derivedOf(picture).boxes;
 }
@@ -43,10 +43,10 @@ function countsOf(picture) {
   return derivedOf(picture).counts;
 }
 
-/** The answer of a picture, and those of its boxes if they have answers of their own. */
+/** The answer of a picture, and those of its boxes if they have their own. */
 function answersOf(picture) {
   const isPlain = picture.boxAnswers.length === 0 && picture.counts === null;
-  // Most surveys have no answers of boxes, and a filter asks for every picture.
+  // Most surveys have no answers for boxes, and a filter calls this for every picture.
   if (isPlain && picture.boxes.every((box) => box.length < 8)) return [answerOf(picture)];
   return derivedOf(picture).answers;
 }
@@ -75,7 +75,7 @@ function labelOfBox(picture, box) {
   return answer >= 0 && isAbout(picture, box.kind) ? answer : labelOfKind(box.kind);
 }
 
-/** Whether the answer of a picture is about boxes of a kind that have no answer of their own. */
+/** Whether the answer of a picture is about boxes of a kind without their own answers. */
 function isAbout(picture, kind) {
   const category = categoryOfLabel(answerOf(picture));
   if (category === "blank" && picture.correction >= 0) return true;
@@ -133,7 +133,7 @@ function deriveBoxes(picture) {
   return boxes;
 }
 
-/** Whether a box with an answer of its own follows the correction of its picture. */
+/** Whether a box with its own answer follows the correction of its picture. */
 function followsAnswer(picture, label) {
   if (picture.correction < 0) return false;
   return label === picture.label || SURVEY.labels[picture.correction].category === "blank";
@@ -192,11 +192,11 @@ function specificityOf(label) {
 
 function areSame(one, other) {
   const kinds = [one, other].map(({ label }) => categoryOfLabel(label));
-  if (kinds.includes("human") && kinds.includes("vehicle")) return false; // somebody in it
+  if (kinds.includes("human") && kinds.includes("vehicle")) return false; // the person may be in it
   return overlap(one.box.bbox, other.box.bbox) > SAME_INDIVIDUAL;
 }
 
-/** The common area of two boxes as a share of the area of both. */
+/** The intersection over union of two boxes. */
 function overlap([x, y, w, h], [x2, y2, w2, h2]) {
   const width = Math.min(x + w, x2 + w2) - Math.max(x, x2);
   const height = Math.min(y + h, y2 + h2) - Math.max(y, y2);

@@ -200,7 +200,7 @@ function frame(picture, alt) {
   return box;
 }
 
-/** The boxes that are sure enough to be shown. */
+/** The boxes with enough confidence to be shown. */
 function shownBoxes(picture) {
   const minConfidence = Number(form.elements.conf.value || form.elements.conf.defaultValue);
   return boxesOf(picture).filter((box) => box.conf >= minConfidence);
@@ -222,7 +222,7 @@ function placeOf(bbox) {
   return `left:${left};top:${top};width:${width};height:${height}`;
 }
 
-/** "red fox 0.91"; without a score after a review; "animal 0.90" without an answer of its own. */
+/** "red fox 0.91"; without a score after a review; "animal 0.90" without its own answer. */
 function tagOf({ kind, conf, label, score }) {
   if (label < 0) return `${kind} ${conf.toFixed(2)}`;
   return score === 1 ? nameOf(label) : `${nameOf(label)} ${score.toFixed(2)}`;

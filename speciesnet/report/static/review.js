@@ -40,7 +40,7 @@ function numberOf(text) {
 
 // --- Corrections, stored until they are saved ------------------------------------------------
 
-// Each correction has an entry of its own, because other tabs write at the same time.
+// Each correction has its own entry, because other tabs write at the same time.
 function entryOf(item) {
   return `${STORAGE_KEY} ${item.id}`;
 }

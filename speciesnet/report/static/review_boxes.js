@@ -1,10 +1,10 @@
 "use strict";
 
-// Correcting single boxes and counts: the answer of a box, a missed animal, a false box, a number.
+// Correcting individual boxes and counts: the answer for a box, a missed animal, a false box, a number.
 
 const MIN_SIDE = 0.01; // of an added box, relative to the picture
 const STEP = 0.01; // by which a key moves or resizes it
-const DRAG_PIXELS = 5; // a shorter way of the mouse is a click
+const DRAG_PIXELS = 5; // a shorter mouse movement is a click
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const addButton = document.getElementById("add-box");
@@ -14,7 +14,7 @@ const countBoxesButton = document.getElementById("count-boxes");
 
 let selected = null; // the number of the selected box
 let draft = null; // the sides of a box that is being added: left, top, width, height
-let drag = null; // where the mouse has been pressed, and whether it has moved since
+let drag = null; // where the mouse was pressed, and whether it has moved since
 
 // --- Changing the boxes of a picture ---------------------------------------------------------
 
@@ -33,12 +33,12 @@ function isMain(box) {
   return box === (boxes.find(({ number }) => number <= current.boxes.length) ?? boxes[0]);
 }
 
-/** The corrections of a picture's boxes with one more, which replaces an earlier one of the same box. */
+/** The corrections of a picture's boxes plus one, which replaces an earlier one of the same box. */
 function withBox(boxes, bbox, label) {
   return [...boxes.filter((other) => !isSameBox(other.bbox, bbox)), { bbox, label }];
 }
 
-/** Numbers by label after individuals of one label have turned out to be of another one. */
+/** Numbers by label after individuals of one label turned out to be of another. */
 function recounted(counts, from, to, moved = Infinity) {
   if (counts === null || from === to) return counts;
   const before = new Map(counts);
@@ -49,7 +49,7 @@ function recounted(counts, from, to, moved = Infinity) {
   return [...before].filter(([, number]) => number > 0);
 }
 
-/** The correction of a picture after it got another answer: what had the old answer follows. */
+/** The correction of a picture after its answer changed: boxes with the old answer follow it. */
 function withAnswer(picture, label) {
   const { boxes, counts } = correctionOf(picture);
   const old = answerOf(picture);
@@ -105,7 +105,7 @@ function addBox(label) {
   selectBox(boxesOf(current).find((box) => isSameBox(box.bbox, bbox))?.number ?? null);
 }
 
-/** Removes the selected box. If it had the picture's answer, the next box gives it, or it is blank. */
+/** Removes the selected box. If it had the picture's answer, that of the next box, or blank, replaces it. */
 function removeBox() {
   const box = selectedBox();
   if (!box) return;
@@ -189,9 +189,9 @@ function refreshBoxes() {
 }
 
 function hintText() {
-  if (draft) return "New box: arrows move it, Shift and arrows resize it; Enter, then its name. Esc cancels.";
+  if (draft) return "New box: move it with the arrows, resize it with Shift and arrows; then Enter and its name. Esc cancels.";
   const box = selectedBox();
-  return box ? `Box ${box.number}: ${tagOf(box)}. c or a digit answers for it. Esc leaves it.` : "";
+  return box ? `Box ${box.number}: ${tagOf(box)}. Press c or a digit to name it, Esc to deselect it.` : "";
 }
 
 function fillBoxList() {
@@ -217,7 +217,7 @@ function fillBoxList() {
 }
 
 function fillCounts() {
-  if (countFields.contains(document.activeElement)) return; // somebody is typing
+  if (countFields.contains(document.activeElement)) return; // someone is typing
   const counts = [...countsOf(current)].filter(([label]) => typeof label === "number");
   document.getElementById("counts").hidden = !counts.length && current.counts === null;
   countBoxesButton.hidden = current.counts === null;

@@ -75,7 +75,7 @@ function pathOf(picture) {
   return folder ? `${folder}/${picture.file}` : picture.file;
 }
 
-/** The pictures of the same sequence, in order of time. */
+/** The pictures of the same sequence, in chronological order. */
 function membersOf(picture) {
   return picture.sequence < 0 ? [picture] : sequences.get(picture.sequence).toSorted(byTime);
 }

@@ -56,7 +56,7 @@ CLASSIFIER_ONLY = flags.switch(
     "classifier_only", "Only name species; with --detections_json, inside those boxes."
 )
 ENSEMBLE_ONLY = flags.switch(
-    "ensemble_only", "Only decide, from the files of the other two steps; reads no image."
+    "ensemble_only", "Only decide, using the files of the other two steps; read no images."
 )
 DETECTIONS_JSON = flags.text(
     "detections_json",
@@ -67,7 +67,7 @@ CLASSIFICATIONS_JSON = flags.text("classifications_json", "Output of --classifie
 STEPS = (DETECTOR_ONLY, CLASSIFIER_ONLY, ENSEMBLE_ONLY, DETECTIONS_JSON, CLASSIFICATIONS_JSON)
 
 RUN_MODE: flags.Flag[RunMode] = flags.choice(
-    "run_mode", RUN_MODES, "How images are read: in threads or processes, or one after the other."
+    "run_mode", RUN_MODES, "How images are read: in threads or processes, or one at a time."
 ).but(default="multi_thread")
 PROFILE = flags.switch("profile", "At the end, print where the time went.")
 BYPASS_PROMPTS = flags.switch("bypass_prompts", "Answer yes to all questions.")
@@ -93,7 +93,7 @@ TOPICS: console.Topics = {
             *flags.SITE,
         ),
     ),
-    "films": ("which frames of films", flags.FILMS),
+    "films": ("which frames to examine", flags.FILMS),
     "boxes": ("which boxes get answers", flags.BOXES),
     "output": (
         "where to write, and how to continue",
@@ -201,7 +201,7 @@ def _check(values: flags.Values, components: Components) -> None:
 
 
 def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
-    """The images of the run; empty only if none falls into the shard."""
+    """The images of the run; empty only if none is in the shard."""
     from speciesnet.instances import prepare_instances, split_paths, take_shard
 
     folders, filepaths = values[FOLDERS], values[FILEPATHS]
@@ -245,7 +245,7 @@ def _model(values: flags.Values, components: Components) -> SpeciesNet:
 
 
 def _confirm_whole_images(model_name: str) -> None:
-    """A model trained on crops is bad at whole images, so this should not happen by accident."""
+    """Asks for confirmation, because a model trained on crops performs poorly on whole images."""
     warning = (
         f"The model {model_name} was trained on animals cropped from their images, and without "
         "--detections_json it gets whole images"

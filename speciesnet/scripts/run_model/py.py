@@ -1,4 +1,4 @@
-"""``python -m speciesnet.scripts.run_model.py``, as many instructions for SpeciesNet write it."""
+"""``python -m speciesnet.scripts.run_model.py``, as in many instructions for SpeciesNet."""
 
 from speciesnet.scripts.run_model import cli
 

@@ -1,4 +1,4 @@
-"""The guard on networks whose errors are known: each picture is grey, and its shade is its number."""
+"""The guard on networks whose errors are known: each picture is gray, and its shade is its number."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def test_two_boxes_of_one_answer_are_as_good_as_one() -> None:
     assert whole.is_stable(two, 0.2, 0.2)  # which box is best matters to no crop
 
 
-def test_each_box_with_an_answer_of_its_own_counts() -> None:
+def test_each_box_with_its_own_answer_counts() -> None:
     two = photo(named(deer=0.95), box(0.9), box(0.3, left=0.5))
     two.box_classifications = {0: named(deer=0.95), 1: named(fox=0.66, deer=0.2)}
     assert at().is_stable(photo(named(deer=0.95), box(0.9), box(0.3, left=0.5)), 0.2, 0.2)
