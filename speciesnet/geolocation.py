@@ -23,8 +23,8 @@ _EARTH_RADIUS_KM = 6371.0
 # A point may be in a country whose nearest town is no farther than this.
 _SAME_AREA_FACTOR = 2.0  # times the distance of the nearest town
 _SAME_AREA_KM = 20.0  # and this
-# A point farther than these from every town and from all land on the map is at sea. This is wrong for
-# 0.1% of the land without Antarctica, small islands; and near coasts, a sixth of the sea has a country.
+# A point farther than these from every town and from all land on the map is at sea. Apart from Antarctica,
+# this is wrong for 0.02% of the land (small islands); near coasts, a sixth of the sea has a country.
 FROM_TOWN_KM = 200.0
 FROM_LAND_KM = 100.0
 # Inhabited or protected islands for which that is wrong: latitude, longitude, and a radius in kilometers.
@@ -33,7 +33,7 @@ _ISLANDS = (
     (-18.3, -178.8, 200.0),  # Lau, Fiji
 )
 OPEN_SEA = "the open sea"  # in place of a country
-# User-assigned codes, in wide use.
+# User-assigned codes in wide use.
 _KOSOVO = {"XKX": "XK"}
 _POINTS = 2**16  # whose places are kept: those of the cameras of a survey
 

@@ -43,7 +43,7 @@ class RecordsByFile(Mapping[str, Record]):
             files of format 5 lack.
 
     Raises:
-        OutputError: The file cannot be read, or names other images only.
+        OutputError: The file cannot be read, or names only other images.
         InputError: A name in the file matches several images, an image has two different records, or a
             detection is malformed.
         MalformedRecordError: A record of format 5 is malformed; or a number is NaN or out of its range.

@@ -40,9 +40,9 @@ def read_records(
     Args:
         path: The file.
         display_name: The name of the file for messages; its path by default.
-        notes: Gets a sentence on classes that a file of format 5 lacks, once all is read; by default the
-            log gets it, and the number of images without a classified box.
-        only: The images whose records are wanted; None means all.
+        notes: Receives a sentence about classes that a file of format 5 lacks, at the end; by
+            default, it is logged, with the number of images without a classified box.
+        only: The images whose records to read; None reads all.
 
     Yields:
         The records, in the order of the file.

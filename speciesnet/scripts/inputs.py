@@ -177,8 +177,8 @@ def survey_of(
         photographs: Where to find the photographs, for dates and positions.
         corrections: The corrections by path; by default those that ``--corrections`` names.
         dates: The rules for dates; by default those of ``date_rules``.
-        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence. A reviewer
-            corrects the answers as they are in the predictions.
+        smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence. Not for a
+            review, which corrects the answers in the predictions.
         only: The photographs to read; None reads all.
 
     Raises:

@@ -159,7 +159,7 @@ class CameraClocks:
         return row.shift
 
     def finish(self) -> list[str]:
-        """Sentences on rows that correct no camera.
+        """Sentences about rows that correct no camera.
 
         Raises:
             InputError: None of the rows matches, although there are photographs.

@@ -1,8 +1,8 @@
 """Events: independent occasions on which a camera photographed a taxon.
 
-Half an hour is customary between two events of a species at a camera. Their number is a measure of its
-activity, and the largest number of individuals in one photograph (MaxN) is a measure of the size of the
-group. The rule is that of camtrapR's ``recordTable``, by default with ``deltaTimeComparedTo =
+By convention, two events of a species at a camera are at least half an hour apart. Their number is a
+measure of activity, and the largest number of individuals in one photograph (MaxN) is a measure of group
+size. The rule is that of camtrapR's ``recordTable``, by default with ``deltaTimeComparedTo =
 "lastRecord"``: each photograph of the label restarts the time, so a herd that stays for hours is one
 event. With "lastIndependentRecord", there is an event every half-hour.
 """
@@ -98,7 +98,7 @@ def find_events(
 
     1. A photograph of a label starts an event if it was taken ``gap`` minutes or more after the previous
        photograph of this label by this camera, or after the first one of the previous event. Each
-       photograph without a date is an event of its own; these come last.
+       photograph without a date is a separate event; these come last.
     2. An event of a higher taxon is left out if one of a taxon below it is less than ``gap`` minutes
        away: it may be the same individuals, identified less precisely. If there is only one such
        event, and the taxon is a family or lower, that event gets the higher taxon's count in
