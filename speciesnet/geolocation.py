@@ -23,7 +23,7 @@ _EARTH_RADIUS_KM = 6371.0
 # A point may be in a country whose nearest town is no farther than this.
 _SAME_AREA_FACTOR = 2.0  # times the distance of the nearest town
 _SAME_AREA_KM = 20.0  # and this
-# A point farther than these from every town and from all land on the map is at sea. Apart from Antarctica,
+# A point farther than these from every town and from all land on the map is at sea. Outside Antarctica,
 # this is wrong for 0.02% of the land (small islands); near coasts, a sixth of the sea has a country.
 FROM_TOWN_KM = 200.0
 FROM_LAND_KM = 100.0
@@ -206,8 +206,8 @@ def contradicted_by(
         longitude: Degrees, or None.
 
     Returns:
-        ISO 3166-1 alpha-3 code, or ``OPEN_SEA``; None if the point may be in the given country, or one of
-        the three is missing.
+        ISO 3166-1 alpha-3 code, or ``OPEN_SEA``; None if the point may be in the given country, or an
+        argument is None.
 
     Examples:
         >>> contradicted_by("USA", -1.29, 36.82)

@@ -80,7 +80,7 @@ def read_records(
 
     Args:
         records: Corrected records. If a path occurs twice, the first one counts.
-        photographs: The finder of photographs, to read dates and positions that records lack.
+        photographs: Finds the photographs, to read dates and positions that are not in the records.
         dates: Dates from file names, and corrections of the cameras' clocks.
         with_people: Whether people and vehicles are taxa like others.
 

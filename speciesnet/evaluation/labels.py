@@ -102,8 +102,8 @@ def _from_corrections(path: str) -> WrittenLabels:
     """The answers of a review; confirmed ones are labels as well."""
     found = WrittenLabels(path)
     unanswered = Examples(
-        "photograph has corrected boxes or counts, but no answer of its own, and is left out",
-        "photographs have corrected boxes or counts, but no answer of their own, and are left out",
+        "photograph has corrected boxes or counts, but no answer for the whole, and is left out",
+        "photographs have corrected boxes or counts, but no answer for the whole, and are left out",
     )
     with file_errors(InputError, f"The corrections {path}"), local_file(path) as copy:
         if not copy.is_file():

@@ -1,4 +1,4 @@
-"""The page of ``speciesnet cameras``: a time line for each camera, with what failed."""
+"""The page of ``speciesnet cameras``: a timeline for each camera, with what failed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from speciesnet.survey.survey import Survey
 FIRST_PAGE = "index.html"
 THUMBS = "thumbs"
 MADE_BY = "speciesnet.scripts.cameras"
-BARS = 180  # of a time line, at most
-HEIGHT = 24.0  # of a time line
+BARS = 180  # of a timeline, at most
+HEIGHT = 24.0  # of a timeline
 STATIC = ("site.css", "theme.js")
 
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a time line, in percent of its width.
+    """A part of a timeline, in percent of its width.
 
     Attributes:
         left: Where it starts.
@@ -47,12 +47,12 @@ class ShownFinding:
     """A finding as the page shows it.
 
     Attributes:
-        number: Its number on the time line, from 1.
+        number: Its number on the timeline, from 1.
         name: Its kind in words.
         note: The sentence about it.
         dates: Its start and end, or "".
         is_lost: Whether the camera saw nothing meanwhile.
-        span: Its place on the time line, or None.
+        span: Its place on the timeline, or None.
         pictures: The thumbnails, each with its caption.
     """
 
@@ -71,8 +71,8 @@ class CameraCard:
 
     Attributes:
         camera: The camera.
-        period: Its period on the time line, or None.
-        bars: The columns of the time line with photographs: place, height, and height of the blanks.
+        period: Its period on the timeline, or None.
+        bars: The columns of the timeline with photographs: place, height, and height of the blanks.
         findings: What failed.
     """
 
@@ -84,7 +84,7 @@ class CameraCard:
 
 @dataclass(frozen=True)
 class Scale:
-    """The time that all time lines of a page show.
+    """The time that all timelines of a page show.
 
     Attributes:
         start: The first day.

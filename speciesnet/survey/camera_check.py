@@ -46,7 +46,7 @@ class CheckedCamera:
     Attributes:
         effort: Its period, and the nights between start and end.
         worked: The same without the time that was lost, see ``camera_findings.LOST``.
-        findings: What failed, in the order of time.
+        findings: What failed, in chronological order.
         photographs: The number of photographs of each day, with reliable dates.
         blanks: The number of blank ones of each day.
         unreliable: The number of photographs of the camera with other dates.

@@ -139,7 +139,7 @@ def silence_findings(effort: CameraEffort, taken: Sequence[Taken]) -> Iterator[F
 
     Args:
         effort: The camera and its period.
-        taken: Its photographs with reliable dates, in the order of time.
+        taken: Its photographs with reliable dates, in chronological order.
     """
     if not taken:
         if effort.start and effort.end and effort.end - effort.start >= timedelta(STOPPED_DAYS):
@@ -223,7 +223,7 @@ def flood_findings(
 
     Args:
         effort: The camera and its period.
-        taken: Its photographs with reliable dates, in the order of time.
+        taken: Its photographs with reliable dates, in chronological order.
         blanks: The paths of blank photographs.
         others: The median of what is usual for the cameras of the survey.
     """

@@ -67,7 +67,7 @@ class CameraEffort:
         end_from: The same for the end.
         nights: The nights that it worked, without those in gaps; None if start or end is unknown.
         gaps: The times in which it did not work, within start and end.
-        photographs: The number of photographs with a reliable date, in the order of time.
+        photographs: The number of photographs with a reliable date, in chronological order.
         first: The date of the first of these, or None.
         last: The date of the last of these, or None.
     """
@@ -228,7 +228,7 @@ def _within(gaps: Iterable[Gap], start: datetime, end: datetime) -> list[Gap]:
 
 
 def _joined(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
-    """Gaps in the order of time; those that touch are one."""
+    """Gaps in chronological order; those that touch are one."""
     found: list[Gap] = []
     for gap in sorted(gaps):
         if found and gap.start <= found[-1].end:

@@ -59,7 +59,7 @@ class CameraDates:
 
     Attributes:
         camera: Its folder, see ``camera_folder``.
-        reliable: The photographs with a reliable date, in the order of time.
+        reliable: The photographs with a reliable date, in chronological order.
         unreliable: The photographs with another date, in the order of the files.
         undated: The number of photographs without a date.
         jumps: The jumps of its clock, in the order of the files.

@@ -72,13 +72,13 @@ class SceneReader:
 
 
 def chosen_pictures(taken: Iterable[Taken]) -> list[Taken]:
-    """Some photographs of each day, spread over its hours, without films; in the order of time.
+    """Some photographs of each day, spread over its hours, without films; in chronological order.
 
     A deployment of two months has 6 a day, a shorter one more, a longer one fewer: see ``PICTURES``.
     A thousand photographs of one hour count like one.
 
     Args:
-        taken: The photographs of a deployment, in the order of time.
+        taken: The photographs of a deployment, in chronological order.
     """
     by_day: dict[date, list[Taken]] = defaultdict(list)
     for one in taken:

@@ -121,7 +121,7 @@ def _rest(channel: Floats, green: Floats) -> float:
 
 
 def scene_changes(looks: Sequence[Look]) -> list[SceneChange]:
-    """The changes of a camera's scene, in the order of time.
+    """The changes of a camera's scene, in chronological order.
 
     - The lens is covered from the picture after which ``SHARE`` of all pictures have less than ``FLAT``
       detail, if most pictures before have more, and some after are from the middle of the day or bright.
@@ -131,7 +131,7 @@ def scene_changes(looks: Sequence[Look]) -> list[SceneChange]:
       neither scene is seen on the other side, and the pictures of the other light do not contradict.
 
     Args:
-        looks: The pictures of one deployment, in the order of time.
+        looks: The pictures of one deployment, in chronological order.
     """
     covered = _covered(looks)
     if covered is not None:

@@ -27,7 +27,7 @@ def test_labels_of_all_photographs_leave_no_doubt() -> None:
     assert whole_survey(strata_of(survey, [])) is None
 
 
-def test_estimate_holds_although_doubtful_answers_were_looked_at_more_often() -> None:
+def test_estimate_holds_although_doubtful_answers_were_reviewed_more_often() -> None:
     found = planned(60, 300, alike=0.9, hours=0.1)
     assert found.coverage >= 0.9
     assert found.error < found.error_of_random < found.error_of_labelled
