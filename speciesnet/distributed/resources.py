@@ -64,7 +64,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Resources:
-    """What the stages use of a cluster.
+    """The processes of each stage on a cluster, and their threads.
 
     Attributes:
         detectors: The processes that run the detector.
