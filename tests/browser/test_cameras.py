@@ -33,7 +33,7 @@ def address(tmp_path: Path) -> str:
     return (tmp_path / "page" / "index.html").as_uri()
 
 
-def test_page_shows_time_lines_and_pictures(address: str, new_page: NewPage) -> None:
+def test_page_shows_timelines_and_pictures(address: str, new_page: NewPage) -> None:
     page = new_page(address)
     card = page.locator("article.camera")
     expect(card).to_have_count(1)

@@ -19,7 +19,7 @@ def reliable(*taken: str | None, name: str = "cam1/IMG_{:04}.JPG") -> list[str]:
     return [one.moment.isoformat()[:10] for one in dates(*taken, name=name).reliable]
 
 
-def test_photographs_are_in_the_order_of_time() -> None:
+def test_photographs_are_in_chronological_order() -> None:
     taken = ("2024-05-03T00:00:00", "2024-05-01T00:00:00")
     assert reliable(*taken, name="cam1/x{}.jpg") == ["2024-05-01", "2024-05-03"]
 
