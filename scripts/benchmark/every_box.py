@@ -144,7 +144,7 @@ speciesnet.detector.load_detector_engine = lambda *a: Constant()
 speciesnet.classifier.load_classifier_engine = lambda *a: Constant()
 found = [{"category": "1", "label": "animal", "conf": 0.9, "bbox": [i / 600, 0.1, 0.02, 0.02]}
     for i in range(boxes)]
-speciesnet.detector.SpeciesNetDetector.detect = lambda self, imgs: [list(found) for _ in imgs]
+speciesnet.detector.SpeciesNetDetector.detect = lambda self, imgs, *_: [list(found) for _ in imgs]
 with tempfile.TemporaryDirectory() as name:
     picture = Path(name) / "picture.jpg"
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
