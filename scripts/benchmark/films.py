@@ -124,6 +124,7 @@ def main() -> None:
     """Runs the comparisons."""
     parser = argparse.ArgumentParser(description="Measures films.")
     parser.add_argument("--model", help="a model package, for whole runs")
+    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--clips", type=int, default=2, help="of a whole run")
     parser.add_argument("--seconds", type=int, default=20, help="length of a clip")
     arguments = parser.parse_args()
@@ -135,7 +136,8 @@ def main() -> None:
             copies = [folder / f"{number}.mp4" for number in range(arguments.clips)]
             for copy in copies:
                 copy.write_bytes(path.read_bytes())
-            compare_pipeline(SpeciesNet(arguments.model, precision="fp32"), [*map(str, copies)])
+            model = SpeciesNet(arguments.model, precision=arguments.precision)
+            compare_pipeline(model, [*map(str, copies)])
 
 
 if __name__ == "__main__":
