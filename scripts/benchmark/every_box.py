@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, nargs="*", default=[1, 3, 10])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory_images", type=int, nargs="*", default=[1000, 10_000])
+    parser.add_argument("--memory_boxes", type=int, default=10)
     options = parser.parse_args()
     paths = find_images([options.folders])
     precision: Precision = options.precision
@@ -112,17 +113,15 @@ def main() -> None:
             f"{every / (best + crops):.3f} |",
             flush=True,
         )
-    _print_memory(options.memory_images)
+    _print_memory(options.memory_images, options.memory_boxes)
 
 
-def _print_memory(numbers: Sequence[int]) -> None:
-    """Memory of runs with constants instead of networks, and 300 boxes in every image."""
-    print("\n| images with 300 boxes | memory (MiB) |\n|---|---|")
+def _print_memory(numbers: Sequence[int], count: int) -> None:
+    """Memory of runs with constants instead of networks, and the same number of boxes in every image."""
+    print(f"\n| images with {count} boxes | memory (MiB) |\n|---|---|")
     for number in numbers:
-        print(
-            f"| {number:,} | {run_constant(number, 300, program=_MANY_BOXES)['memory']:.0f} |",
-            flush=True,
-        )
+        memory = run_constant(number, count, program=_MANY_BOXES)["memory"]
+        print(f"| {number:,} | {memory:.0f} |", flush=True)
 
 
 _MANY_BOXES = """
