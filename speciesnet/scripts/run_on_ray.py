@@ -141,6 +141,8 @@ def main(values: flags.Values) -> None:
     found = [*notes.lines(), *outcome.notes, *unfenced]
     if run.country_from_coordinates and outcome.tally.placeless.count:
         found.append(str(outcome.tally.placeless))
+    if model.target_note:
+        found.append(model.target_note)
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
 

@@ -111,3 +111,16 @@ def test_damaged_and_empty_corrections_are_in_the_summary(
     assert outcome.code == 0
     expected = note.format(f"{predictions}.corrections.jsonl")
     assert outcome.out.count(expected) == 1 and outcome.err.count(expected) == 1
+
+
+def test_target_labels_that_the_model_lacks_are_in_the_summary(tmp_path: Path) -> None:
+    (tmp_path / "cam1").mkdir()
+    Image.new("RGB", (64, 48)).save(tmp_path / "cam1" / "a.jpg")
+    targets = tmp_path / "targets.txt"
+    targets.write_text("lion\nlynx\n")
+    outcome = run_here(
+        "run_model", "--model", "demo", "--folders", tmp_path / "cam1", "--target_species_txt", targets,
+        "--predictions_json", tmp_path / "out.json",
+    )  # fmt: skip
+    note = f"2 of 2 lines of {targets} are not labels of this model and are left out; the first is"
+    assert outcome.code == 0 and outcome.out.count(note) == 1

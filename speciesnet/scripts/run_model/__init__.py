@@ -143,6 +143,8 @@ def main(values: flags.Values) -> None:
     outcome = execute(run, model, profile)
     seconds = time.monotonic() - started
     found = [*notes.lines(), *outcome.notes]
+    if components != "ensemble" and model.target_note:
+        found.append(model.target_note)
     print_summary(outcome.tally, outcome.earlier, seconds, path or "", found, outcome.lasting)
     if values[PROFILE]:
         print_profile(profile, seconds)
