@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, cast
 from typing_extensions import Unpack
 
 from speciesnet.boxes import BoxSelection, selected_boxes
-from speciesnet.classifier import SpeciesNetClassifier, note_on_targets
+from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import Classify, Components, RunMode
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
@@ -127,14 +127,6 @@ class SpeciesNet:
     def classifier(self) -> SpeciesNetClassifier:
         """The classifier, loaded on first use."""
         return self.networks.classifier
-
-    @property
-    def target_note(self) -> str:
-        """A sentence on target labels that the model does not know; empty without any."""
-        if self._target_species_txt is None:
-            return ""
-        labels = self.model_info.read_lines("classifier_labels")
-        return note_on_targets(self._target_species_txt, labels)
 
     @property
     def whole_image_classifier(self) -> bool:
