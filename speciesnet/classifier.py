@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -289,6 +289,40 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
     """Class index of each target label that the model knows, in the order of the file."""
     if target_species_txt is None:
         return None
+    if note := note_on_targets(target_species_txt, labels):
+        logging.warning("%s", note)
+    indices = {label: index for index, label in enumerate(labels)}
+    return {line: indices[line] for line in _targets_in(target_species_txt) if line in indices}
+
+
+def note_on_targets(target_species_txt: str | None, labels: Collection[str]) -> str:
+    """A sentence on target labels that the model does not know; empty if it knows all of them.
+
+    Args:
+        target_species_txt: File with one label per line; None without target labels.
+        labels: The labels of the model.
+
+    Raises:
+        InputError: The file cannot be read, or is empty.
+    """
+    if target_species_txt is None:
+        return ""
+    lines, known = _targets_in(target_species_txt), set(labels)
+    unknown = [line for line in lines if line not in known]
+    if not unknown:
+        return ""
+    are = plural(
+        len(unknown),
+        "is not a label of this model and is left out",
+        "are not labels of this model and are left out",
+    )
+    return (
+        f"{len(unknown)} of {counted(len(lines), 'line')} of {target_species_txt} {are}; the first is "
+        f"{unknown[0]!r}."
+    )
+
+
+def _targets_in(target_species_txt: str) -> list[str]:
     try:
         text = read_text(target_species_txt)
     except (OSError, UnicodeDecodeError) as error:
@@ -301,18 +335,4 @@ def _read_targets(target_species_txt: str | None, labels: Sequence[str]) -> dict
         raise InputError(
             f"The target species file {target_species_txt} is empty; it must have one label per line."
         )
-    indices = {label: index for index, label in enumerate(labels)}
-    if unknown := [line for line in lines if line not in indices]:
-        logging.warning(
-            "%d of %s of %s %s; the first is %r.",
-            len(unknown),
-            counted(len(lines), "line"),
-            target_species_txt,
-            plural(
-                len(unknown),
-                "is not a label of this model and is left out",
-                "are not labels of this model and are left out",
-            ),
-            unknown[0],
-        )
-    return {line: indices[line] for line in lines if line in indices}
+    return lines

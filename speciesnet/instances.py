@@ -21,6 +21,7 @@ from speciesnet.errors import InputError, file_errors
 from speciesnet.files import listing, storage
 from speciesnet.files.given_paths import GivenPaths, from_file_url
 from speciesnet.files.input_notes import Examples, InputNotes, plural
+from speciesnet.files.json_lists import without_repeats
 from speciesnet.records import Instance
 
 SAMPLE_IMAGES = Path(__file__).parent / "demo" / "images"
@@ -392,7 +393,7 @@ def split_paths(text: str) -> list[str]:
 def _read_json(path: str) -> Any:
     try:
         with file_errors(InputError, f"The instances file {path}"):
-            return json.loads(storage.read_text(path))
+            return json.loads(storage.read_text(path), object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         fix = "Correct the file."
         if PurePath(path).suffix.lower() in (*TABLE_ENDINGS, ".txt"):

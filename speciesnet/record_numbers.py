@@ -1,10 +1,10 @@
-"""The numbers in records from other programs: finite, in their ranges, and boxes inside the image."""
+"""Checks of records from files: complete, numbers finite and in their ranges, boxes inside the image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import TypeGuard, cast
+from typing import cast
 
 from speciesnet.boxes import EDGE_TOLERANCE, inside_image
 from speciesnet.errors import MalformedRecordError
@@ -28,10 +28,22 @@ def check_finite(record: Mapping[str, object]) -> None:
     Examples:
         >>> check_finite({"filepath": "a.jpg", "detections": [{"conf": 0.5}]})
     """
+    if _is_finite(record):
+        return
     for name, value in record.items():
         for place, number in _numbers(value, name):
             if not isfinite(number):
                 raise malformed(record, f"{place} is {number}; it must be a number")
+
+
+def _is_finite(value: object) -> bool:
+    """Whether all numbers in a value are finite, in a fraction of the time that names take."""
+    kind = type(value)
+    if kind is float:
+        return isfinite(cast("float", value))
+    if kind is dict:
+        return all(map(_is_finite, cast("dict[str, object]", value).values()))
+    return kind is not list or all(map(_is_finite, cast("list[object]", value)))
 
 
 def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
@@ -48,30 +60,32 @@ def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
 
 
 def with_checked_numbers(record: Record) -> Record:
-    """A record whose scores are from 0 to 1 and whose boxes are inside the image.
+    """A record with complete boxes and classes, scores from 0 to 1, and boxes inside the image.
 
-    Boxes that exceed it by rounding are clipped, see ``boxes.inside_image``. Fields that are missing are
-    left to those who need them.
+    Boxes that exceed it by rounding are clipped, see ``boxes.inside_image``.
 
     Raises:
         MalformedRecordError: A score or a box is out of range; the message names it.
+        KeyError: A field is missing; ``TypeError`` for one of another type. ``records.record_errors``
+            names the field.
 
     Examples:
-        >>> with_checked_numbers({"filepath": "a.jpg", "detections": [{"bbox": [-0.0001, 0, 0.5, 1]}]})
-        {'filepath': 'a.jpg', 'detections': [{'bbox': [0.0, 0.0, 0.4999, 1.0]}]}
+        >>> box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [-0.0001, 0, 0.5, 1]}
+        >>> with_checked_numbers({"filepath": "a.jpg", "detections": [box]})["detections"][0]["bbox"]
+        [0.0, 0.0, 0.4999, 1.0]
     """
-    _check_scores(record, record, "")
-    boxes: object = record.get("detections")
-    if not isinstance(boxes, list | tuple):
+    _check_scores(record, record, 0)
+    boxes = record.get("detections")
+    if boxes is None:
         return record
+    if not isinstance(boxes, list | tuple):
+        raise malformed(record, "detections must be a list")
     clipped: dict[int, Box] = {}
     for number, box in enumerate(boxes, start=1):
-        if not isinstance(box, Mapping):
-            continue
-        _check_scores(record, box, f"detection {number}: ")
-        if (sides := box.get("bbox")) is None:
-            continue
-        if not _is_bbox(sides):
+        _, _, confidence, sides = box["category"], box["label"], box["conf"], box["bbox"]
+        _check_score(record, "conf", confidence, number)
+        _check_scores(record, box, number)
+        if len(sides) != 4:
             raise malformed(record, f"detection {number}: bbox must be four numbers")
         try:
             inside = inside_image(sides)
@@ -84,28 +98,34 @@ def with_checked_numbers(record: Record) -> Record:
     return {**record, "detections": [clipped.get(i, box) for i, box in enumerate(boxes)]}
 
 
-def _is_bbox(sides: object) -> TypeGuard[Sequence[float]]:
-    return (
-        isinstance(sides, list | tuple)
-        and len(sides) == 4
-        and all(isinstance(side, int | float) for side in sides)
-    )
-
-
-def _check_scores(record: Record, part: Mapping[str, object], where: str) -> None:
-    """Checks the scores of an image or of a box."""
-    for name in ("conf", "prediction_score"):
-        if not _is_score(part.get(name, 0)):
-            raise malformed(
-                record, f"{where}{name} is {part[name]!r}; it must be a number from 0 to 1"
-            )
+def _check_scores(record: Record, part: Record | Box, number: int) -> None:
+    """Checks the answer and the classes of a box, by its number, or of the image, by 0."""
+    if "prediction_score" in part:
+        _check_score(record, "prediction_score", part["prediction_score"], number)
     classifications = part.get("classifications")
-    scores = classifications.get("scores") if isinstance(classifications, Mapping) else None
-    for score in scores if isinstance(scores, list) else ():
-        if not _is_score(score):
-            raise malformed(
-                record, f"{where}classifications.scores has {score!r}; each must be from 0 to 1"
-            )
+    if not classifications:
+        return
+    classes, scores = classifications["classes"], classifications["scores"]
+    if len(classes) != len(scores):
+        wrong = "classifications.scores must contain a number for each class"
+        raise malformed(record, f"{_place(number)}{wrong}")
+    for score in scores:
+        if not (type(score) is float and 0 <= score <= 1) and not _is_score(score):
+            wrong = f"classifications.scores has {score!r}; each must be from 0 to 1"
+            raise malformed(record, f"{_place(number)}{wrong}")
+    if scores != sorted(scores, reverse=True):
+        wrong = "classifications.scores must start with the highest"
+        raise malformed(record, f"{_place(number)}{wrong}")
+
+
+def _check_score(record: Record, name: str, value: object, number: int) -> None:
+    if not (type(value) is float and 0 <= value <= 1) and not _is_score(value):
+        wrong = f"{name} is {value!r}; it must be a number from 0 to 1"
+        raise malformed(record, f"{_place(number)}{wrong}")
+
+
+def _place(number: int) -> str:
+    return f"detection {number}: " if number else ""
 
 
 def _is_score(value: object) -> bool:

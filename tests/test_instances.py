@@ -304,7 +304,15 @@ def test_a_list_that_is_not_utf8_is_named(kind: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b'{"instances": [}', '{"a": "ñ"}'.encode("latin-1"), b"[" * 100_000]
+    "content",
+    [
+        b"",
+        b"{",
+        b'{"instances": [}',
+        '{"a": "ñ"}'.encode("latin-1"),
+        b"[" * 100_000,
+        b'{"instances": [{"filepath": "a.jpg", "country": "KEN", "country": "TZA"}]}',
+    ],
 )
 def test_an_instances_file_that_is_not_json_is_named(content: bytes, folder: Path) -> None:
     Path("i.json").write_bytes(content)

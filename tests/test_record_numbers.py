@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,4 +113,53 @@ def test_numbers_of_another_unit_are_refused(tmp_path: Path, changes: dict[str, 
     with pytest.raises(InputError, match=message):
         list(read_records(path))
     with pytest.raises(InputError, match=message):
+        RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]
+
+
+@pytest.mark.parametrize("layout", ["ours", "foreign"])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"box": {"bbox": None}}, "detection 1: bbox must be four numbers"),
+        ({"box": {"bbox": [0.1, 0.2, 0.3]}}, "detection 1: bbox must be four numbers"),
+        ({"box": {"bbox": ["0.1", 0.2, 0.3, 0.4]}}, "detection 1: bbox must be four numbers"),
+        ({"lacks": "bbox"}, "detection 1: bbox must be four numbers"),
+        ({"lacks": "conf"}, "detection 1: conf must be a number"),
+        ({"lacks": "label"}, "detection 1: label is missing"),
+        ({"lacks": "category"}, "detection 1: category is missing"),
+        ({"detections": ["fox"]}, "detection 1: it must be an object"),
+        ({"detections": {}}, "detections must be a list"),
+        (
+            {"classifications": {"classes": [FOX]}},
+            "classifications must contain the lists classes and scores",
+        ),
+        (
+            {"classifications": {"classes": [FOX], "scores": [0.9, 0.1]}},
+            "classifications.scores must contain a number for each class",
+        ),
+        (
+            {"classifications": {"classes": [FOX, "u;;;;;;blank"], "scores": [0.1, 0.9]}},
+            "classifications.scores must start with the highest",
+        ),
+    ],
+)
+def test_incomplete_records_are_refused_with_file_record_and_field(
+    tmp_path: Path, layout: str, changes: dict[str, Any], reason: str
+) -> None:
+    found = record(**{key: value for key, value in changes.items() if key != "lacks"})
+    if "lacks" in changes:
+        del found["detections"][0][changes["lacks"]]
+    path = write(tmp_path / "out.json", found, layout)
+    message = rf"out\.json: The record of cam1/a\.jpg is malformed \({re.escape(reason)}\)"
+    with pytest.raises(MalformedRecordError, match=message):
+        list(read_records(path))
+    with pytest.raises(MalformedRecordError, match=message):
+        RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]
+
+
+def test_labels_that_no_rule_expects_are_refused_by_later_steps(tmp_path: Path) -> None:
+    path = write(tmp_path / "out.json", record(box={"label": "cow"}), "ours")
+    with pytest.raises(
+        MalformedRecordError, match="detection 1: label is 'cow'; it must be animal, h"
+    ):
         RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]

@@ -91,6 +91,7 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
         read_corrections,
         read_verdicts,
     )
+    from speciesnet.survey.dates import DateRules
     from speciesnet.survey.stones import stones_in_pictures, with_verdicts
     from speciesnet.survey.survey import load_survey
 
@@ -99,11 +100,13 @@ def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
     with ExitStack() as stack:
         file = stack.enter_context(CorrectionsFile(path))
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        corrections = read_corrections(path)
+        corrections, dates = read_corrections(path), DateRules()
+        dates.add_note(corrections.note, is_logged=True)
         loaded = load_survey(
             survey.predictions,
             photographs=photographs,
             corrections=corrections,
+            dates=dates,
             smooth_boxes=False,  # a reviewer corrects the predicted answers
         )
         token = f"surveys/{survey.id}/review"  # the window has checked the cookie

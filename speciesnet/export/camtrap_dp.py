@@ -376,8 +376,9 @@ def _misplaced(index: MediaIndex, table: str | None) -> Iterator[str]:
     if index.misplaced:
         count = sum(one.photographs for one in index.misplaced)
         places = [
-            f"{one.deployment} is at {one.position[0]:g}, {one.position[1]:g}, and {one.photographs} "
-            f"photographs are at {one.other[0]:g}, {one.other[1]:g}, {one.km:,.0f} km away"
+            f"{one.deployment} is at {one.position[0]:g}, {one.position[1]:g}, and "
+            f"{counted(one.photographs, 'photograph is', 'photographs are')} at {one.other[0]:g}, "
+            f"{one.other[1]:g}, {one.km:,.0f} km away"
             for one in index.misplaced
         ]
         fix = "Give each camera a folder of its own, or pass the positions with --deployments."
@@ -389,7 +390,7 @@ def _misplaced(index: MediaIndex, table: str | None) -> Iterator[str]:
         yield (
             f"{counted(count, 'photograph')} of {counted(len(places), 'deployment')} "
             f"{plural(count, 'was', 'were')} taken more than {FAR_KM:g} km from "
-            f"their deployment: {'; '.join(places[:MAX_EXAMPLES])}"
+            f"{plural(count, 'its', 'their')} deployment: {'; '.join(places[:MAX_EXAMPLES])}"
             f"{'; ...' if len(places) > MAX_EXAMPLES else ''}. {fix}"
         )
 

@@ -30,7 +30,23 @@ LONGEST_TOKEN = (
 )
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_decoder = json.JSONDecoder()
+
+
+def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object from its keys and values, for ``object_pairs_hook`` of Python's own parser.
+
+    Raises:
+        ValueError: A key is repeated; which of its values counts would depend on the parser.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f'an object has the key "{repeated}" twice')
+    return found
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=without_repeats)
 
 
 def read_items(
@@ -95,10 +111,14 @@ def parse(document: bytes) -> object:
         DamagedError: The document is not valid JSON in UTF-8.
     """
     try:
-        return json.loads(document.decode("utf-8-sig"), parse_constant=_refuse)
+        return json.loads(
+            document.decode("utf-8-sig"),
+            parse_constant=_refuse,
+            object_pairs_hook=without_repeats,
+        )
     except RecursionError as error:
         raise TooDeepError from error
-    except ValueError as error:  # of its syntax or encoding, or an integer of thousands of digits
+    except ValueError as error:  # of its syntax or encoding, a repeated key, or too long an integer
         raise DamagedError(str(error)) from error
 
 
@@ -215,7 +235,7 @@ class _Text:
                 raise (CutOffError if is_cut_off else DamagedError)(error.msg) from error
             except RecursionError as error:
                 raise TooDeepError from error
-            except ValueError as error:  # an integer of thousands of digits
+            except ValueError as error:  # an integer of thousands of digits, or a repeated key
                 raise DamagedError(str(error)) from error
             is_near_end = end >= len(self._text) - LONGEST_TOKEN
             if is_near_end and isinstance(value, int | float) and self._read_more():

@@ -18,6 +18,7 @@ from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
 from speciesnet.errors import InputError
 from speciesnet.files import json_lists, storage
 from speciesnet.files.input_notes import counted, plural
+from speciesnet.record_numbers import malformed
 from speciesnet.records import Box, Record, make_record
 
 _KINDS = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detection.HUMAN,
@@ -202,16 +203,20 @@ def with_our_labels(record: Record) -> Record:
     """A record whose boxes have the labels and categories of our detector.
 
     Converters from MegaDetector's format write "person", which the ensemble's rules do not know.
+
+    Raises:
+        MalformedRecordError: A box has another label, which the rules do not know either.
     """
     boxes: object = record.get("detections")
     if not isinstance(boxes, list):
         return record
-    return cast("Record", {**record, "detections": [_with_our_label(box) for box in boxes]})
+    return cast("Record", {**record, "detections": [*_with_our_labels(record, boxes)]})
 
 
-def _with_our_label(box: object) -> object:
-    label = box.get("label") if isinstance(box, dict) else None
-    kind = _KINDS.get(label.strip().casefold()) if isinstance(label, str) else None
-    if kind is None or not isinstance(box, dict):
-        return box
-    return {**box, "category": kind.category, "label": kind.value}
+def _with_our_labels(record: Record, boxes: list[Box]) -> Iterator[Box]:
+    for number, box in enumerate(boxes, start=1):
+        kind = _KINDS.get(box["label"].strip().casefold())
+        if kind is None:
+            wrong = f"label is {box['label']!r}; it must be {', '.join(Detection)}"
+            raise malformed(record, f"detection {number}: {wrong}")
+        yield {**box, "category": kind.category, "label": kind.value}

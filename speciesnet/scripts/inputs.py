@@ -22,7 +22,7 @@ from speciesnet.scripts import flags
 
 if TYPE_CHECKING:
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.survey.corrections import Correction
+    from speciesnet.survey.corrections import Corrections
     from speciesnet.survey.dates import DateRules
     from speciesnet.survey.smoothed_records import SmoothedRecords
     from speciesnet.survey.stones import Stone
@@ -163,7 +163,7 @@ def survey_of(
     predictions: str,
     values: flags.Values,
     photographs: Photographs | None,
-    corrections: Mapping[str, Correction] | None = None,
+    corrections: Corrections | None = None,
     dates: DateRules | None = None,
     *,
     smooth_boxes: bool = False,
@@ -189,13 +189,15 @@ def survey_of(
 
     if corrections is None:
         corrections = find_corrections(predictions, values[flags.CORRECTIONS])
+    dates = date_rules(values) if dates is None else dates
+    dates.add_note(corrections.note, is_logged=True)
     return load_survey(
         predictions,
         photographs=photographs,
         corrections=corrections,
         model=values[flags.SURVEY_MODEL],
         gap=values[flags.SEQUENCE_GAP],
-        dates=date_rules(values) if dates is None else dates,
+        dates=dates,
         smooth_boxes=smooth_boxes,
         only=only,
     )
@@ -243,11 +245,14 @@ def records_of(
     from speciesnet.survey.corrections import find_corrections
     from speciesnet.survey.smoothed_records import SmoothedRecords
 
+    corrections = find_corrections(predictions, values[flags.CORRECTIONS])
+    dates = date_rules(values) if dates is None else dates
+    dates.add_note(corrections.note, is_logged=True)
     return SmoothedRecords(
         predictions,
-        corrections=find_corrections(predictions, values[flags.CORRECTIONS]),
+        corrections=corrections,
         photographs=photographs,
-        dates=date_rules(values) if dates is None else dates,
+        dates=dates,
         gap=values[flags.SEQUENCE_GAP],
         smooth_boxes=values[flags.SMOOTH_BOXES],
         whole_films=whole_films,

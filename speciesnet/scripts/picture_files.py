@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -42,9 +43,10 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
             source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
         ) as predictions,
     ):
+        corrections = find_corrections(predictions, values[flags.CORRECTIONS])
         results = write_pictures(
             predictions,
-            find_corrections(predictions, values[flags.CORRECTIONS]),
+            corrections,
             photographs,
             out,
             kind,
@@ -52,4 +54,6 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
             progress_bars=True,
         )
     photographs.warn_of_missing("there are no new pictures of them")
+    if corrections.note:
+        sys.stdout.write(f"{corrections.note}\n")
     return results

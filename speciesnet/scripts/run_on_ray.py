@@ -12,7 +12,7 @@ from absl import logging
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import console, flags, planning
-from speciesnet.scripts.summary import print_summary
+from speciesnet.scripts.summary import print_summary, target_notes
 
 if TYPE_CHECKING:
     from speciesnet.distributed.folder import Folder
@@ -141,6 +141,7 @@ def main(values: flags.Values) -> None:
     found = [*notes.lines(), *outcome.notes, *unfenced]
     if run.country_from_coordinates and outcome.tally.placeless.count:
         found.append(str(outcome.tally.placeless))
+    found += target_notes(values[flags.TARGET_SPECIES_TXT], model.model_info)
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
 

@@ -75,6 +75,8 @@ def main(values: flags.Values, source: str, folder: str) -> None:
         local_predictions(source, corrections, values[flags.THRESHOLDS]) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
     ):
+        found_corrections = find_corrections(predictions, corrections)
+        dates.add_note(found_corrections.note, is_logged=True)
         found = camtrap_dp.write_camtrap_dp(
             predictions,
             out,
@@ -90,7 +92,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             deployments_csv=deployments,
             timezone_name=values[TIMEZONE],
             sequence_gap=values[flags.SEQUENCE_GAP],
-            corrections=find_corrections(predictions, corrections),
+            corrections=found_corrections,
             dates=dates,
             smooth_boxes=values[flags.SMOOTH_BOXES],
         )

@@ -42,6 +42,8 @@ def main(values: flags.Values, source: str, target: str) -> None:
         count = write_megadetector(records, out, values[BASE_FOLDER], origin)
     photographs.warn_of_missing("their doubtful boxes follow those of the same photograph only")
     console.report_on(target, f"{counted(count, 'image')}: {target}")
+    for note in dates.notes:
+        console.report_on(target, note)
 
 
 COMMAND = console.Command(

@@ -39,7 +39,7 @@ reviews; the predictions never change.
 
 def main(values: flags.Values, source: str) -> None:
     """Reads one record at a time, keeps a few numbers for each box, and prints the groups."""
-    from speciesnet.survey.corrections import CorrectionsFile, now, read_verdicts
+    from speciesnet.survey.corrections import CorrectionsFile, now, read_corrections, read_verdicts
     from speciesnet.survey.stones import with_verdicts
 
     asked = {"stone": values[STONE], "animal": values[ANIMAL], None: values[UNDECIDED]}
@@ -47,6 +47,7 @@ def main(values: flags.Values, source: str) -> None:
     dates = date_rules(values)
     with local_predictions(source, "none") as predictions:
         stones = _found(predictions, values, dates)
+    dates.add_note(read_corrections(path).note, is_logged=True)
     stones = with_verdicts(stones, read_verdicts(path))
     decided = _chosen(stones, asked)
     if decided:

@@ -10,6 +10,7 @@ from speciesnet.files.input_notes import counted
 from speciesnet.taxonomy import species_name
 
 if TYPE_CHECKING:
+    from speciesnet.packages.info import ModelInfo
     from speciesnet.progress import Profile
     from speciesnet.tally import Tally
 
@@ -54,6 +55,16 @@ def print_summary(
     speed = f" ({done} in {seconds:.0f} s, {done / seconds:.2f} images/s)" if done else ""
     lines.append(f"Predictions: {path}{speed}")
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def target_notes(target_species_txt: str | None, model_info: ModelInfo) -> list[str]:
+    """A sentence on target labels that the model does not know; none if it knows all of them."""
+    if target_species_txt is None:
+        return []
+    from speciesnet.classifier import note_on_targets
+
+    note = note_on_targets(target_species_txt, model_info.read_lines("classifier_labels"))
+    return [note] if note else []
 
 
 def images_and_failures(tally: Tally) -> str:

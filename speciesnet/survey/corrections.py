@@ -22,7 +22,7 @@ from absl import logging
 from speciesnet.constants import CORRECTIONS_ENDING, REVIEWED
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
-from speciesnet.files.input_notes import counted, plural
+from speciesnet.files.input_notes import Examples, counted, plural
 from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record, Review, still_of
@@ -89,6 +89,16 @@ class Correction:
         return line
 
 
+class Corrections(dict[str, Correction]):
+    """The corrections of a file that count, by filepath.
+
+    Attributes:
+        note: A sentence for the user on damaged lines, or on an empty file; "" without either.
+    """
+
+    note: str = ""
+
+
 def now() -> str:
     """The current time in the format of ``Correction.at``."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -100,17 +110,19 @@ def corrections_path(predictions: str | os.PathLike[str]) -> Path:
     return path.with_name(f"{path.name}{CORRECTIONS_ENDING}")
 
 
-def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
+def read_corrections(path: str | os.PathLike[str]) -> Corrections:
     """The current corrections, by filepath, with the stones; empty if there is no file.
 
-    Damaged lines, such as one that a crash cut off, are skipped with a warning.
+    Damaged lines, such as one that a crash cut off, are skipped. The log and ``note`` count them.
 
     Raises:
         InputError: The file cannot be opened, or does not contain corrections.
     """
-    found: dict[str, Correction] = {}
+    found, damaged = Corrections(), _damaged_lines(path)
     verdicts: dict[str, StoneVerdict] = {}
-    for line in _read_lines(path):
+    is_empty = Path(path).exists()
+    for line in _read_lines(path, damaged):
+        is_empty = False
         if isinstance(line, StoneVerdict):
             verdicts[line.name] = line
         elif line.is_empty:
@@ -120,17 +132,35 @@ def read_corrections(path: str | os.PathLike[str]) -> dict[str, Correction]:
     for filepath, stones in stones_of_images(verdicts).items():
         person = found.get(filepath) or Correction(filepath, None, None, stones.at, stones.reviewer)
         found[filepath] = replace(person, stones=stones)
+    if is_empty and not damaged.count:
+        found.note = f"{display_name(Path(path))} is empty: it contains no corrections."
+    else:
+        found.note = str(damaged)
+    if found.note:
+        logging.warning("%s", found.note)
     return found
 
 
 def read_verdicts(path: str | os.PathLike[str]) -> dict[str, StoneVerdict]:
-    """The current verdicts on stones, by the names of their groups; like ``read_corrections``."""
-    lines = (line for line in _read_lines(path) if isinstance(line, StoneVerdict))
+    """The current verdicts on stones, by group name; ``read_corrections`` reports damaged lines."""
+    found = _read_lines(path, _damaged_lines(path))
+    lines = (line for line in found if isinstance(line, StoneVerdict))
     last = {line.name: line for line in lines}
     return {name: line for name, line in last.items() if line.verdict is not None}
 
 
-def _read_lines(path: str | os.PathLike[str]) -> Iterator[Correction | StoneVerdict]:
+def _damaged_lines(path: str | os.PathLike[str]) -> Examples:
+    name = display_name(Path(path))
+    return Examples(
+        f"line of {name} is damaged and is skipped",
+        f"lines of {name} are damaged and are skipped",
+        ". Check the images that were reviewed last, and repeat missing corrections",
+    )
+
+
+def _read_lines(
+    path: str | os.PathLike[str], damaged: Examples
+) -> Iterator[Correction | StoneVerdict]:
     path = Path(path)
     if not path.exists():
         return
@@ -140,11 +170,12 @@ def _read_lines(path: str | os.PathLike[str]) -> Iterator[Correction | StoneVerd
     if lines and not lines[0].startswith(_START) and not _START.startswith(lines[0]):
         raise InputError(f"{path} does not contain corrections; pass a file that review wrote.")
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             decoded = _decode(line)
         except (ValueError, TypeError, RecursionError) as error:
-            name = display_name(path)
-            logging.warning("Line %d of %s is damaged and is skipped (%s).", number, name, error)
+            damaged.add(f"line {number} ({error})")
             continue
         yield decoded
 
@@ -277,27 +308,26 @@ def read_corrected(
     )
 
 
-def find_corrections(
-    predictions: str | os.PathLike[str], corrections: str | None
-) -> dict[str, Correction]:
+def find_corrections(predictions: str | os.PathLike[str], corrections: str | None) -> Corrections:
     """The corrections that ``read_corrected`` applies, for the same arguments."""
-    return _found(predictions, corrections, read_corrections)
+    return _found(predictions, corrections, read_corrections, Corrections())
 
 
 def find_verdicts(
     predictions: str | os.PathLike[str], corrections: str | None
 ) -> dict[str, StoneVerdict]:
     """The verdicts on stones that ``read_corrected`` applies, by the names of their groups."""
-    return _found(predictions, corrections, read_verdicts)
+    return _found(predictions, corrections, read_verdicts, {})
 
 
 def _found(
     predictions: str | os.PathLike[str],
     corrections: str | None,
-    read: Callable[[str | os.PathLike[str]], dict[str, T]],
-) -> dict[str, T]:
+    read: Callable[[str | os.PathLike[str]], T],
+    nothing: T,
+) -> T:
     if corrections is None or corrections == "none":
-        return {}
+        return nothing
     if corrections == "auto":
         return read(corrections_path(predictions))
     if scheme_of(corrections) is None and not Path(corrections).is_file():

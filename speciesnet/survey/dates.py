@@ -108,10 +108,11 @@ class DateRules:
     checks_clocks: bool = True
     notes: list[str] = field(default_factory=list, compare=False)
 
-    def add_note(self, note: str) -> None:
-        """Logs a sentence for the summary, unless it is empty or known."""
+    def add_note(self, note: str, *, is_logged: bool = False) -> None:
+        """Adds a sentence for the summary, unless it is empty or known; the log gets it, if not yet."""
         if note and note not in self.notes:
-            logging.warning("%s", note)
+            if not is_logged:
+                logging.warning("%s", note)
             self.notes.append(note)
 
 

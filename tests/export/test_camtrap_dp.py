@@ -522,7 +522,10 @@ def test_deployment_far_from_its_photographs_is_reported(
     assert package(tmp_path, *records, deployments_csv=str(deployments)).notes == ()
     records[1]["metadata"] = {**metadata, "latitude": latitude + 1.0}
     (note,) = package(tmp_path, *records).notes
-    assert note.startswith("1 photograph of 1 deployment was taken more than 1 km from")
+    assert note.startswith(
+        "1 photograph of 1 deployment was taken more than 1 km from its deployment"
+    )
+    assert "and 1 photograph is at " in note
     assert note.endswith("or pass the positions with --deployments.")
 
 

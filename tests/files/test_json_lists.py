@@ -8,7 +8,7 @@ import pytest
 
 from speciesnet.errors import CutOffError, DamagedError, NoListError, TooDeepError
 from speciesnet.files import json_lists
-from speciesnet.files.json_lists import first_list, read_items, read_value
+from speciesnet.files.json_lists import first_list, parse, read_items, read_value
 
 ITEMS = [
     {"file": "caf\udce9.jpg", "id": 2**64, "x": -1.5e-7},
@@ -81,3 +81,17 @@ def test_long_lists_need_little_memory(path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 10
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"file": "a", "conf": 1, "conf": 2}]', '[{"a": {"conf": 1, "b": [], "conf": 1}}]']
+)
+def test_repeated_keys_are_refused_because_one_of_their_values_would_be_lost(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"images": {text}}}')
+    with pytest.raises(DamagedError, match='an object has the key "conf" twice'):
+        list(read_items(path, "images"))
+    with pytest.raises(DamagedError, match='an object has the key "conf" twice'):
+        parse(text.encode())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from commands import read_predictions, run_here
+from PIL import Image
 from surveys import FOX, record, write_predictions
 
 
@@ -60,3 +62,65 @@ def test_images_at_sea_are_counted_in_the_summary(tmp_path: Path) -> None:
     assert note in outcome.out and note in outcome.err
     countries = [one.get("country") for one in read_predictions(tmp_path / "out.json")]
     assert countries == [None, None, "KEN"]
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (
+            '{"filepath": "a", "la\n\nnonsense\n',
+            "2 lines of {} are damaged and are skipped, such as line 1",
+        ),
+        ("", "{} is empty: it contains no corrections."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("speciesnet_to_table", ["t.csv"]),
+        ("speciesnet_to_md", ["md.json"]),
+        (
+            "speciesnet_to_camtrap_dp",
+            ["dp", "--title", "T", "--contributor", "C", "--timezone", "UTC"],
+        ),
+        ("report", ["--out", "report"]),
+        ("ecology", ["--out", "tables", "--timezone", "UTC"]),
+        ("stones", []),
+        ("sort_images", ["--out", "sorted"]),
+        ("write_keywords", []),
+        ("crops", ["--out", "crops"]),
+        ("draw", ["--out", "drawn"]),
+    ],
+)
+def test_damaged_and_empty_corrections_are_in_the_summary(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    arguments: list[str],
+    content: str,
+    note: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = record("cam1/a.jpg", taken="2024-05-01T06:30:00")
+    found.setdefault("metadata", {}).update(latitude=1.5, longitude=36.5)
+    predictions = write_predictions(tmp_path / "out.json", found)
+    (tmp_path / "cam1").mkdir()
+    Image.new("RGB", (64, 48)).save(tmp_path / "cam1" / "a.jpg")
+    Path("out.json.corrections.jsonl").write_text(content)
+    outcome = run_here(module, predictions, *arguments)
+    assert outcome.code == 0
+    expected = note.format(f"{predictions}.corrections.jsonl")
+    assert outcome.out.count(expected) == 1 and outcome.err.count(expected) == 1
+
+
+def test_target_labels_that_the_model_lacks_are_in_the_summary(tmp_path: Path) -> None:
+    (tmp_path / "cam1").mkdir()
+    Image.new("RGB", (64, 48)).save(tmp_path / "cam1" / "a.jpg")
+    targets = tmp_path / "targets.txt"
+    targets.write_text("lion\nlynx\n")
+    outcome = run_here(
+        "run_model", "--model", "demo", "--folders", tmp_path / "cam1", "--target_species_txt", targets,
+        "--predictions_json", tmp_path / "out.json",
+    )  # fmt: skip
+    note = f"2 of 2 lines of {targets} are not labels of this model and are left out; the first is"
+    assert outcome.code == 0 and outcome.out.count(note) == 1

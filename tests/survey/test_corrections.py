@@ -89,7 +89,7 @@ def test_damaged_line_is_skipped_with_a_warning(
     path.write_bytes(b"\n".join([first, line, second, b""]))
     with caplog.at_level("WARNING", "absl"):
         assert labels(path) == {"a.jpg": DEER, "b.jpg": DEER}
-    assert f"Line 2 of {path} is damaged" in caplog.text
+    assert f"1 line of {path} is damaged and is skipped, such as line 2 (" in caplog.text
 
 
 def test_second_writer_is_refused(path: Path) -> None:

@@ -19,7 +19,8 @@ SIDES = (0.2, 0.3, 0.4, 0.5)
 
 
 def answered(label: str, score: float, source: str = "classifier", **scores: float) -> Box:
-    classes = {LABELS[name.replace("_", " ")]: value for name, value in scores.items()}
+    best_first = sorted(scores.items(), key=lambda item: -item[1])
+    classes = {LABELS[name.replace("_", " ")]: value for name, value in best_first}
     classes = classes or {label: score}
     return {
         **box(bbox=SIDES),

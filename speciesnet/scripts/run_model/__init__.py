@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from speciesnet.constants import RUN_MODES, Components, RunMode
 from speciesnet.errors import InputError
 from speciesnet.scripts import console, flags, planning
-from speciesnet.scripts.summary import print_profile, print_summary
+from speciesnet.scripts.summary import print_profile, print_summary, target_notes
 
 if TYPE_CHECKING:
     from speciesnet.boxes import BoxSelection
@@ -143,6 +143,8 @@ def main(values: flags.Values) -> None:
     outcome = execute(run, model, profile)
     seconds = time.monotonic() - started
     found = [*notes.lines(), *outcome.notes]
+    if components in ("all", "classifier"):
+        found += target_notes(values[flags.TARGET_SPECIES_TXT], model.model_info)
     print_summary(outcome.tally, outcome.earlier, seconds, path or "", found, outcome.lasting)
     if values[PROFILE]:
         print_profile(profile, seconds)
