@@ -253,20 +253,28 @@ class SpeciesNet:
             given_detector=(detections and detector_of_detections(detections)) or "",
         )
 
-    @property
-    def reduced_networks(self) -> ReducedNetworks | None:
-        """The networks in a lower precision that a guard may use; see ``Networks.reduced``.
+    def reduced_networks(self, components: Components = "all") -> list[ReducedNetworks]:
+        """The networks in lower precisions that a guard may use; see ``Networks.reduced``.
 
         Also None if the caller's own function determines the answers, because its limits are unknown.
         """
-        is_known = self._combine_predictions_fn is combine_predictions_for_single_item
-        return self.networks.reduced if is_known else None
+        return self.networks.reduced(_networks_of(components)) if self._has_known_limits else []
 
-    def precision_key(self, components: Components = "all") -> list[object]:
-        """What the errors and margins of a lower precision depend on, apart from the machine."""
-        lower, options = self.networks.reduced, self.networks.options
+    def lacking_int8(self, components: Components = "all") -> list[str]:
+        """The networks that a guarded run could use in int8; see ``Networks.lacking_int8``."""
+        names = _networks_of(components)
+        return self.networks.lacking_int8(names) if self._has_known_limits else []
+
+    @property
+    def _has_known_limits(self) -> bool:
+        return self._combine_predictions_fn is combine_predictions_for_single_item
+
+    def precision_key(self, lower: ReducedNetworks, components: Components = "all") -> list[object]:
+        """What the errors and margins of networks depend on, besides the machine."""
+        options = self.networks.options
         return [
-            {name: lower.precisions[name] for name in _networks_of(components)} if lower else {},
+            lower.precisions,
+            lower.calibrations,
             self.model_info.fingerprint,
             options.engines,
             options.device,

@@ -129,9 +129,12 @@ class Model(Protocol):
         """The networks, loaded on first use."""
         ...
 
-    @property
-    def reduced_networks(self) -> ReducedNetworks | None:
-        """The networks in a lower precision, if a guard may use them."""
+    def reduced_networks(self, components: Components) -> list[ReducedNetworks]:
+        """The networks in lower precisions that a guard may use."""
+        ...
+
+    def lacking_int8(self, components: Components) -> list[str]:
+        """The networks that a guarded run could use in int8 if they were made."""
         ...
 
     @property
@@ -143,8 +146,8 @@ class Model(Protocol):
         """The settings that two runs must share to write to the same file."""
         ...
 
-    def precision_key(self, components: Components) -> list[object]:
-        """What the errors of a lower precision depend on, apart from the machine."""
+    def precision_key(self, lower: ReducedNetworks, components: Components) -> list[object]:
+        """What the errors of networks in a lower precision depend on, besides the machine."""
         ...
 
     def quantize(self, components: Components, paths: Sequence[str]) -> None:
