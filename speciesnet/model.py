@@ -256,7 +256,7 @@ class SpeciesNet:
     def reduced_networks(self, components: Components = "all") -> list[ReducedNetworks]:
         """The networks in lower precisions that a guard may use; see ``Networks.reduced``.
 
-        Also None if the caller's own function determines the answers, because its limits are unknown.
+        Empty if the caller's own function determines the answers, because its limits are unknown.
         """
         return self.networks.reduced(_networks_of(components)) if self._has_known_limits else []
 
@@ -270,7 +270,7 @@ class SpeciesNet:
         return self._combine_predictions_fn is combine_predictions_for_single_item
 
     def precision_key(self, lower: ReducedNetworks, components: Components = "all") -> list[object]:
-        """What the errors and margins of networks depend on, besides the machine."""
+        """What the errors and margins of networks depend on, apart from the machine."""
         options = self.networks.options
         return [
             lower.precisions,

@@ -148,7 +148,7 @@ class Networks:
             names: The networks that will be used.
 
         Returns:
-            Some of them; none if the precision was not left open.
+            Some of them; none unless the precision is ``auto``.
         """
         if not self._is_precision_open:
             return []
@@ -159,7 +159,7 @@ class Networks:
         ]
 
     def reduced(self, names: Collection[str] = NETWORKS) -> list[ReducedNetworks]:
-        """Networks in the lower precisions of this machine, if the precision was left open.
+        """Networks in the lower precisions of this machine, if the precision is ``auto``.
 
         Args:
             names: The networks that will be used.

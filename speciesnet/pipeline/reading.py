@@ -143,7 +143,7 @@ def read_photos(
 
 def readers_for(filepaths: Iterable[str], run_mode: RunMode) -> int:
     """How many threads or processes read images, unless the user has chosen a number."""
-    # Only a list is looked through: other iterables may be endless, or slow.
+    # Only lists are searched: other iterables may be endless or slow.
     known = filepaths if isinstance(filepaths, Sequence) else ()
     is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))
     return REMOTE_READERS if is_remote else min(available_cpus(), MAX_READERS)

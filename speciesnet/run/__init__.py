@@ -231,7 +231,7 @@ def _needs_boxes(run: Run, model: Model) -> bool:
 
 
 def _decide_again(guards: Guards, output: Output, decided: Callable[[Photo], list[Record]]) -> None:
-    """Decides finished images in float32 that a wider band has reached."""
+    """Decides finished images again, in float32, if a wider band has reached them."""
     if paths := guards.reached(split_films(output.finished)[0]):
         output.replace(paths)
         for photo in guards.again(paths):

@@ -130,7 +130,7 @@ def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
 
 
 def guards_of_output(run: Run, model: Model, output: Output, profile: Profile) -> Guards | None:
-    """What keeps float32's decisions in a lower precision, where one is faster."""
+    """The guards that keep float32's decisions in a lower precision, if one is faster."""
 
     def places_of(photo: Photo) -> set[Place]:
         return {place_of(photo, i, run) for i in output.instances_of(photo.filepath)}
@@ -147,15 +147,15 @@ def guards_of(
     paths: Sequence[str] | None = None,
     profile: Profile | None = None,
 ) -> Guards | None:
-    """What keeps float32's decisions in a lower precision; None if no lower precision is faster.
+    """The guards that keep float32's decisions in a lower precision; None if none is faster.
 
     Args:
         run: The run.
         model: Its networks and rules.
         places_of: Where an image was taken.
         ledger: Keeps the margins of finished images.
-        paths: The photographs of the run, with which it may find out what is faster; None lets only
-            earlier runs count.
+        paths: The photographs of the run, with which trials may find out what is faster; without them,
+            only earlier runs count.
         profile: Collects the seconds of each stage.
     """
     if run.components == "ensemble":
@@ -215,10 +215,10 @@ def photos_of(
     progress: pipeline.Progress = pipeline.no_progress,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
-    """Takes images through the stages of a run, with its guards if it has any.
+    """Passes images through the stages of a run, with its guards if there are any.
 
-    Films follow the photographs. They go through the networks in float32 where there are guards: a film
-    is decided by many frames together, which a guard does not know.
+    Films follow the photographs. If there are guards, they go through the float32 networks, because
+    a guard cannot judge a decision that is based on many frames.
     """
     photographs, films = (paths, []) if run.films is None else split_films(paths)
     if guards is not None:

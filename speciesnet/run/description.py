@@ -147,7 +147,7 @@ class Model(Protocol):
         ...
 
     def precision_key(self, lower: ReducedNetworks, components: Components) -> list[object]:
-        """What the errors of networks in a lower precision depend on, besides the machine."""
+        """What the errors of networks in a lower precision depend on, apart from the machine."""
         ...
 
     def quantize(self, components: Components, paths: Sequence[str]) -> None:

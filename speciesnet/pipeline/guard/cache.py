@@ -23,8 +23,8 @@ class Verdict:
     """The results of earlier runs with fast networks.
 
     Attributes:
-        evidence: Their errors.
-        cost: Their time with all that is decided again, relative to float32.
+        evidence: The errors of the networks.
+        cost: Their time, with the images that are decided again, relative to float32.
     """
 
     evidence: Evidence

@@ -27,7 +27,7 @@ CHUNK = 32  # images between two looks at the doubtful ones
 
 
 class Guard:
-    """Decides images with one pair of fast networks, and in float32 where that could matter.
+    """Decides images with one pair of fast networks, or in float32 where the answer could differ.
 
     Args:
         passes: How images pass through networks.
@@ -74,7 +74,7 @@ class Guard:
         cache: EvidenceCache,
         ledger: Ledger,
     ) -> Guard | None:
-        """A guard with what earlier runs have shown; None if they have shown that it does not pay."""
+        """A guard with the evidence of earlier runs; None if they showed that it is not worthwhile."""
         evidence, verdict = ledger.section(cache.key).evidence, cache.read()
         if verdict is None:
             return cls(passes, exact, fast, cache, ledger, evidence)
@@ -109,7 +109,7 @@ class Guard:
         progress: pipeline.Progress = pipeline.no_progress,
         rival: float = math.inf,
     ) -> Generator[Photo, None, list[str]]:
-        """Yields some images processed in float32, and settles whether the fast networks pay.
+        """Yields images processed in float32, and determines whether the fast networks are worthwhile.
 
         Args:
             paths: Images; if they are too few, there is no trial.
@@ -137,7 +137,7 @@ class Guard:
     def photos(
         self, paths: Iterable[str], progress: pipeline.Progress = pipeline.no_progress
     ) -> Generator[Photo, None, None]:
-        """Yields each image, in order, with the answers that count."""
+        """Yields each image, in order, with its final answers."""
         self._keep_band()
         size = 1  # the first record should not wait for many images
         with closing(self._fast_photos(paths, progress)) as photos:
@@ -146,7 +146,7 @@ class Guard:
                 size = min(2 * size, CHUNK)
 
     def finish(self) -> None:
-        """Keeps what the run has shown for later ones."""
+        """Stores the evidence of this run for later runs."""
         self._cache.write(Verdict(self._band.evidence, self.cost))
 
     def _fast_photos(

@@ -1,4 +1,4 @@
-"""Takes the images of a run through one pair of fast networks after the other."""
+"""Passes the images of a run through one pair of fast networks after the other."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from speciesnet.pipeline.guard.upgrade import Int8Upgrade
 
 
 class Guards:
-    """Decides the images of a run with the fastest networks that pay, or in float32.
+    """Decides the images of a run with the fastest networks that are worthwhile, or in float32.
 
     The guards share the passes and the ledger. When an upgrade is ready, the images that have not been
-    read yet go through its networks, if a trial shows that this saves time.
+    read yet pass through its networks, if a trial shows that this saves time.
 
     Args:
-        passes: How images go through networks.
-        exact: The networks in float32.
-        ledger: Keeps the margins of finished images, apart for each guard.
-        candidates: Guards that could be used, the most promising ones first.
+        passes: How images pass through networks.
+        exact: The float32 networks.
+        ledger: Keeps the margins of finished images, separately for each guard.
+        candidates: Guards that could be used, the most promising first.
         upgrade: Makes faster networks during the run.
 
     Attributes:
@@ -50,17 +50,17 @@ class Guards:
 
     @property
     def is_fast(self) -> bool:
-        """Whether the next images go through fast networks."""
+        """Whether the next images pass through fast networks."""
         return bool(self._candidates) and self._candidates[0].is_fast
 
     @property
     def has_unsettled(self) -> bool:
-        """Whether an earlier run has finished images that its last band has reached."""
+        """Whether an earlier run finished images that are within its last band."""
         return self._ledger.has_unsettled
 
     @property
     def networks(self) -> Networks:
-        """The networks that images go through first."""
+        """The networks that images pass through first."""
         return self._candidates[0].networks if self.is_fast else self._exact
 
     def load(self) -> None:
@@ -70,7 +70,7 @@ class Guards:
     def photos(
         self, paths: Sequence[str], progress: pipeline.Progress = pipeline.no_progress
     ) -> Generator[Photo, None, None]:
-        """Yields each image with the answers that count, first those of a trial if there is one."""
+        """Yields each image with its final answers, starting with the images of a trial, if any."""
         left = list(paths)
         try:
             while left:
@@ -90,7 +90,7 @@ class Guards:
     def _trials(
         self, paths: list[str], progress: pipeline.Progress
     ) -> Generator[Photo, None, list[str]]:
-        """Tries the candidates until one pays, and drops the others.
+        """Tries the candidates until one is worthwhile, and drops the others.
 
         Returns:
             The images that are left.
@@ -129,7 +129,7 @@ class Guards:
             self._candidates.insert(0, guard)
 
     def reached(self, finished: Iterable[str]) -> list[str]:
-        """The images, of those that are finished, that a wider band has reached."""
+        """The finished images that a wider band has reached."""
         return self._ledger.reached(finished)
 
     def again(self, paths: Sequence[str]) -> Iterator[Photo]:
@@ -140,7 +140,7 @@ class Guards:
             self._ledger.forget(photo.filepath)
 
     def finish(self) -> None:
-        """Keeps what the run has shown for later ones."""
+        """Stores the evidence of this run for later runs."""
         for guard in self.used:
             guard.finish()
         self._ledger.finish()
@@ -154,7 +154,7 @@ class Guards:
         }
 
     def summary(self) -> str:
-        """How many images were processed in which precision, in sentences."""
+        """Sentences on how many images were processed in each precision."""
         phases = [(guard.networks.precisions.values(), guard.tally) for guard in self.used]
         return summary(phases, self._in_float32, self.replaced)
 

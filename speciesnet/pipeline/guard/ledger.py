@@ -138,7 +138,7 @@ class Ledger:
         )
 
     def reached(self, finished: Iterable[str]) -> list[str]:
-        """The images, of those that are finished, that a wider band has reached."""
+        """The finished images that a wider band has reached."""
         sections = self._sections.values()
         if any(section.is_beyond_reach for section in sections):
             return list(finished)

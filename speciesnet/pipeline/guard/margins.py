@@ -59,14 +59,14 @@ class Band:
 
     Args:
         passes: How images go through networks.
-        evidence: The errors of the fast networks; without any, the band has no width.
+        evidence: The errors of the fast networks; without evidence, the width is 0.
         width: The width that the band had in an earlier run, in units of the evidence.
         reach: The reach that it had; 0 if there was no such run.
 
     Attributes:
         evidence: The same.
-        width: Up to which margin images are processed in float32, in units of the evidence.
-        reach: The margin up to which those of finished images are known.
+        width: The margin up to which images are processed in float32, in units of the evidence.
+        reach: The margin up to which the margins of finished images are computed.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Band:
         self.reach = reach or REACH * self.width
 
     def widen(self) -> bool:
-        """Makes the band as wide as the evidence requires by now; never narrower.
+        """Widens the band if the evidence requires it.
 
         Returns:
             Whether it was narrower before.

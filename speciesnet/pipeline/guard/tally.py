@@ -10,14 +10,14 @@ from speciesnet.files.input_notes import counted, plural
 
 @dataclass
 class Tally:
-    """How the images of one pair of fast networks were decided.
+    """Counts of how the images of one pair of fast networks were decided.
 
     Attributes:
-        images: All of them.
-        detected_again: Those that went through both networks in float32.
-        classified_again: Those that went through the classifier in float32.
-        audited: Those that did so at random.
-        differed: Audited images whose answer changed.
+        images: All images.
+        detected_again: Images that went through both networks in float32.
+        classified_again: Images that went through the classifier in float32.
+        audited: Randomly chosen images that did so.
+        differed: Audited images whose answers changed.
     """
 
     images: int = 0
@@ -28,14 +28,14 @@ class Tally:
 
     @property
     def kept(self) -> int:
-        """The images that only went through the fast networks."""
+        """The images that went through the fast networks only."""
         return self.images - self.detected_again - self.classified_again
 
 
 def summary(
     phases: Sequence[tuple[Iterable[str], Tally]], in_float32: int = 0, replaced: int = 0
 ) -> str:
-    """How many images of a run were processed in which precision, in sentences.
+    """Sentences on how many images of a run were processed in each precision.
 
     Args:
         phases: The precisions of each pair of fast networks, and how its images were decided.

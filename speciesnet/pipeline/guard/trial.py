@@ -35,7 +35,7 @@ def trial_of(paths: Sequence[str]) -> list[str]:
 
 
 def pays(verdict: Verdict, rival: float = math.inf) -> bool:
-    """Whether fast networks save time compared with float32, and with others of a known cost."""
+    """Whether fast networks save time compared with float32 and with others of a known cost."""
     return verdict.cost <= WORTHWHILE and verdict.cost < rival
 
 
@@ -87,7 +87,7 @@ class Trial:
         verdict = _verdict(self.passes, exact, fast, again, quick / slow)
         if verdict is not None:
             logging.info(
-                "With all that is doubtful, %s takes %.0f%% of the time of float32: it is %s.",
+                "With the images decided again, %s takes %.0f%% of the time of float32: it is %s.",
                 " and ".join(dict.fromkeys(self.fast.precisions.values())),
                 100 * verdict.cost,
                 "used" if pays(verdict, self.rival) else "not used",
@@ -128,7 +128,7 @@ def _verdict(
     band = evidence.band()
     doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
     logging.info(
-        "In the trial %.0f%% of the images are doubtful in the lower precision, which takes %.0f%% "
+        "In the trial, %.0f%% of the images were doubtful in the lower precision, which took %.0f%% "
         "of the time of float32.",
         100 * doubtful,
         100 * time_ratio,
