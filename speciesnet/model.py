@@ -40,6 +40,7 @@ from speciesnet.predictions.settings import (
 )
 from speciesnet.records import Record
 from speciesnet.run import DETECTIONS, STAGES, Run, execute
+from speciesnet.run.description import networks_of
 from speciesnet.run.options import RunOptions
 from speciesnet.run.tables import Table, with_answers
 
@@ -253,20 +254,9 @@ class SpeciesNet:
             given_detector=(detections and detector_of_detections(detections)) or "",
         )
 
-    def reduced_networks(self, components: Components = "all") -> list[ReducedNetworks]:
-        """The networks in lower precisions that a guard may use; see ``Networks.reduced``.
-
-        Empty if the caller's own function determines the answers, because its limits are unknown.
-        """
-        return self.networks.reduced(_networks_of(components)) if self._has_known_limits else []
-
-    def lacking_int8(self, components: Components = "all") -> list[str]:
-        """The networks that a guarded run could use in int8; see ``Networks.lacking_int8``."""
-        names = _networks_of(components)
-        return self.networks.lacking_int8(names) if self._has_known_limits else []
-
     @property
-    def _has_known_limits(self) -> bool:
+    def can_be_guarded(self) -> bool:
+        """Whether the limits of the answers are known: the caller's own function may have any."""
         return self._combine_predictions_fn is combine_predictions_for_single_item
 
     def precision_key(self, lower: ReducedNetworks, components: Components = "all") -> list[object]:
@@ -284,7 +274,7 @@ class SpeciesNet:
 
     def quantize(self, components: Components, paths: Sequence[str]) -> None:
         """With ``precision="int8"``, makes the networks that a run needs; see ``Networks``."""
-        self.networks.quantize(_networks_of(components), paths)
+        self.networks.quantize(networks_of(components), paths)
 
     def _settings_of_list(self, components: Components) -> _ListSettings:
         is_used = self._species_list is not None and "Ensemble" in STAGES[components]
@@ -300,7 +290,7 @@ class SpeciesNet:
         Raises:
             ModelError: A network or the rules cannot be loaded.
         """
-        self.networks.load(_networks_of(components))
+        self.networks.load(networks_of(components))
         if components in ("all", "ensemble"):
             _ = self.ensemble
 
@@ -386,10 +376,6 @@ def _past_results(
         cast("Mapping[str, Record]", detections or {}),
         cast("Mapping[str, Record]", classifications or {}),
     )
-
-
-def _networks_of(components: Components) -> list[str]:
-    return [stage.lower() for stage in STAGES[components] if stage != "Ensemble"]
 
 
 @dataclass(frozen=True)

@@ -83,9 +83,9 @@ def test_answers_from_a_function_of_the_caller_stay_in_float32() -> None:
     def combine(**options: Any) -> Any:
         return combine_predictions_for_single_item(**options)
 
-    assert SpeciesNet("demo", combine_predictions_fn=combine).reduced_networks() == []
-    assert SpeciesNet("demo", precision="fp32").reduced_networks() == []
-    assert SpeciesNet("demo", engine="torch").reduced_networks()
+    assert not SpeciesNet("demo", combine_predictions_fn=combine).can_be_guarded
+    assert SpeciesNet("demo", precision="fp32").networks.reduced() == []
+    assert SpeciesNet("demo", engine="torch").networks.reduced()
 
 
 Started = list[tuple[list[str], list[str]]]
@@ -122,7 +122,7 @@ def test_a_long_run_makes_the_int8_networks_that_it_uses(started: Started) -> No
     model = SpeciesNet("demo", engine="torch")
     model.detect(filepaths=IMAGES)
     assert started == [(["detector"], IMAGES)]
-    assert model.lacking_int8() == ["detector", "classifier"]
+    assert model.networks.lacking_int8(["classifier"]) == ["classifier"]
 
 
 def test_other_runs_make_no_int8_networks(started: Started) -> None:
@@ -184,7 +184,7 @@ def test_a_run_goes_over_to_the_int8_networks_that_it_has_made(
     assert last["networks"] == {"detector": "int8"}
     assert last["decided"]["images"] == len(ALL) - 4 - 6  # a trial, and those before
     assert not list((tmp_path / "cache").rglob("*.part"))
-    assert model.lacking_int8("detector") == []
+    assert model.networks.lacking_int8(["detector"]) == []
     model.detect(filepaths=ALL[:3], predictions_json=str(tmp_path / "later.json"))
     settings = json.loads((tmp_path / "later.json.run.json").read_text())["precision"]
     assert [phase["networks"] for phase in settings["phases"]] == [{"detector": "int8"}]

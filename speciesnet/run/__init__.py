@@ -215,11 +215,7 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
                     findings.add_place(instance, elsewhere(photo, instance, run))
                 bars.update("Ensemble", len(frames))
         if guards is not None:
-            _decide_again(guards, output, decided)
-            if guards.used or guards.replaced:
-                findings.notes.append(guards.summary())
-                if output.path is not None:
-                    add_to_settings(output.path, "precision", guards.as_dict())
+            findings.notes += _settled(guards, output, decided)
     findings.finish()
     return findings
 
@@ -230,10 +226,19 @@ def _needs_boxes(run: Run, model: Model) -> bool:
     return run.components == "classifier" and is_given and model.model_info.always_crops
 
 
-def _decide_again(guards: Guards, output: Output, decided: Callable[[Photo], list[Record]]) -> None:
-    """Decides finished images again, in float32, if a wider band has reached them."""
+def _settled(guards: Guards, output: Output, decided: Callable[[Photo], list[Record]]) -> list[str]:
+    """Decides finished images again, in float32, if a wider band has reached them.
+
+    Returns:
+        A note on how the images were decided, which is also in the settings of the output.
+    """
     if paths := guards.reached(split_films(output.finished)[0]):
         output.replace(paths)
         for photo in guards.again(paths):
             output.write(decided(photo))
     guards.finish()
+    if not guards.used and not guards.replaced:
+        return []
+    if output.path is not None:
+        add_to_settings(output.path, "precision", guards.as_dict())
+    return [guards.summary()]

@@ -27,7 +27,7 @@ from speciesnet.pipeline.guard.upgrade import LONG_RUN, upgrade_for
 from speciesnet.pipeline.reading import readers_for
 from speciesnet.progress import Profile
 from speciesnet.records import Box, Instance, Record, make_record
-from speciesnet.run.description import STAGES, Model, Output, Run
+from speciesnet.run.description import STAGES, Model, Output, Run, networks_of
 from speciesnet.run.films import film_record
 
 
@@ -169,16 +169,17 @@ def guards_of(
         return Guard.resumed(passes, model.networks, lower, cache, ledger)
 
     def guard_in_int8() -> Guard | None:
-        made = [lower for lower in model.reduced_networks(run.components) if lower.calibrations]
+        made = [lower for lower in model.networks.reduced(names) if lower.calibrations]
         return guard_with(made[0]) if made else None
 
-    found = [guard_with(lower) for lower in model.reduced_networks(run.components)]
+    names = networks_of(run.components) if model.can_be_guarded else []
+    found = [guard_with(lower) for lower in model.networks.reduced(names)]
     candidates = [guard for guard in found if guard and (guard.is_fast or paths is not None)]
     if all(guard.is_fast for guard in candidates):
         candidates.sort(key=lambda guard: guard.cost)
     upgrade = None
     if paths is not None and len(paths) >= LONG_RUN and run.shard is None:
-        lacking = model.lacking_int8(run.components)
+        lacking = model.networks.lacking_int8(names)
         upgrade = upgrade_for(model.networks.options, lacking, guard_in_int8)
     if not candidates and upgrade is None and not ledger.has_unsettled:
         return None

@@ -36,6 +36,11 @@ STAGES: dict[Components, tuple[str, ...]] = {
 DETECTIONS = "detections_json"  # the flag of a file with the results of the detector
 
 
+def networks_of(components: Components) -> list[str]:
+    """The networks that a run uses, by name."""
+    return [stage.lower() for stage in STAGES[components] if stage != "Ensemble"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """The description of a run.
@@ -129,12 +134,9 @@ class Model(Protocol):
         """The networks, loaded on first use."""
         ...
 
-    def reduced_networks(self, components: Components) -> list[ReducedNetworks]:
-        """The networks in lower precisions that a guard may use."""
-        ...
-
-    def lacking_int8(self, components: Components) -> list[str]:
-        """The networks that a guarded run could use in int8 if they were made."""
+    @property
+    def can_be_guarded(self) -> bool:
+        """Whether guards know the limits of its answers."""
         ...
 
     @property
