@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -245,7 +246,7 @@ def _detector(model_info: ModelInfo, threads: int | None) -> SpeciesNetDetector:
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the other end of its standard input is closed, if need be by a kill."""
+    """Ends this process when the other end of its standard input is closed, even by a kill."""
     sys.stdin.read()
     if "speciesnet.engines.openvino_cache" in sys.modules:
         from speciesnet.engines.openvino_cache import remove_unfinished
@@ -256,6 +257,9 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Does the job read from standard input; the last line of the output is the error."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the other process, which stops this
     if (niceness := int(sys.argv[1])) and hasattr(os, "nice"):
         os.nice(niceness)
     job: Job = json.loads(sys.stdin.readline())

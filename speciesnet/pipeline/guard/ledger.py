@@ -105,7 +105,7 @@ class Ledger:
         if self._path is None or not lines:
             return
         try:
-            if self._last is None:  # anew, without a line that was cut off
+            if self._last is None:  # from the start, without a line that was cut off
                 with write_atomically(self._path, fsync=False) as part:
                     part.write_text(_text(self._all_lines(section)), encoding="utf-8")
             else:

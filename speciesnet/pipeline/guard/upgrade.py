@@ -1,4 +1,4 @@
-"""Makes the int8 networks of a model while a long run goes on with slower ones."""
+"""Makes the int8 networks of a model while a long run continues with slower ones."""
 
 from __future__ import annotations
 
