@@ -40,6 +40,7 @@ from speciesnet.predictions.settings import (
 )
 from speciesnet.records import Record
 from speciesnet.run import DETECTIONS, STAGES, Run, execute
+from speciesnet.run.description import networks_of
 from speciesnet.run.options import RunOptions
 from speciesnet.run.tables import Table, with_answers
 
@@ -254,19 +255,16 @@ class SpeciesNet:
         )
 
     @property
-    def reduced_networks(self) -> ReducedNetworks | None:
-        """The networks in a lower precision that a guard may use; see ``Networks.reduced``.
+    def can_be_guarded(self) -> bool:
+        """Whether the limits of the answers are known: the caller's own function may have any."""
+        return self._combine_predictions_fn is combine_predictions_for_single_item
 
-        Also None if the caller's own function determines the answers, because its limits are unknown.
-        """
-        is_known = self._combine_predictions_fn is combine_predictions_for_single_item
-        return self.networks.reduced if is_known else None
-
-    def precision_key(self, components: Components = "all") -> list[object]:
-        """What the errors and margins of a lower precision depend on, apart from the machine."""
-        lower, options = self.networks.reduced, self.networks.options
+    def precision_key(self, lower: ReducedNetworks, components: Components = "all") -> list[object]:
+        """What the errors and margins of networks depend on, apart from the machine."""
+        options = self.networks.options
         return [
-            {name: lower.precisions[name] for name in _networks_of(components)} if lower else {},
+            lower.precisions,
+            lower.calibrations,
             self.model_info.fingerprint,
             options.engines,
             options.device,
@@ -276,7 +274,7 @@ class SpeciesNet:
 
     def quantize(self, components: Components, paths: Sequence[str]) -> None:
         """With ``precision="int8"``, makes the networks that a run needs; see ``Networks``."""
-        self.networks.quantize(_networks_of(components), paths)
+        self.networks.quantize(networks_of(components), paths)
 
     def _settings_of_list(self, components: Components) -> _ListSettings:
         is_used = self._species_list is not None and "Ensemble" in STAGES[components]
@@ -292,7 +290,7 @@ class SpeciesNet:
         Raises:
             ModelError: A network or the rules cannot be loaded.
         """
-        self.networks.load(_networks_of(components))
+        self.networks.load(networks_of(components))
         if components in ("all", "ensemble"):
             _ = self.ensemble
 
@@ -378,10 +376,6 @@ def _past_results(
         cast("Mapping[str, Record]", detections or {}),
         cast("Mapping[str, Record]", classifications or {}),
     )
-
-
-def _networks_of(components: Components) -> list[str]:
-    return [stage.lower() for stage in STAGES[components] if stage != "Ensemble"]
 
 
 @dataclass(frozen=True)

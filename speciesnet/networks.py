@@ -14,7 +14,7 @@ from absl import logging
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import PRECISIONS, Engine, EngineOptions, Precision
-from speciesnet.engines.precision import has_int8, lacks_int8, reduced_precision
+from speciesnet.engines.precision import int8_digest, lacks_int8, prefers_int8, reduced_precision
 from speciesnet.errors import InputError
 from speciesnet.packages.info import ModelInfo
 from speciesnet.pipeline.calibration import quantize_in_background
@@ -62,6 +62,7 @@ class Networks:
         self.options = options
         self._is_precision_open = precision == "auto"
         self._precision: Precision = "fp32" if precision == "auto" else precision
+        self._lower: dict[tuple[tuple[str, str], ...], ReducedNetworks] = {}
 
     def precision_of(self, name: str) -> Precision:
         """The precision of a network, "detector" or "classifier"."""
@@ -140,28 +141,66 @@ class Networks:
         model_info = self.options.model_info
         return model_info.detector if name == "detector" else model_info.classifier
 
-    @cached_property
-    def reduced(self) -> ReducedNetworks | None:
-        """The networks in this machine's fastest precision, if the precision is ``auto``.
+    def lacking_int8(self, names: Collection[str]) -> list[str]:
+        """The networks that int8 would make faster on this machine, but that have not been made.
 
-        None if that is float32.
+        Args:
+            names: The networks that will be used.
+
+        Returns:
+            Some of them; none unless the precision is ``auto``.
         """
         if not self._is_precision_open:
-            return None
-        options = self.options
-        lower: dict[str, Precision] = {
-            name: self._lowest(name, EngineOptions(engine, device=options.device)) or "fp32"
-            for name, engine in zip(NETWORKS, options.engines, strict=True)
-        }
-        if all(precision == "fp32" for precision in lower.values()):
-            return None
-        return ReducedNetworks(options, self, lower)
+            return []
+        return [
+            name
+            for name, options in self._engines_of(names).items()
+            if prefers_int8(options) and self._int8_digest(name, options) is None
+        ]
 
-    def _lowest(self, name: str, options: EngineOptions) -> Precision | None:
-        """The fastest precision for a network; int8 only if that network already exists."""
-        if has_int8(lambda: self._source_of(name), options):
-            return "int8"
-        return reduced_precision(options)
+    def reduced(self, names: Collection[str] = NETWORKS) -> list[ReducedNetworks]:
+        """Networks in the lower precisions of this machine, if the precision is ``auto``.
+
+        Args:
+            names: The networks that will be used.
+
+        Returns:
+            Those in int8 where they have been made, and those in the precision of the hardware; none
+            if that is float32.
+        """
+        if not self._is_precision_open:
+            return []
+        engines = self._engines_of(names)
+        native: dict[str, Precision] = {
+            name: reduced_precision(options) or "fp32" for name, options in engines.items()
+        }
+        digests = {name: self._int8_digest(name, options) for name, options in engines.items()}
+        made = {name: digest for name, digest in digests.items() if digest}
+        found = []
+        if made:
+            found.append(self._reduced_to({**native, **dict.fromkeys(made, "int8")}, made))
+        if any(precision != "fp32" for precision in native.values()):
+            found.append(self._reduced_to(native, {}))
+        return found
+
+    def _reduced_to(
+        self, precisions: dict[str, Precision], calibrations: dict[str, str]
+    ) -> ReducedNetworks:
+        """Always the same networks, so that they are loaded once."""
+        key = (*precisions.items(), *calibrations.items())
+        made = ReducedNetworks(self.options, self, precisions, calibrations)
+        return self._lower.setdefault(key, made)
+
+    def _engines_of(self, names: Collection[str]) -> dict[str, EngineOptions]:
+        options = self.options
+        return {
+            name: EngineOptions(engine, device=options.device)
+            for name, engine in zip(NETWORKS, options.engines, strict=True)
+            if name in names
+        }
+
+    def _int8_digest(self, name: str, options: EngineOptions) -> str | None:
+        return int8_digest(lambda: self._source_of(name), options)
 
 
 class ReducedNetworks(Networks):
@@ -170,28 +209,43 @@ class ReducedNetworks(Networks):
     Args:
         options: Where they come from.
         exact: The networks in float32, which are used where no lower precision is faster.
-        precisions: The precision of each network.
+        precisions: The precision of each network that is used.
+        calibrations: What those in int8 were calibrated on; see ``int8_digest``.
+
+    Attributes:
+        precisions: See above.
+        calibrations: See above.
     """
 
     def __init__(
-        self, options: NetworkOptions, exact: Networks, precisions: Mapping[str, Precision]
+        self,
+        options: NetworkOptions,
+        exact: Networks,
+        precisions: Mapping[str, Precision],
+        calibrations: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(options, "fp32")
         self._exact = exact
         self.precisions = dict(precisions)
+        self.calibrations = dict(calibrations or {})
 
     def precision_of(self, name: str) -> Precision:
         """The precision of a network."""
-        return self.precisions[name]
+        return self.precisions.get(name, "fp32")
+
+    def unload(self) -> None:
+        """Frees the memory of the networks; they are loaded again on the next use."""
+        for name in NETWORKS:
+            self.__dict__.pop(name, None)
 
     @cached_property
     def detector(self) -> SpeciesNetDetector:
         """The detector, loaded on first use."""
-        is_exact = self.precisions["detector"] == "fp32"
+        is_exact = self.precision_of("detector") == "fp32"
         return self._exact.detector if is_exact else super().detector
 
     @cached_property
     def classifier(self) -> SpeciesNetClassifier:
         """The classifier, loaded on first use."""
-        is_exact = self.precisions["classifier"] == "fp32"
+        is_exact = self.precision_of("classifier") == "fp32"
         return self._exact.classifier if is_exact else super().classifier

@@ -18,7 +18,7 @@ from speciesnet.films import Sampling
 from speciesnet.instances import SAMPLE_IMAGES
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import FilmReader, read_films
-from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.predictions.format5 import from_format5
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.records import still_of
@@ -318,6 +318,6 @@ def test_films_go_through_the_exact_networks_where_there_is_a_guard(
 
     film, photograph = str(survey / "a.mp4"), str(survey / "e.jpg")
     run = Run(components="detector", films=Sampling())
-    found = list(photos_of(run, model, cast("Guard", Guarded()), [film, photograph]))
+    found = list(photos_of(run, model, cast("Guards", Guarded()), [film, photograph]))
     assert guarded == [photograph]
     assert [photo.frame.number for photo in found if photo.frame] == [0, 4, 8]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import logging
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from speciesnet import SpeciesNet
+from speciesnet.engines.quantized import has_instructions
 from speciesnet.ensemble import combine_predictions_for_single_item
 from speciesnet.instances import find_images
-from speciesnet.pipeline.guard import trial
+from speciesnet.pipeline.guard import trial, upgrade
 from speciesnet.pipeline.guard.bands import Evidence
-from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.predictions import read_records
-from speciesnet.records import Record
+from speciesnet.records import Instance, Record
+from speciesnet.run import Run, execute
 
-IMAGES = find_images(["demo"])[:12]
+ALL = find_images(["demo"])
+IMAGES = ALL[:12]
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +53,10 @@ def test_a_run_keeps_the_answers_of_float32_and_notes_how(
     assert wanted is not None
     assert answers(list(read_records(output))) == answers(wanted["predictions"])
     settings = json.loads(Path(f"{output}.run.json").read_text())["precision"]
-    assert settings["networks"] == {"detector": "bf16", "classifier": "bf16"}
-    assert settings["decided"]["images"] == len(IMAGES)
-    assert settings["band"]["classifier"] > 0
+    (phase,) = settings["phases"]
+    assert phase["networks"] == {"detector": "bf16", "classifier": "bf16"}
+    assert phase["decided"]["images"] == len(IMAGES)
+    assert phase["band"]["classifier"] > 0
     assert not Path(f"{output}.precision.jsonl").exists()
 
 
@@ -57,7 +64,7 @@ def test_finished_images_that_a_wider_band_reaches_are_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Evidence, "band", lambda self: 2.0)
-    monkeypatch.setattr(Guard, "reached", lambda self, finished: list(finished)[:5])
+    monkeypatch.setattr(Guards, "reached", lambda self, finished: list(finished)[:5])
     output = tmp_path / "out.json"
     model = SpeciesNet("demo", engine="torch")
     model.predict(filepaths=IMAGES, country="USA", predictions_json=str(output))
@@ -76,6 +83,108 @@ def test_answers_from_a_function_of_the_caller_stay_in_float32() -> None:
     def combine(**options: Any) -> Any:
         return combine_predictions_for_single_item(**options)
 
-    assert SpeciesNet("demo", combine_predictions_fn=combine).reduced_networks is None
-    assert SpeciesNet("demo", precision="fp32").reduced_networks is None
-    assert SpeciesNet("demo", engine="torch").reduced_networks is not None
+    assert not SpeciesNet("demo", combine_predictions_fn=combine).can_be_guarded
+    assert SpeciesNet("demo", precision="fp32").networks.reduced() == []
+    assert SpeciesNet("demo", engine="torch").networks.reduced()
+
+
+Started = list[tuple[list[str], list[str]]]
+
+
+class Making:
+    """A process that makes int8 networks as long as the run takes."""
+
+    def poll(self) -> str:
+        return "running"
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """The networks and photographs for which processes are started, where int8 would be faster."""
+    found: Started = []
+
+    def start(_: object, names: list[str], paths: list[str], **__: object) -> Making:
+        found.append((names, paths))
+        return Making()
+
+    monkeypatch.setattr("speciesnet.networks.prefers_int8", lambda options: True)
+    monkeypatch.setattr("speciesnet.run.deciding.LONG_RUN", len(IMAGES))
+    monkeypatch.setattr(upgrade, "can_quantize", lambda: True)
+    monkeypatch.setattr(upgrade, "available_memory", lambda: upgrade.MEMORY_NEEDED)
+    monkeypatch.setattr(upgrade, "quantize_in_background", start)
+    return found
+
+
+def test_a_long_run_makes_the_int8_networks_that_it_uses(started: Started) -> None:
+    model = SpeciesNet("demo", engine="torch")
+    model.detect(filepaths=IMAGES)
+    assert started == [(["detector"], IMAGES)]
+    assert model.networks.lacking_int8(["classifier"]) == ["classifier"]
+
+
+def test_other_runs_make_no_int8_networks(started: Started) -> None:
+    model = SpeciesNet("demo", engine="torch")
+    model.detect(filepaths=IMAGES[:-1])
+    SpeciesNet("demo", engine="torch", precision="fp32").detect(filepaths=IMAGES)
+    shard = Run(instances=[Instance(path) for path in IMAGES], components="detector", shard="1/2")
+    assert len(execute(shard, model).records or []) == len(IMAGES)
+    assert not started
+
+
+def test_a_log_line_names_the_extra_where_int8_would_be_faster(
+    started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "absl")
+    monkeypatch.setattr(upgrade, "can_quantize", lambda: False)
+    model = SpeciesNet("demo", engine="torch")
+    model.detect(filepaths=IMAGES[:-1])
+    assert "speciesnet[int8]" not in caplog.text
+    model.detect(filepaths=IMAGES)
+    assert caplog.text.count('pip install "speciesnet[int8]"') == 1
+    caplog.clear()
+    monkeypatch.setattr("speciesnet.networks.prefers_int8", lambda options: False)
+    model.detect(filepaths=IMAGES)
+    assert "speciesnet[int8]" not in caplog.text and not started
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("nncf") is None or not has_instructions(),
+    reason="needs NNCF, and a CPU with VNNI or AMX",
+)
+def test_a_run_goes_over_to_the_int8_networks_that_it_has_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 0
+
+    def is_ready(self: upgrade.Int8Upgrade) -> bool:
+        nonlocal taken
+        taken += 1
+        if taken <= 6:
+            return False
+        assert self._making is not None
+        self._making.wait()
+        return True
+
+    monkeypatch.setattr("speciesnet.run.deciding.LONG_RUN", len(ALL))
+    monkeypatch.setattr(upgrade, "MEMORY_NEEDED", 0)
+    monkeypatch.setattr(upgrade.Int8Upgrade, "is_ready", is_ready)
+    times = iter([0.0, 1.0, 1.0, 1.5, 2.0, 3.0, 3.0, 3.1])  # float32 and bf16; float32 and int8
+    monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=lambda: next(times)))
+    monkeypatch.setattr(Evidence, "band", lambda self: 2.0)
+    output = tmp_path / "out.json"
+    model = SpeciesNet("demo", threads=1)
+    model.detect(filepaths=ALL, predictions_json=str(output))
+    assert [record["filepath"] for record in read_records(output)] == ALL
+    settings = json.loads(Path(f"{output}.run.json").read_text())["precision"]
+    *_, last = settings["phases"]
+    assert last["networks"] == {"detector": "int8"}
+    assert last["decided"]["images"] == len(ALL) - 4 - 6  # a trial, and those before
+    assert not list((tmp_path / "cache").rglob("*.part"))
+    assert model.networks.lacking_int8(["detector"]) == []
+    model.detect(filepaths=ALL[:3], predictions_json=str(tmp_path / "later.json"))
+    settings = json.loads((tmp_path / "later.json.run.json").read_text())["precision"]
+    assert [phase["networks"] for phase in settings["phases"]] == [{"detector": "int8"}]

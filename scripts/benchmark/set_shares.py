@@ -45,6 +45,6 @@ def set_shares(detected: float, classified: float) -> None:
     real_is_certain = Band.is_certain
     evidence = Evidence(_SMALL, _SMALL, _SMALL, [1.0] * 96, [1e3] * 96)
     Band.is_certain, Band.is_box_certain = is_certain, is_box_certain  # type: ignore[method-assign]
-    Band.widen = lambda self: None  # type: ignore[method-assign]
-    EvidenceCache.read = lambda self: Verdict(evidence, pays=True)  # type: ignore[method-assign]
+    Band.widen = lambda self: False  # type: ignore[method-assign]
+    EvidenceCache.read = lambda self: Verdict(evidence, cost=0.0)  # type: ignore[method-assign]
     EvidenceCache.write = lambda self, verdict: None  # type: ignore[method-assign]

@@ -59,8 +59,8 @@ if alone:  # on images that are ready
     for i in range(0, len(crops), 8):
         net.classifier.classify(crops[i:i + 8])
     networks += time.perf_counter() - start
-lower = net.reduced_networks
-names = lower.precisions.values() if shares else [net.detector.engine.name, net.classifier.engine.name]
+lower = net.networks.reduced()
+names = lower[0].precisions.values() if shares else [net.detector.engine.name, net.classifier.engine.name]
 print(json.dumps({"first": first, "seconds": seconds, "used": used, "stages": profile.seconds,
     "memory": memory, "networks": networks, "names": [*names]}))
 """

@@ -50,6 +50,7 @@ _HASH_CHUNK = 2**22  # bytes
 
 Facts = dict[str, Any]
 _CONVERTING = threading.Lock()
+_UNFINISHED: set[Path] = set()  # folders that this process is writing
 
 T = TypeVar("T")
 Conversion = Callable[[Path], tuple[openvino.Model, Facts]]
@@ -148,6 +149,7 @@ def write_network(network: openvino.Model, facts: Facts, folder: Path) -> None:
     """Writes to a temporary folder first, so that a folder in the cache is always complete."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    _UNFINISHED.add(part)
     part.mkdir(parents=True)
     try:
         openvino.save_model(network, part / _NETWORK, compress_to_fp16=False)
@@ -159,4 +161,11 @@ def write_network(network: openvino.Model, facts: Facts, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     finally:
+        shutil.rmtree(part, ignore_errors=True)
+        _UNFINISHED.discard(part)
+
+
+def remove_unfinished() -> None:
+    """Removes what this process has not finished writing, before it ends in the middle."""
+    for part in [*_UNFINISHED]:
         shutil.rmtree(part, ignore_errors=True)

@@ -23,17 +23,42 @@ def reduced_precision(options: EngineOptions) -> Precision | None:
     return devices.reduced_precision(devices.torch_device(options.device))
 
 
-def has_int8(source: Callable[[], Path], options: EngineOptions) -> bool:
-    """Whether the cache has the int8 network of a file, and this machine can run it."""
-    options = only_openvino_for_int8(replace(options, precision="int8"))
-    if options.engine != "openvino" or options.device not in (None, "cpu"):
+def prefers_int8(options: EngineOptions) -> bool:
+    """Whether int8 is the fastest precision for a network on this machine: its CPU runs it."""
+    if not _prefers_openvino_on_cpu(options):
         return False
-    if not prefers_openvino(replace(options, precision="fp32")) or not loads_openvino(options):
-        return False
-    from speciesnet.engines import openvino, quantized
+    from speciesnet.engines import quantized
 
-    able = quantized.is_any_quantized() and "int8" in openvino.precisions()
-    return able and quantized.calibration_of(source()) is not None
+    return quantized.has_instructions()
+
+
+def int8_digest(source: Callable[[], Path], options: EngineOptions) -> str | None:
+    """What the int8 network of a file was calibrated on, as a hash.
+
+    None if the cache has no such network, or if it is not the fastest one on this machine.
+    """
+    if not _prefers_openvino_on_cpu(options):
+        return None
+    from speciesnet.engines import quantized
+
+    if not quantized.is_any_quantized() or not quantized.has_instructions():
+        return None
+    calibration = quantized.calibration_of(source())
+    return calibration["digest"] if calibration else None
+
+
+def _prefers_openvino_on_cpu(options: EngineOptions) -> bool:
+    """Whether OpenVINO would run a network in int8, and there is no graphics card for it."""
+    if options.device not in (None, "cpu") or not prefers_openvino(options):
+        return False
+    return loads_openvino(replace(options, precision="int8"))
+
+
+def can_quantize() -> bool:
+    """Whether NNCF is installed, which makes networks in int8."""
+    from speciesnet.engines import quantized
+
+    return quantized.can_quantize()
 
 
 def lacks_int8(source: Path, options: EngineOptions) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,8 @@ CALIBRATION_IMAGES = 64
 NEEDED_IMAGES = 16  # readable ones
 SECONDS = 2 * 3600.0  # after which it is ended; it takes minutes
 NICENESS = 5  # of the process, so that a run gets most of the processor
+STOPPING = 10.0  # seconds in which it may remove what is unfinished
+_BELOW_NORMAL = int(getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0))  # of Windows
 
 State = Literal["running", "done", "failed"]
 
@@ -73,6 +76,7 @@ class Quantization:
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,
+            creationflags=_BELOW_NORMAL if niceness else 0,
         )
         assert self._process.stdin is not None
         with suppress(OSError):  # it has failed already
@@ -104,6 +108,11 @@ class Quantization:
 
     def stop(self) -> None:
         """Ends the process; nothing remains of unfinished networks."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOPPING)
         self._process.kill()
         self._process.wait()
 
@@ -237,13 +246,20 @@ def _detector(model_info: ModelInfo, threads: int | None) -> SpeciesNetDetector:
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the other end of its standard input is closed."""
+    """Ends this process when the other end of its standard input is closed, even by a kill."""
     sys.stdin.read()
+    if "speciesnet.engines.openvino_cache" in sys.modules:
+        from speciesnet.engines.openvino_cache import remove_unfinished
+
+        remove_unfinished()
     os._exit(1)
 
 
 def main() -> None:
     """Does the job read from standard input; the last line of the output is the error."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the other process, which stops this
     if (niceness := int(sys.argv[1])) and hasattr(os, "nice"):
         os.nice(niceness)
     job: Job = json.loads(sys.stdin.readline())

@@ -111,7 +111,7 @@ def read_photos(
             yield photo
             del photo  # or this frame holds the image until the next one is asked for
         return
-    readers = readers or _readers_for(filepaths, run_mode)
+    readers = readers or readers_for(filepaths, run_mode)
     paths = iter(filepaths)
     reading: deque[Future[Photo]] = deque()
     photo: Photo | None = None
@@ -141,7 +141,8 @@ def read_photos(
         executor.shutdown(wait=not wait(running, timeout=END_SECONDS).not_done)
 
 
-def _readers_for(filepaths: Iterable[str], run_mode: RunMode) -> int:
+def readers_for(filepaths: Iterable[str], run_mode: RunMode) -> int:
+    """How many threads or processes read images, unless the user has chosen a number."""
     # Only lists are searched: other iterables may be endless or slow.
     known = filepaths if isinstance(filepaths, Sequence) else ()
     is_remote = run_mode == "multi_thread" and any(map(scheme_of, known))

@@ -26,7 +26,7 @@ from speciesnet.pipeline.earlier_steps import (
 )
 from speciesnet.pipeline.films import split_films, with_frames
 from speciesnet.pipeline.findings import Findings, noted
-from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import Form, to_format5
@@ -38,8 +38,8 @@ from speciesnet.run.deciding import (
     decide,
     decide_film,
     elsewhere,
-    guard_of,
-    guard_of_output,
+    guards_of,
+    guards_of_output,
     photos_of,
     place_of,
 )
@@ -56,7 +56,7 @@ __all__ = [
     "decide",
     "decide_film",
     "execute",
-    "guard_of",
+    "guards_of",
     "photos_of",
     "place_of",
 ]
@@ -169,8 +169,8 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
             findings.notes += records.notes
     findings.notes += output.notes
     paths = output.pending
-    guard = guard_of_output(run, model, output, profile)
-    if not paths and not (guard and guard.has_unsettled):
+    guards = guards_of_output(run, model, output, profile)
+    if not paths and not (guards and guards.has_unsettled):
         return findings
     has_ensemble = "Ensemble" in STAGES[run.components]
 
@@ -188,15 +188,15 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
         paths = [path for path in paths if path not in lacking]
         findings.add_undetected([*lacking], whole, run.input_files[DETECTIONS] or "")
     with profile.timing("loading"):
-        if guard is None:
+        if guards is None:
             model.quantize(run.components, split_films(paths)[0])
             model.load(run.components)
         else:
-            guard.load()
+            guards.load()
     total = None if run.has_films else len(paths)  # how many frames there are is not known yet
     with (
         ProgressBars(STAGES[run.components], total, run.progress_bars) as bars,
-        closing(photos_of(run, model, guard, paths, bars.update, profile)) as photos,
+        closing(photos_of(run, model, guards, paths, bars.update, profile)) as photos,
     ):
         for frames in with_frames(photos):
             photo = frames[-1]
@@ -214,11 +214,8 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
                 for instance in output.instances_of(photo.filepath):
                     findings.add_place(instance, elsewhere(photo, instance, run))
                 bars.update("Ensemble", len(frames))
-        if guard is not None and guard.is_fast:
-            _decide_again(guard, output, decided)
-            findings.notes.append(guard.summary())
-            if output.path is not None:
-                add_to_settings(output.path, "precision", guard.as_dict())
+        if guards is not None:
+            findings.notes += _settled(guards, output, decided)
     findings.finish()
     return findings
 
@@ -229,10 +226,19 @@ def _needs_boxes(run: Run, model: Model) -> bool:
     return run.components == "classifier" and is_given and model.model_info.always_crops
 
 
-def _decide_again(guard: Guard, output: Output, decided: Callable[[Photo], list[Record]]) -> None:
-    """Decides finished images again, in float32, if a wider band has reached them."""
-    if paths := guard.reached(split_films(output.finished)[0]):
+def _settled(guards: Guards, output: Output, decided: Callable[[Photo], list[Record]]) -> list[str]:
+    """Decides finished images again, in float32, if a wider band has reached them.
+
+    Returns:
+        A note on how the images were decided, which is also in the settings of the output.
+    """
+    if paths := guards.reached(split_films(output.finished)[0]):
         output.replace(paths)
-        for photo in guard.again(paths):
+        for photo in guards.again(paths):
             output.write(decided(photo))
-    guard.finish()
+    guards.finish()
+    if not guards.used and not guards.replaced:
+        return []
+    if output.path is not None:
+        add_to_settings(output.path, "precision", guards.as_dict())
+    return [guards.summary()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import closing, nullcontext
-from pathlib import Path
 
 from speciesnet import pipeline
 from speciesnet.constants import (
@@ -14,17 +13,21 @@ from speciesnet.constants import (
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.films import Sampling
 from speciesnet.geolocation import contradicted_by, with_coordinates
+from speciesnet.networks import ReducedNetworks
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.earlier_steps import past_errors
 from speciesnet.pipeline.films import is_film_inside, split_films
 from speciesnet.pipeline.guard.cache import EvidenceCache
 from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.stability import Decisions, Place
+from speciesnet.pipeline.guard.upgrade import LONG_RUN, upgrade_for
+from speciesnet.pipeline.reading import readers_for
 from speciesnet.progress import Profile
 from speciesnet.records import Box, Instance, Record, make_record
-from speciesnet.run.description import STAGES, Model, Output, Run
+from speciesnet.run.description import STAGES, Model, Output, Run, networks_of
 from speciesnet.run.films import film_record
 
 
@@ -126,39 +129,73 @@ def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
     ]
 
 
-def guard_of_output(run: Run, model: Model, output: Output, profile: Profile) -> Guard | None:
-    """The guard that keeps float32's decisions in a lower precision, if one is faster."""
+def guards_of_output(run: Run, model: Model, output: Output, profile: Profile) -> Guards | None:
+    """The guards that keep float32's decisions in a lower precision, if one is faster."""
 
     def places_of(photo: Photo) -> set[Place]:
         return {place_of(photo, i, run) for i in output.instances_of(photo.filepath)}
 
-    return guard_of(run, model, places_of, output.path, profile)
+    paths = output.pending if run.films is None else split_films(output.pending)[0]
+    return guards_of(run, model, places_of, Ledger(output.path), paths, profile)
 
 
-def guard_of(
+def guards_of(
     run: Run,
     model: Model,
     places_of: Callable[[Photo], Collection[Place]],
-    predictions: Path | None = None,
+    ledger: Ledger | None = None,
+    paths: Sequence[str] | None = None,
     profile: Profile | None = None,
-    *,
-    may_try: bool = True,
-) -> Guard | None:
-    """The guard that keeps float32's decisions in a lower precision; None if none is faster.
+) -> Guards | None:
+    """The guards that keep float32's decisions in a lower precision; None if none is faster.
 
     Args:
         run: The run.
         model: Its networks and rules.
         places_of: Where an image was taken.
-        predictions: The predictions file; the margins of finished images are stored next to it.
+        ledger: Keeps the margins of finished images.
+        paths: The photographs of the run, with which trials may find out what is faster; without them,
+            only earlier runs count.
         profile: Collects the seconds of each stage.
-        may_try: Whether to run a trial to find out what is faster; otherwise only earlier runs count.
     """
-    reduced = model.reduced_networks if run.components != "ensemble" else None
-    if reduced is None:
+    if run.components == "ensemble":
         return None
+    passes = _passes_of(run, model, places_of, paths, profile)
+    ledger = Ledger() if ledger is None else ledger
+
+    def guard_with(lower: ReducedNetworks) -> Guard | None:
+        key = model.precision_key(lower, run.components)
+        cache = EvidenceCache(*key, run.components, run.boxes)
+        return Guard.resumed(passes, model.networks, lower, cache, ledger)
+
+    def guard_in_int8() -> Guard | None:
+        made = [lower for lower in model.networks.reduced(names) if lower.calibrations]
+        return guard_with(made[0]) if made else None
+
+    names = networks_of(run.components) if model.can_be_guarded else []
+    found = [guard_with(lower) for lower in model.networks.reduced(names)]
+    candidates = [guard for guard in found if guard and (guard.is_fast or paths is not None)]
+    if all(guard.is_fast for guard in candidates):
+        candidates.sort(key=lambda guard: guard.cost)
+    upgrade = None
+    if paths is not None and len(paths) >= LONG_RUN and run.shard is None:
+        lacking = model.networks.lacking_int8(names)
+        upgrade = upgrade_for(model.networks.options, lacking, guard_in_int8)
+    if not candidates and upgrade is None and not ledger.has_unsettled:
+        return None
+    return Guards(passes, model.networks, ledger, candidates, upgrade)
+
+
+def _passes_of(
+    run: Run,
+    model: Model,
+    places_of: Callable[[Photo], Collection[Place]],
+    paths: Sequence[str] | None,
+    profile: Profile | None,
+) -> Passes:
     crops, stages = model.model_info.always_crops, STAGES[run.components]
-    passes = Passes(
+    readers = run.readers or (readers_for(paths, run.run_mode) if paths else None)
+    return Passes(
         Decisions(lambda country: model.ensemble.rules_at(country), places_of, run.boxes, crops),
         has_detector="Detector" in stages,
         has_classifier="Classifier" in stages,
@@ -166,31 +203,27 @@ def guard_of(
         num_classes=run.num_classes,
         run_mode=run.run_mode,
         batch_size=run.batch_size,
-        readers=run.readers,
+        readers=readers,
         profile=profile,
     )
-    cache = EvidenceCache(*model.precision_key(run.components), run.components, run.boxes)
-    ledger = Ledger(predictions, cache.key)
-    guard = Guard.resumed(passes, model.networks, reduced, cache, ledger)
-    return guard if guard and (may_try or guard.is_fast) else None
 
 
 def photos_of(
     run: Run,
     model: Model,
-    guard: Guard | None,
+    guards: Guards | None,
     paths: Sequence[str],
     progress: pipeline.Progress = pipeline.no_progress,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
-    """Passes images through the stages of a run, with its guard if there is one.
+    """Passes images through the stages of a run, with its guards if there are any.
 
-    Films follow the photographs. If there is a guard, they go through the float32 networks, because
-    the guard cannot judge a decision that is based on many frames.
+    Films follow the photographs. If there are guards, they go through the float32 networks, because
+    a guard cannot judge a decision that is based on many frames.
     """
     photographs, films = (paths, []) if run.films is None else split_films(paths)
-    if guard is not None:
-        found = guard.photos(photographs, progress)
+    if guards is not None:
+        found = guards.photos(photographs, progress)
     else:
         found = _photos_of(run, model, photographs, progress, profile)
     with closing(found):

@@ -36,6 +36,11 @@ STAGES: dict[Components, tuple[str, ...]] = {
 DETECTIONS = "detections_json"  # the flag of a file with the results of the detector
 
 
+def networks_of(components: Components) -> list[str]:
+    """The networks that a run uses, by name."""
+    return [stage.lower() for stage in STAGES[components] if stage != "Ensemble"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """The description of a run.
@@ -130,8 +135,8 @@ class Model(Protocol):
         ...
 
     @property
-    def reduced_networks(self) -> ReducedNetworks | None:
-        """The networks in a lower precision, if a guard may use them."""
+    def can_be_guarded(self) -> bool:
+        """Whether guards know the limits of its answers."""
         ...
 
     @property
@@ -143,8 +148,8 @@ class Model(Protocol):
         """The settings that two runs must share to write to the same file."""
         ...
 
-    def precision_key(self, components: Components) -> list[object]:
-        """What the errors of a lower precision depend on, apart from the machine."""
+    def precision_key(self, lower: ReducedNetworks, components: Components) -> list[object]:
+        """What the errors of networks in a lower precision depend on, apart from the machine."""
         ...
 
     def quantize(self, components: Components, paths: Sequence[str]) -> None:

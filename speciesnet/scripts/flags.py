@@ -249,8 +249,8 @@ PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
     ["auto", "fp32", "bf16", "fp16", "int8"],
     "Numeric precision of the networks. auto: the fastest that the hardware supports, but fp32 "
-    "for images whose answers it could change; int8 only after speciesnet prepare. int8: the "
-    "fastest on CPUs, but answers differ occasionally; requires the extra int8.",
+    "for images whose answers it could change; int8 after a long run or speciesnet prepare. int8: "
+    "the fastest on CPUs, but answers differ occasionally; requires the extra int8.",
 )
 DEVICE = text("device", "cpu, cuda, cuda:1 or mps; by default the fastest device.")
 THREADS = integer("threads", None, "CPU threads per network; by default all cores are shared.")

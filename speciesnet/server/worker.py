@@ -24,7 +24,7 @@ from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.stability import Place
 from speciesnet.records import Record
-from speciesnet.run import Run, decide_film, guard_of, photos_of, place_of
+from speciesnet.run import Run, decide_film, guards_of, photos_of, place_of
 
 MAX_PIXELS = 65_000_000  # of an image: the largest cameras and phones have no more
 GROUP_PIXELS = 100_000_000  # of images in memory together: eight of 12 million pixels
@@ -151,8 +151,8 @@ class WorkerModel:
         self._film_seconds = film_seconds
         self._model = options.load()
         self._instances: dict[str, list[Instance]] = {}
-        self._guard = guard_of(run, self._model, self._places_of, may_try=False)
-        networks = self._model.networks if self._guard is None else self._guard.networks
+        self._guards = guards_of(run, self._model, self._places_of)
+        networks = self._model.networks if self._guards is None else self._guards.networks
         networks.load()
         detector, classifier = networks.detector.engine, networks.classifier.engine
         self.engines = f"detector: {detector.name}; classifier: {classifier.name}"
@@ -210,7 +210,7 @@ class WorkerModel:
 
     def _photos(self, paths: list[str]) -> dict[str, list[Photo]]:
         """The photo of each image, or the frames of each film."""
-        photos = photos_of(self._run, self._model, self._guard, paths)
+        photos = photos_of(self._run, self._model, self._guards, paths)
         return {frames[0].filepath: frames for frames in with_frames(photos)}
 
     def _places_of(self, photo: Photo) -> set[Place]:

@@ -15,6 +15,8 @@ from speciesnet.engines.base import EngineOptions
 from speciesnet.engines.select import load_detector_engine
 
 pytest.importorskip("openvino")
+from speciesnet.engines import openvino_cache
+
 OPENVINO = EngineOptions("openvino")
 
 
@@ -66,6 +68,21 @@ def test_what_another_version_made_is_stale(
     monkeypatch.setattr("speciesnet.engines.openvino_cache.__version__", "another")
     boxes(yolov5_checkpoint)
     assert len(entries(cache)) == 2
+
+
+def test_a_network_that_is_being_written_can_be_removed(
+    yolov5_checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(_: object, path: Path, **__: object) -> None:
+        path.write_text("half of it")
+        assert [part.suffix for part in entries(cache)] == [".part"]
+        openvino_cache.remove_unfinished()
+        assert not entries(cache)
+        raise RuntimeError("the process has ended")
+
+    monkeypatch.setattr(openvino_cache.openvino, "save_model", save)
+    boxes(yolov5_checkpoint)  # from memory
+    assert not entries(cache)
 
 
 @pytest.mark.parametrize(

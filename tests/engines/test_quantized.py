@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from speciesnet.engines.base import EngineOptions
-from speciesnet.engines.precision import lacks_int8
+from speciesnet.engines.precision import lacks_int8, prefers_int8
 from speciesnet.engines.select import load_classifier_engine, load_detector_engine
 from speciesnet.errors import ModelError
 
@@ -67,6 +67,22 @@ def test_missing_network_names_the_command_that_makes_it(
     on_this_cpu(monkeypatch, instructions=True, nncf=True)
     with pytest.raises(ModelError, match="speciesnet prepare --precision int8"):
         load_detector_engine(yolov5_checkpoint, INT8)
+
+
+def test_int8_is_preferred_where_openvino_runs_a_network_on_such_a_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quantized, "has_instructions", lambda: True)
+    monkeypatch.setattr("speciesnet.engines.select._has_gpu", lambda: False)
+    assert prefers_int8(EngineOptions()) and prefers_int8(EngineOptions("openvino", device="cpu"))
+    assert not prefers_int8(EngineOptions("torch"))
+    assert not prefers_int8(EngineOptions("tensorflow"))
+    assert not prefers_int8(EngineOptions(device="cuda"))
+    monkeypatch.setattr("speciesnet.engines.select._has_gpu", lambda: True)
+    assert not prefers_int8(EngineOptions())
+    monkeypatch.setattr("speciesnet.engines.select._has_gpu", lambda: False)
+    monkeypatch.setattr(quantized, "has_instructions", lambda: False)
+    assert not prefers_int8(EngineOptions())
 
 
 @needs_int8

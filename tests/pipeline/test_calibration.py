@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -63,17 +66,39 @@ def test_run_in_int8_makes_both_networks_once(cache: Path) -> None:
 
 
 @pytest.mark.slow
-def test_process_ends_with_its_parent(cache: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_process_ends_with_its_parent_even_if_that_is_killed(cache: Path, tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    for i in range(NEEDED_IMAGES):
+        Image.new("RGB", (4000, 3000)).save(tmp_path / f"{i}.png")
+    code = (
+        "import sys\n"
+        "from speciesnet.packages.info import ModelInfo\n"
+        "from speciesnet.pipeline.calibration import quantize_in_background\n"
+        "making = quantize_in_background(ModelInfo('demo'), ['detector'], sys.argv[1:])\n"
+        "print(making._process.pid, flush=True)\n"
+        "making.wait()\n"
+    )
+    paths = find_images([str(tmp_path)])
+    parent = subprocess.Popen([sys.executable, "-c", code, *paths], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    process = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    assert not list(cache.rglob("facts.json")) and not list(cache.rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_process_that_is_stopped_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     for i in range(NEEDED_IMAGES):
         Image.new("RGB", (4000, 3000)).save(tmp_path / f"{i}.png")
     quantization = quantize_in_background(
         ModelInfo("demo"), ["detector"], find_images([str(tmp_path)])
     )
     assert quantization.poll() == "running"
-    process = quantization._process
-    assert process.stdin is not None
-    process.stdin.close()  # as if this process had ended
-    while quantization.poll() == "running":
-        time.sleep(0.05)
+    quantization.stop()
     assert quantization.poll() == "failed"
-    assert not list(cache.rglob("facts.json"))
+    assert not list(cache.rglob("facts.json")) and not list(cache.rglob("*.part"))

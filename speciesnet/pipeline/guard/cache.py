@@ -24,11 +24,11 @@ class Verdict:
 
     Attributes:
         evidence: The errors of the networks.
-        pays: Whether they save time, even with the images that are decided again.
+        cost: Their time, with the images that are decided again, relative to float32.
     """
 
     evidence: Evidence
-    pays: bool
+    cost: float
 
 
 class EvidenceCache:
@@ -52,7 +52,7 @@ class EvidenceCache:
         """The verdict, or None if there has been no trial yet."""
         try:
             found = json.loads(self._path.read_text(encoding="utf-8"))
-            return Verdict(Evidence(**found["evidence"]), bool(found["pays"]))
+            return Verdict(Evidence(**found["evidence"]), float(found["cost"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

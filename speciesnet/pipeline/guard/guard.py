@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -19,14 +20,14 @@ from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.margins import Band
 from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.tally import Tally
-from speciesnet.pipeline.guard.trial import Trial, trial_of
+from speciesnet.pipeline.guard.trial import Trial, pays, trial_of
 
 AUDITED = 100  # one image in so many is processed in float32 as well, whatever its margin
 CHUNK = 32  # images between two looks at the doubtful ones
 
 
 class Guard:
-    """Decides images in a lower precision, or in float32 where the answer could differ.
+    """Decides images with one pair of fast networks, or in float32 where the answer could differ.
 
     Args:
         passes: How images pass through networks.
@@ -34,11 +35,13 @@ class Guard:
         fast: The networks in the lower precision.
         cache: Keeps the errors of the fast networks for later runs.
         ledger: Keeps the margins of finished images.
-        evidence: The errors of the fast networks; None starts with a trial.
+        evidence: The errors of the fast networks; None if they need a trial.
+        cost: Their time relative to float32; see ``Verdict``.
 
     Attributes:
         tally: How the images were decided.
-        is_fast: Whether the fast networks are used.
+        is_fast: Whether the fast networks are known to save time.
+        cost: See above.
     """
 
     def __init__(
@@ -49,11 +52,14 @@ class Guard:
         cache: EvidenceCache,
         ledger: Ledger,
         evidence: Evidence | None = None,
+        cost: float = math.inf,
     ) -> None:
         self._passes = passes
-        self._exact, self._fast = exact, fast
+        self._exact, self.networks = exact, fast
         self._cache, self._ledger = cache, ledger
+        self._section = ledger.section(cache.key)
         self.tally = Tally()
+        self.cost = cost
         self._band = Band(passes)
         self.is_fast = evidence is not None
         if evidence is not None:
@@ -69,38 +75,20 @@ class Guard:
         ledger: Ledger,
     ) -> Guard | None:
         """A guard with the evidence of earlier runs; None if they showed that it is not worthwhile."""
-        evidence = ledger.evidence
-        if evidence is None and (verdict := cache.read()) is not None:
-            if not verdict.pays:
-                return None
-            evidence = verdict.evidence
-        return cls(passes, exact, fast, cache, ledger, evidence)
-
-    @property
-    def has_unsettled(self) -> bool:
-        """Whether an earlier run finished images that are within its last band."""
-        return self.is_fast and bool(self._ledger.reached_by(self._band.width))
-
-    @property
-    def networks(self) -> Networks:
-        """The networks that images pass through first."""
-        return self._fast if self.is_fast else self._exact
-
-    def load(self) -> None:
-        """Loads the networks that the first images need."""
-        self._passes.load(self.networks)
+        evidence, verdict = ledger.section(cache.key).evidence, cache.read()
+        if verdict is None:
+            return cls(passes, exact, fast, cache, ledger, evidence)
+        if evidence is None and not pays(verdict):
+            return None
+        return cls(passes, exact, fast, cache, ledger, evidence or verdict.evidence, verdict.cost)
 
     def as_dict(self) -> dict[str, object]:
         """The precision of the networks, the band and the tally, for the settings of the run."""
         return {
-            "networks": self._fast.precisions,
+            "networks": self.networks.precisions,
             **self._band.as_dict(),
             "decided": asdict(self.tally),
         }
-
-    def summary(self) -> str:
-        """Sentences on how many images were processed in each precision."""
-        return self.tally.summary(self._fast.precisions.values())
 
     @property
     def band(self) -> float:
@@ -108,72 +96,69 @@ class Guard:
         return self._band.width
 
     def _trust(self, evidence: Evidence) -> None:
-        self._band = Band(self._passes, evidence)
-        self._ledger.start(evidence)
+        section = self._section
+        self._band = Band(self._passes, evidence, section.band, section.reach)
+
+    def _keep_band(self) -> None:
+        band = self._band
+        self._ledger.set_band(self._section, band.evidence, band.width, band.reach)
+
+    def trial(
+        self,
+        paths: Sequence[str],
+        progress: pipeline.Progress = pipeline.no_progress,
+        rival: float = math.inf,
+    ) -> Generator[Photo, None, list[str]]:
+        """Yields images processed in float32, and determines whether the fast networks are worthwhile.
+
+        Args:
+            paths: Images; if they are too few, there is no trial.
+            progress: Called for each image that leaves a stage.
+            rival: The cost of the networks that are used otherwise.
+
+        Returns:
+            The other images.
+        """
+        if not (tried := trial_of(paths)):
+            return list(paths)
+        trial = Trial(self._passes, self._exact, self.networks, rival)
+        verdict = yield from trial.photos(tried, progress)
+        self.tally.images += len(tried)
+        self.tally.detected_again += len(tried)
+        if verdict is not None:
+            self._cache.write(verdict)
+            self.cost = verdict.cost
+            if pays(verdict, rival):
+                self.is_fast = True
+                self._trust(verdict.evidence)
+        left = set(tried)
+        return [path for path in paths if path not in left]
 
     def photos(
-        self, paths: Sequence[str], progress: pipeline.Progress = pipeline.no_progress
+        self, paths: Iterable[str], progress: pipeline.Progress = pipeline.no_progress
     ) -> Generator[Photo, None, None]:
-        """Yields each image with its final answers, starting with the images of a trial, if any."""
-        if not self.is_fast and (tried := trial_of(paths)):
-            yield from self._trial(tried, progress)
-            left = set(tried)
-            paths = [path for path in paths if path not in left]
-        if not self.is_fast:
-            self.tally.images += len(paths)
-            yield from self._passes.run(paths, self._exact, progress)
-            return
+        """Yields each image, in order, with its final answers."""
+        self._keep_band()
         size = 1  # the first record should not wait for many images
         with closing(self._fast_photos(paths, progress)) as photos:
             while chunk := list(itertools.islice(photos, size)):
                 yield from self._settled(chunk)
                 size = min(2 * size, CHUNK)
 
-    def reached(self, finished: Iterable[str]) -> list[str]:
-        """The finished images that a wider band has reached."""
-        if not self.is_fast:
-            return []
-        if self._band.width > self._band.reach:  # the margins are not known that far
-            return list(finished)
-        reached = set(self._ledger.reached_by(self._band.width))
-        return [path for path in finished if path in reached]
-
-    def again(self, paths: Sequence[str]) -> Iterator[Photo]:
-        """Decides finished images again, in float32."""
-        self.tally.reached += len(paths)
-        for photo in self._passes.run(paths, self._exact):
-            yield photo
-            self._ledger.forget(photo.filepath)
-
     def finish(self) -> None:
         """Stores the evidence of this run for later runs."""
-        if self.is_fast:
-            self._cache.write(Verdict(self._band.evidence, pays=True))
-            self._ledger.finish()
+        self._cache.write(Verdict(self._band.evidence, self.cost))
 
     def _fast_photos(
-        self, paths: Sequence[str], progress: pipeline.Progress
+        self, paths: Iterable[str], progress: pipeline.Progress
     ) -> Generator[Photo, None, None]:
         return self._passes.run(
             paths,
-            self._fast,
+            self.networks,
             progress,
             threshold=self._band.faintest,
             rivals=self._band.rivals,
         )
-
-    def _trial(self, paths: Sequence[str], progress: pipeline.Progress) -> Iterator[Photo]:
-        """Yields images processed in float32, and determines whether the fast networks are worthwhile."""
-        trial = Trial(self._passes, self._exact, self._fast)
-        verdict = yield from trial.photos(paths, progress)
-        self.tally.images += len(paths)
-        self.tally.detected_again += len(paths)
-        if verdict is None:
-            return
-        self._cache.write(verdict)
-        if verdict.pays:
-            self.is_fast = True
-            self._trust(verdict.evidence)
 
     def _settled(self, photos: Sequence[Photo]) -> Iterator[Photo]:
         """Yields images in order, doubtful ones after they were processed in float32."""
@@ -181,7 +166,7 @@ class Guard:
         kept: dict[str, float] = {}
         again: list[Photo] = []
         exact: dict[str, Photo] = {photo.filepath: photo for photo in photos if photo.error is None}
-        has_middle = self._passes.has_middle(self._fast)
+        has_middle = self._passes.has_middle(self.networks)
         self.tally.images += len(photos)
         for photo in exact.values():
             if _is_audited(photo.filepath):
@@ -202,7 +187,7 @@ class Guard:
             self._compare(exact[photo.filepath], photo)
             settled[photo.filepath] = photo
             self.tally.detected_again += 1
-        self._ledger.note({path: m for path, m in kept.items() if m < band.reach})
+        self._ledger.note(self._section, {path: m for path, m in kept.items() if m < band.reach})
         for photo in photos:
             yield settled.get(photo.filepath, photo)
 
@@ -226,7 +211,8 @@ class Guard:
                 "%s gets a different answer in float32; the guard band becomes wider.",
                 fast.filepath,
             )
-        band.widen()
+        if band.widen():
+            self._keep_band()
 
 
 def _is_audited(filepath: str) -> bool:

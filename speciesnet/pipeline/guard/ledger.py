@@ -3,73 +3,116 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
+from speciesnet.files.atomic import write_atomically
 from speciesnet.pipeline.guard.bands import Evidence
 
 ENDING = ".precision.jsonl"  # of the file next to the predictions
 
 
+@dataclass
+class Section:
+    """What a ledger knows of the images that one pair of fast networks has decided.
+
+    Attributes:
+        key: What the units depend on; see ``EvidenceCache.key``.
+        evidence: The errors of the networks, which define the units; None if they have not been used.
+        band: The margin up to which images are doubtful, as far as is known by now.
+        reach: The margin up to which those of finished images are known.
+        margins: The margins by path.
+    """
+
+    key: str
+    evidence: Evidence | None = None
+    band: float = 0.0
+    reach: float = 0.0
+    margins: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_beyond_reach(self) -> bool:
+        """Whether the band has become so wide that it may reach images whose margins are not known."""
+        return self.band > self.reach
+
+    def reached(self) -> Iterator[str]:
+        """Yields the images that the band has reached since they were finished."""
+        return (path for path, margin in self.margins.items() if margin < self.band)
+
+    def header(self) -> dict[str, object]:
+        """A line that starts or changes the section in the file."""
+        evidence = asdict(self.evidence) if self.evidence else None
+        return {"key": self.key, "evidence": evidence, "band": self.band, "reach": self.reach}
+
+
 class Ledger:
     """The margins of images that a wider band could reach, stored on disk for later runs.
 
-    The file is deleted once the run is complete. Without it, for example after a disk failure, the images
+    Each pair of fast networks has a section, because margins and bands are in units of its errors. The
+    file is deleted once the run is complete. Without it, for example after a disk failure, the images
     keep the answers that the band allowed at the time.
 
     Args:
         predictions: The predictions file; None keeps the margins in memory.
-        key: What the units of the margins depend on; margins with a different key are dropped.
-
-    Attributes:
-        margins: The margins by path, in the units of the evidence.
-        evidence: The evidence of the earlier run, or None.
     """
 
-    def __init__(self, predictions: Path | None, key: str) -> None:
+    def __init__(self, predictions: Path | None = None) -> None:
         self._path = None if predictions is None else Path(f"{predictions}{ENDING}")
-        self._key = key
-        self.margins: dict[str, float] = {}
-        self.evidence: Evidence | None = None
+        self._sections: dict[str, Section] = {}
+        self._last: Section | None = None  # the one at the end of the file, if this run wrote it
         if self._path is not None:
             self._read(self._path)
 
     def _read(self, path: Path) -> None:
-        with (
-            suppress(OSError, ValueError, KeyError, TypeError),
-            path.open(encoding="utf-8") as file,
-        ):
-            header = json.loads(next(file, ""))
-            if header["key"] != self._key:
-                return
-            self.evidence = Evidence(**header["evidence"])
+        section: Section | None = None
+        with suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
             for line in file:
-                with suppress(ValueError):  # cut off
-                    filepath, margin = json.loads(line)
-                    self.margins[filepath] = float(margin)
+                with suppress(ValueError, KeyError, TypeError):  # cut off
+                    found = json.loads(line)
+                    if isinstance(found, dict):
+                        section = self._with_header(found)
+                    elif section is not None:
+                        filepath, margin = found
+                        section.margins[filepath] = float(margin)
 
-    def start(self, evidence: Evidence) -> None:
-        """Writes the evidence and the known margins."""
-        header = {"key": self._key, "evidence": asdict(evidence)}
-        lines: list[object] = [header, *self.margins.items()]
-        self._write("w", lines)
+    def _with_header(self, header: dict[str, Any]) -> Section:
+        section = self.section(header["key"])
+        if "evidence" in header:
+            section.evidence = Evidence(**header["evidence"])
+            section.band, section.reach = float(header["band"]), float(header["reach"])
+        return section
 
-    def note(self, margins: Mapping[str, float]) -> None:
+    def section(self, key: str) -> Section:
+        """The section of the networks with a key."""
+        return self._sections.setdefault(key, Section(key))
+
+    def set_band(self, section: Section, evidence: Evidence, band: float, reach: float) -> None:
+        """Keeps the evidence and the band of a section, so that a later run knows what they reach."""
+        section.evidence, section.band, section.reach = evidence, band, reach
+        self._write(section, [section.header()])
+
+    def note(self, section: Section, margins: Mapping[str, float]) -> None:
         """Adds the margins of images, before their records are written."""
-        self.margins |= margins
-        self._write("a", list(margins.items()))
+        section.margins |= margins
+        self._write(section, list(margins.items()))
 
-    def _write(self, mode: str, lines: list[object]) -> None:
+    def _write(self, section: Section, lines: list[object]) -> None:
         if self._path is None or not lines:
             return
-        text = "".join(f"{json.dumps(line)}\n" for line in lines)
         try:
-            with self._path.open(mode, encoding="utf-8") as file:
-                file.write(text)
+            if self._last is None:  # from the start, without a line that was cut off
+                with write_atomically(self._path, fsync=False) as part:
+                    part.write_text(_text(self._all_lines(section)), encoding="utf-8")
+            else:
+                start = [] if self._last is section else [{"key": section.key}]
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(_text([*start, *lines]))
+            self._last = section
         except OSError as error:
             logging.warning(
                 "%s cannot be written (%s). If this run is interrupted, a later one cannot decide its "
@@ -79,16 +122,41 @@ class Ledger:
             )
             self._path = None
 
-    def reached_by(self, band: float) -> list[str]:
-        """The finished images that are doubtful in a band of this width."""
-        return [path for path, margin in self.margins.items() if margin < band]
+    def _all_lines(self, last: Section) -> Iterator[object]:
+        others = [one for one in self._sections.values() if one is not last]
+        for section in (*others, last):
+            if section.evidence is not None:
+                yield section.header()
+                yield from section.margins.items()
+
+    @property
+    def has_unsettled(self) -> bool:
+        """Whether a band has reached finished images that have not been decided again."""
+        return any(
+            section.is_beyond_reach or next(section.reached(), None)
+            for section in self._sections.values()
+        )
+
+    def reached(self, finished: Iterable[str]) -> list[str]:
+        """The finished images that a wider band has reached."""
+        sections = self._sections.values()
+        if any(section.is_beyond_reach for section in sections):
+            return list(finished)
+        reached = {path for section in sections for path in section.reached()}
+        return [path for path in finished if path in reached]
 
     def forget(self, filepath: str) -> None:
         """Removes an image that has been processed in float32."""
-        self.margins.pop(filepath, None)
+        for section in self._sections.values():
+            section.margins.pop(filepath, None)
 
     def finish(self) -> None:
         """Deletes the file."""
+        self._sections.clear()
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink()
+
+
+def _text(lines: Iterable[object]) -> str:
+    return "".join(f"{json.dumps(line)}\n" for line in lines)

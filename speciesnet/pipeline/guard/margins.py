@@ -58,27 +58,37 @@ class Band:
     """The band in which images are doubtful. It becomes wider as evidence is added.
 
     Args:
-        passes: How images pass through networks.
+        passes: How images go through networks.
         evidence: The errors of the fast networks; without evidence, the width is 0.
+        width: The width that the band had in an earlier run, in units of the evidence.
+        reach: The reach that it had; 0 if there was no such run.
 
     Attributes:
         evidence: The same.
         width: The margin up to which images are processed in float32, in units of the evidence.
+        reach: The margin up to which the margins of finished images are computed.
     """
 
-    def __init__(self, passes: Passes, evidence: Evidence | None = None) -> None:
+    def __init__(
+        self,
+        passes: Passes,
+        evidence: Evidence | None = None,
+        width: float = 0.0,
+        reach: float = 0.0,
+    ) -> None:
         self._passes = passes
         self.evidence = Evidence() if evidence is None else evidence
-        self.width = self._first = 0.0 if evidence is None else evidence.band()
+        self.width = 0.0 if evidence is None else max(evidence.band(), width)
+        self.reach = reach or REACH * self.width
 
-    def widen(self) -> None:
-        """Widens the band if the evidence requires it."""
-        self.width = max(self.width, self.evidence.band())
+    def widen(self) -> bool:
+        """Widens the band if the evidence requires it.
 
-    @property
-    def reach(self) -> float:
-        """The margin up to which the margins of finished images are computed."""
-        return REACH * self._first
+        Returns:
+            Whether it was narrower before.
+        """
+        before, self.width = self.width, max(self.width, self.evidence.band())
+        return self.width > before
 
     @property
     def faintest(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ def trial_of(paths: Sequence[str]) -> list[str]:
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
+def pays(verdict: Verdict, rival: float = math.inf) -> bool:
+    """Whether fast networks save time compared with float32 and with others of a known cost."""
+    return verdict.cost <= WORTHWHILE and verdict.cost < rival
+
+
 @dataclass(frozen=True)
 class Trial:
     """Compares the fast networks with the float32 networks.
@@ -41,11 +47,13 @@ class Trial:
         passes: How images pass through networks.
         exact: The float32 networks.
         fast: The networks in the lower precision.
+        rival: The cost of the networks that are used otherwise; see ``Verdict``.
     """
 
     passes: Passes
     exact: Networks
     fast: ReducedNetworks
+    rival: float = math.inf
 
     def photos(
         self, paths: Sequence[str], progress: pipeline.Progress
@@ -76,7 +84,15 @@ class Trial:
                 error,
             )
             return None
-        return _verdict(self.passes, exact, fast, again, quick / slow)
+        verdict = _verdict(self.passes, exact, fast, again, quick / slow)
+        if verdict is not None:
+            logging.info(
+                "With the images decided again, %s takes %.0f%% of the time of float32: it is %s.",
+                " and ".join(dict.fromkeys(self.fast.precisions.values())),
+                100 * verdict.cost,
+                "used" if pays(verdict, self.rival) else "not used",
+            )
+        return verdict
 
     def _fast_photos(self, paths: Sequence[str]) -> list[Photo]:
         floor = lowest_confidence(TRIAL_FLOOR)
@@ -96,7 +112,7 @@ def _verdict(
     again: Sequence[Photo | None],
     time_ratio: float,
 ) -> Verdict | None:
-    """Derives the errors from a trial, and whether the fast networks are worthwhile."""
+    """Derives the errors from a trial, and what the fast networks cost."""
     found: list[Errors] = []
     tried: list[Photo] = []
     for one, two, three in zip(exact, fast, again, strict=True):
@@ -111,15 +127,13 @@ def _verdict(
     evidence.margins = [margin_of(photo, passes, evidence) for photo in tried]
     band = evidence.band()
     doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
-    pays = time_ratio + doubtful <= WORTHWHILE
     logging.info(
         "In the trial, %.0f%% of the images were doubtful in the lower precision, which took %.0f%% "
-        "of the time of float32: it is %s.",
+        "of the time of float32.",
         100 * doubtful,
         100 * time_ratio,
-        "used" if pays else "not used",
     )
-    return Verdict(evidence, pays)
+    return Verdict(evidence, time_ratio + doubtful)
 
 
 def _first_rivals(photo: Photo) -> list[int]:

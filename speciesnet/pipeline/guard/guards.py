@@ -1,0 +1,182 @@
+"""Passes the images of a run through one pair of fast networks after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+
+from speciesnet import pipeline
+from speciesnet.networks import Networks
+from speciesnet.pipeline import Photo
+from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.pipeline.guard.ledger import Ledger
+from speciesnet.pipeline.guard.passes import Passes
+from speciesnet.pipeline.guard.tally import summary
+from speciesnet.pipeline.guard.upgrade import Int8Upgrade
+
+
+class Guards:
+    """Decides the images of a run with the fastest networks that are worthwhile, or in float32.
+
+    The guards share the passes and the ledger. When an upgrade is ready, the images that have not been
+    read yet pass through its networks, if a trial shows that this saves time.
+
+    Args:
+        passes: How images pass through networks.
+        exact: The float32 networks.
+        ledger: Keeps the margins of finished images, separately for each guard.
+        candidates: Guards that could be used, the most promising first.
+        upgrade: Makes faster networks during the run.
+
+    Attributes:
+        used: Those that were used, in order.
+        replaced: Finished images that a wider band has reached.
+    """
+
+    def __init__(
+        self,
+        passes: Passes,
+        exact: Networks,
+        ledger: Ledger,
+        candidates: Sequence[Guard] = (),
+        upgrade: Int8Upgrade | None = None,
+    ) -> None:
+        self._passes, self._exact, self._ledger = passes, exact, ledger
+        self._candidates = list(candidates)
+        self._upgrade = upgrade
+        self.used: list[Guard] = []
+        self._in_float32 = self.replaced = 0
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the next images pass through fast networks."""
+        return bool(self._candidates) and self._candidates[0].is_fast
+
+    @property
+    def has_unsettled(self) -> bool:
+        """Whether an earlier run finished images that are within its last band."""
+        return self._ledger.has_unsettled
+
+    @property
+    def networks(self) -> Networks:
+        """The networks that images pass through first."""
+        return self._candidates[0].networks if self.is_fast else self._exact
+
+    def load(self) -> None:
+        """Loads the networks that the first images need."""
+        self._passes.load(self.networks)
+
+    def photos(
+        self, paths: Sequence[str], progress: pipeline.Progress = pipeline.no_progress
+    ) -> Generator[Photo, None, None]:
+        """Yields each image with its final answers, starting with the images of a trial, if any."""
+        left = list(paths)
+        try:
+            while left:
+                left = yield from self._trials(left, progress)
+                if self._upgrade is None or not left:
+                    yield from self._fastest(left, progress)
+                    return
+                self._upgrade.start(paths)
+                taken = _Taken(left, self._upgrade.is_ready)
+                yield from self._fastest(taken, progress)
+                if left := taken.left:
+                    self._go_over(self._upgrade)
+        finally:
+            if self._upgrade:
+                self._upgrade.stop()
+
+    def _trials(
+        self, paths: list[str], progress: pipeline.Progress
+    ) -> Generator[Photo, None, list[str]]:
+        """Tries the candidates until one is worthwhile, and drops the others.
+
+        Returns:
+            The images that are left.
+        """
+        while self._candidates and not self.is_fast:
+            guard, *others = self._candidates
+            rival = others[0].cost if others and others[0].is_fast else math.inf
+            paths = yield from guard.trial(paths, progress, rival)
+            if not guard.is_fast:
+                guard.networks.unload()
+                self._in_float32 += guard.tally.images
+                self._candidates = others
+        for slower in self._candidates[1:]:
+            slower.networks.unload()
+        del self._candidates[1:]
+        return paths
+
+    def _fastest(
+        self, paths: Iterable[str], progress: pipeline.Progress
+    ) -> Generator[Photo, None, None]:
+        if not self._candidates:
+            with closing(self._passes.run(paths, self._exact, progress)) as photos:
+                for photo in photos:
+                    self._in_float32 += 1
+                    yield photo
+            return
+        guard = self._candidates[0]
+        if guard not in self.used:
+            self.used.append(guard)
+        yield from guard.photos(paths, progress)
+
+    def _go_over(self, upgrade: Int8Upgrade) -> None:
+        """Makes the networks of the upgrade the first candidate."""
+        self._upgrade = None
+        if (guard := upgrade.guard()) is not None:
+            self._candidates.insert(0, guard)
+
+    def reached(self, finished: Iterable[str]) -> list[str]:
+        """The finished images that a wider band has reached."""
+        return self._ledger.reached(finished)
+
+    def again(self, paths: Sequence[str]) -> Iterator[Photo]:
+        """Decides finished images again, in float32."""
+        self.replaced += len(paths)
+        for photo in self._passes.run(paths, self._exact):
+            yield photo
+            self._ledger.forget(photo.filepath)
+
+    def finish(self) -> None:
+        """Stores the evidence of this run for later runs."""
+        for guard in self.used:
+            guard.finish()
+        self._ledger.finish()
+
+    def as_dict(self) -> dict[str, object]:
+        """How the images were decided, for the settings of the run."""
+        return {
+            "phases": [guard.as_dict() for guard in self.used],
+            "in_float32": self._in_float32,
+            "replaced": self.replaced,
+        }
+
+    def summary(self) -> str:
+        """Sentences on how many images were processed in each precision."""
+        phases = [(guard.networks.precisions.values(), guard.tally) for guard in self.used]
+        return summary(phases, self._in_float32, self.replaced)
+
+
+class _Taken:
+    """Images that are taken one after the other, until something else is ready.
+
+    Args:
+        paths: The images.
+        is_over: Asked before each of them.
+    """
+
+    def __init__(self, paths: Sequence[str], is_over: Callable[[], bool]) -> None:
+        self._paths, self._is_over = paths, is_over
+        self._count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while self._count < len(self._paths) and not self._is_over():
+            self._count += 1
+            yield self._paths[self._count - 1]
+
+    @property
+    def left(self) -> list[str]:
+        """The images that have not been taken."""
+        return list(self._paths[self._count :])
