@@ -7,6 +7,7 @@ from math import isfinite
 from typing import cast
 
 from speciesnet.boxes import EDGE_TOLERANCE, inside_image
+from speciesnet.constants import TOP_CLASSES
 from speciesnet.errors import MalformedRecordError
 from speciesnet.records import Box, Record
 
@@ -100,8 +101,8 @@ def with_checked_numbers(record: Record) -> Record:
 
 def _check_scores(record: Record, part: Record | Box, number: int) -> None:
     """Checks the answer and the classes of a box, by its number, or of the image, by 0."""
-    if "prediction_score" in part:
-        _check_score(record, "prediction_score", part["prediction_score"], number)
+    if "prediction_score" in part:  # a roll-up adds the scores of up to five classes
+        _check_score(record, "prediction_score", part["prediction_score"], number, TOP_CLASSES)
     classifications = part.get("classifications")
     if not classifications:
         return
@@ -113,14 +114,11 @@ def _check_scores(record: Record, part: Record | Box, number: int) -> None:
         if not (type(score) is float and 0 <= score <= 1) and not _is_score(score):
             wrong = f"classifications.scores has {score!r}; each must be from 0 to 1"
             raise malformed(record, f"{_place(number)}{wrong}")
-    if scores != sorted(scores, reverse=True):
-        wrong = "classifications.scores must start with the highest"
-        raise malformed(record, f"{_place(number)}{wrong}")
 
 
-def _check_score(record: Record, name: str, value: object, number: int) -> None:
-    if not (type(value) is float and 0 <= value <= 1) and not _is_score(value):
-        wrong = f"{name} is {value!r}; it must be a number from 0 to 1"
+def _check_score(record: Record, name: str, value: object, number: int, highest: int = 1) -> None:
+    if not (type(value) is float and 0 <= value <= 1) and not _is_score(value, highest):
+        wrong = f"{name} is {value!r}; it must be a number from 0 to {highest}"
         raise malformed(record, f"{_place(number)}{wrong}")
 
 
@@ -128,8 +126,8 @@ def _place(number: int) -> str:
     return f"detection {number}: " if number else ""
 
 
-def _is_score(value: object) -> bool:
-    """Whether a value is a number from 0 to 1."""
+def _is_score(value: object, highest: int = 1) -> bool:
+    """Whether a value is a number from 0 to 1, or to ``highest``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return -EDGE_TOLERANCE <= value <= 1 + EDGE_TOLERANCE
+    return -EDGE_TOLERANCE <= value <= highest + EDGE_TOLERANCE
