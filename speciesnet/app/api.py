@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Api:
             _route("/api/folders", "GET", self._folders),
             _route("/api/count", "GET", self._count),
             _route("/api/countries", "GET", self._countries),
+            _route("/api/place", "GET", self._place),
             _route("/api/models", "GET", lambda request, body: choices.models()),
             _route("/api/models/download", "POST", self._download, 201),
             _route("/api/surveys", "GET", lambda request, body: self._window.overview()),
@@ -86,6 +88,18 @@ class Api:
     def _countries(self, request: Request, _: Body) -> object:
         language = request.query_params.get("language", "en")[:10]
         return choices.countries(language if language.isalnum() else "en")
+
+    def _place(self, request: Request, _: Body) -> object:
+        """The country of a click on the map."""
+        try:
+            latitude, longitude = (
+                float(request.query_params[key]) for key in ("latitude", "longitude")
+            )
+        except (KeyError, ValueError):
+            latitude = longitude = math.nan
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+            raise PageError(422, "bad_request", "Give a latitude and a longitude in degrees.")
+        return self._window.place(latitude, longitude)
 
     def _download(self, _: Request, body: Body) -> object:
         return self._window.download(body.get("model")).as_json()
@@ -149,7 +163,7 @@ class Api:
 
     def _review(self, request: Request, _: Body) -> object:
         survey = self._survey(request)
-        self._window.reviews.app_of(survey, reload=True)
+        self._window.reviews.open(survey, reload=True)
         return {"address": f"/surveys/{survey.id}/review/gallery.html"}
 
     def _thumb(self, request: Request) -> Response:

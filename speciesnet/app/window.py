@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from speciesnet.app import commands, jobs
 from speciesnet.app.choices import models
 from speciesnet.app.errors import PageError
 from speciesnet.app.folders import Folders, gone, total_of
+from speciesnet.app.helpers import Helpers, Work
 from speciesnet.app.jobs import Job
 from speciesnet.app.progress import Shown, all_pictures
 from speciesnet.app.reviews import Reviews
@@ -40,7 +42,7 @@ class Window:
         folders: The folders that pages may name.
         surveys: The surveys.
         runner: The queue.
-        reviews: The review that is open.
+        reviews: The reviews that are open.
         ticket: See ``Guard``.
     """
 
@@ -51,7 +53,8 @@ class Window:
             self.folders.admit([*survey.folders, survey.results, survey.predictions])
             self.folders.admit(str(Path(one).parent) for one in survey.folders)
         self.runner = Runner(self.surveys, self.folders)
-        self.reviews = Reviews(self.surveys)
+        self._helpers = Helpers(folder)
+        self.reviews = Reviews(self.surveys, self._helpers)
         self.ticket = folder / TICKET
         self._folder = folder
         self._jobs: dict[str, Job] = {}
@@ -60,8 +63,8 @@ class Window:
         """Ends the run and all jobs properly."""
         for job in self._jobs.values():
             job.stop()
+        self._helpers.close()
         self.runner.close()
-        self.reviews.close()
 
     def describe(self, survey: Survey) -> dict[str, object]:
         """A survey as sent to pages."""
@@ -119,6 +122,12 @@ class Window:
             "action": survey.action,
             "log": jobs.tail(log) if log else [],
         }
+
+    def place(self, latitude: float, longitude: float) -> object:
+        """The country (and, in the USA, the state) of the town nearest to a position, in degrees."""
+        helper = self._helpers.get("places", Work())
+        with helper.ask("GET", f"/place?latitude={latitude}&longitude={longitude}", {}) as answer:
+            return json.load(answer)
 
     def start_job(self, survey: Survey, kind: str, options: Mapping[str, object]) -> Job:
         """Starts a command for a survey; raises ``PageError``."""
@@ -218,7 +227,7 @@ class Window:
     def forget(self, survey: Survey) -> None:
         """Removes a survey from the list."""
         self.surveys.forget(survey)
-        self.reviews.close()
+        self._helpers.end(survey.id)
         shutil.rmtree(self._folder / "trials" / survey.id, ignore_errors=True)
 
 
