@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -65,7 +66,10 @@ class Api:
             _route("/api/jobs/{job}/stop", "POST", self._stop_job),
             Route("/surveys/{survey}/thumbs/{number:int}.jpg", self._thumb),
             Route("/surveys/{survey}/trial/{number:int}.jpg", self._trial_picture),
-            Route("/surveys/{survey}/report/{path:path}", self._report),
+            *(
+                Route(f"/surveys/{{survey}}/{folder}/{{path:path}}", partial(self._page, folder))
+                for folder in (commands.REPORT, commands.CAMERAS)
+            ),
         ]
 
     def _survey(self, request: Request) -> Survey:
@@ -175,9 +179,9 @@ class Api:
         number = request.path_params["number"]
         return _jpeg(pictures[number].record if number < len(pictures) else None)
 
-    def _report(self, request: Request) -> Response:
-        """Serves a file of the report, but never one outside its folder."""
-        folder = Path(self._survey(request).results, commands.REPORT).resolve()
+    def _page(self, name: str, request: Request) -> Response:
+        """Serves a file of the pages that a command has written, but never one outside their folder."""
+        folder = Path(self._survey(request).results, name).resolve()
         path = (folder / request.path_params["path"]).resolve()
         if not path.is_relative_to(folder) or not path.is_file():
             raise HTTPException(404)

@@ -65,6 +65,7 @@ class Survey:
         state: Its state.
         sentence: The last sentence of its run, or None.
         action: The action that fixes an error, or None.
+        cameras: Where the cameras were, as the page last sent it; see ``positions.CAMERAS``.
         counts: The files in its folders, see ``Count``; None if they were never counted.
         log: The log of its last run, or "".
         pid: The process of its run, or 0.
@@ -85,6 +86,7 @@ class Survey:
     state: State = "new"
     sentence: str | None = None
     action: Action | None = None
+    cameras: dict[str, object] = field(default_factory=dict)
     counts: dict[str, object] | None = None
     log: str = ""
     pid: int = 0

@@ -17,6 +17,7 @@ from speciesnet.app.errors import PageError
 from speciesnet.app.folders import Folders, gone, total_of
 from speciesnet.app.helpers import Helpers, Work
 from speciesnet.app.jobs import Job
+from speciesnet.app.positions import with_table
 from speciesnet.app.progress import Shown, all_pictures
 from speciesnet.app.reviews import Reviews
 from speciesnet.app.runner import Runner, missing_folders
@@ -52,6 +53,7 @@ class Window:
         for survey in self.surveys.all():
             self.folders.admit([*survey.folders, survey.results, survey.predictions])
             self.folders.admit(str(Path(one).parent) for one in survey.folders)
+            self.folders.admit([str(survey.cameras.get("deployments", survey.results))])
         self.runner = Runner(self.surveys, self.folders)
         self._helpers = Helpers(folder)
         self.reviews = Reviews(self.surveys, self._helpers)
@@ -76,6 +78,7 @@ class Window:
             "done": self.runner.follower(survey).done,
             "has_predictions": survey.has_predictions,
             "has_report": Path(survey.results, commands.REPORT, "index.html").is_file(),
+            "has_cameras": Path(survey.results, commands.CAMERAS, "index.html").is_file(),
             "missing": missing_folders(survey),
         }
 
@@ -145,6 +148,10 @@ class Window:
                 return self._trial(survey)
             return self._start(survey.id, kind, commands.estimate_line(survey), self._disk(survey))
         survey.check_predictions()
+        if "deployments" in commands.EXPORTS[kind]:
+            table = self._folder / "positions" / f"{survey.id}.csv"
+            options = with_table(options, survey, table, self.folders)
+            self.surveys.save()
         line = commands.export_line(kind, survey, options, self.folders)
         with suppress(OSError):  # the command says why
             Path(survey.results).mkdir(parents=True, exist_ok=True)
@@ -229,6 +236,7 @@ class Window:
         self.surveys.forget(survey)
         self._helpers.end(survey.id)
         shutil.rmtree(self._folder / "trials" / survey.id, ignore_errors=True)
+        (self._folder / "positions" / f"{survey.id}.csv").unlink(missing_ok=True)
 
 
 def free_bytes(path: Path) -> int | None:

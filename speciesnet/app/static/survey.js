@@ -77,6 +77,7 @@ function drawRun(progress) {
   show("#before", isNew);
   show("#run", !isNew);
   show("#see-report", survey.has_report);
+  show("#see-cameras", survey.has_cameras);
   show("#results", survey.has_predictions && !isRunning);
   if (survey.has_predictions) drawExports(isRunning);
   for (const [name, isShown] of [
