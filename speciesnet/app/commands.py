@@ -101,8 +101,12 @@ def _settings(survey: Survey) -> list[str]:
     if survey.species_list:
         flags += ["--species_list", survey.species_list]
         flags += ["--species_list_fill"] * survey.species_fill
+    if options.get("geofence") is False:
+        flags.append("--nogeofence")
     if options.get("videos") == "skip":
         flags += ["--videos", "skip"]
+    elif fps := options.get("video_fps"):
+        flags += ["--video_fps", str(fps)]
     if options.get("classify") == "all":
         flags += ["--classify", "all"]
     return [*flags, "--metadata"] if options.get("metadata") else flags

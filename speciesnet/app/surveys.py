@@ -30,7 +30,9 @@ ACTIVE = ("running", "pausing", "stopping")
 LONGEST_NAME = 100  # characters
 _PLACES = ("country", "coordinates", "none")
 _OPTIONS: Mapping[str, tuple[object, ...]] = {
+    "geofence": (True, False),
     "videos": ("include", "skip"),
+    "video_fps": ("1", "0.2", "0.5", "2", "5"),
     "classify": ("best", "all"),
     "metadata": (False, True),
 }
@@ -304,7 +306,7 @@ def _options(value: object, _: Folders) -> dict[str, object]:
     if not isinstance(value, dict):
         raise _bad("The options must be an object.")
     for key, one in value.items():
-        if one not in _OPTIONS.get(key, ()):
+        if not any(one == known and type(one) is type(known) for known in _OPTIONS.get(key, ())):
             raise _bad(f"The option {key!r} cannot be {one!r}.")
     return value
 

@@ -145,6 +145,11 @@ def test_choices_are_found_by_name_in_any_language(page: Page) -> None:
     assert {"code": "CA", "name": "California"} in countries["USA"]["regions"]
     models = {one["name"]: one for one in page.get("/api/models")}
     assert models["demo"]["on_disk"]
+    assert [(one["version"], one["type"]) for one in models.values()] == [
+        ("4.0.0a", "always_crop"),
+        ("4.0.0b", "full_image"),
+        (None, "demo"),
+    ]
 
 
 def test_a_photograph_that_is_gone_has_no_picture(page: Page, survey: str, window: Window) -> None:

@@ -16,7 +16,7 @@ KEY = re.compile(r"""\bt\(\s*["`]([^"`$]+)["`]\s*[,)]""")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # Where the rest of a key is computed.
 PREFIXES = (
-    "classify", "dp_", "error_", "export_", "fix_", "place_",
+    "classify", "dp_", "error_", "export_", "fix_", "model_", "place_",
     "rows_", "sort_", "state_", "videos", "write_",
 )  # fmt: skip
 
