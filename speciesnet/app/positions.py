@@ -42,6 +42,8 @@ def with_table(
     if given:
         if found.get("deployments"):
             raise _bad("Give either a table of the cameras or one position, not both.")
+        if not survey.folders:
+            raise _bad("Choose a table of the cameras; no folder of this survey is known.")
         latitude, longitude = (_degrees(key, given.get(key)) for key in _LIMITS)
         if latitude == longitude == 0:
             raise _bad(

@@ -54,6 +54,13 @@ def test_positions_that_cannot_be_are_refused(
     assert said in refused(page, survey, **options)
 
 
+def test_a_position_needs_the_folder_of_its_photographs(
+    page: Page, survey: str, window: Window
+) -> None:
+    window.surveys.get(survey).folders = []
+    assert "no folder" in refused(page, survey, latitude="-1.29", longitude="36.82")
+
+
 def test_tables_that_were_not_listed_are_refused(page: Page, survey: str) -> None:
     body = {"kind": "cameras", "options": {"deployments": "/etc/passwd"}}
     answer = page.send("POST", f"/api/surveys/{survey}/jobs", 403, **body)
