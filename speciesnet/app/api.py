@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -44,6 +46,7 @@ class Api:
             _route("/api/folders", "GET", self._folders),
             _route("/api/count", "GET", self._count),
             _route("/api/countries", "GET", self._countries),
+            _route("/api/place", "GET", self._place),
             _route("/api/models", "GET", lambda request, body: choices.models()),
             _route("/api/models/download", "POST", self._download, 201),
             _route("/api/surveys", "GET", lambda request, body: self._window.overview()),
@@ -63,7 +66,10 @@ class Api:
             _route("/api/jobs/{job}/stop", "POST", self._stop_job),
             Route("/surveys/{survey}/thumbs/{number:int}.jpg", self._thumb),
             Route("/surveys/{survey}/trial/{number:int}.jpg", self._trial_picture),
-            Route("/surveys/{survey}/report/{path:path}", self._report),
+            *(
+                Route(f"/surveys/{{survey}}/{folder}/{{path:path}}", partial(self._page, folder))
+                for folder in (commands.REPORT, commands.CAMERAS)
+            ),
         ]
 
     def _survey(self, request: Request) -> Survey:
@@ -86,6 +92,18 @@ class Api:
     def _countries(self, request: Request, _: Body) -> object:
         language = request.query_params.get("language", "en")[:10]
         return choices.countries(language if language.isalnum() else "en")
+
+    def _place(self, request: Request, _: Body) -> object:
+        """The country of a click on the map."""
+        try:
+            latitude, longitude = (
+                float(request.query_params[key]) for key in ("latitude", "longitude")
+            )
+        except (KeyError, ValueError):
+            latitude = longitude = math.nan
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+            raise PageError(422, "bad_request", "Give a latitude and a longitude in degrees.")
+        return self._window.place(latitude, longitude)
 
     def _download(self, _: Request, body: Body) -> object:
         return self._window.download(body.get("model")).as_json()
@@ -149,7 +167,7 @@ class Api:
 
     def _review(self, request: Request, _: Body) -> object:
         survey = self._survey(request)
-        self._window.reviews.app_of(survey, reload=True)
+        self._window.reviews.open(survey, reload=True)
         return {"address": f"/surveys/{survey.id}/review/gallery.html"}
 
     def _thumb(self, request: Request) -> Response:
@@ -161,9 +179,9 @@ class Api:
         number = request.path_params["number"]
         return _jpeg(pictures[number].record if number < len(pictures) else None)
 
-    def _report(self, request: Request) -> Response:
-        """Serves a file of the report, but never one outside its folder."""
-        folder = Path(self._survey(request).results, commands.REPORT).resolve()
+    def _page(self, name: str, request: Request) -> Response:
+        """Serves a file of the pages that a command has written, but never one outside their folder."""
+        folder = Path(self._survey(request).results, name).resolve()
         path = (folder / request.path_params["path"]).resolve()
         if not path.is_relative_to(folder) or not path.is_file():
             raise HTTPException(404)

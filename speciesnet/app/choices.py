@@ -7,13 +7,14 @@ import gettext
 from pathlib import Path
 
 from speciesnet.country_names import other_names
-from speciesnet.packages.info import DEFAULT_MODEL, SUPPORTED_MODELS, ModelInfo, kaggles_cache
+from speciesnet.packages.info import (
+    DEFAULT_MODEL,
+    SUPPORTED_MODELS,
+    ModelInfo,
+    kaggles_cache,
+    published_variation,
+)
 
-_TITLES = {
-    "kaggle:google/speciesnet/keras/v4.0.0a": "SpeciesNet 4.0.0a",
-    "kaggle:google/speciesnet/keras/v4.0.0b": "SpeciesNet 4.0.0b, for whole images",
-    "demo": "Demonstration, for the rendered sample images only",
-}
 _LANGUAGES = ("es", "fr", "pt", "sw", "de", "it", "nl", "ru", "ar", "hi", "id", "zh_CN", "ja")
 
 
@@ -22,6 +23,7 @@ def models() -> list[dict[str, object]]:
     found = []
     for name in (*SUPPORTED_MODELS, "demo"):
         folder = model_folder(name)
+        version, kind = published_variation(name) or (None, name)
         info = ModelInfo(str(folder)) if folder else None
         detector = info.local_detector if info else None
         sizes = [
@@ -32,7 +34,8 @@ def models() -> list[dict[str, object]]:
         found.append(
             {
                 "name": name,
-                "title": _TITLES[name],
+                "version": version,
+                "type": kind,
                 "on_disk": detector is not None,
                 "bytes": sum(sizes) if sizes else None,
                 "is_default": name == DEFAULT_MODEL,

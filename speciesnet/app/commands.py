@@ -14,11 +14,12 @@ from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 
 TRIAL_IMAGES = 20
-REPORT, SORTED = "report", "sorted"  # folders in that of the results
+REPORT, CAMERAS, SORTED = "report", "cameras", "sorted"  # folders in that of the results
 
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
 _SWITCH = (False, True)
+_PLACED = {"deployments": FILE, "timezone": TEXT}  # where the cameras were
 # The options of each export and their allowed values; the first value of a list is the default.
 EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
     "table": {
@@ -33,11 +34,12 @@ EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
         "contributor": TEXTS,
         "license_data": TEXT,
         "license_media": TEXT,
-        "timezone": TEXT,
         "sampling_design": TEXT,
         "capture_method": TEXT,
-        "deployments": FILE,
+        **_PLACED,
     },
+    "cameras": _PLACED,
+    "ecology": _PLACED,
     "keywords": {"dry_run": _SWITCH, "embed": _SWITCH, "beside_photographs": (True, False)},
     "sort": {
         "dry_run": _SWITCH,
@@ -99,8 +101,12 @@ def _settings(survey: Survey) -> list[str]:
     if survey.species_list:
         flags += ["--species_list", survey.species_list]
         flags += ["--species_list_fill"] * survey.species_fill
+    if options.get("geofence") is False:
+        flags.append("--nogeofence")
     if options.get("videos") == "skip":
         flags += ["--videos", "skip"]
+    elif fps := options.get("video_fps"):
+        flags += ["--video_fps", str(fps)]
     if options.get("classify") == "all":
         flags += ["--classify", "all"]
     return [*flags, "--metadata"] if options.get("metadata") else flags
@@ -138,6 +144,13 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
     if kind == "camtrap-dp":
         target = out / "camtrap-dp"
         return Line(["camtrap-dp", source, str(target), *_flags(options)], (target,))
+    if kind == "cameras":
+        page, table = out / CAMERAS, out / "camera_check.csv"
+        outputs = ["--html", str(page), "--csv", str(table)]
+        return Line(["cameras", source, *outputs, *_flags(options)], (page, table))
+    if kind == "ecology":
+        target = out / "ecology"
+        return Line(["ecology", source, "--out", str(target), *_flags(options)], (target,))
     if kind == "keywords":
         target = None if beside else out / "keywords"
         place = ["--out", str(target)] if target else []

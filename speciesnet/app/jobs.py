@@ -19,6 +19,7 @@ from speciesnet.app.surveys import now
 
 TAIL_BYTES = 2**16  # of a log that pages show or search
 LOG_LINES = 20
+MAX_LINES = 2000
 STOP_SECONDS = 60.0  # for a command to finish what it writes
 _SAYS = "speciesnet: "  # precedes the sentence with which a command ends
 # The action that fixes an error, by words in its sentence.
@@ -27,8 +28,21 @@ _ACTIONS = (
     ("being written by", "wait"),
     ("cannot be downloaded", "download_model"),
     ("model package|no model", "choose_model"),
+    (
+        r"no position|time ?zone|[Dd]eployments? |deploymentID| as (latitude|longitude|deployment\w+);",
+        "choose_positions",
+    ),
     ("The folder .* (does not exist|cannot be)|was moved or deleted", "choose_folder"),
 )
+
+# The line that says what a command did, if notes may follow it; otherwise it is the last one.
+_SAID = {
+    "camtrap-dp": r"[\d,]+ photographs? in [\d,]+ events? of ",
+    "cameras": r"[\d,]+ cameras?, .* with findings\.",
+    "ecology": r"[\d,]+ detections? of ",
+    "report": r"Report of ",
+    "sort": r"[\d,]+ photographs? .*sorted ",
+}
 
 
 def action_for(sentence: str) -> str | None:
@@ -52,6 +66,14 @@ def last_sentence(log: Path) -> str | None:
     lines = tail(log)
     own = [line for line in lines if line.startswith(_SAYS)]
     return own[-1].removeprefix(_SAYS) if own else (lines[-1] if lines else None)
+
+
+def said(kind: str, log: Path) -> str | None:
+    """The line with which a command of some kind says what it did."""
+    lines = tail(log, MAX_LINES)
+    if pattern := _SAID.get(kind):
+        lines = [line for line in lines if re.match(pattern, line)] or lines
+    return lines[-1] if lines else None
 
 
 def summary(log: Path) -> str | None:
@@ -166,6 +188,7 @@ class Job:
             "state": state,
             "command": str(self.line),
             "log": tail(self.log),
+            "said": said(self.kind, self.log) if state == "done" else None,
             "error": error,
             "action": action,
             "written": [_facts(p) for p in self.line.written if p.exists()]

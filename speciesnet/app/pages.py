@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import signal
 from collections.abc import Mapping
 from importlib import resources
@@ -17,7 +16,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 import speciesnet
-from speciesnet.app.errors import PageError
 from speciesnet.files.clouds import content_type
 
 LANGUAGES = {
@@ -103,22 +101,6 @@ def static(request: Request) -> Response:
     raise HTTPException(404)
 
 
-def place(request: Request) -> Response:
-    """The country (and, in the USA, the state) of the town nearest to a click on the map."""
-    try:
-        latitude, longitude = (
-            float(request.query_params[key]) for key in ("latitude", "longitude")
-        )
-    except (KeyError, ValueError):
-        latitude = longitude = math.nan
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-        raise PageError(422, "bad_request", "Give a latitude and a longitude in degrees.")
-    from speciesnet.geolocation import nearest_place
-
-    country, region = nearest_place(latitude, longitude)
-    return JSONResponse({"country": country or None, "region": region})
-
-
 def end(_: Request) -> Response:
     """Ends the program like Ctrl-C: after responding, it stops the run and closes."""
     stop = BackgroundTask(signal.raise_signal, signal.SIGINT)
@@ -134,6 +116,5 @@ def routes() -> list[BaseRoute]:
     return [
         *pages,
         Route("/static/{name}", static),
-        Route("/api/place", place),
         Route("/api/quit", end, methods=["POST"]),
     ]

@@ -6,11 +6,13 @@ import re
 import threading
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from speciesnet.app.jobs import tail
+from speciesnet.errors import OutputError
 from speciesnet.records import Record, still_of
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, split_label
 
@@ -214,9 +216,12 @@ def _skipped(paths: list[str], log: Path | None) -> list[dict[str, object]]:
 
 
 def all_pictures(predictions: Path) -> list[Shown]:
-    """All records of a small predictions file; none if there is no file."""
+    """The records of a small predictions file, also while it is being written; none without a file."""
     from speciesnet.predictions.reading import read_as_written
 
-    if not predictions.exists():
-        return []
-    return [Shown(n, still_of(r)) for n, r in enumerate(read_as_written(predictions))]
+    found: list[Shown] = []
+    if predictions.exists():
+        with suppress(OutputError):  # it has just been created
+            for number, record in enumerate(read_as_written(predictions)):
+                found.append(Shown(number, still_of(record)))
+    return found

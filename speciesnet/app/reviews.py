@@ -1,117 +1,82 @@
-"""Reviews in the window: the application of ``speciesnet review``, mounted below a path."""
+"""Reviews in the window: each is ``speciesnet review`` in a process of its own, below a path."""
 
 from __future__ import annotations
 
-import tempfile
-import threading
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from speciesnet.app.errors import PageError
+from speciesnet.app.helpers import Helper, Helpers, Work
 from speciesnet.app.surveys import Survey, Surveys
-from speciesnet.errors import SpeciesNetError
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
-
-@dataclass(frozen=True)
-class _Open:
-    """The review that is loaded."""
-
-    survey: str
-    state: tuple[int, int]  # of the predictions file: size and time
-    app: Starlette
-    resources: ExitStack
+MAX_BODY = 2**21  # bytes; the review has a lower limit
+BLOCK_BYTES = 2**18
+_TO_REVIEW = ("accept", "content-type", "if-modified-since", "if-none-match", "if-range", "range")
+_FROM_REVIEW = (
+    "accept-ranges", "cache-control", "content-length", "content-range", "content-type", "etag",
+    "last-modified", "location",
+)  # fmt: skip
 
 
 class Reviews:
-    """Serves reviews; only the latest one stays loaded, to save memory.
+    """Passes requests to the processes of reviews, after the window has checked them.
 
     Args:
         surveys: The surveys.
+        helpers: The processes.
     """
 
-    def __init__(self, surveys: Surveys) -> None:
+    def __init__(self, surveys: Surveys, helpers: Helpers) -> None:
         self._surveys = surveys
-        self._open: _Open | None = None
-        self._lock = threading.Lock()
+        self._helpers = helpers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request below ``/surveys/ID/review``."""
-        survey = self._surveys.get(scope["path_params"]["survey"])
-        app = await run_in_threadpool(self.app_of, survey, reload=False)
-        await app(scope, receive, send)
+        request = Request(scope, receive)
+        survey = self._surveys.get(request.path_params["survey"])
+        helper = await run_in_threadpool(self.open, survey, reload=False)
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY:
+                raise PageError(413, "bad_request", "The request is too long.")
+        query = f"?{request.url.query}" if request.url.query else ""
+        headers = {name: request.headers[name] for name in _TO_REVIEW if name in request.headers}
+        with ExitStack() as stack:
+            asked = helper.ask(
+                request.method, quote(request.url.path) + query, headers, bytes(body) or None
+            )
+            found = await run_in_threadpool(stack.enter_context, asked)
+            given = {name: value for name in _FROM_REVIEW if (value := found.getheader(name))}
+            await StreamingResponse(_blocks(found), found.status, given)(scope, receive, send)
 
-    def app_of(self, survey: Survey, *, reload: bool) -> Starlette:
-        """The application of a review.
+    def open(self, survey: Survey, *, reload: bool) -> Helper:
+        """The process of a review; starts it if it is not running.
 
         Args:
             survey: The survey.
-            reload: Whether to load it again if the predictions have changed since.
+            reload: Whether to start it again if the predictions have changed since.
 
         Raises:
             PageError: The survey has no predictions, they cannot be read, or another program has them
                 open for review.
         """
-        with self._lock:
-            survey.check_predictions()
-            facts = Path(survey.predictions).stat()
-            state = (facts.st_size, facts.st_mtime_ns)
-            opened = self._open
-            if opened and opened.survey == survey.id and (not reload or opened.state == state):
-                return opened.app
-            self.close()
-            try:
-                app, resources = _load(survey)
-            except SpeciesNetError as error:
-                raise PageError(409, "no_review", str(error)) from error
-            self._open = _Open(survey.id, state, app, resources)
-            return app
-
-    def close(self) -> None:
-        """Closes the review, so that other programs may write its corrections."""
-        if self._open:
-            self._open.resources.close()
-            self._open = None
+        survey.check_predictions()
+        facts = Path(survey.predictions).stat()
+        back = (f"/surveys/{survey.id}", f"← {survey.name}")
+        work = Work(survey.predictions, f"surveys/{survey.id}/review", back)
+        state = (survey.predictions, facts.st_size, facts.st_mtime_ns)
+        return self._helpers.get(survey.id, work, state, renew=reload)
 
 
-def _load(survey: Survey) -> tuple[Starlette, ExitStack]:
-    from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.pages import Link
-    from speciesnet.report.review import Review, make_app
-    from speciesnet.survey.corrections import (
-        CorrectionsFile,
-        corrections_path,
-        read_corrections,
-        read_verdicts,
-    )
-    from speciesnet.survey.dates import DateRules
-    from speciesnet.survey.stones import stones_in_pictures, with_verdicts
-    from speciesnet.survey.survey import load_survey
-
-    path = corrections_path(survey.predictions)
-    photographs = Photographs()
-    with ExitStack() as stack:
-        file = stack.enter_context(CorrectionsFile(path))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        corrections, dates = read_corrections(path), DateRules()
-        dates.add_note(corrections.note, is_logged=True)
-        loaded = load_survey(
-            survey.predictions,
-            photographs=photographs,
-            corrections=corrections,
-            dates=dates,
-            smooth_boxes=False,  # a reviewer corrects the predicted answers
-        )
-        token = f"surveys/{survey.id}/review"  # the window has checked the cookie
-        back = [Link(f"/surveys/{survey.id}", f"← {survey.name}")]
-        stones = with_verdicts(stones_in_pictures(loaded.pictures), read_verdicts(path))
-        review = Review(loaded, file, stones=stones)
-        app = make_app(review, photographs, folder, token=token, back=back)
-        return app, stack.pop_all()
+async def _blocks(response: HTTPResponse) -> AsyncIterator[bytes]:
+    while block := await run_in_threadpool(response.read, BLOCK_BYTES):
+        yield block

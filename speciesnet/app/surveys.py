@@ -30,7 +30,9 @@ ACTIVE = ("running", "pausing", "stopping")
 LONGEST_NAME = 100  # characters
 _PLACES = ("country", "coordinates", "none")
 _OPTIONS: Mapping[str, tuple[object, ...]] = {
+    "geofence": (True, False),
     "videos": ("include", "skip"),
+    "video_fps": ("1", "0.2", "0.5", "2", "5"),
     "classify": ("best", "all"),
     "metadata": (False, True),
 }
@@ -65,6 +67,7 @@ class Survey:
         state: Its state.
         sentence: The last sentence of its run, or None.
         action: The action that fixes an error, or None.
+        cameras: Where the cameras were, as the page last sent it; see ``positions.CAMERAS``.
         counts: The files in its folders, see ``Count``; None if they were never counted.
         log: The log of its last run, or "".
         pid: The process of its run, or 0.
@@ -85,6 +88,7 @@ class Survey:
     state: State = "new"
     sentence: str | None = None
     action: Action | None = None
+    cameras: dict[str, object] = field(default_factory=dict)
     counts: dict[str, object] | None = None
     log: str = ""
     pid: int = 0
@@ -302,7 +306,7 @@ def _options(value: object, _: Folders) -> dict[str, object]:
     if not isinstance(value, dict):
         raise _bad("The options must be an object.")
     for key, one in value.items():
-        if one not in _OPTIONS.get(key, ()):
+        if not any(one == known and type(one) is type(known) for known in _OPTIONS.get(key, ())):
             raise _bad(f"The option {key!r} cannot be {one!r}.")
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,9 @@ from speciesnet.app import commands, jobs
 from speciesnet.app.choices import models
 from speciesnet.app.errors import PageError
 from speciesnet.app.folders import Folders, gone, total_of
+from speciesnet.app.helpers import Helpers, Work
 from speciesnet.app.jobs import Job
+from speciesnet.app.positions import with_table
 from speciesnet.app.progress import Shown, all_pictures
 from speciesnet.app.reviews import Reviews
 from speciesnet.app.runner import Runner, missing_folders
@@ -40,7 +43,7 @@ class Window:
         folders: The folders that pages may name.
         surveys: The surveys.
         runner: The queue.
-        reviews: The review that is open.
+        reviews: The reviews that are open.
         ticket: See ``Guard``.
     """
 
@@ -50,8 +53,10 @@ class Window:
         for survey in self.surveys.all():
             self.folders.admit([*survey.folders, survey.results, survey.predictions])
             self.folders.admit(str(Path(one).parent) for one in survey.folders)
+            self.folders.admit([str(survey.cameras.get("deployments", survey.results))])
         self.runner = Runner(self.surveys, self.folders)
-        self.reviews = Reviews(self.surveys)
+        self._helpers = Helpers(folder)
+        self.reviews = Reviews(self.surveys, self._helpers)
         self.ticket = folder / TICKET
         self._folder = folder
         self._jobs: dict[str, Job] = {}
@@ -60,8 +65,8 @@ class Window:
         """Ends the run and all jobs properly."""
         for job in self._jobs.values():
             job.stop()
+        self._helpers.close()
         self.runner.close()
-        self.reviews.close()
 
     def describe(self, survey: Survey) -> dict[str, object]:
         """A survey as sent to pages."""
@@ -73,6 +78,7 @@ class Window:
             "done": self.runner.follower(survey).done,
             "has_predictions": survey.has_predictions,
             "has_report": Path(survey.results, commands.REPORT, "index.html").is_file(),
+            "has_cameras": Path(survey.results, commands.CAMERAS, "index.html").is_file(),
             "missing": missing_folders(survey),
         }
 
@@ -120,6 +126,12 @@ class Window:
             "log": jobs.tail(log) if log else [],
         }
 
+    def place(self, latitude: float, longitude: float) -> object:
+        """The country (and, in the USA, the state) of the town nearest to a position, in degrees."""
+        helper = self._helpers.get("places", Work())
+        with helper.ask("GET", f"/place?latitude={latitude}&longitude={longitude}", {}) as answer:
+            return json.load(answer)
+
     def start_job(self, survey: Survey, kind: str, options: Mapping[str, object]) -> Job:
         """Starts a command for a survey; raises ``PageError``."""
         if kind not in commands.EXPORTS and kind not in LOCKS:
@@ -136,6 +148,10 @@ class Window:
                 return self._trial(survey)
             return self._start(survey.id, kind, commands.estimate_line(survey), self._disk(survey))
         survey.check_predictions()
+        if "deployments" in commands.EXPORTS[kind]:
+            table = self._folder / "positions" / f"{survey.id}.csv"
+            options = with_table(options, survey, table, self.folders)
+            self.surveys.save()
         line = commands.export_line(kind, survey, options, self.folders)
         with suppress(OSError):  # the command says why
             Path(survey.results).mkdir(parents=True, exist_ok=True)
@@ -218,8 +234,9 @@ class Window:
     def forget(self, survey: Survey) -> None:
         """Removes a survey from the list."""
         self.surveys.forget(survey)
-        self.reviews.close()
+        self._helpers.end(survey.id)
         shutil.rmtree(self._folder / "trials" / survey.id, ignore_errors=True)
+        (self._folder / "positions" / f"{survey.id}.csv").unlink(missing_ok=True)
 
 
 def free_bytes(path: Path) -> int | None:

@@ -22,6 +22,7 @@ SUPPORTED_MODELS = [
 ]
 SAMPLES, SAMPLE_BYTES = 64, 2**16  # of a file for its fingerprint; smaller files are read whole
 MODEL_TYPES = ("always_crop", "full_image")
+_VARIATION = re.compile(r"/v([\d.]+[ab])(?:/\d+)?$")  # of a published package
 
 _INFO = "info.json"
 _FILES = ("classifier", "classifier_labels", "detector", "taxonomy", "geofence")
@@ -208,6 +209,17 @@ def _find_on_kaggle(handle: str, force_download: bool) -> Path:
         raise _no_download(
             f"kaggle:{handle}", f"https://www.kaggle.com/models/{handle}", error
         ) from error
+
+
+def published_variation(model_name: str) -> tuple[str, str] | None:
+    """The version and the type (see ``MODEL_TYPES``) in the name of a published package.
+
+    Examples:
+        >>> published_variation("kaggle:google/speciesnet/keras/v4.0.0b")
+        ('4.0.0b', 'full_image')
+    """
+    match = _VARIATION.search(model_name)
+    return (match[1], MODEL_TYPES["ab".index(match[1][-1])]) if match else None
 
 
 def kaggles_cache(handle: str) -> Path | None:

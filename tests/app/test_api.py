@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from surveys import DEER, FOX, record, write_predictions
@@ -74,6 +75,7 @@ def test_the_report_is_shown_and_nothing_else_of_its_folder(
         assert page.client.get(f"{address}/{path}").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_review_is_the_same_as_in_the_terminal(page: Page, survey: str, home: Path) -> None:
     address = page.send("POST", f"/api/surveys/{survey}/review")["address"]
     assert "static/gallery.js" in page.client.get(address).text
@@ -89,8 +91,12 @@ def test_a_review_is_the_same_as_in_the_terminal(page: Page, survey: str, home: 
         f"{base}/corrections", json={"items": [item]}, headers={"origin": "null"}
     )
     assert other.status_code == 403
+    assert page.client.get(f"{base}/thumbs/9.jpg").status_code == 404
+    back = page.client.get(f"{base}/", follow_redirects=False)
+    assert (back.status_code, back.headers["location"]) == (307, address)
 
 
+@pytest.mark.slow
 def test_what_another_program_reviews_is_not_opened(page: Page, survey: str, home: Path) -> None:
     with CorrectionsFile(corrections_path(home / "card2" / "p.json")):
         answer = page.send("POST", f"/api/surveys/{survey}/review", 409)
@@ -139,6 +145,11 @@ def test_choices_are_found_by_name_in_any_language(page: Page) -> None:
     assert {"code": "CA", "name": "California"} in countries["USA"]["regions"]
     models = {one["name"]: one for one in page.get("/api/models")}
     assert models["demo"]["on_disk"]
+    assert [(one["version"], one["type"]) for one in models.values()] == [
+        ("4.0.0a", "always_crop"),
+        ("4.0.0b", "full_image"),
+        (None, "demo"),
+    ]
 
 
 def test_a_photograph_that_is_gone_has_no_picture(page: Page, survey: str, window: Window) -> None:
@@ -149,3 +160,22 @@ def test_a_photograph_that_is_gone_has_no_picture(page: Page, survey: str, windo
     assert record is not None
     Path(record["filepath"]).unlink()
     assert page.client.get(thumb).json()["code"] == "no_picture"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "expected"),
+    [
+        (-2, 37, {"country": "KEN", "region": None}),
+        (39, -120, {"country": "USA", "region": "CA"}),
+    ],
+)
+def test_a_click_on_the_map_names_country_and_state(
+    page: Page, latitude: float, longitude: float, expected: object
+) -> None:
+    assert page.get("/api/place", latitude=latitude, longitude=longitude) == expected
+
+
+@pytest.mark.parametrize("query", [{}, {"latitude": "x"}, {"latitude": "nan"}])
+def test_a_click_that_is_not_on_the_map_is_refused(page: Page, query: dict[str, Any]) -> None:
+    assert "in degrees" in page.get("/api/place", 422, **{"longitude": 0, **query})["error"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 from starlette.requests import Request
 
 from speciesnet.app import pages
-from speciesnet.app.errors import PageError
 
 HERE = Path(pages.__file__).parent
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))
@@ -18,7 +16,7 @@ KEY = re.compile(r"""\bt\(\s*["`]([^"`$]+)["`]\s*[,)]""")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # Where the rest of a key is computed.
 PREFIXES = (
-    "classify", "dp_", "error_", "export_", "fix_", "place_",
+    "classify", "dp_", "error_", "export_", "fix_", "model_", "place_",
     "rows_", "sort_", "state_", "videos", "write_",
 )  # fmt: skip
 
@@ -109,24 +107,3 @@ def test_pages_are_in_the_language_of_the_reader(template: str, language: str) -
 def test_current_page_is_marked_in_the_menu() -> None:
     page = bytes(pages.render("new.html", request(path="/new")).body).decode()
     assert re.findall('<a href="([^"]+)" aria-current="page">', page) == ["/new"]
-
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        (b"latitude=-2&longitude=37", {"country": "KEN", "region": None}),
-        (b"latitude=39&longitude=-120", {"country": "USA", "region": "CA"}),
-    ],
-)
-def test_click_on_the_map_names_country_and_state(query: bytes, expected: object) -> None:
-    asked = request()
-    asked.scope["query_string"] = query
-    assert json.loads(bytes(pages.place(asked).body)) == expected
-
-
-@pytest.mark.parametrize("query", [b"", b"latitude=x&longitude=0", b"latitude=nan&longitude=0"])
-def test_click_that_is_not_on_the_map_is_refused(query: bytes) -> None:
-    asked = request()
-    asked.scope["query_string"] = query
-    with pytest.raises(PageError, match="in degrees"):
-        pages.place(asked)

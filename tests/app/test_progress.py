@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from surveys import BLANK, DEER, FOX, HUMAN, box, record
 
-from speciesnet.app.progress import Follower
+from speciesnet.app.progress import Follower, all_pictures
 from speciesnet.predictions.appender import Appender
 from speciesnet.predictions.layout import FOOTER, HEADER, encode_record
 
@@ -33,6 +33,20 @@ def test_counts_grow_with_the_file_and_only_new_records_are_read(tmp_path: Path)
     assert (found["blank"], found["unknown"], found["reading"]) == (1, 0, False)
     latest = [one["name"] for one in found["latest"]]  # type: ignore[attr-defined]
     assert latest == ["4.jpg", "3.jpg", "2.jpg", "0.jpg"]
+    writer.close()
+
+
+def test_pictures_of_a_trial_are_there_while_it_runs(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    assert list(all_pictures(path)) == []
+    path.touch()
+    assert list(all_pictures(path)) == []
+    writer = appender_of(path)
+    for number, label in enumerate((FOX, BLANK)):
+        writer.append([encode_record(record(f"{number}.jpg", label))])
+        writer.flush()
+        names = [one.as_json("/trial")["name"] for one in all_pictures(path)]
+        assert names == [f"{n}.jpg" for n in range(number + 1)]
     writer.close()
 
 

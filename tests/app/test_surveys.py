@@ -49,6 +49,8 @@ def test_results_can_go_elsewhere_before_the_run(page: Page, home: Path) -> None
         {"place": {"kind": "country", "country": "USA", "region": "--help"}},
         {"options": {"classify": "--help"}},
         {"options": {"engine": "torch"}},
+        {"options": {"video_fps": "1; rm"}},
+        {"options": {"geofence": 0}},
         {"species_list": "/etc/passwd"},
         {"results": "/etc"},
         {"state": "done"},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from surveys import MODEL
 
 if sys.platform == "win32":
@@ -24,7 +24,7 @@ NewPage = Callable[..., Page]
 IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
 LONG = 120_000  # milliseconds; networks are loaded
 LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET")
-REFUSED = ("404", "409", "400", "403")  # of an address that is asked for on purpose
+REFUSED = ("404", "409", "400", "403", "422")  # of an address that is asked for on purpose
 AXE = os.environ.get("SPECIESNET_AXE")  # the file axe.min.js of the npm package axe-core
 
 
@@ -175,6 +175,77 @@ def test_results_are_handed_over_and_reviewed(app: App, opened: Page) -> None:
     expect(package.locator("[data-option=contributor]")).to_be_focused()
     opened.locator("#open-review").click()
     expect(opened.locator(".card")).to_have_count(3)
+
+
+def test_tables_and_failed_cameras_know_where_the_camera_was(app: App, opened: Page) -> None:
+    app.add_card("placed", 3)
+    prepare(Hand(opened), "placed")
+    opened.click("#start")
+    ecology, failed = (opened.locator(f"[data-kind={kind}]") for kind in ("ecology", "cameras"))
+    expect(ecology).to_be_visible(timeout=LONG)
+    opened.locator("#cameras summary").click()
+    fields = {name: opened.locator(f"[data-option={name}]") for name in ("latitude", "longitude")}
+    fields["latitude"].fill("-1.29")
+    ecology.locator(".write").click()
+    problem = opened.locator(".problem")
+    expect(problem).to_contain_text("The longitude must be a number of degrees")
+    problem.get_by_role("button").click()
+    expect(opened.locator("#choose-deployments")).to_be_focused()
+    fields["longitude"].fill("36.82")
+    for part in (ecology, failed):
+        part.locator(".write").click()
+        expect(part.locator(".done")).to_be_visible(timeout=LONG)
+    expect(ecology.locator(".done")).to_contain_text("detection")
+    expect(failed.locator(".done")).to_contain_text("1 camera")
+    expect(failed).to_contain_text(str(Path(app.surveys[-1]["results"]) / "camera_check.csv"))
+
+    table = app.home / "Pictures" / "cameras.csv"
+    table.write_text("deploymentID,latitude,longitude\nelsewhere,95,36.8\n")
+    opened.click("#choose-deployments")
+    dialog = opened.get_by_role("dialog")
+    dialog.get_by_role("button", name="Pictures").click()
+    dialog.get_by_role("button", name="cameras.csv").click()
+    check(opened)
+    dialog.get_by_role("button", name="Choose this file").click()
+    expect(fields["latitude"]).to_be_disabled()
+    ecology.locator(".write").click()
+    expect(ecology.locator(".problem")).to_contain_text("'95' as latitude", timeout=LONG)
+    opened.reload()
+    expect(opened.locator("#deployments")).to_have_text(str(table))
+    opened.locator("#cameras summary").click()
+    check(opened)
+    opened.click("#see-cameras")
+    expect(opened.locator("h1")).to_be_visible()
+    assert opened.url.endswith("/cameras/index.html")
+
+
+def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
+    app: App, opened: Page
+) -> None:
+    def go_on(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "state": "running"})
+
+    app.add_card("tried", 3)
+    opened.goto(f"{app.base}/new")
+    opened.locator("#more summary").click()
+    opened.locator("[data-option=geofence]").uncheck()
+    opened.locator("[data-option=video_fps]").select_option("0.5")
+    check(opened)
+    opened.get_by_role("button", name="Pictures").click()
+    opened.get_by_role("button", name="tried", exact=True).click()
+    opened.fill("#search", "kenya")
+    opened.locator("#matches button").first.click()
+    opened.get_by_text("Demonstration").click()
+    opened.click("#next")
+    expect(opened.locator("#plan")).to_contain_text("3 photographs")
+    opened.get_by_text("Details", exact=True).click()
+    expect(opened.locator("#command")).to_contain_text("--nogeofence --video_fps 0.5")
+    opened.route("**/api/jobs/*", go_on)
+    opened.click("#try")
+    expect(opened.locator("#trial li")).to_have_count(3, timeout=LONG)
+    expect(opened.locator("#measured progress")).to_be_visible()
+    opened.unroute_all()
+    expect(opened.locator("#measured .done")).to_contain_text("3 photographs tried")
 
 
 def test_a_killed_run_offers_to_continue_also_in_a_second_tab(

@@ -55,6 +55,9 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** "SpeciesNet 4.0.0b, for whole photographs". */
+export const modelTitle = ({ version, type }) => [version && `SpeciesNet ${version}`, t(`model_${type}`)].filter(Boolean).join(", ");
+
 export const button = (text, onclick, className = "") => make("button", { type: "button", className, onclick }, text);
 
 /** Replaces the children of a part of the page if `state` has changed; the focus stays where it was. */
@@ -143,10 +146,11 @@ export function ask(title, yes, ...content) {
   });
 }
 
-/** Shows a job in `place` until it has ended, and returns it. */
-export async function follow(job, place, fixes = {}, done = () => "") {
+/** Shows a job in `place` until it has ended, and returns it; calls `meanwhile` at every look. */
+export async function follow(job, place, fixes = {}, done = () => "", meanwhile = () => {}) {
   await poll(async () => {
     job = await api(`jobs/${job.id}`);
+    await meanwhile();
     showJob(job, place, fixes, done);
     return job.state === "running";
   }, 500);

@@ -1,19 +1,21 @@
 // Export buttons: each is one command of the program.
 
 import { $, api, attempt, follow, showJob, t } from "./app.js";
+import { choosePath } from "./folders.js";
 
 /** Sets the buttons up; returns a function that disables them while the run writes. */
 export function exportsOf(here, survey, fixes) {
   $("#timezones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => new Option(zone)));
+  cameras(survey.cameras);
   const items = [...document.querySelectorAll("#exports > li")];
   for (const item of items) {
     const kind = item.dataset.kind;
     const run = (kind, extra) => attempt(async () => {
-      const job = await api(`${here}/jobs`, { kind, options: { ...optionsOf(item), ...extra } });
+      const job = await api(`${here}/jobs`, { kind, options: { ...optionsOf(item), ...("cameras" in item.dataset && optionsOf($("#cameras"))), ...extra } });
       disable(item, true);
-      await follow(job, $(".job", item), fixes, told);
+      await follow(job, $(".job", item), { ...fixes, choose_positions: showCameras }, told);
       disable(item, false);
-    }, fixes);
+    }, { ...fixes, choose_positions: showCameras });
     $(".write", item).addEventListener("click", () => { if (isComplete(item)) run(kind, {}); });
     $(".dry", item)?.addEventListener("click", () => run(kind, { dry_run: true }));
     $(".undo", item)?.addEventListener("click", () => attempt(async () => {
@@ -34,13 +36,49 @@ export function exportsOf(here, survey, fixes) {
 }
 
 /** The last line of a command reports what it did; commands that write one file only name it. */
-const told = (job) => (["table", "timelapse"].includes(job.kind) || !job.log.length ? "" : `${t("job_done")} ${job.log.at(-1)}`);
+const told = (job) => (["table", "timelapse"].includes(job.kind) || !job.said ? "" : `${t("job_done")} ${job.said}`);
 
 const disable = (item, isDisabled) => {
   for (const button of item.querySelectorAll(":scope > .buttons button")) button.disabled = isDisabled;
 };
 
+function showCameras() {
+  $("#cameras").open = true;
+  $("#choose-deployments").focus();
+}
+
+/** Sets up the fields that say where the cameras were, with what was sent last. */
+function cameras(last) {
+  const shown = $("#deployments");
+  const choose = (path) => {
+    shown.value = path ?? t("deployments_none");
+    shown.dataset.path = path ?? "";
+    $("#no-deployments").hidden = !path;
+    for (const name of ["latitude", "longitude"]) {
+      const field = $(`#cameras [data-option=${name}]`);
+      field.disabled = Boolean(path); // the table has the positions
+      if (path) field.value = "";
+    }
+  };
+  for (const name of ["latitude", "longitude", "timezone"]) $(`#cameras [data-option=${name}]`).value ||= last[name] ?? "";
+  choose(last.deployments);
+  $("#choose-deployments").addEventListener("click", async () => {
+    const file = await choosePath(t("deployments"), { files: ".csv", counts: false });
+    if (file) choose(file.path);
+  });
+  $("#no-deployments").addEventListener("click", () => {
+    choose(null);
+    $("#choose-deployments").focus();
+  });
+}
+
 function isComplete(item) {
+  const wrong = "cameras" in item.dataset && $("#cameras :invalid");
+  if (wrong) {
+    $("#cameras").open = true;
+    wrong.reportValidity();
+    return false;
+  }
   const empty = [...item.querySelectorAll("[required]")].find((field) => !field.value.trim());
   if (!empty) return true;
   empty.closest("details").open = true;
@@ -53,7 +91,7 @@ function optionsOf(item) {
   const options = {};
   for (const field of item.querySelectorAll("[data-option]")) {
     const { option } = field.dataset;
-    const value = field.type === "checkbox" ? field.checked : field.value.trim();
+    const value = field.dataset.path ?? (field.type === "checkbox" ? field.checked : field.value.trim());
     if (value) options[option] = option === "contributor" ? [value] : value;
   }
   return options;

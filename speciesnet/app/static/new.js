@@ -1,6 +1,6 @@
 // A new survey: folder, country, model, and the rest with defaults.
 
-import { $, api, attempt, button, bytes, contents, download, make, showProblem, t } from "./app.js";
+import { $, api, attempt, button, bytes, contents, download, make, modelTitle, number, showProblem, t } from "./app.js";
 import { browse, choosePath } from "./folders.js";
 import { choosePlace } from "./place.js";
 
@@ -19,7 +19,7 @@ function drawModels(models) {
   $("#models").replaceChildren(...models.map((model) =>
     make("label", {},
       make("input", { type: "radio", name: "model", value: model.name, checked: model.name === chosen }),
-      make("span", {}, model.title, " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}`
+      make("span", {}, modelTitle(model), " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}`
         : model.bytes ? t("to_download_size", { size: bytes(model.bytes) }) : t("to_download")),
       model.on_disk ? null : button(t("fix_download_model"), () => attempt(() => fetchModel(model.name), FIXES))))));
 }
@@ -37,8 +37,9 @@ const FIXES = {
 function options() {
   const values = {};
   for (const field of document.querySelectorAll("#more [data-option]")) {
-    if (field.type === "checkbox" ? field.checked : field.selectedIndex)
-      values[field.dataset.option] = field.type === "checkbox" ? true : field.value;
+    const isBox = field.type === "checkbox";
+    if (isBox ? field.checked !== field.defaultChecked : !field.selectedOptions[0].defaultSelected)
+      values[field.dataset.option] = isBox ? field.checked : field.value;
   }
   return values;
 }
@@ -52,6 +53,10 @@ $("#choose-list").addEventListener("click", async () => {
   list = await choosePath(t("species_list"), { files: ".txt,.csv", counts: false });
   $("#species-list").textContent = list?.path ?? t("species_list_none");
 });
+
+const fps = $("[data-option=video_fps]");
+for (const option of fps.options) option.textContent = number(Number(option.value), 1);
+$("[data-option=videos]").addEventListener("change", (event) => { fps.disabled = event.target.value === "skip"; });
 
 $("#next").addEventListener("click", () => attempt(async () => {
   const missing = !folder ? "choose_folder" : !place?.value() ? "choose_country" : null;

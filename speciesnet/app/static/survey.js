@@ -1,7 +1,7 @@
 // One survey: before the start, while it runs, and afterwards.
 
 import {
-  $, api, ask, attempt, bytes, contents, download, duration, follow, make, number, pictureItem, poll, rate, redraw, showProblem, t,
+  $, api, ask, attempt, bytes, contents, download, duration, follow, make, modelTitle, number, pictureItem, poll, rate, redraw, showProblem, t,
 } from "./app.js";
 import { exportsOf } from "./exports.js";
 import { add, choosePath, forget } from "./folders.js";
@@ -38,7 +38,7 @@ const FIXES = {
   },
   choose_model: async () => {
     const models = await api("models");
-    const select = make("select", { ariaLabel: t("step_model") }, ...models.map((model) => new Option(model.title, model.name)));
+    const select = make("select", { ariaLabel: t("step_model") }, ...models.map((model) => new Option(modelTitle(model), model.name)));
     if (await ask(t("fix_choose_model"), t("choose"), select)) change({ model: select.value });
   },
 };
@@ -77,6 +77,7 @@ function drawRun(progress) {
   show("#before", isNew);
   show("#run", !isNew);
   show("#see-report", survey.has_report);
+  show("#see-cameras", survey.has_cameras);
   show("#results", survey.has_predictions && !isRunning);
   if (survey.has_predictions) drawExports(isRunning);
   for (const [name, isShown] of [
@@ -128,7 +129,12 @@ function opened() {
   $("#heading").textContent = survey.name;
   drawExports = exportsOf(here, survey, FIXES);
   api(`countries?language=${document.documentElement.lang}`).then((found) => { countries = found; });
-  if (survey.state === "new") attempt(plan, FIXES);
+  if (survey.state !== "new") return;
+  attempt(plan, FIXES);
+  attempt(async () => {
+    const job = (await api(`${here}/jobs`)).find((one) => one.state === "running" && ["trial", "estimate"].includes(one.kind));
+    if (job) await watch(job);
+  }, FIXES);
 }
 
 const tile = (name, value) => make("div", {}, make("dt", {}, name), make("dd", {}, value));
@@ -156,14 +162,20 @@ async function plan() {
   }, 500);
 }
 
-async function measure(kind) {
-  const job = await api(`${here}/jobs`, { kind, options: {} });
+const measure = async (kind) => watch(await api(`${here}/jobs`, { kind, options: {} }));
+
+/** Shows an estimate or a trial until it has ended. */
+async function watch(job) {
+  const isTrial = job.kind === "trial";
   const ended = await follow(job, $("#measured"), FIXES,
-    ({ values }) => (kind === "estimate" ? t("estimated", { time: duration(values.seconds) }) : t("tried", { n: values.images })));
-  if (ended.state !== "done") return;
-  if (kind === "estimate") return drawPlan(count, ended.values);
+    ({ values }) => (isTrial ? t("tried", { n: values.images }) : t("estimated", { time: duration(values.seconds) })),
+    isTrial ? drawTrial : undefined);
+  if (!isTrial && ended.state === "done") drawPlan(count, ended.values);
+}
+
+async function drawTrial() {
   const { pictures } = await api(`${here}/trial`);
-  $("#trial").replaceChildren(...pictures.map(pictureItem));
+  redraw($("#trial"), pictures.map((one) => one.thumb), () => pictures.map(pictureItem));
 }
 
 for (const [selector, action] of [
