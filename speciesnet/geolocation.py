@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
@@ -14,6 +14,9 @@ from speciesnet.country_names import suggest_country
 from speciesnet.errors import InputError
 from speciesnet.land import is_on_land, points_of_coasts
 from speciesnet.records import Instance
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
 
 USA = "USA"
 # Countries in ISO 3166-1 and in the place list, but regions of the USA in geofences.
@@ -176,7 +179,7 @@ def _is_at_sea(latitude: float, longitude: float, kilometers: float) -> bool:
 
 
 @cache
-def _coasts() -> Any:
+def _coasts() -> KDTree:
     """A tree of the points on the coasts and borders of the map."""
     from scipy.spatial import KDTree
 
@@ -228,12 +231,16 @@ def contradicted_by(
 
 def _nearest_town(latitude: float, longitude: float) -> tuple[dict[str, str], float]:
     """The town nearest to a point on the globe, and its distance in kilometers."""
-    [chord], [index] = _towns_of(None).query(_on_globe([(latitude, longitude)]))
-    return _geocoder().locations[index], _kilometers(chord)
+    import numpy as np
+
+    towns = _towns_of(None)
+    assert towns is not None  # the list is not empty
+    chords, indexes = towns.query(_on_globe([(latitude, longitude)]))
+    return _geocoder().locations[np.ravel(indexes)[0]], _kilometers(float(np.ravel(chords)[0]))
 
 
 @cache
-def _towns_of(country: str | None) -> Any:
+def _towns_of(country: str | None) -> KDTree | None:
     """A tree of the towns in a country, or in all countries for None; None if there are no towns."""
     from scipy.spatial import KDTree
 

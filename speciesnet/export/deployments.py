@@ -172,14 +172,7 @@ def from_table(
         end, fitting = _fitting(rows, folder)
         lacking = lacking or (None if fitting else folder)
         for row in fitting:
-            place = without_card(folder[:end])
-            other = places.setdefault(row.deployment_id, place)
-            if other != place:
-                raise InputError(
-                    f"The row {row.deployment_id} of {path} matches several folders, "
-                    f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
-                    f'more of its path as "{FOLDER}".{note_on_lookalikes(other, place)}'
-                )
+            _set_place(places, row, without_card(folder[:end]), path)
         found[folder] = sorted(fitting, key=lambda row: row.start)
         _check_periods(found[folder], folder, path)
     for folder in set(undated) - set(folders):
@@ -196,6 +189,17 @@ def from_table(
     if unused and notes is not None:
         notes.append(_note_on_unused(unused, path))
     return found, rows
+
+
+def _set_place(places: dict[str, Parts], row: Deployment, place: Parts, path: str) -> None:
+    """Notes the folder that a row stands for, and refuses a second one."""
+    other = places.setdefault(row.deployment_id, place)
+    if other != place:
+        raise InputError(
+            f"The row {row.deployment_id} of {path} matches several folders, "
+            f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
+            f'more of its path as "{FOLDER}".{note_on_lookalikes(other, place)}'
+        )
 
 
 def _note_on_unused(names: Sequence[str], path: str) -> str:

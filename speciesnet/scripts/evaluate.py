@@ -91,7 +91,7 @@ def main(values: flags.Values, source: str = "", labels: str = "") -> None:
     from speciesnet.evaluation.result import evaluate
     from speciesnet.evaluation.text import lines_of
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.survey.corrections import corrections_path
+    from speciesnet.survey.corrections import Corrections, corrections_path
 
     if not source:
         raise InputError(console.ONE_PREDICTIONS_FILE["missing"])
@@ -105,7 +105,9 @@ def main(values: flags.Values, source: str = "", labels: str = "") -> None:
         written = read_labels(labels or str(own), values[LABEL_COLUMN])
         dates = date_rules(values)
         photographs = Photographs(values[flags.IMAGE_ROOT])
-        survey = survey_of(predictions, values, photographs, {}, dates, smooth_boxes=True)
+        survey = survey_of(
+            predictions, values, photographs, Corrections(), dates, smooth_boxes=True
+        )
     photographs.warn_of_missing("each of them is a sequence of its own if it has no date")
     pairs = pair_up(survey, written, skip_unknown=values[SKIP_UNKNOWN])
     evaluation = evaluate(survey, pairs, values[RANK], values[CLUSTERS])
