@@ -188,8 +188,10 @@ def test_empty_list_of_images(try_: Command) -> None:
 
 
 def test_many_images_on_the_command_line(try_: Command, image: Path) -> None:
-    names = ",".join([str(image)] * 1000)
-    outcome = try_("--filepaths", names, "--model", image.parent, base=False)
+    copies = [image.with_name(f"{number}.jpg") for number in range(1000)]
+    for copy in copies:
+        copy.hardlink_to(image)
+    outcome = try_("--filepaths", ",".join(map(str, copies)), "--model", image.parent, base=False)
     check_mistake(outcome, "info.json")
 
 
