@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import isfinite
+from math import isfinite, isnan
 from typing import cast
 
 from speciesnet.boxes import EDGE_TOLERANCE, inside_image
@@ -58,6 +58,18 @@ def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
         of_boxes = place == "detections"
         for number, inner in enumerate(value, start=1):
             yield from _numbers(inner, f"detection {number}" if of_boxes else f"{place} {number}")
+
+
+def without_unknown_position(record: Record) -> Record:
+    """A record without a latitude or longitude of NaN, as pandas writes it for an unknown one."""
+    unknown = [
+        key
+        for key in ("latitude", "longitude")
+        if isinstance(value := record.get(key), float) and isnan(value)
+    ]
+    if not unknown:
+        return record
+    return cast("Record", {key: value for key, value in record.items() if key not in unknown})
 
 
 def with_checked_numbers(record: Record) -> Record:

@@ -50,7 +50,6 @@ def write(path: Path, found: dict[str, Any], layout: str) -> Path:
         (lambda n: {"box": {"conf": n}}, "detection 1: conf"),
         (lambda n: {"box": {"bbox": [n, 0, 1, 1]}}, "detection 1: bbox 1"),
         (lambda n: {"classifications": {"classes": [FOX], "scores": [n]}}, "classifications: scores 1"),
-        (lambda n: {"latitude": n}, "latitude"),
         (lambda n: {"metadata": {"latitude": n}}, "metadata: latitude"),
     ],
 )  # fmt: skip
@@ -159,6 +158,12 @@ def test_labels_that_no_rule_expects_are_refused_by_later_steps(tmp_path: Path) 
         MalformedRecordError, match="detection 1: label is 'cow'; it must be animal, h"
     ):
         RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]
+
+
+def test_an_unknown_position_is_nan_as_pandas_writes_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "out.json", record(latitude=float("nan"), longitude=1.0), "foreign")
+    [found] = read_records(path)
+    assert "latitude" not in found and found.get("longitude") == 1.0
 
 
 def test_scores_of_roll_ups_may_exceed_1_and_classes_come_in_any_order(tmp_path: Path) -> None:

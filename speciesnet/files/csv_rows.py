@@ -88,10 +88,11 @@ def _parsed(text: str, delimiter: str, path: str) -> Iterator[tuple[int, list[st
     reader = csv.reader(lines, delimiter=delimiter)
     start = columns = 0
     for cells in reader:
-        columns = columns or len(cells)
         own = lines[start : reader.line_num]
+        if not own[0].lower().startswith("sep="):
+            columns = columns or len(cells)
         opened = _open_quote(own, delimiter)
-        if opened is None and any(_is_row(line, delimiter, columns) for line in own[1:]):
+        if opened is None and _hides_a_row(cells, delimiter, columns):
             opened = 0
         if opened is not None:
             raise InputError(
@@ -103,9 +104,20 @@ def _parsed(text: str, delimiter: str, path: str) -> Iterator[tuple[int, list[st
         start = reader.line_num
 
 
-def _is_row(line: str, delimiter: str, columns: int) -> bool:
-    """Whether a line inside a cell has as many cells as the first line of the table, at least two."""
-    return columns > 1 and line.count(delimiter) >= columns - 1
+def _hides_a_row(cells: Sequence[str], delimiter: str, columns: int) -> bool:
+    """Whether a line inside a cell has as many cells as the first line of the table, at least two.
+
+    A delimiter before a blank is part of a sentence. What follows a cell belongs to its last line.
+    """
+    separates = re.compile(f"{re.escape(delimiter)}(?! )")
+    for position, cell in enumerate(cells):
+        inner = cell.splitlines()[1:]
+        counts = [len(separates.findall(line)) for line in inner]
+        if counts and counts[-1]:
+            counts[-1] += len(cells) - position - 1
+        if columns > 1 and any(count >= columns - 1 for count in counts):
+            return True
+    return False
 
 
 def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
@@ -119,7 +131,7 @@ def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
                     opened = position
             elif line[index + 1 : index + 2] == '"':
                 index += 1  # a quote inside the cell
-            elif opened < position and line[index + 1 : index + 2] not in (
+            elif opened < position and line[index + 1 :].lstrip(" ")[:1] not in (
                 delimiter,
                 "\r",
                 "\n",

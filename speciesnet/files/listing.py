@@ -86,16 +86,13 @@ class LinkedImages:
     searched: set[str] = field(default_factory=set)
 
     def photographs(self, notes: InputNotes) -> Iterator[str]:
-        """Yields the links whose target has not been found, one for each target; notes the others."""
-        taken: dict[str, str] = {}
+        """Yields the links whose target has not been found; notes the others."""
         for link in sorted(self.links):
-            target = _real(link)
-            other = target if self._contains(Path(target)) else taken.get(target)
-            if other is None:
-                taken[target] = link
-                yield link
+            target = Path(_real(link))
+            if self._contains(target):
+                notes.linked_images.add(f"{link} (the same as {target.as_posix()})")
             else:
-                notes.linked_images.add(f"{link} (the same as {Path(other).as_posix()})")
+                yield link
 
     def _contains(self, target: Path) -> bool:
         """Whether the search has found an image."""

@@ -173,9 +173,9 @@ def _box_of(box: object, categories: _Categories) -> Box | None:
     confidence = _number("conf", box["conf"])
     if not 0 <= confidence <= 1 + EDGE_TOLERANCE:
         raise ValueError("conf must be between 0 and 1")
-    bbox = _sides(box["bbox"])
     if confidence <= SCORE_THRESHOLD:
         return None
+    bbox = _sides(box["bbox"])
     kind = categories.find(box["category"])
     if kind is None:
         return None
@@ -202,7 +202,8 @@ def _number(name: str, value: object) -> float:
 def with_our_labels(record: Record) -> Record:
     """A record whose boxes have the labels and categories of our detector.
 
-    Converters from MegaDetector's format write "person", which the ensemble's rules do not know.
+    Converters from MegaDetector's format write "person", which the ensemble's rules do not know, and
+    boxes labeled "unknown" or "empty", which are left out.
 
     Raises:
         MalformedRecordError: A box has another label, which the rules do not know either.
@@ -215,7 +216,10 @@ def with_our_labels(record: Record) -> Record:
 
 def _with_our_labels(record: Record, boxes: list[Box]) -> Iterator[Box]:
     for number, box in enumerate(boxes, start=1):
-        kind = _KINDS.get(box["label"].strip().casefold())
+        label = box["label"].strip().casefold()
+        if label in _NOTHING:
+            continue
+        kind = _KINDS.get(label)
         if kind is None:
             wrong = f"label is {box['label']!r}; it must be {', '.join(Detection)}"
             raise malformed(record, f"detection {number}: {wrong}")

@@ -15,7 +15,11 @@ from speciesnet.files import json_lists, storage
 from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
 from speciesnet.predictions.megadetector import is_megadetector_file
-from speciesnet.record_numbers import check_finite, with_checked_numbers
+from speciesnet.record_numbers import (
+    check_finite,
+    with_checked_numbers,
+    without_unknown_position,
+)
 from speciesnet.records import Record, in_file, is_finished, record_errors
 
 TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
@@ -99,6 +103,7 @@ def _read_foreign(path: Path, name: str) -> Iterator[Record]:
         record = as_record(item)
         if record is None:
             raise OutputError(f'Record {number} of {name} lacks "filepath". Correct the file.')
+        record = without_unknown_position(record)
         with in_file(name):
             check_finite(record)
         yield record

@@ -252,8 +252,7 @@ class Survey:
         pictures: One for each record, in order.
         sequences: All sequences; a picture without a date is a separate sequence.
         rules: The rules that determine the answer for a sequence.
-        labels: The answers that a reviewer can choose: the labels of the model, or those in the file
-            if the model is unknown.
+        labels: The answers to choose from: the model's labels, or those in the file without a model.
         model_version: The version in the records, or None.
         smooth_boxes: Whether doubtful boxes follow the reliable ones, see ``smoothed_answers``.
         notes: Sentences on dates and cameras that a person should check.
@@ -379,7 +378,8 @@ def load_survey(
     survey = Survey(name, pictures, [], rules, known, version, smooth_boxes)
     survey.find_sequences(gap)
     log_followers(sum(len(picture.smoothed) for picture in pictures))
-    dates.add_note(note_on_unmatched(corrections.keys() - {p.filepath for p in pictures}))
+    known_paths = corrections.keys() if only else {picture.filepath for picture in pictures}
+    dates.add_note(note_on_unmatched(corrections.keys() - known_paths))
     dates.add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
     survey.notes = dates.notes
     return survey

@@ -92,3 +92,19 @@ def test_quotes_and_line_breaks_that_belong_to_a_cell_are_kept(
     _, rows = read(tmp_path, f"folder,habitat,note\ncam1,wood,{cell}\ncam2,,x\n")
     assert [cells.get("note") for _, cells in rows] == [read_as, "x"]
     assert rows[0][0] == "Line 2 of rows.csv"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'sep=;\na;comments;c\n1;"l1\nl2";x\n',
+        'locationName,latitude,longitude\n"Site 1\n(north)",1.0,2.0\n',
+        'a,b,c\nd1,c1,"Seen:\nfox, badger, and owl"\n',
+        'a,b,c\n1,"x\ny" ,3\n',
+    ],
+)
+def test_cells_may_have_several_lines(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    _, rows = read_table(str(path), "rows", [])
+    assert [place for place, _ in rows] == [f"Line {text.startswith('sep') + 2} of {path}"]

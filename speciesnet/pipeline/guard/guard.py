@@ -147,7 +147,8 @@ class Guard:
 
     def finish(self) -> None:
         """Stores the evidence of this run for later runs."""
-        self._cache.write(Verdict(self._band.evidence, self.cost))
+        if math.isfinite(self.cost):  # it is unknown after a resume without a cached verdict
+            self._cache.write(Verdict(self._band.evidence, self.cost))
 
     def _fast_photos(
         self, paths: Iterable[str], progress: pipeline.Progress
