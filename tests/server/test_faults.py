@@ -120,7 +120,7 @@ def test_requests_beyond_the_backlog_are_rejected(keyed: Keyed) -> None:
         assert first.result().status == 200
     assert (second.status, second.headers["retry-after"]) == (503, "5")
     assert second.headers["connection"] == "close"  # a retry must not meet a closing connection
-    assert "Too many images wait" in second.error
+    assert "Too many images are waiting" in second.error
     assert keyed.send().status == 200
 
 
