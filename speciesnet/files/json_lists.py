@@ -113,7 +113,7 @@ def parse(document: bytes) -> object:
     try:
         return json.loads(
             document.decode("utf-8-sig"),
-            parse_constant=_refuse,
+            parse_constant=refuse_constant,
             object_pairs_hook=without_repeats,
         )
     except RecursionError as error:
@@ -122,7 +122,8 @@ def parse(document: bytes) -> object:
         raise DamagedError(str(error)) from error
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
+    """Raises ``ValueError`` for NaN and Infinity, as the ``parse_constant`` of ``json.loads``."""
     raise ValueError(f"it contains {constant}")
 
 

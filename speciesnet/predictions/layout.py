@@ -87,12 +87,8 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
 def _decode(line: bytes) -> object:
     if _LONG_ZEROS in line.translate(_TO_ZEROS) and _LONG_NUMBER.search(line):
         with suppress(ValueError, RecursionError):
-            return json.loads(line, parse_constant=_refuse)
+            return json.loads(line, parse_constant=json_lists.refuse_constant)
     return orjson.loads(line)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"it contains {constant}")
 
 
 def as_record(value: object) -> Record | None:
