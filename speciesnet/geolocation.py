@@ -231,12 +231,11 @@ def contradicted_by(
 
 def _nearest_town(latitude: float, longitude: float) -> tuple[dict[str, str], float]:
     """The town nearest to a point on the globe, and its distance in kilometers."""
-    import numpy as np
-
     towns = _towns_of(None)
     assert towns is not None  # the list is not empty
-    chords, indexes = towns.query(_on_globe([(latitude, longitude)]))
-    return _geocoder().locations[np.ravel(indexes)[0]], _kilometers(float(np.ravel(chords)[0]))
+    [point] = _on_globe([(latitude, longitude)])
+    chord, index = towns.query(point)
+    return _geocoder().locations[index], _kilometers(chord)
 
 
 @cache
