@@ -32,6 +32,7 @@ DRAWN_LIST = "drawn.jsonl"
 UNDO_FILE = "undo.jsonl"  # of a sort, which may have moved the photographs instead
 
 DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, at most
+DEFAULT_EVENT_GAP = 30.0  # minutes between two independent events, at least
 
 
 def available_cpus() -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 
+from speciesnet.constants import DEFAULT_EVENT_GAP
 from speciesnet.ecology import accumulation, activity_tables, camtrapr, rates
 from speciesnet.ecology.activity_tables import Activity, suns_of
 from speciesnet.ecology.occupancy import (
@@ -31,7 +32,7 @@ from speciesnet.export.tables import Row, write_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import safe_name
 from speciesnet.report.folder import ReportFolder, unused_name
-from speciesnet.survey.events import DEFAULT_EVENT_GAP, ComparedTo, find_events
+from speciesnet.survey.events import ComparedTo, find_events
 from speciesnet.taxonomy import split_label
 
 MADE_BY = "speciesnet.scripts.ecology"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from speciesnet.constants import DEFAULT_EVENT_GAP
 from speciesnet.ecology.accumulation import Expected, accumulate, by_station
 from speciesnet.ecology.activity import by_hour
 from speciesnet.ecology.activity_tables import CLOCK, Activity
@@ -13,7 +14,6 @@ from speciesnet.ecology.folder import Options, ecology_survey
 from speciesnet.ecology.rates import rates_overall
 from speciesnet.ecology.reading import found_in
 from speciesnet.export.tables import Cell
-from speciesnet.survey.events import DEFAULT_EVENT_GAP
 from speciesnet.survey.survey import Survey
 
 ECOLOGY_PAGE, ECOLOGY_HEADING = "ecology.html", "Ecology"

@@ -13,7 +13,6 @@ from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_file, sent_folder
-from speciesnet.scripts.speciesnet_to_camtrap_dp import DEPLOYMENTS, TIMEZONE
 
 if TYPE_CHECKING:
     from speciesnet.files.moved_photographs import Photographs
@@ -45,9 +44,9 @@ def main(values: flags.Values, source: str) -> None:
     from speciesnet.export.media_index import parse_timezone
     from speciesnet.files.moved_photographs import Photographs
 
-    zone = parse_timezone(values[TIMEZONE])
+    zone = parse_timezone(values[flags.TIMEZONE])
     _check_outputs(values, source)
-    dates = date_rules(values, _folders_of_deployments(values))
+    dates = date_rules(values, values[flags.DEPLOYMENTS])
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
         seen = _seen(predictions, values, dates)
@@ -65,19 +64,12 @@ def _check_outputs(values: flags.Values, source: str) -> None:
         if (target := values[flag]) is None:
             continue
         check_not_same(source, target)
-        if (table := values[DEPLOYMENTS]) is not None:
+        if (table := values[flags.DEPLOYMENTS]) is not None:
             check_not_same(table, target, "table of deployments")
     if values[CSV] is not None and values[CSV] == values[DEPLOYMENTS_OUT]:
         raise InputError(
             "--csv and --deployments_out name the same file; pass two different names."
         )
-
-
-def _folders_of_deployments(values: flags.Values) -> dict[str, str]:
-    from speciesnet.export.deployments import deployment_folders
-
-    table = values[DEPLOYMENTS]
-    return deployment_folders(table) if table and values[flags.CLOCK_CORRECTIONS] else {}
 
 
 def _seen(predictions: str, values: flags.Values, dates: DateRules) -> Sightings:
@@ -119,7 +111,7 @@ def _check(seen: Sightings, values: flags.Values, zone: tzinfo | None) -> Camera
     from speciesnet.survey.camera_check import CameraCheck
     from speciesnet.survey.cards import folder_parts
 
-    if (table := values[DEPLOYMENTS]) is None:
+    if (table := values[flags.DEPLOYMENTS]) is None:
         return CameraCheck(seen)
     folders = dict.fromkeys(folder_parts(path) for path, taken in seen.dates if taken)
     undated = dict.fromkeys(folder_parts(path) for path, taken in seen.dates if not taken)
@@ -137,7 +129,7 @@ def _checked(
         "Worked: without nights in which a camera stopped early, had no photographs or a covered lens; "
         "nights after a view changed or a flash died count."
     ]
-    if values[DEPLOYMENTS] is None:
+    if values[flags.DEPLOYMENTS] is None:
         notes.append(
             "Without --deployments, a camera counts from its first to its last photograph: cameras that "
             "stopped early are not found."
@@ -179,7 +171,7 @@ def _write(
         console.report_on(target, f"{counted(rows, 'row')}: {target}")
     if (target := values[DEPLOYMENTS_OUT]) is not None:
         with sent_file(target) as table:
-            changed = write_deployments(found, table, values[DEPLOYMENTS], zone)
+            changed = write_deployments(found, table, values[flags.DEPLOYMENTS], zone)
         what = counted(changed, "deployment has another period", "deployments have another period")
         console.report_on(target, f"{what}: {target}")
     if (target := values[HTML]) is not None:
@@ -229,11 +221,11 @@ COMMAND = console.Command(
     USAGE,
     (
         *(
-            DEPLOYMENTS.but(help="CSV file (path or URL) of deployments, as for camtrap-dp."),
+            flags.DEPLOYMENTS.but(help="CSV file (path or URL) of deployments, as for camtrap-dp."),
             CSV,
             HTML,
         ),
-        *(DEPLOYMENTS_OUT, NO_PICTURES, TIMEZONE, flags.IMAGE_ROOT, flags.CORRECTIONS),
+        *(DEPLOYMENTS_OUT, NO_PICTURES, flags.TIMEZONE, flags.IMAGE_ROOT, flags.CORRECTIONS),
         flags.PICTURE_THREADS,
     ),
     topics=flags.DATES,

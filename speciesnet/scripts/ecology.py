@@ -10,14 +10,10 @@ from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, records_of
 from speciesnet.scripts.outputs import sent_folder
-from speciesnet.scripts.speciesnet_to_camtrap_dp import DEPLOYMENTS, TIMEZONE
-from speciesnet.survey.events import DEFAULT_EVENT_GAP, ComparedTo
+from speciesnet.survey.events import ComparedTo
 
-EVENT_GAP = flags.number(
-    "event_gap",
-    DEFAULT_EVENT_GAP,
-    "Shortest pause between two independent events of a taxon at a camera, in minutes.",
-    at_most=1e9,
+EVENT_GAP = flags.EVENT_GAP.but(
+    help="Shortest pause between two independent events of a taxon at a camera, in minutes."
 )
 _COMPARED: tuple[ComparedTo, ...] = ("last_record", "last_independent_record")
 COMPARED_TO: flags.Flag[ComparedTo] = flags.choice(
@@ -56,7 +52,6 @@ def main(values: flags.Values, source: str) -> None:
         write_ecology,
     )
     from speciesnet.ecology.reading import read_records
-    from speciesnet.export.deployments import deployment_folders
     from speciesnet.export.media_index import parse_timezone
     from speciesnet.files.moved_photographs import Photographs
     from speciesnet.report.folder import MARKER, check_report_folder
@@ -70,18 +65,15 @@ def main(values: flags.Values, source: str) -> None:
             f"--min_active_days {occasions.min_active_days} is more than the "
             f"{counted(occasions.days, 'day')} of an occasion; pass at most --occasion_days."
         )
-    deployments = values[DEPLOYMENTS]
+    deployments = values[flags.DEPLOYMENTS]
     options = Options(
         values[EVENT_GAP],
         values[COMPARED_TO],
         deployments,
-        parse_timezone(values[TIMEZONE]),
+        parse_timezone(values[flags.TIMEZONE]),
         occasions,
     )
-    has_clocks = values[flags.CLOCK_CORRECTIONS] is not None
-    dates = date_rules(
-        values, deployment_folders(deployments) if deployments and has_clocks else {}
-    )
+    dates = date_rules(values, deployments)
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with sent_folder(folder, last=LAST_FILE, mark=MARKER) as out:
         check_report_folder(out, MADE_BY)
@@ -105,7 +97,7 @@ COMMAND = console.Command(
     USAGE,
     (
         flags.OUT.but(help="Folder (path or URL) for the tables: a new one or an earlier one."),
-        *(EVENT_GAP, PEOPLE, TIMEZONE, DEPLOYMENTS),
+        *(EVENT_GAP, PEOPLE, flags.TIMEZONE, flags.DEPLOYMENTS),
         *(flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),
     topics={

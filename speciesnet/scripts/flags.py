@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from absl import flags as absl_flags
 
-from speciesnet.constants import DEFAULT_SEQUENCE_GAP, Classify, available_cpus
+from speciesnet.constants import DEFAULT_EVENT_GAP, DEFAULT_SEQUENCE_GAP, Classify, available_cpus
 from speciesnet.errors import InputError
 from speciesnet.packages.info import DEFAULT_MODEL
 
@@ -297,11 +297,23 @@ SEQUENCE_GAP = number(
     "Longest pause within a sequence, in seconds.",
     at_most=1e9,
 )
+EVENT_GAP = number(
+    "event_gap",
+    DEFAULT_EVENT_GAP,
+    "For --rows event: shortest pause between two events of a label at a camera, in minutes.",
+    at_most=1e9,
+)
 SMOOTH_BOXES = switch(
     "smooth_boxes",
     "With --classify all: doubtful boxes follow reliable ones in the sequence.",
     default=True,
 )
+DEPLOYMENTS = text(
+    "deployments",
+    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default, every camera "
+    "(folder) is a deployment, at the position of its photographs.",
+)
+TIMEZONE = text("timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00.")
 CLOCK_CORRECTIONS = text(
     "clock_corrections",
     "CSV file (path or URL) for cameras whose clocks were wrong, with the columns folder and offset "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -139,12 +139,12 @@ def _warn_if_empty(predictions: str) -> None:
         )
 
 
-def date_rules(values: flags.Values, deployments: Mapping[str, str] | None = None) -> DateRules:
+def date_rules(values: flags.Values, deployments: str | None = None) -> DateRules:
     """The rules for dates from ``--clock_corrections`` and ``--date_from_name``.
 
     Args:
         values: The values of the two flags.
-        deployments: The folders of deployments, by ID.
+        deployments: The table of deployments, whose IDs may stand for folders in the clock corrections.
 
     Raises:
         InputError: The file or the pattern is invalid.
@@ -155,8 +155,14 @@ def date_rules(values: flags.Values, deployments: Mapping[str, str] | None = Non
     path, pattern = values[flags.CLOCK_CORRECTIONS], values[flags.DATE_FROM_NAME]
     return DateRules(
         None if pattern is None else NamePattern(pattern),
-        None if path is None else ClockCorrections(path, deployments),
+        None if path is None else ClockCorrections(path, _folders_of(deployments)),
     )
+
+
+def _folders_of(deployments: str | None) -> dict[str, str]:
+    from speciesnet.export.deployments import deployment_folders
+
+    return deployment_folders(deployments) if deployments else {}
 
 
 def survey_of(

@@ -6,7 +6,6 @@ import sys
 
 from speciesnet.errors import InputError
 from speciesnet.export import camtrap_dp
-from speciesnet.export.deployments import deployment_folders
 from speciesnet.files.input_notes import counted
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.scripts import console, flags
@@ -27,14 +26,6 @@ LICENSE_DATA = flags.text(
 )
 LICENSE_MEDIA = flags.text(
     "license_media", "License of the photographs; required with --license_data."
-)
-TIMEZONE = flags.text(
-    "timezone", "Time zone of the cameras' clocks, such as Africa/Nairobi or +03:00."
-)
-DEPLOYMENTS = flags.text(
-    "deployments",
-    "CSV file (path or URL) with deploymentID, latitude, longitude and more. By default, every camera "
-    "(folder) is a deployment, at the position of its photographs.",
 )
 SAMPLING_DESIGN = flags.Flag(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."
@@ -65,12 +56,9 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             raise InputError(
                 f"--{flag.name} must be {', '.join(others)} or {last}, not {values[flag]}."
             )
-    corrections, deployments = values[flags.CORRECTIONS], values[DEPLOYMENTS]
+    corrections, deployments = values[flags.CORRECTIONS], values[flags.DEPLOYMENTS]
     camtrap_dp.check_outputs(folder, source, deployments)
-    has_clocks = values[flags.CLOCK_CORRECTIONS] is not None
-    dates = date_rules(
-        values, deployment_folders(deployments) if deployments and has_clocks else {}
-    )
+    dates = date_rules(values, deployments)
     with (
         local_predictions(source, corrections, values[flags.THRESHOLDS]) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
@@ -90,7 +78,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
             ),
             photographs=Photographs(values[flags.IMAGE_ROOT]),
             deployments_csv=deployments,
-            timezone_name=values[TIMEZONE],
+            timezone_name=values[flags.TIMEZONE],
             sequence_gap=values[flags.SEQUENCE_GAP],
             corrections=found_corrections,
             dates=dates,
@@ -107,7 +95,7 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        *(TITLE, CONTRIBUTOR, TIMEZONE, DEPLOYMENTS),
+        *(TITLE, CONTRIBUTOR, flags.TIMEZONE, flags.DEPLOYMENTS),
         *(flags.SEQUENCE_GAP, flags.SMOOTH_BOXES, flags.IMAGE_ROOT),
     ),
     topics={

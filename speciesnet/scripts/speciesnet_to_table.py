@@ -21,7 +21,6 @@ from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, records_of, survey_of
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.dates import DateRules
-from speciesnet.survey.events import DEFAULT_EVENT_GAP
 
 Kind = Literal["image", "detection", "observation", "sequence", "event"]
 KINDS: tuple[Kind, ...] = ("image", "detection", "observation", "sequence", "event")
@@ -29,12 +28,6 @@ ROWS: flags.Flag[Kind] = flags.choice(
     "rows",
     KINDS,
     "One row per image, box, label in an image, sequence of images, or event of a label at a camera.",
-)
-EVENT_GAP = flags.number(
-    "event_gap",
-    DEFAULT_EVENT_GAP,
-    "For --rows event: shortest pause between two events of a label at a camera, in minutes.",
-    at_most=1e9,
 )
 MIN_CONFIDENCE = flags.number(
     "min_confidence", 0.0, "Leave out boxes with a lower confidence.", at_most=1
@@ -95,7 +88,7 @@ def _table(
         photographs=photographs,
         min_confidence=values[MIN_CONFIDENCE],
         dates=dates,
-        event_gap=values[EVENT_GAP],
+        event_gap=values[flags.EVENT_GAP],
     )
     return rows, columns(kind, dates)
 
@@ -110,7 +103,7 @@ COMMAND = console.Command(
     topics={
         "sequences": (
             "sequences and events",
-            (flags.SEQUENCE_GAP, EVENT_GAP, flags.SMOOTH_BOXES),
+            (flags.SEQUENCE_GAP, flags.EVENT_GAP, flags.SMOOTH_BOXES),
         ),
         **flags.DATES,
     },
