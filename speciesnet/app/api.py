@@ -94,7 +94,7 @@ class Api:
         return choices.countries(language if language.isalnum() else "en")
 
     def _place(self, request: Request, _: Body) -> object:
-        """The country of a click on the map."""
+        """The country at a point on the map."""
         try:
             latitude, longitude = (
                 float(request.query_params[key]) for key in ("latitude", "longitude")

@@ -14,7 +14,7 @@ from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 
 TRIAL_IMAGES = 20
-REPORT, CAMERAS, SORTED = "report", "cameras", "sorted"  # folders in that of the results
+REPORT, CAMERAS, SORTED = "report", "cameras", "sorted"  # folders in the folder of the results
 
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
@@ -78,7 +78,7 @@ def run_line(survey: Survey) -> Line:
 
 
 def estimate_line(survey: Survey) -> Line:
-    """The command that times some of a survey's remaining photographs; it writes nothing."""
+    """The command that times some of a survey's remaining photographs, without writing anything."""
     earlier = ["--predictions_json", survey.predictions] if survey.has_predictions else []
     return Line(["--folders", *survey.folders, *earlier, *_settings(survey), "--dry_run"])
 

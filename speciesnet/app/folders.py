@@ -45,7 +45,7 @@ class Count:
     error: str | None = None
 
     def fill(self, folders: Sequence[str]) -> None:
-        """Counts the files; call it once, in its own thread."""
+        """Counts the files; to be called once, in its own thread."""
         end = time.monotonic() + MAX_SECONDS
         try:
             for path in (
@@ -164,7 +164,7 @@ class Folders:
 
         Args:
             paths: The folders.
-            again: Whether to start over.
+            again: Whether to count again.
         """
         key = tuple(paths)
         with self._lock:

@@ -1,4 +1,4 @@
-"""Admits only requests from this window's pages: checks each one's host, origin and cookie."""
+"""Admits only requests from this window's pages, by their host, origin and cookie."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Guard:
         return is_ticket
 
 
-_TRUSTED = ("same-origin", "none")  # "none" is the person; other ports are only "same-site"
+_TRUSTED = ("same-origin", "none")  # "none": the user; other ports are only "same-site"
 
 
 def _kind_of(headers: Headers) -> str:

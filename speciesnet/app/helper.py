@@ -26,7 +26,7 @@ class Locked:
 
     Args:
         app: The application.
-        secret: What they carry.
+        secret: The secret in their headers.
     """
 
     def __init__(self, app: ASGIApp, secret: str) -> None:
@@ -42,7 +42,7 @@ class Locked:
 
 
 def review_app(work: Work, stack: ExitStack) -> Starlette:
-    """The application of ``speciesnet review``, below the path that it has in the window.
+    """The application of ``speciesnet review``, under its path in the window.
 
     Args:
         work: The predictions and the path.
@@ -98,7 +98,7 @@ def places_app() -> Starlette:
 
 
 def main() -> None:
-    """Prints the port, or the sentence that says why there is none, as a line of JSON; then serves."""
+    """Prints the port, or an error message, as a line of JSON; then serves requests."""
     from speciesnet.server.listening import listen, serve_alone
 
     given = json.loads(sys.stdin.readline())

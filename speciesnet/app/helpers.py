@@ -1,4 +1,4 @@
-"""Parts of the window that need much memory: each is a process of its own while it is used."""
+"""Parts of the window that need a lot of memory: each runs in its own process while it is used."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pathlib import Path
 from speciesnet.app.errors import PageError
 
 IDLE_SECONDS = (
-    300.0  # without a request; a review that is open in a browser sends them all the time
+    300.0  # without a request; a review that is open in a browser sends requests all the time
 )
-CHECK_SECONDS = 10.0  # between two looks for idle processes
+CHECK_SECONDS = 10.0  # between two checks for idle processes
 END_SECONDS = 10.0  # for a process to end by itself
 MAX_HELPERS = 3  # running at the same time
 SECRET_HEADER = "X-SpeciesNet-Secret"  # noqa: S105 (its name)
@@ -42,7 +42,7 @@ class Work:
 
 
 class Helper:
-    """A process that serves one part of the window on a port of its own.
+    """A process that serves one part of the window on its own port.
 
     Other users of the computer can reach the port, so every request carries a secret.
 
@@ -51,7 +51,7 @@ class Helper:
         folder: Its working directory, so that no module in anyone else's folder can be imported.
 
     Attributes:
-        port: Its port, once it can be asked.
+        port: Its port, once it accepts requests.
 
     Raises:
         OSError: The process cannot be started.
@@ -75,7 +75,7 @@ class Helper:
         )
 
     def wait(self) -> None:
-        """Waits until it can be asked; raises ``PageError`` if it cannot start."""
+        """Waits until it accepts requests; raises ``PageError`` if it cannot start."""
         process = self._process
         assert process.stdin and process.stdout
         with suppress(OSError):  # it has failed already
@@ -101,12 +101,12 @@ class Helper:
 
     @property
     def is_running(self) -> bool:
-        """Whether it can be asked."""
+        """Whether it accepts requests."""
         return self._process.poll() is None
 
     @property
     def idle(self) -> float:
-        """The seconds since the last request; 0 while one is being answered."""
+        """The seconds since the last request; 0 while it answers one."""
         return 0.0 if self._open else time.monotonic() - self._used
 
     @contextmanager
@@ -132,7 +132,7 @@ class Helper:
                 self._used = time.monotonic()
 
     def close(self) -> None:
-        """Ends the process, which closes its files first."""
+        """Ends the process after it has closed its files."""
         assert self._process.stdin
         with suppress(OSError):
             self._process.stdin.close()
@@ -153,7 +153,7 @@ class Helpers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[Helper, object]] = {}  # the last one was used last
+        self._running: dict[str, tuple[Helper, object]] = {}  # the last one was used most recently
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -164,7 +164,7 @@ class Helpers:
         Args:
             key: Names it.
             work: What it serves.
-            state: That of the files which the process reads.
+            state: The state of the files that the process reads.
             renew: Whether to replace a process that was started with another state.
 
         Raises:
@@ -199,7 +199,7 @@ class Helpers:
             self._end(key)
 
     def close(self) -> None:
-        """Ends all processes, also one that is just starting."""
+        """Ends all processes, including one that is just starting."""
         self._closing.set()
         for key in [*self._running]:
             self._end(key)
@@ -211,7 +211,7 @@ class Helpers:
             helper.close()
 
     def _watch(self) -> None:
-        """Ends processes that nobody uses."""
+        """Ends processes that are no longer used."""
         while not self._closing.wait(CHECK_SECONDS):
             with self._lock:
                 for key, (helper, _) in [*self._running.items()]:
@@ -220,5 +220,5 @@ class Helpers:
 
 
 def _interrupted(reason: str) -> PageError:
-    sentence = f"The process that answers was interrupted ({reason}); try again."
+    sentence = f"The process behind this page was interrupted ({reason}); try again."
     return PageError(503, "interrupted", sentence, "wait")

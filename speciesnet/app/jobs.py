@@ -20,7 +20,7 @@ from speciesnet.app.surveys import now
 TAIL_BYTES = 2**16  # of a log that pages show or search
 LOG_LINES = 20
 MAX_LINES = 2000
-STOP_SECONDS = 60.0  # for a command to finish what it writes
+STOP_SECONDS = 60.0  # for a command to finish writing
 _SAYS = "speciesnet: "  # precedes the sentence with which a command ends
 # The action that fixes an error, by words in its sentence.
 _ACTIONS = (
@@ -35,10 +35,10 @@ _ACTIONS = (
     ("The folder .* (does not exist|cannot be)|was moved or deleted", "choose_folder"),
 )
 
-# The line that says what a command did, if notes may follow it; otherwise it is the last one.
+# The line that says what a command did, if notes may follow it; otherwise it is the last line.
 _SAID = {
     "camtrap-dp": r"[\d,]+ photographs? in [\d,]+ events? of ",
-    "cameras": r"[\d,]+ cameras?, .* with findings\.",
+    "cameras": r"[\d,]+ cameras?, [\d,]+ with findings;",
     "ecology": r"[\d,]+ detections? of ",
     "report": r"Report of ",
     "sort": r"[\d,]+ photographs? .*sorted ",
@@ -62,14 +62,14 @@ def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
 
 
 def last_sentence(log: Path) -> str | None:
-    """The sentence with which a command ended, or else its last line."""
+    """The sentence that ended a command, or else its last line."""
     lines = tail(log)
     own = [line for line in lines if line.startswith(_SAYS)]
     return own[-1].removeprefix(_SAYS) if own else (lines[-1] if lines else None)
 
 
 def said(kind: str, log: Path) -> str | None:
-    """The line with which a command of some kind says what it did."""
+    """The line in which a command of some kind says what it did."""
     lines = tail(log, MAX_LINES)
     if pattern := _SAID.get(kind):
         lines = [line for line in lines if re.match(pattern, line)] or lines
@@ -121,7 +121,7 @@ def start(line: Line, log: Path) -> subprocess.Popen[bytes]:
 def interrupt(pid: int) -> None:
     """Asks a command to finish writing and exit."""
     with suppress(OSError):
-        # Not SIGINT, which programs that are started in the background ignore.
+        # Not SIGINT, which programs started in the background ignore.
         os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
 

@@ -25,7 +25,7 @@ _LIMITS = {"latitude": 90, "longitude": 180}  # degrees
 def with_table(
     options: Mapping[str, object], survey: Survey, table: Path, folders: Folders
 ) -> dict[str, object]:
-    """The options of a command in which a table replaces a position.
+    """The options of a command, with a table in place of a position.
 
     Args:
         options: Those that the page sends.
@@ -34,8 +34,8 @@ def with_table(
         folders: Allows the command to name it.
 
     Raises:
-        PageError: The position is incomplete or not on the globe, there is a table as well, or the table
-            cannot be written.
+        PageError: The position is incomplete or invalid, there is also a table, or the table cannot be
+            written.
     """
     found = {key: value for key, value in options.items() if key not in _LIMITS}
     given = {key: options[key] for key in _LIMITS if options.get(key) not in (None, "")}
@@ -43,7 +43,7 @@ def with_table(
         if found.get("deployments"):
             raise _bad("Give either a table of the cameras or one position, not both.")
         if not survey.folders:
-            raise _bad("Choose a table of the cameras; no folder of this survey is known.")
+            raise _bad("Choose a table of the cameras; the folders of this survey are unknown.")
         latitude, longitude = (_degrees(key, given.get(key)) for key in _LIMITS)
         if latitude == longitude == 0:
             raise _bad(

@@ -134,7 +134,7 @@ class Follower:
                 self._offset = place + line.index(own) + len(own)
             place += len(line)
         is_full = len(data) == self._step
-        is_short = is_full and self._offset == start  # for the record of a film
+        is_short = is_full and self._offset == start  # enough for the record of a film
         self._step = 2 * self._step if is_short else STEP_BYTES
         return is_full
 

@@ -1,4 +1,4 @@
-"""Reviews in the window: each is ``speciesnet review`` in a process of its own, below a path."""
+"""Reviews in the window: each is ``speciesnet review`` in its own process, under a path."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Reviews:
 
         Args:
             survey: The survey.
-            reload: Whether to start it again if the predictions have changed since.
+            reload: Whether to restart it if the predictions have changed since it started.
 
         Raises:
             PageError: The survey has no predictions, they cannot be read, or another program has them

@@ -1,4 +1,4 @@
-"""The surveys that the window knows: a list in the user's data folder."""
+"""The surveys in the window: a list in the user's data folder."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Survey:
     """A survey, with the choices of its run.
 
     Attributes:
-        id: Identifies it in addresses and file names.
+        id: Its identifier in addresses and file names.
         name: The name shown on pages.
         folders: The folders of its photographs; none if only its predictions are known.
         place: ``kind``, and for a country its ``country`` and ``region``.
@@ -67,7 +67,7 @@ class Survey:
         state: Its state.
         sentence: The last sentence of its run, or None.
         action: The action that fixes an error, or None.
-        cameras: Where the cameras were, as the page last sent it; see ``positions.CAMERAS``.
+        cameras: Where the cameras were, as last sent by the page; see ``positions.CAMERAS``.
         counts: The files in its folders, see ``Count``; None if they were never counted.
         log: The log of its last run, or "".
         pid: The process of its run, or 0.
@@ -128,7 +128,7 @@ class Surveys:
     Attributes:
         queue: The identifiers of the waiting surveys, next one first.
         held: Whether the queue is paused.
-        lock: Protects all of this.
+        lock: Protects all of these.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The surveys, jobs, reviews and queue of one window, as its routes use them."""
+"""The surveys, jobs, reviews and queue of one window, for its routes."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ class Window:
         }
 
     def counted(self, survey: Survey) -> Survey:
-        """A survey whose folders have been counted, or are being counted."""
+        """A survey whose files have been counted, or are being counted."""
         if survey.folders and not missing_folders(survey):
             count = self.folders.counting(survey.folders)
-            if count.done or survey.counts is None:  # an earlier count is better than a part
+            if count.done or survey.counts is None:  # better than an incomplete count
                 survey.counts = asdict(count)
         return survey
 
@@ -153,7 +153,7 @@ class Window:
             options = with_table(options, survey, table, self.folders)
             self.surveys.save()
         line = commands.export_line(kind, survey, options, self.folders)
-        with suppress(OSError):  # the command says why
+        with suppress(OSError):  # the command gives the reason
             Path(survey.results).mkdir(parents=True, exist_ok=True)
         return self._start(survey.id, kind, line)
 

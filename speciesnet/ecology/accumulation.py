@@ -1,7 +1,7 @@
-"""Accumulation of species: how many are expected in a number of stations or trap nights.
+"""Accumulation of species: how many are expected in a number of stations or camera days.
 
-The expected number in a random subset is exact (Mao Tau; sample-based rarefaction), as that of R's
-``vegan::specaccum(method = "exact")``: no random order is drawn.
+The expected number in a random subset is calculated exactly (Mao Tau; sample-based rarefaction), as in
+R's ``vegan::specaccum(method = "exact")``, not by random sampling.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Expected(NamedTuple):
 def accumulate(samples: Sequence[Iterable[str]]) -> Iterator[Expected]:
     """The expected number of species in 1, 2, ... samples.
 
-    For n samples, of which f contain a species, the species is missing in a subset of i samples with the
-    probability C(n - f, i) / C(n, i). The variance adds up those of all species, and their covariances
-    with the correlations between species, as vegan's with ``conditioned = TRUE``.
+    If f of n samples contain a species, a subset of i samples lacks it with the probability C(n - f, i)
+    / C(n, i). The variance is the sum of the variances of all species and of their covariances, which
+    use the correlations between species, as in vegan with ``conditioned = TRUE``.
 
     Args:
-        samples: The species in each sample, which may be none.
+        samples: The species in each sample; a sample may be empty.
 
     Examples:
         >>> [(one.samples, one.species) for one in accumulate([{"fox"}, {"fox", "deer"}])]
@@ -89,7 +89,7 @@ def by_station(detections: Iterable[Detection], stations: Sequence[Station]) -> 
 
 
 def by_day(detections: Iterable[Detection], stations: Sequence[Station]) -> list[set[str]]:
-    """The taxa on each day of each station on which it worked."""
+    """The taxa on each day on which a station worked, for all stations."""
     found = {
         (one.name, day): set[str]() for one in stations for day, works in one.days.items() if works
     }

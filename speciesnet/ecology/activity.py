@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MIN_EVENTS = 10  # fewer show no pattern
+MIN_EVENTS = 10  # fewer times show no pattern
 GRID = 128  # points of a density from 0 to 24 hours, as in ``overlap``
 _FINE_GRID = 512  # for the activity level, as in ``activity``
 _MOMENTS = 3  # trigonometric moments from which the concentration is estimated
@@ -81,11 +81,11 @@ class Times:
 
     @cached_property
     def bandwidth(self) -> float | None:
-        """The concentration of the von Mises kernel that suits the times; None if all are the same.
+        """The concentration of the von Mises kernel for these times; None if all are the same.
 
-        The concentration of the times is the largest of those that their first three trigonometric
-        moments give; a kernel for a von Mises distribution with this concentration follows (Taylor 2008,
-        doi:10.1016/j.csda.2007.11.003).
+        The first three trigonometric moments of the times each give an estimate of their concentration;
+        the largest is used. The kernel is the one for a von Mises distribution with this concentration
+        (Taylor 2008, doi:10.1016/j.csda.2007.11.003).
         """
         import numpy as np
         from scipy.special import ive
@@ -122,7 +122,7 @@ class Times:
 
     @property
     def activity_level(self) -> float | None:
-        """The share of the day that animals are active, if all are at the peak; None as the bandwidth."""
+        """The share of the day with activity, if all animals are active at the peak; else None."""
         if self.bandwidth is None:
             return None
         return 1 / (24 * max(self.density(_grid(_FINE_GRID + 1), self.bandwidth)))
@@ -135,7 +135,7 @@ class Times:
 
     @cached_property
     def _smooth(self) -> Floats | None:
-        """The shares of a smoother density on the grid without its first point, for Dhat1."""
+        """The shares of a smoother density on the grid, without its first point, for Dhat1."""
         if self.bandwidth is None:
             return None
         kernel = self.bandwidth / _DHAT1_ADJUST
@@ -172,14 +172,14 @@ class Times:
 
 
 def _concentration(k: int, moment: float) -> float:
-    """The concentration of a von Mises distribution by its k-th trigonometric moment; 0 if too large."""
+    """A von Mises distribution's concentration from its k-th trigonometric moment; 0 if too large."""
     from scipy.optimize import root_scalar
     from scipy.special import ive
 
     def excess(kappa: float) -> float:
         return float(ive(k, kappa) / ive(0, kappa)) - moment
 
-    if excess(_KAPPAS[0]) >= 0:  # as good as even over the day
+    if excess(_KAPPAS[0]) >= 0:  # practically even over the day
         return _KAPPAS[0]
     if excess(_KAPPAS[1]) < 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""Tables of activity: by the hour, means and shares of daylight, densities, and overlap of two taxa."""
+"""Tables of activity: events by hour, means and shares by light, densities, and overlap of two taxa."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class Activity:
     def summary_rows(self) -> Iterator[Row]:
         """A row for each taxon and kind of time.
 
-        Only the rows of the clock have the shares of day, twilight and night, among the events at which
-        the sun is known.
+        Only the rows with clock times have the shares of day, twilight and night, which are for the
+        events whose position of the sun is known.
         """
         for (taxon, time), hours in self.hours.items():
             mean, times = activity.circular_mean(hours), self._times.get((taxon, time))
@@ -114,7 +114,7 @@ class Activity:
                 yield {"taxon": taxon, "time": time, "hour": hour, "density": value}
 
     def overlap_rows(self) -> Iterator[Row]:
-        """The overlap of each two taxa with at least ``MIN_EVENTS`` events."""
+        """The overlap of each pair of taxa with at least ``MIN_EVENTS`` events."""
         for ((taxon, time), one), ((second, other_time), other) in combinations(
             self._times.items(), 2
         ):

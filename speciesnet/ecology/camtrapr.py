@@ -1,4 +1,4 @@
-"""The tables that R's camtrapR works with: records, camera operation, and cameras.
+"""The tables for R's camtrapR: records, camera operation, and cameras.
 
 The columns and rules are those of camtrapR 2 (https://jniedballa.github.io/camtrapR/).
 """
@@ -32,11 +32,11 @@ _CAMERA_COLUMNS: dict[str, type] = {
 def record_rows(detections: Sequence[Detection], suns: Mapping[int, Sun]) -> Iterator[Row]:
     """The record table: a row for each detection, by station, species and time.
 
-    ``delta.time`` is the time since the last photograph, or the last independent one; ``n_images`` the
-    photographs of the event. Further columns follow those of camtrapR.
+    ``delta.time`` is the time since the last photograph, or since the last independent one.
+    ``n_images`` is the number of photographs of the event. More columns follow those of camtrapR.
 
     Args:
-        detections: The detections, see ``detections_at``.
+        detections: The detections; see ``detections_at``.
         suns: The sun at the time of detections for which it is known, by their positions.
     """
     for number, one in enumerate(detections):
@@ -67,7 +67,7 @@ def record_rows(detections: Sequence[Detection], suns: Mapping[int, Sun]) -> Ite
 
 
 def matrix_rows(columns: Sequence[str], matrix: Matrix) -> Iterator[Row]:
-    """The rows of a matrix with a station in each, and NA for missing values."""
+    """The rows of a matrix, one for each station; missing values are NA."""
     for station, values in matrix.items():
         cells = (NA if value is None else value for value in values)
         yield {"Station": station, **dict(zip(columns, cells, strict=True))}
@@ -89,8 +89,8 @@ def camera_types(stations: Sequence[Station]) -> dict[str, type]:
 def camera_rows(stations: Sequence[Station]) -> Iterator[Row]:
     """The table of camera traps: a row for each station, even if it never worked.
 
-    ``Problem1_from`` and ``Problem1_to`` are the first and the last of successive days on which no camera
-    of the station worked.
+    ``Problem1_from`` and ``Problem1_to`` are the first and the last of consecutive days on which no
+    camera of the station worked.
     """
     empty: Row = dict.fromkeys(camera_types(stations))
     for one in stations:
@@ -111,7 +111,7 @@ def camera_rows(stations: Sequence[Station]) -> Iterator[Row]:
 
 
 def _problems(station: Station) -> list[tuple[date, date]]:
-    """The first and the last of successive days without a working camera."""
+    """The first and the last of consecutive days without a working camera."""
     found = []
     for works, group in groupby(sorted(station.days.items()), key=lambda item: item[1]):
         days = [day for day, _ in group]

@@ -37,7 +37,7 @@ from speciesnet.taxonomy import split_label
 
 MADE_BY = "speciesnet.scripts.ecology"
 HISTORIES = "detection_history"
-LAST_FILE = "detections.csv"  # of those that an upload to a bucket writes
+LAST_FILE = "detections.csv"  # of the files that are uploaded to a bucket
 _LEFT_OUT_COLUMNS: dict[str, type] = {"reason": str, "photographs": int, "first_file": str}
 _UNDATED_COLUMNS: dict[str, type] = {"file": str, "taxon": str, "reason": str}
 
@@ -108,7 +108,7 @@ def write_ecology(
 
     Args:
         survey: The detections and the stations.
-        found: What the records show, with what is left out.
+        found: The data from the records, and what is left out.
         out: The folder; it is created if it does not exist.
         options: How the tables are made.
 
@@ -165,7 +165,7 @@ def _matrix(columns: Sequence[str], matrix: Matrix) -> tuple[Iterable[Row], Mapp
 def _write_histories(
     survey: EcologySurvey, folder: ReportFolder, occasions: Occasions
 ) -> list[str]:
-    """Writes the detection history of each taxon, and the effort; a sentence on lost detections."""
+    """Writes detection histories and the effort; returns a sentence on lost detections."""
     effort = effort_matrix(survey.stations, occasions)
     starts = occasions.starts(survey.stations)
     columns = [f"o{number + 1}" for number in range(max(map(len, effort.values()), default=0))]

@@ -22,8 +22,8 @@ class Occasions:
 
     Attributes:
         days: The length of an occasion in days, at least 1.
-        first_day: Whether the first occasion starts on the first day of the survey at all stations, or on
-            the first day of each station.
+        first_day: Whether the first occasion starts on the first day of the survey, or on each
+            station's own first day.
         min_active_days: Occasions in which a station worked on fewer days are NA; at least 1.
     """
 
@@ -42,8 +42,8 @@ class Occasions:
 def effort_matrix(stations: Sequence[Station], occasions: Occasions) -> Matrix:
     """The number of days on which each station worked in each occasion.
 
-    It is None in occasions in which a station did not work, and in those with fewer than
-    ``min_active_days``. The last occasion may be shorter than the others.
+    It is None for occasions in which a station worked on no day, or on fewer than ``min_active_days``.
+    The last occasion may be shorter than the others.
     """
     starts = occasions.starts(stations)
     days = {one.name: one.days for one in stations}
@@ -64,10 +64,10 @@ def detection_history(
     starts: Mapping[str, date],
     occasions: Occasions,
 ) -> tuple[Matrix, int]:
-    """The detection history of one taxon, and the number of its detections that are in no occasion.
+    """The detection history of one taxon, and the number of its detections outside all occasions.
 
-    An occasion is 1 if an event started in it, and else 0; it is None if the effort is. An event belongs
-    to the occasion in which it starts, even if it continues into the next one.
+    An occasion is 1 if an event started in it, and 0 otherwise; it is None if the effort is None. An
+    event belongs to the occasion in which it starts, even if it continues into the next one.
 
     Args:
         detections: The detections of the taxon.
@@ -94,8 +94,8 @@ def detection_history(
 def operation_matrix(stations: Sequence[Station]) -> tuple[list[date], Matrix]:
     """The camera operation matrix of camtrapR: the days of the survey, and a row for each station.
 
-    A day is 1 if a camera of the station worked on it at some time, 0 if none did between the station's
-    first and last day, and None before and after.
+    A day is 1 if a camera of the station worked for some time, and 0 if none did. Days before the
+    station's first day and after its last day are None.
     """
     known = {one.name: days for one in stations if (days := one.days)}
     if not known:

@@ -35,8 +35,8 @@ def rates_by_station(
 ) -> Iterator[Row]:
     """A row for each taxon and each station, including those at which it was not detected.
 
-    ``individuals`` is the sum of the largest number in one photograph (MaxN) of each event: the same
-    animal may come several times.
+    ``individuals`` is the sum over all events of the largest number in one photograph (MaxN). The same
+    animal may be counted in several events.
 
     Args:
         detections: The detections of the survey.
@@ -62,7 +62,7 @@ def rates_overall(
 ) -> Iterator[Row]:
     """A row for each taxon: its events per 100 trap nights of all stations together.
 
-    ``naive_occupancy`` is the share of the stations that worked at which it was detected.
+    ``naive_occupancy`` is the share of the stations with a working camera at which it was detected.
     """
     nights = sum(station.nights for station in stations)
     surveyed = {station.name for station in stations if station.days}

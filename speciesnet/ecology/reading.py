@@ -1,4 +1,4 @@
-"""Reads what ecological tables need from the records of a survey, and counts what they leave out."""
+"""Reads the data for ecological tables from the records of a survey, and counts what they leave out."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _NOT_ANIMALS = {Detection.HUMAN.value: PEOPLE, Detection.VEHICLE.value: VEHICLES
 
 @dataclass
 class Found:
-    """What the records of a survey show.
+    """The data from the records of a survey.
 
     Attributes:
         sightings: The camera, the taxon and the photograph of each dated sighting.
         taken: The path and the date, ISO 8601 or None, of every photograph.
-        positions: How often the photographs of each camera have a position.
+        positions: The positions of each camera's photographs, and how often each occurs.
         cameras: The dates of each camera.
         left_out: Photographs that the tables leave out, by the reason; one may have several.
-        undated: The path and the taxon of each sighting without a date or with an unreliable one, and
-            the reason.
+        undated: The path and the taxon of each sighting whose date is missing or unreliable, and the
+            reason.
     """
 
     sightings: list[tuple[str, str, Sighting]] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Found:
         return list(dict.fromkeys(folder_parts(path) for path, date in self.taken if date))
 
     def positions_of(self) -> dict[str, Position]:
-        """The most frequent position of each camera that has one."""
+        """The most frequent position of each camera that has any."""
         return {camera: found.most_common(1)[0][0] for camera, found in self.positions.items()}
 
 
@@ -75,14 +75,14 @@ def read_records(
 ) -> Found:
     """Reads all records once.
 
-    Left out are people and vehicles (unless ``with_people``), animals that are only known to be animals,
-    photographs that show nothing or something unknown, failures, and animals without a reliable date.
+    People and vehicles (unless ``with_people``), unidentified animals, blank and unknown photographs,
+    failures, and animals without a reliable date are left out.
 
     Args:
         records: Corrected records. If a path occurs twice, the first one counts.
         photographs: Finds the photographs, to read dates and positions that are not in the records.
         dates: Dates from file names, and corrections of the cameras' clocks.
-        with_people: Whether people and vehicles are taxa like others.
+        with_people: Whether people and vehicles count as taxa.
 
     Raises:
         InputError: A record is malformed, or the clock corrections do not fit the photographs.
@@ -110,7 +110,7 @@ def read_records(
 
 
 def found_in(survey: Survey) -> Found:
-    """As ``read_records``, for a survey in memory: without people and vehicles."""
+    """Does the same as ``read_records`` for a survey in memory, without people and vehicles."""
     found = Found()
     for picture in survey.pictures:
         path, taken = picture.filepath, picture.taken
@@ -165,7 +165,7 @@ def _why_left_out(label: str, with_people: bool) -> str | None:
 
 
 def _leave_out_unreliable(found: Found) -> None:
-    """Sorts the dates of cameras, and takes out the sightings at which their clocks were wrong."""
+    """Sorts the dates of cameras, and removes the sightings during which their clocks were wrong."""
     found.cameras = camera_dates(found.taken)
     unreliable = {one.filepath for camera in found.cameras for one in camera.unreliable}
     if not unreliable:
@@ -196,6 +196,6 @@ def efforts_of(found: Found, deployments: str | None, zone: tzinfo | None) -> li
 
 
 def left_out_rows(found: Found) -> Iterator[dict[str, str | int | float | None]]:
-    """The rows of a table of what the tables leave out."""
+    """The rows of the table that lists what the other tables leave out."""
     for reason, examples in sorted(found.left_out.items()):
         yield {"reason": reason, "photographs": examples.count, "first_file": examples.first}

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Station:
-    """A place in a table of deployments, or a camera without one.
+    """A place in a table of deployments or, without a table, a camera.
 
     Attributes:
         name: The name of the place, or the folder of the camera below the common folder.
@@ -33,12 +33,12 @@ class Station:
 
     @property
     def nights(self) -> int:
-        """The nights that its cameras worked; those of several cameras are added up."""
+        """The nights that its cameras worked, added up."""
         return sum(one.nights or 0 for one in self.efforts)
 
     @property
     def days(self) -> dict[date, int]:
-        """1 for each day on which a camera worked at some time, and 0 for other days in between."""
+        """1 for each day on which a camera worked for some time, and 0 for the days in between."""
         found: dict[date, int] = {}
         for one in self.efforts:
             for day, works in _days(one).items():
@@ -51,7 +51,7 @@ class Station:
 
 
 def _days(effort: CameraEffort) -> dict[date, int]:
-    """1 for each day on which a camera worked at some time, and 0 for days within a gap."""
+    """1 for each day on which a camera worked for some time, and 0 for days within a gap."""
     if effort.start is None or effort.end is None:
         return {}
     found: dict[date, int] = {}
@@ -73,8 +73,8 @@ class Detection:
         station: The name of the station.
         start: The date of its first photograph, on the camera's clock.
         event: The event.
-        since_last: The seconds since the last photograph of the taxon by this camera, or since the start
-            of its last event if events are compared with these; 0 for the first event.
+        since_last: The seconds since the last photograph of the taxon by this camera, or since the
+            start of its last event, depending on how events are compared; 0 for the first event.
     """
 
     taxon: str
@@ -93,7 +93,7 @@ def make_stations(
 
     Args:
         efforts: The effort of each camera or deployment.
-        of_cameras: The positions of cameras, as their photographs have them.
+        of_cameras: The positions of cameras, from their photographs.
         places: The places of deployments in the table, whose positions take precedence.
     """
     names = station_names(efforts, places)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from speciesnet.ecology.reading import Position
 
 Light = Literal["day", "twilight", "night"]
-# The height of the centre of the sun in degrees. At sunrise and sunset, refraction lifts its upper edge
+# The height of the center of the sun in degrees. At sunrise and sunset, refraction lifts its upper edge
 # to the horizon; civil twilight ends at -6 (https://aa.usno.navy.mil/faq/RST_defs).
 RISE = -0.833
 CIVIL = -6.0
@@ -19,7 +19,7 @@ class Sun(NamedTuple):
     """The sun at the time of an event.
 
     Attributes:
-        height: The height of its centre above the horizon in degrees, without refraction.
+        height: The height of its center above the horizon in degrees, without refraction.
         hour: Sun time in hours: sunrise is 6, sunset is 18, and time is stretched evenly between them;
             None where the sun does not rise or set on that day.
     """
@@ -29,14 +29,14 @@ class Sun(NamedTuple):
 
     @property
     def light(self) -> Light:
-        """Day with the sun up, twilight until it is 6 degrees below the horizon, or night."""
+        """Day if the sun is up, twilight if it is up to 6 degrees below the horizon, or night."""
         if self.height >= RISE:
             return "day"
         return "twilight" if self.height >= CIVIL else "night"
 
 
 def sun_at(moment: datetime, position: Position) -> Sun:
-    """The sun at a time and a place.
+    """The sun at a given time and place.
 
     Sun time is that of Nouvellet et al. (2012, doi:10.1111/j.1469-7998.2011.00864.x) and of R's
     ``overlap::sunTime``, but with the nearest sunrise and sunset before and after the event.
@@ -54,7 +54,7 @@ def sun_at(moment: datetime, position: Position) -> Sun:
     import ephem
 
     observer, sun = ephem.Observer(), ephem.Sun()
-    observer.pressure = 0  # no refraction besides that in RISE
+    observer.pressure = 0  # no refraction in addition to that in RISE
     observer.lat, observer.lon = map(math.radians, position)
     date = ephem.Date(moment.astimezone(timezone.utc).replace(tzinfo=None))
     observer.date = date

@@ -1,8 +1,8 @@
-"""Thresholds of species: answers with a lower score are not believed.
+"""Thresholds of species: answers with a lower score are replaced.
 
-Such an answer becomes "animal" if it was one, and otherwise "unknown". It keeps its score, which is then
-that of the answer that was not believed, and ``+below_threshold`` is added to its source. Answers that a
-person has given stay as they are. ``speciesnet evaluate`` finds thresholds that reach a precision.
+An answer below its threshold becomes "animal" if it is an animal, and "unknown" otherwise. It keeps its
+score, and ``+below_threshold`` is added to its source. Answers from people do not change. ``speciesnet
+evaluate`` finds thresholds that reach a precision.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class _Judged(NamedTuple):
 
 @dataclass
 class Thresholds:
-    """The lowest believed score of each species.
+    """The minimum score of each species.
 
     Attributes:
         path: The file, for messages.
         by_name: From Latin names, common names or labels, in lower case, to scores in [0, 1].
-        below: The answers that were not believed, by label; ``apply`` counts.
-        used: The names that belong to an answer.
+        below: The number of replaced answers by label, which ``apply`` counts.
+        used: The names that match an answer.
 
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
@@ -63,7 +63,7 @@ class Thresholds:
     used: set[str] = field(default_factory=set)
 
     def apply(self, record: Record) -> Record:
-        """A record whose answers for the image and its boxes are believed, or replaced."""
+        """A record in which answers below their thresholds are replaced."""
         changed = record.copy()
         if (label := record.get("prediction")) is not None:
             source = record.get("prediction_source", "")
@@ -97,7 +97,7 @@ class Thresholds:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on the answers that were not believed, and on names without an answer."""
+        """Sentences on replaced answers, and on names that match no answer."""
         notes: list[str] = []
         if total := self.below.total():
             species = ", ".join(
@@ -150,7 +150,7 @@ def read_thresholds(path: str) -> Thresholds:
     for place, cells in rows:
         name = next((cells[column] for column in names if column in cells), None)
         if name is None:
-            raise InputError(f"{place} names no species. Add its name, or remove the line.")
+            raise InputError(f"{place} does not name a species. Add its name, or remove the line.")
         if "threshold" not in cells:
             continue
         try:

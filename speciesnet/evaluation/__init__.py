@@ -1,1 +1,1 @@
-"""How right the predictions of a survey are, measured against labels that people gave."""
+"""How accurate the predictions of a survey are, compared with labels from people."""

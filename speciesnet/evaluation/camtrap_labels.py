@@ -1,7 +1,7 @@
 """Reads the labels that people gave in a Camtrap DP package, version 1.
 
-https://camtrap-dp.tdwg.org/data/: observations belong to a medium, or to an event, which is all media of
-a deployment in a period of time.
+https://camtrap-dp.tdwg.org/data/: an observation belongs to a medium or to an event. An event consists
+of all media of a deployment in a period of time.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _KINDS = {"animal": "animal", "human": "human", "vehicle": "vehicle", "blank": "
 def read_camtrap_labels(path: str) -> WrittenLabels:
     """Reads the observations of a package that people classified.
 
-    Observations of media count. If there are none, those of events count for all media of the event,
-    which may include blank ones; a note says so.
+    If there are observations of media, only these count. Otherwise, an observation of an event counts
+    for all media of the event, which may include blank ones; a note says so.
 
     Args:
         path: The folder of the package, or its ``datapackage.json``.
 
     Raises:
-        InputError: A table is missing or wrong, or only a machine has classified.
+        InputError: A table is missing or invalid, or all observations were made by a machine.
     """
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     media = _table(folder, "media")
@@ -50,8 +50,8 @@ def read_camtrap_labels(path: str) -> WrittenLabels:
     paths = {cells.get("mediaID", ""): _path_in(place, cells) for place, cells in media}
     of_media = [row for row in human if row[1].get("mediaID")]
     missing = Examples(
-        "observation is of a medium that the package does not have",
-        "observations are of media that the package does not have",
+        "observation is of a medium that is not in the package",
+        "observations are of media that are not in the package",
     )
     for row in of_media:
         medium = row[1]["mediaID"]
@@ -66,7 +66,7 @@ def read_camtrap_labels(path: str) -> WrittenLabels:
 
 
 def _table(folder: Path, name: str) -> list[Row]:
-    """The rows of a resource of the package."""
+    """The rows of a table of the package."""
     descriptor = folder / "datapackage.json"
     place = f"{name}.csv"
     if descriptor.is_file():
@@ -76,7 +76,7 @@ def _table(folder: Path, name: str) -> list[Row]:
             place = next(one["path"] for one in resources if one["name"] == name)
         except (ValueError, KeyError, TypeError, StopIteration) as error:
             raise InputError(
-                f"{descriptor} names no resource {name}. Pass the folder of a Camtrap DP package."
+                f"{descriptor} does not list the table {name}. Pass the folder of a Camtrap DP package."
             ) from error
     if not isinstance(place, str) or not (folder / place).is_file():
         raise InputError(
@@ -125,8 +125,9 @@ def _add_events(found: WrittenLabels, media: list[Row], observations: list[Row])
         for path in paths:
             found.add(path, _written(row))
     found.notes.append(
-        "The observations are of events, so their labels count for "
-        f"{counted(len(found.by_file), 'photograph')}; blank ones among them count as wrong."
+        "The observations are of events, so their labels apply to all "
+        f"{counted(len(found.by_file), 'photograph')} of these events. "
+        "Blank photographs among them count as wrong."
     )
 
 

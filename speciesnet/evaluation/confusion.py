@@ -1,4 +1,4 @@
-"""Which answers the photographs of each label got: the matrix, precision and recall."""
+"""The answers for the photographs with each label: the matrix, precision and recall."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SILENT = (NO_ANSWER, UNKNOWN)
 def outcome_of(truth: Taxon, predicted: Taxon) -> Outcome:
     """How right an answer is.
 
-    - right: it is the label, or a taxon below it, of which the label does not know more.
+    - right: it is the label, or a taxon below it.
     - unresolved: it is a taxon above the label: right at that rank, but not resolved.
     - no answer: a failure, or "unknown".
     - wrong: anything else.
@@ -46,7 +46,7 @@ class Judged(NamedTuple):
         truth: The taxon of its label.
         predicted: The taxon of its answer.
         outcome: See ``outcome_of``.
-        cluster: What it is not independent of.
+        cluster: The sequence or camera to which it belongs.
     """
 
     pair: Pair
@@ -57,7 +57,7 @@ class Judged(NamedTuple):
 
     @property
     def is_true(self) -> bool:
-        """Whether the answer is true as far as it goes: right, or right at a higher rank."""
+        """Whether the answer is true: right, or right at a higher rank."""
         return self.outcome in ("right", "unresolved")
 
 
@@ -72,13 +72,13 @@ def judge(pairs: Iterable[Pair], rank: Rank, clusters: Clusters = "sequence") ->
 
 
 def share_where(judged: Iterable[Judged], is_hit: Callable[[Judged], bool]) -> Share:
-    """The share of photographs for which something is true, see ``share_of``."""
+    """The share of photographs for which a condition holds, see ``share_of``."""
     return share_of((is_hit(one), one.cluster) for one in judged)
 
 
 @dataclass(frozen=True)
 class ClassResult:
-    """How well one class is recognized.
+    """How accurately one class is recognized.
 
     Attributes:
         taxon: The class.
@@ -94,7 +94,7 @@ class ClassResult:
 
 
 def class_results(judged: Sequence[Judged]) -> list[ClassResult]:
-    """The precision and the recall of all labels and answers, the most frequent labels first."""
+    """The precision and recall for all labels and answers, most frequent labels first."""
     by_truth: dict[Taxon, list[Judged]] = {}
     by_answer: dict[Taxon, list[Judged]] = {}
     for one in judged:
@@ -122,8 +122,8 @@ class Confusion:
 
     Attributes:
         rows: The labels, the most frequent first.
-        columns: The answers: first those that are labels as well, in the same order.
-        cells: The photographs of each label and answer, as positions in the list that was judged.
+        columns: The answers. Those that are also labels come first, in the same order.
+        cells: The photographs with each label and answer, by their positions in the evaluated list.
     """
 
     rows: list[Taxon]

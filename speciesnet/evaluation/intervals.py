@@ -1,12 +1,13 @@
-"""Shares with confidence intervals that know that the photographs of a sequence resemble each other.
+"""Shares with confidence intervals that allow for similar photographs in a sequence.
 
-Ten photographs of one passing animal are usually all right or all wrong, so they are worth little more
-than one. The variance of a share is therefore that of a ratio of cluster totals (Cochran 1977, *Sampling
-Techniques*, section 9.8). Divided by the variance of as many independent photographs, it gives the design
-effect (Kish 1965), and the number of photographs divided by it is their effective number. The interval
-is Wilson's (1927) for this number, which also holds near 0 and 1, where a bootstrap over clusters does
-not: it cannot be wrong if no cluster is. Korn and Graubard (1998) adjust the number for the degrees of
-freedom, which makes it wider if there are few clusters.
+Ten photographs of one passing animal are usually all right or all wrong, so they say little more than
+one photograph. The variance of a share is therefore that of a ratio of cluster totals (Cochran 1977,
+*Sampling Techniques*, section 9.8). Divided by the variance of the same number of independent
+photographs, it gives the design effect (Kish 1965). The number of photographs divided by the design
+effect is their effective number. The interval is Wilson's (1927) for this number. It is also valid near
+0 and 1, unlike a bootstrap over clusters, whose interval has no width if all clusters are right. As in
+Korn and Graubard (1998), the number is adjusted for the degrees of freedom, which makes the interval
+wider if there are few clusters.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ PRIOR = 2  # clusters, see ``_effective_number``
 
 
 class Share(NamedTuple):
-    """A share of some photographs, with its interval.
+    """A share of photographs, with its interval.
 
     Attributes:
-        hits: How many of them count.
-        total: How many there are.
-        clusters: To how many clusters they belong.
-        effective: How many independent photographs are worth as much.
+        hits: The number of photographs for which the condition holds.
+        total: The number of photographs.
+        clusters: The number of clusters to which they belong.
+        effective: The number of independent photographs that would give the same variance.
         low: The lower end of the interval, in [0, 1].
         high: The upper end.
     """
@@ -46,10 +47,10 @@ class Share(NamedTuple):
 
 
 def share_of(hits: Iterable[tuple[bool, Hashable]], confidence: float = CONFIDENCE) -> Share:
-    """The share of photographs that count, with the interval for clustered photographs.
+    """The share of photographs for which a condition holds, with an interval that allows for clusters.
 
     Args:
-        hits: For each photograph, whether it counts, and its cluster.
+        hits: For each photograph, whether the condition holds, and its cluster.
         confidence: The level of the two-sided interval, in (0, 1).
 
     Examples:
@@ -91,9 +92,9 @@ def wilson(share: float, number: float, quantile: float) -> tuple[float, float]:
 def _effective_number(clusters: list[list[int]], found: int, total: int) -> float:
     """The number of independent photographs with the same variance.
 
-    The variance is that between clusters, but a few wrong clusters say little about it. So it is
-    averaged with the variance that ``PRIOR`` more clusters would show in which all photographs are alike,
-    for which Kish's number is (sum of sizes)^2 / sum of squared sizes.
+    The variance is the one between clusters, but a few wrong clusters say little about it. It is
+    therefore averaged with the variance that ``PRIOR`` more clusters would have if all photographs in
+    each were alike. Kish's number for these is (sum of sizes)^2 / sum of squared sizes.
     """
     alike = sum(size**2 for _, size in clusters) / total**2
     share, number = found / total, len(clusters)
@@ -118,7 +119,7 @@ def _adjusted_wilson(
 
 @functools.lru_cache(maxsize=10_000)
 def quantile_of(freedom: int | None, confidence: float) -> float:
-    """The two-sided quantile of Student's distribution; of the normal one if ``freedom`` is None."""
+    """The two-sided quantile of Student's t distribution; of the normal one if ``freedom`` is None."""
     from scipy.special import ndtri, stdtrit
 
     tail = (1 + confidence) / 2

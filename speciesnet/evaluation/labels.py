@@ -1,4 +1,4 @@
-"""Reads what people wrote about photographs: a table, a Timelapse export, or the corrections of a review.
+"""Reads people's labels: a table, a Timelapse export, or the corrections of a review.
 
 ``camtrap_labels`` reads Camtrap DP packages.
 """
@@ -18,8 +18,8 @@ from speciesnet.files.storage import local_file
 from speciesnet.predictions.matching import is_absolute
 from speciesnet.survey.corrections import read_corrections
 
-# Names of columns in lower case, without blanks, hyphens and underscores; the first that a table has
-# counts. Timelapse's are File and RelativePath.
+# Names of columns in lower case, without blanks, hyphens and underscores. A table uses the first one
+# that it has. Timelapse's are File and RelativePath.
 FILE_COLUMNS = (
     "filepath", "file", "path", "filename", "image", "imagename", "photo", "photograph",
 )  # fmt: skip
@@ -33,7 +33,7 @@ _SEPARATORS = re.compile(r"[\s_-]")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One label that a person wrote for a photograph.
+    """A person's label for a photograph.
 
     Attributes:
         names: Names for the same animal, such as a Latin and a common one; the first known one counts.
@@ -52,8 +52,8 @@ class WrittenLabels:
 
     Attributes:
         source: The file, for messages.
-        by_file: The labels of each photograph, by its path as the file names it; none if a person has
-            seen it, but given no label.
+        by_file: The labels of each photograph, by its path in the file; empty if a person has seen the
+            photograph but did not label it.
         notes: Sentences on what was left out.
     """
 
@@ -69,7 +69,7 @@ class WrittenLabels:
 
 
 def read_labels(path: str, column: str | None = None) -> WrittenLabels:
-    """Reads a file of labels; its kind is recognized by its name and its columns.
+    """Reads a file of labels; its name and its columns show its kind.
 
     Args:
         path: Path or URL of a table or of corrections; or the folder, or the ``datapackage.json``, of a
@@ -77,7 +77,7 @@ def read_labels(path: str, column: str | None = None) -> WrittenLabels:
         column: The column with the labels of a table, if it has an unusual name.
 
     Raises:
-        InputError: The file cannot be read, has no labels, or a line is wrong.
+        InputError: The file cannot be read, has no labels, or contains an invalid line.
     """
     if Path(path).is_dir() or path.endswith("datapackage.json"):
         from speciesnet.evaluation.camtrap_labels import read_camtrap_labels
@@ -99,11 +99,11 @@ def read_labels(path: str, column: str | None = None) -> WrittenLabels:
 
 
 def _from_corrections(path: str) -> WrittenLabels:
-    """The answers of a review; confirmed ones are labels as well."""
+    """The answers of a review, including confirmed ones."""
     found = WrittenLabels(path)
     unanswered = Examples(
-        "photograph has corrected boxes or counts, but no answer for the whole, and is left out",
-        "photographs have corrected boxes or counts, but no answer for the whole, and are left out",
+        "photograph has corrected boxes or counts but no reviewed answer, and is left out",
+        "photographs have corrected boxes or counts but no reviewed answer, and are left out",
     )
     with file_errors(InputError, f"The corrections {path}"), local_file(path) as copy:
         if not copy.is_file():
@@ -118,7 +118,7 @@ def _from_corrections(path: str) -> WrittenLabels:
         if not correction.counts:
             found.add(filepath, Written(names, None, path))
             continue
-        # The answer first: it is the one that people compare.
+        # The answer comes first, because it is what the evaluation compares.
         ordered = sorted(correction.counts.items(), key=lambda item: item[0] != correction.label)
         if correction.label not in correction.counts:
             found.add(filepath, Written(names, 0, path))
@@ -129,7 +129,7 @@ def _from_corrections(path: str) -> WrittenLabels:
 
 
 class Columns:
-    """The columns of a table of labels, under whatever names it has them.
+    """The columns of a table of labels, whatever their names.
 
     Args:
         path: The table, for messages.
@@ -137,7 +137,7 @@ class Columns:
         label: The column with the labels, or None to find it.
 
     Raises:
-        InputError: There is no column of files, or of labels.
+        InputError: The table has no column of files, or no column of labels.
     """
 
     def __init__(self, path: str, columns: Sequence[str], label: str | None) -> None:
@@ -148,7 +148,8 @@ class Columns:
         shown = ", ".join(filter(None, columns)) or "none"
         if self.file is None:
             raise InputError(
-                f"{path} has no column of photographs; its columns are {shown}. Name one of them file."
+                f"{path} has no column with photographs; its columns are {shown}. "
+                "Rename one of them to file."
             )
         if label is not None:
             given = self._by_name.get(_SEPARATORS.sub("", label).lower())
@@ -162,15 +163,15 @@ class Columns:
         self.labels = [self._by_name[name] for name in names if name in self._by_name]
         if not self.labels:
             raise InputError(
-                f"{path} has no column of labels; its columns are {shown}. Name one of them label, or "
-                "pass its name with --label_column."
+                f"{path} has no column with labels; its columns are {shown}. "
+                "Rename one of them to label, or pass its name with --label_column."
             )
 
     def _first(self, names: Sequence[str]) -> str | None:
         return next((self._by_name[name] for name in names if name in self._by_name), None)
 
     def names_in(self, cells: dict[str, str]) -> tuple[str, ...]:
-        """The names in a row, best first; the second part of a binomial gets its genus."""
+        """The names in a row, best first; a species name without its genus gets the genus."""
         names: list[str] = []
         genus = cells.get(self._by_name.get("genus", ""))
         for column in self.labels:
@@ -183,7 +184,9 @@ class Columns:
         """The path of the photograph of a row; raises ``InputError`` if it has none."""
         file = cells.get(self.file or "")
         if not file:
-            raise InputError(f"{place} names no photograph. Add it, or remove the line.")
+            raise InputError(
+                f"{place} does not name a photograph. Add its path, or remove the line."
+            )
         folder = cells.get(self.folder or "", "").rstrip("/\\")
         has_folder = (
             not folder

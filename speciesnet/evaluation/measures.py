@@ -1,4 +1,4 @@
-"""What else can be measured: the scores, blanks, numbers of individuals, cameras, day and night."""
+"""Other measures: scores, blanks, numbers of individuals, cameras, day and night."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from speciesnet.taxonomy import BLANK
 
 BINS = 10
 BLANK_THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-DAY = range(6, 18)  # the hours of the day by the camera's clock; the others are night
+DAY = range(6, 18)  # the hours that count as day, by the camera's clock; the others are night
 
 
 class Bin(NamedTuple):
@@ -22,7 +22,7 @@ class Bin(NamedTuple):
         low: The lowest score, in [0, 1].
         high: The score at which the next bin starts.
         mean: The mean score of these photographs.
-        true: In how many of them the answer is true, even if it is a higher taxon than the label.
+        true: The share for which the answer is true, even if it is a higher taxon than the label.
     """
 
     low: float
@@ -32,7 +32,7 @@ class Bin(NamedTuple):
 
 
 def calibration(judged: Iterable[Judged], bins: int = BINS) -> list[Bin]:
-    """The bins of equal width that contain photographs, by score; failures have none."""
+    """The bins that contain photographs, by score; all have the same width, and failures are in none."""
     members: dict[int, list[Judged]] = {}
     for one in judged:
         if one.outcome != "no answer":
@@ -60,13 +60,13 @@ def calibration_error(bins: Sequence[Bin]) -> float | None:
 
 
 class BlankRule(NamedTuple):
-    """What happens if photographs that are called blank are thrown away.
+    """The effect of throwing away the photographs with the answer blank.
 
     Attributes:
         threshold: The lowest score of such a photograph, in [0, 1].
-        saved: The share of all photographs that nobody has to look at.
+        saved: The share of all photographs that people no longer have to look at.
         lost: The share of the photographs of animals that are thrown away.
-        visits_lost: The share of the sequences with an animal of which no photograph of it is left.
+        visits_lost: The share of the sequences with an animal that lose all photographs of it.
     """
 
     threshold: float
@@ -76,7 +76,7 @@ class BlankRule(NamedTuple):
 
 
 def blank_rules(judged: Sequence[Judged]) -> list[BlankRule]:
-    """The rules for the thresholds that differ; none if nothing is labelled or called blank."""
+    """The effect at each threshold, if it differs; empty if no label or no answer is blank."""
     if not any(BLANK in (one.truth.category, one.predicted.category) for one in judged):
         return []
     animals = [one for one in judged if one.truth.category == ANIMAL]
@@ -106,7 +106,7 @@ def blank_rules(judged: Sequence[Judged]) -> list[BlankRule]:
 
 
 class Numbers(NamedTuple):
-    """How well individuals are counted, in the photographs whose labels have numbers.
+    """How accurately individuals are counted, in photographs whose labels have numbers.
 
     Attributes:
         exact: The share of photographs with the right number.
@@ -122,7 +122,7 @@ class Numbers(NamedTuple):
 
 
 def numbers_of(judged: Iterable[Judged]) -> Numbers | None:
-    """How well individuals are counted; None if no label of an animal has a number."""
+    """How accurately individuals are counted; None if no label of an animal has a number."""
     known = [
         (one, one.pair.labelled_individuals)
         for one in judged
@@ -142,7 +142,7 @@ class Group(NamedTuple):
     """A part of the photographs.
 
     Attributes:
-        name: A camera, or a time of the day.
+        name: A camera, or a time of day.
         right: The share of right answers.
         true: The share of answers that are right, or right at a higher rank.
     """

@@ -1,4 +1,4 @@
-"""Photographs with the answer of the program and the label of a person."""
+"""Photographs with the program's answer and a person's label."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from speciesnet.survey.survey import Picture, Survey
 
 _REPORTED = 5  # labels that are not known
 
-Labels = tuple[tuple[str, int | None], ...]  # of a photograph, and how many individuals
+Labels = tuple[tuple[str, int | None], ...]  # of a photograph, with numbers of individuals
 
 
 class Pair(NamedTuple):
@@ -30,9 +30,10 @@ class Pair(NamedTuple):
         taken: The date by the camera's clock, ISO 8601, or None.
         predicted: The predicted label, or None for a failure.
         score: The score of the prediction, in [0, 1].
-        truth: The label; of several, the one that agrees with the prediction, or else the first.
-        individuals: How many individuals the program counts.
-        labelled_individuals: How many a person counted, or None.
+        truth: The label; if there are several, the one that agrees with the prediction, or else the
+            first.
+        individuals: The number of individuals that the program counted.
+        labelled_individuals: The number that a person counted, or None.
     """
 
     position: int
@@ -63,15 +64,15 @@ class Pairs:
 
 
 def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = False) -> Pairs:
-    """Brings the photographs of a survey and their labels together.
+    """Matches the photographs of a survey with their labels.
 
     Args:
         survey: The survey, without corrections.
         written: The labels.
-        skip_unknown: Whether labels that the model does not have are left out and counted.
+        skip_unknown: Whether to leave out labels that the model does not have, and count them.
 
     Raises:
-        InputError: No label belongs to a photograph, a label is unknown, or a path is ambiguous.
+        InputError: No photograph has a label, a label is unknown, or a path is ambiguous.
     """
     notes = list(written.notes)
     labels = _known_labels(survey, written, notes, skip_unknown)
@@ -97,10 +98,10 @@ def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = Fals
         notes.append(f"{unlabelled} of {number} {plural(unlabelled, 'has', 'have')} no label.")
     several = Examples(
         "photograph has several labels; the one that agrees with the answer counts",
-        "photographs have several labels; of each, the one that agrees with the answer counts",
+        "photographs have several labels; for each, the one that agrees with the answer counts",
     )
     failed = Examples(
-        "failed photograph counts as not right", "failed photographs count as not right"
+        "failed photograph does not count as right", "failed photographs do not count as right"
     )
     for pair in pairs:
         if len({label for label, _ in matched[pair.filepath]}) > 1:
@@ -114,14 +115,14 @@ def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = Fals
 def _known_labels(
     survey: Survey, written: WrittenLabels, notes: list[str], skip_unknown: bool
 ) -> dict[str, Labels]:
-    """The labels of the model that people mean, by path as written."""
+    """The labels of the model that people mean, by the path in the file of labels."""
     known = KnownLabels([*survey.labels, *(p.label for p in survey.pictures if p.label)])
     found: dict[str, Labels] = {}
     unknown: Counter[str] = Counter()
     places: dict[str, str] = {}
     undetermined = Examples(
-        "photograph is labelled as unidentified, and is left out",
-        "photographs are labelled as unidentified, and are left out",
+        "photograph is labeled as unidentified and is left out",
+        "photographs are labeled as unidentified and are left out",
     )
     for file, texts in written.by_file.items():
         counts: dict[str, int | None] = {}
@@ -139,11 +140,11 @@ def _known_labels(
         faults = _unknown_labels(unknown, places, known)
         if not skip_unknown:
             raise InputError(
-                f"Labels are unknown to the model: {faults}. Correct them, give the genus or the family "
-                "instead, or leave them out with --skip_unknown_labels."
+                f"The model does not know these labels: {faults}. Correct them, give the genus or "
+                "the family instead, or leave them out with --skip_unknown_labels."
             )
         notes.append(
-            f"{counted(unknown.total(), 'label')} unknown to the model "
+            f"{counted(unknown.total(), 'label')} that the model does not know "
             f"{plural(unknown.total(), 'is', 'are')} left out: {faults}. The model cannot be right "
             "about these photographs."
         )
@@ -152,7 +153,7 @@ def _known_labels(
 
 
 def _added(before: int | None, one: Written) -> int | None:
-    """The individuals of a label after one more line about it, such as lines for adults and young."""
+    """The individuals of a label after another line about it, such as one for young animals."""
     return before if one.count is None else (before or 0) + one.count
 
 
@@ -176,7 +177,7 @@ def _matched(
     known = dict.fromkeys(picture.filepath for picture in survey.pictures)
     found = {file: file for file in labels if file in known}
     others = [file for file in labels if file not in known]
-    advice = "Give the labels whole paths, or evaluate each folder alone"
+    advice = "Write whole paths in the labels, or evaluate each folder separately"
     if others:
         matches = match_names(others, known, found.keys(), source, advice)
         found |= matches.paths
@@ -189,8 +190,8 @@ def _matched(
             )
     if not found:
         raise InputError(
-            f"None of the {counted(len(labels), 'photograph')} in {source} is in {survey.name}: the "
-            f"labels have {next(iter(labels))}, and the predictions have {next(iter(known))}. Pass the "
+            f"None of the {counted(len(labels), 'photograph')} in {source} is in {survey.name}. The "
+            f"labels contain {next(iter(labels))}, and the predictions {next(iter(known))}. Pass the "
             "labels of this survey."
         )
     left_out = Examples(
@@ -236,7 +237,7 @@ def _truth(predicted: str | None, labels: Sequence[str]) -> str:
 
 
 def _individuals(labels: Iterable[tuple[str, int | None]]) -> int | None:
-    """The number of individuals of all labels; None if that of one is unknown."""
+    """The number of individuals with all labels; None if that of any label is unknown."""
     total = 0
     for label, count in labels:
         if count is None and not is_blank_label(label):

@@ -1,4 +1,4 @@
-"""An evaluation: everything that is measured about one survey."""
+"""An evaluation: all measures for one survey."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from speciesnet.survey.survey import Survey
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How right the program is on a survey.
+    """How accurate the program is for a survey.
 
     Attributes:
         survey: The name of the predictions file.
         rank: The rank at which answers and labels are compared.
-        clusters: What is independent of each other.
+        clusters: The units that count as independent.
         photographs: The photographs of the survey.
         sequences: The sequences with a label.
         judged: The photographs with a label.
-        outcomes: How many of them are right, and so on.
+        outcomes: The number of photographs with each outcome.
         right: The share of right answers.
         true: The share of answers that are right, or right at a higher rank.
         estimate: The share of right answers in the whole survey.
@@ -58,10 +58,10 @@ class Evaluation:
         confusion: The confusion matrix.
         bins: The reliability of the scores.
         calibration_error: See ``measures.calibration_error``.
-        blanks: What happens if blanks are thrown away.
-        numbers: How well individuals are counted, or None.
+        blanks: The effect of throwing away blanks.
+        numbers: How accurately individuals are counted, or None.
         cameras: The results by camera.
-        times: The results by day and night.
+        times: The results for day and night.
         names: The names of taxa.
         notes: Sentences on what was left out.
     """
@@ -89,21 +89,21 @@ class Evaluation:
     notes: list[str]
 
     def name_of(self, taxon: Taxon) -> str:
-        """The name of a taxon as people read it."""
+        """The name of a taxon for people."""
         return self.names.of(taxon)
 
 
 def evaluate(
     survey: Survey, pairs: Pairs, rank: Rank = "species", clusters: Clusters = "sequence"
 ) -> Evaluation:
-    """Measures everything about the photographs of a survey that have a label.
+    """Evaluates the photographs of a survey that have a label.
 
     Args:
         survey: The survey, without corrections.
         pairs: Its photographs with a label.
         rank: The rank at which answers and labels are compared.
-        clusters: What is independent of each other; photographs of one camera resemble each other even
-            more than those of one sequence, but there must be many cameras.
+        clusters: The units that count as independent. Sequences of one camera also resemble each other,
+            so cameras are safer units, but many of them are needed.
     """
     judged = judge(pairs.pairs, rank, clusters)
     strata = strata_of(survey, judged)

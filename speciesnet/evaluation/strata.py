@@ -1,13 +1,15 @@
-"""Strata of a survey: what the labels say about all of it, and what to look at next.
+"""Strata of a survey: estimates for all photographs, and what to look at next.
 
-Sequences are sampled, not photographs: those of one sequence resemble each other. A stratum contains the
-sequences with one answer and similar scores. The share of right photographs in the survey is the mean of
-the strata's shares, weighted by their photographs (Cochran 1977, *Sampling Techniques*, section 5.3), so
-that it is right even if people have looked at some strata more than at others.
+Whole sequences are sampled, because photographs of the same sequence resemble each other. A stratum
+contains the sequences with the same answer and similar scores. The share of right photographs in the
+survey is the mean of the strata's shares, weighted by their photographs (Cochran 1977, *Sampling
+Techniques*, section 5.3), so that it is correct even if people have looked at some strata more than at
+others.
 
-What to look at next follows Neyman's optimum allocation with costs (Cochran, section 5.5): more from
-strata that are large, uncertain and quick to look at. Adding one sequence after another to the stratum
-where it lowers the variance most per second gives that allocation in whole sequences (Wright 2012).
+What to look at next follows Neyman's optimum allocation with costs (Cochran, section 5.5): it takes
+more sequences from strata that are large, uncertain and quick to look at. One sequence after another is
+added to the stratum in which it lowers the variance most per second. This gives the optimum allocation
+in whole sequences (Wright 2012).
 """
 
 from __future__ import annotations
@@ -26,21 +28,21 @@ from speciesnet.evaluation.taxa import Taxon, taxon_of
 from speciesnet.survey.survey import PictureSequence, Survey
 
 BANDS = (0.6, 0.8, 0.95)  # of the mean score of a sequence
-CLASSES = 20  # the most frequent answers; the others share their strata
-_PRIOR = 2.0  # sequences that a stratum's mean score is worth as evidence
+CLASSES = 20  # the most frequent answers with their own strata; the others share some
+_PRIOR = 2.0  # a stratum's mean score counts as much as this number of sequences
 
 
 @dataclass
 class Stratum:
-    """Sequences with one answer and similar scores.
+    """Sequences with the same answer and similar scores.
 
     Attributes:
         answer: The answer; None for the rarest ones together.
-        band: How many of ``BANDS`` the mean score reaches.
+        band: The number of ``BANDS`` that the mean score reaches.
         sequences: Their positions in ``Survey.sequences``.
-        photographs: How many photographs they have.
+        photographs: The number of their photographs.
         score: The mean score of these photographs.
-        labelled: Whether each labelled photograph is right, and its sequence.
+        labelled: For each labelled photograph, whether it is right, and its sequence.
     """
 
     answer: Taxon | None
@@ -62,9 +64,9 @@ class Stratum:
 
     @property
     def variance(self) -> float:
-        """The estimated variance of whether a sequence is right, in (0, 0.25].
+        """The estimated variance between sequences, which are right or wrong, in (0, 0.25].
 
-        The scores count as if they were the shares of right photographs in ``_PRIOR`` more sequences.
+        The mean score counts as if it were the share of right photographs in ``_PRIOR`` more sequences.
         """
         number = len(self.seen)
         right = sum(is_right for is_right, _ in self.labelled) / max(len(self.labelled), 1)
@@ -74,7 +76,7 @@ class Stratum:
 
 
 def strata_of(survey: Survey, judged: Sequence[Judged]) -> list[Stratum]:
-    """The strata of a survey, with what labels say about them."""
+    """The strata of a survey, with their labels."""
     answers = [_answer(survey, sequence) for sequence in survey.sequences]
     sizes: Counter[Taxon] = Counter()
     for answer, sequence in zip(answers, survey.sequences, strict=True):
@@ -114,7 +116,7 @@ class Estimate(NamedTuple):
         value: In [0, 1].
         low: The lower end of the interval.
         high: The upper end.
-        covered: The share of the photographs that are in strata with labels; the others are left out.
+        covered: The share of the photographs in strata with labels; the others are left out.
     """
 
     value: float
@@ -151,9 +153,9 @@ class Plan:
 
     Attributes:
         sequences: Their positions in ``Survey.sequences``, in the order of the survey.
-        photographs: How many photographs they have.
-        seconds: How long looking at them takes.
-        error: Half of the interval that is expected afterwards, in [0, 1].
+        photographs: The number of their photographs.
+        seconds: The time that it takes to look at them.
+        error: Half the width of the interval that is expected afterwards, in [0, 1].
         is_complete: Whether nothing more is left to look at.
     """
 
@@ -178,9 +180,9 @@ def plan(
     Args:
         survey: The survey.
         strata: See ``strata_of``.
-        seconds_per_image: How long a person looks at a photograph.
-        hours: Stop before this time is over, or None.
-        wanted_error: Stop when half of the interval is this small, in (0, 1), or None.
+        seconds_per_image: The time that a person needs for a photograph.
+        hours: The maximum time, or None.
+        wanted_error: Stop when half the width of the interval is this small, in (0, 1), or None.
         seed: The seed of the random choice, so that the same command chooses the same sequences.
     """
     waiting = _waiting(strata, seed)
@@ -196,7 +198,7 @@ def plan(
         stratum, sequence = strata[index], waiting[index][-1]
         cost = len(survey.sequences[sequence].pictures) * seconds_per_image
         if hours is not None and seconds + cost > 3600 * hours:
-            continue  # a shorter one of another stratum may fit
+            continue  # a shorter sequence of a different stratum may fit
         chosen.append(waiting[index].pop())
         seconds += cost
         numbers[index] += 1
@@ -209,7 +211,7 @@ def plan(
 
 
 def _waiting(strata: Sequence[Stratum], seed: int) -> Mapping[int, list[int]]:
-    """The sequences of each stratum that nobody has looked at, in random order."""
+    """The sequences of each stratum without labels, in random order."""
 
     def chance(sequence: int) -> bytes:
         return hashlib.blake2b(f"{seed} {sequence}".encode(), digest_size=8).digest()
@@ -223,9 +225,9 @@ def _waiting(strata: Sequence[Stratum], seed: int) -> Mapping[int, list[int]]:
 
 
 def _gain(stratum: Stratum, number: int, total: int) -> float:
-    """By how much one more sequence lowers the variance, for each photograph that it has.
+    """How much one more sequence lowers the variance, per photograph in it.
 
-    Without a sequence, a stratum is unknown: its variance is as large as it can be.
+    A stratum without any labelled sequence is unknown, so its variance is the maximum.
     """
     weight = (stratum.photographs / total) ** 2
     before = 1.0 if number == 0 else stratum.variance / number
@@ -233,7 +235,7 @@ def _gain(stratum: Stratum, number: int, total: int) -> float:
 
 
 def _error(strata: Sequence[Stratum], numbers: Mapping[int, int], total: int) -> float:
-    """Half of the interval of the whole survey if this many sequences of each stratum are labelled."""
+    """Half the width of the survey's interval if this many sequences of each stratum are labelled."""
     variance = 0.0
     for index, stratum in enumerate(strata):
         number, size = numbers[index], len(stratum.sequences)
@@ -243,7 +245,7 @@ def _error(strata: Sequence[Stratum], numbers: Mapping[int, int], total: int) ->
 
 
 def paths_of(survey: Survey, sequences: Collection[int]) -> Iterator[str]:
-    """The photographs of some sequences, in the order of the survey."""
+    """The photographs of sequences, in the order of the survey."""
     for number in sequences:
         for position in survey.sequences[number].pictures:
             yield survey.pictures[position].filepath

@@ -22,7 +22,7 @@ class Table(NamedTuple):
     """A table.
 
     Attributes:
-        name: The name of its file, without an ending.
+        name: The name of its file, without an extension.
         types: Its columns and their types.
         rows: Its rows; None is an empty cell.
     """
@@ -46,7 +46,7 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, object]:
-    """The evaluation as JSON: the numbers of all photographs together, and the rows of the tables."""
+    """The evaluation as JSON: the overall results, and the rows of the tables."""
     overall: Row = {
         "survey": evaluation.survey,
         "rank": evaluation.rank,
@@ -98,7 +98,7 @@ def _share(name: str, share: Share) -> Row:
 
 
 def _types(rows: Sequence[Row], columns: Iterable[str]) -> dict[str, type]:
-    """The type of each column: that of its first cell with content, or text."""
+    """The type of each column: that of its first cell that is not empty, or text."""
     types: dict[str, type] = dict.fromkeys(rows[0] if rows else columns, str)
     for row in reversed(rows):
         types |= {name: type(cell) for name, cell in row.items() if cell is not None}

@@ -22,7 +22,7 @@ RANKS: tuple[Rank, ...] = ("species", "genus", "family", "order", "class")
 ANIMAL = Detection.ANIMAL.value
 NO_ANSWER = "no answer"  # the category of a failure
 
-# What people write for labels that are not taxa; all in lower case.
+# Words that people use for labels that are not taxa; all in lower case.
 _WORDS = {
     Classification.BLANK: (
         "blank", "empty", "nothing", "none", "no animal", "no animals", "false trigger",
@@ -82,7 +82,7 @@ def taxon_of(label: str | None, rank: Rank = "species") -> Taxon:
 
 
 class TaxonNames:
-    """The names of the taxa of a survey as people read them: common names where there are any.
+    """The names of the taxa of a survey for people: common names where there are any.
 
     Args:
         labels: The labels of the model.
@@ -107,7 +107,7 @@ class TaxonNames:
 
 
 class KnownLabels:
-    """Finds the label that a person means: a label, a common name, or a Latin name of any rank.
+    """Finds the label that a text means: a label, a common name, or a Latin name of any rank.
 
     Args:
         labels: The labels of the model.
@@ -150,7 +150,7 @@ class KnownLabels:
         return self._labels.get(plain_name(written))
 
     def near(self, written: str) -> list[str]:
-        """Names of labels that may be meant, the likeliest first; at most four."""
+        """Names of labels that the text may mean, the likeliest first; at most four."""
         candidates = {name: _shown(label, name) for name, label in self._labels.items()}
         return nearest_names(plain_name(written), candidates)
 

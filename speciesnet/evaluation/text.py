@@ -14,14 +14,14 @@ from speciesnet.files.input_notes import counted, plural
 from speciesnet.taxonomy import split_label
 
 WIDTH = 80
-_SHOWN = 20  # rows of a table; the CSV files have all
+_SHOWN = 20  # rows of a printed table; the CSV files contain all of them
 _MISTAKES = 8
 _NAME = 22  # columns
 _NARROW = 0.03  # an interval with a decimal place
 
 
 def lines_of(evaluation: Evaluation) -> Iterator[str]:
-    """The lines that are printed about an evaluation."""
+    """The lines that describe an evaluation."""
     yield from _overall(evaluation)
     yield from _classes(evaluation)
     yield from _mistakes(evaluation)
@@ -71,7 +71,7 @@ def bounds(low: float, high: float) -> str:
 def _overall(evaluation: Evaluation) -> Iterator[str]:
     right, outcomes = evaluation.right, evaluation.outcomes
     yield (
-        f"{counted(right.total, 'labelled photograph')} in "
+        f"{counted(right.total, 'labeled photograph')} in "
         f"{counted(evaluation.sequences, 'sequence')}, compared by {evaluation.rank}."
     )
     yield ""
@@ -82,16 +82,16 @@ def _overall(evaluation: Evaluation) -> Iterator[str]:
     yield ""
     effective = max(round(right.effective), 1)
     yield from wrap(
-        f"In brackets: 95% intervals, with {evaluation.clusters}s as the independent units. The "
-        f"photographs count as {counted(effective, 'independent one')}.",
+        f"The 95% intervals in parentheses treat {evaluation.clusters}s as independent: the photographs "
+        f"are equivalent to {counted(effective, 'independent one')}.",
         WIDTH,
     )
     if estimate := evaluation.estimate:
         yield from wrap(
-            f"Whole survey ({counted(evaluation.photographs, 'photograph')}), estimated from these: "
+            f"Whole survey ({counted(evaluation.photographs, 'photograph')}), estimated from the labels: "
             f"{percent(estimate.value)} right ({bounds(estimate.low, estimate.high)})"
             + (
-                f", for the {percent(estimate.covered)} with answers and scores like labelled ones."
+                f", for the {percent(estimate.covered)} with answers and scores like labeled ones."
                 if estimate.covered < 1
                 else "."
             ),
@@ -132,7 +132,7 @@ def _mistakes(evaluation: Evaluation) -> Iterator[str]:
     for number, truth, predicted in sorted(wrong, key=lambda one: -one[0])[:_MISTAKES]:
         names = map(evaluation.name_of, (truth, predicted))
         label, answer = (_short(name, 32) for name in names)
-        yield f"{number:>7}  {label} was called {answer}"
+        yield f"{number:>7}  {label} identified as {answer}"
 
 
 def _scores(evaluation: Evaluation) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _scores(evaluation: Evaluation) -> Iterator[str]:
         return
     yield ""
     error = percent(evaluation.calibration_error)
-    yield f"Scores: {error} away from the share of true answers on average (ECE)"
+    yield f"Scores differ from the share of true answers by {error} on average (ECE)"
     for one in evaluation.bins:
         yield (
             f"  {one.low:.1f} to {one.high:.1f}  {one.true.total:>7} answers, mean score "
@@ -152,7 +152,7 @@ def _blanks(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.blanks:
         return
     yield ""
-    yield "If photographs that are called blank are thrown away"
+    yield "If you throw away the photographs with the answer blank"
     yield f"  {'score from':<11} {'work saved':<10}  {'photographs of animals lost':<28} visits lost"
     for one in evaluation.blanks:
         yield (
@@ -165,7 +165,7 @@ def _numbers(evaluation: Evaluation) -> Iterator[str]:
     if numbers := evaluation.numbers:
         yield ""
         yield (
-            f"Individuals: {numbers.labelled} labelled, {numbers.counted} counted; the number is right "
+            f"Individuals: {numbers.labelled} labeled, {numbers.counted} counted; the number is right "
             f"in {interval(numbers.exact)}".rstrip()
         )
         total = counted(numbers.exact.total, "photograph")
@@ -184,7 +184,7 @@ def _groups(title: str, groups: Iterable[Group]) -> Iterator[str]:
 
 
 def threshold_lines(chosen: list[Chosen], wanted: float, path: str) -> Iterator[str]:
-    """The lines about thresholds that were chosen."""
+    """The lines about the chosen thresholds."""
     found = [one for one in chosen if one.threshold is not None]
     missing = [one for one in chosen if one.threshold is None]
     yield ""
@@ -197,9 +197,9 @@ def threshold_lines(chosen: list[Chosen], wanted: float, path: str) -> Iterator[
         rest = f" and {len(missing) - _MISTAKES} more" if len(missing) > _MISTAKES else ""
         yield from wrap(
             f"{counted(len(missing), 'species does', 'species do')} not: {names}{rest}. "
-            f"{plural(len(missing), 'Its threshold is', 'Their thresholds are')} left empty, so that "
-            f"{plural(len(missing), 'its', 'their')} answers stay as they are; label more of them, or "
-            "enter thresholds.",
+            f"{plural(len(missing), 'Its threshold is', 'Their thresholds are')} left empty, so "
+            f"{plural(len(missing), 'its', 'their')} answers do not change. Label more of these "
+            "photographs, or enter thresholds.",
             WIDTH,
         )
 
@@ -208,14 +208,14 @@ def plan_lines(made: Plan, path: str) -> Iterator[str]:
     """The lines about what to look at next."""
     yield ""
     if not made.sequences:
-        yield "Nothing more needs to be looked at."
+        yield "There is nothing more to look at."
         return
     yield from wrap(
         f"Look at {counted(made.photographs, 'photograph')} in "
         f"{counted(len(made.sequences), 'sequence')} next ({made.seconds / 3600:.1f} hours)"
-        + (": all that are left." if made.is_complete else "."),
+        + (", which are all that are left." if made.is_complete else "."),
         WIDTH,
     )
     points = 100 * min(made.error, 1)
-    yield f"Then the share of right answers is known to about {points:.1f} points either way."
-    yield f"Their list: {path}"
+    yield f"The share of right answers will then be known to within about {points:.1f} points."
+    yield f"List of their paths: {path}"

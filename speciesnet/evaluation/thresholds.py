@@ -11,9 +11,10 @@ from speciesnet.evaluation.confusion import Judged
 from speciesnet.evaluation.intervals import Share, share_of
 from speciesnet.evaluation.taxa import ANIMAL, Taxon
 
-Bound = Literal["lower", "point"]  # of the interval: its lower end, or the share itself
-_FEWEST = 5  # photographs from which the share itself counts
-_TRIED = 100  # thresholds of a species
+# What must reach the precision: the lower end of the interval, or the share itself.
+Bound = Literal["lower", "point"]
+_FEWEST = 5  # photographs that the share itself needs
+_TRIED = 100  # thresholds that are tried for a species
 
 
 class Chosen(NamedTuple):
@@ -22,9 +23,9 @@ class Chosen(NamedTuple):
     Attributes:
         taxon: The species, or a higher taxon.
         label: Its most frequent label.
-        threshold: The lowest score to believe, in [0, 1]; None if no threshold reaches the precision.
-        precision: That of the answers above the threshold; without one, that of all answers.
-        answers: How many labelled photographs have this answer.
+        threshold: The minimum score, in [0, 1]; None if no threshold reaches the precision.
+        precision: That of the answers above the threshold; without a threshold, that of all answers.
+        answers: The number of labelled photographs with this answer.
     """
 
     taxon: Taxon
@@ -37,12 +38,13 @@ class Chosen(NamedTuple):
 def choose_thresholds(
     judged: Iterable[Judged], wanted: float, bound: Bound = "lower"
 ) -> list[Chosen]:
-    """The lowest threshold of each species at which its precision reaches what is wanted.
+    """The lowest threshold at which each species reaches a precision.
 
-    With ``lower``, the lower end of the interval must reach it, so that it is likely to hold for other
-    photographs of the survey as well; this takes many labels: 76 independent right answers for 0.95. With
-    ``point``, the precision of the labelled photographs must reach it, which is optimistic, because the
-    threshold was chosen on them. An answer of a higher rank than the label is true.
+    With ``lower``, the lower end of the interval must reach the precision, so that it is likely to hold
+    for other photographs of the survey as well. This requires many labels: 76 independent right answers
+    for 0.95. With ``point``, only the precision for the labelled photographs must reach it. That is
+    optimistic, because the threshold is chosen from the same photographs. An answer of a higher rank
+    than the label counts as true.
 
     Args:
         judged: The photographs.
@@ -70,7 +72,7 @@ def _choose(taxon: Taxon, found: Sequence[Judged], wanted: float, bound: Bound) 
 
 
 def _rounded(score: float) -> float:
-    """A score with four decimal places that is not above it."""
+    """A score rounded down to four decimal places."""
     return math.floor(score * 10_000) / 10_000
 
 

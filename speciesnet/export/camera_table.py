@@ -28,7 +28,7 @@ COLUMNS: dict[str, type] = {
     "file_before": str,
 }  # fmt: skip
 _EMPTY: Row = dict.fromkeys(COLUMNS)
-EFFORT = "effort"  # in the column ``finding``: the row of the deployment itself
+EFFORT = "effort"  # in the column ``finding``, for the row of the deployment itself
 COMMENTS = "deploymentComments"
 
 
@@ -81,20 +81,20 @@ def write_deployments(
     table: str | None = None,
     zone: tzinfo | None = None,
 ) -> int:
-    """Writes a table of deployments whose periods contain only the time in which the cameras worked.
+    """Writes a table of deployments whose periods contain only the time when the cameras worked.
 
-    It is the given table, with all its columns and cells; a deployment that ended or started without a
-    working camera has another ``deploymentEnd`` or ``deploymentStart``, and a comment with the old one.
-    Without a table, each camera is a row with its folder and period.
+    It is a copy of the given table, with all columns and cells. If a camera did not work at the start
+    or end of a deployment, ``deploymentStart`` or ``deploymentEnd`` is changed, and a comment contains
+    the old value. Without a table, each camera has a row with its folder and period.
 
     Args:
         cameras: The deployments.
         path: The CSV file to write.
-        table: Path or URL of the table that ``speciesnet camtrap-dp`` takes.
+        table: Path or URL of a table of deployments, as for ``speciesnet camtrap-dp``.
         zone: The time zone of the cameras' clocks, if periods have one.
 
     Returns:
-        The number of deployments with another start or end.
+        The number of deployments with a different start or end.
 
     Raises:
         InputError: The table cannot be read.
@@ -162,7 +162,7 @@ def _correct(row: dict[str, str], camera: CheckedCamera, zone: tzinfo | None) ->
 
 
 def _changes(camera: CheckedCamera) -> Iterator[_Change]:
-    """The start and the end of the time in which a camera worked, if they differ from its period."""
+    """The start and end of the time when a camera worked, if they differ from its period."""
     effort = camera.effort
     lost = [one for one in camera.findings if one.kind in LOST and one.start and one.end]
     if not effort.photographs:

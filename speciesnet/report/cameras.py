@@ -1,4 +1,4 @@
-"""The page of ``speciesnet cameras``: a timeline for each camera, with what failed."""
+"""The page of ``speciesnet cameras``: a timeline for each camera, with its findings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ShownFinding:
         name: Its kind in words.
         note: The sentence about it.
         dates: Its start and end, or "".
-        is_lost: Whether the camera saw nothing meanwhile.
+        is_lost: Whether the camera saw nothing during this time.
         span: Its place on the timeline, or None.
         pictures: The thumbnails, each with its caption.
     """
@@ -72,7 +72,7 @@ class CameraCard:
     Attributes:
         camera: The camera.
         period: Its period on the timeline, or None.
-        bars: The columns of the timeline with photographs: place, height, and height of the blanks.
+        bars: The columns of the timeline: their place, height, and height of the blanks.
         findings: What failed.
     """
 
@@ -111,7 +111,7 @@ class Scale:
         return (day - self.start).days * self.bars // self.days
 
     def span(self, start: datetime | None, end: datetime | None) -> Span | None:
-        """The place of a period, cut to the scale; a moment has no width."""
+        """The place of a period, limited to the scale; a moment has no width."""
         if start is None:
             return None
         midnight = datetime.combine(self.start, datetime.min.time())
@@ -170,7 +170,7 @@ def write_camera_page(
 
 
 def camera_cards(cameras: Sequence[CheckedCamera], pictures: _Pictures) -> list[CameraCard]:
-    """The cameras of a page, in their order."""
+    """The cameras of a page, in order."""
     scale = Scale.of(cameras)
     return [_card(one, scale, pictures) for one in cameras]
 

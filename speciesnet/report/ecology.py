@@ -1,4 +1,4 @@
-"""The page with detection rates, activity by the hour and accumulation of species."""
+"""The page with detection rates, activity by hour and accumulation of species."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_ROWS = 20  # of the table of species by cameras
 
 @dataclass(frozen=True)
 class Rate:
-    """A row of the page: a taxon, its detections, and when they were.
+    """A row of the page: a taxon, with the number and hours of its detections.
 
     Attributes:
         taxon: Its scientific name, or else its common name.
@@ -44,7 +44,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class EcologyPage:
-    """What the page shows.
+    """The contents of the page.
 
     Attributes:
         rates: A row for each taxon, the most frequent first.
@@ -64,7 +64,7 @@ class EcologyPage:
 
     @property
     def numbers(self) -> list[Expected]:
-        """At most about ``MAX_ROWS`` points of the curve, with the first and the last."""
+        """At most about ``MAX_ROWS`` points of the curve, including the first and the last."""
         step = math.ceil(len(self.curve) / MAX_ROWS)
         last = len(self.curve) - 1
         return [one for i, one in enumerate(self.curve) if i % step == 0 or i == last]

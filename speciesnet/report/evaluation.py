@@ -31,7 +31,7 @@ class Cell:
     """A cell of the matrix with photographs.
 
     Attributes:
-        key: The numbers of its row and its column, as the gallery filters by them.
+        key: The numbers of its row and its column, which the gallery uses as a filter.
         name: Its label and its answer.
         count: The number of photographs.
         share: Their percentage of the row.
@@ -80,7 +80,7 @@ def write_evaluation(
         out: The folder for the pages; it is created if it does not exist.
         photographs: Finds the photographs.
         links: Whether to link to the photographs that are on this computer.
-        blur_humans: Whether to blur people and to link to no photograph of a person.
+        blur_humans: Whether to blur people, and not to link to photographs of them.
         threads: The number of thumbnails to make in parallel.
         progress_bars: Whether to show the progress of the thumbnails.
         made: The day to print on the pages; None prints no day.
@@ -118,7 +118,7 @@ def _cells(evaluation: Evaluation) -> dict[tuple[Taxon, Taxon], Cell]:
     return {
         (truth, predicted): Cell(
             key=f"{rows[truth]}-{columns[predicted]}",
-            name=f"{evaluation.name_of(truth)} called {evaluation.name_of(predicted)}",
+            name=f"{evaluation.name_of(truth)} identified as {evaluation.name_of(predicted)}",
             count=len(members),
             share=round(100 * len(members) / max(totals.get(truth, 0), len(members))),
             outcome=evaluation.judged[members[0]].outcome,
@@ -181,4 +181,4 @@ def _plots(evaluation: Evaluation, folder: ReportFolder) -> Iterator[Plot]:
         yield write_plot(folder, "Reliability of the scores", svg, "reliability")
     if evaluation.blanks:
         svg = evaluation_plots.blanks(evaluation.blanks)
-        yield write_plot(folder, "Blanks thrown away", svg, "blanks")
+        yield write_plot(folder, "Throwing away blanks", svg, "blanks")

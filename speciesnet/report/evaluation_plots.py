@@ -17,7 +17,7 @@ _PRECISION, _RECALL = COLOURS["animal"], COLOURS["vehicle"]
 
 @as_svg
 def reliability(figure: Figure, bins: Sequence[Bin]) -> None:
-    """Draws the share of true answers by score, with intervals; on the diagonal, scores are right."""
+    """Draws the share of true answers by score, with intervals; the diagonal means reliable scores."""
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=COLOURS["blank"], linestyle="--", linewidth=1)
     for one in bins:
@@ -37,11 +37,11 @@ def _interval(axes: Axes, x: float, share: Share, colour: str) -> None:
 
 @as_svg
 def precision_and_recall(figure: Figure, classes: Sequence[tuple[str, Share, Share]]) -> None:
-    """Draws the precision and the recall of each class with their intervals.
+    """Draws the precision and recall of each class, with their intervals.
 
     Args:
         figure: Where to draw; callers leave it out.
-        classes: The name, the precision and the recall of each class, the most important first.
+        classes: The name, precision and recall of each class, the most important first.
     """
     shown = list(classes[:_MAX_CLASSES])[::-1]
     figure.set_figheight(1.2 + 0.34 * max(len(shown), 3))
@@ -67,7 +67,7 @@ def precision_and_recall(figure: Figure, classes: Sequence[tuple[str, Share, Sha
 
 @as_svg
 def blanks(figure: Figure, rules: Sequence[BlankRule]) -> None:
-    """Draws the lost photographs of animals by the work that is saved; numbers are lowest scores."""
+    """Draws the share of animals lost against the work saved; the numbers are minimum scores."""
     axes = figure.add_subplot()
     for one in rules:
         if one.saved.value is not None and one.lost.value is not None:
@@ -78,5 +78,5 @@ def blanks(figure: Figure, rules: Sequence[BlankRule]) -> None:
             )  # fmt: skip
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
-    axes.set_xlabel("share of photographs that nobody looks at")
+    axes.set_xlabel("share of photographs thrown away")
     axes.set_ylabel("share of animals lost")

@@ -1,4 +1,4 @@
-"""The page with the boxes that never move: each group once, with its timeline."""
+"""The page of boxes that never move: it shows each group once, with its timeline."""
 
 from __future__ import annotations
 

@@ -154,8 +154,8 @@ def guards_of(
         model: Its networks and rules.
         places_of: Where an image was taken.
         ledger: Keeps the margins of finished images.
-        paths: The photographs of the run, with which trials may find out what is faster; without them,
-            only earlier runs count.
+        paths: The photographs of the run, for trials that determine what is faster; without them, only
+            earlier runs are considered.
         profile: Collects the seconds of each stage.
     """
     if run.components == "ensemble":

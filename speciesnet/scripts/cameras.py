@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from speciesnet.errors import InputError
-from speciesnet.files.input_notes import counted
+from speciesnet.files.input_notes import counted, plural
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_file, sent_folder
@@ -20,18 +20,22 @@ if TYPE_CHECKING:
     from speciesnet.survey.dates import DateRules
 
 CSV = flags.text("csv", "Table to write (path or URL), CSV or Parquet: cameras and findings.")
-HTML = flags.text("html", "Folder (path or URL) for a page: a new one or an earlier one.")
+HTML = flags.text(
+    "html", "Folder (path or URL) for a page: a new folder, or one with an earlier page."
+)
 DEPLOYMENTS_OUT = flags.text(
     "deployments_out",
-    "CSV file to write: the deployments, with the periods in which cameras worked.",
+    "CSV file (path or URL) to write: the deployments, with the periods in which cameras worked.",
 )
-NO_PICTURES = flags.switch("no_pictures", "Read no photographs: leave out changes of the scene.")
-SHOWN = 40  # cameras printed; a table has all
+NO_PICTURES = flags.switch(
+    "no_pictures", "Read no photographs, and do not look for changes of the scene."
+)
+SHOWN = 40  # cameras that are printed; a table contains all
 WIDTH = 80
 
 USAGE = """\
 Finds cameras that failed: clocks that jumped, cameras that stopped early or
-were silent, lenses that were covered, views that changed, flashes that died
+took no photographs for a while, covered lenses, changed views, dead flashes
 and floods of blanks. Counts the nights that each camera worked.
 
   speciesnet cameras PREDICTIONS.json --deployments deployments.csv
@@ -100,8 +104,8 @@ def _seen(predictions: str, values: flags.Values, dates: DateRules) -> Sightings
         raise InputError(f"{predictions} contains no records yet; pass a file with predictions.")
     if all(taken is None for _, taken in seen.dates):
         raise InputError(
-            "None of the photographs has a date, without which nothing is known about the cameras; "
-            "pass --date_from_name if their names contain dates, or --image_root if they have moved."
+            "None of the photographs has a date, so the cameras cannot be checked; pass --date_from_name "
+            "if their names contain dates, or --image_root if they have moved."
         )
     return seen
 
@@ -121,21 +125,21 @@ def _check(seen: Sightings, values: flags.Values, zone: tzinfo | None) -> Camera
 def _checked(
     check: CameraCheck, values: flags.Values, photographs: Photographs
 ) -> tuple[list[CheckedCamera], list[str]]:
-    """The cameras, and sentences on what could not be checked."""
+    """The cameras, and sentences about the check."""
     from speciesnet.progress import ProgressBars
     from speciesnet.survey.scene_reading import SceneReader
 
     notes = [
-        "Worked: without nights in which a camera stopped early, had no photographs or a covered lens; "
-        "nights after a view changed or a flash died count."
+        'The column "worked" leaves out the nights of the findings "stopped early", "no photographs" '
+        'and "lens covered". Nights after a changed view or without a flash still count.'
     ]
     if values[flags.DEPLOYMENTS] is None:
         notes.append(
-            "Without --deployments, a camera counts from its first to its last photograph: cameras that "
-            "stopped early are not found."
+            "Without --deployments, a camera counts from its first to its last photograph, so cameras "
+            "that stopped early are not found."
         )
     if values[NO_PICTURES]:
-        notes.append("Because of --no_pictures, changes of the scene were not looked for.")
+        notes.append("Because of --no_pictures, the command did not look for changes of the scene.")
         return list(check.checked()), notes
     with ProgressBars(["Pictures"], check.pictures, enabled=True) as bars:
         reader = SceneReader(
@@ -146,7 +150,7 @@ def _checked(
     if photographs.missing:
         notes.append(
             f"{photographs.missing} of {counted(check.pictures, 'chosen photograph')} were not found, so "
-            "that changes of the scene may be missing; pass their folder with --image_root."
+            "changes of the scene may be missing; pass their folder with --image_root."
         )
     if reader.unreadable:
         notes.append(f"{counted(reader.unreadable, 'photograph')} could not be read.")
@@ -172,7 +176,7 @@ def _write(
     if (target := values[DEPLOYMENTS_OUT]) is not None:
         with sent_file(target) as table:
             changed = write_deployments(found, table, values[flags.DEPLOYMENTS], zone)
-        what = counted(changed, "deployment has another period", "deployments have another period")
+        what = counted(changed, "deployment has a new period", "deployments have new periods")
         console.report_on(target, f"{what}: {target}")
     if (target := values[HTML]) is not None:
         _write_pages(found, target, photographs)
@@ -196,8 +200,8 @@ def _lines(found: Sequence[CheckedCamera]) -> Iterator[str]:
     nights = sum(one.effort.nights or 0 for one in found)
     worked = sum(one.worked.nights or 0 for one in found)
     yield (
-        f"{counted(len(found), 'camera')}, {counted(nights, 'trap night')}, {worked} of them worked; "
-        f"{len(failed)} with findings."
+        f"{counted(len(found), 'camera')}, {len(failed)} with findings; "
+        f"{plural(len(found), 'it', 'they')} worked on {worked} of {counted(nights, 'trap night')}."
     )
     yield "nights  worked  camera"
     for one in sorted(found, key=lambda one: not one.findings)[:SHOWN]:
@@ -212,7 +216,7 @@ def _lines(found: Sequence[CheckedCamera]) -> Iterator[str]:
 
 
 def _short(name: str, width: int) -> str:
-    """The end of a name that is too long."""
+    """A name, or only its end if it is too long."""
     return name if len(name) <= width else f"...{name[3 - width :]}"
 
 

@@ -19,7 +19,8 @@ _COMPARED: tuple[ComparedTo, ...] = ("last_record", "last_independent_record")
 COMPARED_TO: flags.Flag[ComparedTo] = flags.choice(
     "compared_to",
     _COMPARED,
-    "Start of that pause: the previous photograph of the taxon, or the start of its previous event.",
+    "What the pause of --event_gap is measured from: the previous photograph of the taxon, or the "
+    "start of its previous event.",
 )
 PEOPLE = flags.switch("people", "Treat people and vehicles as taxa instead of leaving them out.")
 OCCASION_DAYS = flags.integer("occasion_days", 7, "Length of an occasion in days.", at_most=3660)
@@ -27,7 +28,7 @@ _FIRST: tuple[FirstDay, ...] = ("survey", "station")
 FIRST_DAY: flags.Flag[FirstDay] = flags.choice(
     "first_day",
     _FIRST,
-    "First day of the first occasion: that of the survey or, for each station, its own.",
+    "Day on which the first occasion starts: the first day of the survey, or that of each station.",
 )
 MIN_ACTIVE_DAYS = flags.integer(
     "min_active_days", 1, "Occasions in which a station worked on fewer days are NA.", at_most=3660
@@ -43,7 +44,7 @@ tables of R's camtrapR.
 
 
 def main(values: flags.Values, source: str) -> None:
-    """Reads all records, and writes the tables."""
+    """Reads all records and writes the tables."""
     from speciesnet.ecology.folder import (
         LAST_FILE,
         MADE_BY,
@@ -96,7 +97,9 @@ COMMAND = console.Command(
     main,
     USAGE,
     (
-        flags.OUT.but(help="Folder (path or URL) for the tables: a new one or an earlier one."),
+        flags.OUT.but(
+            help="Folder (path or URL) for the tables: a new folder, or one with earlier tables."
+        ),
         *(EVENT_GAP, PEOPLE, flags.TIMEZONE, flags.DEPLOYMENTS),
         *(flags.IMAGE_ROOT, flags.CORRECTIONS),
     ),

@@ -1,4 +1,4 @@
-"""Measures how right the program is on a survey that people have labelled: ``speciesnet evaluate``."""
+"""Measures how accurate the program is, by labels from people: ``speciesnet evaluate``."""
 
 from __future__ import annotations
 
@@ -31,61 +31,67 @@ RANK: flags.Flag[Rank] = flags.choice(
 CLUSTERS: flags.Flag[Clusters] = flags.choice(
     "clusters",
     ["sequence", "camera"],
-    "What is independent of each other, for the intervals. camera: with at least 20 cameras.",
+    "Units that the intervals treat as independent; camera needs at least 20 cameras.",
 )
-LABEL_COLUMN = flags.text("label_column", "Column of a table that contains the labels.")
+LABEL_COLUMN = flags.text("label_column", "Column that contains the labels, if LABELS is a table.")
 SKIP_UNKNOWN = flags.switch(
     "skip_unknown_labels", "Leave out labels that the model does not have, instead of stopping."
 )
-CSV = flags.text("csv", "Folder (path or URL) for tables of all numbers.")
-JSON = flags.text("json", "File (path or URL) for all numbers.")
+CSV = flags.text("csv", "Folder (path or URL) for tables of all results.")
+JSON = flags.text("json", "File (path or URL) for all results.")
 HTML = flags.text("html", "Folder (path or URL) for pages with plots and photographs.")
 REVIEW_HOURS = flags.number(
     "review_hours",
     None,
-    "Choose what to look at in this time, so that the accuracy of the survey gets known best.",
+    "Choose photographs to look at in this time, for the best estimate of the survey's accuracy.",
     at_most=1e5,
 )
 WANTED_ERROR = flags.number(
     "wanted_error",
     None,
-    "Choose what to look at until the accuracy is known to this much either way, such as 0.02.",
+    "Choose photographs to look at for an estimate with this error, such as 0.02 for 2 points.",
     at_most=1,
 )
 SECONDS_PER_IMAGE = flags.number(
-    "seconds_per_image", 3.0, "How long a person looks at a photograph.", at_most=1e5, at_least=0.01
+    "seconds_per_image",
+    3.0,
+    "Time that a person needs for a photograph, in seconds.",
+    at_most=1e5,
+    at_least=0.01,
 )
 REVIEW_LIST = flags.text(
-    "review_list", "Text file (path or URL) for their paths, for --filepaths_txt of review."
+    "review_list", "Text file (path or URL) to write: the chosen paths, for review --filepaths_txt."
 )
 WANTED_PRECISION = flags.number(
     "wanted_precision",
     None,
-    "Find the lowest score of each species above which this share of its answers is right.",
+    "Find, for each species, the lowest score above which this share of its answers is right.",
     at_most=1,
 )
 PRECISION_BOUND: flags.Flag[Bound] = flags.choice(
     "precision_bound",
     ["lower", "point"],
-    "lower: the lower end of the 95% interval must reach it. point: the labelled share must.",
+    "What must reach --wanted_precision. lower: the lower end of the 95% interval. point: the "
+    "share of the labelled photographs.",
 )
 THRESHOLDS = flags.text(
-    "thresholds", "CSV file (path or URL) for these scores, for --thresholds of the exports."
+    "thresholds", "CSV file (path or URL) to write: these scores, for --thresholds of the exports."
 )
 
 USAGE = """\
-Measures how right the answers are, with labels that people gave.
+Measures how often the answers are right, by comparing them with labels from
+people.
 
   speciesnet evaluate PREDICTIONS.json LABELS
 
 LABELS is a CSV table with the columns file and label, a CSV export of
-Timelapse, the corrections of a review, or the folder of a Camtrap DP package;
-by default, the corrections next to the predictions.
+Timelapse, the corrections of a review, or the folder of a Camtrap DP package.
+The default is the corrections next to the predictions.
 """
 
 
 def main(values: flags.Values, source: str = "", labels: str = "") -> None:
-    """Reads the survey and the labels, measures, and writes what was asked for."""
+    """Reads the survey and the labels, compares them, and writes the requested files."""
     from speciesnet.evaluation.labels import read_labels
     from speciesnet.evaluation.pairs import pair_up
     from speciesnet.evaluation.result import evaluate
@@ -100,7 +106,7 @@ def main(values: flags.Values, source: str = "", labels: str = "") -> None:
         own = corrections_path(predictions)
         if not labels and not own.is_file():
             raise InputError(
-                f"There are no corrections of {source}; pass labels as well, such as labels.csv."
+                f"There are no corrections for {source}; pass labels as well, such as labels.csv."
             )
         written = read_labels(labels or str(own), values[LABEL_COLUMN])
         dates = date_rules(values)
@@ -108,7 +114,9 @@ def main(values: flags.Values, source: str = "", labels: str = "") -> None:
         survey = survey_of(
             predictions, values, photographs, Corrections(), dates, smooth_boxes=True
         )
-    photographs.warn_of_missing("each of them is a sequence of its own if it has no date")
+    photographs.warn_of_missing(
+        "those without a date in the predictions form sequences of one photograph"
+    )
     pairs = pair_up(survey, written, skip_unknown=values[SKIP_UNKNOWN])
     evaluation = evaluate(survey, pairs, values[RANK], values[CLUSTERS])
     evaluation.notes.extend(dates.notes)
@@ -217,7 +225,7 @@ def _write_pages(values: flags.Values, survey: Survey, evaluation: Evaluation) -
             links=out == target,
             progress_bars=True,
         )
-    photographs.warn_of_missing("the pages show no picture of them")
+    photographs.warn_of_missing("the pages show no pictures of them")
     number = counted(len(evaluation.judged), "photograph")
     _print([f"Pages with {number}: {target.rstrip('/')}/{FIRST_PAGE}"])
 
@@ -232,7 +240,7 @@ COMMAND = console.Command(
             (REVIEW_HOURS, WANTED_ERROR, SECONDS_PER_IMAGE, REVIEW_LIST),
         ),
         "thresholds": (
-            "scores below which answers are not believed",
+            "minimum scores of species",
             (WANTED_PRECISION, PRECISION_BOUND, THRESHOLDS),
         ),
         "survey": (

@@ -325,8 +325,8 @@ DATE_FROM_NAME = text(
 )
 THRESHOLDS = text(
     "thresholds",
-    "CSV file (path or URL) with the lowest believed score of each species, as evaluate writes it; other "
-    "answers become animal or unknown.",
+    "CSV file (path or URL) with the minimum score of each species, such as evaluate writes. Answers "
+    "with lower scores become animal or unknown.",
 )
 DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
 ANSWERS = {"answers": ("corrections and thresholds", (CORRECTIONS, THRESHOLDS))}

@@ -19,10 +19,11 @@ from speciesnet.scripts.outputs import must_be_local
 if TYPE_CHECKING:
     from speciesnet.survey.survey import Survey
 
-PORT = flags.integer("port", 8765, "Port of this computer to serve on.", at_most=65535)
+PORT = flags.integer("port", 8765, "Port on this computer.", at_most=65535)
 ONLY = flags.text(
     "filepaths_txt",
-    "Show only the photographs of this text file, as evaluate --review_list writes it.",
+    "Show only the photographs listed in this text file, such as the one that evaluate "
+    "--review_list writes.",
 )
 REVIEWER = flags.Flag("reviewer", "", "Your name, which is saved with your corrections.")
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 OUT = flags.text("out", "Table of the groups to write (path or URL), CSV or Parquet.")
 STONE = flags.names("stone", "Comma-separated names of groups without an animal, or all.")
-ANIMAL = flags.names("animal", "Names of groups that do show an animal, or all.")
-UNDECIDED = flags.names("undecided", "Names of groups whose verdict is withdrawn, or all.")
-SHOWN = 40  # groups printed; a table has all
+ANIMAL = flags.names("animal", "Names of groups that really show an animal, or all.")
+UNDECIDED = flags.names("undecided", "Names of groups whose verdicts to withdraw, or all.")
+SHOWN = 40  # groups that are printed; a table contains all
 
 USAGE = """\
 Finds boxes that never move: stones and branches that the detector took for
@@ -31,9 +31,9 @@ animals in many images, spread over days.
   speciesnet stones PREDICTIONS.json
   speciesnet stones PREDICTIONS.json --stone 1a2b3c4d,5e6f7a8b
 
-Look at them in speciesnet review or report, where a page shows each of them
-once. Boxes with the verdict stone are left out by all exports, reports and
-reviews; the predictions never change.
+Look at them in speciesnet review or report, which show each group once on a
+page. All exports, reports and reviews leave out boxes with the verdict stone;
+the predictions never change.
 """
 
 
@@ -75,7 +75,7 @@ def _found(predictions: str, values: flags.Values, dates: DateRules) -> list[Sto
     records = map(still_of, read_records(predictions))
     for record, metadata in with_metadata(records, photographs, dates):
         sightings.add(record["filepath"], metadata.datetime, boxes_in_record(record))
-    photographs.warn_of_missing("boxes without dates count as stones only if there are many")
+    photographs.warn_of_missing("boxes without dates are found only if there are many")
     return sightings.find()
 
 
@@ -89,10 +89,10 @@ def _chosen(
         for name in by_name if names == ["all"] else names:
             if name not in by_name:
                 raise InputError(
-                    f"There is no group {name!r}; give names that this command prints without flags."
+                    f"There is no group {name!r}; pass names that this command prints without flags."
                 )
             if chosen.setdefault(name, verdict) != verdict:
-                raise InputError(f"The group {name} is in two flags; leave it out of one of them.")
+                raise InputError(f"The group {name} is in two flags; remove it from one of them.")
     return [
         (by_name[name], verdict)
         for name, verdict in chosen.items()

@@ -26,7 +26,7 @@ from speciesnet.survey.scenes import SceneChange, scene_changes
 
 @dataclass
 class Sightings:
-    """What is known about the photographs of a survey; a few values for each.
+    """A few facts about each photograph of a survey.
 
     Attributes:
         dates: The path and the date, ISO 8601 or None, of each photograph.
@@ -45,10 +45,10 @@ class CheckedCamera:
 
     Attributes:
         effort: Its period, and the nights between start and end.
-        worked: The same without the time that was lost, see ``camera_findings.LOST``.
+        worked: The same, without lost time; see ``camera_findings.LOST``.
         findings: What failed, in chronological order.
         photographs: The number of photographs of each day, with reliable dates.
-        blanks: The number of blank ones of each day.
+        blanks: The number of blank photographs of each day.
         unreliable: The number of photographs of the camera with other dates.
         undated: The number of photographs of the camera without a date.
         looked_at: The number of photographs whose scenes were compared.
@@ -79,7 +79,7 @@ class _Part:
 
 
 class CameraCheck:
-    """All rules for the cameras of a survey.
+    """Applies all rules to the cameras of a survey.
 
     Args:
         seen: The photographs of the survey.
@@ -148,7 +148,7 @@ def _checked(
     findings = [replace(one, deployment=effort.deployment) for one in clock_findings(camera)]
     findings += flood_findings(effort, taken, seen.blanks, usual)
     if not camera.unreliable and not (camera.undated and not taken):
-        # Photographs whose dates are unknown may have been taken in a silence.
+        # Photographs whose dates are unknown may have been taken during a silence.
         findings += silence_findings(effort, taken)
     looked_at = 0
     if reader is not None:
@@ -171,11 +171,11 @@ def _checked(
 
 
 _NOTES: Mapping[Kind, str] = {
-    "covered": "Nothing can be seen in {n} of the pictures from then on: the lens may be covered, "
+    "covered": "Nothing can be seen in {n} of the later pictures: the lens may be covered, "
     "fogged or dirty.",
-    "view": "The view changes for good: the camera may have been moved or knocked over, or a part of the "
-    "view is hidden.",
-    "flash": "The pictures at night are black ({n} that were read).",
+    "view": "The view changed permanently: the camera may have been moved or knocked over, or something "
+    "blocks a part of the view.",
+    "flash": "The pictures taken at night are black ({n} were read).",
 }
 
 
@@ -185,14 +185,14 @@ def _of_scenes(
     taken: Sequence[Taken],
     people: Collection[str],
 ) -> Iterator[Finding]:
-    """The changes of a scene as findings; pictures of people are not shown."""
+    """The changes of a scene, as findings that show no pictures of people."""
     for one in changes:
         start = one.first.moment
         later = [other for other in taken if other.moment >= start]
         end = effort.end or one.end
         note = _NOTES[one.kind].format(n=one.pictures)
         if one.kind == "flash" and one.last is None:
-            note = f"{note} It has been so from the start."
+            note = f"{note} They have been black from the start."
         before = one.before.filepath if one.before else ""
         yield Finding(
             effort.camera, effort.deployment, one.kind, start, max(start, end), len(later), note,

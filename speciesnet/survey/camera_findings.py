@@ -1,7 +1,7 @@
 """Signs that a camera failed, in the dates and answers of its photographs.
 
 The rules compare a camera with itself: what is usual differs between a waterhole and a mountain ridge.
-Their numbers were chosen on simulated cameras, see ``docs/cameras.md``.
+Their thresholds were tuned on rendered cameras; see ``docs/cameras.md``.
 """
 
 from __future__ import annotations
@@ -36,11 +36,9 @@ STOPPED_DAYS = 3  # without photographs before the end of a deployment
 SILENT_DAYS = 7  # without photographs before or between others
 LONGER = 3  # times the usual longest silence
 LONGEST = 1.5  # times the longest of the other silences
-BOUTS = (
-    0.5  # animals come in bouts, so that days with photographs are rarer than their share at times
-)
-CHANCE = 1e-3  # that a camera with so many active days is silent for so long
-FEW = 10  # silences, below which the longest of them is usual; otherwise the third longest
+BOUTS = 0.5  # animals come in bouts, so days with photographs are sometimes rarer than their share
+CHANCE = 1e-3  # the probability that a camera with this share of active days is silent for so long
+FEW = 10  # with fewer silences, the longest one is usual; otherwise, the third longest
 FLOOD_BLANKS = 100  # in a day
 FLOOD_FACTOR = 10  # times the usual number of a day
 FLOOD_SHARE = 0.8  # of all photographs of the day
@@ -61,7 +59,7 @@ class Finding:
         photographs: The number of photographs that show it; 0 for a silence.
         note: A sentence about it.
         filepath: A photograph that shows it; empty for a silence.
-        before: A photograph that shows how it was before; or empty.
+        before: A photograph from before it, or empty.
     """
 
     camera: str
@@ -76,7 +74,7 @@ class Finding:
 
     @property
     def gap(self) -> Gap | None:
-        """The time that was lost, or None if the camera saw something, or the time is unknown."""
+        """The lost time; None if the camera still saw something, or if the time is unknown."""
         if self.kind not in LOST or self.start is None or self.end is None:
             return None
         return Gap(self.start, self.end)
@@ -101,7 +99,7 @@ def clock_findings(camera: CameraDates) -> Iterator[Finding]:
     for _, group in groupby(sorted(camera.jumps, key=lambda j: j.why), key=lambda j: j.why):
         jumps = list(group)
         if len(jumps) > MANY_JUMPS:
-            yield found(jumps[0], f"{len(jumps)} jumps, the first: {_about(jumps[0])}")
+            yield found(jumps[0], f"{len(jumps)} jumps. The first: {_about(jumps[0])}")
         else:
             yield from (found(jump, _about(jump)) for jump in jumps)
 
@@ -109,7 +107,7 @@ def clock_findings(camera: CameraDates) -> Iterator[Finding]:
 def _about(jump: Jump) -> str:
     name, moment = file_name(jump.after.filepath), f"{jump.after.moment:%Y-%m-%d %H:%M}"
     if jump.before is None:
-        return f"There are dates that are impossible, such as {moment} ({name})."
+        return f"Some dates are impossible, such as {moment} ({name})."
     step = abs(jump.after.moment - jump.before.moment)
     way = "went back" if jump.why == "back" else "jumped forward"
     earlier = f"{jump.before.moment:%Y-%m-%d %H:%M}"
@@ -117,7 +115,7 @@ def _about(jump: Jump) -> str:
 
 
 def duration(length: timedelta) -> str:
-    """A length of time in days, or else in hours or minutes.
+    """A length of time in days or, if it is short, in hours or minutes.
 
     Examples:
         >>> duration(timedelta(days=2, hours=3)), duration(timedelta(minutes=55))
@@ -132,10 +130,10 @@ def duration(length: timedelta) -> str:
 def silence_findings(effort: CameraEffort, taken: Sequence[Taken]) -> Iterator[Finding]:
     """Times without photographs that are far longer than usual for the camera.
 
-    A silence counts if it lasts at least ``SILENT_DAYS`` (``STOPPED_DAYS`` up to the end of the
-    deployment), ``LONGER`` times the usual longest silence, and would happen with a probability below
-    ``CHANCE`` to a camera that has photographs on as many days as this one outside of the silence. The
-    time before the first and after the last photograph is known only from a table.
+    A silence counts if it lasts at least ``SILENT_DAYS`` (``STOPPED_DAYS`` if it reaches the end of the
+    deployment) and ``LONGER`` times the usual longest silence, and if its probability is below
+    ``CHANCE`` for a camera with the same share of active days as this one has outside the silence. The
+    time before the first photograph and after the last one is known only from a table.
 
     Args:
         effort: The camera and its period.
@@ -143,7 +141,7 @@ def silence_findings(effort: CameraEffort, taken: Sequence[Taken]) -> Iterator[F
     """
     if not taken:
         if effort.start and effort.end and effort.end - effort.start >= timedelta(STOPPED_DAYS):
-            note = f"There are no photographs in {duration(effort.end - effort.start)}."
+            note = f"There are no photographs from {duration(effort.end - effort.start)}."
             yield _silence(effort, "stopped", effort.start, effort.end, note)
         return
     first, last = taken[0].moment, taken[-1].moment
@@ -170,7 +168,7 @@ def silence_findings(effort: CameraEffort, taken: Sequence[Taken]) -> Iterator[F
 
 
 def _is_unusual(length: int, others: Sequence[int]) -> bool:
-    """Whether a silence of so many days is unusual for a camera with these other ones."""
+    """Whether a silence of so many days is unusual, compared with the camera's other silences."""
     active, days = len(others) + 1, sum(others) + 1
     share = (active + 1) / (days + 2) * BOUTS
     is_longer = length > max(LONGER * _longest(others), LONGEST * max(others, default=0))
@@ -183,7 +181,7 @@ def _longest(silences: Sequence[int]) -> int:
 
 
 def _usual(others: Sequence[int]) -> str:
-    return f"Other silences of this camera last at most {counted(max(others, default=1), 'day')}."
+    return f"Other gaps of this camera last at most {counted(max(others, default=1), 'day')}."
 
 
 def _silence(
@@ -204,7 +202,7 @@ def blanks_by_day(taken: Sequence[Taken], blanks: Collection[str]) -> Counter[da
 
 
 def usual_blanks(taken: Sequence[Taken], blanks: Collection[str]) -> float:
-    """The median number of blanks of a day between the first and the last photograph."""
+    """The median number of blanks per day, between the first and the last photograph."""
     if not taken:
         return 0.0
     days = (taken[-1].moment.date() - taken[0].moment.date()).days + 1
@@ -215,17 +213,17 @@ def usual_blanks(taken: Sequence[Taken], blanks: Collection[str]) -> float:
 def flood_findings(
     effort: CameraEffort, taken: Sequence[Taken], blanks: Collection[str], others: float
 ) -> Iterator[Finding]:
-    """Days with far more blanks than usual, such as those of a branch in the wind.
+    """Days with far more blanks than usual, for example from a branch in the wind.
 
-    These are days with at least ``FLOOD_BLANKS`` blanks, ``FLOOD_FACTOR`` times the usual number, which
-    are ``FLOOD_SHARE`` of their photographs. Usual is the median of the camera's days, or that of all
-    cameras if it is lower; consecutive days are one finding.
+    Such a day has at least ``FLOOD_BLANKS`` blanks and ``FLOOD_FACTOR`` times the usual number, and
+    blanks are at least ``FLOOD_SHARE`` of its photographs. The usual number is the median of the
+    camera's days, or that of all cameras if it is lower. Consecutive days are one finding.
 
     Args:
         effort: The camera and its period.
         taken: Its photographs with reliable dates, in chronological order.
         blanks: The paths of blank photographs.
-        others: The median of what is usual for the cameras of the survey.
+        others: The median of the usual numbers of all cameras of the survey.
     """
     usual = min(usual_blanks(taken, blanks), others)
     least = max(FLOOD_BLANKS, FLOOD_FACTOR * usual)
@@ -245,7 +243,7 @@ def flood_findings(
         peak, most = hours.most_common(1)[0]
         note = (
             f"{counted(len(flood), 'blank')}, up to {most} in the hour from {peak:%Y-%m-%d %H:%M}; "
-            f"{usual:g} a day are usual."
+            f"the usual number is {usual:g} a day."
         )
         yield Finding(
             effort.camera, effort.deployment, "blanks", flood[0].moment, flood[-1].moment,

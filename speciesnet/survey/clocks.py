@@ -118,7 +118,7 @@ class ClockCorrections:
 
 
 class CameraClocks:
-    """The corrections during one pass over the photographs; created by ``ClockCorrections.start``."""
+    """The corrections for one pass over the photographs; created by ``ClockCorrections.start``."""
 
     def __init__(self, path: str, rows: list[_Row]) -> None:
         self._path = path

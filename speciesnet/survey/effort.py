@@ -1,7 +1,7 @@
 """The effort of a survey: the nights that each camera worked.
 
-A night counts if the camera worked at its midnight, so the number of nights between a start and an end is
-the difference of their dates: a camera that hung from 1 to 8 May worked for 7 nights.
+A night counts if the camera was working at midnight, so the number of nights between a start and an end
+is the difference between their dates: a camera that was deployed from 1 to 8 May worked for 7 nights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Source = Literal["table", "photographs"]
 
 
 class Gap(NamedTuple):
-    """A time in which a camera did not work.
+    """A time during which a camera did not work.
 
     Attributes:
         start: Its start on the camera's clock.
@@ -37,7 +37,7 @@ class Deployed:
 
     Attributes:
         deployment: Its name.
-        camera: The camera whose photographs it has; the folder in its row if it has none.
+        camera: The camera that took its photographs; the folder in its row if it has none.
         start: Its start on the camera's clock, or None if the row has none.
         end: Its end, or None.
     """
@@ -61,12 +61,12 @@ class CameraEffort:
     Attributes:
         camera: Its folder, see ``camera_folder``.
         deployment: The name of the deployment, or None without a table.
-        start: When it started, on the camera's clock; None if nothing shows it.
+        start: When it started, on the camera's clock; None if unknown.
         end: When it ended, or None.
-        start_from: Whether the table or the photographs give the start.
+        start_from: Whether the start comes from the table or from the photographs.
         end_from: The same for the end.
         nights: The nights that it worked, without those in gaps; None if start or end is unknown.
-        gaps: The times in which it did not work, within start and end.
+        gaps: The times between start and end during which it did not work.
         photographs: The number of photographs with a reliable date, in chronological order.
         first: The date of the first of these, or None.
         last: The date of the last of these, or None.
@@ -85,7 +85,7 @@ class CameraEffort:
     last: datetime | None
 
     def without(self, gaps: Iterable[Gap]) -> CameraEffort:
-        """The effort without more times in which the camera did not work."""
+        """The effort without further times during which the camera did not work."""
         if self.start is None or self.end is None:
             return self
         all_gaps = _joined([*self.gaps, *_within(gaps, self.start, self.end)])
@@ -94,7 +94,7 @@ class CameraEffort:
 
 
 def nights_between(start: datetime, end: datetime, gaps: Iterable[Gap] = ()) -> int:
-    """The number of midnights after a start, up to an end, that are in no gap.
+    """The number of midnights from a start to an end, outside all gaps.
 
     Examples:
         >>> start, end = datetime(2024, 5, 1, 9), datetime(2024, 5, 8, 15)
@@ -120,19 +120,20 @@ def effort(
 ) -> list[CameraEffort]:
     """The effort of each camera, or of each of its deployments.
 
-    Start and end are those in the table. Without them, they are the dates of the first and the last
-    photograph with a reliable date, see ``camera_dates``: then the nights before the first and after the
-    last photograph are missing.
+    Start and end come from the table. If they are missing, they are the dates of the first and the last
+    photograph with a reliable date (see ``camera_dates``), and the nights before and after these are
+    not counted.
 
     Args:
         photographs: The path and the date, ISO 8601 or None, of each photograph.
         deployments: The rows for each folder of photographs, see ``export.deployments.deployed``; None
             without a table.
-        gaps: Times in which a camera did not work, by camera; none are known by default.
+        gaps: Times during which a camera did not work, by camera; by default, there are none.
         without_photographs: Rows without photographs: cameras that worked, but saw nothing.
 
     Returns:
-        An element per camera without a table, in the order of their names; or per deployment and camera.
+        Without a table, an element for each camera, in the order of their names; with one, an element
+        for each deployment and camera.
 
     Raises:
         ValueError: A date is invalid.
@@ -153,7 +154,7 @@ def effort_of(
     *,
     without_photographs: Iterable[Deployed] = (),
 ) -> list[CameraEffort]:
-    """As ``effort``, for dates that ``camera_dates`` has sorted."""
+    """Does the same as ``effort`` for dates that ``camera_dates`` has sorted."""
     gaps = gaps or {}
     found: list[CameraEffort] = []
     rows = _by_camera(deployments or {})
@@ -190,7 +191,7 @@ def by_deployment(
 ) -> dict[str, list[Taken]]:
     """The photographs with a reliable date of each deployment of a camera, by its name.
 
-    A photograph belongs to the deployment whose period contains its date, or else is the nearest.
+    A photograph belongs to the deployment whose period contains its date, or else to the nearest one.
     """
     found: dict[str, list[Taken]] = defaultdict(list)
     for one in camera.reliable:
@@ -228,7 +229,7 @@ def _within(gaps: Iterable[Gap], start: datetime, end: datetime) -> list[Gap]:
 
 
 def _joined(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
-    """Gaps in chronological order; those that touch are one."""
+    """Gaps in chronological order; those that touch are merged."""
     found: list[Gap] = []
     for gap in sorted(gaps):
         if found and gap.start <= found[-1].end:

@@ -43,7 +43,7 @@ def people_in(record: Record) -> int:
 
 
 def vehicles_in(record: Record) -> int:
-    """The number of boxes of vehicles; see ``people_in``."""
+    """The number of boxes around vehicles; see ``people_in``."""
     return _count(record, Detection.VEHICLE)
 
 

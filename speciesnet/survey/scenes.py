@@ -1,8 +1,8 @@
 """Changes of the scene in front of a camera: covered lenses, moved cameras, dead flashes.
 
-A camera looks at one scene, which light, weather and seasons change little by little and animals for a
-moment. The median of several small pictures shows it without animals; two medians are compared by the
-structure that remains when brightness and contrast are taken out.
+A camera looks at one scene. Light, weather and seasons change it gradually, animals only for a moment.
+The median of several small pictures shows the scene without animals. Two medians are compared by the
+structure that remains after brightness and contrast are removed.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ SIZE = 64  # pixels of the longer side of a picture before it is reduced
 COLUMNS, ROWS = 40, 24
 # Cameras write date, time and temperature into a strip at the top or at the bottom.
 TOP, BOTTOM = 0.08, 0.10
-NIGHT_COLOUR = 2.5  # of 255: infrared pictures have no colour, but may have a tint
+NIGHT_COLOUR = 2.5  # of 255: infrared pictures have no color, but may have a tint
 BLACK = 14.0  # of 255: the mean brightness of a picture without light
-FLAT = 3.0  # of 255: the mean step between neighbours in a picture without detail
-FLAT_SHARE = 0.4  # of the detail that was there before
+FLAT = 3.0  # of 255: the mean step between neighbors in a picture without detail
+FLAT_SHARE = 0.4  # of the earlier detail
 WINDOW = 12  # pictures on each side of a change that are compared
 LEAST = 5  # pictures on each side
 LASTING = timedelta(days=1)  # at least, on each side
 VIEW_LASTING = timedelta(days=3)  # at least, after a change of the view: snow may melt again
 SHARE = 0.9  # of the pictures after a change that must show it
-CANDIDATE = 0.45  # a lower correlation of the pictures before and after may be a change
-DIFFERENT = 0.35  # a lower correlation of two medians is that of two scenes
-STEADY = 0.5  # the least correlation within the pictures before, and within those after
+CANDIDATE = 0.45  # a lower correlation of the pictures before and after may mean a change
+DIFFERENT = 0.35  # a lower correlation of two medians means two scenes
+STEADY = 0.5  # the minimum correlation within the pictures before, and within those after
 RECOGNIZED = 0.5  # of the usual correlation of a picture with the median of its scene
-SHIFT = 2  # cells by which a camera may sag without a change of the scene
+SHIFT = 2  # cells by which a camera may sag before its scene counts as changed
 LIGHT = range(9, 16)  # hours in which it is light
 
 Change = Literal["covered", "view", "flash"]
@@ -50,7 +50,7 @@ class Look(NamedTuple):
         moment: Its date.
         filepath: Its path in the predictions.
         pixels: Its brightness, shape (``ROWS``, ``COLUMNS``), uint8.
-        colour: How much colour it has, in 0 to 255, whatever its tint.
+        colour: How much color it has, from 0 to 255, regardless of its tint.
     """
 
     moment: datetime
@@ -60,17 +60,17 @@ class Look(NamedTuple):
 
     @property
     def is_grey(self) -> bool:
-        """Whether it has no colour: an infrared picture, or a black one."""
+        """Whether it has no color, like an infrared or a black picture."""
         return self.colour < NIGHT_COLOUR
 
     @property
     def is_black(self) -> bool:
-        """Whether it shows nothing for lack of light."""
+        """Whether it is too dark to show anything."""
         return float(self.pixels.mean()) < BLACK
 
     @property
     def detail(self) -> float:
-        """The mean step between neighbouring cells, in 0 to 255."""
+        """The mean step between neighboring cells, from 0 to 255."""
         values = self.pixels.astype(np.float32)
         across, down = np.abs(np.diff(values, axis=1)), np.abs(np.diff(values, axis=0))
         return float((across.mean() + down.mean()) / 2)
@@ -81,9 +81,9 @@ class SceneChange:
     """A change that lasts until the end of the pictures, or until the next one.
 
     Attributes:
-        kind: "covered": nothing can be seen any more. "view": another scene, or a part is hidden.
-            "flash": the pictures at night are black.
-        last: The last picture before it; None if it was so from the start.
+        kind: "covered": nothing can be seen. "view": the scene is different, or partly hidden. "flash":
+            the pictures at night are black.
+        last: The last picture before it; None if there is none.
         first: The first picture after it.
         before: A typical picture before it, or None.
         after: A typical picture after it.
@@ -114,7 +114,7 @@ def look(moment: datetime, filepath: str, picture: Image.Image) -> Look:
 
 
 def _rest(channel: Floats, green: Floats) -> float:
-    """The standard deviation of a channel that green does not explain: 0 for a tinted grey."""
+    """The standard deviation of a channel that green does not explain: 0 for a tinted gray."""
     spread = green - green.mean()
     slope = float((spread * channel).mean() / max(float((spread**2).mean()), 1.0))
     return float((channel - channel.mean() - slope * spread).std())
@@ -123,12 +123,15 @@ def _rest(channel: Floats, green: Floats) -> float:
 def scene_changes(looks: Sequence[Look]) -> list[SceneChange]:
     """The changes of a camera's scene, in chronological order.
 
-    - The lens is covered from the picture after which ``SHARE`` of all pictures have less than ``FLAT``
-      detail, if most pictures before have more, and some after are from the middle of the day or bright.
-    - The flash is dead from the picture after which ``SHARE`` of the pictures at night are black, if most
-      before are not; or if all are black and those of the day are not.
-    - The view has changed if, by day or by night, the medians before and after differ, each is steady,
-      neither scene is seen on the other side, and the pictures of the other light do not contradict.
+    - The lens is covered from the picture after which ``SHARE`` of all pictures have less detail than
+      ``FLAT``, if most earlier pictures have more, and some later ones are bright or from the middle of
+      the day.
+    - The flash is dead from the picture after which ``SHARE`` of the night pictures are black, if most
+      earlier ones are not; or from the start, if all night pictures are black but the day pictures are
+      not.
+    - The view has changed if, by day or by night, the medians before and after differ, each scene is
+      steady, neither appears on the other side, and the pictures in the other light do not contradict
+      this.
 
     Args:
         looks: The pictures of one deployment, in chronological order.
@@ -152,9 +155,9 @@ def _separation(flags: Sequence[bool]) -> int:
 
 
 def _split(flags: Sequence[bool]) -> int | None:
-    """The position that best separates false from true flags, if ``SHARE`` of those after it are true.
+    """The position that best separates false from true flags, if ``SHARE`` of the later ones are true.
 
-    None if there is no such position, or if a half of the flags before it are true as well.
+    None if there is no such position, or if half of the flags before it are also true.
     """
     place = _separation(flags)
     before, after = sum(flags[:place]), flags[place:]
@@ -182,7 +185,7 @@ def _covered(looks: Sequence[Look]) -> SceneChange | None:
         if one.moment.hour in LIGHT or not one.is_black
     ]
     if len(lit) < 2 or sum(lit) < SHARE * len(lit):
-        return None  # black pictures at night alone: that is a flash
+        return None  # only pictures at night are black: this is a dead flash
     return _change("covered", looks[:place], looks[place:])
 
 
@@ -214,14 +217,14 @@ def _change(kind: Change, before: Sequence[Look], after: Sequence[Look]) -> Scen
 
 
 def typical(looks: Sequence[Look]) -> Look:
-    """The picture that is nearest to the median of all; one with colour if there is any."""
+    """The picture that is closest to the median of all; one with color, if there is any."""
     some = [one for one in looks if not one.is_grey] or list(looks)
     middle = _median(some)
     return max(some, key=lambda one: float((_normal(one.pixels) * middle).mean()))
 
 
 def _views(looks: Sequence[Look]) -> Iterator[SceneChange]:
-    """Changes of the view, found by day or by night; unless the pictures of the other contradict."""
+    """Changes of the view by day or by night, unless the pictures in the other light contradict them."""
     day = [one for one in looks if not one.is_grey]
     night = [one for one in looks if one.is_grey]
     found = [
@@ -270,7 +273,7 @@ def _stack(looks: Sequence[Look]) -> Floats:
 
 
 def _normal(pixels: NDArray[np.uint8]) -> Floats:
-    """The structure of a picture: brightness and contrast of each neighbourhood are taken out."""
+    """The structure of a picture, without the brightness and contrast of each neighborhood."""
     import cv2
 
     values = pixels.astype(np.float32)
@@ -322,7 +325,7 @@ def _candidates(stack: Floats) -> list[int]:
 
 
 def _refined(stack: Floats, place: int) -> int:
-    """The position near a candidate after which the pictures are more like those after it."""
+    """The position near a candidate from which the pictures resemble the later ones more."""
     start, end = max(place - WINDOW, 0), place + WINDOW
     old, new = _middle(stack[start:place]), _middle(stack[place:end])
     near = stack[start:end]
@@ -330,7 +333,7 @@ def _refined(stack: Floats, place: int) -> int:
 
 
 def _differ(before: Floats, after: Floats) -> bool:
-    """Whether two groups of pictures show two scenes, each of them steady."""
+    """Whether two groups of pictures show two different, steady scenes."""
     near, far = before[-2 * WINDOW :], after[: 2 * WINDOW]
     for group in (near, far):
         if likeness(_middle(group[::2]), _middle(group[1::2])) < STEADY:
@@ -339,7 +342,7 @@ def _differ(before: Floats, after: Floats) -> bool:
 
 
 def _stays(before: Floats, later: Floats) -> bool:
-    """Whether the scene before a change is not seen after it, and the new one was not seen before."""
+    """Whether the scene before a change never appears after it, and the new scene never before it."""
     old, new = _middle(before[-2 * WINDOW :]), _middle(later[: 2 * WINDOW])
     for scene, own, others in (
         (old, before[-2 * WINDOW :], later),

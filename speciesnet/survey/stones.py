@@ -4,14 +4,15 @@ A detector that mistakes a branch for an animal does so in hundreds of images, a
 place. An animal that sleeps in front of the camera also has many boxes in the same place, but in one
 night. So boxes of one camera form a stone if
 
-1. at least ``boxes`` boxes of one category overlap a central box by ``SAME_PLACE`` (IoU) or more,
+1. at least ``boxes`` boxes of one category have an overlap (IoU) of ``SAME_PLACE`` or more with a
+   central box,
 2. they are spread over ``days`` or more, where a day with few of them counts less than one with many, and
 3. they show a single object: animals that pass every day leave many boxes nearby that overlap only by
-   half, so a share of at least ``tight`` of the boxes at this place must be in the group.
+   half, so at least a share of ``tight`` of the boxes at this place must be in the group.
 
-An animal, for example on a nest, can also stay for days. Boxes with high confidence that nearly all
-have the same species with a high score, at a place that looks empty in most images in between, count
-as animals.
+An animal can also stay for days, for example on a nest. Boxes with high confidence that nearly all have
+the same species with a high score, at a place that looks empty in most images in between, count as
+animals.
 
 Without dates, only the number of boxes can be used; MegaDetector's tools require 20 boxes.
 """
@@ -131,7 +132,7 @@ class Stone:
     verdict: Verdict | None = None
 
     def decided(self, verdict: Verdict | None, at: str, reviewer: str) -> StoneVerdict:
-        """A verdict on it."""
+        """A new verdict on it."""
         return StoneVerdict(self.name, verdict, self.boxes, at, reviewer)
 
 
@@ -410,7 +411,7 @@ def stones_in_pictures(pictures: Iterable[Picture]) -> list[Stone]:
 
 
 def with_verdicts(stones: Iterable[Stone], verdicts: Mapping[str, StoneVerdict]) -> list[Stone]:
-    """The stones with their verdicts and the names in these.
+    """The stones with their verdicts and the names in the verdicts.
 
     A verdict belongs to the stone with most of the verdict's boxes, because images may have been
     added.

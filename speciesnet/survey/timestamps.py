@@ -13,10 +13,10 @@ from speciesnet.files.paths import file_name
 from speciesnet.survey.dates import EARLIEST_YEAR, FUTURE
 
 EARLIEST = datetime(EARLIEST_YEAR, 1, 1, tzinfo=timezone.utc).timestamp()
-YEAR = 365 * 24 * 3600  # after such a long time without photographs, the clock jumped
+YEAR = 365 * 24 * 3600  # after this time without photographs, the clock must have jumped
 BACK = 60  # seconds that a clock may go back from one file to the next
 
-# Names of files by the DCF standard (CIPA DC-009): four characters, and a number that counts up.
+# File names in the DCF standard (CIPA DC-009): four characters, and a number that counts up.
 _DCF_NAME = re.compile(r"(\w{4})(\d{4})\.\w+", re.ASCII)
 LAST_NUMBER = 9999  # 0001 follows
 
@@ -112,7 +112,7 @@ def problems_in(
     """
     now = datetime.now(timezone.utc).timestamp()
     found = [problem for taken in deployments for problem in wrong_dates(seconds, taken, now)]
-    known = {problem.position for problem in found}  # such a date says nothing about the next file
+    known = {problem.position for problem in found}  # not comparable with the next file
     files: dict[int, list[int]] = defaultdict(list)
     for position, number in enumerate(series):
         if number >= 0 and position not in known:

@@ -38,7 +38,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_number_leads_to_its_photographs(new_page: NewPage, pages: Path) -> None:
     page = new_page((pages / "index.html").as_uri())
-    page.get_by_role("link", name="red fox called white-tailed deer").click()
+    page.get_by_role("link", name="red fox identified as white-tailed deer").click()
     expect(page.locator("#count")).to_have_text("1 of 6 images")
     expect(page.get_by_label("Label and answer")).to_have_value("0-2")
     page.locator(".card").click()

@@ -118,7 +118,7 @@ def test_camtrap_dp_events_count_for_their_media(tmp_path: Path) -> None:
     }  # fmt: skip
     labels = read_labels(package(tmp_path, [MEDIUM, OTHER], [event]))
     assert list(labels.by_file) == ["a.jpg"]
-    assert "blank ones among them count as wrong" in labels.notes[0]
+    assert "Blank photographs among them count as wrong" in labels.notes[0]
 
 
 def test_answers_of_a_machine_are_not_labels(tmp_path: Path) -> None:
@@ -133,9 +133,9 @@ def test_answers_of_a_machine_are_not_labels(tmp_path: Path) -> None:
         ("", "is empty"),
         ("file,label\n", "contains no labels"),
         ("file,label\na.jpg,\n", "contains no labels"),
-        ("name,label\na,b\n", "no column of photographs; its columns are name, label"),
-        ("file,when\na.jpg,b\n", "no column of labels"),
-        ("file,label\n,fox\n", "Line 2 of .* names no photograph"),
+        ("name,label\na,b\n", "no column with photographs; its columns are name, label"),
+        ("file,when\na.jpg,b\n", "no column with labels"),
+        ("file,label\n,fox\n", "Line 2 of .* does not name a photograph"),
         ("file,label,count\na.jpg,fox,two\n", "Line 2 of .*: count is 'two'"),
         ("file,label,count\na.jpg,fox,1.5\n", "must be a whole number"),
     ],

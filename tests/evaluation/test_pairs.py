@@ -59,7 +59,7 @@ def test_unknown_labels_are_refused_with_proposals_or_counted(tmp_path: Path) ->
         pair_up(survey, written)
     found = pair_up(survey, written, skip_unknown=True)
     assert len(found.pairs) == 1
-    assert "1 label unknown to the model is left out" in found.notes[0]
+    assert "1 label that the model does not know is left out" in found.notes[0]
 
 
 def test_unidentified_photographs_are_left_out(tmp_path: Path) -> None:

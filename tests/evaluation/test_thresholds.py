@@ -91,7 +91,7 @@ def test_tables_name_species_in_any_way(tmp_path: Path) -> None:
         ("file,label\na.jpg,fox\n", "does not contain thresholds"),
         ("species,threshold\nfox,high\n", "Line 2 of .*'high'; it must be a number from 0 to 1"),
         ("species,threshold\nfox,1.5\n", "from 0 to 1"),
-        ("species,threshold\n,0.5\n", "names no species"),
+        ("species,threshold\n,0.5\n", "does not name a species"),
         ("species,threshold\nfox,\n", "has no thresholds"),
     ],
 )

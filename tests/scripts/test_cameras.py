@@ -47,7 +47,7 @@ def test_findings_are_printed_and_written(predictions: Path, tmp_path: Path) -> 
         "--deployments_out", out, "--html", page,
     )  # fmt: skip
     assert done.code == 0
-    assert "2 cameras, 59 trap nights, 38 of them worked; 2 with findings." in done.out
+    assert "2 cameras, 2 with findings; they worked on 38 of 59 trap nights." in done.out
     assert (
         "    40      19  cam1\n  2024-05-20  stopped early: No photographs for 21 days" in done.out
     )
@@ -65,8 +65,8 @@ def test_findings_are_printed_and_written(predictions: Path, tmp_path: Path) -> 
 
 def test_pictures_can_be_left_out(predictions: Path) -> None:
     done = run_here("cameras", predictions, "--no_pictures")
-    assert "0 with findings." in done.out
-    assert "Because of --no_pictures, changes of the scene were not looked for." in done.out
+    assert "0 with findings;" in done.out
+    assert "Because of --no_pictures, the command did not look for changes of the scene." in done.out
 
 
 def test_missing_photographs_are_counted(predictions: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_one_photograph_has_no_findings(tmp_path: Path) -> None:
     picture(path, 1)
     one = record(path, FOX, taken="2024-05-01T10:00:00")
     done = run_here("cameras", write_predictions(tmp_path / "p.json", one))
-    assert "1 camera, 0 trap nights, 0 of them worked; 0 with findings." in done.out
+    assert "1 camera, 0 with findings; it worked on 0 of 0 trap nights." in done.out
 
 
 def error_of(*arguments: str | Path) -> str:

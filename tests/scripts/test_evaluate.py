@@ -56,10 +56,10 @@ def test_prints_in_eighty_columns(predictions: Path, tmp_path: Path) -> None:
     done = run_here("evaluate", predictions, tmp_path / "labels.csv")
     assert done.code == 0, done.err
     lines = done.out.splitlines()
-    assert lines[0] == "20 labelled photographs in 10 sequences, compared by species."
+    assert lines[0] == "20 labeled photographs in 10 sequences, compared by species."
     assert "  right                     16  80.0% (44 to 95)" in lines
     assert max(map(len, lines)) <= 80
-    for text in ("blank was called red fox", "Scores: ", "thrown away", "Individuals: ", "cam1"):
+    for text in ("blank identified as red fox", "Scores: ", "throw away", "Individuals: ", "cam1"):
         assert text in done.out
 
 
@@ -157,7 +157,7 @@ def test_writes_pages(predictions: Path, tmp_path: Path) -> None:
     done = run_here("evaluate", predictions, tmp_path / "labels.csv", "--html", out)
     assert done.code == 0, done.err
     page = (out / "index.html").read_text()
-    assert 'href="gallery.html#cell=0-0"' in page and "red fox called red fox" in page
+    assert 'href="gallery.html#cell=0-0"' in page and "red fox identified as red fox" in page
     data = (out / "data" / "pictures-0.js").read_text()
     assert '"truth","outcome","cell"' in data
     again = run_here("evaluate", predictions, tmp_path / "labels.csv", "--html", out)
@@ -196,7 +196,7 @@ def test_wrong_flags_are_refused(
     ("name", "text", "message"),
     [
         ("labels.csv", "", "is empty"),
-        ("labels.csv", "a,b\n1,2\n", "no column of photographs"),
+        ("labels.csv", "a,b\n1,2\n", "no column with photographs"),
         ("labels.csv", "file,label\nother/x.jpg,red fox\n", "None of the 1 photograph"),
         ("labels.csv", "file,label\ncam0/00.jpg,red foxx\n", "perhaps red fox"),
         ("labels.json", "{}", "is not a file of labels"),
@@ -214,7 +214,7 @@ def test_wrong_labels_are_refused(
 
 def test_missing_files_are_named(predictions: Path, tmp_path: Path) -> None:
     assert "Pass one predictions file" in run_here("evaluate").sentence
-    assert "There are no corrections of" in run_here("evaluate", predictions).sentence
+    assert "There are no corrections for" in run_here("evaluate", predictions).sentence
     assert "no.csv" in run_here("evaluate", predictions, tmp_path / "no.csv").sentence
 
 
@@ -231,4 +231,4 @@ def test_review_shows_only_a_list(predictions: Path, tmp_path: Path) -> None:
 def test_animals_that_people_call_something_else_are_wrong(tmp_path: Path) -> None:
     source = write_predictions(tmp_path / "p.json", record("a.jpg", DEER))
     labels = write_table(tmp_path / "l.csv", ("file", "label"), [("a.jpg", "red fox")])
-    assert "red fox was called white-tailed deer" in run_here("evaluate", source, labels).out
+    assert "red fox identified as white-tailed deer" in run_here("evaluate", source, labels).out

@@ -42,7 +42,7 @@ def test_camera_that_stops_before_its_end_is_found() -> None:
     assert (found.kind, found.start, found.deployment) == ("stopped", START + timedelta(19), "A")
     assert found.end == START + timedelta(40)
     assert found.note == (
-        "No photographs for 21 days before the end of the deployment. Other silences of this camera "
+        "No photographs for 21 days before the end of the deployment. Other gaps of this camera "
         "last at most 1 day."
     )
     assert found.gap is not None
@@ -76,7 +76,7 @@ def test_silence_at_the_start_is_found() -> None:
 
 def test_deployment_without_photographs_is_found() -> None:
     [found] = silences([], 40)
-    assert (found.kind, found.note) == ("stopped", "There are no photographs in 40 days.")
+    assert (found.kind, found.note) == ("stopped", "There are no photographs from 40 days.")
 
 
 def test_camera_that_stops_on_its_second_day_is_found() -> None:
@@ -96,7 +96,7 @@ def minutes(day: float, count: int) -> list[Taken]:
 
 def test_flood_of_blanks_is_found_with_its_hour() -> None:
     assert floods([*minutes(5.5, 300), *on_days(*range(30))]) == [
-        "300 blanks, up to 60 in the hour from 2024-05-06 18:00; 1 a day are usual."
+        "300 blanks, up to 60 in the hour from 2024-05-06 18:00; the usual number is 1 a day."
     ]
 
 
@@ -132,7 +132,7 @@ def test_jumps_of_the_clock_are_found() -> None:
     )
     assert (back.start, back.filepath) == (datetime(2024, 5, 2, 6), "cam1/IMG_0003.JPG")
     [impossible] = clock("2024-05-01T06:00:00", "1999-05-01T06:00:00")
-    assert impossible.note.startswith("There are dates that are impossible, such as 1999-05-01")
+    assert impossible.note.startswith("Some dates are impossible, such as 1999-05-01")
     assert impossible.start is None
 
 
