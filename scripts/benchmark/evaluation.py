@@ -5,7 +5,7 @@
 In each sequence, most photographs share their fate: all are right or all are wrong. The first table
 compares the interval for clustered photographs with Wilson's interval, which takes photographs as
 independent. The second one labels what the plan of a survey chooses, and compares the estimate for the
-whole survey with the share of the labelled photographs.
+whole survey with the share of the labeled photographs.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Planned(NamedTuple):
         half: Half of this interval, on average.
         promised: Half of it as the plan promises, on average.
         error: The root mean square error of the estimate.
-        error_of_labelled: The one of the share of the labelled photographs.
+        error_of_labelled: The one of the share of the labeled photographs.
         error_of_random: The one of the share in as many random sequences.
     """
 

@@ -164,7 +164,7 @@ def _unknown_labels(
     for name, count in Counter(unknown).most_common(_REPORTED):
         near = known.near(name)
         guess = f"; perhaps {' or '.join(near)}" if near else ""
-        faults.append(f"{name!r} ({count} times, first in {places[name]}{guess})")
+        faults.append(f"{name!r} ({counted(count, 'time')}, first in {places[name]}{guess})")
     if more := len(unknown) - len(faults):
         faults.append(f"and {counted(more, 'more')}")
     return ", ".join(faults)
@@ -190,7 +190,7 @@ def _matched(
             )
     if not found:
         raise InputError(
-            f"None of the {counted(len(labels), 'photograph')} in {source} is in {survey.name}. The "
+            f"No photograph in {source} is in {survey.name}. The "
             f"labels contain {next(iter(labels))}, and the predictions {next(iter(known))}. Pass the "
             "labels of this survey."
         )

@@ -42,7 +42,7 @@ class Stratum:
         sequences: Their positions in ``Survey.sequences``.
         photographs: The number of their photographs.
         score: The mean score of these photographs.
-        labelled: For each labelled photograph, whether it is right, and its sequence.
+        labelled: For each labeled photograph, whether it is right, and its sequence.
     """
 
     answer: Taxon | None
@@ -54,7 +54,7 @@ class Stratum:
 
     @property
     def seen(self) -> set[int]:
-        """The sequences with a labelled photograph."""
+        """The sequences with a labeled photograph."""
         return {sequence for _, sequence in self.labelled}
 
     @property
@@ -227,7 +227,7 @@ def _waiting(strata: Sequence[Stratum], seed: int) -> Mapping[int, list[int]]:
 def _gain(stratum: Stratum, number: int, total: int) -> float:
     """How much one more sequence lowers the variance, per photograph in it.
 
-    A stratum without any labelled sequence is unknown, so its variance is the maximum.
+    A stratum without any labeled sequence is unknown, so its variance is the maximum.
     """
     weight = (stratum.photographs / total) ** 2
     before = 1.0 if number == 0 else stratum.variance / number
@@ -235,7 +235,7 @@ def _gain(stratum: Stratum, number: int, total: int) -> float:
 
 
 def _error(strata: Sequence[Stratum], numbers: Mapping[int, int], total: int) -> float:
-    """Half the width of the survey's interval if this many sequences of each stratum are labelled."""
+    """Half the width of the survey's interval if this many sequences of each stratum are labeled."""
     variance = 0.0
     for index, stratum in enumerate(strata):
         number, size = numbers[index], len(stratum.sequences)

@@ -213,7 +213,7 @@ def plan_lines(made: Plan, path: str) -> Iterator[str]:
     yield from wrap(
         f"Look at {counted(made.photographs, 'photograph')} in "
         f"{counted(len(made.sequences), 'sequence')} next ({made.seconds / 3600:.1f} hours)"
-        + (", which are all that are left." if made.is_complete else "."),
+        + (": all that are left." if made.is_complete else "."),
         WIDTH,
     )
     points = 100 * min(made.error, 1)

@@ -25,7 +25,7 @@ class Chosen(NamedTuple):
         label: Its most frequent label.
         threshold: The minimum score, in [0, 1]; None if no threshold reaches the precision.
         precision: That of the answers above the threshold; without a threshold, that of all answers.
-        answers: The number of labelled photographs with this answer.
+        answers: The number of labeled photographs with this answer.
     """
 
     taxon: Taxon
@@ -42,7 +42,7 @@ def choose_thresholds(
 
     With ``lower``, the lower end of the interval must reach the precision, so that it is likely to hold
     for other photographs of the survey as well. This requires many labels: 76 independent right answers
-    for 0.95. With ``point``, only the precision for the labelled photographs must reach it. That is
+    for 0.95. With ``point``, only the precision for the labeled photographs must reach it. That is
     optimistic, because the threshold is chosen from the same photographs. An answer of a higher rank
     than the label counts as true.
 

@@ -72,7 +72,7 @@ PRECISION_BOUND: flags.Flag[Bound] = flags.choice(
     "precision_bound",
     ["lower", "point"],
     "What must reach --wanted_precision. lower: the lower end of the 95% interval. point: the "
-    "share of the labelled photographs.",
+    "share of the labeled photographs.",
 )
 THRESHOLDS = flags.text(
     "thresholds", "CSV file (path or URL) to write: these scores, for --thresholds of the exports."

@@ -58,7 +58,7 @@ def test_a_position_needs_the_folder_of_its_photographs(
     page: Page, survey: str, window: Window
 ) -> None:
     window.surveys.get(survey).folders = []
-    assert "no folder" in refused(page, survey, latitude="-1.29", longitude="36.82")
+    assert "are unknown" in refused(page, survey, latitude="-1.29", longitude="36.82")
 
 
 def test_tables_that_were_not_listed_are_refused(page: Page, survey: str) -> None:

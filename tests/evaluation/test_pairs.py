@@ -38,16 +38,14 @@ def test_labels_without_photographs_are_counted_and_named(tmp_path: Path) -> Non
 
 def test_other_surveys_are_refused(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, record("cam1/a.jpg"))
-    with pytest.raises(
-        InputError, match=r"None of the 1 photograph in .* the predictions have cam1/a"
-    ):
+    with pytest.raises(InputError, match=r"No photograph in .* and the predictions cam1/a"):
         pair_up(survey, labels(zz="red fox"))
 
 
 def test_ambiguous_paths_are_refused(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, record("x/cam1/a.jpg"), record("y/cam1/a.jpg"))
     with pytest.raises(
-        InputError, match=r"may be x/cam1/a\.jpg or y/cam1/a\.jpg\. Give the labels"
+        InputError, match=r"may be x/cam1/a\.jpg or y/cam1/a\.jpg\. Write whole paths"
     ):
         pair_up(survey, labels(a="red fox"))
 
@@ -55,7 +53,7 @@ def test_ambiguous_paths_are_refused(tmp_path: Path) -> None:
 def test_unknown_labels_are_refused_with_proposals_or_counted(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, record("cam1/a.jpg"), record("cam1/b.jpg"))
     written = labels(a="red fox", b="red foxx")
-    with pytest.raises(InputError, match=r"'red foxx' \(1 times, first in Line 2 .* red fox\)"):
+    with pytest.raises(InputError, match=r"'red foxx' \(1 time, first in Line 2 .* red fox\)"):
         pair_up(survey, written)
     found = pair_up(survey, written, skip_unknown=True)
     assert len(found.pairs) == 1
@@ -65,7 +63,7 @@ def test_unknown_labels_are_refused_with_proposals_or_counted(tmp_path: Path) ->
 def test_unidentified_photographs_are_left_out(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, record("cam1/a.jpg"), record("cam1/b.jpg"))
     found = pair_up(survey, labels(a="red fox", b="unidentified"))
-    assert len(found.pairs) == 1 and "unidentified, and is left out" in found.notes[0]
+    assert len(found.pairs) == 1 and "unidentified and is left out" in found.notes[0]
     with pytest.raises(InputError, match="can be compared"):
         pair_up(survey, labels(b="unidentified"))
 
@@ -83,7 +81,7 @@ def test_failures_have_no_answer(tmp_path: Path) -> None:
     survey = survey_of(tmp_path, record("cam1/a.jpg"), failed)
     found = pair_up(survey, labels(a="red fox", b="red fox"))
     assert [(one.predicted, one.score) for one in found.pairs] == [(FOX, 0.9), (None, 0.0)]
-    assert "1 failed photograph counts as not right" in found.notes[0]
+    assert "1 failed photograph does not count as right" in found.notes[0]
     with pytest.raises(InputError, match="has no answer for any photograph with a label"):
         pair_up(survey, labels(b="red fox"))
 

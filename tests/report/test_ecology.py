@@ -56,7 +56,7 @@ def test_the_report_has_the_page(tmp_path: Path) -> None:
     out = tmp_path / "report"
     write_report(survey, out, Photographs())
     text = (out / "ecology.html").read_text(encoding="utf-8")
-    assert "9 trap nights of 2 cameras" in text
+    assert "9 trap nights for 2 cameras" in text
     assert '<th scope="row"><i>Vulpes vulpes</i></th>' in text
     assert "species-by-the-number-of-cameras.svg" in text
     assert "ecology.html" in (out / "index.html").read_text(encoding="utf-8")

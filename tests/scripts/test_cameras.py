@@ -51,7 +51,7 @@ def test_findings_are_printed_and_written(predictions: Path, tmp_path: Path) -> 
     assert (
         "    40      19  cam1\n  2024-05-20  stopped early: No photographs for 21 days" in done.out
     )
-    assert "    19      19  cam2\n  2024-05-11  view changed: The view changes" in done.out
+    assert "    19      19  cam2\n  2024-05-11  view changed: The view changed" in done.out
     assert max(map(len, done.out.replace(str(tmp_path), "").splitlines())) <= 80
     with table.open(newline="") as file:
         kinds = [row["finding"] for row in csv.DictReader(file)]
@@ -66,7 +66,9 @@ def test_findings_are_printed_and_written(predictions: Path, tmp_path: Path) -> 
 def test_pictures_can_be_left_out(predictions: Path) -> None:
     done = run_here("cameras", predictions, "--no_pictures")
     assert "0 with findings;" in done.out
-    assert "Because of --no_pictures, the command did not look for changes of the scene." in done.out
+    assert (
+        "Because of --no_pictures, the command did not look for changes of the scene." in done.out
+    )
 
 
 def test_missing_photographs_are_counted(predictions: Path, tmp_path: Path) -> None:

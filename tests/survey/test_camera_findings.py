@@ -139,7 +139,7 @@ def test_jumps_of_the_clock_are_found() -> None:
 def test_many_jumps_are_one_finding() -> None:
     days = [f"2024-05-{day:02}T06:00:00" for day in (10, 9, 8, 7, 6, 5)]
     [found] = clock(*days)
-    assert found.note.startswith("5 jumps, the first: The clock went back by 1 day")
+    assert found.note.startswith("5 jumps. The first: The clock went back by 1 day")
 
 
 @pytest.mark.parametrize(
