@@ -17,9 +17,9 @@ CLASSIFIED_FROM = 0.1  # confidence of a box that gets its own answer: SpeciesNe
 
 IOU_THRESHOLD = 0.45  # of the detector's non-maximum suppression: that of MegaDetector
 
-# By which boxes and scores from files may exceed their range: the rounding of two decimals.
+# How far boxes and scores from files may exceed their range: the rounding of two decimals.
 EDGE_TOLERANCE = 0.01
-# The rounding of format 5, by which left and width together exceed 1; such boxes stay as they are.
+# Rounding in format 5 can make left and width together exceed 1 by this; such boxes stay unchanged.
 ROUNDED_ENDS = 1e-4 + 1e-9
 
 Boxes = NDArray[np.float32]

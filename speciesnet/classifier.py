@@ -26,7 +26,7 @@ from speciesnet.taxonomy import LABEL_PARTS
 IMAGE_SIZE = 480  # pixels, both sides of the network's input
 MAX_CROPPED_ROWS = 400  # the full-image model drops at most this many rows ...
 KEPT_TENTHS = 7  # ... and keeps at least this many tenths of them
-MAX_INPUTS = 8  # of images with a list of inputs, that the network takes together
+MAX_INPUTS = 8  # images with a list of inputs that the network takes together
 
 # The classifier's input for an image: a single one, or one for each box.
 ClassifierInput: TypeAlias = "PreprocessedImage | Sequence[PreprocessedImage] | None"

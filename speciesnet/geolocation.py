@@ -137,9 +137,10 @@ def nearest_place(latitude: float, longitude: float) -> tuple[str, str | None]:
 def find_country(latitude: float, longitude: float, given: str | None = None) -> str | None:
     """The country of a point: the given one, unless the point is definitely elsewhere.
 
-    The country of a point is taken to be that of the nearest town, by distance on the globe. This is
-    uncertain near a border. So a given country is kept if its own nearest town is not much farther
-    away: at most twice as far plus 20 km. It is also kept if the list has no towns in that country.
+    The country of a point is assumed to be that of the nearest town, by distance on the globe. This is
+    uncertain near a border. A given country is therefore kept if its own nearest town is not much
+    farther away: at most twice as far plus 20 km. It is also kept if the list has no towns in that
+    country.
 
     A point at sea, far from every town and from the land of a map, has no country.
 

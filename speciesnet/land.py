@@ -34,7 +34,7 @@ def _outlines() -> list[NDArray[np.float64]]:
 
 
 def is_on_land(latitude: float, longitude: float) -> bool:
-    """Whether a point is inside a country of the map, which is up to some tens of kilometers inexact.
+    """Whether a point is inside a country of the map, which is accurate to some tens of kilometers.
 
     Examples:
         >>> is_on_land(47.0, 8.0), is_on_land(30.0, -40.0)

@@ -5,7 +5,7 @@ It is determined by these rules, in order:
 1. Images that failed, or have no answer, do not count.
 2. Images whose answer is blank, including those that a person confirmed as blank, do not count, unless
    all images are blank: the animal was out of sight.
-3. If a person reviewed any of the images that count, the most frequent of these answers is taken.
+3. If a person reviewed any of the images that count, the most frequent of these answers is used.
 4. The scores of each class are averaged over the images that count. The five best classes go into the
    decision table, together with the most confident box of these images.
 5. If the run had a species list, it applies to this answer as to those of the images.

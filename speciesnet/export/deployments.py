@@ -236,8 +236,8 @@ def deployed(
     Args:
         path: See ``from_table``.
         folders: See ``from_table``.
-        zone: The time zone of the cameras' clocks; None: periods are on these clocks, and their offsets
-            are ignored.
+        zone: The time zone of the cameras' clocks; None means that periods are in the time of these
+            clocks, and their offsets are ignored.
         undated: See ``from_table``.
 
     Returns:
@@ -333,7 +333,7 @@ class Place(NamedTuple):
 
 
 def deployment_places(path: str) -> dict[str, Place]:
-    """The place of each deployment in a table, by its ID; raises ``InputError`` as ``from_table``."""
+    """The place of each deployment in a table, by its ID; raises ``InputError`` like ``from_table``."""
     found = {}
     for row in _read(path):
         cells, position = row.cells, None

@@ -40,7 +40,7 @@ def read_table(path: str, what: str, known: Iterable[str]) -> tuple[list[str], l
     except UnicodeDecodeError as error:
         if error.object.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
             raise InputError(
-                f"The {what} {path} are a workbook of a spreadsheet. Save its sheet as CSV in UTF-8."
+                f"The {what} {path} are in a spreadsheet workbook. Save the sheet as CSV in UTF-8."
             ) from error
         raise InputError(f"The {what} {path} are not UTF-8 text. Save them as UTF-8.") from error
     lines = text.splitlines() or [""]

@@ -131,8 +131,8 @@ class InputNotes:
             ". Remove the repeated lines if that is not intended",
         )
         self.half_placed = Examples(
-            "image has a latitude or a longitude alone, which is ignored",
-            "images have a latitude or a longitude alone, which is ignored",
+            "image has only a latitude or only a longitude, which is ignored",
+            "images have only a latitude or only a longitude, which is ignored",
             ". Give both",
         )
         self.skipped_films = Examples("film was skipped", "films were skipped")

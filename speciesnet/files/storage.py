@@ -89,7 +89,7 @@ def open_image(path: str) -> IO[bytes]:
     """
     if scheme_of(path) is None:
         local = Path(path)
-        if local.exists() and not local.is_file():  # opening a named pipe would wait for ever
+        if local.exists() and not local.is_file():  # opening a named pipe would wait forever
             raise RemoteError("it is not a regular file")
         return local.open("rb")
     return _content(path, MAX_IMAGE_BYTES, time.monotonic() + IMAGE_SECONDS)

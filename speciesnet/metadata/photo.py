@@ -49,8 +49,8 @@ class PhotoMetadata:
         make: Maker of the camera.
         model: Model of the camera.
         unreadable_date: The text of a date that cannot be read, if no other date can.
-        zone_is_doubtful: Whether ``datetime`` may be in UTC, which the standards for films require,
-            while many cameras write the time on their clock; None if there is no doubt.
+        zone_is_doubtful: Whether ``datetime`` may be in UTC. The standards for films require UTC, but
+            many cameras write the time on their clock. None if there is no doubt.
         orientation: The EXIF orientation by which the picture was turned upright, from 2 to 8; None
             if it is upright in the file, and for TIFF. Records do not contain it.
         original_datetime: ``datetime`` before a correction of the camera's clock; None without a

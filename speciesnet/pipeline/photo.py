@@ -18,7 +18,7 @@ WHOLE = -1  # the image itself, among the positions of its boxes
 
 @dataclass(frozen=True)
 class FilmFrame:
-    """Where an image is in a film.
+    """The place of an image in a film.
 
     Attributes:
         number: Its number from 0; -1 for a film that cannot be read.

@@ -29,7 +29,7 @@ class Species:
         pictures: The images with this answer, or with a box that has it.
         cover: The thumbnail that represents it, or "".
         most: The largest number of individuals in one image.
-        individuals: The largest number in one image of each sequence, added up.
+        individuals: The sum over all sequences of the largest number in one image.
     """
 
     label: str

@@ -17,7 +17,7 @@ COMMANDS = {
     "app": ("app", "do everything on a page in the browser, without a terminal"),
     "report": ("report", "make pages about a survey and its photographs, to open from disk"),
     "review": ("review", "confirm and correct answers in the browser"),
-    "evaluate": ("evaluate", "measure how right the answers are, with labels of your own"),
+    "evaluate": ("evaluate", "measure how often the answers are right, with labels of your own"),
     "stones": ("stones", "find boxes that never move, and leave them out"),
     "cameras": ("cameras", "find cameras that failed, and count the nights that each worked"),
     "table": ("speciesnet_to_table", "write predictions to a table, CSV or Parquet"),

@@ -90,7 +90,7 @@ class Correction:
 
 
 class Corrections(dict[str, Correction]):
-    """The corrections of a file that count, by filepath.
+    """The current corrections in a file, by filepath.
 
     Attributes:
         note: A sentence for the user on damaged lines, or on an empty file; "" without either.

@@ -90,7 +90,7 @@ def count_of(label: str | None, counts: Mapping[str, int]) -> int | None:
     Args:
         label: The answer, or None.
         counts: The number of individuals of each label. If the answer is not one of the labels, the
-            largest number of a label above or below it is taken.
+            largest number of a label above or below it is used.
 
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"

@@ -35,9 +35,9 @@ def with_metadata(
 ) -> Iterator[tuple[Record, PhotoMetadata]]:
     """The records, in order, with the metadata that their cameras wrote.
 
-    The ``metadata`` of a record is used if there is any. Otherwise the photograph is opened, without
-    decoding it, and a few at a time; if ``photographs`` is None, none is opened. Unreadable dates are
-    counted and reported once at the end.
+    If a record has ``metadata``, this is used. Otherwise, the photograph is opened without decoding it;
+    a few are opened at a time. If ``photographs`` is None, none is opened. Unreadable dates are counted
+    and reported once, at the end.
 
     Args:
         records: Records from any run.

@@ -60,7 +60,7 @@ class CameraDates:
     Attributes:
         camera: Its folder, see ``camera_folder``.
         reliable: The photographs with a reliable date, in chronological order.
-        unreliable: The photographs with another date, in the order of the files.
+        unreliable: The photographs with an unreliable date, in the order of the files.
         undated: The number of photographs without a date.
         jumps: The jumps of its clock, in the order of the files.
     """
@@ -80,18 +80,18 @@ def camera_dates(
 ) -> list[CameraDates]:
     """The dates of each camera, sorted into reliable and unreliable ones.
 
-    The names of files give their order, see ``file_number``; if the camera did not number them, their
-    dates do. A run of files ends where the clock goes back by more than a day, forward by more than a
-    year, or forward to New Year after a week of silence. The run with the most days is reliable, or that
-    with the most days in the periods of the camera's deployments if there are any. So are
-    runs whose dates continue it, at most a year away: later files with later dates, earlier files with
-    earlier dates, and files that are numbered in another way unless unreliable dates are nearer. Runs
-    that start at New Year after a jump, and dates before 2001 or in the future, are not reliable.
+    The names of files show their order, see ``file_number``; if the camera did not number them, their
+    dates show it. A run of files ends where the clock goes back by more than a day, forward by more
+    than a year, or forward to New Year after a week of silence. The run with the most days is reliable;
+    if there are periods of the camera's deployments, only days within these count. Runs whose dates
+    continue it, at most a year away, are also reliable: later files with later dates, earlier files
+    with earlier dates, and files that are numbered differently, unless unreliable dates are nearer.
+    Runs that start at New Year after a jump, and dates before 2001 or in the future, are not reliable.
 
     Args:
         photographs: The path and the date, ISO 8601, of each photograph; in any order.
         periods: The periods of each camera's deployments, from a table; by camera.
-        now: The time to which "in the future" refers; by default the present.
+        now: The time after which dates are in the future; by default the present.
 
     Raises:
         ValueError: A date is invalid.
@@ -210,7 +210,7 @@ def _jumps(ordered: Sequence[Taken]) -> Iterator[Jump]:
 
 
 def _runs(series: int, ordered: Sequence[Taken]) -> Iterator[_Run]:
-    """The files between jumps that matter for days: an hour of summer time does not."""
+    """The files between jumps that affect days, unlike an hour of daylight saving time."""
     starts = [i for i in range(1, len(ordered)) if _why(ordered[i - 1], ordered[i], DAY)]
     for start, end in pairwise([0, *starts, len(ordered)]):
         is_back = start > 0 and ordered[start].moment < ordered[start - 1].moment

@@ -43,7 +43,7 @@ def test_half_a_position_is_counted(tmp_path: Path) -> None:
         {"filepath": "b.jpg", "latitude": 1.5, "longitude": 2},
     )
     assert line.startswith(
-        "1 image has a latitude or a longitude alone, which is ignored, such as a.jpg"
+        "1 image has only a latitude or only a longitude, which is ignored, such as a.jpg"
     )
 
 
@@ -92,7 +92,7 @@ def test_numbers_as_text_are_refused(tmp_path: Path, box: object, reason: str) -
 def test_workbook_in_place_of_a_table_is_named(tmp_path: Path) -> None:
     path = tmp_path / "deployments.csv"
     path.write_bytes(b"PK\x03\x04\x14\x00\xff\xfe")
-    with pytest.raises(InputError, match="are a workbook of a spreadsheet"):
+    with pytest.raises(InputError, match="are in a spreadsheet workbook"):
         read_table(str(path), "deployments", [])
 
 

@@ -59,7 +59,13 @@ def test_prints_in_eighty_columns(predictions: Path, tmp_path: Path) -> None:
     assert lines[0] == "20 labeled photographs in 10 sequences, compared by species."
     assert "  right                     16  80.0% (44 to 95)" in lines
     assert max(map(len, lines)) <= 80
-    for text in ("blank identified as red fox", "Scores differ", "throw away", "Individuals: ", "cam1"):
+    for text in (
+        "blank identified as red fox",
+        "Scores differ",
+        "throw away",
+        "Individuals: ",
+        "cam1",
+    ):
         assert text in done.out
 
 

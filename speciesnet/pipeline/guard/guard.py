@@ -23,7 +23,7 @@ from speciesnet.pipeline.guard.tally import Tally
 from speciesnet.pipeline.guard.trial import Trial, pays, trial_of
 
 AUDITED = 100  # one image in so many is processed in float32 as well, whatever its margin
-CHUNK = 32  # images between two looks at the doubtful ones
+CHUNK = 32  # images between two checks of the doubtful ones
 
 
 class Guard:

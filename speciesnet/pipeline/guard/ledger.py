@@ -19,7 +19,7 @@ ENDING = ".precision.jsonl"  # of the file next to the predictions
 
 @dataclass
 class Section:
-    """What a ledger knows of the images that one pair of fast networks has decided.
+    """The part of a ledger for the images that one pair of fast networks has decided.
 
     Attributes:
         key: What the units depend on; see ``EvidenceCache.key``.

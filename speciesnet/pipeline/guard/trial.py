@@ -21,9 +21,9 @@ from speciesnet.pipeline.guard.stability import MAX_RIVALS, lowest_confidence
 WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
 TRIAL = (24, 96)  # images of a trial, at least and at most ...
 TRIAL_SHARE = 20  # ... one in so many of the run
-NEEDED_READABLE = 16  # images of a trial, to say anything
+NEEDED_READABLE = 16  # readable images that a trial needs
 TRIAL_FLOOR = 1.0  # log odds below the threshold down to which a trial looks at faint boxes
-WORTHWHILE = 0.95  # of the time in float32, at most, is what a lower precision may take
+WORTHWHILE = 0.95  # the maximum share of float32's time that a lower precision may take
 
 
 def trial_of(paths: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ class Int8Upgrade:
 
     Args:
         options: Where the networks come from.
-        names: Those to make: ``detector``, ``classifier``.
+        names: The networks to make: ``detector``, ``classifier``.
         guard: Makes a guard with the finished networks; None if they are not worthwhile.
 
     Attributes:
