@@ -22,7 +22,7 @@ FEW_BOXES = (
     *("american_black_bear.jpg", "domestic_cattle.jpg", "ocelot.jpg"),
     *("ena24/4383.jpg", "ena24/8831.jpg"),
 )
-# The published program resizes crops in another way, so pixels differ by a level. These random networks
+# The published program resizes crops differently, so pixels differ by a level. These random networks
 # answer by as much differently; with its resize, the largest difference is 0.00013.
 RESIZED = 0.06
 

@@ -358,7 +358,7 @@ def test_the_demo_covers_all_countries_of_iso_3166(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("country", ["ALB", "SRB", "MKD", "MNE"])
-def test_the_neighbours_of_kosovo_have_red_foxes(
+def test_the_neighbors_of_kosovo_have_red_foxes(
     country: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert decided(SpeciesNetEnsemble("demo"), country) == (RED_FOX, 0.95, "classifier")

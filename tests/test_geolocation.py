@@ -357,7 +357,7 @@ def test_the_aleutian_islands_are_in_alaska(longitude: float) -> None:
         ("USA", NAIROBI, "KEN"),
         ("TZA", (0.5, 35.3), "KEN"),
         ("AUS", (52.5, 13.4), "DEU"),
-        # The USA include their territories, not the other way round.
+        # The USA include their territories, not the other way around.
         ("USA", SAN_JUAN, "USA"),
         ("PRI", SAN_JUAN, "PRI"),
         ("GUM", SAN_JUAN, "PRI"),

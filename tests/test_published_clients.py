@@ -264,7 +264,7 @@ def test_run_md_and_speciesnet_runs_with_this_package(
         ],
         capture_output=True,
         encoding="utf-8",
-        timeout=120,  # it waits for ever when one of its threads fails
+        timeout=120,  # it waits forever when one of its threads fails
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))

@@ -1,11 +1,11 @@
-"""Measures how often the intervals of ``speciesnet evaluate`` contain the truth, on made-up surveys.
+"""Measures how often the intervals of ``speciesnet evaluate`` contain the truth, in made-up surveys.
 
     PYTHONPATH=scripts python -m benchmark.evaluation [--surveys 2000]
 
-In each sequence, most photographs share their fate: all are right or all are wrong. The first table
-compares the interval for clustered photographs with Wilson's interval, which takes photographs as
-independent. The second one labels what the plan of a survey chooses, and compares the estimate for the
-whole survey with the share of the labeled photographs.
+In each sequence, most photographs are right or wrong together. The first table compares the interval for
+clustered photographs with Wilson's interval, which treats photographs as independent. The second one
+labels the photographs that the plan of a survey chooses, and compares the estimate for the whole survey
+with the share of the labeled photographs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def hits_of(
         draw: The random numbers.
         sequences: Their number.
         accuracy: The expected share of right photographs.
-        alike: The probability that a photograph shares the fate of its sequence.
+        alike: The probability that a photograph is right or wrong together with its sequence.
         longest: Sequences have 1 to this number of photographs.
     """
     for sequence in range(sequences):
@@ -73,7 +73,7 @@ def survey_with_truth(
     Args:
         draw: The random numbers.
         sequences: Their number.
-        alike: The probability that a photograph shares the fate of its sequence.
+        alike: The probability that a photograph is right or wrong together with its sequence.
         longest: Sequences have 1 to this number of photographs.
     """
     pictures: list[Picture] = []

@@ -115,7 +115,7 @@ class Thresholds:
             shown = ", ".join(unused[:_NAMED])
             notes.append(
                 f"{counted(len(unused), 'threshold')} of {self.path} "
-                f"{plural(len(unused), 'belongs', 'belong')} to no answer: {shown}."
+                f"{plural(len(unused), 'matches', 'match')} no answer: {shown}."
             )
         return notes
 

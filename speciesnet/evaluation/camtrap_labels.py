@@ -1,4 +1,4 @@
-"""Reads the labels that people gave in a Camtrap DP package, version 1.
+"""Reads people's labels in a Camtrap DP package, version 1.
 
 https://camtrap-dp.tdwg.org/data/: an observation belongs to a medium or to an event. An event consists
 of all media of a deployment in a period of time.

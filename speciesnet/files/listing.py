@@ -181,9 +181,9 @@ def is_within(folder: str, other: str) -> bool:
     return f"{folder}/".replace("\\", "/").startswith(f"{other}/".replace("\\", "/"))
 
 
-def _is_entered(parent: str, name: str, neighbours: list[str], notes: InputNotes) -> bool:
+def _is_entered(parent: str, name: str, neighbors: list[str], notes: InputNotes) -> bool:
     path = Path(parent, name)
-    if _is_system_folder(name, path.parent.name) or _is_made_by_program(path, neighbours):
+    if _is_system_folder(name, path.parent.name) or _is_made_by_program(path, neighbors):
         notes.system_folders.add(path.as_posix())
         return False
     if path.is_symlink():
@@ -202,10 +202,10 @@ def _is_system_folder(name: str, parent: str) -> bool:
     )
 
 
-def _is_made_by_program(folder: Path, neighbours: list[str]) -> bool:
+def _is_made_by_program(folder: Path, neighbors: list[str]) -> bool:
     """Whether a folder with a common name was created by a program, judging by the files next to it."""
     kind = folder.name.lower()
-    lower = {name.lower() for name in neighbours}
+    lower = {name.lower() for name in neighbors}
     if kind == "backups":  # of Timelapse, next to its database or template
         return any(name.endswith((".ddb", ".tdb")) for name in lower)
     if kind == "originals":  # of Picasa: the images next to it as they were before a change
@@ -213,13 +213,13 @@ def _is_made_by_program(folder: Path, neighbours: list[str]) -> bool:
     return kind in _SMALL_COPIES and _repeats(folder, lower)
 
 
-def _repeats(folder: Path, neighbours: set[str]) -> bool:
+def _repeats(folder: Path, neighbors: set[str]) -> bool:
     """Whether every file in a folder has the name of a file next to the folder."""
     try:
         inside = {entry.name.lower() for entry in folder.iterdir()}
     except OSError:
         return False
-    return bool(inside) and inside <= neighbours | SYSTEM_FILES | {".picasa.ini", ".ds_store"}
+    return bool(inside) and inside <= neighbors | SYSTEM_FILES | {".picasa.ini", ".ds_store"}
 
 
 def _holds_copies(folder: str, names: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Corrections: the answers that people gave in a review, in a file next to the predictions.
+"""Corrections: people's answers in a review, in a file next to the predictions.
 
 ``OUT.json.corrections.jsonl`` has one line of JSON for each answer, in order; the last line about a
 photograph counts. Lines with ``stone`` are verdicts on boxes that never move; the last one about a

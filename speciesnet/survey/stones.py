@@ -305,7 +305,7 @@ def same_place(sides: Floats, at_least: int) -> list[Numbers]:
     """
     if len(sides) < at_least:
         return []
-    counts = _neighbours(sides)
+    counts = _neighbors(sides)
     free = np.ones(len(sides), bool)
     groups = []
     for middle in np.argsort(-counts, kind="stable"):
@@ -328,7 +328,7 @@ def is_tight(sides: Floats, group: Numbers, share: float) -> bool:
     return len(group) >= share * int(np.count_nonzero(nearby))
 
 
-def _neighbours(sides: Floats) -> Numbers:
+def _neighbors(sides: Floats) -> Numbers:
     """How many boxes, including itself, overlap each box by ``SAME_PLACE`` or more."""
     order = np.argsort(sides[:, 0], kind="stable")
     ranked = sides[order]

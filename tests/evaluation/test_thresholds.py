@@ -57,7 +57,7 @@ def test_answers_below_become_animals(name: str) -> None:
             "1 answer below its threshold in t.csv counts as animal or unknown: red fox 1."
         ]
     else:
-        assert rules.notes == ["1 threshold of t.csv belongs to no answer: vulpes."]
+        assert rules.notes == ["1 threshold of t.csv matches no answer: vulpes."]
 
 
 def test_blanks_and_people_become_unknown() -> None:

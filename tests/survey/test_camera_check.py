@@ -61,7 +61,7 @@ def test_nights_after_a_change_of_the_view_count() -> None:
     assert found.worked.nights == found.effort.nights == 29
 
 
-def test_camera_that_hung_at_two_places_did_not_move() -> None:
+def test_camera_that_was_deployed_at_two_places_did_not_move() -> None:
     rows = [Deployed("A", "cam1", day(0), day(9.5)), Deployed("B", "cam1", day(9.6), day(30))]
     check = CameraCheck(Sightings(files(*range(30))), {"cam1": rows})
     one, other = check.checked(Scenes(["a"] * 10 + ["b"] * 20))

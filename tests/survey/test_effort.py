@@ -73,7 +73,7 @@ def test_table_gives_the_period(tmp_path: Path) -> None:
     assert (c.camera, c.deployment, c.nights, c.photographs) == ("cam3", "C", 3, 0)
 
 
-def test_camera_that_hung_twice_has_the_effort_of_both_deployments(tmp_path: Path) -> None:
+def test_camera_that_was_deployed_twice_has_the_effort_of_both_deployments(tmp_path: Path) -> None:
     path = table(
         tmp_path,
         "deploymentID,folder,deploymentStart,deploymentEnd\nA,cam1,2024-05-01,2024-05-03\n"

@@ -123,7 +123,7 @@ def test_groups_are_those_around_the_box_with_the_most_others() -> None:
     assert same_place(sides, 6) == []
 
 
-def test_blocks_find_the_same_neighbours_as_all_pairs() -> None:
+def test_blocks_find_the_same_neighbors_as_all_pairs() -> None:
     random = np.random.default_rng(2)
     sides = random.uniform(0.2, 0.3, (900, 4)).astype(np.float32)
     groups = same_place(sides, 5)
