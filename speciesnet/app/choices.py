@@ -56,7 +56,7 @@ def countries(language: str) -> list[dict[str, object]]:
     """The countries with their names.
 
     Args:
-        language: The language of the names, such as ``sw``; English if it has none.
+        language: The language of the names, such as ``sw``; English if there are no names in it.
     """
     import pycountry
 

@@ -216,7 +216,7 @@ def _skipped(paths: list[str], log: Path | None) -> list[dict[str, object]]:
 
 
 def all_pictures(predictions: Path) -> list[Shown]:
-    """The records of a small predictions file, also while it is being written; none without a file."""
+    """The records of a small predictions file, even while it is being written; none if it is missing."""
     from speciesnet.predictions.reading import read_as_written
 
     found: list[Shown] = []

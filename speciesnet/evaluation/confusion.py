@@ -14,7 +14,7 @@ from speciesnet.taxonomy import UNKNOWN
 
 Outcome = Literal["right", "unresolved", "wrong", "no answer"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "unresolved", "wrong", "no answer")
-Clusters = Literal["sequence", "camera"]  # what is independent of each other
+Clusters = Literal["sequence", "camera"]  # the units that count as independent
 _SILENT = (NO_ANSWER, UNKNOWN)
 
 
@@ -39,7 +39,7 @@ def outcome_of(truth: Taxon, predicted: Taxon) -> Outcome:
 
 
 class Judged(NamedTuple):
-    """A photograph at a rank.
+    """A photograph whose answer and label are compared at a rank.
 
     Attributes:
         pair: The photograph.

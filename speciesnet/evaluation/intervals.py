@@ -79,8 +79,8 @@ def wilson(share: float, number: float, quantile: float) -> tuple[float, float]:
     """Wilson's score interval of a share of ``number`` independent photographs.
 
     Args:
-        share: In [0, 1].
-        number: Greater than 0; need not be whole.
+        share: The share, in [0, 1].
+        number: The number of photographs, greater than 0; it need not be whole.
         quantile: A quantile of the normal distribution, such as 1.96.
     """
     square = quantile**2 / number

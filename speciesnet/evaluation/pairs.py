@@ -23,7 +23,7 @@ class Pair(NamedTuple):
     """A photograph with its answer and its label.
 
     Attributes:
-        position: In ``Survey.pictures``.
+        position: Its position in ``Survey.pictures``.
         filepath: The path in the predictions.
         camera: Its camera, as ``PictureSequence.camera``.
         sequence: The number of its sequence in the survey.
@@ -53,8 +53,8 @@ class Pairs:
     """All photographs with a label, and what was left out.
 
     Attributes:
-        pairs: In the order of the predictions.
-        unlabelled: Photographs of the survey without a label.
+        pairs: The photographs, in the order of the predictions.
+        unlabelled: The number of photographs of the survey without a label.
         notes: Sentences on photographs and labels that were left out, or need attention.
     """
 

@@ -113,7 +113,7 @@ class Estimate(NamedTuple):
     """The share of right photographs in the whole survey.
 
     Attributes:
-        value: In [0, 1].
+        value: The share, in [0, 1].
         low: The lower end of the interval.
         high: The upper end.
         covered: The share of the photographs in strata with labels; the others are left out.

@@ -170,7 +170,7 @@ def _shown(label: str, name: str) -> str:
 
 
 def _cut(label: str, ranks: int) -> str:
-    """The label of the taxon some ranks above that of a label."""
+    """The label of the taxon a number of ranks above that of another label."""
     if not ranks:
         return label
     parts = split_label(label)

@@ -21,8 +21,8 @@ PEOPLE: flags.Flag[People] = flags.choice(
 
 USAGE = """\
 Writes a JPEG of each box to FOLDER/ANSWER/path-boxN.jpg, and a list of them to
-FOLDER/crops.jsonl. Running the same command again continues, or updates the
-pictures whose answers have been corrected.
+FOLDER/crops.jsonl. Run the same command again to continue, or to update
+the pictures whose answers have been corrected.
 
   speciesnet crops PREDICTIONS.json --out FOLDER
 """

@@ -10,8 +10,8 @@ from speciesnet.scripts.picture_files import MIN_CONFIDENCE, OUT, written
 
 USAGE = """\
 Writes a copy of each photograph that has boxes, with the boxes and their names,
-to FOLDER/path, and a list of them to FOLDER/drawn.jsonl. Running the same
-command again continues, or updates the pictures whose answers have been
+to FOLDER/path, and a list of them to FOLDER/drawn.jsonl. Run the same
+command again to continue, or to update the pictures whose answers have been
 corrected.
 
   speciesnet draw PREDICTIONS.json --out FOLDER

@@ -64,7 +64,7 @@ Finds and names the animals in camera-trap images on a Ray cluster.
       --country KEN --address auto
   speciesnet merge OUT.json s3://BUCKET/OUT
 
-Running the same command again continues an interrupted run.
+Run the same command again to continue an interrupted run.
 """
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),

@@ -40,7 +40,7 @@ UNDO = flags.switch("undo", "Undo everything that FOLDER/undo.jsonl lists.")
 
 USAGE = """\
 Sorts photographs into FOLDER/NAME/PATH, with paths below their common folder.
-No file is overwritten; running the same command again continues.
+No file is overwritten. Run the same command again to continue.
 
   speciesnet sort PREDICTIONS.json --out FOLDER
   speciesnet sort --undo --out FOLDER

@@ -31,9 +31,9 @@ animals in many images, spread over days.
   speciesnet stones PREDICTIONS.json
   speciesnet stones PREDICTIONS.json --stone 1a2b3c4d,5e6f7a8b
 
-Look at them in speciesnet review or report, which show each group once on a
-page. All exports, reports and reviews leave out boxes with the verdict stone;
-the predictions never change.
+The page Never moving of speciesnet review and report shows each group once. All
+exports, reports and reviews leave out boxes with the verdict stone; the
+predictions never change.
 """
 
 

@@ -82,7 +82,7 @@ RULE = StoneRule()
 
 
 class SeenBox(NamedTuple):
-    """A box of an image, and its answer: that of the image if it is the most confident box."""
+    """A box of an image with its answer; the most confident box has the answer of the image."""
 
     kind: str
     conf: float
