@@ -47,7 +47,7 @@ def with_table(
         latitude, longitude = (_degrees(key, given.get(key)) for key in _LIMITS)
         if latitude == longitude == 0:
             raise _bad(
-                "Latitude 0 and longitude 0 are in the Atlantic Ocean; give the camera's position."
+                "Latitude 0 and longitude 0 are in the Atlantic Ocean; enter the camera's position."
             )
         _write(survey, latitude, longitude, table)
         folders.admit([str(table)])

@@ -164,7 +164,7 @@ def read_thresholds(path: str) -> Thresholds:
         found[_key(name)] = value
     if not found:
         raise InputError(
-            f"{path} has no thresholds; give at least one species a number from 0 to 1."
+            f"{path} has no thresholds; add a number from 0 to 1 for at least one species."
         )
     return Thresholds(path, found)
 
