@@ -22,12 +22,13 @@ from speciesnet.errors import (
     MalformedRecordError,
     NoListError,
     OutputError,
+    RepeatedKeyError,
     TooDeepError,
 )
 from speciesnet.files import json_lists
 from speciesnet.files.atomic import write_atomically
 from speciesnet.predictions.format5 import rounded
-from speciesnet.record_numbers import check_finite
+from speciesnet.record_numbers import check_finite, malformed
 from speciesnet.records import Record
 
 HEADER = b'{"predictions": [\n'
@@ -64,7 +65,8 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
     """The record of a line, and its bytes without the comma or brackets after it.
 
     Raises:
-        MalformedRecordError: The record contains NaN or Infinity, which are not JSON.
+        MalformedRecordError: The record contains NaN or Infinity, which are not JSON, or an object in it
+            has a key twice.
     """
     own = line.strip().removesuffix(b",")
     try:
@@ -81,7 +83,12 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
         own = text[:end].encode()
         if (found := as_record(record)) is not None:
             check_finite(found)
-    return as_record(record), own
+            _check_keys(found, own)
+        return found, own
+    found = as_record(record)
+    if found is not None and not _is_as_written(found, own):
+        _check_keys(found, own)
+    return found, own
 
 
 def _decode(line: bytes) -> object:
@@ -89,6 +96,23 @@ def _decode(line: bytes) -> object:
         with suppress(ValueError, RecursionError):
             return json.loads(line, parse_constant=json_lists.refuse_constant)
     return orjson.loads(line)
+
+
+def _is_as_written(record: Record, line: bytes) -> bool:
+    """Whether a line is what this program writes, which takes far less time to see than to check keys."""
+    try:
+        return orjson.dumps(record) == line
+    except TypeError:
+        return False
+
+
+def _check_keys(record: Record, line: bytes) -> None:
+    """Refuses a record in which an object has a key twice, of which orjson takes the last value."""
+    with suppress(RecursionError):
+        try:
+            json.loads(line, object_pairs_hook=json_lists.without_repeats)
+        except RepeatedKeyError as error:
+            raise malformed(record, str(error)) from error
 
 
 def as_record(value: object) -> Record | None:
