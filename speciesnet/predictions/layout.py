@@ -45,6 +45,7 @@ _LONGEST = max(map(len, HEADERS.values()))
 _LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
 _TO_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_ZEROS = b"0" * 19
+_KEY = re.compile(rb'"\s*:')
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
 
@@ -86,7 +87,7 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
             _check_keys(found, own)
         return found, own
     found = as_record(record)
-    if found is not None and not _is_as_written(found, own):
+    if found is not None and not _has_all_keys(found, own):
         _check_keys(found, own)
     return found, own
 
@@ -98,12 +99,23 @@ def _decode(line: bytes) -> object:
     return orjson.loads(line)
 
 
-def _is_as_written(record: Record, line: bytes) -> bool:
-    """Whether a line is what this program writes, which takes far less time to see than to check keys."""
-    try:
-        return orjson.dumps(record) == line
-    except TypeError:
-        return False
+def _has_all_keys(record: Record, line: bytes) -> bool:
+    """Whether a record surely has all keys of its line; it takes far less time than parsing it again."""
+    with suppress(TypeError):  # a very large integer
+        if orjson.dumps(record) == line:  # as this program writes it
+            return True
+    # Text can look like a key, but not the other way round.
+    return len(_KEY.findall(line)) == _number_of_keys(record)
+
+
+def _number_of_keys(found: Mapping[str, object]) -> int:
+    count = len(found)
+    for value in found.values():
+        if isinstance(value, dict):
+            count += _number_of_keys(value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            count += sum(_number_of_keys(item) for item in value if isinstance(item, dict))
+    return count
 
 
 def _check_keys(record: Record, line: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
 
 from speciesnet.constants import Flaw
 from speciesnet.pipeline import Photo
@@ -51,10 +50,5 @@ class KeptFlaws:
     def __enter__(self) -> KeptFlaws:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._save()
