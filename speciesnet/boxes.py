@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.constants import Classify
+from speciesnet.constants import EDGE_TOLERANCE, Classify
 from speciesnet.errors import InputError
 
 MIRRORED = (2, 4, 5, 7)  # EXIF orientations
@@ -17,8 +17,9 @@ CLASSIFIED_FROM = 0.1  # confidence of a box that gets its own answer: SpeciesNe
 
 IOU_THRESHOLD = 0.45  # of the detector's non-maximum suppression: that of MegaDetector
 
-# How far boxes and scores from files may exceed their range: the rounding of two decimals.
-EDGE_TOLERANCE = 0.01
+# How far boxes in files from other programs, some of which do not clip, may exceed their image. In a file
+# with another unit, or with right and bottom instead of width and height, some boxes exceed it by more.
+UNCLIPPED = 0.1
 # Rounding in format 5 can make left and width together exceed 1 by this; such boxes stay unchanged.
 ROUNDED_ENDS = 1e-4 + 1e-9
 
@@ -100,18 +101,19 @@ def selected_boxes(
     return BoxSelection(CLASSIFIED_FROM if threshold is None else threshold, at_most)
 
 
-def inside_image(bbox: Sequence[float]) -> Sequence[float]:
-    """Clips a box that exceeds its image by rounding; the one rule for boxes from files.
+def inside_image(bbox: Sequence[float], tolerance: float = EDGE_TOLERANCE) -> Sequence[float]:
+    """Clips a box that exceeds its image a little; the one rule for boxes from files.
 
     Args:
         bbox: Left, top, width and height relative to the image.
+        tolerance: The part of the image by which it may exceed it; by default, that of rounding.
 
     Returns:
         The same object for a box inside the image; otherwise its part inside.
 
     Raises:
-        ValueError: A side is NaN, or the box exceeds the image by more than ``EDGE_TOLERANCE``: its sides
-            are in pixels or in percent, or are left, top, right and bottom.
+        ValueError: A side is NaN or negative, or the box exceeds the image by more: its sides are in
+            pixels or in percent, or are left, top, right and bottom.
 
     Examples:
         >>> inside_image([0.5, 0.2, 0.5003, 0.4])
@@ -122,12 +124,13 @@ def inside_image(bbox: Sequence[float]) -> Sequence[float]:
     is_positive = left >= 0 and top >= 0 and width >= 0 and height >= 0  # faster than min()
     if is_positive and right <= 1 + ROUNDED_ENDS and bottom <= 1 + ROUNDED_ENDS:
         return bbox
-    if not (min(bbox) >= -EDGE_TOLERANCE and max(right, bottom) <= 1 + EDGE_TOLERANCE):
+    is_near = min(left, top) >= -tolerance and max(right, bottom) <= 1 + tolerance
+    if not (is_near and min(width, height) >= -EDGE_TOLERANCE):
         raise ValueError(
             f"bbox is {[*bbox]}; it must be left, top, width and height relative to the image, from 0 "
             "to 1"
         )
-    left, top = max(left, 0.0), max(top, 0.0)
+    left, top = min(max(left, 0.0), 1.0), min(max(top, 0.0), 1.0)
     width, height = min(right, 1.0) - left, min(bottom, 1.0) - top
     return [float(round(max(side, 0.0), 9)) for side in (left, top, width, height)]
 

@@ -16,8 +16,14 @@ Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")
 
+# Flaws of an image that can still be decoded: its file ends before its last pixel, or its pixels became
+# white or black when they were converted to 8 bits.
+Flaw = Literal["cut off", "clipped"]
+FLAWS: tuple[Flaw, ...] = ("cut off", "clipped")
+
 # MegaDetector's own threshold, of objectness and of objectness times class probability.
 SCORE_THRESHOLD = 0.01
+EDGE_TOLERANCE = 0.01  # how far boxes and scores may exceed their range, from rounding
 REVIEWED = "review"  # the source of an answer that a person has given
 DETECTION_THRESHOLD = 0.2  # the decision table ignores boxes with a lower confidence
 TOP_CLASSES = 5  # classes in a record, and classes that the decision table takes into account

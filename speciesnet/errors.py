@@ -20,6 +20,7 @@ Errors that callers inside the package handle:
         │   └── BrokenBodyError
         └── ObjectChangedError
     NoListError, TooDeepError                  a JSON list that cannot be read
+    RepeatedKeyError                           a JSON object with two values of a key
     DamagedError
     └── CutOffError
     UnsupportedNetworkError                    a network that an engine cannot run
@@ -141,6 +142,10 @@ class NoListError(Exception):
 
 class TooDeepError(Exception):
     """The lists and objects of a JSON file are nested too deeply."""
+
+
+class RepeatedKeyError(ValueError):
+    """A JSON object has a key twice: which of its values counts would depend on the parser."""
 
 
 class DamagedError(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from absl import logging
@@ -25,10 +25,7 @@ ImageFile.LOAD_TRUNCATED_IMAGES = True
 # Formats that Pillow decodes itself; it would pass others to programs such as Ghostscript.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
-# Flaws of an image that can still be decoded: its file ends before its last pixel, or its pixels became
-# white or black when they were converted to 8 bits.
-Flaw = Literal["cut off", "clipped"]
-FLAW = "speciesnet: flaw"  # its key in the ``info`` of an image
+FLAW = "speciesnet: flaw"  # the key of a ``Flaw`` in the ``info`` of an image
 
 SEQUENTIAL_FORMATS = frozenset({"BMP", "JPEG", "PNG"})  # read to the end only if they are cut off
 

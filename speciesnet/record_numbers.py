@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from math import isfinite, isnan
 from typing import cast
 
-from speciesnet.boxes import EDGE_TOLERANCE, inside_image
-from speciesnet.constants import TOP_CLASSES
+from speciesnet.boxes import inside_image
+from speciesnet.constants import EDGE_TOLERANCE, TOP_CLASSES
 from speciesnet.errors import MalformedRecordError
-from speciesnet.records import Box, Record
+from speciesnet.records import Box, Record, wrong_classes
 
 
 def malformed(record: Mapping[str, object], reason: str) -> MalformedRecordError:
@@ -116,16 +116,8 @@ def _check_scores(record: Record, part: Record | Box, number: int) -> None:
     if "prediction_score" in part:  # a roll-up adds the scores of up to five classes
         _check_score(record, "prediction_score", part["prediction_score"], number, TOP_CLASSES)
     classifications = part.get("classifications")
-    if not classifications:
-        return
-    classes, scores = classifications["classes"], classifications["scores"]
-    if len(classes) != len(scores):
-        wrong = "classifications.scores must contain a number for each class"
+    if classifications and (wrong := wrong_classes(classifications)):
         raise malformed(record, f"{_place(number)}{wrong}")
-    for score in scores:
-        if not (type(score) is float and 0 <= score <= 1) and not _is_score(score):
-            wrong = f"classifications.scores has {score!r}; each must be from 0 to 1"
-            raise malformed(record, f"{_place(number)}{wrong}")
 
 
 def _check_score(record: Record, name: str, value: object, number: int, highest: int = 1) -> None:

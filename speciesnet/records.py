@@ -10,7 +10,7 @@ from typing import TypedDict, TypeGuard, cast
 
 from typing_extensions import NotRequired, Required
 
-from speciesnet.constants import Failure
+from speciesnet.constants import EDGE_TOLERANCE, Failure
 from speciesnet.errors import MalformedRecordError
 
 
@@ -428,21 +428,37 @@ def _wrong_field(record: Mapping[str, object]) -> str | None:
     failures = record.get("failures") or []
     if not isinstance(failures, list) or not all(isinstance(name, str) for name in failures):
         return "failures must be a list of names"
-    found = record.get("classifications")
-    if found is not None:
-        classes, scores = map(found.get, ("classes", "scores")) if _is_object(found) else (0, 0)
-        if not isinstance(classes, list) or not isinstance(scores, list):
-            return "classifications must contain the lists classes and scores"
-        if len(classes) > len(scores) or not all(map(_is_number, scores)):
-            return "classifications.scores must contain a number for each class"
-        if not all(isinstance(label, str) for label in classes):
-            return "classifications.classes must contain labels"
+    if problem := wrong_classes(record.get("classifications")):
+        return problem
     boxes = record.get("detections") or []
     if not isinstance(boxes, list):
         return "detections must be a list"
     for number, box in enumerate(boxes, start=1):
         if problem := _wrong_field_of_box(box):
             return f"detection {number}: {problem}"
+    return None
+
+
+def wrong_classes(found: object) -> str | None:
+    """What is wrong with the classes and scores of an image or a box; None if nothing is, or without any.
+
+    Their order does not matter, and neither does the form of the labels: other programs have their own.
+    """
+    if found is None:
+        return None
+    classes, scores = map(found.get, ("classes", "scores")) if _is_object(found) else (0, 0)
+    if not isinstance(classes, list | tuple) or not isinstance(scores, list | tuple):
+        return "classifications must contain the lists classes and scores"
+    if len(classes) != len(scores) or not all(map(_is_number, scores)):
+        return "classifications.scores must contain a number for each class"
+    if not all(isinstance(label, str) for label in classes):
+        return "classifications.classes must contain labels"
+    if len(set(classes)) < len(classes):
+        repeated = next(label for label in classes if classes.count(label) > 1)
+        return f"classifications.classes has {repeated!r} twice"
+    for score in scores:
+        if not -EDGE_TOLERANCE <= score <= 1 + EDGE_TOLERANCE:
+            return f"classifications.scores has {score!r}; each must be from 0 to 1"
     return None
 
 
@@ -457,6 +473,8 @@ def _wrong_field_of_box(box: object) -> str | None:
     sides = box.get("bbox")
     if not isinstance(sides, list) or len(sides) != 4 or not all(map(_is_number, sides)):
         return "bbox must be four numbers"
+    if problem := wrong_classes(box.get("classifications")):
+        return problem
     return next((f"{name} is missing" for name in ("category", "label") if name not in box), None)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from speciesnet.files.input_notes import Examples
 from speciesnet.records import Record
 
+NOTHING = "nothing found"
+
 
 def _placeless() -> Examples:
     return Examples(
@@ -50,9 +52,10 @@ class Tally:
         elif "prediction" in record:
             self.answers[record["prediction"]] += 1
         elif "classifications" in record:
-            self.answers[record["classifications"]["classes"][0]] += 1
+            found = record["classifications"]
+            self.answers[found["classes"][0] if found["scores"] else NOTHING] += 1
         else:
-            detections = record.get("detections") or [{"label": "nothing found"}]
+            detections = record.get("detections") or [{"label": NOTHING}]
             self.answers[detections[0]["label"]] += 1
 
     def add(self, more: Tally) -> None:

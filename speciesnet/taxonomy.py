@@ -18,6 +18,7 @@ ROLL_UP_THRESHOLD = 0.65  # of the summed scores
 GEOFENCE_ROLL_UP_LEVELS = ("family", "order", "class", "kingdom")
 
 LABEL_PARTS = 7
+LABEL_FORM = "uuid;class;order;family;genus;species;common name"
 ANIMAL_KEY = ";;;;"
 
 # Categories of answers that are not categories of detections.

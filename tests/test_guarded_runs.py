@@ -19,6 +19,7 @@ from speciesnet.instances import find_images
 from speciesnet.pipeline.guard import trial, upgrade
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.guards import Guards
+from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.predictions import read_records
 from speciesnet.records import Instance, Record
 from speciesnet.run import Run, execute
@@ -77,6 +78,24 @@ def test_finished_images_that_a_wider_band_reaches_are_replaced(
     in_memory = model.predict(filepaths=IMAGES, country="USA")
     assert in_memory is not None
     assert answers(in_memory["predictions"]) == answers(found)
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_run_that_continues_in_float32_leaves_no_margins_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.setattr(Evidence, "band", lambda self: 2.0)
+    output, margins = tmp_path / "out.json", tmp_path / "out.json.precision.jsonl"
+    with monkeypatch.context() as killed:
+        killed.setattr(Ledger, "finish", lambda self: None)
+        fast = SpeciesNet("demo", engine="torch")
+        done = IMAGES[: len(IMAGES) - left]
+        fast.predict(filepaths=done, country="USA", predictions_json=str(output))
+    assert margins.exists()
+    exact = SpeciesNet("demo", engine="torch", precision="fp32")
+    exact.predict(filepaths=IMAGES, country="USA", predictions_json=str(output))
+    assert len(list(read_records(output))) == len(IMAGES)
+    assert not margins.exists()
 
 
 def test_answers_from_a_function_of_the_caller_stay_in_float32() -> None:

@@ -14,6 +14,7 @@ from speciesnet.boxes import inside_image
 from speciesnet.errors import InputError, MalformedRecordError
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.reading import read_records
+from speciesnet.records import wrong_classes
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 
@@ -170,3 +171,70 @@ def test_scores_of_roll_ups_may_exceed_1_and_classes_come_in_any_order(tmp_path:
     classes = {"classes": [FOX, "u;;;;;;blank"], "scores": [0.1, 0.9]}
     one = record(prediction_score=1.2082, classifications=classes)
     assert [*read_records(write(tmp_path / "out.json", one, "ours"))] == [one]
+
+
+REPEATED_KEYS = [
+    '{"filepath": "cam1/a.jpg", "detections": [], "failures": [], "detections": []}',
+    '{"filepath": "cam1/a.jpg","detections":[{"bbox":[],"detections":1,"detections":2}]}',
+    '{"filepath":"cam1/a.jpg","detections":[],"detections":[]}',
+    '{"filepath": "cam1/a.jpg", "detections": [], "id": "caf\\udce9", "detections": []}',
+    '{"filepath": "cam1/a.jpg", "detections": [], "id": 99999999999999999999, "detections": []}',
+]
+
+
+@pytest.mark.parametrize("line", REPEATED_KEYS)
+def test_repeated_keys_in_our_own_layout_are_refused_with_file_and_record(
+    tmp_path: Path, line: str
+) -> None:
+    path = tmp_path / "out.json"
+    path.write_text(f'{{"predictions": [\n{{"filepath": "b.jpg"}},\n{line}\n]}}\n')
+    message = (
+        r'out\.json: The record of cam1/a\.jpg is malformed \(an object has the key "detections"'
+    )
+    with pytest.raises(MalformedRecordError, match=message):
+        list(read_records(path))
+    with pytest.raises(MalformedRecordError, match=message):
+        RecordsByFile(path, ["cam1/a.jpg", "b.jpg"])["cam1/a.jpg"]
+
+
+@pytest.mark.parametrize("place", ["image", "box"])
+@pytest.mark.parametrize("layout", ["ours", "foreign"])
+@pytest.mark.parametrize(
+    ("classifications", "reason"),
+    [
+        ({"classes": [FOX, FOX], "scores": [0.6, 0.3]}, f"classifications.classes has '{FOX}' twice"),
+        ({"classes": [FOX, 7], "scores": [0.6, 0.3]}, "classifications.classes must contain labels"),
+        ({"classes": [FOX], "scores": [True]}, "classifications.scores must contain a number for each"),
+        ({"classes": [FOX], "scores": [0.6, 0.3]}, "classifications.scores must contain a number for"),
+        ({"classes": [FOX], "scores": [1.2]}, "classifications.scores has 1.2; each must be from 0 to 1"),
+        ({"classes": FOX, "scores": [1.0]}, "classifications must contain the lists classes and scores"),
+    ],
+)  # fmt: skip
+def test_there_is_one_rule_for_the_classes_of_images_and_of_boxes(
+    tmp_path: Path, classifications: object, reason: str, layout: str, place: str
+) -> None:
+    wrong = {"classifications": classifications}
+    one = record(box=wrong) if place == "box" else record(**wrong)
+    path = write(tmp_path / "out.json", one, layout)
+    where = "detection 1: " if place == "box" else ""
+    message = rf"cam1/a\.jpg is malformed \({where}{re.escape(reason)}"
+    with pytest.raises(MalformedRecordError, match=message):
+        list(read_records(path))
+    assert wrong_classes(classifications) is not None
+
+
+@pytest.mark.parametrize("place", ["image", "box"])
+def test_classes_of_another_form_are_refused_only_where_the_rules_use_them(
+    tmp_path: Path, place: str
+) -> None:
+    classes = {"classifications": {"classes": [FOX, "red fox"], "scores": [0.6, 0.3]}}
+    one = record(box=classes) if place == "box" else record(**classes)
+    path = write(tmp_path / "out.json", one, "ours")
+    assert len([*read_records(path)]) == 1
+    assert RecordsByFile(path, ["cam1/a.jpg"], for_classes=False)["cam1/a.jpg"]
+    where = "detection 1: " if place == "box" else ""
+    message = (
+        rf"a\.jpg is malformed \({where}the class 'red fox' is not of the form uuid;class;order"
+    )
+    with pytest.raises(MalformedRecordError, match=message):
+        RecordsByFile(path, ["cam1/a.jpg"])["cam1/a.jpg"]

@@ -24,7 +24,7 @@ from speciesnet.files.input_notes import counted, plural
 from speciesnet.predictions.format5 import as_ours
 from speciesnet.predictions.layout import decode_line, encode_record, format_of, lines_at, rewrite
 from speciesnet.predictions.reading import read_as_written
-from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
+from speciesnet.predictions.settings import FLAWED, RunSettings, settings_path, write_settings
 from speciesnet.records import Record, is_failed
 from speciesnet.tally import Tally
 
@@ -92,7 +92,8 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
     if first is None:
         return None
     shards = {first.pop("shard", None)}
-    first.pop("precision", None)  # how many images of this part each precision has decided
+    for result in ("precision", FLAWED):  # what the run of this part found
+        first.pop(result, None)
     for part, settings in found:
         shards.add(settings.get("shard"))
         try:

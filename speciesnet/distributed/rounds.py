@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 
+from speciesnet.constants import Flaw
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.job import Job
@@ -28,7 +29,6 @@ from speciesnet.distributed.shards import RUN_FILE, digest, shard_names, write_s
 from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
 from speciesnet.files.input_notes import Examples, counted
-from speciesnet.images import Flaw
 from speciesnet.pipeline.findings import flawed_images
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings

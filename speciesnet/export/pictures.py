@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, TypeVar
@@ -33,7 +33,7 @@ from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
 from speciesnet.predictions.reading import read_records
 from speciesnet.progress import ProgressBars
 from speciesnet.report.thumbnails import Area, people_of, state_of, thumbnail
-from speciesnet.survey.corrections import Correction
+from speciesnet.survey.corrections import Correction, noting_unmatched
 from speciesnet.survey.survey import Picture, PictureBox, pictures_in
 from speciesnet.taxonomy import category_of, species_name, split_label
 
@@ -56,12 +56,14 @@ class PictureResults(Results):
         without_boxes: Photographs without a box to show.
         people: Boxes and photographs that were left out because they show people.
         removed: Pictures from an earlier call that no longer match the predictions.
+        notes: Sentences on corrections that do not match the predictions.
     """
 
     photographs: int = 0
     without_boxes: int = 0
     people: int = 0
     removed: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,8 @@ def write_pictures(
     """
     out, results = Path(out), PictureResults()
     count = itertools.count()
-    common = common_folder(
-        r["filepath"] for r, _ in zip(read_records(predictions), count, strict=False)
-    )
+    records = noting_unmatched(read_records(predictions), corrections, results.notes.append)
+    common = common_folder(r["filepath"] for r, _ in zip(records, count, strict=False))
     with (
         file_errors(OutputError, f"The folder {out}", "written", "Fix the cause and run it again."),
         PictureFolder(out, kind.list_name) as folder,

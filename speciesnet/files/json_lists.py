@@ -19,6 +19,7 @@ from speciesnet.errors import (
     CutOffError,
     DamagedError,
     NoListError,
+    RepeatedKeyError,
     SpeciesNetError,
     TooDeepError,
 )
@@ -36,13 +37,13 @@ def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object from its keys and values, for ``object_pairs_hook`` of Python's own parser.
 
     Raises:
-        ValueError: A key is repeated; which of its values counts would depend on the parser.
+        RepeatedKeyError: A key is repeated.
     """
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         repeated = next(key for key in found if keys.count(key) > 1)
-        raise ValueError(f'an object has the key "{repeated}" twice')
+        raise RepeatedKeyError(f'an object has the key "{repeated}" twice')
     return found
 
 

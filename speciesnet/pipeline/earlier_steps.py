@@ -68,13 +68,19 @@ def _past_photo(
     photo = Photo(
         path,
         detections=_upright_detections(detected, orientation) if detected else None,
-        classifications=classified.get("classifications") if classified else None,
+        classifications=_classes_of(classified) if classified else None,
         metadata=PhotoMetadata.from_dict(metadata) if isinstance(metadata, Mapping) else None,
         frame=frame,
     )
     if boxes is not None and classified and photo.detections and not is_failed(classified):
         photo.box_classifications = _past_classes(photo, classified, boxes)
     return photo
+
+
+def _classes_of(found: Record | Box) -> Classifications | None:
+    """The classes of an image or a box; None also for empty lists, which no classifier finds."""
+    classifications = found.get("classifications")
+    return classifications if classifications and classifications["classes"] else None
 
 
 def _frames_of(
@@ -144,7 +150,7 @@ def _past_classes(
 ) -> dict[int, Classifications]:
     """The classes that an earlier run found for individual boxes, by the positions of the boxes."""
     boxes, theirs = photo.detections or (), classified.get("detections") or ()
-    found = {i: box["classifications"] for i, box in enumerate(theirs) if "classifications" in box}
+    found = {i: classes for i, box in enumerate(theirs) if (classes := _classes_of(box))}
 
     def is_at_threshold(position: int) -> bool:  # rounding has raised its confidence
         return boxes[position]["conf"] < selection.threshold + BOX_TOLERANCE
@@ -177,7 +183,8 @@ def lacks_classes(photo: Photo, past: PastResults) -> bool:
     if photo.classifications is not None or photo.filepath not in past.classifications:
         return False
     classified = past.classifications[photo.filepath]
-    return "detections" in classified and not is_failed(classified)
+    is_whole = "classifications" in classified
+    return "detections" in classified and not is_whole and not is_failed(classified)
 
 
 def without_detections(filepaths: Iterable[str], detections: Mapping[str, Record]) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from absl import logging
 
+from speciesnet.constants import Flaw
 from speciesnet.files.input_notes import Examples, plural
-from speciesnet.images import Flaw
 from speciesnet.pipeline.photo import Photo
 from speciesnet.records import Instance
 
@@ -71,8 +71,8 @@ class Findings:
             ". Classify them with --classifier_only --output_format 4, or add --output_format 5 here",
         )
         self._unfinished = Examples(
-            "image fails, because an earlier step failed on it",
-            "images fail, because an earlier step failed on them",
+            "image fails, because an earlier step has no result for it",
+            "images fail, because an earlier step has no result for them",
             ". Run that step again",
         )
 
@@ -115,8 +115,12 @@ class Findings:
             if applies:
                 found.add(photo.filepath)
         if photo.flaw:
-            self._flawed[photo.flaw].add(photo.filepath)
+            self.add_flawed(photo.filepath, photo.flaw)
         self.lasting += photo.is_damaged or lacks_classes or lacks_result
+
+    def add_flawed(self, filepath: str, flaw: Flaw) -> None:
+        """Notes an image that was decoded, in this run or an earlier one, although it has a flaw."""
+        self._flawed[flaw].add(filepath)
 
     def add_place(self, instance: Instance, found: str | None) -> None:
         """Notes an image that is clearly in a different country, ``found``, than its own, if any."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from speciesnet.constants import Flaw
 from speciesnet.films import Film
-from speciesnet.images import Flaw, PreprocessedImage
+from speciesnet.images import PreprocessedImage
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Box, Classifications
 

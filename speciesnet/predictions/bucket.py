@@ -100,6 +100,7 @@ class BucketPredictions(PredictionsFile):
         )
         self._state_path = self._folder / "version.json"
         self._fetched_digest = ""
+        self._sent_settings = b""
         self._version: str | None = None
         self._conflict: OutputError | None = None
         self._stopping = threading.Event()
@@ -217,7 +218,7 @@ class BucketPredictions(PredictionsFile):
         if self.path.exists() and storage.sha256(str(self.path)) != self._fetched_digest:
             pauses = storage.pauses_for(LAST_UPLOAD_SECONDS, PAUSE_SECONDS) if patiently else ()
             try:
-                storage.retry(lambda: self._send(self.path), pauses, name=self.url)
+                storage.retry(self._send_all, pauses, name=self.url)
             except (OSError, CredentialsError) as error:
                 problem = self._cannot_send(error)
                 if patiently:
@@ -226,6 +227,11 @@ class BucketPredictions(PredictionsFile):
                 return
         for path in (self.path, settings_path(self.path), self._state_path):
             path.unlink(missing_ok=True)
+
+    def _send_all(self) -> None:
+        self._send(self.path)
+        if settings_path(self.path).read_bytes() != self._sent_settings:  # with results of this run
+            self._send_settings()
 
     def _send(self, source: Path) -> None:
         """Replaces the object; the first time, also sends the settings that are needed to read it."""
@@ -243,7 +249,9 @@ class BucketPredictions(PredictionsFile):
             self._send_settings()
 
     def _send_settings(self) -> None:
+        content = settings_path(self.path).read_bytes()
         storage.replace(settings_path(self.path), self._settings_url)
+        self._sent_settings = content
 
     def _send_backups(self) -> None:
         """Moves the backups made when the working copy was opened into the bucket."""

@@ -22,12 +22,13 @@ from speciesnet.errors import (
     MalformedRecordError,
     NoListError,
     OutputError,
+    RepeatedKeyError,
     TooDeepError,
 )
 from speciesnet.files import json_lists
 from speciesnet.files.atomic import write_atomically
 from speciesnet.predictions.format5 import rounded
-from speciesnet.record_numbers import check_finite
+from speciesnet.record_numbers import check_finite, malformed
 from speciesnet.records import Record
 
 HEADER = b'{"predictions": [\n'
@@ -44,6 +45,7 @@ _LONGEST = max(map(len, HEADERS.values()))
 _LONG_NUMBER = re.compile(rb"(?<![.\d])\d{19}")
 _TO_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_ZEROS = b"0" * 19
+_KEY = re.compile(rb'"\s*:')
 _FILEPATH = re.compile(rb'\{"filepath": ?("(?:[^"\\]|\\.)*")')
 
 
@@ -64,7 +66,8 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
     """The record of a line, and its bytes without the comma or brackets after it.
 
     Raises:
-        MalformedRecordError: The record contains NaN or Infinity, which are not JSON.
+        MalformedRecordError: The record contains NaN or Infinity, which are not JSON, or an object in it
+            has a key twice.
     """
     own = line.strip().removesuffix(b",")
     try:
@@ -81,7 +84,12 @@ def split_line(line: bytes) -> tuple[Record | None, bytes]:
         own = text[:end].encode()
         if (found := as_record(record)) is not None:
             check_finite(found)
-    return as_record(record), own
+            _check_keys(found, own)
+        return found, own
+    found = as_record(record)
+    if found is not None and not _has_all_keys(found, own):
+        _check_keys(found, own)
+    return found, own
 
 
 def _decode(line: bytes) -> object:
@@ -89,6 +97,34 @@ def _decode(line: bytes) -> object:
         with suppress(ValueError, RecursionError):
             return json.loads(line, parse_constant=json_lists.refuse_constant)
     return orjson.loads(line)
+
+
+def _has_all_keys(record: Record, line: bytes) -> bool:
+    """Whether a record surely has all keys of its line; it takes far less time than parsing it again."""
+    with suppress(TypeError):  # a very large integer
+        if orjson.dumps(record) == line:  # as this program writes it
+            return True
+    # Text can look like a key, but not the other way round.
+    return len(_KEY.findall(line)) == _number_of_keys(record)
+
+
+def _number_of_keys(found: Mapping[str, object]) -> int:
+    count = len(found)
+    for value in found.values():
+        if isinstance(value, dict):
+            count += _number_of_keys(value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            count += sum(_number_of_keys(item) for item in value if isinstance(item, dict))
+    return count
+
+
+def _check_keys(record: Record, line: bytes) -> None:
+    """Refuses a record in which an object has a key twice, of which orjson takes the last value."""
+    with suppress(RecursionError):
+        try:
+            json.loads(line, object_pairs_hook=json_lists.without_repeats)
+        except RepeatedKeyError as error:
+            raise malformed(record, str(error)) from error
 
 
 def as_record(value: object) -> Record | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,8 +22,9 @@ from speciesnet.predictions.megadetector import (
     read_detections,
     with_our_labels,
 )
-from speciesnet.record_numbers import with_checked_numbers
-from speciesnet.records import Record, in_file, record_errors
+from speciesnet.record_numbers import malformed, with_checked_numbers
+from speciesnet.records import Box, FrameClasses, Record, in_file, record_errors
+from speciesnet.taxonomy import LABEL_FORM, LABEL_PARTS
 
 _RESULTS = ("failures", "detections", "classifications")  # of a single step
 
@@ -46,7 +47,8 @@ class RecordsByFile(Mapping[str, Record]):
         OutputError: The file cannot be read, or names only other images.
         InputError: A name in the file matches several images, an image has two different records, or a
             detection is malformed.
-        MalformedRecordError: A record of format 5 is malformed; or a number is NaN or out of its range.
+        MalformedRecordError: A record of format 5 is malformed; a number is NaN or out of its range; or a
+            class that will be used is not a label.
 
     Examples:
         >>> path = Path("detections.json")
@@ -59,6 +61,7 @@ class RecordsByFile(Mapping[str, Record]):
         self, path: str | os.PathLike[str], filepaths: Iterable[str], *, for_classes: bool = True
     ) -> None:
         self.path = os.fspath(path)
+        self._for_classes = for_classes
         known = dict.fromkeys(filepaths)
         notes: list[str] = []
         with file_errors(OutputError, self.path), storage.local_file(self.path) as local:
@@ -166,6 +169,8 @@ class RecordsByFile(Mapping[str, Record]):
             raise KeyError(filepath)
         with in_file(self.path), record_errors(record):
             record = with_our_labels(with_checked_numbers(as_ours(record)))
+            if self._for_classes:
+                _check_labels(record)
         return record if record["filepath"] == filepath else {**record, "filepath": filepath}
 
     def __iter__(self) -> Iterator[str]:
@@ -173,6 +178,28 @@ class RecordsByFile(Mapping[str, Record]):
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+
+def _check_labels(record: Record) -> None:
+    """Refuses classes that the rules of the ensemble do not know.
+
+    Raises:
+        MalformedRecordError: A class is not a label of seven parts.
+    """
+    places: dict[str, Sequence[Record | Box | FrameClasses]] = {
+        "": [record],
+        "detection {}: ": record.get("detections") or (),
+        "frame {}: ": record.get("frame_classifications", ()),
+    }
+    for place, parts in places.items():
+        for number, part in enumerate(parts, start=1):
+            found = part.get("classifications")
+            for label in found["classes"] if found else ():
+                if label.count(";") != LABEL_PARTS - 1:
+                    wrong = (
+                        f"{place.format(number)}the class {label!r} is not of the form {LABEL_FORM}"
+                    )
+                    raise malformed(record, wrong)
 
 
 def _open(path: Path, notes: list[str], *, is_copy: bool, for_classes: bool) -> BinaryIO:

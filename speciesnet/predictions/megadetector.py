@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import isfinite
+from operator import sub
 from pathlib import Path
 from typing import cast
 
 from absl import logging
 
-from speciesnet.boxes import EDGE_TOLERANCE, inside_image
-from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
+from speciesnet.boxes import UNCLIPPED, inside_image
+from speciesnet.constants import EDGE_TOLERANCE, SCORE_THRESHOLD, Detection, Failure
 from speciesnet.errors import InputError
 from speciesnet.files import json_lists, storage
-from speciesnet.files.input_notes import counted, plural
+from speciesnet.files.input_notes import Examples, counted, plural
 from speciesnet.record_numbers import malformed
 from speciesnet.records import Box, Record, make_record
 
@@ -48,11 +49,14 @@ def detector_of_file(path: Path) -> str | None:
 def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Record]:
     """Reads a file in MegaDetector's format as records with detections, one at a time.
 
-    Boxes are sorted by confidence; those below the threshold of our detector are left out.
+    Boxes are sorted by confidence; those below the threshold of our detector are left out. MegaDetector
+    clips its boxes to the image, but not every program does: boxes that reach a little past it are
+    clipped.
 
     Args:
         path: ``{"images": [{"file", "detections"}], "detection_categories": {...}}``.
-        notes: Receives a sentence about boxes left out because of their category, at the end.
+        notes: Receives sentences at the end: on boxes left out because of their category, and on clipped
+            ones.
 
     Yields:
         The records, under the names in the file.
@@ -62,6 +66,10 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
     """
     name = storage.display_name(path)
     failed = boxes = number = 0
+    clipped = Examples(
+        f"box of {name} reaches past the edge of its image and is clipped",
+        f"boxes of {name} reach past the edges of their images and are clipped",
+    )
     with json_lists.described_errors(name, InputError, "Create it again with MegaDetector."):
         if not is_megadetector_file(path):
             raise InputError(
@@ -71,7 +79,7 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
         for number, image in enumerate(json_lists.read_items(path, "images"), start=1):
             if not isinstance(image, dict) or not isinstance(image.get("file"), str):
                 raise InputError(f'Image {number} of {name} lacks "file". Create the file again.')
-            record = _record_of(image, categories, name)
+            record = _record_of(image, categories, clipped, name)
             failed += bool(record.get("failures"))
             boxes += len(record.get("detections", ()))
             yield record
@@ -93,6 +101,8 @@ def read_detections(path: Path, notes: list[str] | None = None) -> Iterator[Reco
             f"{counted(categories.left_out, 'box', 'boxes')} of {name} {out} ({names}) "
             f"{plural(categories.left_out, 'is not a detection', 'are not detections')}."
         )
+    if clipped.count and notes is not None:
+        notes.append(str(clipped))
 
 
 class _Categories:
@@ -145,7 +155,9 @@ class _Categories:
         return _KINDS[name]
 
 
-def _record_of(image: Mapping[str, object], categories: _Categories, source: str) -> Record:
+def _record_of(
+    image: Mapping[str, object], categories: _Categories, clipped: Examples, source: str
+) -> Record:
     filepath = cast("str", image["file"])
     boxes = image.get("detections")
     if boxes is None:
@@ -153,7 +165,13 @@ def _record_of(image: Mapping[str, object], categories: _Categories, source: str
     try:
         if not isinstance(boxes, list):
             raise TypeError("detections must be a list")
-        detections = [found for box in boxes if (found := _box_of(box, categories)) is not None]
+        detections = []
+        for number, box in enumerate(boxes, start=1):
+            if (found := _box_of(box, categories)) is not None:
+                inside = inside_image(found["bbox"], UNCLIPPED)
+                if max(map(abs, map(sub, inside, found["bbox"]))) > EDGE_TOLERANCE:
+                    clipped.add(f"detection {number} of {filepath}")
+                detections.append({**found, "bbox": [*inside]})
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise InputError(
@@ -190,7 +208,7 @@ def _box_of(box: object, categories: _Categories) -> Box | None:
 def _sides(bbox: object) -> list[float]:
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise ValueError("bbox must be four numbers")
-    return [*inside_image([_number("a side of bbox", side) for side in bbox])]
+    return [_number("a side of bbox", side) for side in bbox]
 
 
 def _number(name: str, value: object) -> float:

@@ -11,7 +11,13 @@ from absl import logging
 from speciesnet.errors import OutputError
 from speciesnet.predictions.format5 import from_format5, is_format5, other_format
 from speciesnet.predictions.reading import read_as_written
-from speciesnet.predictions.settings import RunSettings, film_settings, read_settings, settings_path
+from speciesnet.predictions.settings import (
+    FLAWED,
+    RunSettings,
+    film_settings,
+    read_settings,
+    settings_path,
+)
 from speciesnet.records import Instance, Record, in_file, record_errors
 from speciesnet.tally import Tally
 
@@ -51,12 +57,13 @@ class Ownership:
             return from_format5(record)
 
     def all_settings(self) -> dict[str, object]:
-        """The settings to write; a run without films keeps the film settings in the file."""
+        """The settings to write; of those in the file, the flawed images and those of films are kept."""
         try:
-            of_films = film_settings(read_settings(self.path))
+            there = read_settings(self.path)
+            kept = {**film_settings(there), **{k: there[k] for k in (FLAWED,) if k in there}}
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-            of_films = {}
-        return {**of_films, **self.settings.as_dict()}
+            kept = {}
+        return {**kept, **self.settings.as_dict()}
 
     def check_settings(self) -> None:
         """Raises ``OutputError`` if the settings next to the file are those of another run.

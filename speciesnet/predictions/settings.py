@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from absl import logging
 
 from speciesnet.boxes import BoxSelection
-from speciesnet.constants import RUN_ENDING, Classify, Components, OutputFormat
+from speciesnet.constants import FLAWS, RUN_ENDING, Classify, Components, Flaw, OutputFormat
 from speciesnet.errors import DamagedError, NoListError, TooDeepError
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
@@ -37,6 +37,7 @@ _BEFORE_ALL_BOXES = {
 _OF_FORMAT_5 = {"output_format": 4, "max_classifications_per_detection": None}
 _WITHOUT_LIST = {"species_list": None, "species_list_fill": False}
 _OF_FILMS = ("video_fps", "max_frames_per_video", "frames")
+FLAWED = "flawed_images"  # a result of a run: the flaws of images by path
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,12 @@ def settings_of_films(sampling: Sampling | None) -> FilmSettings:
         "max_frames_per_video": sampling.max_frames if sampling else None,
         "frames": [*sampling.frames] if sampling and sampling.frames else None,
     }
+
+
+def flawed_images_of(path: Path) -> dict[str, Flaw]:
+    """The images that the runs on a predictions file decoded although they have flaws, and the flaws."""
+    found = _setting(path, FLAWED, dict) or {}
+    return {filepath: flaw for filepath, flaw in found.items() if flaw in FLAWS}
 
 
 def film_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from speciesnet.pipeline.earlier_steps import (
 from speciesnet.pipeline.films import split_films, with_frames
 from speciesnet.pipeline.findings import Findings, noted
 from speciesnet.pipeline.guard.guards import Guards
+from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import Form, to_format5
@@ -44,6 +45,7 @@ from speciesnet.run.deciding import (
     place_of,
 )
 from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
+from speciesnet.run.flaws import KeptFlaws
 from speciesnet.tally import Tally
 
 __all__ = [
@@ -163,15 +165,31 @@ def _form(run: Run, model_info: ModelInfo) -> Form | None:
 
 def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
     """Predicts the missing images, and returns notes on them for the user."""
-    past, findings = (run.past.detections, run.past.classifications), Findings()
-    for records in past:
+    findings, flaws, ledger = Findings(), KeptFlaws(output), Ledger(output.path)
+    for path, flaw in flaws:
+        findings.add_flawed(path, flaw)
+    for records in (run.past.detections, run.past.classifications):
         if isinstance(records, RecordsByFile):
             findings.notes += records.notes
     findings.notes += output.notes
+    guards = guards_of_output(run, model, output, ledger, profile)
+    if output.pending or (guards and guards.has_unsettled):
+        _predict(run, model, output, guards, findings, flaws, profile)
+    ledger.finish()  # there are no guards in float32, or if nothing was left to do
+    findings.finish()
+    return findings
+
+
+def _predict(
+    run: Run,
+    model: Model,
+    output: Output,
+    guards: Guards | None,
+    findings: Findings,
+    flaws: KeptFlaws,
+    profile: Profile,
+) -> None:
     paths = output.pending
-    guards = guards_of_output(run, model, output, profile)
-    if not paths and not (guards and guards.has_unsettled):
-        return findings
     has_ensemble = "Ensemble" in STAGES[run.components]
 
     def decided(*photos: Photo) -> list[Record]:
@@ -195,6 +213,7 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
             guards.load()
     total = None if run.has_films else len(paths)  # how many frames there are is not known yet
     with (
+        flaws,
         ProgressBars(STAGES[run.components], total, run.progress_bars) as bars,
         closing(photos_of(run, model, guards, paths, bars.update, profile)) as photos,
     ):
@@ -210,14 +229,13 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
                 records = decided(*frames)
             with profile.timing("writing"):
                 output.write(records)
+            flaws.add(photo)
             if has_ensemble:
                 for instance in output.instances_of(photo.filepath):
                     findings.add_place(instance, elsewhere(photo, instance, run))
                 bars.update("Ensemble", len(frames))
         if guards is not None:
             findings.notes += _settled(guards, output, decided)
-    findings.finish()
-    return findings
 
 
 def _needs_boxes(run: Run, model: Model) -> bool:

@@ -129,14 +129,16 @@ def _with_classes(photo: Photo, *, always: bool) -> list[Box] | None:
     ]
 
 
-def guards_of_output(run: Run, model: Model, output: Output, profile: Profile) -> Guards | None:
+def guards_of_output(
+    run: Run, model: Model, output: Output, ledger: Ledger, profile: Profile
+) -> Guards | None:
     """The guards that keep float32's decisions in a lower precision, if one is faster."""
 
     def places_of(photo: Photo) -> set[Place]:
         return {place_of(photo, i, run) for i in output.instances_of(photo.filepath)}
 
     paths = output.pending if run.films is None else split_films(output.pending)[0]
-    return guards_of(run, model, places_of, Ledger(output.path), paths, profile)
+    return guards_of(run, model, places_of, ledger, paths, profile)
 
 
 def guards_of(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions
+from speciesnet.scripts.inputs import corrected_of, date_rules, local_predictions
 from speciesnet.scripts.outputs import sent_file, sent_folder
 
 if TYPE_CHECKING:
@@ -79,18 +79,15 @@ def _check_outputs(values: flags.Values, source: str) -> None:
 def _seen(predictions: str, values: flags.Values, dates: DateRules) -> Sightings:
     """The dates of all photographs, and which of them are blank or show people."""
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.predictions.reading import read_records
-    from speciesnet.records import record_errors, still_of
+    from speciesnet.records import record_errors
     from speciesnet.survey.camera_check import Sightings
-    from speciesnet.survey.corrections import corrected, find_corrections
     from speciesnet.survey.people import shows_people
     from speciesnet.survey.photographs import with_metadata
     from speciesnet.survey.sequences import is_blank
 
     seen = Sightings()
     photographs = Photographs(values[flags.IMAGE_ROOT])
-    corrections = find_corrections(predictions, values[flags.CORRECTIONS])
-    records = corrected(map(still_of, read_records(predictions)), corrections)
+    records = corrected_of(predictions, values, dates)
     for record, metadata in with_metadata(records, photographs, dates):
         path = record["filepath"]
         seen.dates.append((path, metadata.datetime))

@@ -17,7 +17,7 @@ from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.clouds import BrokenConnectionError, RemoteError
 from speciesnet.predictions.layout import ends_before_records
-from speciesnet.records import in_file
+from speciesnet.records import Record, in_file, still_of
 from speciesnet.scripts import flags
 
 if TYPE_CHECKING:
@@ -207,6 +207,26 @@ def survey_of(
         smooth_boxes=smooth_boxes,
         only=only,
     )
+
+
+def corrected_of(predictions: str, values: flags.Values, dates: DateRules) -> Iterator[Record]:
+    """The records of a predictions file with corrected answers, which no other record changes.
+
+    Args:
+        predictions: The file, on this machine.
+        values: ``--corrections``.
+        dates: Receives notes on the corrections.
+
+    Raises:
+        InputError: The named corrections cannot be read.
+    """
+    from speciesnet.predictions.reading import read_records
+    from speciesnet.survey.corrections import corrected, find_corrections, noting_unmatched
+
+    corrections = find_corrections(predictions, values[flags.CORRECTIONS])
+    dates.add_note(corrections.note, is_logged=True)
+    records = map(still_of, read_records(predictions))
+    return corrected(noting_unmatched(records, corrections, dates.add_note), corrections)
 
 
 def stones_of(survey: Survey, predictions: str, corrections: str) -> list[Stone]:

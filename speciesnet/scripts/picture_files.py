@@ -31,6 +31,7 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
     from speciesnet.export.pictures import write_pictures
     from speciesnet.files.moved_photographs import Photographs
     from speciesnet.survey.corrections import find_corrections
+    from speciesnet.survey.dates import DateRules
 
     target, list_name = values[OUT], kind.list_name
     if target is None:
@@ -54,6 +55,9 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
             progress_bars=True,
         )
     photographs.warn_of_missing("there are no new pictures of them")
-    if corrections.note:
-        sys.stdout.write(f"{corrections.note}\n")
+    found = DateRules()
+    found.add_note(corrections.note, is_logged=True)
+    for note in results.notes:
+        found.add_note(note)
+    sys.stdout.write("".join(f"{note}\n" for note in found.notes))
     return results

@@ -19,12 +19,9 @@ from speciesnet.export.sorting import (
 )
 from speciesnet.export.undo import How, undo
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.predictions.reading import read_records
-from speciesnet.records import still_of
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions
+from speciesnet.scripts.inputs import corrected_of, date_rules, local_predictions
 from speciesnet.scripts.outputs import check_local_folder
-from speciesnet.survey.corrections import corrected, find_corrections
 from speciesnet.survey.dates import DateRules
 
 BY: flags.Flag[Literal["species", "category", "sequence"]] = flags.choice(
@@ -100,9 +97,7 @@ def _destinations(
     values: flags.Values, predictions: str, photographs: SortedPhotographs, dates: DateRules
 ) -> list[Destination]:
     by = values[BY]
-    corrections = find_corrections(predictions, values[flags.CORRECTIONS])
-    dates.add_note(corrections.note, is_logged=True)
-    records = corrected(map(still_of, read_records(predictions)), corrections)
+    records = corrected_of(predictions, values, dates)
     if by == "sequence":
         found = destinations_by_sequence(records, photographs, values[flags.SEQUENCE_GAP], dates)
     else:

@@ -9,12 +9,10 @@ from speciesnet.errors import InputError
 from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keywords
 from speciesnet.files.input_notes import counted
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.predictions.reading import read_records
-from speciesnet.records import still_of
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.inputs import corrected_of, local_predictions
 from speciesnet.scripts.outputs import check_local_folder
-from speciesnet.survey.corrections import corrected, find_corrections
+from speciesnet.survey.dates import DateRules
 
 NAMING: flags.Flag[Naming] = flags.choice(
     "naming",
@@ -49,10 +47,9 @@ def main(values: flags.Values, source: str) -> None:
     check_local_folder(out)
     photographs = Photographs(values[flags.IMAGE_ROOT])
     chosen, thresholds = values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+    found = DateRules()
     with local_predictions(source, chosen, thresholds) as predictions:
-        corrections = find_corrections(predictions, chosen)
-        records = corrected(map(still_of, read_records(predictions)), corrections)
-        tasks = keyword_tasks(records, values[flags.MIN_SCORE])
+        tasks = keyword_tasks(corrected_of(predictions, values, found), values[flags.MIN_SCORE])
     result = write_keywords(
         tasks,
         photographs,
@@ -69,8 +66,7 @@ def main(values: flags.Values, source: str) -> None:
         f"{counted(result.done, kind)}{would} written, {result.unchanged} unchanged; "
         f"{counted(result.without_answer, 'photograph has', 'photographs have')} no answer.\n"
     )
-    if corrections.note:
-        sys.stdout.write(f"{corrections.note}\n")
+    sys.stdout.write("".join(f"{note}\n" for note in found.notes))
     result.raise_if_skipped(kind, advice="Fix or remove them,")
 
 

@@ -23,6 +23,7 @@ from speciesnet.constants import CORRECTIONS_ENDING, REVIEWED
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
 from speciesnet.files.input_notes import Examples, counted, plural
+from speciesnet.files.json_lists import without_repeats
 from speciesnet.files.storage import display_name, local_file, scheme_of
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Box, Record, Review, still_of
@@ -181,7 +182,7 @@ def _read_lines(
 
 
 def _decode(line: bytes) -> Correction | StoneVerdict:
-    values = json.loads(line)
+    values = json.loads(line, object_pairs_hook=without_repeats)
     if not isinstance(values, dict):
         raise TypeError("it is not an object")
     if "stone" in values:
@@ -207,8 +208,24 @@ def _is_counts(value: object) -> bool:
     return isinstance(value, dict) and all(type(n) is int and n >= 0 for n in value.values())
 
 
-def note_on_unmatched(filepaths: Collection[str]) -> str:
-    """A sentence on the corrections of images that the predictions lack; empty if there are none."""
+def noting_unmatched(
+    records: Iterable[Record], corrections: Collection[str], add_note: Callable[[str], None]
+) -> Iterator[Record]:
+    """Yields the records, and at the end notes the corrections of images that have none.
+
+    Args:
+        records: All records of a predictions file.
+        corrections: The paths that are corrected.
+        add_note: Receives a sentence, which is empty if there are no such corrections.
+    """
+    unmatched = dict.fromkeys(corrections)
+    for record in records:
+        unmatched.pop(record["filepath"], None)
+        yield record
+    add_note(_note_on_unmatched(unmatched))
+
+
+def _note_on_unmatched(filepaths: Collection[str]) -> str:
     if not filepaths:
         return ""
     unknown = [*filepaths]

@@ -99,7 +99,7 @@ class DateRules:
     Attributes:
         name_pattern: Finds the date in the name of a photograph without a readable date.
         clocks: Corrections of the cameras' clocks.
-        checks_clocks: Whether dates before 2001 and in the future are reported.
+        checks_clocks: Whether dates before 2001 and in the future, and jumps of clocks, are reported.
         notes: Sentences about dates and cameras, added by each pass for the summary of a command.
     """
 

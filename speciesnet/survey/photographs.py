@@ -16,6 +16,7 @@ from speciesnet.films import read_film_metadata
 from speciesnet.images import read_metadata
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.records import Record
+from speciesnet.survey.clock_jumps import ClockJumps
 from speciesnet.survey.dates import DateRules, with_dates
 
 READERS = 4  # files read in parallel, from a network drive or a spinning disk
@@ -36,8 +37,8 @@ def with_metadata(
     """The records, in order, with the metadata that their cameras wrote.
 
     If a record has ``metadata``, this is used. Otherwise, the photograph is opened without decoding it;
-    a few are opened at a time. If ``photographs`` is None, none is opened. Unreadable dates are counted
-    and reported once, at the end.
+    a few are opened at a time. If ``photographs`` is None, none is opened. Unreadable dates and clocks
+    that jumped are counted and reported once, at the end.
 
     Args:
         records: Records from any run.
@@ -48,7 +49,12 @@ def with_metadata(
         CredentialsError: The credentials for the bucket of a photograph have expired or are refused.
         InputError: The clock corrections do not fit the photographs.
     """
-    yield from with_dates(with_camera_metadata(records, photographs), dates or DateRules())
+    rules, jumps = dates or DateRules(), ClockJumps()
+    for record, metadata in with_dates(with_camera_metadata(records, photographs), rules):
+        if rules.checks_clocks and metadata.datetime is not None:
+            jumps.add(record["filepath"], metadata.datetime)
+        yield record, metadata
+    rules.add_note(jumps.note())
 
 
 def with_camera_metadata(

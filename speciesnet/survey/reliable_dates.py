@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 AFTER_NEW_YEAR = timedelta(minutes=30)
 SILENCE = timedelta(days=7)  # before a date after New Year counts as such a start
 FIRST_DAYS = timedelta(days=2)  # after New Year, if the clock went back
-_EPOCH = datetime(1970, 1, 1)
+EPOCH = datetime(1970, 1, 1)
 
 Why = Literal["impossible", "back", "forward"]
 Period = tuple[datetime | None, datetime | None]  # start and end, as far as they are known
@@ -182,12 +182,22 @@ def _series(found: Iterable[Taken]) -> Iterator[list[Taken]]:
         folder = with_slashes(one.filepath).rpartition("/")[0] if start else ""
         groups[folder, start].append((number, one))
     for (_, start), members in sorted(groups.items()):
-        members.sort()
-        ordered = [one for _, one in members]
-        seconds = [(one.moment - _EPOCH).total_seconds() for one in ordered]
-        if not start or is_full_circle([number for number, _ in members], seconds):
-            ordered.sort()
-        yield ordered
+        yield in_order(start, members)
+
+
+def in_order(start: str, members: list[tuple[int, Taken]]) -> list[Taken]:
+    """Photographs in the order of their files, or of their dates if the camera did not number them.
+
+    Args:
+        start: The start of their names, see ``file_number``; empty without numbers.
+        members: Their numbers, and the photographs; they are sorted.
+    """
+    members.sort()
+    ordered = [one for _, one in members]
+    seconds = [(one.moment - EPOCH).total_seconds() for one in ordered]
+    if not start or is_full_circle([number for number, _ in members], seconds):
+        ordered.sort()
+    return ordered
 
 
 def _why(one: Taken, other: Taken, back: timedelta) -> Why | None:
@@ -203,14 +213,19 @@ def _is_new_year(moment: datetime, after: timedelta = AFTER_NEW_YEAR) -> bool:
     return moment - moment.replace(month=1, day=1, hour=0, minute=0, second=0) < after
 
 
-def _jumps(ordered: Sequence[Taken]) -> Iterator[Jump]:
+def _jumps(ordered: Sequence[Taken], back: timedelta = timedelta(seconds=BACK)) -> Iterator[Jump]:
     for one, other in pairwise(ordered):
-        if why := _why(one, other, timedelta(seconds=BACK)):
+        if why := _why(one, other, back):
             yield Jump(one, other, why)
 
 
+def days_apart(ordered: Sequence[Taken]) -> Iterator[Jump]:
+    """The jumps that affect days, unlike an hour of daylight saving time."""
+    return _jumps(ordered, DAY)
+
+
 def _runs(series: int, ordered: Sequence[Taken]) -> Iterator[_Run]:
-    """The files between jumps that affect days, unlike an hour of daylight saving time."""
+    """The files between the jumps of ``days_apart``."""
     starts = [i for i in range(1, len(ordered)) if _why(ordered[i - 1], ordered[i], DAY)]
     for start, end in pairwise([0, *starts, len(ordered)]):
         is_back = start > 0 and ordered[start].moment < ordered[start - 1].moment

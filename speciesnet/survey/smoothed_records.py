@@ -23,7 +23,7 @@ from speciesnet.records import Record, record_errors, still_of
 from speciesnet.survey.corrections import (
     Correction,
     corrected,
-    note_on_unmatched,
+    noting_unmatched,
     stones_taken_out,
 )
 from speciesnet.survey.dates import DateRules, with_dates
@@ -98,10 +98,9 @@ class SmoothedRecords:
             yield record
 
     def __iter__(self) -> Iterator[Record]:
-        changed, unmatched = 0, dict.fromkeys(self._corrections)
-        records = enumerate(corrected(self.predicted(), self._corrections))
-        for position, record in records:
-            unmatched.pop(record["filepath"], None)
+        changed = 0
+        records = noting_unmatched(self.predicted(), self._corrections, self._dates.add_note)
+        for position, record in enumerate(corrected(records, self._corrections)):
             kinds = self._kinds_at(position, record)
             if not kinds:
                 yield record
@@ -111,7 +110,6 @@ class SmoothedRecords:
             changed += len(answers)
             yield with_answers(record, answers)
         log_followers(changed)
-        self._dates.add_note(note_on_unmatched(unmatched))
 
     def _records(self) -> Iterator[Record]:
         records = read_records(self._predictions)

@@ -36,7 +36,7 @@ from speciesnet.survey.cards import note_on
 from speciesnet.survey.corrections import (
     Correction,
     corrected,
-    note_on_unmatched,
+    noting_unmatched,
     stones_taken_out,
 )
 from speciesnet.survey.counts import Following, counts_of, label_of_box, largest_counts
@@ -361,7 +361,9 @@ def load_survey(
     """
     version, dates = None, dates or DateRules()
     pictures = list[Picture]()
-    records = read_records(predictions, only=only)
+    records: Iterable[Record] = read_records(predictions, only=only)
+    if only is None:
+        records = noting_unmatched(records, corrections, dates.add_note)
     with in_file(predictions):
         for record, metadata in with_metadata(records, photographs, dates):
             pictures.append(_picture(record, metadata, corrections))
@@ -378,8 +380,6 @@ def load_survey(
     survey = Survey(name, pictures, [], rules, known, version, smooth_boxes)
     survey.find_sequences(gap)
     log_followers(sum(len(picture.smoothed) for picture in pictures))
-    known_paths = corrections.keys() if only else {picture.filepath for picture in pictures}
-    dates.add_note(note_on_unmatched(corrections.keys() - known_paths))
     dates.add_note(note_on({tuple(p.camera.split("/")) for p in pictures}))
     survey.notes = dates.notes
     return survey

@@ -22,7 +22,12 @@ from speciesnet.packages.downloads import cache_folder
 from speciesnet.predictions import bucket as bucket_module
 from speciesnet.predictions.bucket import BucketPredictions, check_output, open_predictions
 from speciesnet.predictions.file import PredictionsFile
-from speciesnet.predictions.settings import RunSettings
+from speciesnet.predictions.settings import (
+    FLAWED,
+    RunSettings,
+    add_to_settings,
+    flawed_images_of,
+)
 from speciesnet.records import Record
 
 IMAGES = [Instance(f"{number}.jpg") for number in range(20)]
@@ -81,6 +86,17 @@ def test_a_run_ends_with_all_records_in_the_bucket(bucket: Bucket) -> None:
     assert sorted(bucket.names()) == [KEY, f"{KEY}.run.json"]
     assert json.loads(bucket.get(f"{KEY}.run.json"))["components"] == "detector"
     assert not working_copies()
+
+
+def test_what_a_run_adds_to_its_settings_reaches_the_bucket(bucket: Bucket) -> None:
+    with opened(bucket) as file:
+        file.write([record(0)])
+        wait_until(lambda: KEY in bucket.names())
+        add_to_settings(file.path, FLAWED, {"0.jpg": "cut off"})
+        file.write([record(1)])
+    other_machine()
+    with opened(bucket) as file:
+        assert flawed_images_of(file.path) == {"0.jpg": "cut off"}
 
 
 def test_another_machine_continues(bucket: Bucket) -> None:
@@ -159,7 +175,12 @@ _RUN = """
 import sys, time
 from speciesnet.predictions import bucket as bucket_module
 from speciesnet.instances import Instance
-from speciesnet.predictions.settings import RunSettings
+from speciesnet.predictions.settings import (
+    FLAWED,
+    RunSettings,
+    add_to_settings,
+    flawed_images_of,
+)
 bucket_module.UPLOAD_SECONDS, bucket_module.UPLOAD_SHARE = float(sys.argv[2]), 10.0
 images = [Instance(f"{n}.jpg") for n in range(20)]
 settings = RunSettings("detector", {"version": "1"})

@@ -30,7 +30,7 @@ from speciesnet.predictions.reading import load_partial_predictions, read_as_wri
 from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Instance, Record
 
-FOX, HARE, OWL = "1;fox", "2;hare", "3;owl"
+FOX, HARE, OWL = "1;;;;;;fox", "2;;;;;;hare", "3;;;;;;owl"
 CLASSES = {"classes": [FOX, HARE, OWL], "scores": [0.9, 0.05, 0.01]}
 ANSWER = {"prediction": FOX, "prediction_score": 0.9, "prediction_source": "classifier"}
 PROCESSED = {"class": FOX, "score": 0.9, "source": "classifier"}

@@ -259,3 +259,33 @@ def test_boxes_of_mirrored_photographs_are_moved_in_both_steps(
         [0.1, 0.2, 0.3, 0.4],
     ]
     assert all(record.keys().isdisjoint({"boxes_as_stored", "orientation"}) for record in found)
+
+
+def test_boxes_that_reach_past_the_edge_are_clipped_and_counted(tmp_path: Path) -> None:
+    boxes = [[-0.05, 0.2, 0.3, 0.4], [0.9, 0.9, 0.15, 0.18], [0.5, 0.5, 0.505, 0.2]]
+    path = detections(tmp_path, image("a.jpg", *[ANIMAL | {"bbox": bbox} for bbox in boxes]))
+    found = RecordsByFile(path, ["a.jpg"])
+    assert [box["bbox"] for box in found["a.jpg"].get("detections", ())] == [
+        [0.0, 0.2, 0.25, 0.4],
+        [0.9, 0.9, 0.1, 0.1],
+        [0.5, 0.5, 0.5, 0.2],  # by rounding, which needs no note
+    ]
+    assert found.notes == (
+        f"2 boxes of {path} reach past the edges of their images and are clipped, such as detection 1 of "
+        "a.jpg.",
+    )
+
+
+@pytest.mark.parametrize(
+    "bbox",
+    [
+        [120, 80, 640, 480],  # pixels
+        [0.6, 0.2, 0.9, 0.6],  # left, top, right, bottom
+        [-0.2, 0.2, 0.3, 0.4],
+        [0.5, 0.5, -0.05, 0.2],
+    ],
+)
+def test_boxes_far_outside_are_refused(tmp_path: Path, bbox: list[float]) -> None:
+    path = detections(tmp_path, image("a.jpg", ANIMAL | {"bbox": bbox}))
+    with pytest.raises(InputError, match=r"a\.jpg in .* relative to the image, from 0 to 1"):
+        RecordsByFile(path, ["a.jpg"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 from commands import Outcome, read_predictions, run_here
 from PIL import Image
+
+from speciesnet.predictions.file import PredictionsFile
+from speciesnet.records import Record
 
 CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
 BOX = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
@@ -125,7 +129,9 @@ def test_images_on_which_the_detector_failed_are_classified_whole_and_counted(
     assert "has none for" not in outcome.out
     outcome = decide(tmp_path, failed, tmp_path / "classes.json")
     assert outcome.code == 0 and "3 images, 1 of them failed." in outcome.out
-    note = f"1 image fails, because an earlier step failed on it, such as survey/{NAMES[0]}."
+    note = (
+        f"1 image fails, because an earlier step has no result for it, such as survey/{NAMES[0]}."
+    )
     assert note in outcome.out and outcome.err.count(note) == 1
     assert "to retry" not in outcome.out
 
@@ -225,6 +231,84 @@ def test_image_files_that_are_cut_off_are_counted(survey: Path, tmp_path: Path) 
     )  # fmt: skip
     note = "1 image file is cut off; its answer comes from the part that can be read"
     assert outcome.code == 0 and note in outcome.out and note in outcome.err
+
+
+def test_every_part_of_a_run_counts_the_image_files_of_the_whole_run_that_are_cut_off(
+    survey: Path, tmp_path: Path
+) -> None:
+    def notes(*more: str) -> tuple[bool, bool, bool]:
+        outcome = run_here(
+            "run_model", "--model", "demo", "--folders", "survey", "--precision", "fp32",
+            "--predictions_json", "out.json", *more, cwd=tmp_path,
+        )  # fmt: skip
+        assert outcome.code == 0, outcome.err
+        assert ("cut off" in outcome.out) == ("cut off" in outcome.err)
+        starts = ("1 image file is cut off", "2 image files are cut off", "cut off")
+        one, two, any_ = (text in outcome.out for text in starts)
+        return one, two, any_
+
+    def cut_off(name: str) -> None:
+        (survey / name).write_bytes(whole.read_bytes()[:2000])
+
+    whole = tmp_path / "whole.jpg"
+    Image.effect_noise((80, 60), 60).convert("RGB").save(whole)
+    none, one, two = (False, False, False), (True, False, True), (False, True, True)
+    assert notes() == none
+    cut_off("part1.jpg")
+    assert [notes(), notes()] == [one, one]  # the second run has nothing to do
+    shutil.copy(whole, survey / "new.jpg")
+    assert notes() == one
+    cut_off("part2.jpg")
+    assert [notes(), notes("--ignore_existing")] == [two, two]
+    (survey / "part1.jpg").unlink()
+    assert notes() == one
+
+
+def test_image_files_that_are_cut_off_are_counted_after_an_interruption(
+    survey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "whole.jpg"
+    Image.effect_noise((80, 60), 60).convert("RGB").save(whole)
+    (survey / "cam1" / "A.JPG").write_bytes(whole.read_bytes()[:2000])  # the first image
+    write_records = PredictionsFile.write
+
+    def write_and_interrupt(self: PredictionsFile, records: Sequence[Record]) -> None:
+        write_records(self, records)
+        if records[0]["filepath"].endswith("IMG_0001.JPG"):
+            raise KeyboardInterrupt
+
+    arguments = (
+        "run_model", "--model", "demo", "--folders", "survey", "--precision", "fp32",
+        "--predictions_json", "out.json",
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(PredictionsFile, "write", write_and_interrupt)
+        assert run_here(*arguments, cwd=tmp_path).code == 130
+    assert "1 image file is cut off" in run_here(*arguments, cwd=tmp_path).out
+
+
+def test_images_without_classes_fail_as_if_the_classifier_had_failed(
+    survey: Path, tmp_path: Path
+) -> None:
+    boxes = write(tmp_path / "boxes.json", {name: [BOX] for name in NAMES})
+    classify(tmp_path, boxes)
+    classes = tmp_path / "classes.json"
+    document = json.loads(classes.read_text())
+    document["predictions"][0]["classifications"] = {"classes": [], "scores": []}
+    classes.write_text(json.dumps(document))
+    outcome = decide(tmp_path, boxes, classes)
+    note = (
+        f"1 image fails, because an earlier step has no result for it, such as survey/{NAMES[0]}."
+    )
+    assert outcome.code == 0 and note in outcome.out and note in outcome.err
+    first, *others = read_predictions(tmp_path / "out.json")
+    assert first["failures"] == ["CLASSIFIER"] and "prediction" not in first
+    assert first["detections"] and all("prediction" in one for one in others)
+    again = run_here(  # a run that continues the file with the empty classes
+        "run_model", "--model", "demo", "--classifier_only", "--folders", "survey", "--precision",
+        "fp32", "--detections_json", boxes, "--predictions_json", classes, cwd=tmp_path,
+    )  # fmt: skip
+    assert again.code == 0, again.err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from absl import logging
 from commands import Outcome, run_here
+from PIL import Image
 from surveys import FOX, correction, record, write_predictions
 
 from speciesnet.errors import InputError
@@ -96,22 +97,43 @@ def test_workbook_in_place_of_a_table_is_named(tmp_path: Path) -> None:
         read_table(str(path), "deployments", [])
 
 
-@pytest.mark.parametrize("rows", ["image", "sequence"])
-def test_corrections_of_other_images_are_counted(tmp_path: Path, rows: str) -> None:
-    predictions = write_predictions(tmp_path / "out.json", record("s/cam1/a.jpg"))
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("speciesnet_to_table", ["t.csv"]),
+        ("speciesnet_to_table", ["t.csv", "--rows", "sequence"]),
+        ("report", ["--out", "report"]),
+        ("cameras", ["--no_pictures"]),
+        ("sort_images", ["--out", "sorted"]),
+        ("sort_images", ["--out", "sorted", "--by", "sequence"]),
+        ("write_keywords", []),
+        ("crops", ["--out", "crops"]),
+        ("draw", ["--out", "drawn"]),
+    ],
+)
+def test_corrections_of_other_images_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = record("s/cam1/a.jpg", taken="2024-05-01T06:30:00")
+    predictions = write_predictions(tmp_path / "out.json", one)
+    (tmp_path / "s" / "cam1").mkdir(parents=True)
+    Image.new("RGB", (64, 48)).save(tmp_path / "s" / "cam1" / "a.jpg")
     lines = [
         json.dumps(correction(name, FOX).as_json()) for name in ("s/cam1/a.jpg", "s/cam9/z.jpg")
     ]
     path = tmp_path / "corrections.jsonl"
     path.write_text("\n".join(lines) + "\n")
 
-    def table() -> Outcome:
-        out = tmp_path / "t.csv"
-        return run_here(
-            "speciesnet_to_table", predictions, out, "--rows", rows, "--corrections", path
-        )
+    def run() -> Outcome:
+        outcome = run_here(module, predictions, *arguments, "--corrections", path)
+        assert outcome.code == 0, outcome.err
+        return outcome
 
     note = "1 correction is of an image that the predictions do not contain, such as s/cam9/z.jpg."
-    assert note in table().out
+    first = run()
+    out = " ".join(first.out.split())  # lines may be filled
+    assert out.count(note) == 1 and first.err.count(note) == 1
     path.write_text(lines[0] + "\n")
-    assert "correction is of" not in table().out
+    again = run()
+    assert "correction is of" not in again.out + again.err

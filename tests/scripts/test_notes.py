@@ -10,6 +10,8 @@ from commands import read_predictions, run_here
 from PIL import Image
 from surveys import FOX, record, write_predictions
 
+from speciesnet.scripts.speciesnet_to_table import KINDS
+
 
 def test_clock_corrections_without_a_camera_are_in_the_summary_and_among_the_checks(
     tmp_path: Path,
@@ -30,6 +32,41 @@ def test_clock_corrections_without_a_camera_are_in_the_summary_and_among_the_che
     page = (report / "check.html").read_text(encoding="utf-8")
     assert note.replace("<9>", "&lt;9&gt;") in page
     assert "About the whole survey" in page
+
+
+JUMPED = (
+    "1 camera has a clock that seems to have jumped, such as survey/cam1 (from 2023-05-14 10:00 to "
+    "2019-01-01 00:10). See speciesnet cameras, and correct the dates with a table for "
+    "--clock_corrections."
+)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        *[("speciesnet_to_table", ["t.csv", "--rows", rows]) for rows in KINDS],
+        ("report", ["--out", "report"]),
+        ("sort_images", ["--out", "sorted", "--by", "sequence", "--dry_run"]),
+    ],
+)
+def test_a_clock_that_jumped_is_in_the_log_and_in_the_summary_unless_its_dates_are_right(
+    tmp_path: Path, module: str, arguments: list[str]
+) -> None:
+    taken = {"IMG_0001.JPG": "2023-05-14T10:00:00", "IMG_0002.JPG": "2019-01-01T00:10:00"}
+    records = [record(f"survey/cam1/{name}", taken=date) for name, date in taken.items()]
+    predictions = write_predictions(tmp_path / "out.json", *records)
+    for name in taken:
+        (tmp_path / "survey" / "cam1").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48)).save(tmp_path / "survey" / "cam1" / name)
+    outcome = run_here(module, predictions, *arguments, cwd=tmp_path)
+    assert outcome.code == 0
+    assert outcome.out.count(JUMPED) == 1 and outcome.err.count(JUMPED) == 1
+    if module == "report":
+        assert JUMPED in (tmp_path / "report" / "check.html").read_text(encoding="utf-8")
+    right = [record(f"survey/cam1/{name}", taken="2023-05-14T10:00:00") for name in taken]
+    write_predictions(predictions, *right)
+    again = run_here(module, predictions, *arguments, cwd=tmp_path)
+    assert again.code == 0 and "to have jumped" not in again.out + again.err
 
 
 def test_checks_without_notes_do_not_mention_the_whole_survey(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 
+from absl import logging
+
 from speciesnet import pipeline
+from speciesnet.errors import first_line
 from speciesnet.networks import Networks
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.guard.guard import Guard
@@ -123,10 +126,22 @@ class Guards:
         yield from guard.photos(paths, progress)
 
     def _go_over(self, upgrade: Int8Upgrade) -> None:
-        """Makes the networks of the upgrade the first candidate."""
-        self._upgrade = None
-        if (guard := upgrade.guard()) is not None:
-            self._candidates.insert(0, guard)
+        """Makes the networks of the upgrade the first candidate, unless they cannot be loaded."""
+        self._upgrade = guard = None
+        try:
+            if (guard := upgrade.guard()) is not None:
+                self._passes.load(guard.networks)
+                self._candidates.insert(0, guard)
+        except (
+            Exception
+        ) as error:  # of the cache, OpenVINO or the system: the run works without them
+            if guard is not None:
+                guard.networks.unload()
+            logging.warning(
+                "This run continues without its int8 networks, which cannot be loaded (%s). "
+                "Make them again with speciesnet prepare --precision int8.",
+                first_line(error).rstrip("."),
+            )
 
     def reached(self, finished: Iterable[str]) -> list[str]:
         """The finished images that a wider band has reached."""

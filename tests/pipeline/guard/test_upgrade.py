@@ -149,6 +149,42 @@ def test_a_run_continues_if_the_networks_cannot_be_made(
     assert sum("no room" in message for message in messages) == 1
 
 
+@pytest.mark.parametrize("fails", ["guard", "load"])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "MemoryError"),
+        (RuntimeError("Cannot open model.bin."), "Cannot open model.bin"),
+    ],
+)
+def test_a_run_continues_if_the_networks_cannot_be_loaded(
+    pictures: list[str],
+    truth: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fails: str,
+    error: Exception,
+    reason: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    process(monkeypatch, Making())
+    one, two = bf16(), int8()
+    made = guards(one, two)
+    if fails == "load":
+        monkeypatch.setattr(two, "load", fail)
+    else:
+        monkeypatch.setattr(made._upgrade, "guard", fail)
+    assert decisions(list(made.photos(pictures))) == truth
+    assert [guard.tally.images for guard in made.used] == [PICTURES] and two.detected == []
+    (message,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert message == (
+        f"This run continues without its int8 networks, which cannot be loaded ({reason}). "
+        "Make them again with speciesnet prepare --precision int8."
+    )
+
+
 @pytest.mark.parametrize("count", [PICTURES, 30])
 def test_the_process_ends_with_the_run(
     pictures: list[str],
