@@ -104,7 +104,7 @@ def _has_all_keys(record: Record, line: bytes) -> bool:
     with suppress(TypeError):  # a very large integer
         if orjson.dumps(record) == line:  # as this program writes it
             return True
-    # Text can look like a key, but not the other way round.
+    # Text can look like a key, but not the other way around.
     return len(_KEY.findall(line)) == _number_of_keys(record)
 
 
