@@ -19,6 +19,7 @@ RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_proces
 # MegaDetector's own threshold, of objectness and of objectness times class probability.
 SCORE_THRESHOLD = 0.01
 REVIEWED = "review"  # the source of an answer that a person has given
+BELOW_THRESHOLD = "+below_threshold"  # at the end of the source of an answer that is not believed
 DETECTION_THRESHOLD = 0.2  # the decision table ignores boxes with a lower confidence
 TOP_CLASSES = 5  # classes in a record, and classes that the decision table takes into account
 

@@ -8,8 +8,9 @@ from typing import Protocol, cast
 
 from absl import logging
 
-from speciesnet.constants import TOP_CLASSES, Failure
+from speciesnet.constants import TOP_CLASSES, Classification, Failure
 from speciesnet.ensemble.decision_table import DECISION_TABLE, Rule, first_answer
+from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.geofence import (
     Answer,
     CountryList,
@@ -371,6 +372,11 @@ class SpeciesNetEnsemble:
                 " ".join(filter(None, (country, admin1_region))),
                 species_name(excluded[0]),
             )
+
+    def check_thresholds(self, thresholds: Thresholds) -> None:
+        """Raises ``InputError`` for a threshold of a species that the model does not have."""
+        labels = self.model_info.read_lines("classifier_labels")
+        thresholds.check_names([*self.taxonomy_map.values(), *labels, *Classification])
 
     def rules_at(self, country: str | None) -> Rules:
         """The rules for images from a country (ISO 3166-1 alpha-3), which may have no geofence."""

@@ -69,7 +69,10 @@ Running the same command again continues an interrupted run.
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
     "films": ("which frames to examine", flags.FILMS),
-    "boxes": ("which boxes get answers", flags.BOXES),
+    "boxes": (
+        "which boxes get answers, and which answers are believed",
+        (*flags.BOXES, flags.THRESHOLDS),
+    ),
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
     "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),
     "cluster": (
@@ -103,11 +106,14 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.settings import settings_of_films
+    from speciesnet.run import notes_on_thresholds
 
     folder = Folder.of(values[OUTPUT] or "")
     options = _model_options(values)
     model = options.load()
     run = _run_of(values)
+    if run.thresholds is not None:
+        model.ensemble.check_thresholds(run.thresholds)
     settings = replace(model.run_settings(run), **settings_of_films(run.films))
     notes = InputNotes()
     started = time.monotonic()
@@ -141,6 +147,7 @@ def main(values: flags.Values) -> None:
     found = [*notes.lines(), *outcome.notes, *unfenced]
     if run.country_from_coordinates and outcome.tally.placeless.count:
         found.append(str(outcome.tally.placeless))
+    found += notes_on_thresholds(run, outcome.tally)
     found += target_notes(values[flags.TARGET_SPECIES_TXT], model.model_info)
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
@@ -173,6 +180,7 @@ def _run_of(values: flags.Values) -> Run:
         metadata=values[flags.METADATA],
         boxes=flags.selected_boxes(values),
         films=flags.sampling_of(values),
+        thresholds=flags.thresholds_of(values),
         batch_size=values[flags.BATCH_SIZE],
         readers=values[READERS],
         progress_bars=values[flags.PROGRESS_BARS],
