@@ -77,9 +77,18 @@ def main(values: flags.Values, source: str) -> None:
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with sent_folder(folder, last=LAST_FILE, mark=MARKER) as out:
         check_report_folder(out, MADE_BY)
-        with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
+        with local_predictions(
+            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+        ) as predictions:
             records = records_of(predictions, values, photographs, dates)
-            found = read_records(records, photographs, dates, with_people=values[PEOPLE])
+            found = read_records(
+                records,
+                photographs,
+                dates,
+                with_people=values[PEOPLE],
+                deployments=deployments,
+                zone=options.zone,
+            )
         survey = ecology_survey(found, options)
         notes = write_ecology(survey, found, out, options)
     photographs.warn_of_missing("their dates and positions are unknown")
@@ -98,7 +107,7 @@ COMMAND = console.Command(
     (
         flags.OUT.but(help="Folder (path or URL) for the tables: a new one or an earlier one."),
         *(EVENT_GAP, PEOPLE, flags.TIMEZONE, flags.DEPLOYMENTS),
-        *(flags.IMAGE_ROOT, flags.CORRECTIONS),
+        *(flags.IMAGE_ROOT, flags.CORRECTIONS, flags.THRESHOLDS),
     ),
     topics={
         "events": ("when events are independent", (COMPARED_TO,)),
