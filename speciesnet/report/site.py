@@ -169,7 +169,12 @@ def _write_pages(
         folder.write(name, pages.render(name, title, name))
     _write_species(species, folder, pages, plots)
     if ecology:
-        values = {"page": ecology, "plots": plots.of_accumulation(ecology.curve)}
+        values = {
+            "page": ecology,
+            "rates": plots.of_rates(ecology.points),
+            "activity": plots.of_activity(ecology.activity),
+            "plots": plots.of_accumulation({"cameras": ecology.curve, "camera days": ecology.days}),
+        }
         folder.write(
             ECOLOGY_PAGE, pages.render(ECOLOGY_PAGE, ECOLOGY_HEADING, ECOLOGY_PAGE, **values)
         )

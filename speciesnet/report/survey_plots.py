@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from speciesnet.ecology.accumulation import Expected
 from speciesnet.files.paths import common_folder, path_parts
-from speciesnet.report import plots
+from speciesnet.report import ecology_plots, plots
 from speciesnet.report.checks import LOW_SCORE
+from speciesnet.report.ecology_plots import DayCurve, RatePoint
 from speciesnet.report.folder import ReportFolder, unused_name
 from speciesnet.report.payload import categories_of_picture, category_of_picture
 from speciesnet.report.species import Species
@@ -78,11 +79,24 @@ class SurveyPlots:
             svg = plots.score_histogram(scores, LOW_SCORE)
             yield self._plot("Scores of the answers", svg, "how sure the answers are")
 
-    def of_accumulation(self, curve: Sequence[Expected]) -> Iterator[Plot]:
-        """Yields the plot of the species expected in fewer cameras, if there are several cameras."""
-        if len(curve) > 1 and curve[-1].species:
-            title = "Species by the number of cameras"
-            yield self._plot(title, plots.accumulation(curve), title)
+    def of_rates(self, points: Sequence[RatePoint]) -> Iterator[Plot]:
+        """Yields the plot of the detection rates, if any is known."""
+        if points:
+            title = "Detection rates"
+            yield self._plot(title, ecology_plots.rates(points), title)
+
+    def of_activity(self, curves: Sequence[DayCurve]) -> Iterator[Plot]:
+        """Yields the plot of the activity over the day, if any taxon has enough events."""
+        if curves:
+            title = "Activity over the day"
+            yield self._plot(title, ecology_plots.activity(curves), title)
+
+    def of_accumulation(self, curves: Mapping[str, Sequence[Expected]]) -> Iterator[Plot]:
+        """Yields a plot of the species expected in fewer samples for each unit with several samples."""
+        for unit, curve in curves.items():
+            if len(curve) > 1 and curve[-1].species:
+                title = f"Species by the number of {unit}"
+                yield self._plot(title, ecology_plots.accumulation(curve, unit), title)
 
     def of_species(self, one: Species) -> Iterator[Plot]:
         """Yields the plots for a species' page."""
