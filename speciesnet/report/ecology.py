@@ -84,13 +84,9 @@ class EcologyPage:
     @property
     def numbers(self) -> list[Expected]:
         """At most about ``MAX_ROWS`` points of the curve, with the first and the last."""
-        return _thinned(self.curve, MAX_ROWS)
-
-
-def _thinned(curve: Sequence[Expected], most: int) -> list[Expected]:
-    """At most about so many points of a curve, with the first and the last."""
-    step, last = max(math.ceil(len(curve) / most), 1), len(curve) - 1
-    return [one for i, one in enumerate(curve) if i % step == 0 or i == last]
+        step = math.ceil(len(self.curve) / MAX_ROWS)
+        last = len(self.curve) - 1
+        return [one for i, one in enumerate(self.curve) if i % step == 0 or i == last]
 
 
 def ecology_page(survey: Survey) -> EcologyPage | None:
@@ -116,7 +112,8 @@ def ecology_page(survey: Survey) -> EcologyPage | None:
     rates.sort(key=lambda one: -sum(events for events, _ in one.hours))
     curve = list(accumulate(by_station(data.of_species, data.stations)))
     nights = sum(station.nights for station in data.stations)
-    days = _thinned([*accumulate(by_day(data.of_species, data.stations))], MAX_POINTS)
+    samples = by_day(data.of_species, data.stations)
+    days = list(accumulate(samples, every=math.ceil(len(samples) / MAX_POINTS) or 1))
     undated = len({path for path, _, _ in found.undated})
     return EcologyPage(
         rates, nights, len(data.stations), DEFAULT_EVENT_GAP, curve, days,

@@ -197,7 +197,7 @@ def test_tables_agree_with_r(tmp_path: Path, out: Path) -> None:
         assert name in done.stdout
 
 
-def test_nights_in_which_cameras_failed_are_no_effort(tmp_path: Path, out: Path) -> None:
+def test_nights_in_which_cameras_failed_do_not_count(tmp_path: Path, out: Path) -> None:
     # cam1 is silent for twelve nights, cam2 stops eleven nights early, and cam3 never works.
     days = {"cam1": [*range(1, 9), *range(20, 32)], "cam2": range(1, 21)}
     records = [
