@@ -8,9 +8,8 @@ from typing import Protocol, cast
 
 from absl import logging
 
-from speciesnet.constants import TOP_CLASSES, Classification, Failure
+from speciesnet.constants import TOP_CLASSES, Failure
 from speciesnet.ensemble.decision_table import DECISION_TABLE, Rule, first_answer
-from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.geofence import (
     Answer,
     CountryList,
@@ -170,10 +169,12 @@ class SpeciesNetEnsemble:
         self.species_list: SpeciesList | None = None
         self._checked_places: set[tuple[str | None, str | None]] = set()
         if species_list is not None:
-            labels = self.model_info.read_lines("classifier_labels")
-            self.species_list = read_species_list(
-                species_list, [*self.taxonomy_map.values(), *labels], fill=species_list_fill
-            )
+            self.species_list = read_species_list(species_list, self.labels, fill=species_list_fill)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of its taxonomy and of its classes."""
+        return [*self.taxonomy_map.values(), *self.model_info.read_lines("classifier_labels")]
 
     def combine(
         self,
@@ -372,11 +373,6 @@ class SpeciesNetEnsemble:
                 " ".join(filter(None, (country, admin1_region))),
                 species_name(excluded[0]),
             )
-
-    def check_thresholds(self, thresholds: Thresholds) -> None:
-        """Raises ``InputError`` for a threshold of a species that the model does not have."""
-        labels = self.model_info.read_lines("classifier_labels")
-        thresholds.check_names([*self.taxonomy_map.values(), *labels, *Classification])
 
     def rules_at(self, country: str | None) -> Rules:
         """The rules for images from a country (ISO 3166-1 alpha-3), which may have no geofence."""

@@ -108,7 +108,7 @@ class Thresholds:
         Raises:
             InputError: A name is not that of a label.
         """
-        known = {name: name for label in labels for name in _names_of(label)}
+        known = {name: name for label in (*labels, *Classification) for name in _names_of(label)}
         for name in self.by_name.keys() - known.keys():
             near = " or ".join(one.capitalize() for one in nearest_names(name, known))
             guess = f" (perhaps {near})" if near else ""

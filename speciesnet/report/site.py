@@ -169,12 +169,7 @@ def _write_pages(
         folder.write(name, pages.render(name, title, name))
     _write_species(species, folder, pages, plots)
     if ecology:
-        values = {
-            "page": ecology,
-            "rates": plots.of_rates(ecology.points),
-            "activity": plots.of_activity(ecology.activity),
-            "plots": plots.of_accumulation({"cameras": ecology.curve, "camera days": ecology.days}),
-        }
+        values = {"page": ecology, **plots.of_ecology(ecology)}
         folder.write(
             ECOLOGY_PAGE, pages.render(ECOLOGY_PAGE, ECOLOGY_HEADING, ECOLOGY_PAGE, **values)
         )

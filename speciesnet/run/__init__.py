@@ -110,7 +110,7 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
         run = replace(run, boxes=None)  # it classifies none
     form = _form(run, model.model_info)
     if run.thresholds is not None:
-        model.ensemble.check_thresholds(run.thresholds)
+        run.thresholds.check_names(model.ensemble.labels)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
         found = _fill(run, model, results, profile or Profile())

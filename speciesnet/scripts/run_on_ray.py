@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from speciesnet.instances import Instance
     from speciesnet.model import ModelOptions, Predictions, SpeciesNet
     from speciesnet.run import Run
+    from speciesnet.tally import Tally
 
 INSTANCES = flags.text(
     "instances",
@@ -106,14 +107,13 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.settings import settings_of_films
-    from speciesnet.run import notes_on_thresholds
 
     folder = Folder.of(values[OUTPUT] or "")
     options = _model_options(values)
     model = options.load()
     run = _run_of(values)
     if run.thresholds is not None:
-        model.ensemble.check_thresholds(run.thresholds)
+        run.thresholds.check_names(model.ensemble.labels)
     settings = replace(model.run_settings(run), **settings_of_films(run.films))
     notes = InputNotes()
     started = time.monotonic()
@@ -143,14 +143,20 @@ def main(values: flags.Values) -> None:
             raise KeyboardInterrupt(
                 f"Complete shards are in {folder.path}. Run the same command again to continue."
             ) from None
-    unfenced = model.ensemble.notes(outcome.tally.countries)
-    found = [*notes.lines(), *outcome.notes, *unfenced]
-    if run.country_from_coordinates and outcome.tally.placeless.count:
-        found.append(str(outcome.tally.placeless))
-    found += notes_on_thresholds(run, outcome.tally)
+    found = [*notes.lines(), *outcome.notes, *_notes(run, model, outcome.tally)]
     found += target_notes(values[flags.TARGET_SPECIES_TXT], model.model_info)
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
+
+
+def _notes(run: Run, model: SpeciesNet, tally: Tally) -> list[str]:
+    """Sentences on the answers of all images."""
+    from speciesnet.run import notes_on_thresholds
+
+    found = model.ensemble.notes(tally.countries)
+    if run.country_from_coordinates and tally.placeless.count:
+        found.append(str(tally.placeless))
+    return [*found, *notes_on_thresholds(run, tally)]
 
 
 def _model_options(values: flags.Values) -> ModelOptions:

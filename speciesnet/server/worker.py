@@ -152,7 +152,7 @@ class WorkerModel:
         self._film_seconds = film_seconds
         self._model = options.load()
         if run.thresholds is not None:
-            self._model.ensemble.check_thresholds(run.thresholds)
+            run.thresholds.check_names(self._model.ensemble.labels)
         self._instances: dict[str, list[Instance]] = {}
         self._guards = guards_of(run, self._model, self._places_of)
         networks = self._model.networks if self._guards is None else self._guards.networks
