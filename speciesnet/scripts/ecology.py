@@ -107,12 +107,13 @@ COMMAND = console.Command(
     (
         flags.OUT.but(help="Folder (path or URL) for the tables: a new one or an earlier one."),
         *(EVENT_GAP, PEOPLE, flags.TIMEZONE, flags.DEPLOYMENTS),
-        *(flags.IMAGE_ROOT, flags.CORRECTIONS, flags.THRESHOLDS),
+        flags.IMAGE_ROOT,
     ),
     topics={
         "events": ("when events are independent", (COMPARED_TO,)),
         "occasions": ("detection histories", (OCCASION_DAYS, FIRST_DAY, MIN_ACTIVE_DAYS)),
         "sequences": ("smoothing of boxes", (flags.SEQUENCE_GAP, flags.SMOOTH_BOXES)),
+        **flags.ANSWERS,
         **flags.DATES,
     },
     **console.ONE_PREDICTIONS_FILE,
