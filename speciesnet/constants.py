@@ -25,6 +25,7 @@ FLAWS: tuple[Flaw, ...] = ("cut off", "clipped")
 SCORE_THRESHOLD = 0.01
 EDGE_TOLERANCE = 0.01  # how far boxes and scores may exceed their range, from rounding
 REVIEWED = "review"  # the source of an answer that a person has given
+BELOW_THRESHOLD = "+below_threshold"  # ends the source of a replaced answer
 DETECTION_THRESHOLD = 0.2  # the decision table ignores boxes with a lower confidence
 TOP_CLASSES = 5  # classes in a record, and classes that the decision table takes into account
 

@@ -19,6 +19,7 @@ from speciesnet.ensemble import (
     SpeciesNetEnsemble,
     combine_predictions_for_single_item,
 )
+from speciesnet.ensemble.thresholds import read_thresholds
 from speciesnet.errors import InputError
 from speciesnet.files.storage import sha256
 from speciesnet.films import Sampling
@@ -248,6 +249,7 @@ class SpeciesNet:
             max_classifications_per_detection=classes,
             **self._settings_of_list(run.components),
             **settings_of_films(run.films if run.has_films else None),
+            thresholds=run.thresholds and run.thresholds.as_setting,
             inputs={name: _digest(path) for name, path in files.items() if path is not None},
             model_name=self.model_info.lasting_name,
             detector_name=self.model_info.detector_name,
@@ -365,6 +367,7 @@ def _run_of(
         batch_size=options.get("batch_size", 8),
         readers=options.get("readers"),
         progress_bars=options.get("progress_bars", False),
+        thresholds=None if (path := options.get("thresholds")) is None else read_thresholds(path),
     )
 
 

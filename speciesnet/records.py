@@ -10,7 +10,7 @@ from typing import TypedDict, TypeGuard, cast
 
 from typing_extensions import NotRequired, Required
 
-from speciesnet.constants import EDGE_TOLERANCE, Failure
+from speciesnet.constants import BELOW_THRESHOLD, EDGE_TOLERANCE, Failure
 from speciesnet.errors import MalformedRecordError
 
 
@@ -382,6 +382,11 @@ def is_failed(record: Record) -> bool:
     return "prediction" not in record and any(
         failure != Failure.GEOLOCATION.value for failure in record.get("failures") or ()
     )
+
+
+def is_below_threshold(record: Record) -> bool:
+    """Whether the answer of a record was replaced, because it is below a threshold of its species."""
+    return (record.get("prediction_source") or "").endswith(BELOW_THRESHOLD)
 
 
 def is_finished(record: Record) -> bool:

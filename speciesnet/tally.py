@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from speciesnet.files.input_notes import Examples
-from speciesnet.records import Record
+from speciesnet.records import Record, is_below_threshold
 
 NOTHING = "nothing found"
 
@@ -30,6 +30,7 @@ class Tally:
         countries: Countries of the records that have one.
         placeless: Records with a position, but without a country. In runs that look up countries, their
             positions are not in any, see ``geolocation.find_country``.
+        below_threshold: Records with an answer below its threshold, see ``ensemble.thresholds``.
     """
 
     images: int = 0
@@ -37,6 +38,7 @@ class Tally:
     answers: Counter[str] = field(default_factory=Counter)
     countries: Counter[str] = field(default_factory=Counter)
     placeless: Examples = field(default_factory=_placeless)
+    below_threshold: int = 0
 
     def count(self, record: Record) -> None:
         """Adds a record."""
@@ -47,6 +49,7 @@ class Tally:
             self.placeless.add(
                 f"{record['filepath']} (at {record['latitude']}, {record['longitude']})"
             )
+        self.below_threshold += is_below_threshold(record)
         if record.get("failures"):
             self.failed += 1
         elif "prediction" in record:
@@ -65,3 +68,4 @@ class Tally:
         self.answers.update(more.answers)
         self.countries.update(more.countries)
         self.placeless.add_all(more.placeless)
+        self.below_threshold += more.below_threshold

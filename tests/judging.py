@@ -15,7 +15,10 @@ _numbers = itertools.count()
 def pair(truth: str, predicted: str | None, score: float = 0.9, **values: Any) -> Pair:
     """A photograph; each is a sequence of its own unless ``sequence`` is given."""
     number = next(_numbers)
-    made = Pair(number, f"{number}.jpg", "cam1", number, None, predicted, score, truth, 1, None)
+    counts = {} if predicted is None else {predicted: 1}
+    made = Pair(
+        number, f"{number}.jpg", "cam1", number, None, predicted, score, truth, counts, None
+    )
     return made._replace(**values)
 
 

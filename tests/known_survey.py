@@ -39,4 +39,5 @@ def read(*records: Record, **options: Any) -> Found:
 
 def make(*records: Record, **options: Any) -> EcologySurvey:
     """The detections and stations of records; by default those of the survey."""
-    return ecology_survey(read(*records), Options(**options))
+    of_reading = {key: options[key] for key in ("deployments", "zone") if key in options}
+    return ecology_survey(read(*records, **of_reading), Options(**options))

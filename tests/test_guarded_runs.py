@@ -16,7 +16,7 @@ from speciesnet import SpeciesNet
 from speciesnet.engines.quantized import has_instructions
 from speciesnet.ensemble import combine_predictions_for_single_item
 from speciesnet.instances import find_images
-from speciesnet.pipeline.guard import trial, upgrade
+from speciesnet.pipeline.guard import bands, trial, upgrade
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.pipeline.guard.ledger import Ledger
@@ -59,6 +59,35 @@ def test_a_run_keeps_the_answers_of_float32_and_notes_how(
     assert phase["decided"]["images"] == len(IMAGES)
     assert phase["band"]["classifier"] > 0
     assert not Path(f"{output}.precision.jsonl").exists()
+
+
+def test_a_score_near_the_threshold_of_its_species_is_that_of_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Evidence, "band", lambda self: 1.0)
+    monkeypatch.setattr(bands, "SMALLEST_UNIT", 0.2)  # four images do not show how large errors are
+    found = [
+        SpeciesNet("demo", engine="torch", precision=precision).predict(filepaths=IMAGES)
+        for precision in ("bf16", "fp32")
+    ]
+    records = [one["predictions"] for one in found if one is not None]
+    near = {
+        one["prediction"]: (one["prediction_score"] + other["prediction_score"]) / 2
+        for one, other in zip(*records, strict=True)
+        if one.get("prediction") == other.get("prediction")
+        and one.get("prediction_score") != other.get("prediction_score")
+    }  # between the two scores of the last image of each species
+    assert near
+    lines = [f'"{label}",{threshold!r}' for label, threshold in near.items()]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["label,threshold", *lines]))
+    output = tmp_path / "out.json"
+    options: Any = {"filepaths": IMAGES, "thresholds": str(table)}
+    SpeciesNet("demo", engine="torch").predict(**options, predictions_json=str(output))
+    wanted = SpeciesNet("demo", engine="torch", precision="fp32").predict(**options)
+    assert wanted is not None
+    assert answers(list(read_records(output))) == answers(wanted["predictions"])
+    assert "precision" in json.loads(Path(f"{output}.run.json").read_text())
 
 
 def test_finished_images_that_a_wider_band_reaches_are_replaced(

@@ -93,7 +93,7 @@ def survey_with_truth(
                 )
             )  # fmt: skip
             pairs.append(
-                Pair(position, path, camera, number, None, label, score, str(truth), 1, None)
+                Pair(position, path, camera, number, None, label, score, str(truth), {}, None)
             )
         answer = label, score, "classifier"
         found.append(PictureSequence(camera, number, [*positions], answer))

@@ -33,7 +33,7 @@ class Expected(NamedTuple):
     sd: float
 
 
-def accumulate(samples: Sequence[Iterable[str]]) -> Iterator[Expected]:
+def accumulate(samples: Sequence[Iterable[str]], every: int = 1) -> Iterator[Expected]:
     """The expected number of species in 1, 2, ... samples.
 
     If f of n samples contain a species, a subset of i samples lacks it with the probability C(n - f, i)
@@ -42,6 +42,7 @@ def accumulate(samples: Sequence[Iterable[str]]) -> Iterator[Expected]:
 
     Args:
         samples: The species in each sample; a sample may be empty.
+        every: The step between the numbers of samples; the last number is always included.
 
     Examples:
         >>> [(one.samples, one.species) for one in accumulate([{"fox"}, {"fox", "deer"}])]
@@ -65,8 +66,9 @@ def accumulate(samples: Sequence[Iterable[str]]) -> Iterator[Expected]:
     scaled = centred / np.where(spread > 0, spread, 1)
     correlation = scaled.T @ scaled
     np.fill_diagonal(correlation, 1)
-    for first in range(1, n + 1, _CHUNK):
-        size = np.arange(first, min(first + _CHUNK, n + 1))[:, None]
+    sizes = np.unique([*range(1, n + 1, every), n])
+    for first in range(0, len(sizes), _CHUNK):
+        size = sizes[first : first + _CHUNK, None]
         rest = np.maximum(without - size, 0)
         logarithm = (
             gammaln(without + 1) - gammaln(rest + 1) + gammaln(n - size + 1) - gammaln(n + 1)

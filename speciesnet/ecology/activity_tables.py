@@ -107,11 +107,18 @@ class Activity:
                 **shares,
             }
 
-    def density_rows(self) -> Iterator[Row]:
-        """The kernel density of each taxon with at least ``MIN_EVENTS`` events."""
+    def densities(self) -> Iterator[tuple[str, str, float, float]]:
+        """The kernel density of each taxon with at least ``MIN_EVENTS`` events.
+
+        Yields the taxon, the kind of time, the hour and the density per hour.
+        """
         for (taxon, time), times in self._times.items():
             for hour, value in times.curve:
-                yield {"taxon": taxon, "time": time, "hour": hour, "density": value}
+                yield taxon, time, hour, value
+
+    def density_rows(self) -> Iterator[Row]:
+        """The rows of a table of ``densities``."""
+        return (dict(zip(DENSITY_COLUMNS, one, strict=True)) for one in self.densities())
 
     def overlap_rows(self) -> Iterator[Row]:
         """The overlap of each pair of taxa with at least ``MIN_EVENTS`` events."""

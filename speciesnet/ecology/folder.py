@@ -18,7 +18,7 @@ from speciesnet.ecology.occupancy import (
     effort_matrix,
     operation_matrix,
 )
-from speciesnet.ecology.reading import Found, efforts_of, left_out_rows
+from speciesnet.ecology.reading import Found, left_out_rows
 from speciesnet.ecology.stations import (
     Detection,
     Station,
@@ -32,6 +32,7 @@ from speciesnet.export.tables import Row, write_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import safe_name
 from speciesnet.report.folder import ReportFolder, unused_name
+from speciesnet.survey.effort import effort_of
 from speciesnet.survey.events import ComparedTo, find_events
 from speciesnet.taxonomy import split_label
 
@@ -86,9 +87,9 @@ def ecology_survey(found: Found, options: Options) -> EcologySurvey:
     """The detections and stations of a survey.
 
     Raises:
-        InputError: The table of deployments is invalid or does not fit the photographs.
+        InputError: The table of deployments is invalid.
     """
-    efforts = efforts_of(found, options.deployments, options.zone)
+    efforts = effort_of(found.cameras, found.rows, without_photographs=found.unused)
     table = options.deployments
     places = {} if table is None else deployment_places(table)
     names = taxon_names(label for _, label, _ in found.sightings)

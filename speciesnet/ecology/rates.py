@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,7 +18,9 @@ TOTAL_COLUMNS: dict[str, type] = {
     **dict.fromkeys(("taxon", "common_name", "rank"), str),
     "stations": int, "stations_surveyed": int, "naive_occupancy": float,
     **{name: RATE_COLUMNS[name] for name in (*RATE_COLUMNS,)[4:]},
+    "per_100_from": float, "per_100_to": float,
 }  # fmt: skip
+CONFIDENCE = 0.95
 
 
 def per_100_nights(events: int, nights: int) -> float | None:
@@ -28,6 +31,39 @@ def per_100_nights(events: int, nights: int) -> float | None:
         7.5
     """
     return None if nights == 0 else 100 * events / nights
+
+
+def rate_interval(effort: Sequence[tuple[int, int]]) -> tuple[float, float] | None:
+    """The 95% interval of the events per 100 trap nights, with stations as independent units.
+
+    The rate is a ratio of two sums, whose variance is that of a ratio estimator (Cochran 1977, section
+    6.4), but at least that of independent events (Poisson). The interval is symmetric on a logarithmic
+    scale, with Student's t for the number of stations.
+
+    Args:
+        effort: The events and the trap nights of each station that worked.
+
+    Returns:
+        Both ends; None without events, or with fewer than two stations.
+
+    Examples:
+        >>> low, high = rate_interval([(3, 30), (1, 30), (2, 40)])
+        >>> round(low, 2), round(high, 2)
+        (1.04, 34.75)
+    """
+    from scipy.special import stdtrit
+
+    count = len(effort)
+    events, nights = (sum(one[i] for one in effort) for i in (0, 1))
+    if count < 2 or not events or not nights:
+        return None
+    rate = events / nights
+    spread = sum((own - rate * of_station) ** 2 for own, of_station in effort)
+    variance = max(count / (count - 1) * spread, events)
+    factor = math.exp(
+        float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * math.sqrt(variance) / events
+    )
+    return 100 * rate / factor, 100 * rate * factor
 
 
 def rates_by_station(
@@ -62,19 +98,24 @@ def rates_overall(
 ) -> Iterator[Row]:
     """A row for each taxon: its events per 100 trap nights of all stations together.
 
-    ``naive_occupancy`` is the share of the stations with a working camera at which it was detected.
+    ``naive_occupancy`` is the share of the stations with a working camera at which it was detected. The
+    interval is that of ``rate_interval``.
     """
     nights = sum(station.nights for station in stations)
     surveyed = {station.name for station in stations if station.days}
     for taxon in sorted({one.taxon for one in detections}):
         own = [one for one in detections if one.taxon == taxon]
         at = {one.station for one in own} & surveyed
+        events = Counter(one.station for one in own)
+        interval = rate_interval([(events[s.name], s.nights) for s in stations if s.nights])
         yield {
             **taxon_cells(taxon, labels[taxon]),
             "stations": len(at),
             "stations_surveyed": len(surveyed),
             "naive_occupancy": len(at) / len(surveyed) if surveyed else None,
             **_rate_cells(len(own), sum(one.event.count for one in own), nights),
+            "per_100_from": interval and interval[0],
+            "per_100_to": interval and interval[1],
         }
 
 

@@ -16,7 +16,7 @@ from speciesnet.records import Record, answer_of, is_failed
 from speciesnet.survey.cards import folder_parts, note_on
 from speciesnet.survey.counts import largest_counts
 from speciesnet.survey.dates import DateRules
-from speciesnet.survey.effort import CameraEffort, effort_of
+from speciesnet.survey.effort import Deployed, periods_of
 from speciesnet.survey.events import Sighting, sightings_of
 from speciesnet.survey.photographs import position_of, with_metadata
 from speciesnet.survey.reliable_dates import CameraDates, camera_dates
@@ -40,6 +40,8 @@ class Found:
         taken: The path and the date, ISO 8601 or None, of every photograph.
         positions: The positions of each camera's photographs, and how often each occurs.
         cameras: The dates of each camera.
+        rows: The deployments of each folder, see ``export.deployments.deployed``; None without a table.
+        unused: The deployments without photographs.
         left_out: Photographs that the tables leave out, by the reason; one may have several.
         undated: The path and the taxon of each sighting whose date is missing or unreliable, and the
             reason.
@@ -49,6 +51,8 @@ class Found:
     taken: list[tuple[str, str | None]] = field(default_factory=list)
     positions: dict[str, Counter[Position]] = field(default_factory=lambda: defaultdict(Counter))
     cameras: list[CameraDates] = field(default_factory=list)
+    rows: dict[str, list[Deployed]] | None = None
+    unused: list[Deployed] = field(default_factory=list)
     left_out: dict[str, Examples] = field(default_factory=dict)
     undated: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -72,6 +76,8 @@ def read_records(
     dates: DateRules,
     *,
     with_people: bool = False,
+    deployments: str | None = None,
+    zone: tzinfo | None = None,
 ) -> Found:
     """Reads all records once.
 
@@ -83,9 +89,13 @@ def read_records(
         photographs: Finds the photographs, to read dates and positions that are not in the records.
         dates: Dates from file names, and corrections of the cameras' clocks.
         with_people: Whether people and vehicles count as taxa.
+        deployments: Path or URL of a table of deployments, whose periods also show which dates are
+            reliable; or None.
+        zone: The time zone of the cameras' clocks, or None.
 
     Raises:
-        InputError: A record is malformed, or the clock corrections do not fit the photographs.
+        InputError: A record is malformed; or the clock corrections or the deployments do not fit the
+            photographs.
     """
     found = Found()
     folders: set[Parts] = set()
@@ -105,6 +115,9 @@ def read_records(
             found.leave_out(_why_empty(label, is_failed=is_failed(record)), path)
         _add(found, path, metadata.datetime, sightings, with_people=with_people)
     dates.add_note(note_on(folders))
+    if deployments is not None:
+        undated = dict.fromkeys(folder_parts(path) for path, date in found.taken if date is None)
+        found.rows, found.unused = deployed(deployments, found.folders, zone, [*undated])
     _leave_out_unreliable(found)
     return found
 
@@ -166,7 +179,7 @@ def _why_left_out(label: str, with_people: bool) -> str | None:
 
 def _leave_out_unreliable(found: Found) -> None:
     """Sorts the dates of cameras, and removes the sightings during which their clocks were wrong."""
-    found.cameras = camera_dates(found.taken)
+    found.cameras = camera_dates(found.taken, periods_of(found.rows or {}))
     unreliable = {one.filepath for camera in found.cameras for one in camera.unreliable}
     if not unreliable:
         return
@@ -175,24 +188,6 @@ def _leave_out_unreliable(found: Found) -> None:
     for path in dict.fromkeys(one.filepath for _, _, one in wrong):
         found.leave_out(UNRELIABLE, path)
     found.undated += [(one.filepath, label, UNRELIABLE) for _, label, one in wrong]
-
-
-def efforts_of(found: Found, deployments: str | None, zone: tzinfo | None) -> list[CameraEffort]:
-    """The effort of each camera, or of each deployment in a table.
-
-    Args:
-        found: The records.
-        deployments: Path or URL of a table of deployments, or None.
-        zone: The time zone of the cameras' clocks, or None.
-
-    Raises:
-        InputError: The table is invalid or does not fit the photographs.
-    """
-    if deployments is None:
-        return effort_of(found.cameras)
-    undated = [folder_parts(path) for path, date in found.taken if date is None]
-    rows, unused = deployed(deployments, found.folders, zone, list(dict.fromkeys(undated)))
-    return effort_of(found.cameras, rows, without_photographs=unused)
 
 
 def left_out_rows(found: Found) -> Iterator[dict[str, str | int | float | None]]:

@@ -169,10 +169,12 @@ class SpeciesNetEnsemble:
         self.species_list: SpeciesList | None = None
         self._checked_places: set[tuple[str | None, str | None]] = set()
         if species_list is not None:
-            labels = self.model_info.read_lines("classifier_labels")
-            self.species_list = read_species_list(
-                species_list, [*self.taxonomy_map.values(), *labels], fill=species_list_fill
-            )
+            self.species_list = read_species_list(species_list, self.labels, fill=species_list_fill)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of its taxonomy and of its classes."""
+        return [*self.taxonomy_map.values(), *self.model_info.read_lines("classifier_labels")]
 
     def combine(
         self,

@@ -8,7 +8,8 @@ It is determined by these rules, in order:
 3. If a person reviewed any of the images that count, the most frequent of these answers is used.
 4. The scores of each class are averaged over the images that count. The five best classes go into the
    decision table, together with the most confident box of these images.
-5. If the run had a species list, it applies to this answer as to those of the images.
+5. If the run had a species list, it applies to this answer as to those of the images. Thresholds of
+   species apply to it as well: its score is a mean.
 
 So five frames at 0.5 for one species outweigh one at 0.6 for another, and frames that agree only on a
 family or an order are answered by the roll-up.
@@ -88,7 +89,8 @@ def sequence_answer(
         geofence_fn=geofence_animal_classification,
         roll_up_fn=roll_up_labels_to_first_matching_level,
     )
-    return rules.restrict(answer, classes, scores, country, admin1_region)
+    answer = rules.restrict(answer, classes, scores, country, admin1_region)
+    return answer if rules.believed is None else rules.believed(answer)
 
 
 def mean_classes(classifications: Sequence[Classifications]) -> tuple[list[str], list[float]]:

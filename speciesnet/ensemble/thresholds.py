@@ -8,19 +8,18 @@ evaluate`` finds thresholds that reach a precision.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from speciesnet.constants import REVIEWED, Classification, Detection
+from speciesnet.constants import BELOW_THRESHOLD, REVIEWED, Classification, Detection
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.geofence.species_list import lineage, plain_name
+from speciesnet.geofence import Answer
+from speciesnet.geofence.species_list import lineage, nearest_names, plain_name
 from speciesnet.records import Box, Record
 from speciesnet.taxonomy import LABEL_PARTS, category_of, split_label
 
-SUFFIX = "+below_threshold"
 COLUMNS: tuple[str, ...] = (
     "label",
     "species",
@@ -31,11 +30,6 @@ COLUMNS: tuple[str, ...] = (
     "kept",
 )
 _NAMED = 5  # species in a message
-
-
-class _Judged(NamedTuple):
-    label: str
-    source: str
 
 
 @dataclass
@@ -62,16 +56,35 @@ class Thresholds:
     below: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
 
+    @property
+    def as_setting(self) -> dict[str, float]:
+        """The thresholds in the settings of a run, by name."""
+        return dict(sorted(self.by_name.items()))
+
+    def believed(self, answer: Answer) -> Answer:
+        """An answer (label, score, source) if it is believed, or else what replaces it."""
+        label, score, source = answer
+        names = [name for name in _names_of(label) if name in self.by_name]
+        self.used.update(names[:1])
+        if not names or score >= self.by_name[names[0]] or source == REVIEWED:
+            return answer
+        is_animal = category_of(label) == Detection.ANIMAL
+        new = Classification.ANIMAL if is_animal else Classification.UNKNOWN
+        return (label if label == new else new.value), score, f"{source}{BELOW_THRESHOLD}"
+
     def apply(self, record: Record) -> Record:
         """A record in which answers below their thresholds are replaced."""
         changed = record.copy()
         if (label := record.get("prediction")) is not None:
-            source = record.get("prediction_source", "")
-            new = self._judge(label, float(record.get("prediction_score", 0.0)), source)
-            changed["prediction"] = new.label
-            if new.source:
-                changed["prediction_source"] = new.source
-            if new.label != label:
+            score, source = (
+                float(record.get("prediction_score", 0.0)),
+                record.get("prediction_source"),
+            )
+            new, _, new_source = self.believed((label, score, source or ""))
+            changed["prediction"] = new
+            if new_source:
+                changed["prediction_source"] = new_source
+            if new != label:
                 self.below[label] += 1
         if boxes := record.get("detections"):
             changed["detections"] = [self._box(box) for box in boxes]
@@ -80,20 +93,41 @@ class Thresholds:
     def _box(self, box: Box) -> Box:
         if (label := box.get("prediction")) is None:
             return box
-        source = box.get("prediction_source", "")
-        new = self._judge(label, float(box.get("prediction_score", 0.0)), source)
-        if new.label == label:
+        score, source = float(box.get("prediction_score", 0.0)), box.get("prediction_source", "")
+        new, _, new_source = self.believed((label, score, source))
+        if new == label:
             return box
-        return {**box, "prediction": new.label, "prediction_source": new.source}
+        return {**box, "prediction": new, "prediction_source": new_source}
 
-    def _judge(self, label: str, score: float, source: str) -> _Judged:
-        names = [name for name in _names_of(label) if name in self.by_name]
-        self.used.update(names[:1])
-        if not names or score >= self.by_name[names[0]] or source == REVIEWED:
-            return _Judged(label, source)
-        is_animal = category_of(label) == Detection.ANIMAL
-        new = Classification.ANIMAL if is_animal else Classification.UNKNOWN
-        return _Judged(label if label == new else new.value, f"{source}{SUFFIX}")
+    def check_names(self, labels: Iterable[str]) -> None:
+        """Checks that each threshold belongs to a label of the model that a run uses.
+
+        Args:
+            labels: The labels of the model.
+
+        Raises:
+            InputError: A name is not that of a label.
+        """
+        known = {name: name for label in (*labels, *Classification) for name in _names_of(label)}
+        for name in self.by_name.keys() - known.keys():
+            near = " or ".join(one.capitalize() for one in nearest_names(name, known))
+            guess = f" (perhaps {near})" if near else ""
+            raise InputError(
+                f"{self.path} has a threshold for {name!r}, which the model does not have{guess}. "
+                "Correct the name, or remove its line."
+            )
+
+    def note_on_images(self, below: int) -> str:
+        """A sentence on the images of a run whose answers were not believed.
+
+        Args:
+            below: Their number.
+        """
+        return (
+            f"{counted(below, 'image has an answer', 'images have answers')} below "
+            f"{plural(below, 'its threshold', 'their thresholds')} in {self.path}, and "
+            f"{plural(below, 'counts', 'count')} as animal or unknown."
+        )
 
     @property
     def notes(self) -> list[str]:

@@ -126,8 +126,8 @@ def _add_events(found: WrittenLabels, media: list[Row], observations: list[Row])
             found.add(path, _written(row))
     found.notes.append(
         "The observations are of events, so their labels apply to all "
-        f"{counted(len(found.by_file), 'photograph')} of these events. "
-        "Blank photographs among them count as wrong."
+        f"{counted(len(found.by_file), 'photograph')} of these events. Blank photographs among them "
+        "count as wrong, and numbers of individuals are right for sequences only."
     )
 
 

@@ -16,7 +16,7 @@ from speciesnet.files.csv_rows import Row, read_table
 from speciesnet.files.input_notes import Examples
 from speciesnet.files.storage import local_file
 from speciesnet.predictions.matching import is_absolute
-from speciesnet.survey.corrections import read_corrections
+from speciesnet.survey.corrections import Correction, read_corrections
 
 # Names of columns in lower case, without blanks, hyphens and underscores. A table uses the first one
 # that it has. Timelapse's are File and RelativePath.
@@ -55,11 +55,14 @@ class WrittenLabels:
         by_file: The labels of each photograph, by its path in the file; empty if a person has seen the
             photograph but did not label it.
         notes: Sentences on what was left out.
+        box_corrections: Corrections of individual boxes without numbers, by the path of their
+            photograph: its boxes after the review are its individuals.
     """
 
     source: str
     by_file: dict[str, list[Written]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    box_corrections: dict[str, Correction] = field(default_factory=dict)
 
     def add(self, file: str, written: Written | None) -> None:
         """Adds a label for a photograph."""
@@ -116,6 +119,8 @@ def _from_corrections(path: str) -> WrittenLabels:
             continue
         names = (correction.label,)
         if not correction.counts:
+            if correction.boxes:
+                found.box_corrections[filepath] = correction
             found.add(filepath, Written(names, None, path))
             continue
         # The answer comes first, because it is what the evaluation compares.

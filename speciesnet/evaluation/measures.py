@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from speciesnet.evaluation.confusion import Judged, share_where
 from speciesnet.evaluation.intervals import Share, share_of
-from speciesnet.evaluation.taxa import ANIMAL
+from speciesnet.evaluation.taxa import ANIMAL, Rank, Taxon, taxon_of
 from speciesnet.taxonomy import BLANK
 
 BINS = 10
@@ -136,6 +137,72 @@ def numbers_of(judged: Iterable[Judged]) -> Numbers | None:
         sum(one.pair.individuals for one, _ in known),
         sum(abs(one.pair.individuals - labelled) for one, labelled in known) / len(known),
     )
+
+
+class SpeciesNumbers(NamedTuple):
+    """How well the individuals of one taxon are counted, in photographs or in sequences.
+
+    Attributes:
+        taxon: The taxon.
+        exact: The share with the right number, of those in which people or the program counted any.
+        labelled: The individuals that people counted.
+        counted: The individuals that the program counted.
+        mean_error: The mean absolute difference.
+    """
+
+    taxon: Taxon
+    exact: Share
+    labelled: int
+    counted: int
+    mean_error: float
+
+
+def numbers_by_species(
+    judged: Iterable[Judged], rank: Rank, *, in_sequences: bool = False
+) -> list[SpeciesNumbers]:
+    """How well the individuals of each taxon are counted, where labels have numbers.
+
+    The individuals in a sequence are the largest number in one of its photographs (MaxN); only those
+    whose labels have numbers are taken into account. An individual of a higher taxon is not one of the
+    species that it may be.
+
+    Args:
+        judged: The photographs.
+        rank: The rank of the taxa.
+        in_sequences: Whether sequences are compared instead of photographs.
+
+    Returns:
+        The taxa with most labelled individuals first.
+    """
+    units: dict[int, tuple[Hashable, Counter[Taxon], Counter[Taxon]]] = {}
+    for one in judged:
+        if one.pair.labelled_counts is not None:
+            key = one.pair.sequence if in_sequences else one.pair.position
+            _, labelled, counted = units.setdefault(key, (one.cluster, Counter(), Counter()))
+            labelled |= _by_taxon(one.pair.labelled_counts, rank)
+            counted |= _by_taxon(one.pair.counts, rank)
+    found = []
+    for taxon in {taxon for _, *both in units.values() for counts in both for taxon in counts}:
+        of_units = [(c, labelled[taxon], counted[taxon]) for c, labelled, counted in units.values()]
+        own = [one for one in of_units if one[1] or one[2]]
+        found.append(
+            SpeciesNumbers(
+                taxon,
+                share_of((labelled == counted, cluster) for cluster, labelled, counted in own),
+                sum(labelled for _, labelled, _ in own),
+                sum(counted for *_, counted in own),
+                sum(abs(labelled - counted) for _, labelled, counted in own) / len(own),
+            )
+        )
+    return sorted(found, key=lambda one: (-one.labelled, -one.counted, one.taxon))
+
+
+def _by_taxon(counts: Mapping[str, int], rank: Rank) -> Counter[Taxon]:
+    found: Counter[Taxon] = Counter()
+    for label, count in counts.items():
+        if count:
+            found[taxon_of(label, rank)] += count
+    return found
 
 
 class Group(NamedTuple):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from speciesnet.errors import InputError
@@ -12,6 +12,7 @@ from speciesnet.evaluation.labels import Written, WrittenLabels
 from speciesnet.evaluation.taxa import KnownLabels, is_blank_label, is_undetermined, taxon_of
 from speciesnet.files.input_notes import Examples, counted, plural
 from speciesnet.predictions.matching import match_names
+from speciesnet.survey.corrections import Correction
 from speciesnet.survey.survey import Picture, Survey
 
 _REPORTED = 5  # labels that are not known
@@ -32,8 +33,8 @@ class Pair(NamedTuple):
         score: The score of the prediction, in [0, 1].
         truth: The label; if there are several, the one that agrees with the prediction, or else the
             first.
-        individuals: The number of individuals that the program counted.
-        labelled_individuals: The number that a person counted, or None.
+        counts: The number of individuals of each label that the program counted.
+        labelled_counts: The number that a person counted, or None.
     """
 
     position: int
@@ -44,8 +45,18 @@ class Pair(NamedTuple):
     predicted: str | None
     score: float
     truth: str
-    individuals: int
-    labelled_individuals: int | None
+    counts: Mapping[str, int]
+    labelled_counts: Mapping[str, int] | None
+
+    @property
+    def individuals(self) -> int:
+        """How many individuals the program counts."""
+        return sum(self.counts.values())
+
+    @property
+    def labelled_individuals(self) -> int | None:
+        """How many a person counted, or None."""
+        return None if self.labelled_counts is None else sum(self.labelled_counts.values())
 
 
 @dataclass
@@ -76,12 +87,14 @@ def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = Fals
     """
     notes = list(written.notes)
     labels = _known_labels(survey, written, notes, skip_unknown)
-    matched = _matched(survey, labels, written.source, notes)
-    pairs = [
-        _pair(position, picture, survey.sequences[picture.sequence].camera, found)
-        for position, picture in enumerate(survey.pictures)
-        if (found := matched.get(picture.filepath))
-    ]
+    files = _matched(survey, labels, written.source, notes)
+    pairs: list[Pair] = []
+    for position, picture in enumerate(survey.pictures):
+        file = files.get(picture.filepath, "")
+        if found := labels.get(file):
+            correction = written.box_corrections.get(file)
+            camera = survey.sequences[picture.sequence].camera
+            pairs.append(_pair(position, picture, camera, found, correction))
     if not pairs:
         raise InputError(
             f"No photograph has a label in {written.source} that can be compared: all of them are "
@@ -104,7 +117,7 @@ def pair_up(survey: Survey, written: WrittenLabels, *, skip_unknown: bool = Fals
         "failed photograph does not count as right", "failed photographs do not count as right"
     )
     for pair in pairs:
-        if len({label for label, _ in matched[pair.filepath]}) > 1:
+        if len({label for label, _ in labels[files[pair.filepath]]}) > 1:
             several.add(pair.filepath)
         if pair.predicted is None:
             failed.add(pair.filepath)
@@ -172,8 +185,8 @@ def _unknown_labels(
 
 def _matched(
     survey: Survey, labels: Mapping[str, Labels], source: str, notes: list[str]
-) -> dict[str, Labels]:
-    """The labels by the paths of the predictions."""
+) -> dict[str, str]:
+    """The paths of labels by those of the predictions."""
     known = dict.fromkeys(picture.filepath for picture in survey.pictures)
     found = {file: file for file in labels if file in known}
     others = [file for file in labels if file not in known]
@@ -202,10 +215,16 @@ def _matched(
         if file not in found:
             left_out.add(file)
     notes += filter(None, [str(left_out)])
-    return {path: labels[file] for file, path in found.items()}
+    return {path: file for file, path in found.items()}
 
 
-def _pair(position: int, picture: Picture, camera: str, labels: Labels) -> Pair:
+def _pair(
+    position: int,
+    picture: Picture,
+    camera: str,
+    labels: Labels,
+    correction: Correction | None,
+) -> Pair:
     predicted = None if picture.failures else picture.label
     return Pair(
         position=position,
@@ -216,8 +235,8 @@ def _pair(position: int, picture: Picture, camera: str, labels: Labels) -> Pair:
         predicted=predicted,
         score=0.0 if predicted is None else picture.score,
         truth=_truth(predicted, [label for label, _ in labels]),
-        individuals=sum(picture.counts.values()),
-        labelled_individuals=_individuals(labels),
+        counts=picture.counts,
+        labelled_counts=_labelled_counts(picture, labels, correction),
     )
 
 
@@ -236,11 +255,16 @@ def _truth(predicted: str | None, labels: Sequence[str]) -> str:
     return labels[0]
 
 
-def _individuals(labels: Iterable[tuple[str, int | None]]) -> int | None:
-    """The number of individuals with all labels; None if that of any label is unknown."""
-    total = 0
+def _labelled_counts(
+    picture: Picture, labels: Labels, correction: Correction | None
+) -> dict[str, int] | None:
+    """The number of individuals of each label; None if that of one is unknown."""
+    if correction is not None:
+        return replace(picture, correction=correction).counts
+    counts: dict[str, int] = {}
     for label, count in labels:
-        if count is None and not is_blank_label(label):
-            return None
-        total += count or 0
-    return total
+        if not is_blank_label(label):
+            if count is None:
+                return None
+            counts[label] = count
+    return counts

@@ -24,10 +24,12 @@ from speciesnet.evaluation.measures import (
     BlankRule,
     Group,
     Numbers,
+    SpeciesNumbers,
     blank_rules,
     calibration,
     calibration_error,
     groups_of,
+    numbers_by_species,
     numbers_of,
     time_of_day,
 )
@@ -60,6 +62,8 @@ class Evaluation:
         calibration_error: See ``measures.calibration_error``.
         blanks: The effect of throwing away blanks.
         numbers: How accurately individuals are counted, or None.
+        numbers_in_photographs: The same for each taxon; empty if the labels have no numbers.
+        numbers_in_sequences: The same for the largest number in one photograph of a sequence.
         cameras: The results by camera.
         times: The results for day and night.
         names: The names of taxa.
@@ -83,6 +87,8 @@ class Evaluation:
     calibration_error: float | None
     blanks: list[BlankRule]
     numbers: Numbers | None
+    numbers_in_photographs: list[SpeciesNumbers]
+    numbers_in_sequences: list[SpeciesNumbers]
     cameras: list[Group]
     times: list[Group]
     names: TaxonNames
@@ -128,7 +134,11 @@ def evaluate(
         bins=bins,
         calibration_error=calibration_error(bins),
         blanks=blank_rules(judged),
-        numbers=numbers_of(judged),
+        numbers=(numbers := numbers_of(judged)),
+        numbers_in_photographs=numbers_by_species(judged, rank) if numbers else [],
+        numbers_in_sequences=(
+            numbers_by_species(judged, rank, in_sequences=True) if numbers else []
+        ),
         cameras=groups_of(judged, lambda one: cameras[one.pair.camera]),
         times=groups_of(judged, time_of_day),
         names=TaxonNames(labels),

@@ -39,6 +39,7 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
         _confusion(evaluation),
         _calibration(evaluation),
         _blanks(evaluation),
+        _individuals(evaluation),
         _groups("cameras", evaluation.cameras),
         _groups("day_and_night", evaluation.times),
         _photographs(evaluation),
@@ -161,6 +162,23 @@ def _blanks(evaluation: Evaluation) -> Table:
             }  # fmt: skip
 
     return _table("blanks", rows(), "score_from saved animals_lost visits_lost")
+
+
+def _individuals(evaluation: Evaluation) -> Table:
+    def rows() -> Iterator[Row]:
+        for unit, numbers in (
+            ("photograph", evaluation.numbers_in_photographs),
+            ("sequence", evaluation.numbers_in_sequences),
+        ):
+            for one in numbers:
+                yield {
+                    "class": evaluation.name_of(one.taxon), "unit": unit, "units": one.exact.total,
+                    "labelled": one.labelled, "counted": one.counted,
+                    **_share("exact", one.exact), "mean_error": one.mean_error,
+                }  # fmt: skip
+
+    columns = "class unit units labelled counted exact mean_error"
+    return _table("individuals_by_species", rows(), columns)
 
 
 def _groups(name: str, groups: Iterable[Group]) -> Table:

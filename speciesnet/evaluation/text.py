@@ -170,6 +170,16 @@ def _numbers(evaluation: Evaluation) -> Iterator[str]:
         )
         total = counted(numbers.exact.total, "photograph")
         yield f"of {total}, and off by {numbers.mean_error:.2f} on average."
+        yield ""
+        yield "Individuals by species: the largest number in one photograph of each sequence"
+        yield f"  {'':<{_NAME}} {'labels':>6} {'counted':>7}  {'right in sequences':<20} in photographs"
+        in_photographs = {one.taxon: one.exact for one in evaluation.numbers_in_photographs}
+        for one in evaluation.numbers_in_sequences[:_SHOWN]:
+            yield (
+                f"  {_short(evaluation.name_of(one.taxon)):<{_NAME}} {one.labelled:>6} "
+                f"{one.counted:>7}  {interval(one.exact):<20} {interval(in_photographs[one.taxon])}"
+            )
+        yield from _more(len(evaluation.numbers_in_sequences), "class", "classes")
 
 
 def _groups(title: str, groups: Iterable[Group]) -> Iterator[str]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from speciesnet.export.deployments import (
-    DEPLOYMENT_COLUMNS,
     FOLDER,
+    NOT_WORKING,
+    OWN_COLUMNS,
     PERIOD,
     one_for_each_camera,
 )
@@ -21,6 +22,7 @@ from speciesnet.files.csv_rows import read_table
 from speciesnet.metadata import parse_datetime
 from speciesnet.survey.camera_check import CheckedCamera
 from speciesnet.survey.camera_findings import LOST, NAMES, Finding
+from speciesnet.survey.effort import Gap
 
 COLUMNS: dict[str, type] = {
     "camera": str, "deployment": str, "finding": str, "start": str, "end": str, "photographs": int,
@@ -85,7 +87,8 @@ def write_deployments(
 
     It is a copy of the given table, with all columns and cells. If a camera did not work at the start
     or end of a deployment, ``deploymentStart`` or ``deploymentEnd`` is changed, and a comment contains
-    the old value. Without a table, each camera has a row with its folder and period.
+    the old value. Other times in which a camera did not work are in the column ``NOT_WORKING``. Without
+    a table, each camera has a row with its folder and period.
 
     Args:
         cameras: The deployments.
@@ -104,7 +107,7 @@ def write_deployments(
         columns: Sequence[str] = ("deploymentID", FOLDER, *PERIOD, COMMENTS)
         rows = list(_own_rows(cameras))
     else:
-        named, given = read_table(table, "deployments", (*DEPLOYMENT_COLUMNS, FOLDER))
+        named, given = read_table(table, "deployments", OWN_COLUMNS)
         columns = [name for name in dict.fromkeys([*named, *PERIOD, COMMENTS]) if name]
         rows = [{**cells} for _, cells in given]
     by_name: dict[str, list[CheckedCamera]] = defaultdict(list)
@@ -114,6 +117,8 @@ def write_deployments(
     for row in rows:
         members = by_name.get(row.get("deploymentID", ""), [])
         changed += len(members) == 1 and _correct(row, members[0], zone)
+    if any(NOT_WORKING in row for row in rows):
+        columns = list(dict.fromkeys([*columns, NOT_WORKING]))
     with output_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -158,7 +163,22 @@ def _correct(row: dict[str, str], camera: CheckedCamera, zone: tzinfo | None) ->
     ]
     if comments:
         row[COMMENTS] = "; ".join(comments)
+    if gaps := _gaps(camera, changes):
+        row[NOT_WORKING] = " ".join(
+            f"{_cell(gap.start, row[PERIOD[0]], zone)}/{_cell(gap.end, row[PERIOD[1]], zone)}"
+            for gap in gaps
+        )
     return bool(changes)
+
+
+def _gaps(camera: CheckedCamera, changes: Iterable[_Change]) -> list[Gap]:
+    """The times without a working camera within its period after the changes."""
+    moments = {change.column: change.moment for change in changes}
+    start = moments.get(PERIOD[0], camera.effort.start)
+    end = moments.get(PERIOD[1], camera.effort.end)
+    if start is None or end is None:
+        return []
+    return [gap for gap in camera.worked.gaps if gap.end > start and gap.start < end]
 
 
 def _changes(camera: CheckedCamera) -> Iterator[_Change]:

@@ -15,7 +15,7 @@ from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.metadata import day_comes_first, parse_table_date
-from speciesnet.survey.effort import Deployed
+from speciesnet.survey.effort import Deployed, Gap
 from speciesnet.survey.sequences import clock_time, without_card
 
 # Columns of deployments-table-schema.json, Camtrap DP 1.0.2.
@@ -29,6 +29,8 @@ DEPLOYMENT_COLUMNS = (
 PERIOD = ("deploymentStart", "deploymentEnd")
 MAX_EXAMPLES = 3  # names in a warning
 FOLDER = "folder"  # our own column: the folder of the photographs; the deploymentID if empty
+NOT_WORKING = "notWorking"  # our own column: periods in between, see ``_gaps_in``
+OWN_COLUMNS = (*DEPLOYMENT_COLUMNS, FOLDER, NOT_WORKING)
 # The numbers that the schema allows: type, minimum and maximum.
 _NUMBERS: dict[str, tuple[type[int] | type[float], float, float]] = {
     "latitude": (float, -90, 90), "longitude": (float, -180, 180),
@@ -59,11 +61,13 @@ class Deployment:
         place: The place of its row for messages, such as "Line 2 of deployments.csv"; "" without a row.
         start: The start in its row, in seconds since 1970; -inf if unknown.
         end: The end in its row, in seconds since 1970; inf if unknown.
+        gaps: The starts and ends of times in which the camera did not work, ISO 8601.
     """
 
     cells: dict[str, str]
     folder: Parts = ()
     place: str = ""
+    gaps: tuple[tuple[str, str], ...] = ()
     start: float = -math.inf
     end: float = math.inf
 
@@ -150,7 +154,7 @@ def from_table(
 
     Args:
         path: Path or URL of a CSV file, separated by commas, semicolons or tabs, with columns of
-            ``DEPLOYMENT_COLUMNS`` and ``FOLDER``, of which only ``deploymentID`` is required.
+            ``OWN_COLUMNS``, of which only ``deploymentID`` is required.
         folders: The folders of photographs, including those that cameras created.
         zone: The time zone of periods that do not have one, or None.
         undated: The folders of photographs without a date; they need no row.
@@ -257,15 +261,14 @@ def deployed(
 
 
 def _deployed(row: Deployment, camera: str, zone: tzinfo | None) -> Deployed:
-    start, end = (
-        clock_time(
-            cell if zone is None else datetime.fromisoformat(cell).astimezone(zone).isoformat()
-        )
-        if (cell := row.cells.get(column))
-        else None
-        for column in PERIOD
-    )
-    return Deployed(row.deployment_id, camera, start, end)
+    def clock(written: str) -> datetime:
+        if zone is not None:
+            written = moment_of(written, zone, row.full_name).astimezone(zone).isoformat()
+        return clock_time(written)
+
+    start, end = (clock(cell) if (cell := row.cells.get(column)) else None for column in PERIOD)
+    gaps = tuple(Gap(clock(first), clock(last)) for first, last in row.gaps)
+    return Deployed(row.deployment_id, camera, start, end, gaps)
 
 
 def _set_period(deployment: Deployment, zone: tzinfo | None) -> None:
@@ -345,16 +348,16 @@ def deployment_places(path: str) -> dict[str, Place]:
 
 
 def _read(path: str) -> list[Deployment]:
-    columns, rows = read_table(path, "deployments", (*DEPLOYMENT_COLUMNS, FOLDER))
+    columns, rows = read_table(path, "deployments", OWN_COLUMNS)
     if "deploymentID" not in columns:
         raise InputError(
             f'The deployments {path} have no "deploymentID" column, only {", ".join(columns) or "none"}; '
             "their first line must name the columns, such as deploymentID,folder,latitude,longitude."
         )
-    if unknown := set(columns) - {*DEPLOYMENT_COLUMNS, FOLDER, ""}:
+    if unknown := set(columns) - {*OWN_COLUMNS, ""}:
         raise InputError(
             f'The deployments {path} have a column "{sorted(unknown)[0]}", which Camtrap DP does not '
-            f"define; remove it, or name it {FOLDER}, {', '.join(DEPLOYMENT_COLUMNS)}."
+            f"define; remove it, or name it {FOLDER}, {NOT_WORKING}, {', '.join(DEPLOYMENT_COLUMNS)}."
         )
     found: list[Deployment] = []
     known: set[str] = set()
@@ -362,11 +365,28 @@ def _read(path: str) -> list[Deployment]:
         cells = {name: cell for name, cell in row.items() if cell not in _MISSING}
         if cells:
             folder = cells.pop(FOLDER, cells.get("deploymentID", ""))
+            gaps = _gaps_in(cells.pop(NOT_WORKING, ""), place)
             _check(cells, place, known)
             parts = tuple(part for part in with_slashes(folder).split("/") if part)
-            found.append(Deployment(cells, parts, place))
+            found.append(Deployment(cells, parts, place, gaps=gaps))
     _read_periods(found)
     return found
+
+
+def _gaps_in(text: str, place: str) -> tuple[tuple[str, str], ...]:
+    """Reads periods such as ``2024-05-01T12:00:00/2024-05-09``, separated by spaces."""
+    found = []
+    for period in text.split():
+        first, _, last = period.partition("/")
+        start = parse_table_date(first, "00:00:00")
+        end = parse_table_date(last, "23:59:59") if last else None
+        if start is None or end is None or clock_time(end) < clock_time(start):
+            raise InputError(
+                f"{place} has {period!r} as {NOT_WORKING}; write a start and an end, such as "
+                "2024-05-01T06:30:00/2024-05-09T12:00:00, and separate several with spaces."
+            )
+        found.append((start, end))
+    return tuple(found)
 
 
 def _read_periods(rows: Sequence[Deployment]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -100,12 +100,14 @@ class Rules:
         geofence_map: The geofence rules by ``class;order;family;genus;species``.
         enable_geofence: Whether the geofence rules apply.
         species_list: The taxa that can occur at the site; None means all.
+        believed: Replaces an answer that is below the threshold of its species; None believes all.
     """
 
     taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
     geofence_map: GeofenceMap = field(default_factory=dict)
     enable_geofence: bool = True
     species_list: SpeciesList | None = None
+    believed: Callable[[Answer], Answer] | None = None
 
     @cached_property
     def countries(self) -> CountryList:

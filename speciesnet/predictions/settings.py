@@ -21,7 +21,14 @@ from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
 from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.predictions.megadetector import detector_of_file
-from speciesnet.records import BOX_TOLERANCE, Instance, Record, components_of, is_classified
+from speciesnet.records import (
+    BOX_TOLERANCE,
+    Instance,
+    Record,
+    components_of,
+    is_below_threshold,
+    is_classified,
+)
 
 if TYPE_CHECKING:
     from speciesnet.films import Sampling
@@ -36,7 +43,9 @@ _BEFORE_ALL_BOXES = {
 }
 _OF_FORMAT_5 = {"output_format": 4, "max_classifications_per_detection": None}
 _WITHOUT_LIST = {"species_list": None, "species_list_fill": False}
+_WITHOUT_THRESHOLDS = {"thresholds": None}
 _OF_FILMS = ("video_fps", "max_frames_per_video", "frames")
+_ABSENT = {**_BEFORE_ALL_BOXES, **_OF_FORMAT_5, **_WITHOUT_LIST, **_WITHOUT_THRESHOLDS}
 FLAWED = "flawed_images"  # a result of a run: the flaws of images by path
 
 
@@ -64,6 +73,7 @@ class RunSettings:
         video_fps: In a run with films, the frames examined per second; None without films.
         max_frames_per_video: In a run with films, the maximum number of frames per film, or None.
         frames: In a run with films, the numbers of the frames to examine instead, or None.
+        thresholds: The lowest believed scores of species by name, sorted; None without thresholds.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
@@ -90,6 +100,7 @@ class RunSettings:
     video_fps: float | None = None
     max_frames_per_video: int | None = None
     frames: list[int] | None = None
+    thresholds: dict[str, float] | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     model_name: str = ""
     detector_name: str = ""
@@ -103,15 +114,18 @@ class RunSettings:
         return cls(**{name: value for name, value in settings.items() if name in known})
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as written to a file; those of a species list only if there is one.
+        """The settings as written to a file.
 
-        Those of format 5 and of films are only in the files of runs that use them.
+        Those of a species list, thresholds, format 5 and films are only in the files of runs that use
+        them.
         """
         left_out: set[str] = set() if self.species_list is not None else {*_WITHOUT_LIST}
         if self.output_format == 4:
             left_out |= _OF_FORMAT_5.keys()
         if self.video_fps is None:
             left_out |= {*_OF_FILMS}
+        if self.thresholds is None:
+            left_out |= {*_WITHOUT_THRESHOLDS}
         if self.shard is None:
             left_out.add("shard")
         return {key: value for key, value in asdict(self).items() if key not in left_out}
@@ -120,9 +134,7 @@ class RunSettings:
         """Describes how the settings of an earlier run, as read from its file, differ."""
         found = []
         for key, here in asdict(self).items():
-            there = earlier.get(
-                key, {**_BEFORE_ALL_BOXES, **_OF_FORMAT_5, **_WITHOUT_LIST}.get(key, here)
-            )
+            there = earlier.get(key, _ABSENT.get(key, here))
             if key in ("model_name", "detector_name", "given_detector", "shard"):
                 continue
             if key in _OF_FILMS and (self.video_fps is None or "video_fps" not in earlier):
@@ -134,8 +146,8 @@ class RunSettings:
             elif key == "inputs":
                 changed = [name for name in {**there, **here} if there.get(name) != here.get(name)]
                 found += [f"a different --{name}" for name in changed]
-            elif key == "species_list" and there != here:
-                found.append("a different --species_list")
+            elif key in ("species_list", "thresholds") and there != here:
+                found.append(f"a different --{key}")
             elif there != here:
                 found.append(f"{key} {_word(there)} there, {_word(here)} here")
         return found
@@ -163,6 +175,8 @@ class RunSettings:
             return None
         if self.species_list is None and "+species_list" in (record.get("prediction_source") or ""):
             return f"{record['filepath']} has a species_list there, none here"
+        if self.thresholds is None and is_below_threshold(record):
+            return f"{record['filepath']} has thresholds there, none here"
         version = self.model.get("version")
         if (there := record.get("model_version", version)) != version:
             return f"model {there} there, {version} here"
@@ -318,6 +332,12 @@ def species_list_of_run(predictions: str | os.PathLike[str]) -> SpeciesList | No
     if names is None or not all(isinstance(name, str) for name in names):
         return None
     return SpeciesList(tuple(names), fill=bool(_setting(predictions, "species_list_fill", bool)))
+
+
+def thresholds_of_run(predictions: str | os.PathLike[str]) -> dict[str, float] | None:
+    """The thresholds of the run that made a predictions file, by name; None without any."""
+    found = _setting(predictions, "thresholds", dict)
+    return found if found and all(isinstance(one, int | float) for one in found.values()) else None
 
 
 def _setting(predictions: str | os.PathLike[str], name: str, kind: type[_T]) -> _T | None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from speciesnet.constants import DEFAULT_EVENT_GAP
-from speciesnet.ecology.accumulation import Expected, accumulate, by_station
+from speciesnet.ecology.accumulation import Expected, accumulate, by_day, by_station
 from speciesnet.ecology.activity import by_hour
 from speciesnet.ecology.activity_tables import CLOCK, Activity
 from speciesnet.ecology.folder import Options, ecology_survey
 from speciesnet.ecology.rates import rates_overall
 from speciesnet.ecology.reading import found_in
 from speciesnet.export.tables import Cell
+from speciesnet.report.ecology_plots import DayCurve, RatePoint
 from speciesnet.survey.survey import Survey
 
 ECOLOGY_PAGE, ECOLOGY_HEADING = "ecology.html", "Ecology"
 SHADES = 4  # of the cells with events
 MAX_ROWS = 20  # of the table of species by cameras
+MAX_POINTS = 300  # of a curve
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Rate:
         events: The number of independent events.
         stations: The number of cameras.
         rate: The events per 100 trap nights, or None.
+        interval: The ends of its 95% interval, or None.
         hours: The number of events in each hour, and the shade of the cell from 0 to ``SHADES``.
     """
 
@@ -39,6 +43,7 @@ class Rate:
     events: Cell
     stations: Cell
     rate: Cell
+    interval: tuple[float, float] | None
     hours: list[tuple[int, int]]
 
 
@@ -52,6 +57,8 @@ class EcologyPage:
         stations: The number of cameras.
         gap: The minutes between two independent events.
         curve: The expected number of species in 1, 2, ... cameras.
+        days: The same for camera days, at most about ``MAX_POINTS`` numbers of them.
+        activity: The times of the most frequent taxa with enough events.
         undated: The number of photographs of animals without a reliable date.
     """
 
@@ -60,7 +67,19 @@ class EcologyPage:
     stations: int
     gap: float
     curve: list[Expected]
+    days: list[Expected]
+    activity: list[DayCurve]
     undated: int
+
+    @property
+    def points(self) -> list[RatePoint]:
+        """The detection rates, the highest first."""
+        known = [
+            RatePoint(one.common or one.taxon, float(one.rate), one.interval)
+            for one in self.rates
+            if one.rate is not None
+        ]
+        return sorted(known, key=lambda one: -one.rate)
 
     @property
     def numbers(self) -> list[Expected]:
@@ -76,7 +95,8 @@ def ecology_page(survey: Survey) -> EcologyPage | None:
     data = ecology_survey(found, Options())
     if not data.detections:
         return None
-    hours = Activity(data.detections, {}).hours
+    times = Activity(data.detections, {})
+    hours = times.hours
     rates = [
         Rate(
             taxon=str(row["taxon"]),
@@ -84,6 +104,7 @@ def ecology_page(survey: Survey) -> EcologyPage | None:
             events=row["events"],
             stations=row["stations"],
             rate=row["per_100_trap_nights"],
+            interval=_interval(row["per_100_from"], row["per_100_to"]),
             hours=_shaded(by_hour(hours[str(row["taxon"]), CLOCK])),
         )
         for row in rates_overall(data.detections, data.stations, data.labels)
@@ -91,8 +112,27 @@ def ecology_page(survey: Survey) -> EcologyPage | None:
     rates.sort(key=lambda one: -sum(events for events, _ in one.hours))
     curve = list(accumulate(by_station(data.of_species, data.stations)))
     nights = sum(station.nights for station in data.stations)
+    samples = by_day(data.of_species, data.stations)
+    days = list(accumulate(samples, every=math.ceil(len(samples) / MAX_POINTS) or 1))
     undated = len({path for path, _, _ in found.undated})
-    return EcologyPage(rates, nights, len(data.stations), DEFAULT_EVENT_GAP, curve, undated)
+    return EcologyPage(
+        rates, nights, len(data.stations), DEFAULT_EVENT_GAP, curve, days,
+        list(_activity(rates, times)), undated,
+    )  # fmt: skip
+
+
+def _interval(low: Cell, high: Cell) -> tuple[float, float] | None:
+    return None if low is None or high is None else (float(low), float(high))
+
+
+def _activity(rates: Sequence[Rate], times: Activity) -> Iterator[DayCurve]:
+    """The hours and densities of the taxa with a density, the most frequent first."""
+    densities: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for taxon, _, hour, density in times.densities():
+        densities[taxon].append((hour, density))
+    for one in rates:
+        if curve := densities.get(one.taxon):
+            yield DayCurve(one.common or one.taxon, [events for events, _ in one.hours], curve)
 
 
 def _shaded(hours: Sequence[int]) -> list[tuple[int, int]]:

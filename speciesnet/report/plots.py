@@ -138,26 +138,6 @@ def hours_of_day(figure: Figure, hours: Sequence[int]) -> None:
 
 
 @as_svg
-def accumulation(figure: Figure, curve: Sequence[tuple[int, float, float]]) -> None:
-    """Draws the expected number of species in 1, 2, ... stations, with its standard deviation.
-
-    Args:
-        figure: Where to draw; callers leave it out.
-        curve: The number of stations, the expected number of species and its standard deviation.
-    """
-    stations = [one[0] for one in curve]
-    axes = figure.add_subplot()
-    low, high = ([max(n + sign * sd, 0) for _, n, sd in curve] for sign in (-1, 1))
-    axes.fill_between(stations, low, high, color=COLOURS["animal"], alpha=0.25, linewidth=0)
-    axes.plot(stations, [n for _, n, _ in curve], color=COLOURS["animal"], marker=".")
-    axes.set_xlabel("cameras")
-    axes.set_ylabel("species")
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _whole_numbers(axes)
-
-
-@as_svg
 def timeline(figure: Figure, days: Sequence[tuple[date, str]]) -> None:
     """Draws the images of each category over time, by day or, in long surveys, by week.
 

@@ -169,7 +169,7 @@ def _write_pages(
         folder.write(name, pages.render(name, title, name))
     _write_species(species, folder, pages, plots)
     if ecology:
-        values = {"page": ecology, "plots": plots.of_accumulation(ecology.curve)}
+        values = {"page": ecology, **plots.of_ecology(ecology)}
         folder.write(
             ECOLOGY_PAGE, pages.render(ECOLOGY_PAGE, ECOLOGY_HEADING, ECOLOGY_PAGE, **values)
         )

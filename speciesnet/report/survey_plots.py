@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from speciesnet.ecology.accumulation import Expected
 from speciesnet.files.paths import common_folder, path_parts
-from speciesnet.report import plots
+from speciesnet.report import ecology_plots, plots
 from speciesnet.report.checks import LOW_SCORE
+from speciesnet.report.ecology import EcologyPage
 from speciesnet.report.folder import ReportFolder, unused_name
 from speciesnet.report.payload import categories_of_picture, category_of_picture
 from speciesnet.report.species import Species
@@ -78,11 +78,22 @@ class SurveyPlots:
             svg = plots.score_histogram(scores, LOW_SCORE)
             yield self._plot("Scores of the answers", svg, "how sure the answers are")
 
-    def of_accumulation(self, curve: Sequence[Expected]) -> Iterator[Plot]:
-        """Yields the plot of the species expected in fewer cameras, if there are several cameras."""
-        if len(curve) > 1 and curve[-1].species:
-            title = "Species by the number of cameras"
-            yield self._plot(title, plots.accumulation(curve), title)
+    def of_ecology(self, page: EcologyPage) -> dict[str, list[Plot]]:
+        """The plots of the page for ecologists, as far as it has something to show in them."""
+        found: dict[str, list[Plot]] = {"rates": [], "activity": [], "accumulation": []}
+
+        def add(name: str, title: str, svg: str) -> None:
+            found[name].append(self._plot(title, svg, title))
+
+        if points := page.points:
+            add("rates", "Detection rates", ecology_plots.rates(points))
+        if page.activity:
+            add("activity", "Activity over the day", ecology_plots.activity(page.activity))
+        for unit, curve in {"cameras": page.curve, "camera days": page.days}.items():
+            if len(curve) > 1 and curve[-1].species:
+                svg = ecology_plots.accumulation(curve, unit)
+                add("accumulation", f"Species by the number of {unit}", svg)
+        return found
 
     def of_species(self, one: Species) -> Iterator[Plot]:
         """Yields the plots for a species' page."""

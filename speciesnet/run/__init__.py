@@ -59,6 +59,7 @@ __all__ = [
     "decide_film",
     "execute",
     "guards_of",
+    "notes_on_thresholds",
     "photos_of",
     "place_of",
 ]
@@ -110,9 +111,12 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     if not model.model_info.always_crops:
         run = replace(run, boxes=None)  # it classifies none
     form = _form(run, model.model_info)
+    if run.thresholds is not None:
+        run.thresholds.check_names(model.ensemble.labels)
     if run.predictions_json is None:
         results = PredictionsList(run.instances)
         found = _fill(run, model, results, profile or Profile())
+        found.notes += notes_on_thresholds(run, results.tally)
         records = results.records
         if form is not None:
             records = [cast("Record", to_format5(record, form)) for record in records]
@@ -144,7 +148,16 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
         found.notes += model.ensemble.notes(output.tally.countries)
         if run.country_from_coordinates and output.tally.placeless.count:
             found.notes.append(noted(str(output.tally.placeless)))
+        found.notes += notes_on_thresholds(run, output.tally)
     return Outcome(output.tally, earlier, notes=found.notes, lasting=found.lasting)
+
+
+def notes_on_thresholds(run: Run, tally: Tally) -> list[str]:
+    """A sentence on the images whose answers were not believed, if there are any."""
+    below = tally.below_threshold
+    if run.thresholds is None or not below:
+        return []
+    return [noted(run.thresholds.note_on_images(below))]
 
 
 def _form(run: Run, model_info: ModelInfo) -> Form | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 
 from speciesnet import pipeline
 from speciesnet.constants import (
@@ -12,6 +13,7 @@ from speciesnet.constants import (
 )
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.films import Sampling
+from speciesnet.geofence import Rules
 from speciesnet.geolocation import contradicted_by, with_coordinates
 from speciesnet.networks import ReducedNetworks
 from speciesnet.pipeline import Photo
@@ -39,26 +41,35 @@ def decide(
     Args:
         photo: The image with the results of the stages.
         instance: The instance of the image, after ``resolve_locations``.
-        run: The run; only its components and EXIF options are used.
+        run: The run; only its components, EXIF options and thresholds are used.
         ensemble: The rules; may be None in a run with only the detector or the classifier.
 
     Raises:
         InputError: Past detections or classifications are malformed.
     """
+    return _believed(_decided(photo, instance, run, ensemble), run)
+
+
+def _decided(
+    photo: Photo, instance: Instance, run: Run, ensemble: SpeciesNetEnsemble | None
+) -> Record:
     record = _answer(photo, _located(photo, instance, run), run, ensemble)
     if run.metadata and photo.metadata:
         record["metadata"] = photo.metadata.as_dict()
     return record
 
 
+def _believed(record: Record, run: Run) -> Record:
+    return record if run.thresholds is None else run.thresholds.apply(record)
+
+
 def decide_film(
     photos: Sequence[Photo], instance: Instance, run: Run, ensemble: SpeciesNetEnsemble | None
 ) -> Record:
     """Makes the record of a film from its frames, or that of a single photograph; see ``decide``."""
-    records = [decide(photo, instance, run, ensemble) for photo in photos]
-    if photos[0].frame is None:
-        return records[0]
-    return film_record(photos, records, ensemble)
+    records = [_decided(photo, instance, run, ensemble) for photo in photos]
+    is_film = photos[0].frame is not None
+    return _believed(film_record(photos, records, ensemble) if is_film else records[0], run)
 
 
 def place_of(photo: Photo, instance: Instance, run: Run) -> Place:
@@ -167,7 +178,8 @@ def guards_of(
 
     def guard_with(lower: ReducedNetworks) -> Guard | None:
         key = model.precision_key(lower, run.components)
-        cache = EvidenceCache(*key, run.components, run.boxes)
+        rules = () if run.thresholds is None else (run.thresholds.by_name,)
+        cache = EvidenceCache(*key, run.components, run.boxes, *rules)
         return Guard.resumed(passes, model.networks, lower, cache, ledger)
 
     def guard_in_int8() -> Guard | None:
@@ -195,10 +207,15 @@ def _passes_of(
     paths: Sequence[str] | None,
     profile: Profile | None,
 ) -> Passes:
+    def rules_at(country: str | None) -> Rules:
+        rules = model.ensemble.rules_at(country)
+        return replace(rules, believed=believed) if believed else rules
+
+    believed = run.thresholds and run.thresholds.believed
     crops, stages = model.model_info.always_crops, STAGES[run.components]
     readers = run.readers or (readers_for(paths, run.run_mode) if paths else None)
     return Passes(
-        Decisions(lambda country: model.ensemble.rules_at(country), places_of, run.boxes, crops),
+        Decisions(rules_at, places_of, run.boxes, crops),
         has_detector="Detector" in stages,
         has_classifier="Classifier" in stages,
         past=run.past,

@@ -16,6 +16,7 @@ from speciesnet.constants import (
     RunMode,
 )
 from speciesnet.ensemble import SpeciesNetEnsemble
+from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.errors import InputError
 from speciesnet.files.listing import is_film_name
 from speciesnet.films import Sampling
@@ -55,6 +56,7 @@ class Run:
         metadata: Whether records keep date, position and camera from EXIF.
         boxes: The boxes that get their own answers; None answers only for images.
         films: Which frames of films to examine; None skips films.
+        thresholds: The lowest believed scores of species; None believes all answers.
         past: Results of earlier steps, for runs with only the classifier or the ensemble.
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.
@@ -69,7 +71,8 @@ class Run:
         progress_bars: Whether to show progress bars.
 
     Raises:
-        InputError: ``components``, ``run_mode``, ``batch_size`` or ``readers`` is invalid.
+        InputError: ``components``, ``run_mode``, ``batch_size`` or ``readers`` is invalid, or a run
+            without the ensemble has thresholds.
     """
 
     instances: Sequence[Instance] = ()
@@ -81,6 +84,7 @@ class Run:
     metadata: bool = False
     boxes: BoxSelection | None = None
     films: Sampling | None = None
+    thresholds: Thresholds | None = None
     past: PastResults = field(default_factory=PastResults)
     input_files: Mapping[str, str | None] = field(default_factory=dict)
     predictions_json: str | None = None
@@ -96,6 +100,11 @@ class Run:
     def __post_init__(self) -> None:
         if self.components not in STAGES:
             raise InputError(f"components is {self.components!r}; it must be {', '.join(STAGES)}.")
+        if self.thresholds is not None and "Ensemble" not in STAGES[self.components]:
+            raise InputError(
+                f"Thresholds are for answers, which a run of the {self.components} alone does not give; "
+                "pass them to the run of the ensemble."
+            )
         if self.run_mode not in RUN_MODES:
             raise InputError(
                 f"run_mode is {self.run_mode!r}; it must be one of {', '.join(RUN_MODES)}."

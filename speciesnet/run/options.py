@@ -50,6 +50,8 @@ class RunOptions(Given, total=False):
         max_frames_per_video: The maximum number of these frames per film; None (default) means all.
         frames: The numbers of the frames to examine instead, from 0; None (default) uses
             ``video_fps``.
+        thresholds: A CSV file with the minimum score of each species, as ``evaluate`` writes
+            it; other answers become animal or unknown. None (default) keeps all answers.
     """
 
     run_mode: RunMode
@@ -71,3 +73,4 @@ class RunOptions(Given, total=False):
     video_fps: float
     max_frames_per_video: int | None
     frames: Sequence[int] | None
+    thresholds: str | None

@@ -78,9 +78,18 @@ def main(values: flags.Values, source: str) -> None:
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with sent_folder(folder, last=LAST_FILE, mark=MARKER) as out:
         check_report_folder(out, MADE_BY)
-        with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
+        with local_predictions(
+            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+        ) as predictions:
             records = records_of(predictions, values, photographs, dates)
-            found = read_records(records, photographs, dates, with_people=values[PEOPLE])
+            found = read_records(
+                records,
+                photographs,
+                dates,
+                with_people=values[PEOPLE],
+                deployments=deployments,
+                zone=options.zone,
+            )
         survey = ecology_survey(found, options)
         notes = write_ecology(survey, found, out, options)
     photographs.warn_of_missing("their dates and positions are unknown")
@@ -101,12 +110,13 @@ COMMAND = console.Command(
             help="Folder (path or URL) for the tables: a new folder, or one with earlier tables."
         ),
         *(EVENT_GAP, PEOPLE, flags.TIMEZONE, flags.DEPLOYMENTS),
-        *(flags.IMAGE_ROOT, flags.CORRECTIONS),
+        flags.IMAGE_ROOT,
     ),
     topics={
         "events": ("when events are independent", (COMPARED_TO,)),
         "occasions": ("detection histories", (OCCASION_DAYS, FIRST_DAY, MIN_ACTIVE_DAYS)),
         "sequences": ("smoothing of boxes", (flags.SEQUENCE_GAP, flags.SMOOTH_BOXES)),
+        **flags.ANSWERS,
         **flags.DATES,
     },
     **console.ONE_PREDICTIONS_FILE,

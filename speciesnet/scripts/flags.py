@@ -20,6 +20,7 @@ from speciesnet.packages.info import DEFAULT_MODEL
 if TYPE_CHECKING:
     from speciesnet.boxes import BoxSelection
     from speciesnet.engines.base import Precision
+    from speciesnet.ensemble.thresholds import Thresholds
     from speciesnet.films import Sampling
 
 T = TypeVar("T")
@@ -349,6 +350,14 @@ def selected_boxes(values: Values) -> BoxSelection | None:
     from speciesnet import boxes
 
     return boxes.selected_boxes(values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES])
+
+
+def thresholds_of(values: Values) -> Thresholds | None:
+    """The thresholds of species for a run, or None; raises ``InputError``."""
+    from speciesnet.ensemble.thresholds import read_thresholds
+
+    path = values[THRESHOLDS]
+    return None if path is None else read_thresholds(path)
 
 
 def thumbnail_threads(values: Values) -> int:

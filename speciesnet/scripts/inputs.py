@@ -21,6 +21,7 @@ from speciesnet.records import Record, in_file, still_of
 from speciesnet.scripts import flags
 
 if TYPE_CHECKING:
+    from speciesnet.ensemble.thresholds import Thresholds
     from speciesnet.files.moved_photographs import Photographs
     from speciesnet.survey.corrections import Corrections
     from speciesnet.survey.dates import DateRules
@@ -99,13 +100,27 @@ def _with_thresholds(predictions: str, corrections: str, thresholds: str) -> Ite
         with copy.open("wb") as file:
             write_lines(file, lines())
         shutil.copystat(source, copy)  # exports show when the predictions were made
-        for ending in (RUN_ENDING, CORRECTIONS_ENDING):
-            if (companion := source.with_name(f"{source.name}{ending}")).is_file():
-                shutil.copyfile(companion, f"{copy}{ending}")
+        if (companion := source.with_name(f"{source.name}{CORRECTIONS_ENDING}")).is_file():
+            shutil.copyfile(companion, f"{copy}{CORRECTIONS_ENDING}")
+        _note_in_settings(source, copy, rules)
         for note in rules.notes:
             logging.warning("%s", note)
         with storage.displayed_as(storage.display_name(predictions), copy):
             yield str(copy)
+
+
+def _note_in_settings(source: Path, copy: Path, rules: Thresholds) -> None:
+    """Writes the settings of the run next to a copy, with thresholds, for answers of sequences."""
+    from speciesnet.predictions.settings import read_settings, thresholds_of_run, write_settings
+
+    thresholds = thresholds_of_run(source) or {}
+    for name, lowest in rules.as_setting.items():
+        thresholds[name] = max(lowest, thresholds.get(name, 0.0))
+    try:
+        settings = dict(read_settings(source))
+    except (OSError, ValueError, TypeError, RecursionError):  # unknown, as for the file itself
+        settings = {}
+    write_settings(copy, {**settings, "thresholds": thresholds})
 
 
 def _fetch_companion(path: str, ending: str, copy: Path) -> None:

@@ -41,7 +41,9 @@ def main(values: flags.Values, source: str) -> None:
                 "new folder if nobody should be recognizable there.",
                 target,
             )
-        with local_predictions(source, values[flags.CORRECTIONS]) as predictions:
+        with local_predictions(
+            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
+        ) as predictions:
             dates = date_rules(values)
             survey = survey_of(
                 predictions,
@@ -76,7 +78,7 @@ COMMAND = console.Command(
     (
         flags.OUT.but(help="Folder (path or URL) for the pages: a new one or an earlier report."),
         *flags.PAGES,
-        flags.SMOOTH_BOXES,
+        *(flags.THRESHOLDS, flags.SMOOTH_BOXES),
     ),
     topics=flags.DATES,
     **console.ONE_PREDICTIONS_FILE,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from speciesnet.instances import Instance
     from speciesnet.model import ModelOptions, Predictions, SpeciesNet
     from speciesnet.run import Run
+    from speciesnet.tally import Tally
 
 INSTANCES = flags.text(
     "instances",
@@ -69,7 +70,10 @@ Run the same command again to continue an interrupted run.
 TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
     "films": ("which frames to examine", flags.FILMS),
-    "boxes": ("which boxes get answers", flags.BOXES),
+    "boxes": (
+        "which boxes get answers, and which answers are believed",
+        (*flags.BOXES, flags.THRESHOLDS),
+    ),
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),
     "model": ("which model", (MODEL, flags.TARGET_SPECIES_TXT, flags.ENGINE, PRECISION)),
     "cluster": (
@@ -108,6 +112,8 @@ def main(values: flags.Values) -> None:
     options = _model_options(values)
     model = options.load()
     run = _run_of(values)
+    if run.thresholds is not None:
+        run.thresholds.check_names(model.ensemble.labels)
     settings = replace(model.run_settings(run), **settings_of_films(run.films))
     notes = InputNotes()
     started = time.monotonic()
@@ -137,13 +143,20 @@ def main(values: flags.Values) -> None:
             raise KeyboardInterrupt(
                 f"Complete shards are in {folder.path}. Run the same command again to continue."
             ) from None
-    unfenced = model.ensemble.notes(outcome.tally.countries)
-    found = [*notes.lines(), *outcome.notes, *unfenced]
-    if run.country_from_coordinates and outcome.tally.placeless.count:
-        found.append(str(outcome.tally.placeless))
+    found = [*notes.lines(), *outcome.notes, *_notes(run, model, outcome.tally)]
     found += target_notes(values[flags.TARGET_SPECIES_TXT], model.model_info)
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
+
+
+def _notes(run: Run, model: SpeciesNet, tally: Tally) -> list[str]:
+    """Sentences on the answers of all images."""
+    from speciesnet.run import notes_on_thresholds
+
+    found = model.ensemble.notes(tally.countries)
+    if run.country_from_coordinates and tally.placeless.count:
+        found.append(str(tally.placeless))
+    return [*found, *notes_on_thresholds(run, tally)]
 
 
 def _model_options(values: flags.Values) -> ModelOptions:
@@ -173,6 +186,7 @@ def _run_of(values: flags.Values) -> Run:
         metadata=values[flags.METADATA],
         boxes=flags.selected_boxes(values),
         films=flags.sampling_of(values),
+        thresholds=flags.thresholds_of(values),
         batch_size=values[flags.BATCH_SIZE],
         readers=values[READERS],
         progress_bars=values[flags.PROGRESS_BARS],

@@ -79,7 +79,10 @@ TOPICS: console.Topics = {
         (TIMEOUT, BACKLOG, MAX_IMAGE_MB, MAX_BODY_MB, MAX_FILM_SECONDS, MAX_INSTANCES),
     ),
     "films": ("which frames to examine", (flags.VIDEO_FPS, flags.MAX_FRAMES)),
-    "boxes": ("which boxes get answers, and which answers", (*flags.BOXES, *flags.SITE)),
+    "boxes": (
+        "which boxes get answers, and which answers",
+        (*flags.BOXES, *flags.SITE, flags.THRESHOLDS),
+    ),
     "model": (
         "which model, and what runs it",
         (
@@ -194,6 +197,7 @@ def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
         batch_size=values[flags.BATCH_SIZE],
         boxes=flags.selected_boxes(values),
         films=Sampling(values[flags.VIDEO_FPS], values[flags.MAX_FRAMES]),
+        thresholds=flags.thresholds_of(values),
     )
     starters = [
         functools.partial(

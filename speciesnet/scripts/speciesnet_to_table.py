@@ -52,10 +52,6 @@ def main(values: flags.Values, source: str, target: str) -> None:
     delimiter = values[DELIMITER]
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise InputError(f"--delimiter {delimiter!r} is not one character; use , or ;")
-    if values[flags.THRESHOLDS] and values[ROWS] == "sequence":
-        raise InputError(
-            "--thresholds is for the answers of photographs; use --rows image, or leave it out."
-        )
     photographs = Photographs(values[flags.IMAGE_ROOT]) if values[EXIF] else None
     dates = date_rules(values)
     with (

@@ -88,7 +88,8 @@ def worker_main(
     Args:
         connection: The worker's end of a pipe.
         options: The model.
-        run: How it predicts: the batch size, which boxes get answers, and which frames are examined.
+        run: How it predicts: the batch size, which boxes get answers, which answers are believed, and
+            which frames are examined.
         film_seconds: The maximum duration of films that it accepts.
     """
     # A terminal or a service manager sends both to every process; the server decides when to stop.
@@ -150,6 +151,8 @@ class WorkerModel:
         self._run = run
         self._film_seconds = film_seconds
         self._model = options.load()
+        if run.thresholds is not None:
+            run.thresholds.check_names(self._model.ensemble.labels)
         self._instances: dict[str, list[Instance]] = {}
         self._guards = guards_of(run, self._model, self._places_of)
         networks = self._model.networks if self._guards is None else self._guards.networks

@@ -40,12 +40,14 @@ class Deployed:
         camera: The camera that took its photographs; the folder in its row if it has none.
         start: Its start on the camera's clock, or None if the row has none.
         end: Its end, or None.
+        gaps: The times in between in which the camera did not work, as the row names them.
     """
 
     deployment: str
     camera: str
     start: datetime | None = None
     end: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
 
     def distance(self, moment: datetime) -> timedelta:
         """The time between a moment and the period of the row; 0 inside."""
@@ -220,7 +222,7 @@ def _effort(
         first=first,
         last=last,
     )
-    return found.without(gaps)
+    return found.without([*gaps, *(row.gaps if row else ())])
 
 
 def _within(gaps: Iterable[Gap], start: datetime, end: datetime) -> list[Gap]:

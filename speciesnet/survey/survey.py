@@ -12,15 +12,20 @@ from typing import NamedTuple, cast
 from absl import logging
 
 from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification, Detection
+from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import file_name, with_slashes
 from speciesnet.geofence import Answer, Rules, load_geofence
-from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.metadata import PhotoMetadata
 from speciesnet.packages.info import ModelInfo
 from speciesnet.predictions.reading import read_records
-from speciesnet.predictions.settings import is_geofenced, model_of_run, species_list_of_run
+from speciesnet.predictions.settings import (
+    is_geofenced,
+    model_of_run,
+    species_list_of_run,
+    thresholds_of_run,
+)
 from speciesnet.records import (
     Box,
     Record,
@@ -43,11 +48,7 @@ from speciesnet.survey.counts import Following, counts_of, label_of_box, largest
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import people_in, unmentioned, vehicles_in
 from speciesnet.survey.photographs import position_of, with_metadata
-from speciesnet.survey.sequences import (
-    camera_folder,
-    sequence_answer,
-    sequence_numbers,
-)
+from speciesnet.survey.sequences import camera_folder, sequence_answer, sequence_numbers
 from speciesnet.survey.smoothed_records import log_followers
 from speciesnet.survey.smoothing import (
     MIN_CONFIDENCE,
@@ -473,19 +474,16 @@ def _picture_box(box: Box) -> PictureBox:
 def _rules(
     predictions: str | os.PathLike[str], model: str | None, geofence: bool, labels: set[str]
 ) -> tuple[Rules, list[str]]:
-    """The rules of the model that made the predictions, with the species list of the run; its labels."""
-
-    def species_list(labels: Iterable[str]) -> SpeciesList | None:
-        recorded = species_list_of_run(predictions)
-        return recorded and replace(recorded, labels=tuple(labels))
-
+    """The rules of the run, with its species list and thresholds, and the labels of its model."""
+    recorded, limits = species_list_of_run(predictions), thresholds_of_run(predictions)
+    believed = Thresholds("", limits).believed if limits else None
     if name := model or model_of_run(predictions):
         try:
             package = ModelInfo(name)
             taxonomy = load_taxonomy(package)
             classes, groups = package.read_lines("classifier_labels"), list(taxonomy.values())
-            species = species_list(groups + classes)
-            rules = Rules(taxonomy, load_geofence(package), geofence, species)
+            species = recorded and replace(recorded, labels=(*groups, *classes))
+            rules = Rules(taxonomy, load_geofence(package), geofence, species, believed)
             return rules, list(dict.fromkeys([*classes, *groups, *Classification]))
         except ModelError as error:
             if model:
@@ -496,5 +494,6 @@ def _rules(
         "offered, using only the labels in the file. Name the model with --model."
     )
     taxa = sorted(label for label in labels if label.count(";") == LABEL_PARTS - 1)
-    rules = Rules(build_taxonomy_map(taxa), {}, False, species_list(taxa))
+    species = recorded and replace(recorded, labels=tuple(taxa))
+    rules = Rules(build_taxonomy_map(taxa), {}, False, species, believed)
     return rules, list(dict.fromkeys([*taxa, *Classification]))

@@ -11,6 +11,7 @@ import clips
 import numpy as np
 import pytest
 from PIL import Image
+from surveys import LABELS
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("needs speciesnet[ray]", allow_module_level=True)
@@ -19,6 +20,7 @@ from speciesnet import SpeciesNet
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
 from speciesnet.distributed.job import Job
+from speciesnet.ensemble.thresholds import read_thresholds
 from speciesnet.films import Sampling
 from speciesnet.instances import SAMPLE_IMAGES, Instance
 from speciesnet.model import ModelOptions
@@ -38,9 +40,15 @@ class Reporter:
         self.counts[stage] = self.counts.get(stage, 0) + images
 
 
+@pytest.mark.parametrize("believes_all", [True, False])
 def test_frames_in_any_order_become_the_records_of_a_local_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    believes_all: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    thresholds = None
+    if not believes_all:
+        rows = [f'"{label}",1' for label in LABELS.values() if label.count(";") == 6]
+        thresholds = str(tmp_path.with_suffix(".csv"))
+        Path(thresholds).write_text("\n".join(["label,threshold", *rows]))
     scenes = [
         np.asarray(Image.open(path).convert("RGB").resize(SIZE))
         for path in sorted(SAMPLE_IMAGES.rglob("*.jpg"))[:2]
@@ -51,12 +59,15 @@ def test_frames_in_any_order_become_the_records_of_a_local_run(
     Image.fromarray(scenes[1]).save(tmp_path / "d.jpg")
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
     local = SpeciesNet("demo", precision="fp32", threads=1).predict(
-        filepaths=paths, video_fps=2.0, metadata=True
+        filepaths=paths, video_fps=2.0, metadata=True, thresholds=thresholds
     )
     assert local is not None
+    sources = [one.get("prediction_source", "") for one in local["predictions"]]
+    assert any(one.endswith("+below_threshold") for one in sources) == (thresholds is not None)
 
     options = ModelOptions("demo", precision="fp32", threads=1)
-    run = Run(films=Sampling(fps=2.0), metadata=True)
+    rules = None if thresholds is None else read_thresholds(thresholds)
+    run = Run(films=Sampling(fps=2.0), metadata=True, thresholds=rules)
     job = Job(folder=Folder(str(tmp_path)), model=options, run=run, resources=cast("Any", None))
     monkeypatch.setattr(stages, "BLOCK_BYTES", 1)  # each frame goes its own way
     reporter: Any = Reporter()

@@ -51,3 +51,10 @@ def test_only_species_accumulate() -> None:
     survey = make()
     survey.labels["Vulpes vulpes"] = "0;mammalia;carnivora;canidae;;;canine family"
     assert {one.taxon for one in survey.of_species} == {"Odocoileus virginianus"}
+
+
+def test_some_numbers_of_samples_are_those_of_all() -> None:
+    samples = [{"fox"}, {"deer"}, set[str](), {"fox", "boar"}, {"deer"}]
+    everything = list(accumulate(samples))
+    assert list(accumulate(samples, every=3)) == [everything[0], everything[3], everything[4]]
+    assert list(accumulate(samples, every=9)) == [everything[0], everything[4]]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from known_survey import SURVEY, read
 from surveys import BLANK, BOAR, FOX, HUMAN, UNKNOWN, answered_box, box, record
@@ -76,3 +78,18 @@ def test_the_most_frequent_position_is_that_of_the_camera() -> None:
 def test_a_malformed_record_is_named() -> None:
     with pytest.raises(InputError, match=r"cam1/x\.jpg"):
         read(record("cam1/x.jpg", FOX, boxes=[{"label": "animal"}]))  # type: ignore[list-item]
+
+
+def test_periods_of_deployments_tell_which_dates_are_reliable(tmp_path: Path) -> None:
+    wrong = [f"2020-02-{day:02}T10:00:00" for day in range(1, 9)]
+    right = [f"2024-05-{day:02}T10:00:00" for day in range(1, 4)]
+    records = [
+        record(f"cam1/IMG_{number:04}.JPG", FOX, taken=taken)
+        for number, taken in enumerate([*wrong, *right])
+    ]
+    table = tmp_path / "deployments.csv"
+    table.write_text("deploymentID,deploymentStart,deploymentEnd\ncam1,2024-05-01,2024-05-31\n")
+    found = read(*records, deployments=str(table))
+    assert [one.taken for _, _, one in found.sightings] == right
+    assert len(found.undated) == len(wrong)
+    assert [one.taken for _, _, one in read(*records).sightings] == wrong

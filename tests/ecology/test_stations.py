@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from surveys import BLANK, FOX, LABELS, record
 
 from speciesnet.ecology.camtrapr import camera_rows
 from speciesnet.ecology.folder import EcologySurvey
-from speciesnet.ecology.rates import rates_by_station, rates_overall
+from speciesnet.ecology.rates import rate_interval, rates_by_station, rates_overall
 from speciesnet.ecology.stations import Station, taxon_names
 from speciesnet.survey.effort import Gap, effort
 
@@ -38,6 +39,19 @@ def test_rates_are_events_per_100_trap_nights() -> None:
     assert (fox["events"], fox["trap_nights"]) == (3, 9)
     assert fox["per_100_trap_nights"] == pytest.approx(100 / 3)
     assert (deer["stations"], deer["stations_surveyed"], deer["naive_occupancy"]) == (1, 2, 0.5)
+
+
+def test_stations_are_independent_in_the_interval_of_a_rate() -> None:
+    # The ratio is 6 / 100 nights; its residuals are 1.2, -0.8 and -0.4, so that independent events
+    # (variance 6) vary more than these stations (3 / 2 * 2.24).
+    factor = math.exp(4.302653 * math.sqrt(6) / 6)  # Student's t with 2 degrees of freedom
+    assert rate_interval([(3, 30), (1, 30), (2, 40)]) == pytest.approx((6 / factor, 6 * factor))
+    uneven = rate_interval([(6, 30), (0, 30), (0, 40)])  # residuals 4.2, -1.8 and -2.4
+    factor = math.exp(4.302653 * math.sqrt(1.5 * 26.64) / 6)
+    assert uneven == pytest.approx((6 / factor, 6 * factor))
+    assert rate_interval([(0, 30), (0, 30)]) is None and rate_interval([(3, 30)]) is None
+    *_, fox = rates_overall(*(lambda s: (s.detections, s.stations, s.labels))(make()))
+    assert (fox["per_100_from"], fox["per_100_to"]) == rate_interval([(2, 7), (1, 2)])
 
 
 @pytest.mark.parametrize(("gap", "compared_to", "events"), [

@@ -9,6 +9,7 @@ from speciesnet.evaluation.measures import (
     calibration,
     calibration_error,
     groups_of,
+    numbers_by_species,
     numbers_of,
     time_of_day,
 )
@@ -54,11 +55,30 @@ def test_without_blanks_there_are_no_rules() -> None:
 
 
 def test_numbers_of_individuals() -> None:
-    one, two = pair(FOX, FOX, labelled_individuals=1), pair(FOX, FOX, labelled_individuals=3)
+    one, two = (pair(FOX, FOX, labelled_counts={FOX: number}) for number in (1, 3))
     found = numbers_of(judged(one, two, pair(FOX, FOX)))
     assert found is not None
     assert (found.labelled, found.counted, found.mean_error, found.exact.value) == (4, 2, 1.0, 0.5)
-    assert numbers_of(judged(pair(BLANK, BLANK, labelled_individuals=0))) is None
+    assert numbers_of(judged(pair(BLANK, BLANK, counts={}, labelled_counts={}))) is None
+
+
+def test_numbers_of_each_species_in_photographs_and_sequences() -> None:
+    pairs = [
+        pair(FOX, FOX, sequence=-1, counts={FOX: 1, DEER: 1}, labelled_counts={FOX: 1}),
+        pair(FOX, FOX, sequence=-1, counts={FOX: 3}, labelled_counts={FOX: 2}),
+        pair(FOX, FOX, sequence=-1, counts={FOX: 9}),  # nobody counted
+        pair(FOX, DOGS, sequence=-2, counts={DOGS: 1}, labelled_counts={FOX: 1}),
+    ]
+    photographs = numbers_by_species(judged(*pairs), "species")
+    found = {
+        one.taxon.names[-1]: (one.labelled, one.counted, one.exact.hits, one.exact.total)
+        for one in photographs
+    }
+    assert found == {"vulpes": (4, 4, 1, 3), "virginianus": (0, 1, 0, 1), "canidae": (0, 1, 0, 1)}
+    fox = numbers_by_species(judged(*pairs), "species", in_sequences=True)[0]
+    assert (fox.labelled, fox.counted, fox.mean_error, fox.exact.total) == (3, 3, 1.0, 2)
+    family = numbers_by_species(judged(*pairs), "family", in_sequences=True)[0]
+    assert (family.labelled, family.counted, family.exact.hits) == (3, 4, 1)
 
 
 def test_day_and_night_by_the_clock() -> None:

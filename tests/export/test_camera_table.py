@@ -6,9 +6,13 @@ import csv
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+
+from speciesnet.errors import InputError
 from speciesnet.export.camera_table import COLUMNS, camera_rows, write_deployments
 from speciesnet.export.deployments import deployed, from_table
 from speciesnet.survey.camera_check import CameraCheck, CheckedCamera, Sightings
+from speciesnet.survey.effort import Gap
 
 FOLDERS = [("s", "cam1"), ("s", "cam2")]
 TABLE = (
@@ -96,3 +100,29 @@ def test_empty_cells_are_filled_from_photographs(tmp_path: Path) -> None:
     out = tmp_path / "corrected.csv"
     assert write_deployments(found, out, str(path)) == 0
     assert rows_in(out)[0]["deploymentEnd"] == "2024-05-20T06:00:00"
+
+
+def test_times_without_a_working_camera_are_a_column(tmp_path: Path) -> None:
+    path, out = tmp_path / "deployments.csv", tmp_path / "corrected.csv"
+    path.write_text(TABLE.replace("2024-06-10", "2024-07-20T12:00:00+03:00"), encoding="utf-8")
+    seen = Sightings([*days("cam1", 20), *days("cam1", 20, 60), *days("cam2", 21)])
+    found = list(CameraCheck(seen, *deployed(str(path), FOLDERS)).checked())
+    write_deployments(found, out, str(path))
+    a, b, c = rows_in(out)
+    assert a["notWorking"] == "2024-05-20T06:00:00/2024-06-30T06:00:00+03:00"
+    assert b["notWorking"] == ""
+    assert c["notWorking"] == "2024-05-01T00:00:00/2024-05-21T23:59:59"
+    given, unused = deployed(str(out), FOLDERS)
+    (row,) = given["s/cam1"]
+    assert row.gaps == (Gap(datetime(2024, 5, 20, 6), datetime(2024, 6, 30, 6)),)
+    assert len(unused[0].gaps) == 1
+    in_zone = deployed(str(out), FOLDERS, timezone(timedelta(hours=5)))[0]["s/cam1"][0]
+    assert in_zone.gaps[0].end == datetime(2024, 6, 30, 8)  # its cell has an offset
+
+
+@pytest.mark.parametrize("text", ["2024-05-03", "2024-05-09/2024-05-03", "always", "x/y"])
+def test_times_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deployments.csv"
+    path.write_text(f"deploymentID,notWorking\ncam1,{text}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"Line 2 .* has '{text}' as notWorking; write a start"):
+        deployed(str(path), FOLDERS[:1])

@@ -41,6 +41,24 @@ def test_a_survey_without_dated_animals_has_no_page(tmp_path: Path) -> None:
     assert ecology_page(survey_of(tmp_path, record("cam1/a.jpg", FOX))) is None
 
 
+def test_intervals_and_densities(tmp_path: Path) -> None:
+    records = [
+        record(f"cam{n % 3}/{n}.jpg", FOX, taken=f"2024-05-{n + 1:02}T{n % 4:02}:00:00")
+        for n in range(12)
+    ]
+    page = page_of(tmp_path, *records)
+    (point,) = page.points
+    assert point.interval is not None and point.interval[0] < point.rate < point.interval[1]
+    (curve,) = page.activity
+    assert (curve.name, sum(curve.hours)) == ("red fox", 12)
+    assert max(curve.density, key=lambda one: one[1])[0] == pytest.approx(1.5, abs=0.3)
+    assert (page.days[-1].samples, page.days[-1].species) == (30, 1)
+    survey = survey_of(tmp_path, *records)
+    write_report(survey, tmp_path / "report", Photographs())
+    svg = (tmp_path / "report" / "plots" / "activity-over-the-day.svg").read_text()
+    assert "red fox (12)" in svg
+
+
 def test_long_curves_are_thinned_out(tmp_path: Path) -> None:
     records = [
         record(f"cam{n}/a.jpg", FOX, taken="2024-05-01T06:00:00") for n in range(3 * MAX_ROWS)
@@ -58,5 +76,11 @@ def test_the_report_has_the_page(tmp_path: Path) -> None:
     text = (out / "ecology.html").read_text(encoding="utf-8")
     assert "9 trap nights for 2 cameras" in text
     assert '<th scope="row"><i>Vulpes vulpes</i></th>' in text
-    assert "species-by-the-number-of-cameras.svg" in text
+    for name in (
+        "detection-rates",
+        "species-by-the-number-of-cameras",
+        "species-by-the-number-of-camera-days",
+    ):
+        assert f'href="plots/{name}.svg"' in text and (out / "plots" / f"{name}.svg").is_file()
+    assert "activity-over-the-day" not in text  # too few events
     assert "ecology.html" in (out / "index.html").read_text(encoding="utf-8")

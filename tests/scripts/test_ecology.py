@@ -195,3 +195,53 @@ def test_tables_agree_with_r(tmp_path: Path, out: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in ("vegan::specaccum", "circular::density.circular", "overlap of", "history"):
         assert name in done.stdout
+
+
+def test_nights_in_which_cameras_failed_do_not_count(tmp_path: Path, out: Path) -> None:
+    # cam1 is silent for twelve nights, cam2 stops eleven nights early, and cam3 never works.
+    days = {"cam1": [*range(1, 9), *range(20, 32)], "cam2": range(1, 21)}
+    records = [
+        record(f"s/{camera}/{day:02}.jpg", FOX, taken=f"2024-05-{day:02}T10:00:00")
+        for camera, seen in days.items()
+        for day in seen
+    ]
+    predictions = write_predictions(tmp_path / "p.json", *records)
+    period = "2024-05-01T09:00:00,2024-05-31T12:00:00"
+    table, corrected = tmp_path / "deployments.csv", tmp_path / "corrected.csv"
+    lines = [f"{name},51.5,-0.1,{period}" for name in ("cam1", "cam2", "cam3")]
+    columns = "deploymentID,latitude,longitude,deploymentStart,deploymentEnd"
+    table.write_text("\n".join([columns, *lines]))
+    flags = ("--no_pictures", "--deployments", table, "--deployments_out")
+    found = run_here("cameras", predictions, *flags, corrected)
+    assert "3 cameras, 90 trap nights, 37 of them worked; 3 with findings." in found.out
+    outcome = ecology(predictions, out, "--deployments", str(corrected))
+    assert "in 37 trap nights at 3 stations" in outcome.out
+    nights = {row["station"]: row for row in rows(out / "detections_by_station.csv")}
+    assert {name: row["trap_nights"] for name, row in nights.items()} == {
+        "cam1": "18", "cam2": "19", "cam3": "0",
+    }  # fmt: skip
+    assert float(nights["cam1"]["per_100_trap_nights"]) == pytest.approx(100 * 20 / 18)
+    (one, two, three) = rows(out / "camera_operation.csv")
+    works = {day: (one[day], two[day], three[day]) for day in one if day.startswith("2024")}
+    assert works["2024-05-08"] == ("1", "1", "0") and works["2024-05-15"] == ("0", "1", "0")
+    assert works["2024-05-20"] == ("1", "1", "0") and works["2024-05-21"] == ("1", "NA", "0")
+    again = run_here("cameras", predictions, "--no_pictures", "--deployments", corrected)
+    assert "3 cameras, 37 trap nights, 37 of them worked" in again.out
+    package = ("--title", "x", "--contributor", "y", "--timezone", "+00:00")
+    done = run_here(
+        "speciesnet_to_camtrap_dp",
+        predictions,
+        tmp_path / "dp",
+        *package,
+        "--deployments",
+        corrected,
+    )
+    assert done.code == 0, done.err
+    assert "notWorking" not in (tmp_path / "dp" / "deployments.csv").read_text()
+
+
+def test_thresholds_of_species_apply(predictions: Path, tmp_path: Path, out: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("species,threshold\nred fox,0.95\n")
+    assert ecology(predictions, out, "--thresholds", str(table)).code == 0
+    assert [row["taxon"] for row in rows(out / "detections.csv")] == ["Odocoileus virginianus"]

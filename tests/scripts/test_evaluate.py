@@ -64,6 +64,7 @@ def test_prints_in_eighty_columns(predictions: Path, tmp_path: Path) -> None:
         "Scores differ",
         "throw away",
         "Individuals: ",
+        "Individuals by species",
         "cam1",
     ):
         assert text in done.out
@@ -88,6 +89,7 @@ def test_writes_tables_and_json(predictions: Path, tmp_path: Path) -> None:
         "classes",
         "confusion",
         "day_and_night",
+        "individuals_by_species",
         "photographs",
     ]
     assert sorted(path.stem for path in out.iterdir()) == names
@@ -97,6 +99,9 @@ def test_writes_tables_and_json(predictions: Path, tmp_path: Path) -> None:
     (fox, _) = sorted(rows_of(out / "classes.csv"), key=lambda row: row["class"], reverse=True)
     assert (fox["latin"], fox["precision"], fox["recall"]) == ("vulpes", "0.8", "1.0")
     assert len(rows_of(out / "photographs.csv")) == 20
+    (animals, visits) = rows_of(out / "individuals_by_species.csv")
+    assert (animals["unit"], animals["units"], animals["labelled"]) == ("photograph", "20", "16")
+    assert (visits["unit"], visits["counted"], visits["exact"]) == ("sequence", "10", "0.8")
     written = json.loads(file.read_text())
     assert (written["accuracy"], written["right"], written["wrong"]) == (0.8, 16, 4)
     assert written["confusion"][0]["photographs"] == 16
@@ -136,12 +141,10 @@ def test_reviewed_answers_stay_above_every_threshold(predictions: Path, tmp_path
     assert [name for _, name in answers].count("animal") == 19
 
 
-@pytest.mark.parametrize("command", ["speciesnet_to_table", "sort_images"])
-def test_sequences_have_no_thresholds(command: str, predictions: Path, tmp_path: Path) -> None:
+def test_folders_of_sequences_need_no_thresholds(predictions: Path, tmp_path: Path) -> None:
     rules = write_table(tmp_path / "t.csv", ("species", "threshold"), [("red fox", 0.95)])
-    kind = ("--rows", "sequence") if command == "speciesnet_to_table" else ("--by", "sequence")
-    out = [tmp_path / "o.csv"] if command == "speciesnet_to_table" else ["--out", tmp_path / "o"]
-    done = run_here(command, predictions, *out, *kind, "--thresholds", rules)
+    flags = ("--out", tmp_path / "o", "--by", "sequence", "--thresholds", rules)
+    done = run_here("sort_images", predictions, *flags)
     assert done.code == 1 and "--thresholds is for the answers of photographs" in done.sentence
 
 

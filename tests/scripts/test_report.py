@@ -95,3 +95,12 @@ def test_help_is_short() -> None:
     done = report("--help")
     assert (done.code, done.err) == (0, "")
     assert "--blur_humans" in done.out
+
+
+def test_answers_below_their_thresholds_are_not_shown(predictions: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "t.csv", tmp_path / "out"
+    table.write_text("species,threshold\nred fox,0.95\n")
+    done = report(predictions, "--out", out, "--thresholds", table)
+    assert done.code == 0, done.err
+    assert "1 answer below its threshold" in done.err
+    assert (out / "species-animal.html").is_file() and not (out / "species-red-fox.html").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import run_here
-from surveys import FOX, box, record, write_predictions
+from surveys import FOX, answered_box, box, record, write_predictions
 
 PLACE = (0.1, 0.2, 0.2, 0.1)
 
@@ -71,3 +71,51 @@ def test_unknown_and_contradictory_groups_are_refused(predictions: Path) -> None
     both = run_here("stones", predictions, "--stone", "all", "--animal", "all")
     assert "is in two flags" in both.sentence
     assert not Path(f"{predictions}.corrections.jsonl").exists()
+
+
+@pytest.mark.parametrize("kind", ["one", "all"])
+def test_no_count_contains_stones(kind: str, tmp_path: Path) -> None:
+    stone, animal = box(bbox=PLACE, conf=0.8), box(bbox=(0.6, 0.6, 0.2, 0.2))
+    if kind == "all":
+        stone, animal = (answered_box(FOX, bbox=one["bbox"]) for one in (stone, animal))
+    records = [
+        record(f"cam1/{day}.jpg", FOX, taken=f"2024-05-{day:02}T06:00:00",
+               boxes=[stone, animal] if day == 5 else [stone], latitude=51.5, longitude=-0.1)
+        for day in range(1, 11)
+    ]  # fmt: skip
+    predictions = write_predictions(tmp_path / "p.json", *records)
+
+    def counts() -> list[int]:
+        """Foxes in observations, sequences and events, in Camtrap DP, and in MegaDetector's file."""
+        found = []
+        for kind_of_row in ("observation", "sequence", "event"):
+            foxes = rows_of(predictions, tmp_path, "--rows", kind_of_row)
+            found.append(sum(int(r["count"]) for r in foxes if r["common_name"] == "red fox"))
+        flags = ("--title", "x", "--contributor", "y", "--timezone", "+00:00")
+        done = run_here("speciesnet_to_camtrap_dp", predictions, tmp_path / "dp", *flags)
+        assert done.code == 0, done.err
+        with (tmp_path / "dp" / "observations.csv").open(newline="") as file:
+            observations = [row for row in csv.DictReader(file) if row["scientificName"]]
+        for level in ("media", "event"):
+            own = [row for row in observations if row["observationLevel"] == level]
+            found.append(sum(int(row["count"]) for row in own))
+        run_here("speciesnet_to_md", predictions, tmp_path / "md.json")
+        images = json.loads((tmp_path / "md.json").read_text())["images"]
+        found.append(sum(one["conf"] > 0 for image in images for one in image["detections"]))
+        assert run_here("ecology", predictions, "--out", tmp_path / "tables").code == 0
+        with (tmp_path / "tables" / "detections.csv").open(newline="") as file:
+            found.append(sum(int(row["individuals"]) for row in csv.DictReader(file)))
+        return found
+
+    assert counts() == [11] * 7
+    assert run_here("stones", predictions, "--stone", "all").code == 0
+    assert counts() == [1] * 7
+    run_here("stones", predictions, "--undecided", "all")
+    assert counts() == [11] * 7
+
+
+def rows_of(predictions: Path, folder: Path, *flags: str) -> list[dict[str, str]]:
+    table = folder / "rows.csv"
+    assert run_here("speciesnet_to_table", predictions, table, *flags).code == 0
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))

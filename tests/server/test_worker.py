@@ -7,7 +7,12 @@ import pytest
 from PIL import Image
 from servers import Server
 
-from speciesnet.server.worker import groups_by_pixels
+from speciesnet.ensemble.thresholds import Thresholds
+from speciesnet.errors import InputError
+from speciesnet.instances import Instance, find_images
+from speciesnet.model import ModelOptions
+from speciesnet.run import Run
+from speciesnet.server.worker import ImageTask, Refused, WorkerModel, groups_by_pixels
 
 MEBIBYTE = 2**20
 
@@ -37,6 +42,20 @@ def test_unreadable_images_and_images_in_buckets_are_grouped_without_their_size(
     assert list(groups_by_pixels(paths)) == [paths]
     buckets = [f"s3://survey/{number}.jpg" for number in range(9)]
     assert [len(group) for group in groups_by_pixels(buckets)] == [8, 1]
+
+
+def test_answers_below_their_thresholds_are_replaced() -> None:
+    path = find_images(["demo"])[10]
+    options = ModelOptions("demo", precision="fp32", threads=1)
+    answers = []
+    for threshold in (0.0, 1.0):
+        run = Run(thresholds=Thresholds("t.csv", {"red fox": threshold}))
+        (record,) = WorkerModel(options, run, 60).records_of([ImageTask(Instance(path), path)])
+        assert not isinstance(record, Refused)
+        answers.append(record.get("prediction", "").rpartition(";")[2])
+    assert answers == ["red fox", "animal"]
+    with pytest.raises(InputError, match="which the model does not have"):
+        WorkerModel(options, Run(thresholds=Thresholds("t.csv", {"red foxx": 1.0})), 60)
 
 
 def _peak(pid: int) -> int:

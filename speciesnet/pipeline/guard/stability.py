@@ -224,6 +224,14 @@ def _selects_the_same(detections: Sequence[Box], boxes: BoxSelection, band: floa
     return moved(above[limit - 1], -band) > moved(above[limit], band)
 
 
+class _Candidate(NamedTuple):
+    """A possible answer and the range of its score."""
+
+    label: str
+    source: str
+    score: Interval
+
+
 @dataclass(frozen=True)
 class _At:
     """The decision table for a place, applied to numbers that are known to within bands."""
@@ -242,7 +250,7 @@ class _At:
             confidence = around(float(box["conf"]), self.detector)
         best = top_classes(classifications, TOP_CLASSES)
         classes, scores = best["classes"], best["scores"]
-        found: Answers = set()
+        found: set[_Candidate] = set()
         for label, score in zip(classes, scores, strict=True):
             if moved(score, self.classifier) < moved(scores[0], -self.classifier):
                 continue
@@ -255,13 +263,21 @@ class _At:
                 ]
                 if not any(outcomes):
                     continue
-                ends = self._answers_of(rule, label, classes, scores, found)
+                at = confidence if rule.score == "detector" else interval
+                ends = self._answers_of(rule, label, classes, scores, at, found)
                 if ends and all(outcomes):
                     break
-        return {self._restricted(*answer, classes, scores) for answer in found}
+        restricted = (self._restricted(one, classes, scores) for one in found)
+        return {answer for one in restricted for answer in self._believed(one)}
 
     def _answers_of(
-        self, rule: Rule, top: str, classes: list[str], scores: list[float], found: Answers
+        self,
+        rule: Rule,
+        top: str,
+        classes: list[str],
+        scores: list[float],
+        score: Interval,
+        found: set[_Candidate],
     ) -> bool:
         """Adds the answers that a rule can give, and returns whether it always gives one."""
         if rule.answer == "geofence":
@@ -270,22 +286,28 @@ class _At:
             possible = list(
                 self._roll_ups(classes, scores, ROLL_UP_LEVELS, around(ROLL_UP_THRESHOLD, 0))
             )
-            found |= {(a, f"classifier+rollup_to_{level}") for a, level in possible if a}
-            return all(ancestor for ancestor, _ in possible)
+            found |= {
+                _Candidate(one.label, f"classifier+rollup_to_{one.source}", one.score)
+                for one in possible
+                if one
+            }
+            return all(possible)
         else:
-            found.add((str(rule.answer), rule.score))
+            found.add(_Candidate(str(rule.answer), rule.score, score))
         return True
 
-    def _geofenced(self, top: str, classes: list[str], scores: list[float]) -> Answers:
-        if not self.rules.exclude(top, self.country, self.region):
-            return {(top, "classifier")}
+    def _geofenced(self, top: str, classes: list[str], scores: list[float]) -> set[_Candidate]:
         score = around(scores[classes.index(top)], self.classifier)
-        failed = (Classification.UNKNOWN.value, "classifier+geofence+rollup_failed")
+        if not self.rules.exclude(top, self.country, self.region):
+            return {_Candidate(top, "classifier", score)}
+        failed = _Candidate(
+            Classification.UNKNOWN.value, "classifier+geofence+rollup_failed", score
+        )
         return {
-            (ancestor, f"classifier+geofence+rollup_to_{level}") if ancestor else failed
-            for ancestor, level in self._roll_ups(
-                classes, scores, GEOFENCE_ROLL_UP_LEVELS, score, top
-            )
+            _Candidate(one.label, f"classifier+geofence+rollup_to_{one.source}", one.score)
+            if one
+            else failed
+            for one in self._roll_ups(classes, scores, GEOFENCE_ROLL_UP_LEVELS, score, top)
         }
 
     def _roll_ups(
@@ -295,8 +317,8 @@ class _At:
         levels: Sequence[str],
         threshold: Interval,
         top: str | None = None,
-    ) -> Iterator[tuple[str | None, str]]:
-        """Yields the ancestors that a roll-up can find, and their levels; None if it may find none.
+    ) -> Iterator[_Candidate | None]:
+        """Yields the ancestors that a roll-up can find, with their levels; None if it may find none.
 
         Args:
             classes: Classes, best first.
@@ -314,10 +336,10 @@ class _At:
             is_certain = above in sums or lowest > threshold.high
             for ancestor, interval in sums.items():
                 if ancestor == above or (interval.high >= lowest and interval.high > threshold.low):
-                    yield ancestor, level
+                    yield _Candidate(ancestor, level, interval)
             if is_certain:
                 return
-        yield None, ""
+        yield None
 
     def _sums(self, classes: list[str], scores: list[float], level: str) -> Mapping[str, Interval]:
         """The summed scores of each allowed ancestor at a level.
@@ -337,10 +359,28 @@ class _At:
             found[ancestor] = Interval(low, high)
         return found
 
-    def _restricted(
-        self, label: str, source: str, classes: list[str], scores: list[float]
-    ) -> tuple[str, str]:
-        answer = self.rules.restrict(
-            (label, 0.0, source), classes, scores, self.country, self.region
+    def _restricted(self, one: _Candidate, classes: list[str], scores: list[float]) -> _Candidate:
+        """A candidate after the species list; the score of a group may be a sum."""
+        low, high = (
+            self.rules.restrict(
+                (one.label, score, one.source), classes, scores, self.country, self.region
+            )
+            for score in one.score
         )
-        return answer[0], answer[2]
+        if low[2] == one.source:
+            return one
+        band = self.classifier
+        other = moved(scores[-1], band) if band and len(classes) >= TOP_CLASSES else 0.0
+        interval = Interval(moved(low[1], -band) - other, moved(min(high[1], 1.0), band) + other)
+        return _Candidate(low[0], low[2], interval)
+
+    def _believed(self, one: _Candidate) -> Answers:
+        """The answers that thresholds of species can leave of a candidate."""
+        if self.rules.believed is None:
+            return {(one.label, one.source)}
+        low, high = one.score
+        if low != high:  # log odds are cut off at both ends, but thresholds are not
+            low = low if low > 1 - CERTAIN else 0.0
+            high = high if high < CERTAIN else 1.0
+        answers = [self.rules.believed((one.label, score, one.source)) for score in (low, high)]
+        return {(label, source) for label, _, source in answers}

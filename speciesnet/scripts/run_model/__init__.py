@@ -94,7 +94,10 @@ TOPICS: console.Topics = {
         ),
     ),
     "films": ("which frames to examine", flags.FILMS),
-    "boxes": ("which boxes get answers", flags.BOXES),
+    "boxes": (
+        "which boxes get answers, and which answers are believed",
+        (*flags.BOXES, flags.THRESHOLDS),
+    ),
     "output": (
         "where to write, and how to continue",
         (
@@ -318,6 +321,7 @@ def _run(
         metadata=values[flags.METADATA],
         **output,
         films=flags.sampling_of(values),
+        thresholds=flags.thresholds_of(values),
         past=PastResults(*map(past, input_flags)),
         input_files={flag.name: values[flag] for flag in input_flags},
         predictions_json=values[PREDICTIONS_JSON],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import softmax
 from speciesnet.constants import Classification
 from speciesnet.ensemble import combine_predictions_for_single_item
+from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.geofence import Rules
+from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.stability import (
     Decisions,
@@ -39,6 +42,12 @@ CLASSES = [RED_FOX, FENNEC, WOLF, DEER, TIT, *map(str, (
 TAXONOMY = build_taxonomy_map([*CLASSES, *GROUPS])
 GEOFENCE = {"mammalia;carnivora;canidae;vulpes;vulpes": {"block": {"KEN": []}}}
 RULES = Rules(TAXONOMY, GEOFENCE)
+LOWEST = {"human": 0.8, "blank": 0.7, "mammal": 0.9, "canine family": 0.85, "wolf": 0.6}
+LOWEST |= {"vulpes vulpes": 0.9, "cervus elaphus": 0.97, "fox": 0.8, "animal": 0.7, "bird": 0.75}
+DOUBTING = replace(RULES, believed=Thresholds("t.csv", LOWEST).believed)
+LISTED = replace(
+    DOUBTING, species_list=SpeciesList(("canis lupus", "parus major"), (*CLASSES, *GROUPS))
+)
 
 
 def box(confidence: float, label: str = "animal", left: float = 0.1) -> Box:
@@ -67,12 +76,16 @@ def photo(classes: Classifications, *boxes: Box) -> Photo:
     return Photo("a.jpg", detections=list(boxes), classifications=classes)
 
 
-def at(country: str | None = None, boxes: BoxSelection | None = None) -> Decisions:
-    return Decisions(lambda _: RULES, lambda _: {(country, None)}, boxes)
+def at(
+    country: str | None = None, boxes: BoxSelection | None = None, rules: Rules = RULES
+) -> Decisions:
+    return Decisions(lambda _: rules, lambda _: {(country, None)}, boxes)
 
 
-def answer(classes: Classifications, detections: list[Box], country: str | None) -> tuple[str, str]:
-    label, _, source = combine_predictions_for_single_item(
+def answer(
+    classes: Classifications, detections: list[Box], country: str | None, rules: Rules = RULES
+) -> tuple[str, str]:
+    found = combine_predictions_for_single_item(
         classifications=classes,
         detections=detections,
         country=country,
@@ -80,13 +93,16 @@ def answer(classes: Classifications, detections: list[Box], country: str | None)
         geofence_map=GEOFENCE,
         enable_geofence=True,
     )
+    found = rules.restrict(found, classes["classes"], classes["scores"], country)
+    label, _, source = rules.believed(found) if rules.believed else found
     return label, source
 
 
 @pytest.mark.parametrize("country", [None, "KEN"])
 @pytest.mark.parametrize("band", [0.1, 0.5, 1.5])
+@pytest.mark.parametrize("rules", [RULES, DOUBTING, LISTED])
 def test_no_error_within_the_bands_changes_a_stable_answer(
-    country: str | None, band: float
+    country: str | None, band: float, rules: Rules
 ) -> None:
     rng = np.random.default_rng(7)
     stable = 0
@@ -95,16 +111,16 @@ def test_no_error_within_the_bands_changes_a_stable_answer(
         label = str(rng.choice(["animal", "human", "vehicle"]))
         found = box(float(rng.uniform(0.02, 0.98)), label)
         original = photo(classes_of(logits), found)
-        if not at(country).is_stable(original, band, band):
+        if not at(country, rules=rules).is_stable(original, band, band):
             continue
         stable += 1
-        wanted = answer(classes_of(logits), [found], country)
+        wanted = answer(classes_of(logits), [found], country, rules)
         for _ in range(8):
             # Logits that move by half of the band move the log odds of no sum by more than all of it.
             shift = rng.choice([-1, 1], len(CLASSES)) * rng.choice([1, 0.5, 0]) * band / 2
             sign = rng.choice([-1, 0, 1])
             moved_box: Box = {**found, "conf": moved(found["conf"], float(sign) * band)}
-            assert answer(classes_of(logits + shift), [moved_box], country) == wanted
+            assert answer(classes_of(logits + shift), [moved_box], country, rules) == wanted
     assert 30 < stable < 590
 
 
@@ -203,3 +219,29 @@ def test_decisions_are_compared_without_scores() -> None:
     one, two = photo(named(fox=0.9), box(0.9)), photo(named(fox=0.95), box(0.7))
     assert at().decision_of(one) == at().decision_of(two)
     assert at().decision_of(one) != at().decision_of(photo(named(deer=0.9), box(0.9)))
+
+
+@pytest.mark.parametrize(
+    ("classes", "found", "name", "threshold"),
+    [
+        (named(fox=0.9, deer=0.05), box(0.9), "red fox", 0.9),
+        (named(fox=0.4, fennec=0.4, deer=0.1), box(0.9), "fox", 0.8),  # a sum
+        (named(fox=0.3, deer=0.2, tit=0.2), box(0.9, "human"), "human", 0.9),  # a confidence
+        (named(fox=0.999), box(0.9), "red fox", 0.998),  # beyond what log odds measure
+    ],
+)
+def test_scores_near_the_threshold_of_their_species_are_doubtful(
+    classes: Classifications, found: Box, name: str, threshold: float
+) -> None:
+    near = Thresholds("t.csv", {name: threshold})
+    other = Thresholds("t.csv", {name: threshold - 0.2})
+    one = photo(classes, found)
+    assert at(rules=replace(RULES, believed=other.believed)).is_stable(one, 0.2, 0.2)
+    assert not at(rules=replace(RULES, believed=near.believed)).is_stable(one, 0.2, 0.2)
+
+
+def test_decisions_differ_if_only_one_is_believed() -> None:
+    sides = [photo(named(fox=score), box(0.9)) for score in (0.89, 0.91)]
+    assert at().decision_of(sides[0]) == at().decision_of(sides[1])
+    doubting = at(rules=DOUBTING)
+    assert doubting.decision_of(sides[0]) != doubting.decision_of(sides[1])
