@@ -91,7 +91,7 @@ def test_answers_are_compared_with_labels_and_those_below_the_thresholds_are_lef
     done = page.job(survey, "evaluate", labels=str(labels), wanted_precision="0.9")
     assert (done["error"], done["said"]) == (
         None,
-        "3 labeled photographs in 1 sequence, compared by species.",
+        "3 labeled photographs in 3 sequences, compared by species.",
     )
     names = ["evaluation", "evaluation.json", "thresholds.csv"]
     assert [Path(one["path"]).name for one in done["written"]] == names
