@@ -42,8 +42,6 @@ class Constant:
         return np.tile(box, (len(images), 1, 1))
 
 import speciesnet.detector, speciesnet.classifier
-from speciesnet.pipeline.memory import share_arenas
-share_arenas()  # as the command does
 speciesnet.detector.load_detector_engine = lambda *a: Constant()
 speciesnet.classifier.load_classifier_engine = lambda *a: Constant()
 net = SpeciesNet("demo", precision="fp32")

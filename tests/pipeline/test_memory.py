@@ -1,40 +1,32 @@
 from __future__ import annotations
 
-import subprocess
+import ctypes
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
-PROGRAM = """
-import ctypes, threading
-from speciesnet.pipeline.memory import ARENAS, share_arenas
-{call}
-library = ctypes.CDLL(None)
-library.malloc.restype = ctypes.c_void_p
-all_here = threading.Barrier(8)
+from speciesnet.pipeline.memory import return_free_memory
 
-def allocate():
-    all_here.wait()
-    library.malloc(1000)
-
-threads = [threading.Thread(target=allocate) for _ in range(8)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-library.malloc_info(0, ctypes.c_void_p.in_dll(library, "stdout"))
-library.fflush(None)
-"""
+BLOCK, BLOCKS = 50_000, 2000  # bytes; 100 MB in all
 
 
-def heaps(call: str) -> int:
-    program = PROGRAM.format(call=call)
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    return done.stdout.count("<heap nr=")
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no arenas")
-def test_threads_share_two_arenas() -> None:
-    assert heaps("share_arenas()") <= 2 < heaps("")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other libraries")
+def test_memory_between_blocks_in_use_is_returned() -> None:
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    blocks = [ctypes.c_void_p(library.malloc(BLOCK)) for _ in range(BLOCKS)]
+    for block in blocks:
+        ctypes.memset(block, 1, BLOCK)
+    for block in blocks[:-1]:
+        library.free(block)
+    before = resident()
+    return_free_memory()
+    assert before - resident() > 0.9 * BLOCK * BLOCKS
+    library.free(blocks[-1])

@@ -119,7 +119,6 @@ TOPICS: console.Topics = {
 def main(values: flags.Values) -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
     from speciesnet.files.input_notes import InputNotes
-    from speciesnet.pipeline.memory import share_arenas
     from speciesnet.predictions.bucket import check_output
     from speciesnet.progress import Profile
     from speciesnet.run import execute
@@ -139,7 +138,6 @@ def main(values: flags.Values) -> None:
     if values[flags.DRY_RUN]:
         _print_plan(values, run, model)
         return
-    share_arenas()
     started = time.monotonic()
     profile = Profile()
     outcome = execute(run, model, profile)
