@@ -24,8 +24,10 @@ from speciesnet.predictions import read_records
 from speciesnet.records import Instance, Record
 from speciesnet.run import Run, execute
 
+pytestmark = pytest.mark.slow  # most processors take long for bf16
+
 ALL = find_images(["demo"])
-IMAGES = ALL[:12]
+IMAGES = ALL[:9]
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +200,6 @@ def test_a_log_line_names_the_extra_where_int8_would_be_faster(
     assert "speciesnet[int8]" not in caplog.text and not started
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("nncf") is None or not has_instructions(),
     reason="needs NNCF, and a CPU with VNNI or AMX",

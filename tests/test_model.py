@@ -37,7 +37,10 @@ def model(small_package: Path) -> SpeciesNet:
     return SpeciesNet(str(small_package))
 
 
-@pytest.fixture(scope="module", params=["auto", "torch,tensorflow", "torch", "openvino"])
+@pytest.fixture(
+    scope="module",
+    params=["auto", pytest.param("torch,tensorflow", marks=pytest.mark.slow), "torch", "openvino"],
+)
 def engine(request: pytest.FixtureRequest) -> str:
     if (framework := request.param.rpartition(",")[2]) in ("openvino", "tensorflow"):
         pytest.importorskip(framework)

@@ -1,9 +1,10 @@
 """Measures how time and memory grow with the number of images.
 
-    PYTHONPATH=scripts python -m benchmark.growth --images 1000 10000 100000
+    PYTHONPATH=scripts python -m benchmark.growth --images 1000 10000 100000 --clips 100 1000
 
 Constants replace the networks, and the images are links to one small picture. So this measures
 everything else: reading, deciding, the predictions file, continuing a run, and the ensemble step.
+The clips are links to one of five seconds in 720p, and the long films, in 4K, repeat one of ten seconds.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 import subprocess
 import sys
 import tempfile
+from multiprocessing import get_context
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image
 
@@ -93,13 +96,70 @@ def run(*arguments: object, program: str = _PROGRAM) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def repeat_film(source: str, target: Path, times: int) -> None:
+    """Writes a film that shows another one several times, without encoding it again."""
+    with av.open(str(target), "w") as output:
+        stream = None
+        for number in range(times):
+            with av.open(source) as film:
+                video = film.streams.video[0]
+                length = video.duration or 0
+                stream = stream or output.add_stream_from_template(video)
+                for packet in film.demux(video):
+                    if packet.dts is None or packet.pts is None:  # the end
+                        continue
+                    packet.dts += number * length
+                    packet.pts += number * length
+                    packet.stream = stream
+                    output.mux(packet)
+
+
+def measure_films(counts: list[int], minutes: list[int]) -> None:
+    """Prints the time and memory of runs on many clips, and on one long film."""
+    print("\nFilms, one frame per second, constants instead of networks.\n")
+    print("| films | ms per frame | memory (MiB) |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        # Linux counts the memory of this process as that of those it starts, so it must not encode.
+        with get_context("spawn").Pool(1) as pool:
+            clips = [(top / "small.mp4", (1280, 720), 150), (top / "large.mp4", (3840, 2160), 300)]
+            small, large = pool.starmap(_make_clip, clips)
+        for count in counts:
+            folder = top / f"clips{count}"
+            folder.mkdir()
+            for number in range(count):
+                (folder / f"{number:05d}.mp4").hardlink_to(small)
+            _print_films(f"{count:,} clips of 5 s, 720p", folder, 5 * count)
+        for length in minutes:
+            folder = top / f"minutes{length}"
+            folder.mkdir()
+            repeat_film(large, folder / "long.mp4", 6 * length)
+            _print_films(f"1 film of {length} min, 4K", folder, 60 * length)
+
+
+def _make_clip(path: Path, size: tuple[int, int], frames: int) -> str:
+    from benchmark.films import make_clip
+
+    return make_clip(path, "libx264", size, "yuv420p", 30, frames)
+
+
+def _print_films(name: str, folder: Path, frames: int) -> None:
+    found = run(folder, folder / "out.json", "all", "")
+    cells = [name, f"{found['seconds'] / frames * 1000:.1f}", f"{found['memory']:.0f}"]
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--records", type=int, nargs="*", default=[1000, 100_000, 1_000_000])
+    parser.add_argument("--clips", type=int, nargs="*", default=[100, 1000])
+    parser.add_argument("--minutes", type=int, nargs="*", default=[1, 60], help="of a film in 4K")
     options = parser.parse_args()
     print(machine())
+    if options.clips or options.minutes:
+        measure_films(options.clips, options.minutes)
     print("\nConstants instead of networks.\n")
     print(
         "| images | all (ms/image) | memory (MiB) | nothing left to do (s) | memory | ensemble alone "

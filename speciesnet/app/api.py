@@ -68,7 +68,7 @@ class Api:
             Route("/surveys/{survey}/trial/{number:int}.jpg", self._trial_picture),
             *(
                 Route(f"/surveys/{{survey}}/{folder}/{{path:path}}", partial(self._page, folder))
-                for folder in (commands.REPORT, commands.CAMERAS)
+                for folder in commands.PAGES
             ),
         ]
 

@@ -14,12 +14,16 @@ from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 
 TRIAL_IMAGES = 20
-REPORT, CAMERAS, SORTED = "report", "cameras", "sorted"  # folders in the folder of the results
+# Folders in the folder of the results; the first three contain pages that the window shows.
+REPORT, CAMERAS, EVALUATION, SORTED = "report", "cameras", "evaluation", "sorted"
+PAGES = (REPORT, CAMERAS, EVALUATION)
+THRESHOLDS = "thresholds.csv"  # what ``evaluate`` finds, and exports take
 
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
 _SWITCH = (False, True)
 _PLACED = {"deployments": FILE, "timezone": TEXT}  # where the cameras were
+_BELIEVED = {"thresholds": _SWITCH}  # whether answers below their thresholds are replaced
 # The options of each export and their allowed values; the first value of a list is the default.
 EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
     "table": {
@@ -27,8 +31,9 @@ EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
         "rows": ("image", "detection", "observation", "sequence", "event"),
         "bom": _SWITCH,
         "delimiter": (",", ";"),
+        **_BELIEVED,
     },
-    "timelapse": {"beside_photographs": _SWITCH},
+    "timelapse": {"beside_photographs": _SWITCH, **_BELIEVED},
     "camtrap-dp": {
         "title": TEXT,
         "contributor": TEXTS,
@@ -37,14 +42,22 @@ EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
         "sampling_design": TEXT,
         "capture_method": TEXT,
         **_PLACED,
+        **_BELIEVED,
     },
     "cameras": _PLACED,
     "ecology": _PLACED,
-    "keywords": {"dry_run": _SWITCH, "embed": _SWITCH, "beside_photographs": (True, False)},
+    "evaluate": {"labels": FILE, "wanted_precision": ("", "0.9", "0.95", "0.99")},
+    "keywords": {
+        "dry_run": _SWITCH,
+        "embed": _SWITCH,
+        "beside_photographs": (True, False),
+        **_BELIEVED,
+    },
     "sort": {
         "dry_run": _SWITCH,
         "how": ("copy", "hardlink", "symlink", "move"),
         "by": ("species", "category", "sequence"),
+        **_BELIEVED,
     },
     "undo": {"dry_run": _SWITCH},
     "report": {"blur_humans": _SWITCH},
@@ -131,6 +144,8 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
         for name, allowed in EXPORTS[kind].items()
     }
     source, out = survey.predictions, Path(survey.results)
+    if options.get("thresholds"):
+        options["thresholds"] = str(out / THRESHOLDS)
     beside = options.pop("beside_photographs", None)
     is_real = not options.get("dry_run")
     if kind == "table":
@@ -140,7 +155,7 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
         folder = survey.folders[0] if len(survey.folders) == 1 else None
         target = (Path(folder) if beside and folder else out) / "timelapse.json"
         base = ["--base_folder", folder] if folder else []
-        return Line(["megadetector", source, str(target), *base], (target,))
+        return Line(["megadetector", source, str(target), *base, *_flags(options)], (target,))
     if kind == "camtrap-dp":
         target = out / "camtrap-dp"
         return Line(["camtrap-dp", source, str(target), *_flags(options)], (target,))
@@ -151,6 +166,8 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
     if kind == "ecology":
         target = out / "ecology"
         return Line(["ecology", source, "--out", str(target), *_flags(options)], (target,))
+    if kind == "evaluate":
+        return _evaluate_line(survey, options)
     if kind == "keywords":
         target = None if beside else out / "keywords"
         place = ["--out", str(target)] if target else []
@@ -164,6 +181,19 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
     first = ["sort", "--undo"] if kind == "undo" else ["sort", source]
     written = (out / SORTED,) if is_real else ()
     return Line([*first, "--out", str(out / SORTED), *_flags(options)], written)
+
+
+def _evaluate_line(survey: Survey, options: Options) -> Line:
+    """The command that compares the answers with labels; by default, those of the review."""
+    out, labels, precision = Path(survey.results), options["labels"], options["wanted_precision"]
+    written = [out / EVALUATION, out / "evaluation.json"]
+    words = ["--html", str(written[0]), "--json", str(written[1])]
+    if precision:
+        written.append(out / THRESHOLDS)
+        words += ["--wanted_precision", str(precision), "--thresholds", str(written[2])]
+    return Line(
+        ["evaluate", survey.predictions, *([str(labels)] if labels else []), *words], tuple(written)
+    )
 
 
 def _option(name: str, allowed: str | Sequence[object], value: object, folders: Folders) -> object:

@@ -28,7 +28,7 @@ _WITH_STYLES = {
     **_HEADERS,
     _POLICY: _HEADERS[_POLICY].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'"),
 }
-_GALLERIES = re.compile(r"/surveys/[^/]+/(review|report|cameras)/")
+_GALLERIES = re.compile(r"/surveys/[^/]+/(review|report|cameras|evaluation)/")
 # The cookie is strict: a browser sends it only after a page of this window, not after a redirection.
 _ENTRANCE = (
     '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'

@@ -40,6 +40,7 @@ _SAID = {
     "camtrap-dp": r"[\d,]+ photographs? in [\d,]+ events? of ",
     "cameras": r"[\d,]+ cameras?, [\d,]+ with findings;",
     "ecology": r"[\d,]+ detections? of ",
+    "evaluate": r"[\d,]+ labeled photographs? in ",
     "report": r"Report of ",
     "sort": r"[\d,]+ photographs? .*sorted ",
 }

@@ -77,8 +77,12 @@ class Window:
             "command": str(commands.run_line(survey)) if survey.folders else None,
             "done": self.runner.follower(survey).done,
             "has_predictions": survey.has_predictions,
-            "has_report": Path(survey.results, commands.REPORT, "index.html").is_file(),
-            "has_cameras": Path(survey.results, commands.CAMERAS, "index.html").is_file(),
+            "pages": [
+                name
+                for name in commands.PAGES
+                if Path(survey.results, name, "index.html").is_file()
+            ],
+            "has_thresholds": Path(survey.results, commands.THRESHOLDS).is_file(),
             "missing": missing_folders(survey),
         }
 

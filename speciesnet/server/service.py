@@ -12,6 +12,7 @@ from typing import TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from speciesnet.errors import ImageError
+from speciesnet.pipeline.memory import return_large_blocks
 from speciesnet.server.allowlist import Folders, Hosts, is_url
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.fetch import Fetcher
@@ -19,7 +20,7 @@ from speciesnet.server.metrics import Metrics
 from speciesnet.server.pool import WorkerPool
 from speciesnet.server.requests import ParsedImage, RequestParser
 from speciesnet.server.spool import RequestFiles, Spool
-from speciesnet.server.worker import ImageTask, return_large_blocks
+from speciesnet.server.worker import ImageTask
 
 SPOOL_BYTES = 2**30  # of all requests together
 FETCHES = 16  # in parallel

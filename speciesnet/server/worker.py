@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
@@ -23,13 +21,12 @@ from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.stability import Place
+from speciesnet.pipeline.memory import return_large_blocks
 from speciesnet.records import Record
 from speciesnet.run import Run, decide_film, guards_of, photos_of, place_of
 
 MAX_PIXELS = 65_000_000  # of an image: the largest cameras and phones have no more
 GROUP_PIXELS = 100_000_000  # of images in memory together: eight of 12 million pixels
-LARGE_BLOCK = 2**20  # bytes
-_M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 @dataclass(frozen=True)
@@ -120,16 +117,6 @@ def worker_main(
         if tasks is None:
             return
         connection.send(model.records_of(tasks))
-
-
-def return_large_blocks() -> None:
-    """Makes the C library return large blocks to the system as soon as they are freed.
-
-    By default, glibc keeps freed blocks of up to 32 MiB per thread, so memory grows with large requests
-    and photographs. Other C libraries are not changed.
-    """
-    with suppress(OSError, AttributeError, TypeError):  # no such function
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 class WorkerModel:

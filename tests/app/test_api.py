@@ -76,6 +76,35 @@ def test_the_report_is_shown_and_nothing_else_of_its_folder(
 
 
 @pytest.mark.slow
+def test_answers_are_compared_with_labels_and_those_below_the_thresholds_are_left_out(
+    page: Page, survey: str, home: Path
+) -> None:
+    failed = page.job(survey, "evaluate")
+    assert "pass labels as well" in failed["error"]
+    images = sorted((home / "card1").iterdir())
+    labels = home / "labels.csv"
+    rows = [
+        f"{path.name},{name}" for path, name in zip(images, ("fox", "deer", "deer"), strict=True)
+    ]
+    labels.write_text("\n".join(["file,label", *rows]).replace("fox", FOX).replace("deer", DEER))
+    page.get("/api/folders", path=str(home), files=".csv")
+    done = page.job(survey, "evaluate", labels=str(labels), wanted_precision="0.9")
+    assert (done["error"], done["said"]) == (
+        None,
+        "3 labeled photographs in 3 sequences, compared by species.",
+    )
+    names = ["evaluation", "evaluation.json", "thresholds.csv"]
+    assert [Path(one["path"]).name for one in done["written"]] == names
+    described = page.get(f"/api/surveys/{survey}")
+    assert (described["pages"], described["has_thresholds"]) == (["evaluation"], True)
+    assert "<h1>" in page.client.get(f"/surveys/{survey}/evaluation/index.html").text
+
+    (home / "card2" / "thresholds.csv").write_text(f"label,threshold\n{FOX},1\n")
+    assert page.job(survey, "table", thresholds=True)["error"] is None
+    assert (home / "card2" / "table.csv").read_text().count("below_threshold") == 3
+
+
+@pytest.mark.slow
 def test_a_review_is_the_same_as_in_the_terminal(page: Page, survey: str, home: Path) -> None:
     address = page.send("POST", f"/api/surveys/{survey}/review")["address"]
     assert "static/gallery.js" in page.client.get(address).text

@@ -106,7 +106,7 @@ def test_a_table_of_the_cameras_is_used_and_remembered(
     assert found["said"].startswith("2 cameras, ")
     address = f"/surveys/{survey}/cameras/index.html"
     assert "card1" in page.client.get(address).text
-    assert page.get(f"/api/surveys/{survey}")["has_cameras"]
+    assert page.get(f"/api/surveys/{survey}")["pages"] == ["cameras"]
     table.write_text("deploymentID,latitude\ncard1,far north\n")
     failed = page.job(survey, "ecology", deployments=str(table))
     assert "'far north' as latitude" in failed["error"]

@@ -219,6 +219,31 @@ def test_tables_and_failed_cameras_know_where_the_camera_was(app: App, opened: P
     assert opened.url.endswith("/cameras/index.html")
 
 
+def test_answers_are_compared_with_the_labels_of_a_table(app: App, opened: Page) -> None:
+    card = app.add_card("labeled", 3)
+    prepare(Hand(opened), "labeled")
+    opened.click("#start")
+    part = opened.locator("[data-kind=evaluate]")
+    expect(part).to_be_visible(timeout=LONG)
+    part.locator(".write").click()
+    expect(part.locator(".problem")).to_contain_text("pass labels as well", timeout=LONG)
+    rows = [f"{image.name},white-tailed deer" for image in card.iterdir()]
+    (app.home / "Pictures" / "truth.csv").write_text("\n".join(["file,label", *rows]))
+    part.locator("#choose-labels").click()
+    dialog = opened.get_by_role("dialog")
+    dialog.get_by_role("button", name="Pictures").click()
+    dialog.get_by_role("button", name="truth.csv").click()
+    dialog.get_by_role("button", name="Choose this file").click()
+    part.locator("[data-option=wanted_precision]").select_option("90%")
+    expect(opened.locator("#believed")).to_be_hidden()
+    part.locator(".write").click()
+    expect(part.locator(".done")).to_contain_text("3 labeled photographs", timeout=LONG)
+    expect(opened.locator("#believed")).to_be_visible()
+    check(opened)
+    part.locator("#see-evaluation").click()
+    expect(opened.locator("h1")).to_be_visible()
+
+
 def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
     app: App, opened: Page
 ) -> None:

@@ -33,6 +33,24 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture(scope="module")
+def converted(yolov5_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the converted network."""
+    folder = tmp_path_factory.mktemp("converted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECIESNET_CACHE", str(folder))
+        boxes(yolov5_checkpoint)
+    return folder
+
+
+@pytest.fixture
+def entry(converted: Path, cache: Path) -> Path:
+    """The network in the cache of this test."""
+    shutil.copytree(converted, cache)
+    (found,) = entries(cache)
+    return found
+
+
 def boxes(checkpoint: Path) -> np.ndarray:
     image = np.full((1, 64, 64, 3), 90, np.uint8)
     return load_detector_engine(checkpoint, OPENVINO)(image)
@@ -40,6 +58,14 @@ def boxes(checkpoint: Path) -> np.ndarray:
 
 def entries(cache: Path) -> list[Path]:
     return sorted(path for path in (cache / "openvino").iterdir() if path.is_dir())
+
+
+@pytest.fixture(scope="module")
+def wanted(yolov5_checkpoint: Path, converted: Path) -> np.ndarray:
+    """The boxes of the converted network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPECIESNET_CACHE", str(converted))
+        return boxes(yolov5_checkpoint)
 
 
 def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path) -> None:
@@ -62,9 +88,8 @@ def test_changed_checkpoint_is_another_network(
 
 
 def test_what_another_version_made_is_stale(
-    yolov5_checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    yolov5_checkpoint: Path, entry: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boxes(yolov5_checkpoint)
     monkeypatch.setattr("speciesnet.engines.openvino_cache.__version__", "another")
     boxes(yolov5_checkpoint)
     assert len(entries(cache)) == 2
@@ -95,28 +120,24 @@ def test_a_network_that_is_being_written_can_be_removed(
     ],
 )
 def test_damaged_entry_is_created_again(
-    yolov5_checkpoint: Path, cache: Path, name: str, damage: str
+    yolov5_checkpoint: Path, wanted: np.ndarray, entry: Path, cache: Path, name: str, damage: str
 ) -> None:
-    first = boxes(yolov5_checkpoint)
-    (entry,) = entries(cache)
     if damage == "cut":
         (entry / name).write_bytes((entry / name).read_bytes()[:-100])
     elif damage == "zeros":
         (entry / name).write_bytes(bytes((entry / name).stat().st_size))
     else:
         (entry / name).unlink()
-    assert np.array_equal(boxes(yolov5_checkpoint), first)
+    assert np.array_equal(boxes(yolov5_checkpoint), wanted)
     assert entries(cache) == [entry]
     assert len(list(entry.iterdir())) == 3
 
 
 def test_cache_that_cannot_be_written_is_done_without(
-    yolov5_checkpoint: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    yolov5_checkpoint: Path, wanted: np.ndarray, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = boxes(yolov5_checkpoint)
-    shutil.rmtree(cache)
     cache.write_text("a file is in the way of the folder")
-    np.testing.assert_allclose(boxes(yolov5_checkpoint), first, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(boxes(yolov5_checkpoint), wanted, rtol=1e-4, atol=1e-3)
     assert "cannot be stored" in caplog.text
 
 
@@ -131,10 +152,8 @@ def test_folder_that_is_read_only_is_done_without(yolov5_checkpoint: Path, cache
 
 
 def test_half_written_entry_of_a_killed_process_is_cleared(
-    yolov5_checkpoint: Path, cache: Path
+    yolov5_checkpoint: Path, entry: Path, cache: Path
 ) -> None:
-    boxes(yolov5_checkpoint)
-    (entry,) = entries(cache)
     entry.rename(entry.with_name(f"{entry.name}.part"))
     boxes(yolov5_checkpoint)
     assert entries(cache) == [entry]

@@ -7,11 +7,15 @@ import { choosePath } from "./folders.js";
 export function exportsOf(here, survey, fixes) {
   $("#timezones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => new Option(zone)));
   cameras(survey.cameras);
+  fileField("labels", t("labels"), ".csv,.json");
+  for (const option of document.querySelectorAll("[data-share]"))
+    option.textContent = Number(option.value).toLocaleString(document.documentElement.lang, { style: "percent" });
   const items = [...document.querySelectorAll("#exports > li")];
   for (const item of items) {
     const kind = item.dataset.kind;
     const run = (kind, extra) => attempt(async () => {
-      const job = await api(`${here}/jobs`, { kind, options: { ...optionsOf(item), ...("cameras" in item.dataset && optionsOf($("#cameras"))), ...extra } });
+      const shared = ["cameras", "believed"].filter((name) => name in item.dataset).map((name) => optionsOf($(`#${name}`)));
+      const job = await api(`${here}/jobs`, { kind, options: Object.assign(optionsOf(item), ...shared, extra) });
       disable(item, true);
       await follow(job, $(".job", item), { ...fixes, choose_positions: showCameras }, told);
       disable(item, false);
@@ -49,26 +53,34 @@ function showCameras() {
 
 /** Sets up the fields that say where the cameras were, with what was sent last. */
 function cameras(last) {
-  const shown = $("#deployments");
-  const choose = (path) => {
-    shown.value = path ?? t("deployments_none");
-    shown.dataset.path = path ?? "";
-    $("#no-deployments").hidden = !path;
+  for (const name of ["latitude", "longitude", "timezone"]) $(`#cameras [data-option=${name}]`).value ||= last[name] ?? "";
+  fileField("deployments", t("deployments"), ".csv", last.deployments, (path) => {
     for (const name of ["latitude", "longitude"]) {
       const field = $(`#cameras [data-option=${name}]`);
       field.disabled = Boolean(path); // the table has the positions
       if (path) field.value = "";
     }
+  });
+}
+
+/** Sets up an output that names a file, and the buttons that choose one and remove it again. */
+function fileField(name, title, files, path = null, changed = () => {}) {
+  const [shown, chooser, remover] = [$(`#${name}`), $(`#choose-${name}`), $(`#no-${name}`)];
+  const empty = shown.value;
+  const choose = (path) => {
+    shown.value = path ?? empty;
+    shown.dataset.path = path ?? "";
+    remover.hidden = !path;
+    changed(path);
   };
-  for (const name of ["latitude", "longitude", "timezone"]) $(`#cameras [data-option=${name}]`).value ||= last[name] ?? "";
-  choose(last.deployments);
-  $("#choose-deployments").addEventListener("click", async () => {
-    const file = await choosePath(t("deployments"), { files: ".csv", counts: false });
+  choose(path);
+  chooser.addEventListener("click", async () => {
+    const file = await choosePath(title, { files, counts: false });
     if (file) choose(file.path);
   });
-  $("#no-deployments").addEventListener("click", () => {
+  remover.addEventListener("click", () => {
     choose(null);
-    $("#choose-deployments").focus();
+    chooser.focus();
   });
 }
 

@@ -76,8 +76,8 @@ function drawRun(progress) {
   const isRunning = RUNS.includes(state);
   show("#before", isNew);
   show("#run", !isNew);
-  show("#see-report", survey.has_report);
-  show("#see-cameras", survey.has_cameras);
+  show("#believed", survey.has_thresholds);
+  for (const page of ["report", "cameras", "evaluation"]) show(`#see-${page}`, survey.pages.includes(page));
   show("#results", survey.has_predictions && !isRunning);
   if (survey.has_predictions) drawExports(isRunning);
   for (const [name, isShown] of [
