@@ -132,6 +132,8 @@ class TorchEngine:
         ModelError: The device does not exist, or the precision is int8.
     """
 
+    batches_alike = False  # it adds numbers in an order that depends on the size of the batch
+
     def __init__(self, options: EngineOptions, kind: str = "torch") -> None:
         if options.precision == "int8":
             raise ModelError(

@@ -110,7 +110,10 @@ def run(
     if classifier is not None:
         crops = _crops_for(classifier, photos, boxes, profile, rivals)
         crops = profile.waiting("classifier: waiting", background.run(crops, batch_size))
-        photos = classify(crops, classifier, batch_size, progress, profile, lock, num_classes)
+        first = 1 if classifier.engine.batches_alike else None
+        photos = classify(
+            crops, classifier, batch_size, progress, profile, lock, num_classes, first
+        )
     return background.run(photos, batch_size)
 
 

@@ -14,8 +14,8 @@ from speciesnet.pipeline import PastResults, Photo
 from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.progress import Profile
 
-# Images per batch of float32 networks on a processor, next to the fast ones. At full size, the classifier
-# takes as long per image with 2 as with 8, gives the same numbers, and needs 0.24 GiB less memory.
+# Images per batch of the float32 classifier next to the fast networks, where this changes no number. At
+# full size on 2 cores, it takes as long per image with 2 as with 8, and needs 0.24 GiB less memory.
 BATCH_NEXT_TO_OTHERS = 2
 
 
@@ -92,10 +92,9 @@ class Passes:
         return self.run(paths, networks, progress, self._batch_next_to_others(networks))
 
     def _batch_next_to_others(self, networks: Networks) -> int:
-        on_card = (self.has_detector and not networks.detector.engine.on_cpu) or (
-            self.has_classifier and not networks.classifier.engine.on_cpu
-        )
-        return self.batch_size if on_card else min(self.batch_size, BATCH_NEXT_TO_OTHERS)
+        if self.has_classifier and networks.classifier.engine.batches_alike:
+            return min(self.batch_size, BATCH_NEXT_TO_OTHERS)
+        return self.batch_size
 
     def classify_again(
         self, photos: Sequence[Photo], networks: Networks, rivals: pipeline.Rivals

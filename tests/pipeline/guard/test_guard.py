@@ -78,12 +78,12 @@ class Counting(Fake):
 
 
 @pytest.mark.usefixtures("_quick")
-@pytest.mark.parametrize(("on_cpu", "most"), [(True, 2), (False, 4)])
-def test_float32_next_to_fast_networks_gets_small_batches_on_a_processor(
-    pictures: list[str], on_cpu: bool, most: int
+@pytest.mark.parametrize(("batches_alike", "most"), [(True, 2), (False, 4)])
+def test_float32_next_to_fast_networks_gets_small_batches_if_they_change_nothing(
+    pictures: list[str], batches_alike: bool, most: int
 ) -> None:
     exact, fast = Counting(wave(0.0)), Counting(wave(0.05))
-    exact.on_cpu = on_cpu
+    exact.batches_alike = batches_alike
     list(guards(exact, fast).photos(pictures))
     assert max(exact.batches) == most
     assert max(fast.batches) == 4
