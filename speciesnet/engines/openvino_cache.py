@@ -159,7 +159,7 @@ def _key(source: Path) -> str:
             digest.update(chunk)
     digest.update(repr(versions).encode())
     key = digest.hexdigest()[:32]
-    if time.time_ns() - max(times) > _SETTLED:  # two changes at once may have the same time stamp
+    if time.time_ns() - max(times) > _SETTLED:  # two quick changes may have the same time stamp
         with suppress(OSError):
             kept.parent.mkdir(parents=True, exist_ok=True)
             with write_atomically(kept, fsync=False) as part:

@@ -156,7 +156,7 @@ def classify(
     profile: Profile | None = None,
     lock: Lock | None = None,
     num_classes: int | None = TOP_CLASSES,
-    first_batch: int | None = None,
+    grows: bool = False,
 ) -> Generator[Photo, None, None]:
     """The last stage: a batch can contain crops from several images.
 
@@ -168,11 +168,11 @@ def classify(
         profile: Collects the seconds of the stage.
         lock: Held while the network computes.
         num_classes: How many classes the classifier returns; None means all.
-        first_batch: Inputs of the first batch, if it is smaller; the next batches double in size. The
-            first record then does not wait until a batch is full.
+        grows: Whether the first batch has one input and the next ones double in size, so that the first
+            images do not wait until a batch is full.
     """
     profile = profile or Profile()
-    for batch in _batches(crops, batch_size, first_batch):
+    for batch in _batches(crops, batch_size, grows=grows):
         with lock or nullcontext(), profile.timing("classifier"):
             inputs = [crop.input for crop in batch if crop.input]
             answers = iter(classifier.classify(inputs, num_classes))
@@ -195,10 +195,10 @@ def _note_classes(crop: Crop, found: Classifications) -> None:
         crop.photo.rivals[crop.rival] = found
 
 
-def _batches(items: Iterable[_T], size: int, first: int | None = None) -> Iterator[list[_T]]:
-    """Consecutive items in lists of at most ``size``; the first may be smaller, and then they grow."""
+def _batches(items: Iterable[_T], size: int, *, grows: bool = False) -> Iterator[list[_T]]:
+    """Consecutive items in lists of at most ``size``, which may grow to it from one item."""
     batch: list[_T] = []
-    now = min(first or size, size)
+    now = 1 if grows else size
     for item in items:
         batch.append(item)
         if len(batch) == now:

@@ -85,7 +85,7 @@ def test_the_most_confident_boxes_are_classified_if_there_is_a_limit() -> None:
 def test_first_batches_grow_so_that_the_first_images_do_not_wait() -> None:
     classifier: Any = Classifier()
     crops = crop([photo(0.9) for _ in range(12)], classifier.preprocess)
-    done = classify(crops, classifier, 4, first_batch=1)
+    done = classify(crops, classifier, 4, grows=True)
     next(done)
     assert classifier.batches == [1]
     assert len(list(done)) == 11
