@@ -9,6 +9,7 @@ from typing import Any
 
 from speciesnet import pipeline
 from speciesnet.constants import TOP_CLASSES, RunMode
+from speciesnet.engines.memory import return_memory
 from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.pipeline import PastResults, Photo
 from speciesnet.pipeline.guard.stability import Decisions
@@ -89,7 +90,8 @@ class Passes:
         progress: pipeline.Progress = pipeline.no_progress,
     ) -> Generator[Photo, None, None]:
         """Passes images through the float32 networks, while the fast ones stay in memory."""
-        return self.run(paths, networks, progress, self._batch_next_to_others(networks))
+        yield from self.run(paths, networks, progress, self._batch_next_to_others(networks))
+        return_memory()
 
     def _batch_next_to_others(self, networks: Networks) -> int:
         if self.has_classifier and networks.classifier.engine.batches_alike:

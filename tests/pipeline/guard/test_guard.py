@@ -89,6 +89,21 @@ def test_float32_next_to_fast_networks_gets_small_batches_if_they_change_nothing
     assert max(fast.batches) == 4
 
 
+@pytest.mark.usefixtures("_quick")
+def test_memory_is_returned_after_each_pass_in_float32(
+    pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, fast = Fake(wave(0.0)), Fake(wave(0.05))
+    returned: list[int] = []
+    monkeypatch.setattr(
+        "speciesnet.pipeline.guard.passes.return_memory",
+        lambda: returned.append(len(exact.detected)),
+    )
+    list(guards(exact, fast).photos(pictures))
+    assert returned[0] == trial.TRIAL[0]
+    assert returned[-1] == len(exact.detected)
+
+
 def test_short_runs_without_evidence_stay_in_float32(pictures: list[str]) -> None:
     exact, fast = Fake(wave(0.0)), Fake(wave(0.05))
     assert len(list(guards(exact, fast).photos(pictures[:50]))) == 50
