@@ -16,8 +16,9 @@ from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.progress import Profile
 
 # Images per batch of the float32 classifier next to the fast networks, where this changes no number. At
-# full size on 2 cores, it takes as long per image with 2 as with 8, and needs 0.24 GiB less memory.
-BATCH_NEXT_TO_OTHERS = 2
+# full size on 2 cores, it takes as long per image with 1 as with 8 (0.73 CPU seconds), and needs 0.32 GiB
+# less memory.
+BATCH_NEXT_TO_OTHERS = 1
 
 
 @dataclass(frozen=True)
