@@ -57,6 +57,7 @@ class Fake:
         self.classifier: Any = self
         self.engine = self
         self.on_cpu, self.batch_size, self.name = True, 4, "fake"
+        self.batches_alike = True
         self.input_shape = InputShape(64, 32)
         self.model_info: Any = type("Info", (), {"always_crops": True})
         self.precisions = {"detector": precision, "classifier": precision}

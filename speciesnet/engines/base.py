@@ -51,11 +51,13 @@ class ClassifierEngine(Protocol):
     Attributes:
         name: Engine, precision and device, for the log.
         on_cpu: Whether the network runs on the CPU, which the other stages use as well.
+        batches_alike: Whether an image has the same output, to the last bit, in batches of any size.
         classes: Number of outputs.
     """
 
     name: str
     on_cpu: bool
+    batches_alike: bool
     classes: int
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

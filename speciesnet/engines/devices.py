@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -131,6 +132,8 @@ class TorchEngine:
         ModelError: The device does not exist, or the precision is int8.
     """
 
+    batches_alike = False  # it adds numbers in an order that depends on the size of the batch
+
     def __init__(self, options: EngineOptions, kind: str = "torch") -> None:
         if options.precision == "int8":
             raise ModelError(
@@ -143,6 +146,8 @@ class TorchEngine:
         self.name = f"{kind} {options.precision} on {self.device}"
         self._type = _TYPES[options.precision]
         self._fitting = FittingBatches(self._run)
+        # Always the same thread: the memory that glibc reserves for a thread is never returned.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=kind) if self.on_cpu else None
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``DetectorEngine`` and ``ClassifierEngine``."""
@@ -150,6 +155,11 @@ class TorchEngine:
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The output for images that fit into memory together."""
+        if self._thread is None:
+            return self._output(images)
+        return self._thread.submit(self._output, images).result()
+
+    def _output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with inference():
             batch = to_device(images, self.device, self._type)
             return self._infer(batch).cpu().numpy()

@@ -74,6 +74,7 @@ class OpenVinoClassifier:
     def __init__(self, path: Path, options: EngineOptions) -> None:
         check(options)
         self.name, self.on_cpu = f"openvino {options.precision}", True
+        self.batches_alike = True
         self._options = options
         _load(path, convert_classifier, self._load, options)
 

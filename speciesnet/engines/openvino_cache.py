@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from filelock import FileLock
 from speciesnet import __version__
 from speciesnet.engines.base import version_of
 from speciesnet.errors import ModelError, first_line
+from speciesnet.files.atomic import write_atomically
 from speciesnet.packages.downloads import cache_folder
 
 
@@ -47,6 +50,8 @@ with without_telemetry():
 
 _NETWORK, _WEIGHTS, _FACTS = "network.xml", "network.bin", "facts.json"
 _HASH_CHUNK = 2**22  # bytes
+_KEY = re.compile("[0-9a-f]{32}")
+_SETTLED = 2 * 10**9  # nanoseconds after which a file's time stamps tell its states apart
 
 Facts = dict[str, Any]
 _CONVERTING = threading.Lock()
@@ -135,14 +140,31 @@ def load_folder(folder: Path, load: Callable[[ConvertedNetwork], T]) -> T:
 
 
 def _key(source: Path) -> str:
-    """A hash of everything that the converted network depends on."""
+    """A hash of everything that the converted network depends on.
+
+    Hashing a full-size network takes a quarter of a second, so the result is kept for this state of the
+    file: a different content has a different size or time stamp.
+    """
+    versions = [__version__, openvino.__version__, version_of("torch")]
+    facts = source.stat()
+    times = facts.st_mtime_ns, facts.st_ctime_ns
+    state = f"{source.resolve()} {facts.st_size} {facts.st_ino} {times} {versions}"
+    kept = cache_folder() / "hashes" / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
+    with suppress(OSError, ValueError):
+        if _KEY.fullmatch(found := kept.read_text(encoding="ascii")):
+            return found
     digest = hashlib.sha256()
     with source.open("rb") as file:
         while chunk := file.read(_HASH_CHUNK):
             digest.update(chunk)
-    versions = [__version__, openvino.__version__, version_of("torch")]
     digest.update(repr(versions).encode())
-    return digest.hexdigest()[:32]
+    key = digest.hexdigest()[:32]
+    if time.time_ns() - max(times) > _SETTLED:  # two quick changes may have the same time stamp
+        with suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(kept, fsync=False) as part:
+                part.write_text(key, encoding="ascii")
+    return key
 
 
 def write_network(network: openvino.Model, facts: Facts, folder: Path) -> None:

@@ -75,6 +75,7 @@ class TensorFlowEngine:
         self._predict = tf.function(lambda x: model(x, training=False), input_signature=signature)
         self._tf = tf
         self.on_cpu = options.device == "cpu" or not tf.config.list_physical_devices("GPU")
+        self.batches_alike = False  # as on PyTorch
         self.name = f"tensorflow fp32 on {'cpu' if self.on_cpu else 'gpu'}"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -99,18 +99,18 @@ def run(
     if detector is None and classifier is None:
         return past_photos(filepaths, past, boxes)
     background = Background(run_mode)
-    lock = lock or _lock_of(detector, classifier)
+    how = batch_size, progress, profile, lock or _lock_of(detector, classifier)
     read = _source(films, detector, classifier is not None, past)
     photos = read(filepaths, run_mode, readers, profile, background.stop)
     if detector is not None:
         photos = profile.waiting("detector: waiting", photos)
-        photos = detect(photos, detector, batch_size, progress, profile, lock, threshold)
+        photos = detect(photos, detector, *how, threshold)
     else:
         photos = with_past_detections(photos, past.detections)
     if classifier is not None:
         crops = _crops_for(classifier, photos, boxes, profile, rivals)
         crops = profile.waiting("classifier: waiting", background.run(crops, batch_size))
-        photos = classify(crops, classifier, batch_size, progress, profile, lock, num_classes)
+        photos = classify(crops, classifier, *how, num_classes, classifier.engine.batches_alike)
     return background.run(photos, batch_size)
 
 

@@ -156,10 +156,23 @@ def classify(
     profile: Profile | None = None,
     lock: Lock | None = None,
     num_classes: int | None = TOP_CLASSES,
+    grows: bool = False,
 ) -> Generator[Photo, None, None]:
-    """The last stage: a batch can contain crops from several images."""
+    """The last stage: a batch can contain crops from several images.
+
+    Args:
+        crops: The inputs.
+        classifier: The network.
+        batch_size: Inputs per batch.
+        progress: Called for each image that leaves the stage.
+        profile: Collects the seconds of the stage.
+        lock: Held while the network computes.
+        num_classes: How many classes the classifier returns; None means all.
+        grows: Whether the first batch has one input and the next ones double in size, so that the first
+            images do not wait until a batch is full.
+    """
     profile = profile or Profile()
-    for batch in _batches(crops, batch_size):
+    for batch in _batches(crops, batch_size, grows=grows):
         with lock or nullcontext(), profile.timing("classifier"):
             inputs = [crop.input for crop in batch if crop.input]
             answers = iter(classifier.classify(inputs, num_classes))
@@ -182,13 +195,14 @@ def _note_classes(crop: Crop, found: Classifications) -> None:
         crop.photo.rivals[crop.rival] = found
 
 
-def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Consecutive items in lists of at most ``size``."""
+def _batches(items: Iterable[_T], size: int, *, grows: bool = False) -> Iterator[list[_T]]:
+    """Consecutive items in lists of at most ``size``, which may grow to it from one item."""
     batch: list[_T] = []
+    now = 1 if grows else size
     for item in items:
         batch.append(item)
-        if len(batch) == size:
+        if len(batch) == now:
             yield batch
-            batch = []
+            batch, now = [], min(2 * now, size)
     if batch:
         yield batch

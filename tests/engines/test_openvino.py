@@ -46,6 +46,16 @@ def test_classifier_agrees_with_tensorflow(small_package: Path) -> None:
     np.testing.assert_allclose(softmax(engine(images[:1])), expected[:1], atol=1e-5)
 
 
+def test_batches_of_any_size_give_the_same_classes(small_package: Path) -> None:
+    engine = load_classifier_engine(small_package / "classifier.keras", OPENVINO)
+    assert engine.batches_alike
+    images = np.random.default_rng(0).integers(0, 255, (8, 480, 480, 3), dtype=np.uint8)
+    together = engine(images)
+    for size in (1, 2, 4):
+        parts = [engine(images[i : i + size]) for i in range(0, 8, size)]
+        assert np.array_equal(np.concatenate(parts), together)
+
+
 def test_answers_are_not_overwritten_by_the_next_batch(small_package: Path) -> None:
     engine = load_classifier_engine(small_package / "classifier.keras", OPENVINO)
     images = np.random.default_rng(0).integers(0, 255, (2, 480, 480, 3), dtype=np.uint8)

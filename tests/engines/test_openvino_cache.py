@@ -95,6 +95,39 @@ def test_what_another_version_made_is_stale(
     assert len(entries(cache)) == 2
 
 
+def test_hash_of_an_unchanged_file_is_computed_once(
+    yolov5_checkpoint: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "detector.pt"
+    shutil.copy(yolov5_checkpoint, path)
+    found = openvino_cache.converted_folder(path)
+    assert not (cache / "hashes").exists()  # the file is so new that it may still change
+
+    monkeypatch.setattr(openvino_cache, "_SETTLED", 0)
+    assert openvino_cache.converted_folder(path) == found
+    (kept,) = (cache / "hashes").iterdir()
+    kept.write_text("0" * 32)
+    assert openvino_cache.converted_folder(path).name == "0" * 32
+    kept.write_text("damaged")
+    assert openvino_cache.converted_folder(path) == found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its files have no time of the last change")
+def test_hash_follows_a_change_that_keeps_size_and_date(
+    yolov5_checkpoint: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_cache, "_SETTLED", 0)
+    path = tmp_path / "detector.pt"
+    shutil.copy(yolov5_checkpoint, path)
+    before, facts = openvino_cache.converted_folder(path), path.stat()
+    content = path.read_bytes()
+    while path.stat().st_ctime_ns == facts.st_ctime_ns:  # the clock of the file system ticks slowly
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+    assert openvino_cache.converted_folder(path) != before
+
+
 def test_a_network_that_is_being_written_can_be_removed(
     yolov5_checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,20 @@ def test_bf16_sees_about_the_same(yolov5_checkpoint: Path) -> None:
 def test_cpus_have_no_fp16(yolov5_checkpoint: Path) -> None:
     with pytest.raises(ModelError, match="use --precision bf16 or fp32"):
         TorchDetector(yolov5_checkpoint, EngineOptions("torch", "fp16", "cpu"))
+
+
+def test_network_stays_in_one_thread_on_a_cpu(yolov5_checkpoint: Path) -> None:
+    engine = TorchDetector(yolov5_checkpoint, EngineOptions("torch", device="cpu"))
+    used: list[str] = []
+    engine._network.register_forward_hook(lambda *_: used.append(threading.current_thread().name))
+    image = np.zeros((1, 64, 64, 3), np.uint8)
+    callers = [threading.Thread(target=engine, args=(image,)) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(used) == 3
+    assert len(set(used)) == 1
 
 
 @needs_tensorflow

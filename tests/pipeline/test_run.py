@@ -122,7 +122,7 @@ def test_networks_on_one_processor_take_turns(pictures: list[str]) -> None:
     running: list[str] = []
 
     class Slow:
-        on_cpu = True
+        on_cpu = batches_alike = True
         overlaps = 0
 
         def work(self, imgs: Sequence[Any], answer: Any) -> list[Any]:

@@ -82,6 +82,16 @@ def test_the_most_confident_boxes_are_classified_if_there_is_a_limit() -> None:
     assert classes_of(done) == ("0", {1: "1", 2: "2"})
 
 
+def test_first_batches_grow_so_that_the_first_images_do_not_wait() -> None:
+    classifier: Any = Classifier()
+    crops = crop([photo(0.9) for _ in range(12)], classifier.preprocess)
+    done = classify(crops, classifier, 4, grows=True)
+    next(done)
+    assert classifier.batches == [1]
+    assert len(list(done)) == 11
+    assert classifier.batches == [1, 2, 4, 4, 1]
+
+
 def test_batches_fill_across_images() -> None:
     done, batches = classified([photo(0.9, 0.8, 0.7), photo(), photo(0.9, 0.8)], BoxSelection())
     assert batches == [4, 2]

@@ -26,7 +26,7 @@ class _Detector:
 
 
 class _Classifier:
-    name, on_cpu = "stand-in", True
+    name, on_cpu, batches_alike = "stand-in", True, True
 
     def __init__(self, model: Path, *arguments: object) -> None:
         self.classes = len((model.parent / "labels.txt").read_text("utf-8").splitlines())

@@ -184,7 +184,7 @@ class Guard:
                     kept[photo.filepath] = band.width
                     self.tally.classified_again += 1
         rest = [path for path in exact if path not in settled]
-        for photo in self._passes.run(rest, self._exact) if rest else ():
+        for photo in self._passes.run_exact(rest, self._exact) if rest else ():
             self._compare(exact[photo.filepath], photo)
             settled[photo.filepath] = photo
             self.tally.detected_again += 1

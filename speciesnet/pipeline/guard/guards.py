@@ -150,7 +150,7 @@ class Guards:
     def again(self, paths: Sequence[str]) -> Iterator[Photo]:
         """Decides finished images again, in float32."""
         self.replaced += len(paths)
-        for photo in self._passes.run(paths, self._exact):
+        for photo in self._passes.run_exact(paths, self._exact):
             yield photo
             self._ledger.forget(photo.filepath)
 

@@ -67,7 +67,7 @@ class Trial:
         self.passes.load(self.exact)
         started = time.perf_counter()
         exact = []
-        for photo in self.passes.run(paths, self.exact, progress):
+        for photo in self.passes.run_exact(paths, self.exact, progress):
             exact.append(photo)
             yield photo
         slow = time.perf_counter() - started

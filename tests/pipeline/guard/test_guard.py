@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guarded import PICTURES, Fake, decisions, known, passes, resumed, wave, with_evidence
 
+from speciesnet.images import PreprocessedImage
 from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache
@@ -64,6 +67,41 @@ def test_evidence_serves_later_and_shorter_runs(pictures: list[str], truth: list
     assert sorted(set(fast.detected)) == list(range(40))
     assert len(exact.detected) < 20
     assert "of 40 images were processed in bf16 and" in later.summary()
+
+
+class Counting(Fake):
+    """Notes how many images the classifier gets together."""
+
+    def classify(self, imgs: Sequence[PreprocessedImage], num_classes: int | None = None) -> Any:
+        self.batches = {*getattr(self, "batches", ()), len(imgs)}
+        return super().classify(imgs, num_classes)
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize(("batches_alike", "most"), [(True, 1), (False, 4)])
+def test_float32_next_to_fast_networks_gets_small_batches_if_they_change_nothing(
+    pictures: list[str], batches_alike: bool, most: int
+) -> None:
+    exact, fast = Counting(wave(0.0)), Counting(wave(0.05))
+    exact.batches_alike = batches_alike
+    list(guards(exact, fast).photos(pictures))
+    assert max(exact.batches) == most
+    assert max(fast.batches) == 4
+
+
+@pytest.mark.usefixtures("_quick")
+def test_memory_is_returned_after_each_pass_in_float32(
+    pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, fast = Fake(wave(0.0)), Fake(wave(0.05))
+    returned: list[int] = []
+    monkeypatch.setattr(
+        "speciesnet.pipeline.guard.passes.return_memory",
+        lambda: returned.append(len(exact.detected)),
+    )
+    list(guards(exact, fast).photos(pictures))
+    assert returned[0] == trial.TRIAL[0]
+    assert returned[-1] == len(exact.detected)
 
 
 def test_short_runs_without_evidence_stay_in_float32(pictures: list[str]) -> None:
