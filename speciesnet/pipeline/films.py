@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape
+from speciesnet.engines.memory import return_memory
 from speciesnet.errors import DamagedImageError, ImageError
 from speciesnet.files.listing import is_film_name
 from speciesnet.films import Frame, Sampling, is_film, open_film
 from speciesnet.images import NO_MEMORY
 from speciesnet.pipeline.background import started, taken_from
 from speciesnet.pipeline.earlier_steps import past_errors
-from speciesnet.pipeline.memory import return_free_memory
 from speciesnet.pipeline.photo import UNREADABLE, FilmFrame, Photo
 from speciesnet.progress import Profile
 from speciesnet.records import Record
@@ -131,7 +131,7 @@ class FilmReader:
             last.seconds = time.perf_counter() - start
         assert last.frame is not None
         last.frame = replace(last.frame, is_last=True)
-        return_free_memory()
+        return_memory()
         yield last
 
     def _photo(self, filepath: str, image: NDArray[np.uint8]) -> Photo:

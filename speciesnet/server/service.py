@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from speciesnet.engines.memory import return_large_blocks
 from speciesnet.errors import ImageError
-from speciesnet.pipeline.memory import return_large_blocks
 from speciesnet.server.allowlist import Folders, Hosts, is_url
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.fetch import Fetcher

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from absl import logging
 from PIL import Image
 
+from speciesnet.engines.memory import return_large_blocks
 from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.files.storage import scheme_of
 from speciesnet.films import Sampling, is_film, open_film, reading
@@ -21,7 +22,6 @@ from speciesnet.model import ModelOptions
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.stability import Place
-from speciesnet.pipeline.memory import return_large_blocks
 from speciesnet.records import Record
 from speciesnet.run import Run, decide_film, guards_of, photos_of, place_of
 
