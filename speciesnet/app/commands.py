@@ -23,7 +23,7 @@ Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
 _SWITCH = (False, True)
 _PLACED = {"deployments": FILE, "timezone": TEXT}  # where the cameras were
-_BELIEVED = {"thresholds": _SWITCH}  # whether answers below their thresholds are replaced
+_THRESHOLDS = {"thresholds": _SWITCH}  # whether answers below their thresholds are replaced
 # The options of each export and their allowed values; the first value of a list is the default.
 EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
     "table": {
@@ -31,9 +31,9 @@ EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
         "rows": ("image", "detection", "observation", "sequence", "event"),
         "bom": _SWITCH,
         "delimiter": (",", ";"),
-        **_BELIEVED,
+        **_THRESHOLDS,
     },
-    "timelapse": {"beside_photographs": _SWITCH, **_BELIEVED},
+    "timelapse": {"beside_photographs": _SWITCH, **_THRESHOLDS},
     "camtrap-dp": {
         "title": TEXT,
         "contributor": TEXTS,
@@ -42,25 +42,25 @@ EXPORTS: Mapping[str, Mapping[str, str | Sequence[object]]] = {
         "sampling_design": TEXT,
         "capture_method": TEXT,
         **_PLACED,
-        **_BELIEVED,
+        **_THRESHOLDS,
     },
     "cameras": _PLACED,
-    "ecology": _PLACED,
+    "ecology": {**_PLACED, **_THRESHOLDS},
     "evaluate": {"labels": FILE, "wanted_precision": ("", "0.9", "0.95", "0.99")},
     "keywords": {
         "dry_run": _SWITCH,
         "embed": _SWITCH,
         "beside_photographs": (True, False),
-        **_BELIEVED,
+        **_THRESHOLDS,
     },
     "sort": {
         "dry_run": _SWITCH,
         "how": ("copy", "hardlink", "symlink", "move"),
         "by": ("species", "category", "sequence"),
-        **_BELIEVED,
+        **_THRESHOLDS,
     },
     "undo": {"dry_run": _SWITCH},
-    "report": {"blur_humans": _SWITCH},
+    "report": {"blur_humans": _SWITCH, **_THRESHOLDS},
 }
 
 

@@ -71,7 +71,7 @@ TOPICS: console.Topics = {
     "input": ("which images, and where they were taken", (INSTANCES, *flags.PLACE)),
     "films": ("which frames to examine", flags.FILMS),
     "boxes": (
-        "which boxes get answers, and which answers are believed",
+        "which boxes get answers, and the minimum scores of species",
         (*flags.BOXES, flags.THRESHOLDS),
     ),
     "output": ("where records go", (OUTPUT, FORMAT, SHARD_SIZE, flags.METADATA)),

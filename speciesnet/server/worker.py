@@ -85,7 +85,7 @@ def worker_main(
     Args:
         connection: The worker's end of a pipe.
         options: The model.
-        run: How it predicts: the batch size, which boxes get answers, which answers are believed, and
+        run: How it predicts: the batch size, which boxes get answers, the minimum scores of species, and
             which frames are examined.
         film_seconds: The maximum duration of films that it accepts.
     """

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from barriers import check_barriers
 from playwright.sync_api import Locator, Page, Route, expect
 from surveys import MODEL
 
@@ -25,7 +26,6 @@ IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
 LONG = 120_000  # milliseconds; networks are loaded
 LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET")
 REFUSED = ("404", "409", "400", "403", "422")  # of an address that is asked for on purpose
-AXE = os.environ.get("SPECIESNET_AXE")  # the file axe.min.js of the npm package axe-core
 
 
 @dataclass
@@ -107,14 +107,6 @@ def opened(app: App, new_page: NewPage) -> Page:
     return page
 
 
-def check(page: Page) -> None:
-    """axe-core finds no barrier in the page, if it is installed."""
-    if AXE:
-        page.evaluate(Path(AXE).read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run().then((result) => result.violations.map((v) => v.help))")
-        assert found == []
-
-
 def prepare(hand: Hand, card: str, country: str = "kenya") -> None:
     """Clicks from the list of surveys to the page of a new one."""
     page = hand.page
@@ -125,18 +117,18 @@ def prepare(hand: Hand, card: str, country: str = "kenya") -> None:
     hand.click("#matches button >> nth=0")
     hand.click(page.get_by_text("Demonstration"))  # needs no download
     expect(page.locator("#chosen")).to_contain_text("photographs")
-    check(page)
+    check_barriers(page)
     hand.click("#next")
     page.wait_for_url("**/surveys/*")
 
 
 def test_a_file_for_timelapse_needs_at_most_eight_clicks(app: App, opened: Page) -> None:
     expect(opened.locator("#welcome")).to_be_visible()
-    check(opened)
+    check_barriers(opened)
     hand = Hand(opened)
     prepare(hand, "card")
     expect(opened.locator("#plan")).to_contain_text("3 photographs")
-    check(opened)
+    check_barriers(opened)
     hand.click("#start")
     expect(opened.locator(".badge")).to_have_text("done", timeout=LONG)
     hand.click("[data-kind=timelapse] .write")
@@ -151,7 +143,7 @@ def test_a_file_for_timelapse_needs_at_most_eight_clicks(app: App, opened: Page)
     shown = opened.locator("#latest img")
     expect(shown.first).to_be_visible()
     assert shown.first.evaluate("(img) => img.decode().then(() => img.naturalWidth > 0)")
-    check(opened)
+    check_barriers(opened)
 
 
 def test_results_are_handed_over_and_reviewed(app: App, opened: Page) -> None:
@@ -205,7 +197,7 @@ def test_tables_and_failed_cameras_know_where_the_camera_was(app: App, opened: P
     dialog = opened.get_by_role("dialog")
     dialog.get_by_role("button", name="Pictures").click()
     dialog.get_by_role("button", name="cameras.csv").click()
-    check(opened)
+    check_barriers(opened)
     dialog.get_by_role("button", name="Choose this file").click()
     expect(fields["latitude"]).to_be_disabled()
     ecology.locator(".write").click()
@@ -213,7 +205,7 @@ def test_tables_and_failed_cameras_know_where_the_camera_was(app: App, opened: P
     opened.reload()
     expect(opened.locator("#deployments")).to_have_text(str(table))
     opened.locator("#cameras summary").click()
-    check(opened)
+    check_barriers(opened)
     opened.click("#see-cameras")
     expect(opened.locator("h1")).to_be_visible()
     assert opened.url.endswith("/cameras/index.html")
@@ -235,11 +227,11 @@ def test_answers_are_compared_with_the_labels_of_a_table(app: App, opened: Page)
     dialog.get_by_role("button", name="truth.csv").click()
     dialog.get_by_role("button", name="Choose this file").click()
     part.locator("[data-option=wanted_precision]").select_option("90%")
-    expect(opened.locator("#believed")).to_be_hidden()
+    expect(opened.locator("#thresholds")).to_be_hidden()
     part.locator(".write").click()
     expect(part.locator(".done")).to_contain_text("3 labeled photographs", timeout=LONG)
-    expect(opened.locator("#believed")).to_be_visible()
-    check(opened)
+    expect(opened.locator("#thresholds")).to_be_visible()
+    check_barriers(opened)
     part.locator("#see-evaluation").click()
     expect(opened.locator("h1")).to_be_visible()
 
@@ -255,7 +247,7 @@ def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
     opened.locator("#more summary").click()
     opened.locator("[data-option=geofence]").uncheck()
     opened.locator("[data-option=video_fps]").select_option("0.5")
-    check(opened)
+    check_barriers(opened)
     opened.get_by_role("button", name="Pictures").click()
     opened.get_by_role("button", name="tried", exact=True).click()
     opened.fill("#search", "kenya")
@@ -287,7 +279,7 @@ def test_a_killed_run_offers_to_continue_also_in_a_second_tab(
     for page in (opened, second):
         expect(page.locator(".badge")).to_have_text("interrupted")
         expect(page.get_by_role("alert").last).to_contain_text("All finished work is kept")
-    check(opened)
+    check_barriers(opened)
     opened.locator(".problem").get_by_role("button", name="Continue").click()
     for page in (opened, second):
         expect(page.locator(".badge")).to_have_text("done", timeout=LONG)
@@ -321,7 +313,7 @@ def test_pages_fit_a_telephone_in_every_language(
         )
         expect(opened.locator("#models label, .rows h2, #about .badge").first).to_be_visible()
         assert opened.evaluate("document.documentElement.scrollWidth") <= 390, path
-    check(opened)
+    check_barriers(opened)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ export function exportsOf(here, survey, fixes) {
   for (const item of items) {
     const kind = item.dataset.kind;
     const run = (kind, extra) => attempt(async () => {
-      const shared = ["cameras", "believed"].filter((name) => name in item.dataset).map((name) => optionsOf($(`#${name}`)));
+      const shared = ["cameras", "thresholds"].filter((name) => name in item.dataset).map((name) => optionsOf($(`#${name}`)));
       const job = await api(`${here}/jobs`, { kind, options: Object.assign(optionsOf(item), ...shared, extra) });
       disable(item, true);
       await follow(job, $(".job", item), { ...fixes, choose_positions: showCameras }, told);
@@ -99,7 +99,7 @@ function isComplete(item) {
   return false;
 }
 
-function optionsOf(item) {
+export function optionsOf(item) {
   const options = {};
   for (const field of item.querySelectorAll("[data-option]")) {
     const { option } = field.dataset;

@@ -3,7 +3,7 @@
 import {
   $, api, ask, attempt, bytes, contents, download, duration, follow, make, modelTitle, number, pictureItem, poll, rate, redraw, showProblem, t,
 } from "./app.js";
-import { exportsOf } from "./exports.js";
+import { exportsOf, optionsOf } from "./exports.js";
 import { add, choosePath, forget } from "./folders.js";
 
 const id = $("#survey").dataset.id;
@@ -76,7 +76,7 @@ function drawRun(progress) {
   const isRunning = RUNS.includes(state);
   show("#before", isNew);
   show("#run", !isNew);
-  show("#believed", survey.has_thresholds);
+  show("#thresholds", survey.has_thresholds);
   for (const page of ["report", "cameras", "evaluation"]) show(`#see-${page}`, survey.pages.includes(page));
   show("#results", survey.has_predictions && !isRunning);
   if (survey.has_predictions) drawExports(isRunning);
@@ -188,7 +188,7 @@ for (const [selector, action] of [
   ["#forget", () => attempt(async () => { if (await forget(survey)) location.href = "/"; })],
   ["#open-review", () => attempt(async () => { location.href = (await api(`${here}/review`, {})).address; }, FIXES)],
   ["#report", () => attempt(async () => {
-    const job = await follow(await api(`${here}/jobs`, { kind: "report", options: {} }), $("#report-job"), FIXES);
+    const job = await follow(await api(`${here}/jobs`, { kind: "report", options: optionsOf($("#thresholds")) }), $("#report-job"), FIXES);
     if (job.state === "done") location.href = `/${here}/report/index.html`;
   }, FIXES)],
 ]) $(selector).addEventListener("click", action);

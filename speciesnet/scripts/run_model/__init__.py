@@ -95,7 +95,7 @@ TOPICS: console.Topics = {
     ),
     "films": ("which frames to examine", flags.FILMS),
     "boxes": (
-        "which boxes get answers, and which answers are believed",
+        "which boxes get answers, and the minimum scores of species",
         (*flags.BOXES, flags.THRESHOLDS),
     ),
     "output": (
