@@ -24,6 +24,7 @@ class Converter:
     def __init__(self) -> None:
         self._format: tuple[object, ...] = ()
         self._graph: Graph | None = None
+        self._matrix: NDArray[np.int32] | None = None
 
     def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """The pixels of a frame, shape (H, W, 3), rotated according to its display matrix."""
@@ -32,9 +33,12 @@ class Converter:
         )  # fmt: skip
         if self._graph is None or found != self._format:
             self._format, self._graph = found, _graph(frame)
+            # Not of each frame: a frame whose side data was read keeps its pixels until the garbage
+            # collector runs (PyAV 18.1.0), which in a film of 4K took 2 GB.
+            self._matrix = _matrix_of(frame)
         self._graph.push(frame)
         image = np.asarray(self._graph.pull().to_ndarray(), np.uint8)
-        return np.ascontiguousarray(_turned(image, _matrix_of(frame)))
+        return np.ascontiguousarray(_turned(image, self._matrix))
 
 
 def _graph(frame: VideoFrame) -> Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -90,6 +91,17 @@ def test_a_turned_film_is_upright(tmp_path: Path, matrix: tuple[int, int, int, i
     found = frames_of(path)[0].image
     assert found.shape == (height, width, 3)
     np.testing.assert_array_equal(found, all_pixels(path, height, width)[0])
+
+
+def test_frames_are_freed_without_the_garbage_collector(tmp_path: Path) -> None:
+    path = clips.film(tmp_path / "a.mp4", count=60)
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(frames_of(path, Sampling(fps=30))) == 60
+        assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) <= 2
+    finally:
+        gc.enable()
 
 
 def test_a_pixel_format_that_changes_after_the_first_frame_is_followed(tmp_path: Path) -> None:
