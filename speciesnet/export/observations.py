@@ -78,9 +78,10 @@ class Observation:
 def observations_of(record: Record) -> list[Observation]:
     """The observations of a photograph: its answer, and any other people or animals in it.
 
-    People next to an animal or a vehicle, and animals next to people or a vehicle, have their own
-    observation if they are individuals (see ``individual_boxes``), unless a reviewer has replaced an
-    answer that named them. Animals also require a box around the people or the vehicle.
+    People in a photograph with a different answer, and animals next to people or a vehicle, have their
+    own observation if they are individuals (see ``individual_boxes``), unless a reviewer has replaced
+    an answer that named them. Blank photographs have none. Animals also require a box around the people
+    or the vehicle.
 
     If boxes have their own answers, there is an observation for each label instead (see
     ``individuals_of``), unless there are no individuals.
@@ -112,9 +113,7 @@ def observations_of(record: Record) -> list[Observation]:
         found = [first]
         for other, label in _ALSO_SEEN.items():
             # Without a box of people or vehicles, the answer is about the animal in the box.
-            if kind not in (*_ALSO_SEEN, _VEHICLE) or (
-                other == _ANIMAL and not _count(boxes_of_kind, individuals)
-            ):
+            if kind == BLANK or (other == _ANIMAL and not _count(boxes_of_kind, individuals)):
                 continue
             boxes = _boxes(record, other)
             if other not in (kind, was) and (count := _count(boxes, individuals)):

@@ -146,8 +146,9 @@ def _checked(
     photographs.warn_of_missing("their scenes could not be compared")
     if photographs.missing:
         notes.append(
-            f"{photographs.missing} of {counted(check.pictures, 'chosen photograph')} were not found, so "
-            "changes of the scene may be missing; pass their folder with --image_root."
+            f"{photographs.missing} of {counted(check.pictures, 'chosen photograph')} "
+            f"{plural(photographs.missing, 'was', 'were')} not found, so changes of the scene may be "
+            "missing; pass their folder with --image_root."
         )
     if reader.unreadable:
         notes.append(f"{counted(reader.unreadable, 'photograph')} could not be read.")

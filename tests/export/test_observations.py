@@ -60,6 +60,22 @@ def test_people_next_to_an_animal_are_an_observation_of_their_own() -> None:
     assert len(observations_of(record("a.jpg", BLANK, boxes=boxes))) == 1
 
 
+def test_people_in_a_photograph_without_a_species_are_an_observation_of_their_own() -> None:
+    boxes = [box("human", 0.6), box("human", 0.5), box("animal", 0.4)]
+    unknown = record("a.jpg", UNKNOWN, boxes=boxes)
+    assert shown(observations_of(unknown)) == [("unknown", "", None), ("human", "Homo sapiens", 2)]
+    assert event(unknown) == [("human", "Homo sapiens", "2")]
+    failed = {
+        "filepath": "a.jpg",
+        "failures": ["CLASSIFIER"],
+        "detections": unknown.get("detections"),
+    }
+    answer, people = observations_of(cast("Record", failed))
+    assert (answer.kind, people.kind, people.count) == ("unclassified", "human", 2)
+    review = {"predicted": HUMAN, "at": "2024-05-02T08:00:00+00:00", "reviewer": "Jane"}
+    assert len(observations_of(cast("Record", unknown | {"review": review}))) == 1
+
+
 def test_animals_next_to_people_are_an_observation_of_their_own() -> None:
     boxes = [box("human", 0.94), box("animal", 0.91), box("animal", 0.2), box("animal", 0.1)]
     people, animals = observations_of(record("a.jpg", HUMAN, boxes=boxes))

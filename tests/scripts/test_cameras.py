@@ -72,7 +72,11 @@ def test_pictures_can_be_left_out(predictions: Path) -> None:
 
 
 def test_missing_photographs_are_counted(predictions: Path, tmp_path: Path) -> None:
-    for path in (tmp_path / "s" / "cam2").iterdir():
+    first, *others = (tmp_path / "s" / "cam2").iterdir()
+    first.unlink()
+    done = run_here("cameras", predictions)
+    assert "1 of 40 chosen photographs was not found" in " ".join(done.out.split())
+    for path in others:
         path.unlink()
     done = run_here("cameras", predictions)
     assert "20 of 40 chosen photographs were not found" in " ".join(done.out.split())
