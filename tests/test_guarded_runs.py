@@ -27,7 +27,7 @@ from speciesnet.run import Run, execute
 pytestmark = pytest.mark.slow  # most processors take long for bf16
 
 ALL = find_images(["demo"])
-IMAGES = ALL[:9]
+IMAGES = ALL[:10]
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,9 @@ def _past_photo(
 def _classes_of(found: Record | Box) -> Classifications | None:
     """The classes of an image or a box; None also for empty lists, which no classifier finds."""
     classifications = found.get("classifications")
-    return classifications if classifications and classifications["classes"] else None
+    if classifications is None or not classifications["classes"]:
+        return None
+    return classifications
 
 
 def _frames_of(

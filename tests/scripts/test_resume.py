@@ -220,9 +220,9 @@ def test_interrupted_runs_explain_how_to_continue_and_do(run: Run, uninterrupted
 @pytest.fixture
 def decision(small_package: Path, tmp_path: Path) -> Run:
     """A run of the ensemble over many images, some of which lack a part and so fail every time."""
-    label = "990ae9dd-7a59-4344-afcb-1b7b21368000;mammalia;primates;hominidae;homo;sapiens;human"
+    labels = [f"{number};mammalia;primates;hominidae;homo;;human {number}" for number in range(5)]
     names = [f"{number % 7}/{number:05}.jpg" for number in range(20_000)]
-    answer = {"classes": [label] * 5, "scores": [0.5, 0.2, 0.1, 0.1, 0.1]}
+    answer = {"classes": labels, "scores": [0.5, 0.2, 0.1, 0.1, 0.1]}
     parts = {
         "detections": [{"filepath": name, "detections": []} for name in names if name[-5] != "3"],
         "classifications": [{"filepath": name, "classifications": answer} for name in names],
