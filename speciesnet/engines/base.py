@@ -51,7 +51,8 @@ class ClassifierEngine(Protocol):
     Attributes:
         name: Engine, precision and device, for the log.
         on_cpu: Whether the network runs on the CPU, which the other stages use as well.
-        batches_alike: Whether an image has the same output, to the last bit, in batches of any size.
+        batches_alike: Whether an image has the same output in batches of any size; with AVX2, it was
+            the same to the last bit.
         classes: Number of outputs.
     """
 

@@ -53,7 +53,8 @@ def test_batches_of_any_size_give_the_same_classes(small_package: Path) -> None:
     together = engine(images)
     for size in (1, 2, 4):
         parts = [engine(images[i : i + size]) for i in range(0, 8, size)]
-        assert np.array_equal(np.concatenate(parts), together)
+        # Equal to the last bit with AVX2; other processors may add numbers in a different order.
+        np.testing.assert_allclose(np.concatenate(parts), together, rtol=1e-5, atol=1e-5)
 
 
 def test_answers_are_not_overwritten_by_the_next_batch(small_package: Path) -> None:
