@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,13 +269,15 @@ def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
 def test_a_killed_run_offers_to_continue_also_in_a_second_tab(
     app: App, opened: Page, new_page: NewPage
 ) -> None:
-    app.add_card("long", 12)
+    app.add_card("long", 19)
     prepare(Hand(opened), "long")
     opened.click("#start")
-    expect(opened.locator("#numbers")).to_contain_text("of 12", timeout=LONG)
+    expect(opened.locator("#numbers")).to_contain_text("of 19", timeout=LONG)
     expect(opened.locator("#pause")).to_be_visible()
     second = new_page(opened.url, beside=opened, expected=REFUSED)
-    expect(opened.locator("#latest li").first).to_be_visible(timeout=LONG)
+    output = Path(app.surveys[-1]["predictions"])
+    while not output.exists() or b'"filepath"' not in output.read_bytes():
+        time.sleep(0.05)
     os.kill(app.surveys[-1]["pid"], signal.SIGKILL)
     for page in (opened, second):
         expect(page.locator(".badge")).to_have_text("interrupted")
@@ -283,7 +286,7 @@ def test_a_killed_run_offers_to_continue_also_in_a_second_tab(
     opened.locator(".problem").get_by_role("button", name="Continue").click()
     for page in (opened, second):
         expect(page.locator(".badge")).to_have_text("done", timeout=LONG)
-        expect(page.locator("#numbers")).to_contain_text("12 of 12")
+        expect(page.locator("#numbers")).to_contain_text("19 of 19")
         expect(page.locator(".problem")).to_have_count(0)
 
 
