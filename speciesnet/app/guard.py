@@ -11,6 +11,7 @@ from starlette.requests import Request, cookie_parser
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from speciesnet.app.commands import PAGES
 from speciesnet.app.errors import PageError, page_error
 from speciesnet.app.pages import render
 from speciesnet.server.auth import SECURITY_HEADERS, is_local_name
@@ -28,7 +29,7 @@ _WITH_STYLES = {
     **_HEADERS,
     _POLICY: _HEADERS[_POLICY].replace("style-src 'self'", "style-src 'self' 'unsafe-inline'"),
 }
-_GALLERIES = re.compile(r"/surveys/[^/]+/(review|report|cameras|evaluation)/")
+_GALLERIES = re.compile(rf"/surveys/[^/]+/({'|'.join(('review', *PAGES))})/")
 # The cookie is strict: a browser sends it only after a page of this window, not after a redirection.
 _ENTRANCE = (
     '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 import speciesnet
+from speciesnet.app.commands import EXPORTS
 from speciesnet.files.clouds import content_type
 
 LANGUAGES = {
@@ -84,6 +85,7 @@ def render(template: str, request: Request, status: int = 200) -> Response:
             t=texts.__getitem__,
             address=request.url.path,
             version=speciesnet.__version__,
+            options_of=EXPORTS,
             **request.path_params,
         )
     )

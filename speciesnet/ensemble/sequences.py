@@ -90,7 +90,7 @@ def sequence_answer(
         roll_up_fn=roll_up_labels_to_first_matching_level,
     )
     answer = rules.restrict(answer, classes, scores, country, admin1_region)
-    return answer if rules.believed is None else rules.believed(answer)
+    return answer if rules.enforce_thresholds is None else rules.enforce_thresholds(answer)
 
 
 def mean_classes(classifications: Sequence[Classifications]) -> tuple[list[str], list[float]]:

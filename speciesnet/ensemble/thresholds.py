@@ -61,8 +61,8 @@ class Thresholds:
         """The thresholds in the settings of a run, by name."""
         return dict(sorted(self.by_name.items()))
 
-    def believed(self, answer: Answer) -> Answer:
-        """An answer (label, score, source) if it is believed, or else what replaces it."""
+    def enforce(self, answer: Answer) -> Answer:
+        """An answer (label, score, source), or what replaces it if it is below its threshold."""
         label, score, source = answer
         names = [name for name in _names_of(label) if name in self.by_name]
         self.used.update(names[:1])
@@ -80,7 +80,7 @@ class Thresholds:
                 float(record.get("prediction_score", 0.0)),
                 record.get("prediction_source"),
             )
-            new, _, new_source = self.believed((label, score, source or ""))
+            new, _, new_source = self.enforce((label, score, source or ""))
             changed["prediction"] = new
             if new_source:
                 changed["prediction_source"] = new_source
@@ -94,7 +94,7 @@ class Thresholds:
         if (label := box.get("prediction")) is None:
             return box
         score, source = float(box.get("prediction_score", 0.0)), box.get("prediction_source", "")
-        new, _, new_source = self.believed((label, score, source))
+        new, _, new_source = self.enforce((label, score, source))
         if new == label:
             return box
         return {**box, "prediction": new, "prediction_source": new_source}
@@ -118,7 +118,7 @@ class Thresholds:
             )
 
     def note_on_images(self, below: int) -> str:
-        """A sentence on the images of a run whose answers were not believed.
+        """A sentence on the images of a run whose answers were replaced.
 
         Args:
             below: Their number.

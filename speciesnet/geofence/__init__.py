@@ -100,14 +100,14 @@ class Rules:
         geofence_map: The geofence rules by ``class;order;family;genus;species``.
         enable_geofence: Whether the geofence rules apply.
         species_list: The taxa that can occur at the site; None means all.
-        believed: Replaces an answer that is below the threshold of its species; None believes all.
+        enforce_thresholds: Replaces an answer that is below the threshold of its species; None keeps all.
     """
 
     taxonomy_map: Mapping[str, str] = field(default_factory=lambda: build_taxonomy_map([]))
     geofence_map: GeofenceMap = field(default_factory=dict)
     enable_geofence: bool = True
     species_list: SpeciesList | None = None
-    believed: Callable[[Answer], Answer] | None = None
+    enforce_thresholds: Callable[[Answer], Answer] | None = None
 
     @cached_property
     def countries(self) -> CountryList:

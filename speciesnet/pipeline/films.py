@@ -25,9 +25,8 @@ from speciesnet.pipeline.photo import UNREADABLE, FilmFrame, Photo
 from speciesnet.progress import Profile
 from speciesnet.records import Record
 
-MAX_FILMS = (
-    2  # that are read at the same time: a frame of 4K takes 25 MB, its decoder ten times that ...
-)
+# Films that are read at the same time: a frame of 4K takes 25 MB, its decoder ten times that ...
+MAX_FILMS = 2
 FRAMES_AHEAD = 2  # ... and frames of each that wait
 TIME_TOLERANCE = 0.001  # seconds within which times are the same: some files are rounded
 OTHER_FRAMES = "its frames are not those of its detections. Run the detector again"

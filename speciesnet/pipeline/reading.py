@@ -25,9 +25,7 @@ from speciesnet.progress import Profile
 MAX_READERS = 8
 REMOTE_READERS = 32  # they wait for the network, and do not compute
 READ_AHEAD = 2  # images for each reader that are being read, or decoded and waiting ...
-READ_AHEAD_BYTES = (
-    2**28
-)  # ... and the memory that they may take together, except for a single image
+READ_AHEAD_BYTES = 2**28  # ... and the most memory for all of them, except for a single image
 ASSUMED_BYTES = 2**26  # size of the first images, until ...
 ENOUGH_SEEN = 4  # ... so many have been read
 FILM = "it is a film, and --videos skip leaves films out"

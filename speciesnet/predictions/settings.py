@@ -73,7 +73,7 @@ class RunSettings:
         video_fps: In a run with films, the frames examined per second; None without films.
         max_frames_per_video: In a run with films, the maximum number of frames per film, or None.
         frames: In a run with films, the numbers of the frames to examine instead, or None.
-        thresholds: The lowest believed scores of species by name, sorted; None without thresholds.
+        thresholds: The minimum scores of species by name, sorted; None without thresholds.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.

@@ -153,7 +153,7 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
 
 
 def notes_on_thresholds(run: Run, tally: Tally) -> list[str]:
-    """A sentence on the images whose answers were not believed, if there are any."""
+    """A sentence on the images whose answers were replaced, if there are any."""
     below = tally.below_threshold
     if run.thresholds is None or not below:
         return []

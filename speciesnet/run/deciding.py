@@ -47,7 +47,7 @@ def decide(
     Raises:
         InputError: Past detections or classifications are malformed.
     """
-    return _believed(_decided(photo, instance, run, ensemble), run)
+    return _with_thresholds(_decided(photo, instance, run, ensemble), run)
 
 
 def _decided(
@@ -59,7 +59,7 @@ def _decided(
     return record
 
 
-def _believed(record: Record, run: Run) -> Record:
+def _with_thresholds(record: Record, run: Run) -> Record:
     return record if run.thresholds is None else run.thresholds.apply(record)
 
 
@@ -69,7 +69,7 @@ def decide_film(
     """Makes the record of a film from its frames, or that of a single photograph; see ``decide``."""
     records = [_decided(photo, instance, run, ensemble) for photo in photos]
     is_film = photos[0].frame is not None
-    return _believed(film_record(photos, records, ensemble) if is_film else records[0], run)
+    return _with_thresholds(film_record(photos, records, ensemble) if is_film else records[0], run)
 
 
 def place_of(photo: Photo, instance: Instance, run: Run) -> Place:
@@ -209,9 +209,9 @@ def _passes_of(
 ) -> Passes:
     def rules_at(country: str | None) -> Rules:
         rules = model.ensemble.rules_at(country)
-        return replace(rules, believed=believed) if believed else rules
+        return replace(rules, enforce_thresholds=enforce) if enforce else rules
 
-    believed = run.thresholds and run.thresholds.believed
+    enforce = run.thresholds and run.thresholds.enforce
     crops, stages = model.model_info.always_crops, STAGES[run.components]
     readers = run.readers or (readers_for(paths, run.run_mode) if paths else None)
     return Passes(

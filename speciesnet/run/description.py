@@ -56,7 +56,7 @@ class Run:
         metadata: Whether records keep date, position and camera from EXIF.
         boxes: The boxes that get their own answers; None answers only for images.
         films: Which frames of films to examine; None skips films.
-        thresholds: The lowest believed scores of species; None believes all answers.
+        thresholds: The minimum scores of species; None keeps all answers.
         past: Results of earlier steps, for runs with only the classifier or the ensemble.
         input_files: Files that the answers depend on, by the flag that names them.
         predictions_json: Path or URL of the output file; None keeps the records in memory.

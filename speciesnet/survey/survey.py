@@ -476,14 +476,14 @@ def _rules(
 ) -> tuple[Rules, list[str]]:
     """The rules of the run, with its species list and thresholds, and the labels of its model."""
     recorded, limits = species_list_of_run(predictions), thresholds_of_run(predictions)
-    believed = Thresholds("", limits).believed if limits else None
+    enforce = Thresholds("", limits).enforce if limits else None
     if name := model or model_of_run(predictions):
         try:
             package = ModelInfo(name)
             taxonomy = load_taxonomy(package)
             classes, groups = package.read_lines("classifier_labels"), list(taxonomy.values())
             species = recorded and replace(recorded, labels=(*groups, *classes))
-            rules = Rules(taxonomy, load_geofence(package), geofence, species, believed)
+            rules = Rules(taxonomy, load_geofence(package), geofence, species, enforce)
             return rules, list(dict.fromkeys([*classes, *groups, *Classification]))
         except ModelError as error:
             if model:
@@ -495,5 +495,5 @@ def _rules(
     )
     taxa = sorted(label for label in labels if label.count(";") == LABEL_PARTS - 1)
     species = recorded and replace(recorded, labels=tuple(taxa))
-    rules = Rules(build_taxonomy_map(taxa), {}, False, species, believed)
+    rules = Rules(build_taxonomy_map(taxa), {}, False, species, enforce)
     return rules, list(dict.fromkeys([*taxa, *Classification]))

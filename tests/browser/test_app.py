@@ -123,6 +123,16 @@ def prepare(hand: Hand, card: str, country: str = "kenya") -> None:
     page.wait_for_url("**/surveys/*")
 
 
+def choose_file(page: Page, button: str, name: str) -> None:
+    """Chooses a file in the folder of pictures."""
+    page.click(button)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Pictures").click()
+    dialog.get_by_role("button", name=name).click()
+    check_barriers(page)
+    dialog.get_by_role("button", name="Choose this file").click()
+
+
 def test_a_file_for_timelapse_needs_at_most_eight_clicks(app: App, opened: Page) -> None:
     expect(opened.locator("#welcome")).to_be_visible()
     check_barriers(opened)
@@ -194,12 +204,7 @@ def test_tables_and_failed_cameras_know_where_the_camera_was(app: App, opened: P
 
     table = app.home / "Pictures" / "cameras.csv"
     table.write_text("deploymentID,latitude,longitude\nelsewhere,95,36.8\n")
-    opened.click("#choose-deployments")
-    dialog = opened.get_by_role("dialog")
-    dialog.get_by_role("button", name="Pictures").click()
-    dialog.get_by_role("button", name="cameras.csv").click()
-    check_barriers(opened)
-    dialog.get_by_role("button", name="Choose this file").click()
+    choose_file(opened, "#choose-deployments", "cameras.csv")
     expect(fields["latitude"]).to_be_disabled()
     ecology.locator(".write").click()
     expect(ecology.locator(".problem")).to_contain_text("'95' as latitude", timeout=LONG)
@@ -222,11 +227,7 @@ def test_answers_are_compared_with_the_labels_of_a_table(app: App, opened: Page)
     expect(part.locator(".problem")).to_contain_text("pass labels as well", timeout=LONG)
     rows = [f"{image.name},white-tailed deer" for image in card.iterdir()]
     (app.home / "Pictures" / "truth.csv").write_text("\n".join(["file,label", *rows]))
-    part.locator("#choose-labels").click()
-    dialog = opened.get_by_role("dialog")
-    dialog.get_by_role("button", name="Pictures").click()
-    dialog.get_by_role("button", name="truth.csv").click()
-    dialog.get_by_role("button", name="Choose this file").click()
+    choose_file(opened, "#choose-labels", "truth.csv")
     part.locator("[data-option=wanted_precision]").select_option("90%")
     expect(opened.locator("#thresholds")).to_be_hidden()
     part.locator(".write").click()

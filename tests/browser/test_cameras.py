@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from barriers import check_barriers
+from barriers import check_on_phone
 from commands import run_here
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -49,6 +49,4 @@ def test_page_shows_timelines_and_pictures(address: str, new_page: NewPage) -> N
 def test_page_has_no_barriers_and_fits_a_phone(
     address: str, new_page: NewPage, scheme: str
 ) -> None:
-    page = new_page(address, color_scheme=scheme, viewport={"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    check_barriers(page)
+    check_on_phone(new_page, address, scheme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from barriers import check_barriers
+from barriers import check_on_phone
 from playwright.sync_api import Page, expect
 from surveys import BOAR, DEER, FOX, record, survey_of
 
@@ -75,6 +75,4 @@ def test_file_of_a_plot_opens(address: str, new_page: NewPage) -> None:
 def test_page_has_no_barriers_and_fits_a_phone(
     address: str, new_page: NewPage, scheme: str
 ) -> None:
-    page = new_page(address, color_scheme=scheme, viewport={"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    check_barriers(page)
+    check_on_phone(new_page, address, scheme)

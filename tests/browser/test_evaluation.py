@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from barriers import check_barriers
+from barriers import check_on_phone
 from playwright.sync_api import Page, expect
 from surveys import BLANK, DEER, FOX, MODEL, record, survey_of
 
@@ -53,12 +53,8 @@ def test_results_are_filters(new_page: NewPage, pages: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index.html", "gallery.html"])
 def test_pages_fit_a_phone_and_have_no_barriers(
-    scheme: str, new_page: NewPage, pages: Path
+    name: str, scheme: str, new_page: NewPage, pages: Path
 ) -> None:
-    for name in ("index.html", "gallery.html"):
-        page = new_page(
-            (pages / name).as_uri(), color_scheme=scheme, viewport={"width": 390, "height": 800}
-        )
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        check_barriers(page)
+    check_on_phone(new_page, (pages / name).as_uri(), scheme)

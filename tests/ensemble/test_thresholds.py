@@ -63,10 +63,10 @@ def test_a_run_gives_what_exports_make_of_a_run_without(
     model = SpeciesNet("demo", precision=options.pop("precision", "fp32"), threads=1)
     table = of_all(tmp_path, 0.95)
     given = {"filepaths": [*IMAGES, film], "country": "USA", **options}
-    plain, believed = model.predict(**given), model.predict(**given, thresholds=table)
-    assert plain is not None and believed is not None
+    plain, replaced = model.predict(**given), model.predict(**given, thresholds=table)
+    assert plain is not None and replaced is not None
     exported = [read_thresholds(table).apply(one) for one in plain["predictions"]]
-    assert believed["predictions"] == exported
+    assert replaced["predictions"] == exported
     below = [one for one in exported if "+below_threshold" in one.get("prediction_source", "")]
     assert 0 < len(below) < len(exported)
 

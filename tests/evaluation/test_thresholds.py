@@ -47,10 +47,10 @@ def test_only_animals_get_thresholds() -> None:
 def test_answers_below_become_animals(name: str) -> None:
     rules = Thresholds("t.csv", {name: 0.8})
     low, high = rules.apply(record("a.jpg", FOX, 0.79)), rules.apply(record("b.jpg", FOX, 0.8))
-    believed = name == "vulpes"  # a genus is not meant by the answer of its species
-    assert low.get("prediction") == (FOX if believed else ANIMAL)
+    is_kept = name == "vulpes"  # a genus is not meant by the answer of its species
+    assert low.get("prediction") == (FOX if is_kept else ANIMAL)
     assert high.get("prediction") == FOX
-    if not believed:
+    if not is_kept:
         assert low.get("prediction_source") == "classifier+below_threshold"
         assert low.get("prediction_score") == 0.79
         assert rules.notes == [

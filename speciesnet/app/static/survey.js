@@ -77,7 +77,7 @@ function drawRun(progress) {
   show("#before", isNew);
   show("#run", !isNew);
   show("#thresholds", survey.has_thresholds);
-  for (const page of ["report", "cameras", "evaluation"]) show(`#see-${page}`, survey.pages.includes(page));
+  for (const link of document.querySelectorAll("[data-page]")) link.hidden = !survey.pages.includes(link.dataset.page);
   show("#results", survey.has_predictions && !isRunning);
   if (survey.has_predictions) drawExports(isRunning);
   for (const [name, isShown] of [

@@ -132,9 +132,7 @@ class Guards:
             if (guard := upgrade.guard()) is not None:
                 self._passes.load(guard.networks)
                 self._candidates.insert(0, guard)
-        except (
-            Exception
-        ) as error:  # of the cache, OpenVINO or the system: the run works without them
+        except Exception as error:  # whatever it is, the run works without these networks
             if guard is not None:
                 guard.networks.unload()
             logging.warning(

@@ -268,7 +268,7 @@ class _At:
                 if ends and all(outcomes):
                     break
         restricted = (self._restricted(one, classes, scores) for one in found)
-        return {answer for one in restricted for answer in self._believed(one)}
+        return {answer for one in restricted for answer in self._after_thresholds(one)}
 
     def _answers_of(
         self,
@@ -374,13 +374,15 @@ class _At:
         interval = Interval(moved(low[1], -band) - other, moved(min(high[1], 1.0), band) + other)
         return _Candidate(low[0], low[2], interval)
 
-    def _believed(self, one: _Candidate) -> Answers:
+    def _after_thresholds(self, one: _Candidate) -> Answers:
         """The answers that thresholds of species can leave of a candidate."""
-        if self.rules.believed is None:
+        if self.rules.enforce_thresholds is None:
             return {(one.label, one.source)}
         low, high = one.score
         if low != high:  # log odds are cut off at both ends, but thresholds are not
             low = low if low > 1 - CERTAIN else 0.0
             high = high if high < CERTAIN else 1.0
-        answers = [self.rules.believed((one.label, score, one.source)) for score in (low, high)]
+        answers = [
+            self.rules.enforce_thresholds((one.label, score, one.source)) for score in (low, high)
+        ]
         return {(label, source) for label, _, source in answers}

@@ -44,7 +44,7 @@ GEOFENCE = {"mammalia;carnivora;canidae;vulpes;vulpes": {"block": {"KEN": []}}}
 RULES = Rules(TAXONOMY, GEOFENCE)
 LOWEST = {"human": 0.8, "blank": 0.7, "mammal": 0.9, "canine family": 0.85, "wolf": 0.6}
 LOWEST |= {"vulpes vulpes": 0.9, "cervus elaphus": 0.97, "fox": 0.8, "animal": 0.7, "bird": 0.75}
-DOUBTING = replace(RULES, believed=Thresholds("t.csv", LOWEST).believed)
+DOUBTING = replace(RULES, enforce_thresholds=Thresholds("t.csv", LOWEST).enforce)
 LISTED = replace(
     DOUBTING, species_list=SpeciesList(("canis lupus", "parus major"), (*CLASSES, *GROUPS))
 )
@@ -94,7 +94,7 @@ def answer(
         enable_geofence=True,
     )
     found = rules.restrict(found, classes["classes"], classes["scores"], country)
-    label, _, source = rules.believed(found) if rules.believed else found
+    label, _, source = rules.enforce_thresholds(found) if rules.enforce_thresholds else found
     return label, source
 
 
@@ -236,11 +236,11 @@ def test_scores_near_the_threshold_of_their_species_are_doubtful(
     near = Thresholds("t.csv", {name: threshold})
     other = Thresholds("t.csv", {name: threshold - 0.2})
     one = photo(classes, found)
-    assert at(rules=replace(RULES, believed=other.believed)).is_stable(one, 0.2, 0.2)
-    assert not at(rules=replace(RULES, believed=near.believed)).is_stable(one, 0.2, 0.2)
+    assert at(rules=replace(RULES, enforce_thresholds=other.enforce)).is_stable(one, 0.2, 0.2)
+    assert not at(rules=replace(RULES, enforce_thresholds=near.enforce)).is_stable(one, 0.2, 0.2)
 
 
-def test_decisions_differ_if_only_one_is_believed() -> None:
+def test_decisions_differ_if_only_one_is_above_a_threshold() -> None:
     sides = [photo(named(fox=score), box(0.9)) for score in (0.89, 0.91)]
     assert at().decision_of(sides[0]) == at().decision_of(sides[1])
     doubting = at(rules=DOUBTING)
