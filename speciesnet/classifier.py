@@ -299,7 +299,7 @@ def note_on_targets(target_species_txt: str | None, labels: Collection[str]) -> 
     """A sentence on target labels that the model does not know; empty if it knows all of them.
 
     Args:
-        target_species_txt: File with one label per line; None without target labels.
+        target_species_txt: File with one label per line; None if there are no target labels.
         labels: The labels of the model.
 
     Raises:

@@ -1,4 +1,4 @@
-"""SpeciesNet: a model package that can detect, classify, decide, or do all of these."""
+"""SpeciesNet: a model package that can detect, classify, combine the results, or do all of these."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class SpeciesNet:
             separated by a comma: ``auto``, ``torch``, ``tensorflow`` or ``openvino``; see
             ``EngineOptions``.
         precision: ``fp32``, the reference; ``bf16``, ``fp16`` or ``int8``; or ``auto``: the fastest
-            of them if it makes a run of many images faster, with doubtful images decided in float32.
+            of them if it makes a run of many images faster, with doubtful images processed in float32.
         device: "cpu", "cuda", "mps" or None for the best one available.
         threads: Processor threads of a network on the CPU; None means all cores.
         force_model_download: Whether to download the package again.
@@ -149,7 +149,7 @@ class SpeciesNet:
         return self._ensemble
 
     def predict(self, **options: Unpack[RunOptions]) -> Predictions | None:
-        """Detects, classifies and decides.
+        """Detects, classifies and combines the results.
 
         Returns:
             ``{"predictions": [record, ...]}`` in the order of the instances, or None if the records
@@ -185,7 +185,7 @@ class SpeciesNet:
         classifications_dict: PastRecords | None = None,
         **options: Unpack[RunOptions],
     ) -> Predictions | None:
-        """Decides from records of ``detect`` and ``classify``, by filepath; reads no image."""
+        """Combines the records of ``detect`` and ``classify``, by filepath; reads no images."""
         past = _past_results(detections_dict, classifications_dict)
         return self._run("ensemble", options, past)
 

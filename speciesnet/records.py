@@ -176,7 +176,7 @@ class FilmFacts(TypedDict, total=False):
         frames_processed: The numbers of the examined frames, from 0.
         frames_failed: How many frames could not be decoded; absent if all could.
         duration: The length of the film in seconds.
-        frame: The frame that stands for the film in counts and pictures.
+        frame: The frame that represents the film in counts and pictures.
         frame_classifications: In a run with only the classifier, its result for each frame, from
             which the ensemble determines the answer for the film.
     """
@@ -321,7 +321,7 @@ def is_film(record: Record) -> bool:
 
 
 def still_of(record: Record) -> Record:
-    """Reduces the record of a film to the frame that stands for it; other records stay unchanged.
+    """Reduces the record of a film to the frame that represents it; other records stay unchanged.
 
     Only the boxes in this frame remain; the answer is still that of the film.
 
@@ -445,7 +445,7 @@ def _wrong_field(record: Mapping[str, object]) -> str | None:
 
 
 def wrong_classes(found: object) -> str | None:
-    """What is wrong with the classes and scores of an image or a box; None if nothing is, or without any.
+    """What is wrong with the classes and scores of an image or a box; None if they are valid or missing.
 
     Their order does not matter, and neither does the form of the labels: other programs have their own.
     """

@@ -102,7 +102,7 @@ class Api:
         except (KeyError, ValueError):
             latitude = longitude = math.nan
         if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-            raise PageError(422, "bad_request", "Give a latitude and a longitude in degrees.")
+            raise PageError(422, "bad_request", "Enter a latitude and a longitude in degrees.")
         return self._window.place(latitude, longitude)
 
     def _download(self, _: Request, body: Body) -> object:

@@ -86,7 +86,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not is_local_name(host):
-            raise PageError(403, "wrong_host", "Address this window as 127.0.0.1 or localhost.")
+            raise PageError(403, "wrong_host", "Open this window at 127.0.0.1 or localhost.")
         is_reading = scope["method"] in ("GET", "HEAD")
         origin = headers.get("origin")
         is_foreign = origin is not None and origin != f"http://{host}"

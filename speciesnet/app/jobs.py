@@ -63,7 +63,7 @@ def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
 
 
 def last_sentence(log: Path) -> str | None:
-    """The sentence that ended a command, or else its last line."""
+    """The sentence that ended a command, otherwise its last line."""
     lines = tail(log)
     own = [line for line in lines if line.startswith(_SAYS)]
     return own[-1].removeprefix(_SAYS) if own else (lines[-1] if lines else None)

@@ -86,7 +86,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
 
 
 def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
-    """Returns the known settings that all parts share; warns of missing parts."""
+    """Returns the known settings that all parts share; warns about missing parts."""
     found = ((part, settings) for part in parts if (settings := _read_settings(part)) is not None)
     origin, first = next(found, ("", None))
     if first is None:

@@ -66,7 +66,7 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
         ) from error
     if differences:
         raise OutputError(
-            f"{folder.path} belongs to another run ({'; '.join(differences)}). Repeat that run's "
+            f"{folder.path} belongs to another run ({'; '.join(differences)}). Use that run's "
             "settings to continue it, or pass a different folder to --output."
         )
     owner = uuid.uuid4().hex

@@ -114,7 +114,7 @@ class Times:
 
     @property
     def curve(self) -> list[tuple[float, float]]:
-        """Hours and the density at them, per hour; empty without a bandwidth."""
+        """Hours and the density at them, per hour; empty if there is no bandwidth."""
         if self._on_grid is None:
             return []
         values = (float(value) * math.pi / 12 for value in self._on_grid)
@@ -143,7 +143,7 @@ class Times:
         return found / found.sum()
 
     def overlap_1(self, other: Times) -> float | None:
-        """Dhat1, the area under both densities, for small samples; None without a bandwidth."""
+        """Dhat1, the area under both densities, for small samples; None if there is no bandwidth."""
         import numpy as np
 
         if self._smooth is None or other._smooth is None:

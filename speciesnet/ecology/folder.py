@@ -185,8 +185,9 @@ def _write_histories(
         return []
     were = plural(all_lost, "is", "are")
     return [
-        f"{counted(all_lost, 'detection')} {were} not in the detection histories: the camera did not "
-        f"work then, or worked on fewer than {counted(occasions.min_active_days, 'day')} of the occasion."
+        f"{counted(all_lost, 'detection')} {were} not in the detection histories: the camera was "
+        f"not working then, or worked on fewer than {counted(occasions.min_active_days, 'day')} of "
+        "the occasion."
     ]
 
 
@@ -204,9 +205,7 @@ def _notes(survey: EcologySurvey, found: Found, options: Options) -> list[str]:
         )
     idle = [station.name for station in survey.stations if not station.nights]
     if idle:
-        notes.append(
-            f"{counted(len(idle), 'station')} without a known trap night: {some_of(idle)}."
-        )
+        notes.append(f"{counted(len(idle), 'station')} without known trap nights: {some_of(idle)}.")
     if options.deployments is None:
         notes.append(
             "Trap nights are counted from the first to the last photograph of each camera. If cameras "

@@ -44,7 +44,7 @@ def rate_interval(effort: Sequence[tuple[int, int]]) -> tuple[float, float] | No
         effort: The events and the trap nights of each station that worked.
 
     Returns:
-        Both ends; None without events, or with fewer than two stations.
+        Both ends; None if there are no events or fewer than two stations.
 
     Examples:
         >>> low, high = rate_interval([(3, 30), (1, 30), (2, 40)])

@@ -40,7 +40,8 @@ class Found:
         taken: The path and the date, ISO 8601 or None, of every photograph.
         positions: The positions of each camera's photographs, and how often each occurs.
         cameras: The dates of each camera.
-        rows: The deployments of each folder, see ``export.deployments.deployed``; None without a table.
+        rows: The deployments of each folder, see ``export.deployments.deployed``; None if there
+            is no table.
         unused: The deployments without photographs.
         left_out: Photographs that the tables leave out, by the reason; one may have several.
         undated: The path and the taxon of each sighting whose date is missing or unreliable, and the

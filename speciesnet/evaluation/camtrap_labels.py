@@ -22,7 +22,7 @@ _KINDS = {"animal": "animal", "human": "human", "vehicle": "vehicle", "blank": "
 
 
 def read_camtrap_labels(path: str) -> WrittenLabels:
-    """Reads the observations of a package that people classified.
+    """Reads a package's observations that people classified.
 
     If there are observations of media, only these count. Otherwise, an observation of an event counts
     for all media of the event, which may include blank ones; a note says so.
@@ -50,8 +50,8 @@ def read_camtrap_labels(path: str) -> WrittenLabels:
     paths = {cells.get("mediaID", ""): _path_in(place, cells) for place, cells in media}
     of_media = [row for row in human if row[1].get("mediaID")]
     missing = Examples(
-        "observation is of a medium that is not in the package",
-        "observations are of media that are not in the package",
+        "observation refers to a medium that is not in the package",
+        "observations refer to media that are not in the package",
     )
     for row in of_media:
         medium = row[1]["mediaID"]

@@ -19,7 +19,7 @@ _SILENT = (NO_ANSWER, UNKNOWN)
 
 
 def outcome_of(truth: Taxon, predicted: Taxon) -> Outcome:
-    """How right an answer is.
+    """How well an answer matches its label.
 
     - right: it is the label, or a taxon below it.
     - unresolved: it is a taxon above the label: right at that rank, but not resolved.

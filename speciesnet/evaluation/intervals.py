@@ -1,8 +1,8 @@
 """Shares with confidence intervals that allow for similar photographs in a sequence.
 
-Ten photographs of one passing animal are usually all right or all wrong, so they say little more than
-one photograph. The variance of a share is therefore that of a ratio of cluster totals (Cochran 1977,
-*Sampling Techniques*, section 9.8). Divided by the variance of the same number of independent
+Ten photographs of one passing animal are usually all right or all wrong, so they provide little more
+information than one. The variance of a share is therefore that of a ratio of cluster totals (Cochran
+1977, *Sampling Techniques*, section 9.8). Divided by the variance of the same number of independent
 photographs, it gives the design effect (Kish 1965). The number of photographs divided by the design
 effect is their effective number. The interval is Wilson's (1927) for this number. It is also valid near
 0 and 1, unlike a bootstrap over clusters, whose interval has no width if all clusters are right. As in

@@ -102,7 +102,7 @@ def strata_of(survey: Survey, judged: Sequence[Judged]) -> list[Stratum]:
 
 
 def _answer(survey: Survey, sequence: PictureSequence) -> Taxon:
-    """The answer for a sequence, or else the most frequent one of its photographs."""
+    """The answer for a sequence, otherwise the most frequent one of its photographs."""
     if sequence.answer is not None:
         return taxon_of(sequence.answer[0])
     labels = Counter(survey.pictures[position].label for position in sequence.pictures)
@@ -156,7 +156,7 @@ class Plan:
         photographs: The number of their photographs.
         seconds: The time that it takes to look at them.
         error: Half the width of the interval that is expected afterwards, in [0, 1].
-        is_complete: Whether nothing more is left to look at.
+        is_complete: Whether there is nothing left to look at.
     """
 
     sequences: list[int]

@@ -31,7 +31,7 @@ def lines_of(evaluation: Evaluation) -> Iterator[str]:
     yield from _groups("Day (6:00 to 18:00) and night", evaluation.times)
     worst = sorted(evaluation.cameras, key=lambda one: one.right.value or 0.0)
     if len(worst) > 1:
-        yield from _groups("Cameras, the worst first", worst)
+        yield from _groups("Cameras, worst first", worst)
     if evaluation.notes:
         yield ""
     for note in evaluation.notes:

@@ -366,9 +366,9 @@ def _gathered(index: MediaIndex, table: str | None) -> Iterator[str]:
     if index.gathered:
         names = [f"{name} ({some_of(cameras)})" for name, cameras in index.gathered.items()]
         yield (
-            f"{counted(len(names), 'row')} of {table} {plural(len(names), 'gathers', 'gather')} the "
-            f"photographs of several cameras: {some_of(names)}. These count as one camera at one place; "
-            "give each camera a row of its own if that is wrong."
+            f"{counted(len(names), 'row')} of {table} {plural(len(names), 'combines', 'combine')} "
+            f"the photographs of several cameras: {some_of(names)}. These count as one camera at "
+            "one place; if that is wrong, give each camera its own row."
         )
 
 
@@ -381,11 +381,11 @@ def _misplaced(index: MediaIndex, table: str | None) -> Iterator[str]:
             f"{one.other[1]:g}, {one.km:,.0f} km away"
             for one in index.misplaced
         ]
-        fix = "Give each camera a folder of its own, or pass the positions with --deployments."
+        fix = "Give each camera its own folder, or pass the positions with --deployments."
         if table is not None:
             fix = (
                 f"Correct the positions or folders in {table}, or add a coordinateUncertainty in meters "
-                "if positions are inexact on purpose."
+                "if positions are deliberately inexact."
             )
         yield (
             f"{counted(count, 'photograph')} of {counted(len(places), 'deployment')} "

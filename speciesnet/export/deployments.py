@@ -57,8 +57,9 @@ class Deployment:
 
     Attributes:
         cells: The known cells of its row, by the columns of Camtrap DP.
-        folder: The parts of the folder that its row names; empty without a row.
-        place: The place of its row for messages, such as "Line 2 of deployments.csv"; "" without a row.
+        folder: The parts of the folder that its row names; empty if there is no row.
+        place: The place of its row for messages, such as "Line 2 of deployments.csv"; "" if
+            there is no row.
         start: The start in its row, in seconds since 1970; -inf if unknown.
         end: The end in its row, in seconds since 1970; inf if unknown.
         gaps: The starts and ends of times in which the camera did not work, ISO 8601.
@@ -93,7 +94,7 @@ class Deployment:
 
 
 def moment_of(taken: str, zone: tzinfo | None, of: str) -> datetime:
-    """A date with its own time zone, or else that of the cameras.
+    """A date with its own time zone, otherwise that of the cameras.
 
     Args:
         taken: The date, ISO 8601.
@@ -187,7 +188,8 @@ def from_table(
         names = ", ".join(unused[:MAX_EXAMPLES])
         instead = f" No photographs are in {names}." if unused else ""
         raise InputError(
-            f"The photographs in {'/'.join(lacking)} belong to no deployment in {path}; add a row with "
+            f"The photographs in {'/'.join(lacking)} do not belong to any deployment in {path}; "
+            "add a row with "
             f'the name of that folder as "{FOLDER}" or "deploymentID".{instead}'
         )
     if unused and notes is not None:
@@ -201,7 +203,7 @@ def _set_place(places: dict[str, Parts], row: Deployment, place: Parts, path: st
     if other != place:
         raise InputError(
             f"The row {row.deployment_id} of {path} matches several folders, "
-            f"{'/'.join(other)} and {'/'.join(place)}; give each camera a row of its own, with "
+            f"{'/'.join(other)} and {'/'.join(place)}; give each camera its own row, with "
             f'more of its path as "{FOLDER}".{note_on_lookalikes(other, place)}'
         )
 
@@ -209,8 +211,8 @@ def _set_place(places: dict[str, Parts], row: Deployment, place: Parts, path: st
 def _note_on_unused(names: Sequence[str], path: str) -> str:
     rest = plural(len(names), "It is a deployment", "They are deployments")
     return (
-        f"{counted(len(names), 'row')} of {path} {plural(len(names), 'fits', 'fit')} no folder of "
-        f"photographs: {some_of(names)}. {rest} without photographs."
+        f"{counted(len(names), 'row')} of {path} {plural(len(names), 'matches', 'match')} no "
+        f"folder of photographs: {some_of(names)}. {rest} without photographs."
     )
 
 
@@ -327,7 +329,7 @@ class Place(NamedTuple):
     """Where a camera was deployed.
 
     Attributes:
-        name: The locationID, or else the locationName, or else the deploymentID.
+        name: The locationID, otherwise the locationName, otherwise the deploymentID.
         position: Latitude and longitude in degrees, or None.
     """
 
@@ -418,7 +420,7 @@ def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:
     if name is None:
         raise InputError(f"{where} has no deploymentID; add one.")
     if name in known:
-        raise InputError(f"{where} has the deploymentID {name} again; each row needs its own.")
+        raise InputError(f"{where} repeats the deploymentID {name}; each row needs its own.")
     known.add(name)
     for column, (kind, least, most) in _NUMBERS.items():
         if column in cells and not _is_number(cells[column], kind, least, most):
@@ -431,8 +433,9 @@ def _check(cells: Mapping[str, str], where: str, known: set[str]) -> None:
             )
     if {float(cells.get(column, 1)) for column in ("latitude", "longitude")} == {0.0}:
         raise InputError(
-            f"{where} has latitude 0 and longitude 0, which devices write if they have no position; "
-            "write that of the camera, or leave both cells empty to use that of the photographs."
+            f"{where} has latitude 0 and longitude 0, which devices write when they have no "
+            "position; write that of the camera, or leave both cells empty to use that of the "
+            "photographs."
         )
     for column, words in _WORDS.items():
         if column in cells and cells[column] not in words:

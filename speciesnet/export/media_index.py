@@ -234,7 +234,7 @@ class MediaIndex:
         """Assigns photographs to deployments, and completes their positions and periods.
 
         A photograph in a folder with several deployments belongs to the one whose period contains its
-        date, or else to the nearest one. Deployments with wrong dates, or with photographs but no
+        date, otherwise to the nearest one. Deployments with wrong dates, or with photographs but no
         dates, get ``timestampIssues``, unless the table sets it.
 
         Args:
@@ -325,8 +325,8 @@ class MediaIndex:
         """
         if self._digests[position : position + 1].tobytes() != path_digest(filepath, 8):
             raise InputError(
-                f"The predictions were changed while they were read (the record of {filepath}); run the "
-                "command again when the run has ended."
+                f"The predictions were changed while being read (the record of {filepath}); run "
+                "the command again when the run has ended."
             )
         if self._folder[position] < 0:
             return None

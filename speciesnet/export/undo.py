@@ -94,7 +94,7 @@ def _entry(line: bytes) -> Entry:
     if not is_ours or not isinstance(entry.size, int) or not isinstance(entry.mtime_ns, int):
         raise ValueError("another program wrote it")
     if {"..", "."} & set(parts) or not all(parts) or ("\\" in entry.target and os.name == "nt"):
-        raise ValueError(f"{entry.target!r} leads out of the folder")
+        raise ValueError(f"{entry.target!r} is outside the folder")
     return entry
 
 

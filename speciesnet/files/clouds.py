@@ -162,7 +162,7 @@ def _translated(error: Exception, scheme: str, bucket: str) -> Exception:
         return FileNotFoundError(errno.ENOENT, "there is no such file")
     if status in (401, 403):
         return RemoteError(
-            f"no permission for the bucket {bucket} ({code}); check the rights of the account"
+            f"no permission for the bucket {bucket} ({code}); check the permissions of the account"
         )
     if status == 412 or code == "BlobAlreadyExists":
         return ObjectChangedError("it was changed in the meantime")
@@ -170,11 +170,11 @@ def _translated(error: Exception, scheme: str, bucket: str) -> Exception:
         return BrokenConnectionError(f"the cloud is busy or unavailable ({status} {code})")
     if status:
         return RemoteError(f"the cloud refused the request ({status} {code})")
-    return BrokenConnectionError(f"the cloud does not answer ({code})")
+    return BrokenConnectionError(f"the cloud does not respond ({code})")
 
 
 def status_and_code(error: Exception) -> tuple[int, str]:
-    """The HTTP status of an error (0 without a response), and the cloud's error code."""
+    """The HTTP status of an error (0 if there is no response), and the cloud's error code."""
     name = type(error).__name__
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore

@@ -1,6 +1,6 @@
 """The date, position and camera of a film, from the metadata of its container.
 
-A date is one of these, the first that can be read:
+The date is the first of these that can be read:
 
 - ``com.apple.quicktime.creationdate``, with the offset from UTC that the camera wrote;
 - ``IDIT`` of AVI, by the camera's clock;

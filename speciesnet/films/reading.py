@@ -57,7 +57,7 @@ class Film:
     """What is known about a film.
 
     Attributes:
-        frame_rate: Frames a second, on average.
+        frame_rate: Frames per second, on average.
         duration: Seconds from the first frame to the end of the last one.
         metadata: Date, position and camera.
         failed: How many frames could not be decoded so far.
@@ -99,7 +99,7 @@ def read_film_metadata(filepath: str) -> PhotoMetadata:
 
 
 def read_frame(filepath: str, number: int) -> NDArray[np.uint8]:
-    """Reads one frame of a film by its number, from 0; raises as ``open_film`` does."""
+    """Reads one frame of a film by its number, from 0; raises the same errors as ``open_film``."""
     with open_film(filepath, Sampling(frames=(number,))) as (_, frames):
         for frame in frames:
             return frame.image

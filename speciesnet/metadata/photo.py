@@ -53,8 +53,8 @@ class PhotoMetadata:
             many cameras write the time on their clock. None if there is no doubt.
         orientation: The EXIF orientation by which the picture was turned upright, from 2 to 8; None
             if it is upright in the file, and for TIFF. Records do not contain it.
-        original_datetime: ``datetime`` before a correction of the camera's clock; None without a
-            correction. Records do not contain it.
+        original_datetime: ``datetime`` before a correction of the camera's clock; None if
+            there was no correction. Records do not contain it.
     """
 
     datetime: str | None = None
@@ -146,7 +146,7 @@ def _iptc_date(image: Image.Image) -> str | None:
 
 
 def _first_readable(dates: Iterable[tuple[object, object]]) -> tuple[str | None, str | None]:
-    """The first date that can be read, or else the text of the first unreadable one."""
+    """The first date that can be read, otherwise the text of the first unreadable one."""
     unreadable = None
     for value, offset in dates:
         if is_blank(value):

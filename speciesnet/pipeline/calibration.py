@@ -169,8 +169,8 @@ def check_number(count: int) -> None:
     """Raises ``ModelError`` if a calibration has too few photographs."""
     if count < NEEDED_IMAGES:
         raise ModelError(
-            f"int8 networks need at least {NEEDED_IMAGES} readable photographs to be calibrated on, but "
-            f"there are {count}. Pass more with speciesnet prepare --precision int8 "
+            f"Calibrating int8 networks requires at least {NEEDED_IMAGES} readable photographs, "
+            f"but there are only {count}. Pass more with speciesnet prepare --precision int8 "
             "--calibration_folder PHOTOGRAPHS, or use --precision fp32."
         )
 

@@ -225,7 +225,7 @@ def _open(path: Path, notes: list[str], *, is_copy: bool, for_classes: bool) -> 
 
 
 def _two_entries(name: str, filepath: str) -> InputError:
-    return InputError(f"{name} has two different entries of {filepath}. Remove one of them.")
+    return InputError(f"{name} has two different entries for {filepath}. Remove one of them.")
 
 
 def _read_once(path: Path, notes: list[str]) -> Iterator[Record]:

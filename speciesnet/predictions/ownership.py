@@ -99,7 +99,7 @@ class Ownership:
 
     def _other_run(self, difference: str) -> OutputError:
         return OutputError(
-            f"{self.name} belongs to another run ({difference}). Repeat the settings of that run to "
-            "continue it, pass a different file to --predictions_json, or add --ignore_existing to start "
-            "over."
+            f"{self.name} belongs to another run ({difference}). Use the settings of that run to "
+            "continue it, pass a different file to --predictions_json, or add --ignore_existing to "
+            "start over."
         )

@@ -68,12 +68,12 @@ class RunSettings:
         output_format: 4 or 5.
         max_classifications_per_detection: In format 5, the maximum number of classes per box, or
             None.
-        species_list: The names of the taxa that can occur at the site, sorted; None without a list.
+        species_list: The names of the taxa that can occur at the site, sorted; None if there is no list.
         species_list_fill: Whether a group with a single listed taxon below it becomes that taxon.
-        video_fps: In a run with films, the frames examined per second; None without films.
+        video_fps: In a run with films, the frames examined per second; None if there are no films.
         max_frames_per_video: In a run with films, the maximum number of frames per film, or None.
         frames: In a run with films, the numbers of the frames to examine instead, or None.
-        thresholds: The minimum scores of species by name, sorted; None without thresholds.
+        thresholds: The minimum scores of species by name, sorted; None if there are no thresholds.
         inputs: Digests of the files that the answers depend on (past results, target labels), by flag.
         model_name: Where later programs find the rules and labels; it may differ between the runs.
         detector_name: The file name of the detector, for other programs; it may differ as well.
@@ -327,7 +327,7 @@ def is_geofenced(predictions: str | os.PathLike[str]) -> bool:
 
 
 def species_list_of_run(predictions: str | os.PathLike[str]) -> SpeciesList | None:
-    """The species list of the run that made a predictions file, without labels; None without one."""
+    """The species list of the run that made a predictions file, without labels; None if there is none."""
     names = _setting(predictions, "species_list", list)
     if names is None or not all(isinstance(name, str) for name in names):
         return None
@@ -335,7 +335,7 @@ def species_list_of_run(predictions: str | os.PathLike[str]) -> SpeciesList | No
 
 
 def thresholds_of_run(predictions: str | os.PathLike[str]) -> dict[str, float] | None:
-    """The thresholds of the run that made a predictions file, by name; None without any."""
+    """The thresholds of the run that made a predictions file, by name; None if there are none."""
     found = _setting(predictions, "thresholds", dict)
     return found if found and all(isinstance(one, int | float) for one in found.values()) else None
 

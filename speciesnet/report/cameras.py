@@ -96,7 +96,7 @@ class Scale:
 
     @classmethod
     def of(cls, cameras: Sequence[CheckedCamera]) -> Scale | None:
-        """The scale from the first to the last day of all cameras; None without any date."""
+        """The scale from the first to the last day of all cameras; None if there is no date."""
         moments = [m for c in cameras for m in (c.effort.start, c.effort.end) if m]
         days = [moment.date() for moment in moments] + [d for c in cameras for d in c.photographs]
         return cls(min(days), (max(days) - min(days)).days + 1) if days else None

@@ -35,7 +35,7 @@ class Cell:
         name: Its label and its answer.
         count: The number of photographs.
         share: Their percentage of the row.
-        outcome: How right these answers are.
+        outcome: How well these answers match their labels.
     """
 
     key: str
@@ -52,7 +52,7 @@ class MatrixRow:
     Attributes:
         name: The label.
         count: The number of photographs.
-        cells: A cell for each column, or None without photographs.
+        cells: A cell for each column, or None if there are no photographs.
     """
 
     name: str

@@ -23,7 +23,7 @@ def check_report_folder(
 
     Args:
         out: The folder.
-        made_by: The command that writes the report; a folder of another command's is not overwritten.
+        made_by: The command that writes the report; another command's folders are not overwritten.
         flag: The flag that names the folder, for messages.
     """
     if scheme_of(os.fspath(out)) is not None:

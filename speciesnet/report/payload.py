@@ -27,7 +27,7 @@ class Labelled(NamedTuple):
 
     Attributes:
         truth: The name of the label.
-        outcome: How right the answer is.
+        outcome: How well the answer matches its label.
         cell: The cell of the confusion matrix: the numbers of its row and its column.
     """
 
@@ -133,7 +133,7 @@ class Payload:
         corrected = [self._corrected(picture.correction) for picture in pictures]
         if any(
             picture.frame for picture in pictures
-        ):  # the time of the frame that stands for a film
+        ):  # the time of the frame that represents a film
             for row, picture in zip(rows, pictures, strict=True):
                 row["film"] = None if picture.frame is None else picture.frame[1]
         for row, one in zip(rows, self._labelled[start:], strict=False):

@@ -180,7 +180,7 @@ class Thumbnails:
         return name, width / height
 
     def draw(self, picture: Picture, size: int) -> Image.Image:
-        """Returns an image in a different size without storing it; raises like ``make``."""
+        """Returns an image in a different size without storing it; raises the same errors as ``make``."""
         people = self._people_of(picture)
         return thumbnail(self._source_of(picture), size, people, _number(picture))
 

@@ -1,8 +1,8 @@
 """A run: its images, its output and its settings, and the one function that executes it.
 
 The command line, the Python API, the server and the cluster describe a run with ``Run``. On one
-machine, ``execute`` carries it out; a server's workers and a cluster's stages, which get their images
-in other ways, call ``decide`` for each image. So records are made in only one place.
+machine, ``execute`` carries it out; a server's workers and a cluster's stages, which receive their
+images differently, call ``decide`` for each image. So records are made in only one place.
 """
 
 from __future__ import annotations
@@ -258,10 +258,10 @@ def _needs_boxes(run: Run, model: Model) -> bool:
 
 
 def _settled(guards: Guards, output: Output, decided: Callable[[Photo], list[Record]]) -> list[str]:
-    """Decides finished images again, in float32, if a wider band has reached them.
+    """Processes finished images again, in float32, if a wider band has reached them.
 
     Returns:
-        A note on how the images were decided, which is also in the settings of the output.
+        A note on how the images were processed, which is also in the settings of the output.
     """
     if paths := guards.reached(split_films(output.finished)[0]):
         output.replace(paths)

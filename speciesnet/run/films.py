@@ -70,9 +70,9 @@ def _counted(records: Sequence[Record]) -> list[Classifications]:
 
 
 def _best_frame(records: Sequence[Record], label: str | None = None) -> int:
-    """The position of the frame that stands for the film.
+    """The position of the frame that represents the film.
 
-    Frames with the film's answer take precedence. Among them, it is the frame whose reliable boxes
+    Frames with the film's answer take precedence. Among them, the frame is chosen whose reliable boxes
     have the largest sum of confidences, which is usually the one with the most animals; if the sums
     are equal, the frame with the most confident box, and then the first one.
     """

@@ -28,7 +28,7 @@ DEPLOYMENTS_OUT = flags.text(
     "CSV file (path or URL) to write: the deployments, with the periods in which cameras worked.",
 )
 NO_PICTURES = flags.switch(
-    "no_pictures", "Read no photographs, and do not look for changes of the scene."
+    "no_pictures", "Read no photographs, and do not look for changes in the scene."
 )
 SHOWN = 40  # cameras that are printed; a table contains all
 WIDTH = 80
@@ -136,7 +136,7 @@ def _checked(
             "that stopped early are not found."
         )
     if values[NO_PICTURES]:
-        notes.append("Because of --no_pictures, the command did not look for changes of the scene.")
+        notes.append("Because of --no_pictures, the command did not look for changes in the scene.")
         return list(check.checked()), notes
     with ProgressBars(["Pictures"], check.pictures, enabled=True) as bars:
         reader = SceneReader(
@@ -147,8 +147,8 @@ def _checked(
     if photographs.missing:
         notes.append(
             f"{photographs.missing} of {counted(check.pictures, 'chosen photograph')} "
-            f"{plural(photographs.missing, 'was', 'were')} not found, so changes of the scene may be "
-            "missing; pass their folder with --image_root."
+            f"{plural(photographs.missing, 'was', 'were')} not found, so changes in the scene may "
+            "be missing; pass their folder with --image_root."
         )
     if reader.unreadable:
         notes.append(f"{counted(reader.unreadable, 'photograph')} could not be read.")

@@ -225,7 +225,7 @@ def _write_pages(values: flags.Values, survey: Survey, evaluation: Evaluation) -
             links=out == target,
             progress_bars=True,
         )
-    photographs.warn_of_missing("the pages show no pictures of them")
+    photographs.warn_of_missing("the pages show them without pictures")
     number = counted(len(evaluation.judged), "photograph")
     _print([f"Pages with {number}: {target.rstrip('/')}/{FIRST_PAGE}"])
 

@@ -225,7 +225,7 @@ def survey_of(
 
 
 def corrected_of(predictions: str, values: flags.Values, dates: DateRules) -> Iterator[Record]:
-    """The records of a predictions file with corrected answers, which no other record changes.
+    """The records of a predictions file with corrected answers, without smoothing.
 
     Args:
         predictions: The file, on this machine.

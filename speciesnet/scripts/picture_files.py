@@ -21,7 +21,7 @@ MIN_CONFIDENCE = flags.number(
 
 
 def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureResults:
-    """Writes the pictures into the folder named by the flags, and warns of missing photographs.
+    """Writes the pictures into the folder named by the flags, and warns about missing photographs.
 
     Args:
         values: The flags of the command.
@@ -54,7 +54,7 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
             threads=flags.thumbnail_threads(values),
             progress_bars=True,
         )
-    photographs.warn_of_missing("there are no new pictures of them")
+    photographs.warn_of_missing("they get no new pictures")
     found = DateRules()
     found.add_note(corrections.note, is_logged=True)
     for note in results.notes:

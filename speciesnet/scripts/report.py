@@ -65,7 +65,7 @@ def main(values: flags.Values, source: str) -> None:
             links=out == target,
             stones=stones,
         )
-    photographs.warn_of_missing("the report shows no picture of them")
+    photographs.warn_of_missing("the report shows them without pictures")
     is_url = "://" in target
     page = f"{target.rstrip('/')}/{FIRST_PAGE}" if is_url else Path(target) / FIRST_PAGE
     sys.stdout.write(f"Report of {counted(len(survey.pictures), 'image')}: {page}\n")

@@ -70,7 +70,7 @@ def main(values: flags.Values, source: str) -> None:
             blur_humans=values[flags.BLUR_HUMANS],
             threads=flags.thumbnail_threads(values),
         )
-        photographs.warn_of_missing("there is no picture of them")
+        photographs.warn_of_missing("they are shown without pictures")
         sys.stdout.write(
             f"{counted(len(survey.pictures), 'image')} to review: http://127.0.0.1:{port}/{token}/\n"
         )
@@ -86,7 +86,7 @@ def main(values: flags.Values, source: str) -> None:
 
 
 def _listed(path: str | None) -> frozenset[str] | None:
-    """The paths of a list, one in each line; None without a list."""
+    """The paths of a list, one in each line; None if there is no list."""
     if path is None:
         return None
     try:

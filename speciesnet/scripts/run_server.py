@@ -60,7 +60,7 @@ API_KEY_FILE = flags.text(
 ALLOW_ANYONE = flags.switch("allow_anyone", "Serve other computers without an API key.")
 
 USAGE = """\
-Serves predictions to other programs, and a web page for dropping images.
+Serves predictions to other programs, and a web page for uploading images.
 
   speciesnet server
 

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 OUT = flags.text("out", "Table of the groups to write (path or URL), CSV or Parquet.")
 STONE = flags.names("stone", "Comma-separated names of groups without an animal, or all.")
-ANIMAL = flags.names("animal", "Names of groups that really show an animal, or all.")
+ANIMAL = flags.names("animal", "Names of groups that do show an animal, or all.")
 UNDECIDED = flags.names("undecided", "Names of groups whose verdicts to withdraw, or all.")
 SHOWN = 40  # groups that are printed; a table contains all
 
 USAGE = """\
-Finds boxes that never move: stones and branches that the detector took for
+Finds boxes that never move: stones and branches that the detector mistook for
 animals in many images, spread over days.
 
   speciesnet stones PREDICTIONS.json
   speciesnet stones PREDICTIONS.json --stone 1a2b3c4d,5e6f7a8b
 
-The page Never moving of speciesnet review and report shows each group once. All
-exports, reports and reviews leave out boxes with the verdict stone; the
+The "Never moving" page of speciesnet review and report shows each group once.
+All exports, reports and reviews leave out boxes with the verdict stone; the
 predictions never change.
 """
 

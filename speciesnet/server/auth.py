@@ -103,7 +103,7 @@ class AuthMiddleware:
         local_only: Whether the ``Host`` header must name this computer.
 
     Attributes:
-        active: The number of requests without a response.
+        active: The number of requests that have not been answered yet.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class AuthMiddleware:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         if self._local_only and not is_local_name(headers.get("host", "")):
-            raise RejectedError(403, "Address this server as 127.0.0.1 or localhost.")
+            raise RejectedError(403, "Use 127.0.0.1 or localhost as the host name of this server.")
         is_link = scope["method"] == "GET"
         if headers.get("sec-fetch-site") == "cross-site" and not is_link:
             raise RejectedError(403, "Pages on other sites may not send requests to this server.")

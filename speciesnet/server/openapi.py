@@ -101,7 +101,7 @@ _RECORD = {
     "frames_failed": {"type": "integer"},
     "duration": _NUMBER | {"description": "The length of a film in seconds."},
     "frame": _object({"frame_number": {"type": "integer"}, "timestamp": _NUMBER})
-    | {"description": "The frame that stands for a film."},
+    | {"description": "The frame that represents a film."},
 }
 _RECORDS = _array(_object(_RECORD, "filepath", "model_version"))
 _ANSWER = {

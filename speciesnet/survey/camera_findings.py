@@ -52,7 +52,7 @@ class Finding:
 
     Attributes:
         camera: Its folder, see ``camera_folder``.
-        deployment: The name of its deployment, or None without a table.
+        deployment: The name of its deployment, or None if there is no table.
         kind: What happened, see ``NAMES``.
         start: When it started, on the camera's clock; None if the clock does not show it.
         end: When it ended, or None.

@@ -107,7 +107,7 @@ class ClockCorrections:
             if name in given and len(shared) > 1:
                 raise InputError(
                     f"The clock of {name} in {path} cannot be corrected: {' and '.join(shared)} have the "
-                    "same folder. Move the photographs of each deployment to a folder of its own."
+                    "same folder. Move the photographs of each deployment to a separate folder."
                 )
             if name not in given and parts not in names:
                 self._rows.append(_Row(name, parts, is_deployment=True, is_given=False))
@@ -171,8 +171,9 @@ class CameraClocks:
         if lost := [f"{name} ({self._deeper[name]})" for name in unused if name in self._deeper]:
             notes.append(
                 f"{counted(len(lost), 'folder')} in {self._path} "
-                f"{plural(len(lost), 'corrects', 'correct')} no clock, because deeper folders have all "
-                f"{plural(len(lost), 'its', 'their')} photographs: {', '.join(lost)}."
+                f"{plural(len(lost), 'has', 'have')} no effect, because deeper folders in the "
+                f"table contain all {plural(len(lost), 'its', 'their')} photographs: "
+                f"{', '.join(lost)}."
             )
         unknown = [name for name in unused if name not in self._deeper]
         if not unknown:

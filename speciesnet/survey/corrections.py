@@ -94,7 +94,7 @@ class Corrections(dict[str, Correction]):
     """The current corrections in a file, by filepath.
 
     Attributes:
-        note: A sentence for the user on damaged lines, or on an empty file; "" without either.
+        note: A sentence for the user on damaged lines, or on an empty file; "" if there are neither.
     """
 
     note: str = ""
@@ -229,7 +229,7 @@ def _note_on_unmatched(filepaths: Collection[str]) -> str:
     if not filepaths:
         return ""
     unknown = [*filepaths]
-    verb = plural(len(unknown), "is of an image", "are of images")
+    verb = plural(len(unknown), "is for an image", "are for images")
     return (
         f"{counted(len(unknown), 'correction')} {verb} that the predictions do not contain, such as "
         f"{unknown[0]}. Pass the corrections that belong to them."
@@ -387,7 +387,7 @@ class CorrectionsFile:
         self._lock.release()
 
     def add(self, corrections: Sequence[Correction | StoneVerdict]) -> None:
-        """Appends corrections and verdicts; they are on the disk when it returns.
+        """Appends corrections and verdicts, and flushes them to disk.
 
         Raises:
             OutputError: They cannot be written; none was written.

@@ -62,7 +62,7 @@ class CameraEffort:
 
     Attributes:
         camera: Its folder, see ``camera_folder``.
-        deployment: The name of the deployment, or None without a table.
+        deployment: The name of the deployment, or None if there is no table.
         start: When it started, on the camera's clock; None if unknown.
         end: When it ended, or None.
         start_from: Whether the start comes from the table or from the photographs.
@@ -193,7 +193,7 @@ def by_deployment(
 ) -> dict[str, list[Taken]]:
     """The photographs with a reliable date of each deployment of a camera, by its name.
 
-    A photograph belongs to the deployment whose period contains its date, or else to the nearest one.
+    A photograph belongs to the deployment whose period contains its date, otherwise to the nearest one.
     """
     found: dict[str, list[Taken]] = defaultdict(list)
     for one in camera.reliable:

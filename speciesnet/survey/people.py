@@ -53,15 +53,15 @@ def _count(record: Record, kind: Detection) -> int:
 
 
 def shows_people(record: Record) -> bool:
-    """Whether an image shows people, according to a box or its answer; raises like ``people_in``."""
+    """Whether a box or the answer shows people; raises the same errors as ``people_in``."""
     return people_in(record) > 0 or _main_category(record) == Detection.HUMAN
 
 
 def unmentioned(record: Record) -> tuple[Detection, ...]:
-    """The kinds that an image shows although its answer (or else its best box) is of another kind.
+    """The kinds that an image shows although its answer, or else its best box, is of another kind.
 
-    A vehicle next to a person counts as mentioned: its driver is the answer. Raises like
-        ``people_in``.
+    A vehicle next to a person counts as mentioned: its driver is the answer. Raises the
+    same errors as ``people_in``.
 
     Returns:
         ``Detection.HUMAN``, ``Detection.VEHICLE``, both or neither.

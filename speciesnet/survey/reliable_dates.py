@@ -189,7 +189,7 @@ def in_order(start: str, members: list[tuple[int, Taken]]) -> list[Taken]:
     """Photographs in the order of their files, or of their dates if the camera did not number them.
 
     Args:
-        start: The start of their names, see ``file_number``; empty without numbers.
+        start: The start of their names, see ``file_number``; empty if there are no numbers.
         members: Their numbers, and the photographs; they are sorted.
     """
     members.sort()

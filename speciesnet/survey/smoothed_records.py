@@ -55,7 +55,7 @@ class SmoothedRecords:
         smooth_boxes: Whether doubtful boxes follow the reliable ones in their sequence, see
             ``smoothing``; if False, the records are those of ``read_corrected``.
         whole_films: Whether films keep the boxes of all their frames, instead of only those of the
-            frame that stands for them.
+            frame that represents them.
 
     Raises:
         InputError: On iteration, a record is malformed, or the file was changed between two iterations.
@@ -122,7 +122,7 @@ class SmoothedRecords:
         path = record["filepath"]
         if self._digests[position : position + 1].tobytes() != path_digest(path, 8):
             raise InputError(
-                f"The predictions were changed while they were read (the record of {path}); run the "
+                f"The predictions were changed while being read (the record of {path}); run the "
                 "command again when the run has ended."
             )
         number = self._sequence[position]

@@ -8,7 +8,7 @@ night. So boxes of one camera form a stone if
    central box,
 2. they are spread over ``days`` or more, where a day with few of them counts less than one with many, and
 3. they show a single object: animals that pass every day leave many boxes nearby that overlap only by
-   half, so at least a share of ``tight`` of the boxes at this place must be in the group.
+   half, so at least the share ``tight`` of the boxes at this place must be in the group.
 
 An animal can also stay for days, for example on a nest. Boxes with high confidence that nearly all have
 the same species with a high score, at a place that looks empty in most images in between, count as
@@ -111,10 +111,11 @@ class Stone:
         last: The date of the last one.
         days: The number of different days.
         empty: The share of the camera's images between the first and the last box without a box of the
-            group, in [0, 1]; 0 without dates.
+            group, in [0, 1]; 0 if there are no dates.
         conf: The mean confidence.
         answers: The answers of the boxes, with their numbers.
-        time_line: ``BINS`` parts of the time in which the camera took images; empty without dates.
+        time_line: ``BINS`` parts of the time in which the camera took images; empty if there are no
+            dates.
         verdict: A person's verdict, or None.
     """
 

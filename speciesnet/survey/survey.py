@@ -127,7 +127,7 @@ class Picture:
         people: The number of people, see ``people_in``.
         vehicles: The number of vehicles.
         unmentioned: People or vehicles next to a different predicted answer, see ``unmentioned``.
-        frame: The number and time (in seconds) of the frame that stands for a film; or None.
+        frame: The number and time (in seconds) of the frame that represents a film; or None.
         smoothed: The answers for boxes that follow others of the sequence, by their positions among the
             boxes after a review.
         stones: The boxes that were removed because they never move.
@@ -155,7 +155,7 @@ class Picture:
 
     @property
     def answer(self) -> str | None:
-        """The corrected answer, or else the predicted one; None for a failure."""
+        """The corrected answer, otherwise the predicted one; None for a failure."""
         if self.correction is not None and self.correction.label is not None:
             return self.correction.label
         return None if self.failures else self.label
@@ -490,8 +490,8 @@ def _rules(
                 raise
             logging.warning("%s", error)
     logging.warning(
-        "The model that made the predictions is unknown: sequences are decided, and species are "
-        "offered, using only the labels in the file. Name the model with --model."
+        "The model that made the predictions is unknown: answers for sequences and suggested "
+        "species are based only on the labels in the file. Name the model with --model."
     )
     taxa = sorted(label for label in labels if label.count(";") == LABEL_PARTS - 1)
     species = recorded and replace(recorded, labels=tuple(taxa))

@@ -234,7 +234,7 @@ TABLE = "deploymentID,latitude,longitude\n"
             r"cam in line 2 of .* \(only 2 cells\) has no position, .* Write a latitude",
         ),
         ({}, {"table": "deploymentID,colour\nx,red\n"}, 'a column "colour"'),
-        ({}, {"table": TABLE + "x,1,2\n"}, "/survey/cam belong to no deployment"),
+        ({}, {"table": TABLE + "x,1,2\n"}, "/survey/cam do not belong to any deployment"),
         ({}, {"table": TABLE + "cam,95,2\n"}, "Line 2 .* has '95' as latitude"),
         ({}, {"table": TABLE + "cam,0,-0.0\n"}, "Line 2 .* longitude 0, .* no position"),
         ({}, {"table": "deploymentID,baitUse\ncam,perhaps\n"}, "'perhaps' as baitUse; .* true or"),
@@ -338,7 +338,7 @@ def test_predictions_that_change_while_they_are_read_are_refused() -> None:
     found.find_events(60.0)
     assert found.medium(0, records[0]["filepath"]) is not None
     for position, path in ((0, records[1]["filepath"]), (2, "/survey/cam1/c.jpg")):
-        with pytest.raises(InputError, match="changed while they were read"):
+        with pytest.raises(InputError, match="changed while being read"):
             found.medium(position, path)
 
 
@@ -456,7 +456,7 @@ def test_all_deployments_without_a_position_are_named(tmp_path: Path) -> None:
         package(tmp_path, records[0])
 
 
-def test_row_that_gathers_several_cameras_is_reported(
+def test_row_that_combines_several_cameras_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     deployments = tmp_path / "deployments.csv"
@@ -468,7 +468,7 @@ def test_row_that_gathers_several_cameras_is_reported(
     found = package(tmp_path, *map(record, names), deployments_csv=str(deployments))
     (note,) = found.notes
     assert note.startswith(
-        f"1 row of {deployments} gathers the photographs of several cameras: survey ("
+        f"1 row of {deployments} combines the photographs of several cameras: survey ("
     )
     assert "/survey/10012345, /survey/survey/cam2, /survey/survey)" in note and note in caplog.text
 

@@ -145,4 +145,4 @@ def test_rows_without_photographs_are_noted(tmp_path: Path) -> None:
     notes: list[str] = []
     assert deployed(tmp_path, rows, "s/cam1", notes=notes) == {"s/cam1": ["D1"]}
     [note] = notes
-    assert note.startswith("2 rows of ") and "fit no folder of photographs: cam2, D3." in note
+    assert note.startswith("2 rows of ") and "match no folder of photographs: cam2, D3." in note

@@ -198,7 +198,7 @@ def test_boxes_of_unknown_things_are_left_out_with_a_warning(
 def test_two_different_entries_of_an_image_are_refused(tmp_path: Path) -> None:
     again = image("a.jpg", ANIMAL)
     assert list(RecordsByFile(detections(tmp_path, again, again), ["a.jpg"])) == ["a.jpg"]
-    with pytest.raises(InputError, match=r"two different entries of a\.jpg"):
+    with pytest.raises(InputError, match=r"two different entries for a\.jpg"):
         RecordsByFile(detections(tmp_path, again, image("a.jpg")), ["a.jpg"])
 
 

@@ -67,7 +67,7 @@ def test_pictures_can_be_left_out(predictions: Path) -> None:
     done = run_here("cameras", predictions, "--no_pictures")
     assert "0 with findings;" in done.out
     assert (
-        "Because of --no_pictures, the command did not look for changes of the scene." in done.out
+        "Because of --no_pictures, the command did not look for changes in the scene." in done.out
     )
 
 
@@ -122,7 +122,7 @@ def test_bad_input_is_explained(predictions: Path, tmp_path: Path) -> None:
     assert "contains no records yet" in error_of(empty)
     table = tmp_path / "deployments.csv"
     table.write_text("deploymentID\nother\n", encoding="utf-8")
-    assert "belong to no deployment in" in error_of(predictions, "--deployments", table)
+    assert "do not belong to any deployment in" in error_of(predictions, "--deployments", table)
     assert "would overwrite the table of deployments" in error_of(
         predictions, "--deployments", table, "--deployments_out", table
     )

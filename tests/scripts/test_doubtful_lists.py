@@ -65,7 +65,7 @@ def records_in(tmp_path: Path, *records: dict[str, object]) -> RecordsByFile:
 def test_two_different_results_of_an_image_are_refused(tmp_path: Path) -> None:
     boxes: dict[str, object] = {"filepath": "a.jpg", "detections": [BOX]}
     assert len(records_in(tmp_path, boxes, {**boxes, "country": "KEN"})) == 1
-    with pytest.raises(InputError, match=r"boxes\.json has two different entries of a\.jpg"):
+    with pytest.raises(InputError, match=r"boxes\.json has two different entries for a\.jpg"):
         records_in(tmp_path, boxes, {"filepath": "a.jpg", "detections": []})
 
 
@@ -130,7 +130,7 @@ def test_corrections_of_other_images_are_counted(
         assert outcome.code == 0, outcome.err
         return outcome
 
-    note = "1 correction is of an image that the predictions do not contain, such as s/cam9/z.jpg."
+    note = "1 correction is for an image that the predictions do not contain, such as s/cam9/z.jpg."
     first = run()
     out = " ".join(first.out.split())  # lines may be filled
     assert out.count(note) == 1 and first.err.count(note) == 1

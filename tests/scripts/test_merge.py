@@ -49,9 +49,7 @@ def test_parts_together_are_the_whole_run(images: Path, tmp_path: Path) -> None:
             parts.append(part)
         else:
             assert outcome.err == ""
-            assert (
-                outcome.out == f"No image falls into part {number}/{PARTS}; nothing is written.\n"
-            )
+            assert outcome.out == f"Part {number}/{PARTS} contains no images; nothing is written.\n"
     assert 1 < len(parts) < PARTS
     merged = tmp_path / "merged.json"
     # As a shell pattern expands, with their companion files.

@@ -111,5 +111,5 @@ def test_predictions_that_change_meanwhile_are_refused(tmp_path: Path) -> None:
     records = SmoothedRecords(path)
     labels(records)
     write_predictions(path, *dated(burst(30))[::-1])
-    with pytest.raises(InputError, match=r"changed while they were read .* cam/30\.jpg"):
+    with pytest.raises(InputError, match=r"changed while being read .* cam/30\.jpg"):
         labels(records)

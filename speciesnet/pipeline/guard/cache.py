@@ -24,7 +24,7 @@ class Verdict:
 
     Attributes:
         evidence: The errors of the networks.
-        cost: Their time, with the images that are decided again, relative to float32.
+        cost: Their time relative to float32, including the images that are processed again.
     """
 
     evidence: Evidence

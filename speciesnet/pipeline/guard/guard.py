@@ -27,7 +27,7 @@ CHUNK = 32  # images between two checks of the doubtful ones
 
 
 class Guard:
-    """Decides images with one pair of fast networks, or in float32 where the answer could differ.
+    """Determines answers with one pair of fast networks, or in float32 where the answer could differ.
 
     Args:
         passes: How images pass through networks.
@@ -39,7 +39,7 @@ class Guard:
         cost: Their time relative to float32; see ``Verdict``.
 
     Attributes:
-        tally: How the images were decided.
+        tally: How the images were processed.
         is_fast: Whether the fast networks are known to save time.
         cost: See above.
     """

@@ -1,4 +1,4 @@
-"""Passes the images of a run through one pair of fast networks after the other."""
+"""Passes the images of a run through one pair of fast networks after another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from speciesnet.pipeline.guard.upgrade import Int8Upgrade
 
 
 class Guards:
-    """Decides the images of a run with the fastest networks that are worthwhile, or in float32.
+    """Determines the answers of a run with the fastest networks that are worthwhile, or in float32.
 
     The guards share the passes and the ledger. When an upgrade is ready, the images that have not been
     read yet pass through its networks, if a trial shows that this saves time.
@@ -146,7 +146,7 @@ class Guards:
         return self._ledger.reached(finished)
 
     def again(self, paths: Sequence[str]) -> Iterator[Photo]:
-        """Decides finished images again, in float32."""
+        """Processes finished images again, in float32."""
         self.replaced += len(paths)
         for photo in self._passes.run_exact(paths, self._exact):
             yield photo
@@ -159,7 +159,7 @@ class Guards:
         self._ledger.finish()
 
     def as_dict(self) -> dict[str, object]:
-        """How the images were decided, for the settings of the run."""
+        """How the images were processed, for the settings of the run."""
         return {
             "phases": [guard.as_dict() for guard in self.used],
             "in_float32": self._in_float32,
@@ -173,7 +173,7 @@ class Guards:
 
 
 class _Taken:
-    """Images that are taken one after the other, until something else is ready.
+    """Images that are taken one after another, until something else is ready.
 
     Args:
         paths: The images.

@@ -19,7 +19,7 @@ ENDING = ".precision.jsonl"  # of the file next to the predictions
 
 @dataclass
 class Section:
-    """The part of a ledger for the images that one pair of fast networks has decided.
+    """The part of a ledger for the images that went through one pair of fast networks.
 
     Attributes:
         key: What the units depend on; see ``EvidenceCache.key``.
@@ -115,8 +115,8 @@ class Ledger:
             self._last = section
         except OSError as error:
             logging.warning(
-                "%s cannot be written (%s). If this run is interrupted, a later one cannot decide its "
-                "images again.",
+                "%s cannot be written (%s). If this run is interrupted, a later one cannot process "
+                "its images again.",
                 self._path,
                 error.strerror or error,
             )
@@ -131,7 +131,7 @@ class Ledger:
 
     @property
     def has_unsettled(self) -> bool:
-        """Whether a band has reached finished images that have not been decided again."""
+        """Whether a band has reached finished images that have not been processed again."""
         return any(
             section.is_beyond_reach or next(section.reached(), None)
             for section in self._sections.values()

@@ -21,7 +21,7 @@ def is_stable(
 
     Args:
         photo: The image after the fast networks.
-        passes: The stages that it went through, and what decides it.
+        passes: The stages that it went through, and the rules for its answers.
         evidence: The units of the band.
         band: The width of the band, in units.
         crop: Whether the float32 classifier was used on the fast detector's boxes.
@@ -38,7 +38,7 @@ def margin_of(photo: Photo, passes: Passes, evidence: Evidence, low: float = 0.0
 
     Args:
         photo: The image after the fast networks.
-        passes: The stages that it went through, and what decides it.
+        passes: The stages that it went through, and the rules for its answers.
         evidence: The units of the band.
         low: A band in which it is known to keep them.
     """
@@ -104,7 +104,7 @@ class Band:
         return is_stable(photo, self._passes, self.evidence, self.width, crop=crop)
 
     def is_box_certain(self, photo: Photo) -> bool:
-        """Whether the float32 classifier alone could decide an image."""
+        """Whether the float32 classifier alone could determine an image's answers."""
         detector = self.width * self.evidence.detector
         return self._passes.decisions.is_stable(photo, detector, 0.0)
 

@@ -26,7 +26,7 @@ class Passes:
     """How images pass through networks; see ``pipeline.run``.
 
     Attributes:
-        decisions: The rules that decide the images.
+        decisions: The rules that determine the answers.
         has_detector: Whether the run has a detector stage.
         has_classifier: Whether it has a classifier stage.
         past: The detections of an earlier step, for a run with only the classifier.

@@ -1,4 +1,4 @@
-"""The answers that an image could get if the numbers that decide it were slightly different.
+"""The answers that an image could get if the numbers behind them were slightly different.
 
 Changes of confidences and scores are measured in log odds, ln(p / (1 - p)): if the logits of a
 classifier change by at most d, the log odds of a class, or of any sum of classes, change by at most 2
@@ -88,7 +88,7 @@ def certain_rivals(photo: Photo, band: float) -> list[int]:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The rules that decide the images of a run.
+    """The rules that determine the answers of a run.
 
     Attributes:
         rules_at: The rules for a country.

@@ -1,4 +1,4 @@
-"""Counts of how the images of a run were decided."""
+"""Counts of how the images of a run were processed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from speciesnet.files.input_notes import counted, plural
 
 @dataclass
 class Tally:
-    """Counts of how the images of one pair of fast networks were decided.
+    """Counts of how the images of one pair of fast networks were processed.
 
     Attributes:
         images: All images.
@@ -38,7 +38,7 @@ def summary(
     """Sentences on how many images of a run were processed in each precision.
 
     Args:
-        phases: The precisions of each pair of fast networks, and how its images were decided.
+        phases: The precisions of each pair of fast networks, and how its images were processed.
         in_float32: Images that went through the networks in float32 only.
         replaced: Finished images that a wider band made doubtful.
 

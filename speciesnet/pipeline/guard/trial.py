@@ -87,7 +87,8 @@ class Trial:
         verdict = _verdict(self.passes, exact, fast, again, quick / slow)
         if verdict is not None:
             logging.info(
-                "With the images decided again, %s takes %.0f%% of the time of float32: it is %s.",
+                "Including the images processed again, %s takes %.0f%% of the time of float32: it "
+                "is %s.",
                 " and ".join(dict.fromkeys(self.fast.precisions.values())),
                 100 * verdict.cost,
                 "used" if pays(verdict, self.rival) else "not used",

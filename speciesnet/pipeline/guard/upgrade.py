@@ -59,8 +59,8 @@ class Int8Upgrade:
             )
             return
         logging.info(
-            "A process of low priority makes the %s in int8 from photographs of this run, which uses "
-            "them when they are ready.",
+            "A low-priority process makes the %s in int8 from photographs of this run, which will "
+            "use them when they are ready.",
             " and the ".join(self._names),
         )
         info, threads = self._options.model_info, self._options.threads

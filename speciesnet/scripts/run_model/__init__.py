@@ -31,7 +31,7 @@ FOLDERS_TXT = flags.text("folders_txt", "Text file with one folder per line.")
 FILEPATHS = flags.text("filepaths", "Comma-separated images: paths or URLs.").but(several=True)
 FILEPATHS_TXT = flags.text("filepaths_txt", "Text file with one image per line.")
 INSTANCES_JSON = flags.text(
-    "instances_json", "JSON file with images and their places; see docs/input_format.md."
+    "instances_json", "JSON file with images and their locations; see docs/input_format.md."
 )
 SHARD = flags.text(
     "shard",
@@ -56,7 +56,7 @@ CLASSIFIER_ONLY = flags.switch(
     "classifier_only", "Only name species; with --detections_json, inside those boxes."
 )
 ENSEMBLE_ONLY = flags.switch(
-    "ensemble_only", "Only decide, using the files of the other two steps; read no images."
+    "ensemble_only", "Only combine the results of the other two steps; read no images."
 )
 DETECTIONS_JSON = flags.text(
     "detections_json",
@@ -134,7 +134,7 @@ def main(values: flags.Values) -> None:
     notes = InputNotes()
     instances = _instances(values, notes)
     if not instances:
-        sys.stdout.write(f"No image falls into part {values[SHARD]}; nothing is written.\n")
+        sys.stdout.write(f"Part {values[SHARD]} contains no images; nothing is written.\n")
         return
     model = _model(values, components)
     run = _run(values, components, instances, output)

@@ -119,7 +119,7 @@ function answer(category, name, line, score) {
   );
 }
 
-/** Creates the photograph, or the frame that stands for the film, with its boxes. */
+/** Creates the photograph, or the frame that represents the film, with its boxes. */
 function frameOf(picture) {
   const frame = make("div", { class: "frame" });
   frame.style.setProperty("--aspect", picture.aspect ?? 4 / 3);
