@@ -1,4 +1,4 @@
-"""Activity over the day: hours, circular means, kernel densities, and their overlap between two taxa.
+"""Activity by time of day: hours, circular means, kernel densities, and their overlap between two taxa.
 
 Densities and overlap follow Ridout and Linkie (2009, doi:10.1198/jabes.2009.08038), as R's ``overlap``
 does; the activity level follows Rowcliffe et al. (2014, doi:10.1111/2041-210X.12278), as ``activity``.

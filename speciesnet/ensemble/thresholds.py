@@ -178,7 +178,7 @@ def read_thresholds(path: str) -> Thresholds:
     if "threshold" not in columns or not names:
         raise InputError(
             f"{path} does not contain thresholds. Pass a table with the columns species and threshold, "
-            "such as the one that speciesnet evaluate writes."
+            "as speciesnet evaluate writes it."
         )
     found: dict[str, float] = {}
     for place, cells in rows:

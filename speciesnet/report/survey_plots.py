@@ -88,7 +88,7 @@ class SurveyPlots:
         if points := page.points:
             add("rates", "Detection rates", ecology_plots.rates(points))
         if page.activity:
-            add("activity", "Activity over the day", ecology_plots.activity(page.activity))
+            add("activity", "Activity by time of day", ecology_plots.activity(page.activity))
         for unit, curve in {"cameras": page.curve, "camera days": page.days}.items():
             if len(curve) > 1 and curve[-1].species:
                 svg = ecology_plots.accumulation(curve, unit)

@@ -326,8 +326,8 @@ DATE_FROM_NAME = text(
 )
 THRESHOLDS = text(
     "thresholds",
-    "CSV file (path or URL) with the minimum score of each species, such as the one that evaluate "
-    "writes. Answers with lower scores become animal or unknown.",
+    "CSV file (path or URL) with the minimum score of each species, as evaluate writes it. "
+    "Answers with lower scores become animal or unknown.",
 )
 DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
 ANSWERS = {"answers": ("corrections and thresholds", (CORRECTIONS, THRESHOLDS))}

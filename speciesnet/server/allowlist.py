@@ -47,7 +47,7 @@ class Folders:
             path: The path sent by the client.
 
         Raises:
-            RejectedError: The path leads out of the folders.
+            RejectedError: The path is outside the folders.
         """
         rejection = RejectedError(403, "The path of an image is not in an allowed folder.")
         if "\0" in path or _has_parent_part(path):

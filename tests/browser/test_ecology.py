@@ -43,7 +43,7 @@ def test_page_shows_plots_and_their_numbers(address: str, new_page: NewPage) -> 
             "wild boar",
             "events per 100 trap nights",
         ],
-        "Activity over the day": ["red fox (42)", "white-tailed deer (20)", "12:00"],
+        "Activity by time of day": ["red fox (42)", "white-tailed deer (20)", "12:00"],
         "Species by the number of cameras": ["species", "cameras"],
         "Species by the number of camera days": ["camera days"],
     }.items():
@@ -51,7 +51,7 @@ def test_page_shows_plots_and_their_numbers(address: str, new_page: NewPage) -> 
         assert plot.bounding_box()["width"] > 200  # type: ignore[index]
         for word in words:
             expect(plot).to_contain_text(word)
-    activity = page.get_by_role("img", name="Activity over the day")
+    activity = page.get_by_role("img", name="Activity by time of day")
     expect(activity).not_to_contain_text("wild boar")  # a single event has no pattern
     rates = page.get_by_role("region", name="Detection rates").locator("tbody tr")
     expect(rates).to_have_count(3)
