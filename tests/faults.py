@@ -24,9 +24,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Drop:
-    """No response; if ``afterwards``, the server has carried out the request."""
+    """No response; if ``afterward``, the server has carried out the request."""
 
-    afterwards: bool = False
+    afterward: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
             if proxy.delay:
                 time.sleep(proxy.delay)
             if isinstance(fault, Drop):
-                if fault.afterwards:
+                if fault.afterward:
                     self._ask(body)
                 self.close_connection = True
                 return

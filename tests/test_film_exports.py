@@ -58,20 +58,20 @@ def test_megadetectors_format_has_all_frames(film: Record) -> None:
     assert all("classifications" in found for found in image["detections"] or ())
 
 
-def test_an_answer_without_a_box_is_in_the_frame_that_stands_for_the_film(film: Record) -> None:
+def test_an_answer_without_a_box_is_in_the_frame_that_represents_the_film(film: Record) -> None:
     image = MegaDetectorConverter().image({**film, "detections": []})
     whole = (image["detections"] or [])[0]
     assert whole.get("frame_number") == 10
 
 
-def test_exports_count_the_frame_that_stands_for_a_film(predictions: Path) -> None:
+def test_exports_count_the_frame_that_represents_a_film(predictions: Path) -> None:
     [still] = SmoothedRecords(predictions)
     assert [found["conf"] for found in still.get("detections", ())] == [0.8, 0.7]
     [whole] = SmoothedRecords(predictions, whole_films=True)
     assert len(whole.get("detections", ())) == 3
 
 
-def test_a_survey_shows_the_frame_that_stands_for_a_film(film: Record, tmp_path: Path) -> None:
+def test_a_survey_shows_the_frame_that_represents_a_film(film: Record, tmp_path: Path) -> None:
     [picture] = survey_of(tmp_path, film).pictures
     assert picture.frame == (10, 1.0)
     assert picture.counts == {FOX: 2}

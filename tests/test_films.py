@@ -97,7 +97,7 @@ def test_a_film_of_one_scene_has_its_answer(
     assert still_of(found).get("detections") == found["detections"]
 
 
-def test_the_frame_that_stands_for_a_film_has_its_animals(records: dict[str, Any]) -> None:
+def test_the_frame_that_represents_a_film_has_its_animals(records: dict[str, Any]) -> None:
     film = records["a.mp4"]
     number = film["frame"]["frame_number"]
     boxes = still_of(film).get("detections", ())

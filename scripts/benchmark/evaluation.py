@@ -1,4 +1,4 @@
-"""Measures how often the intervals of ``speciesnet evaluate`` contain the truth, in made-up surveys.
+"""Measures how often the intervals of ``speciesnet evaluate`` contain the truth, in simulated surveys.
 
     PYTHONPATH=scripts python -m benchmark.evaluation [--surveys 2000]
 
@@ -101,7 +101,7 @@ def survey_with_truth(
 
 
 class Planned(NamedTuple):
-    """What estimates are worth after labelling what a plan chooses.
+    """What estimates are worth after labeling what a plan chooses.
 
     Attributes:
         coverage: How often the interval of the whole survey contains the truth.
@@ -121,7 +121,7 @@ class Planned(NamedTuple):
 
 
 def planned(surveys: int, sequences: int, alike: float, hours: float, seed: int = 0) -> Planned:
-    """Plans, labels and estimates some made-up surveys."""
+    """Plans, labels and estimates some simulated surveys."""
     draw = random.Random(seed)
     rows: list[tuple[float, ...]] = []
     for number in range(surveys):

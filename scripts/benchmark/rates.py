@@ -1,4 +1,4 @@
-"""Measures how often the intervals of detection rates contain the truth, on made-up surveys.
+"""Measures how often the intervals of detection rates contain the truth, on simulated surveys.
 
     PYTHONPATH=scripts python -m benchmark.rates [--surveys 4000]
 
@@ -20,7 +20,7 @@ def coverage(surveys: int, stations: int, rate: float, shape: float) -> float:
     """The share of surveys with events whose interval contains the rate.
 
     Args:
-        surveys: How many are made up.
+        surveys: How many are simulated.
         stations: Their stations.
         rate: The mean events per night.
         shape: That of the gamma distribution: the lower, the more stations differ.

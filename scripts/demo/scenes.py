@@ -282,7 +282,7 @@ def _draw_ground(site: Site, rng: Rng, palette: tuple[Colour, Colour, Colour]) -
     ground = base + (patch - base) * np.clip(coarse * 1.3, 0, 1)[..., None]
     ground = ground + (dark - ground) * np.clip(0.3 + 1.1 * medium, 0, 0.85)[..., None]
     ground = ground * np.clip(1 + 0.45 * fine + 0.50 * grit, 0.3, 1.8)[..., None]
-    if rng.random() < 0.4:  # a trail towards the camera
+    if rng.random() < 0.4:  # a trail toward the camera
         middle = float(rng.uniform(-0.6, 0.6)) + 0.25 * float(rng.normal()) * (depth - 3) / 4
         worn = np.exp(-(((x - middle) / float(rng.uniform(0.3, 0.8))) ** 2))[..., None]
         soil = dark * 1.25 + 0.06

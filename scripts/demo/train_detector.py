@@ -48,7 +48,7 @@ ANCHORS = (((129, 92), (77, 190), (228, 154)), ((152, 407), (368, 255), (570, 43
 BOX_GAIN, OBJECT_GAIN, CLASS_GAIN = 1.0, 1.0, 0.5
 MASK_GAIN = 0.5
 FOCUS = 2.0
-# A found object's objectness is trained towards this plus the rest times its IoU.
+# A found object's objectness is trained toward this plus the rest times its IoU.
 BASE_CONFIDENCE = 0.6
 SEEN, SURE = 0.2, 0.9  # confidences; below the first one the ensemble looks at no box
 # An anchor takes an object whose sides are up to so many times longer or shorter.

@@ -43,7 +43,7 @@ class Guard:
 
     Args:
         app: The application.
-        token: The secret in the address; afterwards, a cookie carries it.
+        token: The secret in the address; afterward, a cookie carries it.
         ticket: The file with a secret that opens the window once, because other users of the computer
             can see the addresses with which browsers are started.
         port: The port of the window. Cookies of all ports share one jar, so it is part of the name.

@@ -89,7 +89,7 @@ def globals_of(path: Path, what: str) -> list[str]:
 def _safe_globals(allowed: list[Any]) -> Iterator[None]:
     """Makes torch allow these globals and no others inside the context.
 
-    Globals that other code of this process has allowed are restored afterwards.
+    Globals that other code of this process has allowed are restored afterward.
     """
     with LOADING:
         earlier = torch.serialization.get_safe_globals()

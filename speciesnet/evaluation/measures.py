@@ -172,7 +172,7 @@ def numbers_by_species(
         in_sequences: Whether sequences are compared instead of photographs.
 
     Returns:
-        The taxa with most labelled individuals first.
+        The taxa with the most labeled individuals first.
     """
     units: dict[int, tuple[Hashable, Counter[Taxon], Counter[Taxon]]] = {}
     for one in judged:

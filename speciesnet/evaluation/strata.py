@@ -155,7 +155,7 @@ class Plan:
         sequences: Their positions in ``Survey.sequences``, in the order of the survey.
         photographs: The number of their photographs.
         seconds: The time that it takes to look at them.
-        error: Half the width of the interval that is expected afterwards, in [0, 1].
+        error: Half the width of the interval that is expected afterward, in [0, 1].
         is_complete: Whether there is nothing left to look at.
     """
 

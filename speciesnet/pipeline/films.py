@@ -90,8 +90,8 @@ class FilmReader:
     def photos(self, filepath: str) -> Generator[Photo, None, None]:
         """Yields the frames of a film, the last one marked.
 
-        If the film has no frames, or lacks some that its detections belong to, the last photo stands
-        for a film that cannot be read.
+        If the film has no frames, or lacks some that its detections belong to, the last photo
+        represents a film that cannot be read.
 
         Raises:
             InputError: Its detections are malformed.

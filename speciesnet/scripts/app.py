@@ -15,7 +15,7 @@ PORT = flags.integer(
     "port", None, "Port to use on this computer; by default 8766, or a free one.", at_most=65535
 )
 NOBROWSER = flags.switch("nobrowser", "Print the address without opening a browser.")
-SHORTCUT = flags.switch("shortcut", "Put an icon on the desktop that opens the page, and exit.")
+SHORTCUT = flags.switch("shortcut", "Put an icon that opens the page on the desktop, and exit.")
 DEFAULT_PORT = 8766
 OPENING_SECONDS = 5.0  # to start the browser
 

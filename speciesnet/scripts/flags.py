@@ -284,7 +284,8 @@ PLANNING = (DRY_RUN, IMAGES_PER_SECOND, MACHINES, PRICE_PER_HOUR)
 # Predictions and their photographs.
 
 IMAGE_ROOT = text(
-    "image_root", "New folder of photographs that have moved; their paths are matched from the end."
+    "image_root",
+    "New folder of the photographs, if they have moved; they are found by the ends of their paths.",
 )
 CORRECTIONS = Flag(
     "corrections",

@@ -20,9 +20,9 @@ Merges the outputs of several jobs into one predictions file.
 
   speciesnet merge OUT.json PART [PART ...]
 
-PART is a folder of shards, written by speciesnet ray, or a predictions file of
-speciesnet --shard I/N; on a disk or in a bucket. OUT.json has one record per
-image, sorted by path.
+PART is a folder of shards written by speciesnet ray, or a predictions file
+written by speciesnet --shard I/N, on a disk or in a bucket. OUT.json has one
+record per image, sorted by path.
 """
 FILES = 100_000  # how many parts may be given
 COMPANIONS = (RUN_ENDING, CORRECTIONS_ENDING, ".lock")  # of predictions files

@@ -102,7 +102,7 @@ def must_be_local(flag: str, path: str | None, fix: str) -> None:
 
 def check_local_folder(out: str | None) -> None:
     """Raises ``InputError`` unless ``--out`` is None, a folder on this computer, or a new path."""
-    must_be_local("--out", out, "pass a folder on a disk, and upload it afterwards")
+    must_be_local("--out", out, "pass a folder on a disk, and upload it afterward")
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise InputError(f"--out {out} is not a folder; use a different name.")
 

@@ -17,7 +17,7 @@ took.
 CALIBRATION_FOLDER = flags.text(
     "calibration_folder",
     "Folder with typical photographs of your cameras, searched at any depth. Networks in int8 are "
-    "calibrated on 64 of them; --precision int8 requires it the first time.",
+    "calibrated on 64 of them; --precision int8 requires this flag the first time.",
 )
 PRECISION = flags.PRECISION.but(
     help="Precision of the runs. auto: prepares all precisions that auto may choose, and int8 if "

@@ -66,7 +66,7 @@ Serves predictions to other programs, and a web page for uploading images.
 
 Then POST instances to http://127.0.0.1:8000/predict, or open the address in a
 browser. By default, only this computer can connect, and the server reads only
-what comes with a request, nothing else from the disk or the web.
+what a request contains, and nothing else from the disk or the web.
 """
 TOPICS: console.Topics = {
     "web": ("where to serve", (PORT, HOST, API_PATH, EXTRA_FIELDS)),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from speciesnet.survey.stone_verdicts import Verdict
     from speciesnet.survey.stones import Stone
 
-OUT = flags.text("out", "Table of the groups to write (path or URL), CSV or Parquet.")
+OUT = flags.text("out", "Table of groups to write (path or URL), CSV or Parquet.")
 STONE = flags.names("stone", "Comma-separated names of groups without an animal, or all.")
 ANIMAL = flags.names("animal", "Names of groups that do show an animal, or all.")
 UNDECIDED = flags.names("undecided", "Names of groups whose verdicts to withdraw, or all.")

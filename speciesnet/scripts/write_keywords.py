@@ -31,7 +31,8 @@ Writes keywords to an XMP sidecar next to each photograph.
 
   speciesnet keywords PREDICTIONS.json
 
-Running the same command again replaces its own keywords and keeps all others.
+Running the same command again replaces the keywords that it wrote and keeps all
+others.
 """
 
 

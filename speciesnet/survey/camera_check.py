@@ -185,7 +185,7 @@ def _of_scenes(
     taken: Sequence[Taken],
     people: Collection[str],
 ) -> Iterator[Finding]:
-    """The changes of a scene, as findings that show no pictures of people."""
+    """The changes in a scene, as findings that show no pictures of people."""
     for one in changes:
         start = one.first.moment
         later = [other for other in taken if other.moment >= start]

@@ -42,8 +42,8 @@ def counts_of(record: Record, threshold: float = COUNTED_FROM) -> dict[str, int]
     1. Numbers entered by a reviewer are used unchanged.
     2. A box with its own answer counts toward that answer; blank boxes do not count. Of boxes that
        overlap strongly, only one counts, see ``individual_boxes``.
-    3. A box without its own answer counts toward the image's answer if it is of the same kind, or
-       else as "animal", "human" or "vehicle". So does a box that was not classified although others
+    3. A box without its own answer counts toward the image's answer if it is of the same kind,
+       otherwise as "animal", "human" or "vehicle". So does a box that was not classified although others
        were. If the answer is human or vehicle but no box is of that kind, boxes around animals count
        toward it.
     4. In a blank image, boxes around animals without their own answer do not count; if a reviewer

@@ -129,7 +129,7 @@ def effort(
     Args:
         photographs: The path and the date, ISO 8601 or None, of each photograph.
         deployments: The rows for each folder of photographs, see ``export.deployments.deployed``; None
-            without a table.
+            if there is no table.
         gaps: Times during which a camera did not work, by camera; by default, there are none.
         without_photographs: Rows without photographs: cameras that worked, but saw nothing.
 

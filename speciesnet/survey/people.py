@@ -58,7 +58,7 @@ def shows_people(record: Record) -> bool:
 
 
 def unmentioned(record: Record) -> tuple[Detection, ...]:
-    """The kinds that an image shows although its answer, or else its best box, is of another kind.
+    """The kinds that an image shows although its answer (or its best box) is of another kind.
 
     A vehicle next to a person counts as mentioned: its driver is the answer. Raises the
     same errors as ``people_in``.

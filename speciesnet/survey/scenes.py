@@ -1,4 +1,4 @@
-"""Changes of the scene in front of a camera: covered lenses, moved cameras, dead flashes.
+"""Changes in the scene in front of a camera: covered lenses, moved cameras, dead flashes.
 
 A camera looks at one scene. Light, weather and seasons change it gradually, animals only for a moment.
 The median of several small pictures shows the scene without animals. Two medians are compared by the
@@ -31,7 +31,7 @@ FLAT_SHARE = 0.4  # of the earlier detail
 WINDOW = 12  # pictures on each side of a change that are compared
 LEAST = 5  # pictures on each side
 LASTING = timedelta(days=1)  # at least, on each side
-VIEW_LASTING = timedelta(days=3)  # at least, after a change of the view: snow may melt again
+VIEW_LASTING = timedelta(days=3)  # at least, after a change in the view: snow may melt again
 SHARE = 0.9  # of the pictures after a change that must show it
 CANDIDATE = 0.45  # a lower correlation of the pictures before and after may mean a change
 DIFFERENT = 0.35  # a lower correlation of two medians means two scenes
@@ -121,7 +121,7 @@ def _rest(channel: Floats, green: Floats) -> float:
 
 
 def scene_changes(looks: Sequence[Look]) -> list[SceneChange]:
-    """The changes of a camera's scene, in chronological order.
+    """The changes in a camera's scene, in chronological order.
 
     - The lens is covered from the picture after which ``SHARE`` of all pictures have less detail than
       ``FLAT``, if most earlier pictures have more, and some later ones are bright or from the middle of
@@ -224,7 +224,7 @@ def typical(looks: Sequence[Look]) -> Look:
 
 
 def _views(looks: Sequence[Look]) -> Iterator[SceneChange]:
-    """Changes of the view by day or by night, unless the pictures in the other light contradict them."""
+    """Changes in the view by day or by night, unless the pictures in the other light contradict them."""
     day = [one for one in looks if not one.is_grey]
     night = [one for one in looks if one.is_grey]
     found = [
@@ -244,7 +244,7 @@ def _views(looks: Sequence[Look]) -> Iterator[SceneChange]:
 
 
 def _views_in(looks: Sequence[Look]) -> Iterator[SceneChange]:
-    """Changes of the view in pictures of one kind of light."""
+    """Changes in the view in pictures of one kind of light."""
     stack = _stack(looks)
     start = 0
     places = [_refined(stack, place) for place in _candidates(stack)]

@@ -297,7 +297,7 @@ def test_an_upload_whose_response_is_lost_is_recognized(bucket: Bucket) -> None:
     with opened(bucket) as file:
         file.write([record(0)])
         wait_until(lambda: KEY in bucket.names())
-        bucket.proxy.first(1, Drop(afterwards=True), "POST" if bucket.scheme == "gs" else "PUT")
+        bucket.proxy.first(1, Drop(afterward=True), "POST" if bucket.scheme == "gs" else "PUT")
         file.write([record(1)])
         wait_until(lambda: len(names_in(bucket)) == 2)
         file.write([record(2)])

@@ -242,7 +242,7 @@ def send_file(url: str) -> None:
 
 def test_a_lost_response_is_not_a_failure(bucket: Bucket) -> None:
     bucket.put("t.csv", b"old")
-    bucket.proxy.first(1, Drop(afterwards=True), "POST" if bucket.scheme == "gs" else "PUT")
+    bucket.proxy.first(1, Drop(afterward=True), "POST" if bucket.scheme == "gs" else "PUT")
     send_file(bucket.url("t.csv"))
     assert bucket.get("t.csv") == b"new"
 

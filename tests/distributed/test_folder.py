@@ -90,7 +90,7 @@ def test_requests_to_a_busy_bucket_are_repeated(
 
 def test_lost_answer_to_an_upload(quick: None, s3_bucket: Bucket) -> None:
     folder = Folder.of(s3_bucket.url("out"))
-    s3_bucket.proxy.first(1, Drop(afterwards=True), "PUT")
+    s3_bucket.proxy.first(1, Drop(afterward=True), "PUT")
     folder.write("a", b"1")
     assert s3_bucket.get("out/a") == b"1"
 

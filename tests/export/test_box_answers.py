@@ -95,7 +95,7 @@ def test_images_without_box_answers_are_counted_by_their_boxes() -> None:
     assert cells(rows, "boxes", "count", "counts") == [(0, 2, "red fox: 2; human: 1")]
 
 
-def test_detection_has_its_own_answer_or_else_that_of_its_image() -> None:
+def test_detection_has_its_own_answer_otherwise_that_of_its_image() -> None:
     first, *_, last = survey()[:4]
     rows = table_rows([first, last], rows="detection")
     assert cells(rows, "file", "box", "common_name", "score", "source") == [

@@ -127,7 +127,10 @@ def test_rows_of_one_folder_are_in_the_order_of_their_periods(tmp_path: Path) ->
         ("V1,cam1,,\nV2,cam1,,\n", "V1 .* and V2 .* overlap, and both have .* s/north/cam1"),
         ("V1,cam1,,2024-05-10T00:00:00\nV2,cam1,2024-05-09T00:00:00,\n", "overlap"),
         ("cam1,,,\ncam2,,,\n", "row cam1 .* several folders, s/north/cam1 and s/south/cam1; give"),
-        ("D1,north,,\nD2,Cam2,,\n", "in s/south/cam1 belong to no .* No photographs are in Cam2"),
+        (
+            "D1,north,,\nD2,Cam2,,\n",
+            "in s/south/cam1 do not belong to any .* No photographs are in Cam2",
+        ),
     ],
 )
 def test_table_that_matches_in_several_ways_is_refused(

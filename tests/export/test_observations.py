@@ -136,7 +136,7 @@ def test_event_without_animals_has_one_row() -> None:
     assert event(failed, failed) == [("unclassified", "", "")]
 
 
-def test_event_is_classified_by_a_person_or_else_by_its_best_photograph() -> None:
+def test_event_is_classified_by_a_person_otherwise_by_its_best_photograph() -> None:
     records = [record(f"{i}.jpg", FOX, 0.5 + i / 10) for i in range(3)]
     [row] = rows_of(*records)
     assert (row["classificationMethod"], row["classificationProbability"]) == ("machine", "0.7")

@@ -97,7 +97,7 @@ def test_unknown_flag(try_: Command) -> None:
     check_mistake(try_("--folder", "x"), "'folder'", "--help")
 
 
-def test_argument_that_belongs_to_no_flag(try_: Command, output: Path) -> None:
+def test_argument_that_does_not_belong_to_a_flag(try_: Command, output: Path) -> None:
     check_mistake(try_("--bypass_prompts", "images"), "'images' does not belong to a flag")
     assert not output.exists()
 

@@ -55,7 +55,7 @@ def test_nights_under_a_covered_lens_do_not_count() -> None:
     assert (found.effort.nights, found.worked.nights, found.looked_at) == (29, 10, 30)
 
 
-def test_nights_after_a_change_of_the_view_count() -> None:
+def test_nights_after_a_change_in_the_view_count() -> None:
     [found] = CameraCheck(Sightings(files(*range(30)))).checked(Scenes(["a"] * 10 + ["b"] * 20))
     assert kinds(found) == ["view"]
     assert found.worked.nights == found.effort.nights == 29

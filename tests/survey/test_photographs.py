@@ -23,7 +23,7 @@ def test_records_keep_their_order_and_their_own_metadata(tmp_path: Path) -> None
     assert latitudes == [7.0 if i == 5 else -1.29 if i % 2 else None for i in range(200)]
 
 
-def test_position_is_that_of_the_record_or_else_of_the_camera() -> None:
+def test_position_is_that_of_the_record_otherwise_of_the_camera() -> None:
     camera = PhotoMetadata(latitude=1.0, longitude=2.0)
     record: Record = {"filepath": "a.jpg", "latitude": 3.0, "longitude": 4.0}
     assert position_of(record, camera) == (3.0, 4.0)

@@ -1,4 +1,4 @@
-// One survey: before the start, while it runs, and afterwards.
+// One survey: before the start, while it runs, and afterward.
 
 import {
   $, api, ask, attempt, bytes, contents, download, duration, follow, make, modelTitle, number, pictureItem, poll, rate, redraw, showProblem, t,
