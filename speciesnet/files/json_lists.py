@@ -82,7 +82,7 @@ def read_items(
 
 
 def read_value(path: Path, name: str, *, before: str | None = None) -> object:
-    """The first value of a key in a JSON object; None if there is none. Raises what ``read_items`` raises.
+    """The first value of a key in a JSON object, or None. Raises what ``read_items`` raises.
 
     Args:
         path: The file.
