@@ -27,7 +27,7 @@ Errors that callers inside the package handle:
     SkippedFileError                           a file that an export leaves unchanged
     WorkerError                                a worker process of the server
 
-Refused HTTP requests have their own class next to their status codes, in ``server/errors.py``.
+Rejected HTTP requests have their own class, next to their status codes, in ``server/errors.py``.
 """
 
 from __future__ import annotations

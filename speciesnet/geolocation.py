@@ -293,7 +293,7 @@ def find_admin1_region(
     """The region of an image: the given one, or, in the USA, that of its coordinates.
 
     Args:
-        country: ISO 3166-1 alpha-3 code; without one there is no region.
+        country: ISO 3166-1 alpha-3 code; if None, there is no region.
         admin1_region: The given region code, or None.
         latitude: Degrees, or None.
         longitude: Degrees, or None.

@@ -73,7 +73,7 @@ def read_image(filepath: str) -> Image.Image:
     """Decodes an image as RGB and turns it upright.
 
     Alpha is dropped, 16-bit values are clipped at 255, only the first frame of an animation is read,
-    and a truncated file is decoded as far as it goes.
+    and a truncated file is decoded up to its end.
 
     Raises:
         ImageError: The image cannot be opened or decoded; the message is the reason without the path.
@@ -106,7 +106,7 @@ def read_small(filepath: str, size: int) -> Image.Image:
     JPEG is decoded at a half, a quarter or an eighth of its size, which takes a fraction of the time.
 
     Raises:
-        ImageError: As ``read_image``; so is ``CredentialsError``.
+        ImageError, CredentialsError: As for ``read_image``.
     """
     with opened(filepath) as image:
         image.draft("RGB", (size, size))

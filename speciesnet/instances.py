@@ -193,8 +193,8 @@ def find_images(
 ) -> list[str]:
     """Finds the images under folders at any depth, without duplicates, sorted by path component.
 
-    Paths have forward slashes. Hidden files and folders, and folders that systems and programs create
-    for themselves, are skipped. Of an image and the links to it, one path is found.
+    Paths have forward slashes. Hidden files and folders, and folders that operating systems and
+    programs create, are skipped. Of an image and the links to it, one path is found.
 
     Args:
         folders: Paths, or URLs of buckets.

@@ -359,8 +359,8 @@ def answer_of(record: Record) -> tuple[str | None, float, str | None]:
     """The final answer of a record, or the best class in a run without the ensemble.
 
     Returns:
-        Its label, or None if there is none or the record ``is_failed``; its score in [0, 1], 0 without
-        a label; and its source, or None.
+        Its label, or None if there is none or the record ``is_failed``; its score in [0, 1], or 0
+        if there is no label; and its source, or None.
 
     Raises:
         KeyError, TypeError, ValueError, IndexError: The record is malformed.

@@ -74,12 +74,12 @@ def load_json(filepath: str | os.PathLike[str]) -> Any:
 def write_json(
     data: Any, filepath: str | os.PathLike[str], num_decimals: int | None = None
 ) -> None:
-    """Writes a JSON file, whole or not at all.
+    """Writes a JSON file atomically.
 
     Args:
         data: Its content.
         filepath: The file.
-        num_decimals: The number of decimal places to which numbers are rounded; None does not round.
+        num_decimals: The number of decimal places to round numbers to; None does not round.
 
     Raises:
         OSError: The file cannot be written.

@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder whose files are written whole or not at all.
+    """A folder whose files are written atomically.
 
     Attributes:
         path: Path or URL, without a trailing slash.

@@ -12,7 +12,7 @@ It is determined by these rules, in order:
    species apply to it as well: its score is a mean.
 
 So five frames at 0.5 for one species outweigh one at 0.6 for another, and frames that agree only on a
-family or an order are answered by the roll-up.
+family or an order get their answer from the roll-up.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def from_table(
 
 
 def _set_place(places: dict[str, Parts], row: Deployment, place: Parts, path: str) -> None:
-    """Notes the folder that a row stands for, and refuses a second one."""
+    """Notes the folder that a row represents, and rejects a second one."""
     other = places.setdefault(row.deployment_id, place)
     if other != place:
         raise InputError(
@@ -250,7 +250,7 @@ def deployed(
         The rows of each folder, by the path of the folder; and the rows without photographs.
 
     Raises:
-        InputError: As ``from_table``.
+        InputError: As for ``from_table``.
     """
     by_folder, rows = from_table(path, folders, zone or timezone.utc, undated)
     used = {row.deployment_id for found in by_folder.values() for row in found}

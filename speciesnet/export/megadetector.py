@@ -223,7 +223,7 @@ def write_megadetector(
     base_folder: str | None = None,
     origin: Origin | None = None,
 ) -> int:
-    """Writes records as a file in the MegaDetector format, one at a time, whole or not at all.
+    """Atomically writes records as a file in the MegaDetector format, one record at a time.
 
     Args:
         records: Records from any run.

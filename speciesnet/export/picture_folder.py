@@ -40,7 +40,7 @@ class MadePicture:
 class PictureFolder:
     """Writes pictures, and continues where an earlier call with the same folder stopped.
 
-    A picture is written whole or not at all, after its line in the list. It contains its key as a
+    A picture is written atomically, after its line in the list. It contains its key as a
     comment, because lines may be lost in a power failure. Other files are neither overwritten nor
     removed. Use it as a context manager.
 

@@ -312,7 +312,7 @@ def write_table(
     bom: bool = False,
     delimiter: str = ",",
 ) -> int:
-    """Writes a CSV or Parquet file (depending on its extension), whole or not at all.
+    """Writes a CSV or Parquet file, depending on its extension, atomically.
 
     Memory does not grow with the table. In CSV, text that a spreadsheet would evaluate as a formula
     is preceded by an apostrophe; Parquet keeps it unchanged.

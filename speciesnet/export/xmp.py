@@ -173,7 +173,7 @@ def write_keywords(
     dry_run: bool = False,
     report: Callable[[Path, Keywords], None] | None = None,
 ) -> Results:
-    """Writes keywords to sidecars or into photographs, one file at a time, each whole or not at all.
+    """Writes keywords to sidecars or into photographs, one file at a time, each atomically.
 
     Earlier keywords of this program are replaced; everything else in a file stays unchanged.
 
@@ -402,6 +402,6 @@ def _text(word: str) -> str:
 
 
 def _replace(file: Path, data: bytes, is_photograph: bool = False) -> None:
-    """Replaces a file, whole or not at all; a photograph keeps its dates and is flushed to disk."""
+    """Replaces a file atomically; a photograph keeps its dates and is flushed to disk."""
     with write_atomically(file, fsync=is_photograph, keep_dates=is_photograph) as part:
         part.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and by one process at a time."""
+"""Files that are written atomically, and by one process at a time."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Cloud(Protocol):
     def write(
         self, bucket: str, key: str, source: BinaryIO, size: int, replaces: str | None, note: str
     ) -> Version:
-        """Creates or replaces an object, as a whole or not at all.
+        """Atomically creates or replaces an object.
 
         Args:
             bucket: The name of the bucket.

@@ -85,7 +85,7 @@ class InputNotes:
     """What was found in the input besides the images that a run gets.
 
     Attributes:
-        system_folders: Hidden folders, and folders that systems and programs create for themselves.
+        system_folders: Hidden folders, and folders that operating systems and programs create.
         hidden_files: Image files whose names start with a dot.
         linked_folders: Symbolic links to folders; they are not entered.
         linked_images: Symbolic links to images that are found under another path as well.

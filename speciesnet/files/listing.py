@@ -122,8 +122,8 @@ def images_in(
 ) -> Iterator[str]:
     """Yields the paths of the images under a folder at any depth, with forward slashes.
 
-    The folder itself is always searched. Below it, hidden files and folders, folders that systems and
-    programs create for themselves, and links to folders are skipped. Links to images come last: only
+    The folder itself is always searched. Below it, hidden files and folders, folders that operating
+    systems and programs create, and links to folders are skipped. Links to images come last: only
     one path of an image is yielded.
 
     Args:

@@ -48,7 +48,7 @@ def move_file(source: Path, target: Path, part: Path) -> None:
 
 
 def copy_file(source: Path, target: Path, part: Path, *, fsync: bool = False) -> None:
-    """Copies a file with its dates, whole or not at all, without overwriting any file.
+    """Atomically copies a file with its dates, without overwriting any file.
 
     Args:
         source: The file.

@@ -194,7 +194,7 @@ def version_of(url: str) -> Version | None:
 
 
 def upload(source: Path, url: str, replaces: str | None) -> Version:
-    """Creates or replaces an object in a bucket, as a whole or not at all.
+    """Atomically creates or replaces an object in a bucket.
 
     Args:
         source: The file to upload.
@@ -220,7 +220,7 @@ def upload(source: Path, url: str, replaces: str | None) -> Version:
 
 
 def replace(source: Path, url: str) -> None:
-    """Creates or replaces an object in a bucket, as a whole or not at all; raises ``OSError``."""
+    """Atomically creates or replaces an object in a bucket; raises ``OSError``."""
     found = version_of(url)
     upload(source, url, found.tag if found else None)
 

@@ -159,7 +159,7 @@ def _reason(path: Path) -> str:
 
 
 def _look_through(path: Path) -> tuple[Film, Packets]:
-    """Reads the headers of all frames; a truncated film is read as far as it goes."""
+    """Reads the headers of all frames; a truncated film is read up to its end."""
     with _opened(path) as (container, stream):
         time_base = stream.time_base or Fraction(1, 1000)
         extradata = bytes(stream.codec_context.extradata or b"")

@@ -119,7 +119,7 @@ class Rules:
 
         Args:
             label: A label of seven parts.
-            country: ISO 3166-1 alpha-3 code; without one nothing is excluded.
+            country: ISO 3166-1 alpha-3 code; None excludes nothing.
             admin1_region: State or province code, or None.
         """
         if not self.enable_geofence or not country:
@@ -252,7 +252,7 @@ def should_geofence_animal_classification(
 
     Args:
         label: A label of seven parts.
-        country: ISO 3166-1 alpha-3 code; without one nothing is excluded.
+        country: ISO 3166-1 alpha-3 code; None excludes nothing.
         admin1_region: State or province code, or None.
         geofence_map: The geofence rules.
         enable_geofence: False excludes nothing.

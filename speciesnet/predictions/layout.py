@@ -225,7 +225,7 @@ def write_lines(file: BinaryIO, records: Iterable[bytes], output_format: OutputF
 
 
 def rewrite(path: Path, records: Iterable[bytes], output_format: OutputFormat = 4) -> None:
-    """Replaces a predictions file, whole or not at all.
+    """Replaces a predictions file atomically.
 
     Args:
         path: The file.
@@ -243,7 +243,7 @@ def rewrite(path: Path, records: Iterable[bytes], output_format: OutputFormat = 
 
 
 def save_predictions(predictions_dict: Mapping[str, object], filepath: str) -> None:
-    """Writes ``{"predictions": [...]}`` to a file, whole or not at all.
+    """Atomically writes ``{"predictions": [...]}`` to a file.
 
     If there is ``"info"``, as in format 5, numbers are rounded.
 

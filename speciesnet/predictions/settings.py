@@ -241,7 +241,7 @@ def settings_path(path: Path) -> Path:
 
 
 def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Writes the settings of a run next to its predictions file, whole or not at all.
+    """Atomically writes the settings of a run next to its predictions file.
 
     Args:
         path: The predictions file.

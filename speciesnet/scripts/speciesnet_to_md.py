@@ -15,7 +15,9 @@ from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import date_rules, local_predictions, records_of
 from speciesnet.scripts.outputs import sent_file
 
-BASE_FOLDER = flags.text("base_folder", "Folder of the images: paths in it become relative to it.")
+BASE_FOLDER = flags.text(
+    "base_folder", "Folder of the images: paths inside it become relative to it."
+)
 
 USAGE = """\
 Converts a predictions file to the MegaDetector format, which Timelapse imports.

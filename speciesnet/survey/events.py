@@ -3,7 +3,7 @@
 By convention, two events of a species at a camera are at least half an hour apart. Their number is a
 measure of activity, and the largest number of individuals in one photograph (MaxN) is a measure of group
 size. The rule is that of camtrapR's ``recordTable``, by default with ``deltaTimeComparedTo =
-"lastRecord"``: each photograph of the label restarts the time, so a herd that stays for hours is one
+"lastRecord"``: each photograph of the label restarts the interval, so a herd that stays for hours is one
 event. With "lastIndependentRecord", there is an event every half-hour.
 """
 
