@@ -200,7 +200,7 @@ class SortedPhotographs(Photographs):
         return super()._find(filepath)
 
     def source(self, filepath: str) -> Path | None:
-        """Like ``find``, because photographs in a bucket cannot be sorted."""
+        """Like ``find``: photographs in a bucket are not found, because they cannot be sorted."""
         return self.find(filepath)
 
     def was_moved(self, filepath: str, target: Path, source: Path | None = None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging as standard_logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -157,6 +158,27 @@ def _as_list(values: Sequence[str]) -> str:
     return ",".join(q if "," not in v or os.path.exists(v) else v for v, q in pairs)  # noqa: PTH110
 
 
+# What absl's errors about the value of a flag say, and what the value must be.
+_MUST_BE = {
+    r"invalid literal for int.*": "a whole number",
+    r"could not convert string to float.*": "a number",
+    r".*Non-boolean argument.*": "true or false",
+    r"value should be one of <(.*)>": "one of {}",
+    r"\S+ is not (an? .*)": "{}",
+    r"it must be (.*)": "{}",
+}
+
+
+def _worded(problem: str) -> str:
+    """An error of absl; one about the value of a flag is worded like our own errors."""
+    for pattern, kind in _MUST_BE.items():
+        if found := re.fullmatch(rf"flag --(\w+)=(.*?): {pattern}", problem, re.DOTALL):
+            name, value, *rest = found.groups()
+            must_be = kind.format(*(text.replace("|", ", ") for text in rest))
+            return f"--{name} is {value!r}; it must be {must_be}"
+    return problem
+
+
 def start(command: Command) -> NoReturn:
     """Runs a command as this program, and exits."""
     _prepare_streams()
@@ -191,7 +213,7 @@ def run(command: Command, argv: Sequence[str]) -> int:
     try:
         values, files = command.parse(argv)
     except absl_flags.Error as error:
-        say(f"{str(error).rstrip('.')}. See --help.")
+        say(f"{_worded(str(error)).rstrip('.')}. See --help.")
         return EXIT_ERROR
     if values[VERSION]:
         sys.stdout.write(f"speciesnet {speciesnet.__version__}\n")

@@ -121,7 +121,22 @@ def test_bad_batch_size(try_: Command, size: str) -> None:
 
 @pytest.mark.parametrize("flag", ["run_mode", "log_level"])
 def test_value_that_is_not_one_of_the_choices(try_: Command, flag: str) -> None:
-    check_mistake(try_(f"--{flag}=fast"), f"--{flag}=fast", "should be one of")
+    check_mistake(try_(f"--{flag}=fast"), f"--{flag} is 'fast'; it must be one of ")
+
+
+@pytest.mark.parametrize(
+    ("flag", "must_be"),
+    [
+        ("batch_size=eight", "a whole number"),
+        ("batch_size=0", "a positive integer"),
+        ("video_fps=fast", "a number"),
+        ("video_fps=nan", "a number"),
+        ("metadata=maybe", "true or false"),
+    ],
+)
+def test_value_that_a_flag_cannot_have(try_: Command, flag: str, must_be: str) -> None:
+    name, value = flag.split("=")
+    check_mistake(try_(f"--{flag}"), f"--{name} is '{value}'; it must be {must_be}. See --help.")
 
 
 def test_no_output(image: Path) -> None:

@@ -150,7 +150,7 @@ class Decisions:
         )
 
     def decision_of(self, photo: Photo) -> Hashable:
-        """The answers for an image and its boxes from its present numbers, without their scores."""
+        """The answers for an image and its boxes from its current numbers, without their scores."""
         detections = photo.detections or ()
         best = detections[0] if detections else None
         if photo.classifications is None:
