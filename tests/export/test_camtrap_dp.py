@@ -244,7 +244,7 @@ TABLE = "deploymentID,latitude,longitude\n"
         ({}, {"table": "deploymentID,latitude\n,1\n"}, "Line 2 .* has no deploymentID"),
         ({}, {"table": "deploymentID,deploymentStart,deploymentEnd\n"
                        "cam,2024-05-02T00:00:00,2024-05-01T00:00:00\n"}, "cam in line 2 of .* ends at"),
-        ({}, {"table": TABLE + "cam,1,2\ncam,1,2\n"}, "Line 3 .* deploymentID cam again"),
+        ({}, {"table": TABLE + "cam,1,2\ncam,1,2\n"}, "Line 3 .* repeats the deploymentID cam"),
         ({}, {"table": TABLE + "cam,1,2\nx,1,2\n"}, "deployment x in line 3 of .* has no photographs;"),
         ({}, {"table": "deploymentID,deploymentStart\ncam,May\n"}, "'May' as deploymentStart"),
     ],
@@ -483,8 +483,8 @@ def test_deployment_without_readable_dates_is_not_one_without_photographs(
     undated = [record("cam2/DCIM/a.jpg", "1970-01-01T00:00:00"), record("cam2/DCIM/b.jpg", None)]
     records = [record("cam1/a.jpg"), record("other/a.jpg", None), *undated]
     found = package(tmp_path, *records, deployments_csv=str(deployments))
-    assert f"1 row of {deployments} fits no folder of photographs: cam3." in caplog.text
-    assert any("fits no folder of photographs: cam3." in note for note in found.notes)
+    assert f"1 row of {deployments} matches no folder of photographs: cam3." in caplog.text
+    assert any("matches no folder of photographs: cam3." in note for note in found.notes)
     assert (
         f"1 deployment of {deployments} has photographs, but none with a readable date: cam2 "
         "(2 photographs, such as /survey/cam2/DCIM/a.jpg)." in found.notes[-1]

@@ -43,7 +43,7 @@ def test_photographs_that_moved(predictions: Path, tmp_path: Path) -> None:
     done = report(predictions, "--out", out)
     assert done.code == 0
     assert "2 of 2 photographs are not where the predictions say, such as " in done.err
-    assert "; the report shows no" in done.err
+    assert "; the report shows them without" in done.err
     assert "--image_root" in done.err
     done = report(predictions, "--out", out, "--image_root", tmp_path / "now")
     assert "1 of 2 photographs is not where" in done.err
