@@ -170,13 +170,14 @@ _MUST_BE = {
 
 
 def _worded(problem: str) -> str:
-    """An error of absl; one about the value of a flag is worded like our own errors."""
+    """An error of absl as a sentence; one about the value of a flag is worded like our own errors."""
     for pattern, kind in _MUST_BE.items():
         if found := re.fullmatch(rf"flag --(\w+)=(.*?): {pattern}", problem, re.DOTALL):
             name, value, *rest = found.groups()
             must_be = kind.format(*(text.replace("|", ", ") for text in rest))
-            return f"--{name} is {value!r}; it must be {must_be}"
-    return problem
+            return f"--{name} is {value!r}; it must be {must_be}."
+    sentence = re.sub(r" Did you mean: (.*) \?$", r" Did you mean \1?", problem)
+    return sentence if sentence.endswith("?") else f"{sentence}."
 
 
 def start(command: Command) -> NoReturn:
@@ -213,7 +214,7 @@ def run(command: Command, argv: Sequence[str]) -> int:
     try:
         values, files = command.parse(argv)
     except absl_flags.Error as error:
-        say(f"{_worded(str(error)).rstrip('.')}. See --help.")
+        say(f"{_worded(str(error).rstrip('.'))} See --help.")
         return EXIT_ERROR
     if values[VERSION]:
         sys.stdout.write(f"speciesnet {speciesnet.__version__}\n")

@@ -94,7 +94,7 @@ def try_(command: Command, small_package: Path, image: Path, output: Path) -> Ca
 
 
 def test_unknown_flag(try_: Command) -> None:
-    check_mistake(try_("--folder", "x"), "'folder'", "--help")
+    check_mistake(try_("--folder", "x"), "'folder'", "Did you mean folders? See --help")
 
 
 def test_argument_that_does_not_belong_to_a_flag(try_: Command, output: Path) -> None:

@@ -136,7 +136,10 @@ def test_row_whose_photographs_all_have_a_deeper_row_is_named(
     rules = corrections(tmp_path, "folder,offset\nnorth,1 d\nnorth/cam1,2 d\n")
     assert dates(rules, "north/cam1/a.jpg") == ["2024-05-03T06:30:00"]
     assert "1 folder in " in caplog.text and "has no photographs" not in caplog.text
-    assert "because deeper folders in the table contain all its photographs: north (north/cam1)." in caplog.text
+    assert (
+        "because deeper folders in the table contain all its photographs: north (north/cam1)."
+        in caplog.text
+    )
 
 
 def test_row_may_name_a_deployment(tmp_path: Path) -> None:
