@@ -176,8 +176,9 @@ def _worded(problem: str) -> str:
             name, value, *rest = found.groups()
             must_be = kind.format(*(text.replace("|", ", ") for text in rest))
             return f"--{name} is {value!r}; it must be {must_be}."
-    sentence = re.sub(r" Did you mean: (.*) \?$", r" Did you mean \1?", problem)
-    return sentence if sentence.endswith("?") else f"{sentence}."
+    if found := re.fullmatch(r"(.* Did you mean): (.*) \?", problem):
+        return f"{found[1]} {found[2].replace(', ', ' or ')}?"
+    return f"{problem}."
 
 
 def start(command: Command) -> NoReturn:

@@ -94,7 +94,9 @@ def try_(command: Command, small_package: Path, image: Path, output: Path) -> Ca
 
 
 def test_unknown_flag(try_: Command) -> None:
-    check_mistake(try_("--folder", "x"), "'folder'", "Did you mean folders? See --help")
+    check_mistake(
+        try_("--folder", "x"), "'folder'", "Did you mean folders or folders_txt? See --help"
+    )
 
 
 def test_argument_that_does_not_belong_to_a_flag(try_: Command, output: Path) -> None:
