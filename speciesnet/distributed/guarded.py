@@ -140,7 +140,7 @@ class Decide(NetworkStage):
             for photo in self._guards.again(self._guards.reached(paths)):
                 rows[photo.filepath] = self._row([photo])
             self._guards.keep_evidence()
-            self._guards.forget(paths)
+            self._guards.forget_finished()
         return rows
 
     def _row(self, frames: Sequence[Photo]) -> tuple[bytes, str | None]:

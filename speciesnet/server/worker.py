@@ -203,7 +203,7 @@ class WorkerModel:
         photos = photos_of(self._run, self._model, self._guards, paths)
         found = {frames[0].filepath: frames for frames in with_frames(photos)}
         if self._guards is not None:
-            self._guards.forget(paths)  # their records are sent, and every request has new paths
+            self._guards.forget_finished()  # their records are sent, and every request has new paths
         return found
 
     def _places_of(self, photo: Photo) -> set[Place]:

@@ -153,10 +153,10 @@ class Guards:
             yield photo
             self._ledger.forget(photo.filepath)
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Forgets finished images that will not be decided again."""
-        for path in paths:
-            self._ledger.forget(path)
+    def forget_finished(self) -> None:
+        """Forgets the images so far, which will not be decided again."""
+        for guard in self.used:
+            guard.forget_finished()
 
     def keep_evidence(self) -> None:
         """Stores the evidence of this run for later runs."""
