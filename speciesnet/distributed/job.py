@@ -31,3 +31,8 @@ class Job:
     shard_size: int = 500
     shard_format: str = "jsonl"
     task_images: int = 64
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether images go through a lower precision where that changes no answer."""
+        return self.model.precision == "auto"

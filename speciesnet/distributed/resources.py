@@ -12,6 +12,7 @@ from speciesnet.errors import InputError
 NETWORK_CORES = 0.25  # share of a machine without a GPU; tasks that read use the rest
 MIN_CORES = 2  # of a machine without a GPU, or no task finds room next to the networks
 NETWORK_GPUS = 0.5
+READING_CPUS = 1  # of a task that reads images
 
 
 class Node(TypedDict):
@@ -76,6 +77,13 @@ class Resources:
     classifiers: Pool
     threads: int
 
+    @property
+    def deciders(self) -> Pool:
+        """The processes that read images and run both networks, one on each of the smallest machines."""
+        both = (self.detectors, self.classifiers)
+        cpus = READING_CPUS + sum(pool.cpus for pool in both)
+        return replace(self.detectors, cpus=cpus, gpus=sum(pool.gpus for pool in both))
+
 
 def resources_for(nodes: Sequence[Node], *, with_gpus: bool = False) -> Resources:
     """Chooses resources that suit the machines of a cluster.
@@ -105,7 +113,7 @@ def shortage(nodes: Sequence[Node], resources: Resources) -> str | None:
     """Describes what the machines lack for the smallest pools and a reading task, if anything."""
     pools = (resources.detectors, resources.classifiers)
     needed = {
-        "CPU": sum(pool.min_size * pool.cpus for pool in pools) + 1,
+        "CPU": sum(pool.min_size * pool.cpus for pool in pools) + READING_CPUS,
         "GPU": sum(pool.min_size * pool.gpus for pool in pools),
     }
     for name, amount in needed.items():

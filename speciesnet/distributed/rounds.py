@@ -2,6 +2,8 @@
 
     list -> read and letterbox (tasks) -> DETECTOR (pool) -> CLASSIFIER (pool) -> shards
 
+With the precision "auto", one pool does all of this; see ``guarded``.
+
 The round itself reads the list and writes the shards; everything else runs on all machines.
 
 Ray Data keeps some memory for every task until its dataset is done, and a little even after that. So
@@ -15,13 +17,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 
 from speciesnet.constants import Flaw
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.guarded import Decide, Decided, DecidedByProcess
 from speciesnet.distributed.job import Job
 from speciesnet.distributed.progress import ProgressReporter
 from speciesnet.distributed.resources import Pool
@@ -75,10 +78,24 @@ def take_over(folder: Folder, settings: RunSettings) -> str:
     return owner
 
 
+class RoundResult(NamedTuple):
+    """What a round has done.
+
+    Attributes:
+        tally: Counts of the records.
+        flawed: The flawed images.
+        decided: How each process has decided its images, with the precision "auto".
+    """
+
+    tally: Tally
+    flawed: dict[Flaw, Examples]
+    decided: list[Decided]
+
+
 def run_round(
     files: Sequence[Path], job: Job, owner: str, input_shape: InputShape, reporter: ProgressReporter
-) -> tuple[Tally, dict[Flaw, Examples]]:
-    """Predicts the instances in files of the work list; counts their records and the flawed images.
+) -> RoundResult:
+    """Predicts the instances in files of the work list.
 
     Raises:
         InputError: A file of the work list is missing.
@@ -86,7 +103,7 @@ def run_round(
         OutputError: The folder cannot be written, or a run other than its ``owner`` has taken it over.
         ClusterError: The cluster lost images or processes.
     """
-    tally, flawed, blocks = Tally(), flawed_images(), []
+    tally, flawed, decided, blocks = Tally(), flawed_images(), DecidedByProcess(), []
     given = images = recorded = 0
     films = stages.FilmsInParts(job)
     for part in read_work(files, job.task_images):
@@ -102,6 +119,8 @@ def run_round(
         for table in tables:
             photographs: list[bytes | None] = table["record"].to_pylist()
             lines = [*filter(None, photographs), *films.lines_of(table["frame"].to_pylist())]
+            if job.is_guarded:
+                decided.add(table["decided"].to_pylist())
             if not lines:
                 continue
             records = [record for line in lines if (record := decode_line(line)) is not None]
@@ -119,7 +138,7 @@ def run_round(
             f"{counted(tally.images, 'record')} came back. Run the same command again, and then "
             "merge the shards."
         )
-    return tally, flawed
+    return RoundResult(tally, flawed, decided.counts())
 
 
 def checksum(filepaths: Iterable[str]) -> int:
@@ -138,28 +157,37 @@ def _dataset(
     context.raise_original_map_exception = True  # for original_errors
     context.issue_detectors_config.detectors = []  # their limits suit other workloads
 
+    instances = ray.data.from_blocks(blocks)
+    if job.is_guarded:
+        return _run_in_pool(instances, Decide, job.resources.deciders, job, reporter, None)
     read: Callable[..., Iterator[pa.Table]] = stages.read  # Ray adds the arguments of fn_kwargs
-    images = ray.data.from_blocks(blocks).map_batches(
+    images = instances.map_batches(
         read,
         fn_kwargs={"job": job, "input_shape": input_shape, "reporter": reporter},
         batch_size=None,
         batch_format="pyarrow",
         memory=READING_BYTES,
     )
-    detections = _run_in_pool(images, stages.Detect, job.resources.detectors, job, reporter)
-    return _run_in_pool(detections, stages.Classify, job.resources.classifiers, job, reporter)
+    size = job.run.batch_size
+    detections = _run_in_pool(images, stages.Detect, job.resources.detectors, job, reporter, size)
+    return _run_in_pool(detections, stages.Classify, job.resources.classifiers, job, reporter, size)
 
 
 def _run_in_pool(
-    dataset: ray.data.Dataset, stage: type, pool: Pool, job: Job, reporter: ProgressReporter
+    dataset: ray.data.Dataset,
+    stage: type,
+    pool: Pool,
+    job: Job,
+    reporter: ProgressReporter,
+    batch_size: int | None,
 ) -> ray.data.Dataset:
-    """Applies a stage in processes that keep its network loaded."""
+    """Applies a stage in processes that keep its network loaded; None means whole blocks."""
     import ray.data
 
     return dataset.map_batches(
         stage,
         fn_constructor_kwargs={"job": job, "reporter": reporter},
-        batch_size=job.run.batch_size,
+        batch_size=batch_size,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(
             min_size=pool.min_size,

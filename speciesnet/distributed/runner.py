@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from speciesnet.constants import available_cpus
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
+from speciesnet.distributed.guarded import DecidedByProcess
 from speciesnet.distributed.job import Job
 from speciesnet.distributed.progress import STAGES, ProgressDisplay, ProgressReporter
 from speciesnet.distributed.rounds import original_errors, run_round, take_over
@@ -111,7 +112,7 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
         )
         input_shape = ray.get(load_detector.remote(job.model))
         reporter = ProgressReporter.start()
-        flawed = flawed_images()
+        flawed, decided = flawed_images(), DecidedByProcess()
         # Ray must not repeat a round that died: its shards would be written a second time.
         one_round = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(run_round).options(
             scheduling_strategy=_here()
@@ -123,9 +124,11 @@ def run(instances: Iterable[Instance], job: Job, settings: RunSettings) -> Outco
             for first in range(0, len(files), size):
                 part = files[first : first + size]
                 task = one_round.remote(part, job, owner, input_shape, reporter)
-                more, more_flawed = display.result_of(task)
-                tally.add(more)
+                result = display.result_of(task)
+                tally.add(result.tally)
+                decided.add_all(result.decided)
                 for flaw, found in flawed.items():
-                    found.add_all(more_flawed[flaw])
+                    found.add_all(result.flawed[flaw])
+    notes += decided.notes()
     notes += [noted(str(found)) for found in flawed.values() if found.count]
     return Outcome(tally, earlier, notes=notes)

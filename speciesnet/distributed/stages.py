@@ -121,7 +121,7 @@ def _ends(photo: Photo) -> bool:
     return photo.frame is None or photo.frame.is_last
 
 
-class _NetworkStage:
+class NetworkStage:
     """A stage in a process that keeps its network and other needed parts of ``SpeciesNet`` loaded."""
 
     needed: tuple[str, ...]
@@ -141,7 +141,7 @@ class _NetworkStage:
             self._model.set_exception(error)
 
 
-class Detect(_NetworkStage):
+class Detect(NetworkStage):
     """Finds detections in images, and makes the crops that the classifier needs."""
 
     needed = ("detector",)
@@ -170,7 +170,7 @@ def _crops_of_one(crops: Iterator[Crop]) -> list[Crop]:
     return taken
 
 
-class Classify(_NetworkStage):
+class Classify(NetworkStage):
     """Makes finished records from detections."""
 
     needed = ("classifier", "ensemble")
@@ -194,12 +194,7 @@ class Classify(_NetworkStage):
             record = None if is_film else decide(photo, item.instance, run, model.ensemble)
             lines.append(None if record is None else encode_record(record))
         photos = [item.crops[0].photo for item in items]
-        failures = [
-            f"Cannot read {'film' if photo.frame else 'image'} {photo.filepath}: {photo.error}."
-            for photo in photos
-            if photo.error is not None
-        ]
-        self._reporter.count("Classifier", sum(map(_ends, photos)), failures)
+        self._reporter.count("Classifier", sum(map(_ends, photos)), failures_of(photos))
         flaws = [photo.flaw for photo in photos]
         return pa.table(
             {
@@ -208,6 +203,15 @@ class Classify(_NetworkStage):
                 "frame": pa.array(frames, pa.large_binary()),
             }
         )
+
+
+def failures_of(photos: Iterable[Photo]) -> list[str]:
+    """A sentence for each image that cannot be read."""
+    return [
+        f"Cannot read {'film' if photo.frame else 'image'} {photo.filepath}: {photo.error}."
+        for photo in photos
+        if photo.error is not None
+    ]
 
 
 class FilmsInParts:

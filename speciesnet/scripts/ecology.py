@@ -8,7 +8,7 @@ from speciesnet.ecology.occupancy import FirstDay, Occasions
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, records_of
+from speciesnet.scripts.inputs import chosen_predictions, date_rules, records_of
 from speciesnet.scripts.outputs import sent_folder
 from speciesnet.survey.events import ComparedTo
 
@@ -78,9 +78,7 @@ def main(values: flags.Values, source: str) -> None:
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with sent_folder(folder, last=LAST_FILE, mark=MARKER) as out:
         check_report_folder(out, MADE_BY)
-        with local_predictions(
-            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
-        ) as predictions:
+        with chosen_predictions(source, values) as predictions:
             records = records_of(predictions, values, photographs, dates)
             found = read_records(
                 records,

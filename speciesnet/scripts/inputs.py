@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from speciesnet.survey.smoothed_records import SmoothedRecords
     from speciesnet.survey.stones import Stone
     from speciesnet.survey.survey import Survey
+
+
+def chosen_predictions(source: str, values: flags.Values) -> AbstractContextManager[str]:
+    """The predictions, with the corrections and thresholds of the flags; see ``local_predictions``."""
+    return local_predictions(source, values[flags.CORRECTIONS], values[flags.THRESHOLDS])
 
 
 @contextmanager

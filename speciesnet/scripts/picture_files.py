@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from speciesnet.errors import InputError
 from speciesnet.scripts import flags
-from speciesnet.scripts.inputs import local_predictions
+from speciesnet.scripts.inputs import chosen_predictions
 from speciesnet.scripts.outputs import sent_folder
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def written(values: flags.Values, source: str, kind: Crops | Drawn) -> PictureRe
     photographs = Photographs(values[flags.IMAGE_ROOT])
     with (
         sent_folder(target, last=list_name, mark=list_name) as out,
-        local_predictions(
-            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
-        ) as predictions,
+        chosen_predictions(source, values) as predictions,
     ):
         corrections = find_corrections(predictions, values[flags.CORRECTIONS])
         results = write_pictures(

@@ -11,7 +11,7 @@ from absl import logging
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, stones_of, survey_of
+from speciesnet.scripts.inputs import chosen_predictions, date_rules, stones_of, survey_of
 from speciesnet.scripts.outputs import sent_folder
 
 USAGE = """\
@@ -41,9 +41,7 @@ def main(values: flags.Values, source: str) -> None:
                 "new folder if nobody should be recognizable there.",
                 target,
             )
-        with local_predictions(
-            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
-        ) as predictions:
+        with chosen_predictions(source, values) as predictions:
             dates = date_rules(values)
             survey = survey_of(
                 predictions,

@@ -37,8 +37,9 @@ SHARD_SIZE = flags.integer("shard_size", 500, "Records per shard; the last may h
 MODEL = flags.MODEL.but(help=f"{flags.MODEL.help} A folder must be shared by all machines.")
 PRECISION = flags.PRECISION.but(
     default="fp32",
-    options={"enum_values": ["fp32", "bf16", "fp16"]},
-    help="Numeric precision of the networks, the same on all machines.",
+    options={"enum_values": ["fp32", "bf16", "fp16", "auto"]},
+    help="Numeric precision of the networks, the same on all machines; with auto, each machine uses "
+    "the fastest one and keeps the answers of fp32.",
 )
 READERS = flags.READERS.but(help="Threads that read images in a task; by default 1, or 8 for URLs.")
 ADDRESS = flags.text(
@@ -95,6 +96,7 @@ def main(values: flags.Values) -> None:
         if not values[flag]:
             raise InputError(f"--{flag.name} is missing; see --help.")
     planning.check(values)
+    _check_pools(values)
     try:
         import ray  # noqa: F401
     except ImportError as error:
@@ -104,6 +106,7 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed import runner
     from speciesnet.distributed.connection import connected
     from speciesnet.distributed.folder import Folder
+    from speciesnet.distributed.guarded import TASK_IMAGES
     from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.settings import settings_of_films
@@ -137,6 +140,8 @@ def main(values: flags.Values) -> None:
             shard_size=values[SHARD_SIZE],
             shard_format=values[FORMAT],
         )
+        if job.is_guarded:
+            job = replace(job, task_images=TASK_IMAGES)
         try:
             outcome = runner.run(_instances(values, notes), job, settings)
         except KeyboardInterrupt:
@@ -147,6 +152,18 @@ def main(values: flags.Values) -> None:
     found += target_notes(values[flags.TARGET_SPECIES_TXT], model.model_info)
     print_summary(outcome.tally, outcome.earlier, time.monotonic() - started, folder.path, found)
     outcome.check()
+
+
+def _check_pools(values: flags.Values) -> None:
+    """Refuses flags of a pool that the run does not have."""
+    useless = {flag.name: values[flag] for flag in (CPUS["classifier"], GPUS["classifier"])}
+    useless = {CLASSIFIERS.name: values[CLASSIFIERS], **useless}
+    given = next((name for name, value in useless.items() if value), None)
+    if values[PRECISION] == "auto" and given:
+        raise InputError(
+            f"--{given} has no effect with --precision auto, where each detector process runs the "
+            "classifier as well. Leave it out."
+        )
 
 
 def _notes(run: Run, model: SpeciesNet, tally: Tally) -> list[str]:

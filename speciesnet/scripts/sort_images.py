@@ -20,7 +20,7 @@ from speciesnet.export.sorting import (
 from speciesnet.export.undo import How, undo
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import corrected_of, date_rules, local_predictions
+from speciesnet.scripts.inputs import chosen_predictions, corrected_of, date_rules
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.dates import DateRules
 
@@ -66,12 +66,11 @@ def _sort(values: flags.Values, source: str, out: str) -> None:
 
     how, dry_run = values[HOW], values[flags.DRY_RUN]
     dates = date_rules(values)
-    thresholds = values[flags.THRESHOLDS]
-    if thresholds and values[BY] == "sequence":
+    if values[flags.THRESHOLDS] and values[BY] == "sequence":
         raise InputError(
             "--thresholds is for the answers of photographs; use --by species, or leave it out."
         )
-    with local_predictions(source, values[flags.CORRECTIONS], thresholds) as predictions:
+    with chosen_predictions(source, values) as predictions:
         destinations = _destinations(
             values, predictions, SortedPhotographs(out, values[flags.IMAGE_ROOT]), dates
         )

@@ -9,7 +9,7 @@ from speciesnet.export import camtrap_dp
 from speciesnet.files.input_notes import counted
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions
+from speciesnet.scripts.inputs import chosen_predictions, date_rules
 from speciesnet.scripts.outputs import sent_folder
 from speciesnet.survey.corrections import find_corrections
 
@@ -60,7 +60,7 @@ def main(values: flags.Values, source: str, folder: str) -> None:
     camtrap_dp.check_outputs(folder, source, deployments)
     dates = date_rules(values, deployments)
     with (
-        local_predictions(source, corrections, values[flags.THRESHOLDS]) as predictions,
+        chosen_predictions(source, values) as predictions,
         sent_folder(folder, last=camtrap_dp.DESCRIPTOR) as out,
     ):
         found_corrections = find_corrections(predictions, corrections)

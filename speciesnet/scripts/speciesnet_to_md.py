@@ -12,7 +12,7 @@ from speciesnet.files.input_notes import counted
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import scheme_of
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, records_of
+from speciesnet.scripts.inputs import chosen_predictions, date_rules, records_of
 from speciesnet.scripts.outputs import sent_file
 
 BASE_FOLDER = flags.text(
@@ -32,9 +32,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
     check_not_same(f"{source}{CORRECTIONS_ENDING}", target, "corrections")
     photographs, dates = Photographs(values[flags.IMAGE_ROOT]), date_rules(values)
     with (
-        local_predictions(
-            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
-        ) as predictions,
+        chosen_predictions(source, values) as predictions,
         sent_file(target) as out,
     ):
         records = records_of(predictions, values, photographs, dates, whole_films=True)

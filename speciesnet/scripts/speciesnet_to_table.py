@@ -18,7 +18,7 @@ from speciesnet.export.tables import (
 from speciesnet.files.input_notes import counted
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import date_rules, local_predictions, records_of, survey_of
+from speciesnet.scripts.inputs import chosen_predictions, date_rules, records_of, survey_of
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.survey.dates import DateRules
 
@@ -55,9 +55,7 @@ def main(values: flags.Values, source: str, target: str) -> None:
     photographs = Photographs(values[flags.IMAGE_ROOT]) if values[EXIF] else None
     dates = date_rules(values)
     with (
-        local_predictions(
-            source, values[flags.CORRECTIONS], values[flags.THRESHOLDS]
-        ) as predictions,
+        chosen_predictions(source, values) as predictions,
         sent_file(target) as table,
     ):
         rows, types = _table(values, predictions, photographs, dates)

@@ -10,7 +10,7 @@ from speciesnet.export.xmp import Keywords, Naming, keyword_tasks, write_keyword
 from speciesnet.files.input_notes import counted
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.scripts import console, flags
-from speciesnet.scripts.inputs import corrected_of, local_predictions
+from speciesnet.scripts.inputs import chosen_predictions, corrected_of
 from speciesnet.scripts.outputs import check_local_folder
 from speciesnet.survey.dates import DateRules
 
@@ -47,9 +47,8 @@ def main(values: flags.Values, source: str) -> None:
         raise InputError("--embed writes into the photographs; leave out --embed or --out.")
     check_local_folder(out)
     photographs = Photographs(values[flags.IMAGE_ROOT])
-    chosen, thresholds = values[flags.CORRECTIONS], values[flags.THRESHOLDS]
     found = DateRules()
-    with local_predictions(source, chosen, thresholds) as predictions:
+    with chosen_predictions(source, values) as predictions:
         tasks = keyword_tasks(corrected_of(predictions, values, found), values[flags.MIN_SCORE])
     result = write_keywords(
         tasks,

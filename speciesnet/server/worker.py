@@ -201,7 +201,10 @@ class WorkerModel:
     def _photos(self, paths: list[str]) -> dict[str, list[Photo]]:
         """The photo of each image, or the frames of each film."""
         photos = photos_of(self._run, self._model, self._guards, paths)
-        return {frames[0].filepath: frames for frames in with_frames(photos)}
+        found = {frames[0].filepath: frames for frames in with_frames(photos)}
+        if self._guards is not None:
+            self._guards.forget_finished()  # their records are sent, and every request has new paths
+        return found
 
     def _places_of(self, photo: Photo) -> set[Place]:
         found = self._instances.get(

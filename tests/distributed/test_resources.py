@@ -39,6 +39,12 @@ def test_machines_that_are_too_small() -> None:
             resources_for(nodes)
 
 
+def test_a_process_with_both_networks_has_a_small_machine_to_itself() -> None:
+    assert resources_for([node(CPU=2), node(CPU=2)]).deciders == Pool(max_size=2, cpus=2)
+    assert resources_for([node(CPU=8)]).deciders.cpus > 8 / 2
+    assert resources_for([node(CPU=8, GPU=1)]).deciders.gpus == 1
+
+
 def test_size_of_a_pool() -> None:
     pool = Pool(cpus=0.5)
     assert pool.with_size(None, "detectors") == pool

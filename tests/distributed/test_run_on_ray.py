@@ -290,6 +290,13 @@ def test_interrupted(cluster: Cluster, number: signal.Signals) -> None:
     assert len(shards(output)) == before
 
 
+def test_both_networks_in_one_process(cluster: Cluster) -> None:
+    output = cluster.folder / "auto"
+    outcome = cluster.run(output, "--precision", "auto", "--detectors", "1")  # too few for a trial
+    assert outcome.code == 0, outcome.err
+    cluster.check(output)
+
+
 def test_network_that_workers_cannot_load(cluster: Cluster) -> None:
     package = cluster.folder / "package"
     package.mkdir()

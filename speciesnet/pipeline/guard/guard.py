@@ -145,6 +145,12 @@ class Guard:
                 yield from self._settled(chunk)
                 size = min(2 * size, CHUNK)
 
+    def forget_finished(self) -> None:
+        """Forgets the images so far, which will not be decided again."""
+        self._section.margins.clear()
+        self._band.extend_reach()
+        self._keep_band()
+
     def finish(self) -> None:
         """Stores the evidence of this run for later runs."""
         if math.isfinite(self.cost):  # it is unknown after a resume without a cached verdict

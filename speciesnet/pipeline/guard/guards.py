@@ -34,6 +34,7 @@ class Guards:
 
     Attributes:
         used: Those that were used, in order.
+        in_float32: Images that went through the networks in float32 only.
         replaced: Finished images that a wider band has reached.
     """
 
@@ -49,7 +50,7 @@ class Guards:
         self._candidates = list(candidates)
         self._upgrade = upgrade
         self.used: list[Guard] = []
-        self._in_float32 = self.replaced = 0
+        self.in_float32 = self.replaced = 0
 
     @property
     def is_fast(self) -> bool:
@@ -104,7 +105,7 @@ class Guards:
             paths = yield from guard.trial(paths, progress, rival)
             if not guard.is_fast:
                 guard.networks.unload()
-                self._in_float32 += guard.tally.images
+                self.in_float32 += guard.tally.images
                 self._candidates = others
         for slower in self._candidates[1:]:
             slower.networks.unload()
@@ -117,7 +118,7 @@ class Guards:
         if not self._candidates:
             with closing(self._passes.run(paths, self._exact, progress)) as photos:
                 for photo in photos:
-                    self._in_float32 += 1
+                    self.in_float32 += 1
                     yield photo
             return
         guard = self._candidates[0]
@@ -152,24 +153,33 @@ class Guards:
             yield photo
             self._ledger.forget(photo.filepath)
 
-    def finish(self) -> None:
+    def forget_finished(self) -> None:
+        """Forgets the images so far, which will not be decided again."""
+        for guard in self.used:
+            guard.forget_finished()
+
+    def keep_evidence(self) -> None:
         """Stores the evidence of this run for later runs."""
         for guard in self.used:
             guard.finish()
+
+    def finish(self) -> None:
+        """Stores the evidence of this run, and deletes the ledger, because the run is complete."""
+        self.keep_evidence()
         self._ledger.finish()
 
     def as_dict(self) -> dict[str, object]:
         """How the images were processed, for the settings of the run."""
         return {
             "phases": [guard.as_dict() for guard in self.used],
-            "in_float32": self._in_float32,
+            "in_float32": self.in_float32,
             "replaced": self.replaced,
         }
 
     def summary(self) -> str:
         """Sentences on how many images were processed in each precision."""
         phases = [(guard.networks.precisions.values(), guard.tally) for guard in self.used]
-        return summary(phases, self._in_float32, self.replaced)
+        return summary(phases, self.in_float32, self.replaced)
 
 
 class _Taken:

@@ -90,6 +90,10 @@ class Band:
         before, self.width = self.width, max(self.width, self.evidence.band())
         return self.width > before
 
+    def extend_reach(self) -> None:
+        """Extends the reach to that of a new band of this width."""
+        self.reach = max(self.reach, REACH * self.width)
+
     @property
     def faintest(self) -> float:
         """The lowest confidence of a box that could be an image's best one within reach."""

@@ -232,6 +232,14 @@ class _Candidate(NamedTuple):
     score: Interval
 
 
+class _Ancestor(NamedTuple):
+    """A possible result of a roll-up and the range of its summed scores."""
+
+    label: str
+    level: str
+    score: Interval
+
+
 @dataclass(frozen=True)
 class _At:
     """The decision table for a place, applied to numbers that are known to within bands."""
@@ -287,7 +295,7 @@ class _At:
                 self._roll_ups(classes, scores, ROLL_UP_LEVELS, around(ROLL_UP_THRESHOLD, 0))
             )
             found |= {
-                _Candidate(one.label, f"classifier+rollup_to_{one.source}", one.score)
+                _Candidate(one.label, f"classifier+rollup_to_{one.level}", one.score)
                 for one in possible
                 if one
             }
@@ -304,7 +312,7 @@ class _At:
             Classification.UNKNOWN.value, "classifier+geofence+rollup_failed", score
         )
         return {
-            _Candidate(one.label, f"classifier+geofence+rollup_to_{one.source}", one.score)
+            _Candidate(one.label, f"classifier+geofence+rollup_to_{one.level}", one.score)
             if one
             else failed
             for one in self._roll_ups(classes, scores, GEOFENCE_ROLL_UP_LEVELS, score, top)
@@ -317,8 +325,8 @@ class _At:
         levels: Sequence[str],
         threshold: Interval,
         top: str | None = None,
-    ) -> Iterator[_Candidate | None]:
-        """Yields the ancestors that a roll-up can find, with their levels; None if it may find none.
+    ) -> Iterator[_Ancestor | None]:
+        """Yields the ancestors that a roll-up can find; None if it may find none.
 
         Args:
             classes: Classes, best first.
@@ -336,7 +344,7 @@ class _At:
             is_certain = above in sums or lowest > threshold.high
             for ancestor, interval in sums.items():
                 if ancestor == above or (interval.high >= lowest and interval.high > threshold.low):
-                    yield _Candidate(ancestor, level, interval)
+                    yield _Ancestor(ancestor, level, interval)
             if is_certain:
                 return
         yield None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from speciesnet.files.input_notes import counted, plural
 
@@ -25,6 +25,9 @@ class Tally:
     classified_again: int = 0
     audited: int = 0
     differed: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def kept(self) -> int:

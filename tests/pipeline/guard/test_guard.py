@@ -156,6 +156,20 @@ def test_audits_widen_the_band_and_reach_finished_images(
     assert not (tmp_path / "out.json.precision.jsonl").exists()
 
 
+def test_forgotten_images_are_not_reached(
+    pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speciesnet.pipeline.guard.guard.AUDITED", 3)
+    exact, ledger = Fake(wave(0.0)), Ledger()
+    guard = with_evidence(exact, Fake(wave(0.6)), known(0.05), ledger)
+    made = Guards(passes(), exact, ledger, [guard])  # type: ignore[arg-type]
+    found = [photo.filepath for photo in made.photos(pictures)]
+    assert made.reached(found)
+    made.forget_finished()
+    assert not made.reached(found)
+    assert not made.has_unsettled
+
+
 def test_a_later_run_knows_the_margins_of_an_interrupted_one(
     pictures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
