@@ -3,9 +3,9 @@
 The errors are measured on images of the run that also went through the float32 networks. Three
 numbers describe an image: how far the confidence of its best box moved, how far the scores of its
 classes moved, and how far the float32 network's scores move if only the box comes from the fast
-detector. Each is divided by its typical size, its *unit*; the largest of the three is the error of
-the image. In the same units, the *margin* of an image is the smallest error that could change its
-answer.
+detector. Each is divided by its *unit*, the mean of its largest quarter; the largest of the three
+is the error of the image. In the same units, the *margin* of an image is the smallest error that
+could change its answer.
 
 A decision is wrong if an error exceeds a margin that exceeds the band. ``Evidence.band`` is the
 smallest band at which this is expected for fewer than ``WRONG_SHARE`` of all images.
@@ -30,7 +30,6 @@ WRONG_SHARE = 1e-4  # of the images of a run, expected at most
 TAIL = 0.25  # share of the errors from which those that were never seen are extrapolated ...
 CONFIDENCE = 1.645  # ... at the upper end of a 95 % interval: standard deviations
 UNSEEN = 3.0  # images near a limit that a sample without any may hide, with the same confidence
-UNIT_SHARE = 0.75  # of the errors that are smaller than their unit
 SMALLEST_UNIT = 1e-3  # log odds
 WIDEST = 4096.0  # units: nothing is processed in a lower precision
 SAME_BOX = 0.5  # intersection over union
@@ -200,8 +199,11 @@ class Evidence:
         """Derives the units from the errors of a trial, and converts these errors."""
 
         def unit(values: Iterable[float | None]) -> float:
+            # Most errors may be zero, as when few boxes move: a median or a quartile would then be far
+            # too small for the others, and the largest of the three ratios would mean nothing.
             known = sorted(value for value in values if value is not None)
-            return max(known[int(UNIT_SHARE * (len(known) - 1))], SMALLEST_UNIT) if known else 0.1
+            tail = known[int((1 - TAIL) * len(known)) :]
+            return max(sum(tail) / len(tail), SMALLEST_UNIT) if tail else 0.1
 
         evidence = cls(
             unit(errors.detector for errors in found),

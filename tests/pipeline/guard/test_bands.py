@@ -119,3 +119,11 @@ def test_units_make_the_band_independent_of_the_size_of_errors() -> None:
 
 def test_without_evidence_everything_is_doubtful() -> None:
     assert Evidence().band() == WIDEST
+
+
+def test_rare_errors_of_one_kind_do_not_make_the_band_of_the_others_wide() -> None:
+    found = [Errors(0.02 + 0.001 * (i % 40), 0.05, 0.6 if i % 12 == 0 else 0.0) for i in range(96)]
+    evidence = Evidence.of(found)
+    evidence.margins = [1000.0] * 96
+    assert evidence.band() * evidence.crop > 0.6
+    assert evidence.band() * evidence.detector < 1.0
