@@ -17,12 +17,13 @@ from speciesnet.detector import InputShape
 from speciesnet.geofence import Rules
 from speciesnet.images import PreprocessedImage
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.guard.answers import moved
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache
 from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Passes
-from speciesnet.pipeline.guard.stability import Decisions, moved
+from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.taxonomy import build_taxonomy_map
 
 FOX = "1;mammalia;carnivora;canidae;vulpes;vulpes;red fox"

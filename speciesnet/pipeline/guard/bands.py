@@ -22,7 +22,8 @@ from speciesnet.boxes import intersection_over_union
 from speciesnet.constants import SCORE_THRESHOLD
 from speciesnet.geofence import Rules
 from speciesnet.pipeline import WHOLE, Photo
-from speciesnet.pipeline.guard.stability import Decisions, box_at, log_odds
+from speciesnet.pipeline.guard.answers import log_odds
+from speciesnet.pipeline.guard.stability import Decisions, box_at
 from speciesnet.records import Box, Classifications
 from speciesnet.taxonomy import ROLL_UP_LEVELS
 

@@ -14,12 +14,11 @@ from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.geofence import Rules
 from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.pipeline import WHOLE, Photo
+from speciesnet.pipeline.guard.answers import log_odds, moved
 from speciesnet.pipeline.guard.stability import (
     Decisions,
     is_detection_stable,
-    log_odds,
     lowest_confidence,
-    moved,
     rivals,
 )
 from speciesnet.records import Box, Classifications
