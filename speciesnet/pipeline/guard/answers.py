@@ -19,6 +19,7 @@ from speciesnet.records import Box, Classifications, top_classes
 from speciesnet.taxonomy import GEOFENCE_ROLL_UP_LEVELS, ROLL_UP_LEVELS, ROLL_UP_THRESHOLD
 
 CERTAIN = 0.995  # no rule asks for more; the highest bound is 0.99
+COUNTING = 0.05  # scores below it decide nothing
 
 Answers = set[tuple[str, str]]  # labels and sources
 

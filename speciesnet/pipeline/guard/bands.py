@@ -22,7 +22,7 @@ from speciesnet.boxes import intersection_over_union
 from speciesnet.constants import SCORE_THRESHOLD
 from speciesnet.geofence import Rules
 from speciesnet.pipeline import WHOLE, Photo
-from speciesnet.pipeline.guard.answers import log_odds
+from speciesnet.pipeline.guard.answers import COUNTING, log_odds
 from speciesnet.pipeline.guard.stability import Decisions, box_at
 from speciesnet.records import Box, Classifications
 from speciesnet.taxonomy import ROLL_UP_LEVELS
@@ -35,7 +35,6 @@ UNIT_SHARE = 0.75  # of the errors that are smaller than their unit
 SMALLEST_UNIT = 1e-3  # log odds
 WIDEST = 4096.0  # units: nothing is processed in a lower precision
 SAME_BOX = 0.5  # intersection over union
-COUNTING = 0.05  # scores below it decide nothing
 MAX_KEPT = 4096  # errors and margins, the latest ones
 
 

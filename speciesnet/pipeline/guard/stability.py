@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from speciesnet.boxes import BoxSelection
@@ -137,12 +137,21 @@ class Decisions:
             )
         found = []
         for place in self.places_of(photo):
-            boxes = sorted(
-                answer for pair in _boxes_of(photo) for answer in self.answers(place, pair)
-            )
             answers = self.answers(place, (best, photo.classifications))
-            found.append((frozenset(answers), *boxes))
+            found.append((frozenset(answers), *sorted(self.box_answers(place, photo))))
         return tuple(found)
+
+    def box_answers(self, place: Place, photo: Photo) -> list[tuple[str, str]]:
+        """The answers for the boxes that have their own, from their present numbers."""
+        return [answer for pair in _boxes_of(photo) for answer in self.answers(place, pair)]
+
+    def before_thresholds(self) -> Decisions:
+        """The same rules without the thresholds of species, as for the frames of a film."""
+
+        def rules_at(country: str | None) -> Rules:
+            return replace(self.rules_at(country), enforce_thresholds=None)
+
+        return replace(self, rules_at=rules_at)
 
     def classes_at(self, photo: Photo, position: int) -> Classifications | None:
         """The classifier's result for a rival; None if the rival was not classified."""
