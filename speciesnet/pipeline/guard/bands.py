@@ -151,7 +151,11 @@ def _sums(found: Classifications, rules: Rules) -> dict[tuple[str, str], float]:
 
 
 class _Distribution:
-    """Observed errors, with an exponential tail for larger ones."""
+    """Observed errors, with an exponential tail for larger ones.
+
+    Attributes:
+        excess: The mean excess over any error in the tail.
+    """
 
     def __init__(self, errors: Sequence[float]) -> None:
         self._ranked = sorted(errors)
@@ -159,7 +163,7 @@ class _Distribution:
         self._start = tail[0] if tail else math.inf
         excess = sum(tail) / len(tail) - self._start if tail else 0.0
         at_least = max(excess, 0.1 * self._start, 1e-9) if tail else 0.0
-        self._excess = at_least * (1 + CONFIDENCE / math.sqrt(len(tail) or 1))
+        self.excess = at_least * (1 + CONFIDENCE / math.sqrt(len(tail) or 1))
 
     def share_beyond(self, error: float) -> float:
         """The share of images with a larger error."""
@@ -167,7 +171,7 @@ class _Distribution:
             return 1.0
         if error < self._start:
             return 1 - bisect.bisect_right(self._ranked, error) / len(self._ranked)
-        return TAIL * math.exp(-(error - self._start) / self._excess)
+        return TAIL * math.exp(-(error - self._start) / self.excess)
 
 
 def _expected_wrong(band: float, errors: _Distribution, margins: Sequence[float]) -> float:
@@ -232,6 +236,11 @@ class Evidence:
     def disagree(self, margin: float) -> None:
         """Notes that an image got a different answer although its margin was outside the band."""
         self.least = max(self.least, margin * 1.25)
+
+    @property
+    def tail(self) -> float:
+        """By how much an error must grow to become rarer by a factor of e, in units."""
+        return _Distribution(self.errors).excess
 
     def expected_wrong(self, band: float) -> float:
         """The share of images expected to get a different answer than in float32."""

@@ -22,7 +22,6 @@ from speciesnet.geofence import Rules
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.guard.answers import (
     COUNTING,
-    Answers,
     At,
     Interval,
     around,
@@ -66,33 +65,53 @@ def is_film_stable(
         candidates = decisions.candidates(frame, detector)
         if not candidates or not decisions.are_boxes_stable(frame, detector, classifier):
             return False
-        if frame.detections is None and frame.classifications:
-            candidates.append((None, frame.classifications))
         known.append(candidates)
+    is_alone = frames[0].detections is None  # then any box may turn out to be the best one
     return all(
-        len(_answers(known, decisions, place, detector, classifier)) == 1
+        (_is_stable_with_any_box if is_alone else _is_stable_with_its_boxes)(
+            known, decisions, place, detector, classifier
+        )
         for place in decisions.places_of(frames[0])
     )
 
 
-def _answers(
+def _is_stable_with_its_boxes(
     frames: Sequence[Frame], decisions: Decisions, place: Place, detector: float, classifier: float
-) -> Answers:
-    """Every answer that is possible for a film; none if too much about it is unknown."""
+) -> bool:
+    counted, perhaps = _counted(frames, decisions, place, detector, classifier)
+    if not counted:
+        return False
+    rules = decisions.rules_at(place[0])
+    scores = FilmScores(rules, _classes(counted), _classes(perhaps), classifier)
+    boxes, at = _best_boxes(counted, perhaps, detector), At(rules, *place)
+    found = [at.answers(label, confidence, scores) for label, confidence in boxes.items()]
+    return scores.has_top and len(set().union(*found)) == 1
+
+
+def _is_stable_with_any_box(
+    frames: Sequence[Frame], decisions: Decisions, place: Place, detector: float, classifier: float
+) -> bool:
+    counted, perhaps = _counted(frames, decisions, place, detector, classifier)
+    if perhaps or not counted:
+        return False
+    rules = decisions.rules_at(place[0])
+    scores, at = FilmScores(rules, _classes(counted), [], classifier), At(rules, *place)
+    kinds = [kind_of(box, detector) for box, _ in counted[0]]
+    return scores.has_top and all(len(at.answers(*kind, scores)) == 1 for kind in kinds)
+
+
+def _counted(
+    frames: Sequence[Frame], decisions: Decisions, place: Place, detector: float, classifier: float
+) -> tuple[list[Frame], list[Frame]]:
+    """The frames that certainly count, and those that may; none if all may be blank, or may not."""
     of_frames = decisions.before_thresholds()
     groups: dict[frozenset[bool], list[Frame]] = defaultdict(list)
     for frame in frames:
         groups[_are_blank(frame, of_frames, place, detector, classifier)].append(frame)
     blank, other, unknown = (groups[frozenset(kinds)] for kinds in ([True], [False], [True, False]))
-    if unknown and not other:
-        return set()
-    counted, perhaps = (other, unknown) if other else (blank, [])
-    rules = decisions.rules_at(place[0])
-    scores = FilmScores(rules, _classes(counted), _classes(perhaps), classifier)
-    if not scores.has_top:
-        return set()
-    boxes, at = _best_boxes(counted, perhaps, detector), At(rules, *place)
-    return set().union(*(at.answers(label, conf, scores) for label, conf in boxes.items()))
+    if other:
+        return other, unknown
+    return ([], unknown) if unknown else (blank, [])
 
 
 def _are_blank(
