@@ -130,9 +130,8 @@ def with_evidence(
     exact: Fake, fast: Fake, evidence: Evidence, ledger: Ledger | None = None, **more: Any
 ) -> Guard:
     cache = EvidenceCache("fakes")
-    networks: Any = (exact, fast)
     made = Passes(DECISIONS, films=Sampling(), **more)
-    return Guard(made, *networks, cache, ledger or Ledger(), evidence)
+    return Guard(made, exact, fast, cache, ledger or Ledger(), evidence)  # type: ignore[arg-type]
 
 
 def decisions(photos: Sequence[Photo]) -> list[object]:
