@@ -131,15 +131,18 @@ def records_of(output: Path) -> dict[str, Record]:
 def test_films_keep_the_answers_of_float32_or_all_of_its_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[str]
 ) -> None:
-    monkeypatch.setattr(Evidence, "band", lambda self: 1.0)
+    monkeypatch.setattr(Evidence, "band", lambda self: 2.0)
     monkeypatch.setattr("speciesnet.pipeline.guard.guard._is_audited", films[:2].__contains__)
     paths, output = [*IMAGES, *films], tmp_path / "out.json"
     model = SpeciesNet("demo", engine="torch")
     model.predict(filepaths=paths, country="USA", predictions_json=str(output))
     exact = SpeciesNet("demo", engine="torch", precision="fp32")
-    exact.predict(filepaths=films, country="USA", predictions_json=str(tmp_path / "exact.json"))
-    found, wanted = records_of(output), records_of(tmp_path / "exact.json")
+    found, wanted = records_of(output), {}
     assert list(found) == paths
+    for path in films:  # alone, because in PyTorch the last digits depend on the batch
+        exact.predict(filepaths=[path], country="USA", predictions_json=f"{output}.exact.json")
+        wanted |= records_of(Path(f"{output}.exact.json"))
+        Path(f"{output}.exact.json").unlink()
     assert [found[path] for path in films[:2]] == [wanted[path] for path in films[:2]]
     assert answers([found[path] for path in films]) == answers([wanted[path] for path in films])
     precision = json.loads(Path(f"{output}.run.json").read_text())["precision"]
@@ -150,29 +153,26 @@ def test_films_keep_the_answers_of_float32_or_all_of_its_record(
     assert len(kept) == decided["films"] - decided["again"] > 0
 
 
-@pytest.mark.parametrize("wider", [1.5, 100.0])
+@pytest.mark.parametrize("wider", [3.0, 100.0])
 def test_finished_films_that_a_wider_band_reaches_are_replaced_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[str], wider: float
 ) -> None:
     output = tmp_path / "out.json"
     options: dict[str, Any] = {"filepaths": [*IMAGES, *films], "country": "USA"}
     with monkeypatch.context() as killed:
-        killed.setattr(Evidence, "band", lambda self: 1.0)
+        killed.setattr(Evidence, "band", lambda self: 2.0)
         killed.setattr(Ledger, "finish", lambda self: None)
         fast = SpeciesNet("demo", engine="torch")
         fast.predict(**options, predictions_json=str(output))
-    margins = tmp_path / "out.json.precision.jsonl"
-    lines = [json.loads(line) for line in margins.read_text().splitlines()]
-    assert {line[0] for line in lines if isinstance(line, list)} & set(films) or wider > 2
+    assert (tmp_path / "out.json.precision.jsonl").exists()
     monkeypatch.setattr(Evidence, "band", lambda self: wider)
     fast.predict(**options, predictions_json=str(output))
     exact = SpeciesNet("demo", engine="torch", precision="fp32").predict(**options)
     assert exact is not None
-    found = list(read_records(output))
-    assert answers(found) == answers(exact["predictions"])
-    if wider > 2:
-        assert found == exact["predictions"]
-    assert not margins.exists()
+    found, wanted = list(read_records(output)), exact["predictions"]
+    assert answers(found[-4:]) == answers(wanted[-4:])
+    assert (found == wanted) == (wider > 4)  # beyond what the first run noted
+    assert not (tmp_path / "out.json.precision.jsonl").exists()
 
 
 @pytest.mark.parametrize("left", [0, 2])
