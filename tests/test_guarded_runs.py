@@ -164,15 +164,18 @@ def test_finished_films_that_a_wider_band_reaches_are_replaced_after_a_kill(
         killed.setattr(Ledger, "finish", lambda self: None)
         fast = SpeciesNet("demo", engine="torch")
         fast.predict(**options, predictions_json=str(output))
-    assert (tmp_path / "out.json.precision.jsonl").exists()
-    monkeypatch.setattr(Evidence, "band", lambda self: wider)
+    margins = tmp_path / "out.json.precision.jsonl"
+    key = json.loads(margins.read_text().splitlines()[0])["key"]
+    section = (ledger := Ledger(output)).section(key)
+    assert section.evidence is not None
+    ledger.set_band(section, section.evidence, wider, section.reach)  # as an audit does
     fast.predict(**options, predictions_json=str(output))
     exact = SpeciesNet("demo", engine="torch", precision="fp32").predict(**options)
     assert exact is not None
     found, wanted = list(read_records(output)), exact["predictions"]
     assert answers(found[-4:]) == answers(wanted[-4:])
     assert (found == wanted) == (wider > 4)  # beyond what the first run noted
-    assert not (tmp_path / "out.json.precision.jsonl").exists()
+    assert not margins.exists()
 
 
 @pytest.mark.parametrize("left", [0, 2])
