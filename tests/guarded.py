@@ -10,19 +10,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import clips
 import numpy as np
 from PIL import Image
 
 from speciesnet.detector import InputShape
+from speciesnet.films import Sampling
 from speciesnet.geofence import Rules
 from speciesnet.images import PreprocessedImage
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.guard.answers import moved
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache
 from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Passes
-from speciesnet.pipeline.guard.stability import Decisions, moved
+from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.taxonomy import build_taxonomy_map
 
 FOX = "1;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
@@ -115,7 +118,8 @@ DECISIONS = Decisions(lambda _: RULES, lambda _: {(None, None)})
 
 
 def passes(**more: Any) -> Passes:
-    return Passes(DECISIONS, batch_size=4, readers=1, run_mode="single_thread", **more)
+    options: Any = {"batch_size": 4, "readers": 1, "run_mode": "single_thread", **more}
+    return Passes(DECISIONS, films=Sampling(), **options)
 
 
 def resumed(exact: Fake, fast: Fake, ledger: Ledger) -> Guard | None:
@@ -126,7 +130,8 @@ def with_evidence(
     exact: Fake, fast: Fake, evidence: Evidence, ledger: Ledger | None = None, **more: Any
 ) -> Guard:
     cache = EvidenceCache("fakes")
-    return Guard(Passes(DECISIONS, **more), exact, fast, cache, ledger or Ledger(), evidence)  # type: ignore[arg-type]
+    made = Passes(DECISIONS, films=Sampling(), **more)
+    return Guard(made, exact, fast, cache, ledger or Ledger(), evidence)  # type: ignore[arg-type]
 
 
 def decisions(photos: Sequence[Photo]) -> list[object]:
@@ -139,3 +144,19 @@ def known(error: float) -> Evidence:
     evidence.errors = [error * i / 40 / 0.1 for i in range(40)]
     evidence.margins = [100.0] * 400
     return evidence
+
+
+def make_films(folder: Path, count: int = 60, frames: int = 3) -> list[str]:
+    """Films of gray frames whose shades differ a little; those of all films are spread evenly."""
+    return [
+        clips.film(
+            folder / f"{number:03}.mp4",
+            size=(64, 48),
+            fps=1,
+            shown=[
+                np.full((48, 64, 3), number * PICTURES // count + 2 * shade, np.uint8)
+                for shade in range(frames)
+            ],
+        )
+        for number in range(count)
+    ]

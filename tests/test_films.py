@@ -306,18 +306,20 @@ def test_a_film_with_the_name_of_a_photograph_is_left_out_if_films_are(survey: P
     assert "--videos skip leaves films out" in (read_photo(str(survey / "d.jpg")).error or "")
 
 
-def test_films_go_through_the_exact_networks_where_there_is_a_guard(
-    model: SpeciesNet, survey: Path
-) -> None:
-    guarded: list[str] = []
+def test_films_follow_the_photographs_through_a_guard(survey: Path, model: SpeciesNet) -> None:
+    guarded: dict[str, list[str]] = {}
 
     class Guarded:
         def photos(self, paths: list[str], _: object) -> Iterator[Photo]:
-            guarded.extend(paths)
+            guarded["photos"] = list(paths)
+            yield from (Photo(path, is_damaged=True) for path in paths)
+
+        def films(self, paths: list[str], _: object) -> Iterator[Photo]:
+            guarded["films"] = list(paths)
             yield from map(Photo, paths)
 
-    film, photograph = str(survey / "a.mp4"), str(survey / "e.jpg")
-    run = Run(components="detector", films=Sampling())
-    found = list(photos_of(run, model, cast("Guards", Guarded()), [film, photograph]))
-    assert guarded == [photograph]
-    assert [photo.frame.number for photo in found if photo.frame] == [0, 4, 8]
+    film, photograph, renamed = (str(survey / name) for name in ("a.mp4", "e.jpg", "d.jpg"))
+    run = Run(films=Sampling())
+    found = photos_of(run, model, cast("Guards", Guarded()), [film, photograph, renamed])
+    assert [photo.filepath for photo in found] == [photograph, film, renamed]
+    assert guarded == {"photos": [photograph, renamed], "films": [film, renamed]}

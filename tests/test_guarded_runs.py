@@ -10,7 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import clips
+import numpy as np
 import pytest
+from PIL import Image
 
 from speciesnet import SpeciesNet
 from speciesnet.engines.quantized import has_instructions
@@ -109,6 +112,70 @@ def test_finished_images_that_a_wider_band_reaches_are_replaced(
     in_memory = model.predict(filepaths=IMAGES, country="USA")
     assert in_memory is not None
     assert answers(in_memory["predictions"]) == answers(found)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder, made = tmp_path_factory.mktemp("films"), []
+    for number in range(4):
+        opened = [Image.open(path) for path in (ALL[number], ALL[number], ALL[number + 4])]
+        shown = [np.asarray(one.convert("RGB").resize((320, 240))) for one in opened]
+        made.append(clips.film(folder / f"{number}.mp4", size=(320, 240), fps=1, shown=shown))
+    return made
+
+
+def records_of(output: Path) -> dict[str, Record]:
+    return {record["filepath"]: record for record in read_records(output)}
+
+
+def test_films_keep_the_answers_of_float32_or_all_of_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[str]
+) -> None:
+    monkeypatch.setattr(Evidence, "band", lambda self: 2.0)
+    monkeypatch.setattr("speciesnet.pipeline.guard.guard._is_audited", films[:2].__contains__)
+    paths, output = [*IMAGES, *films], tmp_path / "out.json"
+    model = SpeciesNet("demo", engine="torch")
+    model.predict(filepaths=paths, country="USA", predictions_json=str(output))
+    exact = SpeciesNet("demo", engine="torch", precision="fp32")
+    found, wanted = records_of(output), {}
+    assert list(found) == paths
+    for path in films:  # alone, because in PyTorch the last digits depend on the batch
+        exact.predict(filepaths=[path], country="USA", predictions_json=f"{output}.exact.json")
+        wanted |= records_of(Path(f"{output}.exact.json"))
+        Path(f"{output}.exact.json").unlink()
+    assert [found[path] for path in films[:2]] == [wanted[path] for path in films[:2]]
+    assert answers([found[path] for path in films]) == answers([wanted[path] for path in films])
+    precision = json.loads(Path(f"{output}.run.json").read_text())["precision"]
+    (phase,) = precision["phases"]
+    decided = phase["films_decided"]
+    assert (decided["films"], decided["frames"], decided["audited"]) == (4, 12, 2)
+    kept = [path for path in films if found[path] != wanted[path]]
+    assert len(kept) == decided["films"] - decided["again"] > 0
+
+
+@pytest.mark.parametrize("wider", [3.0, 100.0])
+def test_finished_films_that_a_wider_band_reaches_are_replaced_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[str], wider: float
+) -> None:
+    output = tmp_path / "out.json"
+    options: dict[str, Any] = {"filepaths": [*IMAGES, *films], "country": "USA"}
+    with monkeypatch.context() as killed:
+        killed.setattr(Evidence, "band", lambda self: 2.0)
+        killed.setattr(Ledger, "finish", lambda self: None)
+        fast = SpeciesNet("demo", engine="torch")
+        fast.predict(**options, predictions_json=str(output))
+    margins = tmp_path / "out.json.precision.jsonl"
+    key = json.loads(margins.read_text().splitlines()[0])["key"]
+    section = (ledger := Ledger(output)).section(key)
+    assert section.evidence is not None
+    ledger.set_band(section, section.evidence, wider, section.reach)  # as an audit does
+    fast.predict(**options, predictions_json=str(output))
+    exact = SpeciesNet("demo", engine="torch", precision="fp32").predict(**options)
+    assert exact is not None
+    found, wanted = list(read_records(output)), exact["predictions"]
+    assert answers(found[-4:]) == answers(wanted[-4:])
+    assert (found == wanted) == (wider > 4)  # beyond what the first run noted
+    assert not margins.exists()
 
 
 @pytest.mark.parametrize("left", [0, 2])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import pickle
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -22,7 +22,7 @@ from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.pipeline.guard.stability import Place
-from speciesnet.pipeline.guard.tally import Tally, summary
+from speciesnet.pipeline.guard.tally import Decided
 from speciesnet.predictions.layout import encode_record
 from speciesnet.run import decide_film, guards_of, photos_of, place_of
 
@@ -33,29 +33,8 @@ if TYPE_CHECKING:
 TASK_IMAGES = 500  # of one call: enough for a trial, and no more than a shard by default
 
 
-class Decided(NamedTuple):
-    """How a process has decided its images so far.
-
-    Attributes:
-        process: The name of the process.
-        phases: The precisions of each pair of fast networks, and how its images were decided.
-        in_float32: Number of images that went through the networks in float32 only.
-        replaced: Number of finished images that a wider band made doubtful.
-    """
-
-    process: str
-    phases: Sequence[tuple[tuple[str, ...], Tally]]
-    in_float32: int = 0
-    replaced: int = 0
-
-    @property
-    def images(self) -> int:
-        """The number of images."""
-        return self.in_float32 + sum(tally.images for _, tally in self.phases)
-
-
 class DecidedByProcess:
-    """The latest counts of each process, which may arrive in any order."""
+    """How the processes of a run have decided their images so far, whose counts arrive in any order."""
 
     def __init__(self) -> None:
         self._latest: dict[str, Decided] = {}
@@ -63,31 +42,24 @@ class DecidedByProcess:
     def add(self, pickled: Iterable[bytes | None]) -> None:
         """Takes the column ``decided`` of the stage."""
         for one in filter(None, pickled):
-            found: Decided = pickle.loads(one)  # noqa: S301 (of another process of this run)
-            self.add_all([found])
+            process, found = pickle.loads(one)  # noqa: S301 (of another process of this run)
+            self.add_all({process: found})
 
-    def add_all(self, others: Iterable[Decided]) -> None:
-        """Takes the counts of processes."""
-        for found in others:
-            known = self._latest.get(found.process)
-            if known is None or known.images <= found.images:
-                self._latest[found.process] = found
+    def add_all(self, others: Mapping[str, Decided]) -> None:
+        """Takes the counts of processes, by their names."""
+        for process, found in others.items():
+            known = self._latest.get(process)
+            if known is None or known.total <= found.total:
+                self._latest[process] = found
 
-    def counts(self) -> list[Decided]:
-        """Returns the counts of all processes."""
-        return list(self._latest.values())
+    def counts(self) -> dict[str, Decided]:
+        """Returns the latest counts of each process."""
+        return dict(self._latest)
 
     def notes(self) -> list[str]:
         """Returns a note on the precisions of the run, unless all of it was in float32."""
-        phases: dict[tuple[str, ...], Tally] = {}
-        for found in self._latest.values():
-            for names, tally in found.phases:
-                phases[names] = phases.get(names, Tally()) + tally
-        if not phases:
-            return []
-        in_float32 = sum(found.in_float32 for found in self._latest.values())
-        replaced = sum(found.replaced for found in self._latest.values())
-        return [summary(list(phases.items()), in_float32, replaced)]
+        total = sum(self._latest.values(), Decided({}))
+        return [total.summary()] if total.phases else []
 
 
 class Decide(NetworkStage):
@@ -113,7 +85,8 @@ class Decide(NetworkStage):
             found = self._rows()
             decided: list[bytes | None] = [None] * len(found)
             if self._guards is not None:
-                decided[0] = pickle.dumps(self._decided(self._guards), pickle.HIGHEST_PROTOCOL)
+                counts = (self._process, self._guards.decided)
+                decided[0] = pickle.dumps(counts, pickle.HIGHEST_PROTOCOL)
         lines, flaws = zip(*found.values(), strict=True)
         return pa.table(
             {
@@ -137,8 +110,8 @@ class Decide(NetworkStage):
                 is_last = stage == STAGES[-1]
                 self._reporter.count(stage, 1, failures_of(frames[:1]) if is_last else ())
         if self._guards is not None:
-            for photo in self._guards.again(self._guards.reached(paths)):
-                rows[photo.filepath] = self._row([photo])
+            for frames in with_frames(self._guards.again(self._guards.reached(paths))):
+                rows[frames[0].filepath] = self._row(frames)
             self._guards.keep_evidence()
             self._guards.forget_finished()
         return rows
@@ -151,7 +124,3 @@ class Decide(NetworkStage):
 
     def _places_of(self, photo: Photo) -> set[Place]:
         return {place_of(photo, self._instances[photo.filepath], self._job.run)}
-
-    def _decided(self, guards: Guards) -> Decided:
-        phases = [(tuple(one.networks.precisions.values()), one.tally) for one in guards.used]
-        return Decided(self._process, phases, guards.in_float32, guards.replaced)

@@ -24,7 +24,7 @@ from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 from speciesnet.constants import Flaw
 from speciesnet.distributed import stages
 from speciesnet.distributed.folder import Folder
-from speciesnet.distributed.guarded import Decide, Decided, DecidedByProcess
+from speciesnet.distributed.guarded import Decide, DecidedByProcess
 from speciesnet.distributed.job import Job
 from speciesnet.distributed.progress import ProgressReporter
 from speciesnet.distributed.resources import Pool
@@ -33,6 +33,7 @@ from speciesnet.distributed.work_list import read_work
 from speciesnet.errors import ClusterError, OutputError, SpeciesNetError
 from speciesnet.files.input_notes import Examples, counted
 from speciesnet.pipeline.findings import flawed_images
+from speciesnet.pipeline.guard.tally import Decided
 from speciesnet.predictions.layout import decode_line
 from speciesnet.predictions.settings import RunSettings
 from speciesnet.tally import Tally
@@ -89,7 +90,7 @@ class RoundResult(NamedTuple):
 
     tally: Tally
     flawed: dict[Flaw, Examples]
-    decided: list[Decided]
+    decided: dict[str, Decided]
 
 
 def run_round(

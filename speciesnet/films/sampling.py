@@ -43,6 +43,16 @@ class Sampling:
         if any(number < 0 for number in self.frames):
             raise InputError(f"frames contains {min(self.frames)}; frames are numbered from 0.")
 
+    def most_frames(self, seconds: float) -> int:
+        """How many frames of a film of a duration are examined at most.
+
+        Examples:
+            >>> Sampling(fps=2).most_frames(4.8)
+            10
+        """
+        count = len(self.frames) or math.floor(seconds * self.fps) + 1
+        return count if self.max_frames is None else min(count, self.max_frames)
+
 
 class Chooser:
     """Chooses frames one after another, in the order in which a player shows them.

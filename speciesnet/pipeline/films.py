@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,6 +205,27 @@ def split_films(filepaths: Iterable[str]) -> tuple[list[str], list[str]]:
 def is_film_inside(photo: Photo) -> bool:
     """Whether an image that cannot be decoded is a film with a photograph's extension."""
     return photo.is_damaged and photo.frame is None and is_film(photo.filepath)
+
+
+class PhotosOf(Protocol):
+    """Passes images, or the frames of films, through the stages of a run."""
+
+    def __call__(self, paths: Sequence[str], *, films: bool) -> Generator[Photo, None, None]:
+        """Yields one photo for each path, or for each frame of a film."""
+        ...
+
+
+def in_turn(filepaths: Sequence[str], photos_of: PhotosOf) -> Generator[Photo, None, None]:
+    """Yields photographs first, and then films, including those with the names of photographs."""
+    photographs, films = split_films(filepaths)
+    with closing(photos_of(photographs, films=False)) as photos:
+        for photo in photos:
+            if is_film_inside(photo):
+                films.append(photo.filepath)
+            else:
+                yield photo
+    if films:
+        yield from photos_of(films, films=True)
 
 
 def with_frames(photos: Iterable[Photo]) -> Iterator[list[Photo]]:

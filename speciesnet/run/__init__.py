@@ -257,16 +257,16 @@ def _needs_boxes(run: Run, model: Model) -> bool:
     return run.components == "classifier" and is_given and model.model_info.always_crops
 
 
-def _settled(guards: Guards, output: Output, decided: Callable[[Photo], list[Record]]) -> list[str]:
+def _settled(guards: Guards, output: Output, decided: Callable[..., list[Record]]) -> list[str]:
     """Processes finished images again, in float32, if a wider band has reached them.
 
     Returns:
         A note on how the images were processed, which is also in the settings of the output.
     """
-    if paths := guards.reached(split_films(output.finished)[0]):
+    if paths := guards.reached(output.finished):
         output.replace(paths)
-        for photo in guards.again(paths):
-            output.write(decided(photo))
+        for frames in with_frames(guards.again(paths)):
+            output.write(decided(*frames))
     guards.finish()
     if not guards.used and not guards.replaced:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 
 from speciesnet import pipeline
@@ -18,7 +18,7 @@ from speciesnet.geolocation import contradicted_by, with_coordinates
 from speciesnet.networks import ReducedNetworks
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.earlier_steps import past_errors
-from speciesnet.pipeline.films import is_film_inside, split_films
+from speciesnet.pipeline.films import in_turn, split_films
 from speciesnet.pipeline.guard.cache import EvidenceCache
 from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.guards import Guards
@@ -219,6 +219,7 @@ def _passes_of(
         has_detector="Detector" in stages,
         has_classifier="Classifier" in stages,
         past=run.past,
+        films=run.films,
         num_classes=run.num_classes,
         run_mode=run.run_mode,
         batch_size=run.batch_size,
@@ -235,24 +236,14 @@ def photos_of(
     progress: pipeline.Progress = pipeline.no_progress,
     profile: Profile | None = None,
 ) -> Generator[Photo, None, None]:
-    """Passes images through the stages of a run, with its guards if there are any.
+    """Passes images through the stages of a run, with its guards if there are any; films come last."""
 
-    Films follow the photographs. If there are guards, they go through the float32 networks, because
-    a guard cannot judge a decision that is based on many frames.
-    """
-    photographs, films = (paths, []) if run.films is None else split_films(paths)
-    if guards is not None:
-        found = guards.photos(photographs, progress)
-    else:
-        found = _photos_of(run, model, photographs, progress, profile)
-    with closing(found):
-        for photo in found:
-            if run.films is not None and is_film_inside(photo):
-                films.append(photo.filepath)
-            else:
-                yield photo
-    if films:
-        yield from _photos_of(run, model, films, progress, profile, run.films)
+    def photos(paths: Sequence[str], *, films: bool) -> Generator[Photo, None, None]:
+        if guards is None:
+            return _photos_of(run, model, paths, progress, profile, run.films if films else None)
+        return guards.films(paths, progress) if films else guards.photos(paths, progress)
+
+    yield from in_turn(paths, photos) if run.films is not None else photos(paths, films=False)
 
 
 def _photos_of(

@@ -17,7 +17,7 @@ if importlib.util.find_spec("ray") is None:
 
 from speciesnet import SpeciesNet
 from speciesnet.distributed.folder import Folder
-from speciesnet.distributed.guarded import Decide, Decided, DecidedByProcess
+from speciesnet.distributed.guarded import Decide, DecidedByProcess
 from speciesnet.distributed.job import Job
 from speciesnet.distributed.stages import pack
 from speciesnet.films import Sampling
@@ -26,7 +26,7 @@ from speciesnet.model import ModelOptions
 from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.guards import Guards
-from speciesnet.pipeline.guard.tally import Tally
+from speciesnet.pipeline.guard.tally import Decided, FilmTally, Tally
 from speciesnet.predictions.layout import decode_line
 from speciesnet.records import Instance, Record
 from speciesnet.run import Run
@@ -93,9 +93,9 @@ def test_answers_are_those_of_float32_and_one_trial_serves_all_calls() -> None:
     records, decided = calls(stage(Reporter()), IMAGES[:9], IMAGES[9:])
     exact = in_float32(*IMAGES)
     assert answers(records) == answers(exact)
-    (found,) = decided.counts()
-    (((*names,), tally),) = found.phases
-    assert names == ["bf16", "bf16"]
+    (found,) = decided.counts().values()
+    ((names, (tally, _)),) = found.phases.items()
+    assert names == ("bf16", "bf16")
     assert tally.images == len(IMAGES)
     assert 4 <= tally.detected_again < len(IMAGES)
     (note,) = decided.notes()
@@ -119,12 +119,14 @@ def test_images_that_a_wider_band_reaches_are_float32s(monkeypatch: pytest.Monke
     monkeypatch.setattr(Guards, "reached", lambda self, paths: list(paths))
     records, decided = calls(stage(Reporter()), IMAGES)
     assert records == in_float32(*IMAGES)
-    assert decided.counts()[0].replaced == len(IMAGES)
+    (found,) = decided.counts().values()
+    assert found.replaced == len(IMAGES)
 
 
 def test_counts_of_processes_arrive_in_any_order() -> None:
     def after(process: str, images: int) -> bytes:
-        return pickle.dumps(Decided(process, [(("bf16", "bf16"), Tally(images, 1))], in_float32=2))
+        found = Decided({("bf16", "bf16"): (Tally(images, 1), FilmTally())}, in_float32=2)
+        return pickle.dumps((process, found))
 
     decided = DecidedByProcess()
     decided.add([after("a", 20), None])

@@ -22,7 +22,8 @@ from speciesnet.boxes import intersection_over_union
 from speciesnet.constants import SCORE_THRESHOLD
 from speciesnet.geofence import Rules
 from speciesnet.pipeline import WHOLE, Photo
-from speciesnet.pipeline.guard.stability import Decisions, box_at, log_odds
+from speciesnet.pipeline.guard.answers import COUNTING, log_odds
+from speciesnet.pipeline.guard.stability import Decisions, box_at
 from speciesnet.records import Box, Classifications
 from speciesnet.taxonomy import ROLL_UP_LEVELS
 
@@ -33,7 +34,6 @@ UNSEEN = 3.0  # images near a limit that a sample without any may hide, with the
 SMALLEST_UNIT = 1e-3  # log odds
 WIDEST = 4096.0  # units: nothing is processed in a lower precision
 SAME_BOX = 0.5  # intersection over union
-COUNTING = 0.05  # scores below it decide nothing
 MAX_KEPT = 4096  # errors and margins, the latest ones
 
 
@@ -150,7 +150,11 @@ def _sums(found: Classifications, rules: Rules) -> dict[tuple[str, str], float]:
 
 
 class _Distribution:
-    """Observed errors, with an exponential tail for larger ones."""
+    """Observed errors, with an exponential tail for larger ones.
+
+    Attributes:
+        excess: The mean excess over any error in the tail.
+    """
 
     def __init__(self, errors: Sequence[float]) -> None:
         self._ranked = sorted(errors)
@@ -158,7 +162,7 @@ class _Distribution:
         self._start = tail[0] if tail else math.inf
         excess = sum(tail) / len(tail) - self._start if tail else 0.0
         at_least = max(excess, 0.1 * self._start, 1e-9) if tail else 0.0
-        self._excess = at_least * (1 + CONFIDENCE / math.sqrt(len(tail) or 1))
+        self.excess = at_least * (1 + CONFIDENCE / math.sqrt(len(tail) or 1))
 
     def share_beyond(self, error: float) -> float:
         """The share of images with a larger error."""
@@ -166,7 +170,7 @@ class _Distribution:
             return 1.0
         if error < self._start:
             return 1 - bisect.bisect_right(self._ranked, error) / len(self._ranked)
-        return TAIL * math.exp(-(error - self._start) / self._excess)
+        return TAIL * math.exp(-(error - self._start) / self.excess)
 
 
 def _expected_wrong(band: float, errors: _Distribution, margins: Sequence[float]) -> float:
@@ -234,6 +238,11 @@ class Evidence:
     def disagree(self, margin: float) -> None:
         """Notes that an image got a different answer although its margin was outside the band."""
         self.least = max(self.least, margin * 1.25)
+
+    @property
+    def tail(self) -> float:
+        """By how much an error must grow to become rarer by a factor of e, in units."""
+        return _Distribution(self.errors).excess
 
     def expected_wrong(self, band: float) -> float:
         """The share of images expected to get a different answer than in float32."""

@@ -1,4 +1,4 @@
-"""Passes images through the fast networks, and doubtful ones through the float32 networks."""
+"""Passes images and films through the fast networks, and doubtful ones through the float32 networks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from absl import logging
 from speciesnet import pipeline
 from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.bands import Evidence, errors_of
 from speciesnet.pipeline.guard.cache import EvidenceCache, Verdict
+from speciesnet.pipeline.guard.films import film_decision
 from speciesnet.pipeline.guard.ledger import Ledger
-from speciesnet.pipeline.guard.margins import Band
+from speciesnet.pipeline.guard.margins import Band, Subject
 from speciesnet.pipeline.guard.passes import Passes
-from speciesnet.pipeline.guard.tally import Tally
-from speciesnet.pipeline.guard.trial import Trial, pays, trial_of
+from speciesnet.pipeline.guard.tally import FilmTally, Tally
+from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, film_trial_of, pays, trial_of
 
 AUDITED = 100  # one image in so many is processed in float32 as well, whatever its margin
 CHUNK = 32  # images between two checks of the doubtful ones
+FRAMES_NOTED = 32  # of a film that went through both networks, whose errors are noted
+ENOUGH_FRAMES = 200  # of films, to see how many of them must be processed again
 
 
 class Guard:
@@ -40,7 +44,9 @@ class Guard:
 
     Attributes:
         tally: How the images were processed.
+        film_tally: How the films were processed.
         is_fast: Whether the fast networks are known to save time.
+        is_tried: Whether there has been a trial in this run.
         cost: See above.
     """
 
@@ -58,10 +64,11 @@ class Guard:
         self._exact, self.networks = exact, fast
         self._cache, self._ledger = cache, ledger
         self._section = ledger.section(cache.key)
-        self.tally = Tally()
+        self.tally, self.film_tally = Tally(), FilmTally()
         self.cost = cost
         self._band = Band(passes)
         self.is_fast = evidence is not None
+        self.is_tried = False
         if evidence is not None:
             self._trust(evidence)
 
@@ -88,6 +95,7 @@ class Guard:
             "networks": self.networks.precisions,
             **self._band.as_dict(),
             "decided": asdict(self.tally),
+            **({"films_decided": asdict(self.film_tally)} if self.film_tally.films else {}),
         }
 
     @property
@@ -108,6 +116,8 @@ class Guard:
         paths: Sequence[str],
         progress: pipeline.Progress = pipeline.no_progress,
         rival: float = math.inf,
+        *,
+        films: bool = False,
     ) -> Generator[Photo, None, list[str]]:
         """Yields images processed in float32, and determines whether the fast networks are worthwhile.
 
@@ -115,16 +125,21 @@ class Guard:
             paths: Images; if they are too few, there is no trial.
             progress: Called for each image that leaves a stage.
             rival: The cost of the networks that are used otherwise.
+            films: Whether the paths are those of films.
 
         Returns:
             The other images.
         """
-        if not (tried := trial_of(paths)):
+        if not (tried := film_trial_of(paths) if films else trial_of(paths)):
             return list(paths)
-        trial = Trial(self._passes, self._exact, self.networks, rival)
+        trial = Trial(self._passes, self._exact, self.networks, rival, films)
+        self.is_tried = True
         verdict = yield from trial.photos(tried, progress)
-        self.tally.images += len(tried)
-        self.tally.detected_again += len(tried)
+        if films:
+            self.film_tally.add_exact(len(tried))
+        else:
+            self.tally.images += len(tried)
+            self.tally.detected_again += len(tried)
         if verdict is not None:
             self._cache.write(verdict)
             self.cost = verdict.cost
@@ -150,6 +165,26 @@ class Guard:
         self._section.margins.clear()
         self._band.extend_reach()
         self._keep_band()
+
+    def films(
+        self, paths: Iterable[str], progress: pipeline.Progress = pipeline.no_progress
+    ) -> Generator[Photo, None, None]:
+        """Yields the frames of each film, in order, with their final answers."""
+        self._keep_band()
+        band = self._band
+        looking = {"threshold": band.faintest_in_films, "rivals": band.rivals}
+        photos = self._passes.run(paths, self.networks, progress, films=True, **looking)
+        with closing(photos):
+            for frames in with_frames(_without_needless_boxes(photos, band)):
+                yield from self._settled_film(frames)
+
+    def saves_time_on_films(self) -> bool:
+        """Whether so few films are doubtful that the fast networks save time; asked from any thread."""
+        tally = self.film_tally
+        if tally.frames < ENOUGH_FRAMES or not math.isfinite(self.cost):
+            return True
+        ratio = max(self.cost - self._band.doubtful_share, 0.0)
+        return ratio + tally.frames_again / tally.frames <= WORTHWHILE
 
     def finish(self) -> None:
         """Stores the evidence of this run for later runs."""
@@ -191,35 +226,68 @@ class Guard:
                     self.tally.classified_again += 1
         rest = [path for path in exact if path not in settled]
         for photo in self._passes.run_exact(rest, self._exact) if rest else ():
-            self._compare(exact[photo.filepath], photo)
+            self._compare([exact[photo.filepath]], [photo])
             settled[photo.filepath] = photo
             self.tally.detected_again += 1
         self._ledger.note(self._section, {path: m for path, m in kept.items() if m < band.reach})
         for photo in photos:
             yield settled.get(photo.filepath, photo)
 
-    def _compare(self, fast: Photo, exact: Photo) -> None:
-        """Adds the evidence of an image that went through both."""
-        band, decisions = self._band, self._passes.decisions
-        errors = errors_of(fast, exact, decisions)
-        if errors is None:
+    def _settled_film(self, frames: Sequence[Photo]) -> Sequence[Photo]:
+        """The frames of a film, all of them from the float32 networks if it is doubtful."""
+        if any(frame.error is not None for frame in frames):
+            self.film_tally.films += 1
+            return frames
+        path, band = frames[0].filepath, self._band
+        is_again = _is_audited(path) or not band.is_certain(frames)
+        self.film_tally.add(len(frames), is_again=is_again)
+        if not is_again:
+            margin = band.margin_within_reach(frames)
+            self._ledger.note(self._section, {path: margin} if margin < band.reach else {})
+            return frames
+        exact = list(self._passes.run_exact([path], self._exact, films=True))
+        self._compare(frames, exact)
+        return exact
+
+    def _compare(self, fast: Sequence[Photo], exact: Sequence[Photo]) -> None:
+        """Adds the evidence of an image, or of the frames of a film, that went through both."""
+        band, decisions, path = self._band, self._passes.decisions, fast[0].filepath
+        if [photo.frame and photo.frame.number for photo in fast] != [
+            photo.frame and photo.frame.number for photo in exact
+        ]:
+            return  # it could not be read again
+        pairs = list(zip(fast, exact, strict=True))[:: math.ceil(len(fast) / FRAMES_NOTED)]
+        found = [errors_of(*pair, decisions) for pair in pairs]
+        for errors in found:
+            if errors is not None:
+                band.evidence.add(errors)
+        if None in found or not _is_audited(path):
             return
-        band.evidence.add(errors)
-        if not _is_audited(fast.filepath):
-            return
-        self.tally.audited += 1
-        margin = band.margin_of(fast)
+        subject: Subject
+        if fast[0].frame is None:
+            subject, tally = fast[0], self.tally
+            differs = decisions.decision_of(fast[0]) != decisions.decision_of(exact[0])
+        else:
+            subject, tally = fast, self.film_tally
+            differs = film_decision(fast, decisions) != film_decision(exact, decisions)
+        tally.audited += 1
+        margin = band.margin_of(subject)
         band.evidence.add_margin(margin)
-        differs = decisions.decision_of(fast) != decisions.decision_of(exact)
         if differs and margin > band.width:
-            self.tally.differed += 1
+            tally.differed += 1
             band.evidence.disagree(margin)
             logging.warning(
-                "%s gets a different answer in float32; the guard band becomes wider.",
-                fast.filepath,
+                "%s gets a different answer in float32; the guard band becomes wider.", path
             )
         if band.widen():
             self._keep_band()
+
+
+def _without_needless_boxes(frames: Iterable[Photo], band: Band) -> Iterator[Photo]:
+    for frame in frames:
+        if frame.faint:
+            band.forget_needless_boxes(frame)
+        yield frame
 
 
 def _is_audited(filepath: str) -> bool:

@@ -1,4 +1,4 @@
-"""Passes the images of a run through one pair of fast networks after another."""
+"""Passes the images and films of a run through one pair of fast networks after another."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from speciesnet import pipeline
 from speciesnet.errors import first_line
 from speciesnet.networks import Networks
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.films import in_turn
 from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Passes
-from speciesnet.pipeline.guard.tally import summary
+from speciesnet.pipeline.guard.tally import Decided, FilmTally, Tally
 from speciesnet.pipeline.guard.upgrade import Int8Upgrade
 
 
@@ -35,7 +36,9 @@ class Guards:
     Attributes:
         used: Those that were used, in order.
         in_float32: Images that went through the networks in float32 only.
+        films_in_float32: The same for films.
         replaced: Finished images that a wider band has reached.
+        films_replaced: The same for films.
     """
 
     def __init__(
@@ -50,7 +53,8 @@ class Guards:
         self._candidates = list(candidates)
         self._upgrade = upgrade
         self.used: list[Guard] = []
-        self.in_float32 = self.replaced = 0
+        self._untried: list[Guard] = []
+        self.in_float32 = self.replaced = self.films_in_float32 = self.films_replaced = 0
 
     @property
     def is_fast(self) -> bool:
@@ -91,8 +95,39 @@ class Guards:
             if self._upgrade:
                 self._upgrade.stop()
 
+    def films(
+        self, paths: Sequence[str], progress: pipeline.Progress = pipeline.no_progress
+    ) -> Generator[Photo, None, None]:
+        """Yields the frames of each film, with their final answers; ``photos`` comes first."""
+        left = list(paths)
+        if not self.is_fast:
+            self._candidates = [*self._untried, *self._candidates]
+            left = yield from self._trials(left, progress, films=True)
+        if self.is_fast:
+            guard = self._candidates[0]
+            if guard not in self.used:
+                self.used.append(guard)
+            taken = _Taken(left, lambda: not guard.saves_time_on_films())
+            yield from guard.films(taken, progress)
+            if left := taken.left:
+                logging.info("So many films are doubtful that the others are processed in float32.")
+        elif left:
+            logging.info(
+                "Films are processed in float32, because no lower precision is known to save time."
+            )
+        yield from self._films_in_exact(left, progress)
+
+    def _films_in_exact(
+        self, paths: Sequence[str], progress: pipeline.Progress
+    ) -> Generator[Photo, None, None]:
+        self.films_in_float32 += len(paths)
+        if paths:
+            self._passes.load(self._exact)
+            with closing(self._passes.run(paths, self._exact, progress, films=True)) as photos:
+                yield from photos
+
     def _trials(
-        self, paths: list[str], progress: pipeline.Progress
+        self, paths: list[str], progress: pipeline.Progress, *, films: bool = False
     ) -> Generator[Photo, None, list[str]]:
         """Tries the candidates until one is worthwhile, and drops the others.
 
@@ -102,10 +137,12 @@ class Guards:
         while self._candidates and not self.is_fast:
             guard, *others = self._candidates
             rival = others[0].cost if others and others[0].is_fast else math.inf
-            paths = yield from guard.trial(paths, progress, rival)
+            paths = yield from guard.trial(paths, progress, rival, films=films)
             if not guard.is_fast:
                 guard.networks.unload()
                 self.in_float32 += guard.tally.images
+                self.films_in_float32 += guard.film_tally.films
+                self._untried += [] if guard.is_tried else [guard]
                 self._candidates = others
         for slower in self._candidates[1:]:
             slower.networks.unload()
@@ -147,11 +184,17 @@ class Guards:
         return self._ledger.reached(finished)
 
     def again(self, paths: Sequence[str]) -> Iterator[Photo]:
-        """Processes finished images again, in float32."""
-        self.replaced += len(paths)
-        for photo in self._passes.run_exact(paths, self._exact):
+        """Processes finished images and films again, in float32; a film has several photos."""
+
+        def run(paths: Sequence[str], *, films: bool) -> Generator[Photo, None, None]:
+            return self._passes.run_exact(paths, self._exact, films=films)
+
+        for photo in in_turn(paths, run) if self._passes.films else run(paths, films=False):
             yield photo
-            self._ledger.forget(photo.filepath)
+            if photo.frame is None or photo.frame.is_last:
+                self.replaced += photo.frame is None
+                self.films_replaced += photo.frame is not None
+                self._ledger.forget(photo.filepath)
 
     def forget_finished(self) -> None:
         """Forgets the images so far, which will not be decided again."""
@@ -174,12 +217,24 @@ class Guards:
             "phases": [guard.as_dict() for guard in self.used],
             "in_float32": self.in_float32,
             "replaced": self.replaced,
+            **({"films_in_float32": self.films_in_float32} if self.films_in_float32 else {}),
+            **({"films_replaced": self.films_replaced} if self.films_replaced else {}),
         }
 
+    @property
+    def decided(self) -> Decided:
+        """How the images and films were processed so far."""
+        phases: dict[tuple[str, ...], tuple[Tally, FilmTally]] = {
+            tuple(guard.networks.precisions.values()): (guard.tally, guard.film_tally)
+            for guard in self.used
+        }
+        return Decided(
+            phases, self.in_float32, self.replaced, self.films_in_float32, self.films_replaced
+        )
+
     def summary(self) -> str:
-        """Sentences on how many images were processed in each precision."""
-        phases = [(guard.networks.precisions.values(), guard.tally) for guard in self.used]
-        return summary(phases, self.in_float32, self.replaced)
+        """Sentences on how many images and films were processed in each precision."""
+        return self.decided.summary()
 
 
 class _Taken:

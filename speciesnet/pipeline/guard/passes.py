@@ -10,8 +10,10 @@ from typing import Any
 from speciesnet import pipeline
 from speciesnet.constants import TOP_CLASSES, RunMode
 from speciesnet.engines.memory import return_memory
+from speciesnet.films import Sampling
 from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.pipeline import PastResults, Photo
+from speciesnet.pipeline.films import FilmReader, read_films
 from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.progress import Profile
 
@@ -19,6 +21,11 @@ from speciesnet.progress import Profile
 # full size on 2 cores, it takes as long per image with 1 as with 8 (0.73 CPU seconds), and needs 0.32 GiB
 # less memory.
 BATCH_NEXT_TO_OTHERS = 1
+
+
+def place_of(photo: Photo) -> tuple[str, int | None]:
+    """The path of an image, and its number in a film."""
+    return photo.filepath, photo.frame and photo.frame.number
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Passes:
         has_detector: Whether the run has a detector stage.
         has_classifier: Whether it has a classifier stage.
         past: The detections of an earlier step, for a run with only the classifier.
+        films: Which frames of films are examined.
         num_classes: How many classes the classifier returns.
         run_mode: How images are read.
         batch_size: Images per batch.
@@ -42,6 +50,7 @@ class Passes:
     has_detector: bool = True
     has_classifier: bool = True
     past: PastResults = field(default_factory=PastResults)
+    films: Sampling | None = None
     num_classes: int | None = TOP_CLASSES
     run_mode: RunMode = "multi_thread"
     batch_size: int = 8
@@ -65,9 +74,13 @@ class Passes:
         networks: Networks,
         progress: pipeline.Progress = pipeline.no_progress,
         batch_size: int | None = None,
+        films: bool = False,
         **looking: Any,
     ) -> Generator[Photo, None, None]:
-        """Passes images through the stages of the run; ``looking`` adds what a guard needs to know."""
+        """Passes images through the stages of the run, or the frames of films.
+
+        ``looking`` adds what a guard needs to know.
+        """
         return pipeline.run(
             paths,
             detector=networks.detector if self.has_detector else None,
@@ -81,6 +94,7 @@ class Passes:
             progress=progress,
             profile=self.profile,
             lock=self.lock,
+            films=self.films if films else None,
             **looking,
         )
 
@@ -89,9 +103,11 @@ class Passes:
         paths: Iterable[str],
         networks: Networks,
         progress: pipeline.Progress = pipeline.no_progress,
+        films: bool = False,
     ) -> Generator[Photo, None, None]:
         """Passes images through the float32 networks, while the fast ones stay in memory."""
-        yield from self.run(paths, networks, progress, self._batch_next_to_others(networks))
+        size = self._batch_next_to_others(networks)
+        yield from self.run(paths, networks, progress, size, films)
         return_memory()
 
     def _batch_next_to_others(self, networks: Networks) -> int:
@@ -100,16 +116,25 @@ class Passes:
         return self.batch_size
 
     def classify_again(
-        self, photos: Sequence[Photo], networks: Networks, rivals: pipeline.Rivals
+        self,
+        photos: Sequence[Photo],
+        networks: Networks,
+        rivals: pipeline.Rivals,
+        *,
+        films: bool = False,
     ) -> Iterator[Photo]:
-        """Passes images whose boxes are known through a classifier."""
-        known = {photo.filepath: photo for photo in photos}
-        read = pipeline.read_photos(list(known), pipeline.read_photo, self.run_mode, self.readers)
+        """Passes images, or frames of films, whose boxes are known through a classifier."""
+        known = {place_of(photo): photo for photo in photos}
+        paths = list(dict.fromkeys(photo.filepath for photo in photos))
+        if films and self.films is not None:
+            read = read_films(paths, FilmReader(self.films), self.run_mode, self.readers)
+        else:
+            read = pipeline.read_photos(paths, pipeline.read_photo, self.run_mode, self.readers)
 
         def with_boxes() -> Iterator[Photo]:
             for photo in read:
-                found = known[photo.filepath]
-                yield replace(photo, detections=found.detections, faint=found.faint)
+                if (found := known.get(place_of(photo))) is not None:
+                    yield replace(photo, detections=found.detections, faint=found.faint)
 
         boxes, looked_at = (self.decisions.boxes, rivals) if self.decisions.crops else (None, None)
         crops = pipeline.crop(with_boxes(), networks.classifier.preprocess, boxes, rivals=looked_at)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from absl import logging
 
@@ -15,12 +16,16 @@ from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.bands import Errors, Evidence, errors_of
 from speciesnet.pipeline.guard.cache import Verdict
 from speciesnet.pipeline.guard.margins import margin_of
-from speciesnet.pipeline.guard.passes import Passes
+from speciesnet.pipeline.guard.passes import Passes, place_of
 from speciesnet.pipeline.guard.stability import MAX_RIVALS, lowest_confidence
 
 WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
 TRIAL = (24, 96)  # images of a trial, at least and at most ...
 TRIAL_SHARE = 20  # ... one in so many of the run
+FILMS_WORTH_A_TRIAL = 16  # films, most of which have ten frames or more
+FILMS = (4, 12)  # films of a trial, at least and at most ...
+FILMS_SHARE = 8  # ... one in so many of the run ...
+FRAMES = 8  # ... of each of which so many frames are compared, as if they were images
 NEEDED_READABLE = 16  # readable images that a trial needs
 TRIAL_FLOOR = 1.0  # log odds below the threshold down to which a trial looks at faint boxes
 WORTHWHILE = 0.95  # the maximum share of float32's time that a lower precision may take
@@ -31,6 +36,14 @@ def trial_of(paths: Sequence[str]) -> list[str]:
     if len(paths) < WORTH_A_TRIAL:
         return []
     count = min(max(TRIAL[0], len(paths) // TRIAL_SHARE), TRIAL[1])
+    return [paths[i * len(paths) // count] for i in range(count)]
+
+
+def film_trial_of(paths: Sequence[str]) -> list[str]:
+    """The films of a trial, spread evenly over the run; empty if the run is too short."""
+    if len(paths) < FILMS_WORTH_A_TRIAL:
+        return []
+    count = min(max(FILMS[0], len(paths) // FILMS_SHARE), FILMS[1])
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
@@ -48,34 +61,42 @@ class Trial:
         exact: The float32 networks.
         fast: The networks in the lower precision.
         rival: The cost of the networks that are used otherwise; see ``Verdict``.
+        films: Whether the images are the first frames of films.
     """
 
     passes: Passes
     exact: Networks
     fast: ReducedNetworks
     rival: float = math.inf
+    films: bool = False
 
     def photos(
         self, paths: Sequence[str], progress: pipeline.Progress
     ) -> Generator[Photo, None, Verdict | None]:
         """Yields images processed in float32, and then passes them through the fast networks.
 
+        Films are processed in float32 to the end, because these are their final answers, but only their
+        first frames are compared.
+
         Returns:
             A verdict on the fast networks; None if they fail or too few images can be read.
         """
-        logging.info("Trying a lower precision on %d images of the run.", len(paths))
+        noun = "films" if self.films else "images"
+        logging.info("Trying a lower precision on %d %s of the run.", len(paths), noun)
         self.passes.load(self.exact)
         started = time.perf_counter()
-        exact = []
-        for photo in self.passes.run_exact(paths, self.exact, progress):
-            exact.append(photo)
+        exact, count = [], 0
+        for photo in self.passes.run_exact(paths, self.exact, progress, self.films):
+            if not self.films or sum(one.filepath == photo.filepath for one in exact) < FRAMES:
+                exact.append(photo)
+            count += 1
             yield photo
         slow = time.perf_counter() - started
         try:
             self.passes.load(self.fast)
             started = time.perf_counter()
             fast = self._fast_photos(paths)
-            quick = time.perf_counter() - started
+            quick = (time.perf_counter() - started) * (count / max(len(fast), 1))
             again = self._reclassified(fast)
         except Exception as error:  # whatever it is, float32 has just worked
             logging.warning(
@@ -97,13 +118,25 @@ class Trial:
 
     def _fast_photos(self, paths: Sequence[str]) -> list[Photo]:
         floor = lowest_confidence(TRIAL_FLOOR)
-        return list(self.passes.run(paths, self.fast, threshold=floor, rivals=_first_rivals))
+        looking: dict[str, Any] = {"threshold": floor, "rivals": _first_rivals}
+        return list(self._first_frames.run(paths, self.fast, films=self.films, **looking))
+
+    @property
+    def _first_frames(self) -> Passes:
+        """The passes, with only a few frames of each film."""
+        films = self.passes.films
+        if not self.films or films is None:
+            return self.passes
+        most = FRAMES if films.max_frames is None else min(films.max_frames, FRAMES)
+        return replace(self.passes, films=replace(films, max_frames=most))
 
     def _reclassified(self, fast: Sequence[Photo]) -> Sequence[Photo | None]:
         """The images after the float32 classifier on the fast detector's boxes, if this is a step."""
         if not self.passes.has_middle(self.fast):
             return [None] * len(fast)
-        return list(self.passes.classify_again(fast, self.exact, _first_rivals))
+        return list(
+            self._first_frames.classify_again(fast, self.exact, _first_rivals, films=self.films)
+        )
 
 
 def _verdict(
@@ -116,7 +149,11 @@ def _verdict(
     """Derives the errors from a trial, and what the fast networks cost."""
     found: list[Errors] = []
     tried: list[Photo] = []
-    for one, two, three in zip(exact, fast, again, strict=True):
+    by_place = {place_of(two): (two, three) for two, three in zip(fast, again, strict=True)}
+    for one in exact:
+        two, three = by_place.get(place_of(one), (None, None))
+        if two is None:  # a frame that could not be read again
+            continue
         errors = errors_of(two, one, passes.decisions, three)
         if errors is not None:
             found.append(errors)

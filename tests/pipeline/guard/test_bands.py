@@ -5,6 +5,7 @@ import pytest
 
 from speciesnet.geofence import Rules
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.guard.answers import log_odds
 from speciesnet.pipeline.guard.bands import (
     WIDEST,
     WRONG_SHARE,
@@ -13,7 +14,7 @@ from speciesnet.pipeline.guard.bands import (
     errors_of,
     moved_scores,
 )
-from speciesnet.pipeline.guard.stability import Decisions, log_odds
+from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.records import Box, Classifications
 from speciesnet.taxonomy import build_taxonomy_map
 
