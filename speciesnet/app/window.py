@@ -26,6 +26,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.listing import images_in
 from speciesnet.packages.downloads import cache_folder
+from speciesnet.packages.info import kaggles_folder
 
 TICKET = "window.ticket"  # a file, see ``Guard``
 MAX_JOBS = 200  # that are remembered
@@ -200,10 +201,8 @@ class Window:
         running = [one for one in self.jobs() if one.kind == "download" and one.state == "running"]
         if running:
             return running[0]
-        from kagglehub.config import get_cache_folder
-
         job = self._start(None, "download", commands.Line(["prepare", "--model", str(model)]))
-        job.watched = (Path(get_cache_folder()), cache_folder() / "detectors")
+        job.watched = (kaggles_folder(), cache_folder() / "detectors")
         return job
 
     def _start(

@@ -112,12 +112,18 @@ export async function attempt(action, fixes = {}) {
     return await action();
   } catch (error) {
     if (error instanceof TypeError) lost(true);
-    else showProblem(error, { wait: () => attempt(action, fixes), free_space: () => attempt(action, fixes), ...fixes });
+    else showProblem(error, { ...again(() => attempt(action, fixes)), ...fixes });
   }
 }
 
-export function problem(error, fixes) {
+/** The fixes of errors that pass by themselves, or once a person has freed space. */
+export const again = (action) => ({ wait: action, free_space: action });
+
+const ALWAYS = { show_surveys: () => { location.href = "/"; }, open_again: () => location.reload() };
+
+export function problem(error, given) {
   const name = error.action?.name;
+  const fixes = { ...ALWAYS, ...given };
   const known = [`error_${error.code}`, `error_${name}`].find(has) ?? "error";
   return make("div", { className: "problem", role: "alert" },
     make("p", {}, make("strong", {}, t(known))),
@@ -177,8 +183,8 @@ export function showJob(job, place, fixes = {}, done = () => "") {
 
 /** Downloads a model, with progress; resolves to whether it is on disk now. */
 export async function download(model, place) {
-  const job = await follow(await api("models/download", { model }), place,
-    { download_model: () => download(model, place), wait: () => download(model, place) });
+  const retry = () => download(model, place);
+  const job = await follow(await api("models/download", { model }), place, { download_model: retry, ...again(retry) });
   return job.state === "done";
 }
 

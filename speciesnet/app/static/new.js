@@ -9,7 +9,10 @@ let results = null;
 let list = null;
 let place = null;
 
+const FILMS = document.querySelectorAll("[data-films]"); // choices that need films
+
 function changed() {
+  for (const label of FILMS) label.hidden = !folder?.count?.films;
   const parts = [folder?.count && contents(folder.count), place?.country()?.name];
   $("#chosen").textContent = parts.filter(Boolean).join(" · ");
 }
@@ -37,6 +40,7 @@ const FIXES = {
 function options() {
   const values = {};
   for (const field of document.querySelectorAll("#more [data-option]")) {
+    if (field.disabled || field.closest("[hidden]")) continue;
     const isBox = field.type === "checkbox";
     if (isBox ? field.checked !== field.defaultChecked : !field.selectedOptions[0].defaultSelected)
       values[field.dataset.option] = isBox ? field.checked : field.value;
@@ -54,9 +58,11 @@ $("#choose-list").addEventListener("click", async () => {
   $("#species-list").textContent = list?.path ?? t("species_list_none");
 });
 
-const fps = $("[data-option=video_fps]");
-for (const option of fps.options) option.textContent = number(Number(option.value), 1);
-$("[data-option=videos]").addEventListener("change", (event) => { fps.disabled = event.target.value === "skip"; });
+const frames = [$("[data-option=video_fps]"), $("[data-option=max_frames_per_video]")];
+for (const option of frames[0].options) option.textContent = number(Number(option.value), 1);
+$("[data-option=videos]").addEventListener("change", (event) => {
+  for (const field of frames) field.disabled = event.target.value === "skip";
+});
 
 $("#next").addEventListener("click", () => attempt(async () => {
   const missing = !folder ? "choose_folder" : !place?.value() ? "choose_country" : null;

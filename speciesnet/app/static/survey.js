@@ -1,7 +1,7 @@
 // One survey: before the start, while it runs, and afterwards.
 
 import {
-  $, api, ask, attempt, bytes, contents, download, duration, follow, make, modelTitle, number, pictureItem, poll, rate, redraw, showProblem, t,
+  $, again, api, ask, attempt, bytes, contents, download, duration, follow, make, modelTitle, number, pictureItem, poll, rate, redraw, showProblem, t,
 } from "./app.js";
 import { exportsOf, optionsOf } from "./exports.js";
 import { add, choosePath, forget } from "./folders.js";
@@ -26,7 +26,6 @@ const change = (fields) => act(async () => {
 const FIXES = {
   go_on: start,
   run_first: start,
-  open_again: () => location.reload(),
   download_model: () => act(async () => { if (await download(survey.model, $("#measured"))) await api(`${here}/start`, {}); }),
   choose_folder: async () => {
     const folder = await choosePath(t("fix_choose_folder"));
@@ -107,7 +106,7 @@ function drawFailure(progress) {
   const sentence = progress?.sentence ?? null;
   if (failure === sentence) return;
   failure = sentence;
-  if (progress) showProblem({ message: sentence, action: progress.action ?? { name: "go_on" } }, FIXES);
+  if (progress) showProblem({ message: sentence, action: progress.action ?? { name: "go_on" } }, { ...FIXES, ...again(start) });
   else $(".problems").replaceChildren();
 }
 
@@ -167,7 +166,8 @@ const measure = async (kind) => watch(await api(`${here}/jobs`, { kind, options:
 /** Shows an estimate or a trial until it has ended. */
 async function watch(job) {
   const isTrial = job.kind === "trial";
-  const ended = await follow(job, $("#measured"), FIXES,
+  const retry = again(() => attempt(() => measure(job.kind), FIXES));
+  const ended = await follow(job, $("#measured"), { ...FIXES, ...retry },
     ({ values }) => (isTrial ? t("tried", { n: values.images }) : t("estimated", { time: duration(values.seconds) })),
     isTrial ? drawTrial : undefined);
   if (!isTrial && ended.state === "done") drawPlan(count, ended.values);
@@ -178,6 +178,12 @@ async function drawTrial() {
   redraw($("#trial"), pictures.map((one) => one.thumb), () => pictures.map(pictureItem));
 }
 
+const report = () => attempt(async () => {
+  const options = optionsOf($("#thresholds"));
+  const job = await follow(await api(`${here}/jobs`, { kind: "report", options }), $("#report-job"), { ...FIXES, ...again(report) });
+  if (job.state === "done") location.href = `/${here}/report/index.html`;
+}, FIXES);
+
 for (const [selector, action] of [
   ["#start", start], ["#go-on", start],
   ["#pause", () => act(() => api(`${here}/pause`, {}))],
@@ -187,10 +193,7 @@ for (const [selector, action] of [
   ["#add", () => attempt(() => add(survey), FIXES)],
   ["#forget", () => attempt(async () => { if (await forget(survey)) location.href = "/"; })],
   ["#open-review", () => attempt(async () => { location.href = (await api(`${here}/review`, {})).address; }, FIXES)],
-  ["#report", () => attempt(async () => {
-    const job = await follow(await api(`${here}/jobs`, { kind: "report", options: optionsOf($("#thresholds")) }), $("#report-job"), FIXES);
-    if (job.state === "done") location.href = `/${here}/report/index.html`;
-  }, FIXES)],
+  ["#report", report],
 ]) $(selector).addEventListener("click", action);
 
 poll(look, 1000);
