@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,13 @@ LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET")
 REFUSED = ("404", "409", "400", "403", "422", "507")  # of an address that is asked for on purpose
 
 
+def free_port() -> int:
+    """A port that no program uses."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 @dataclass
 class App:
     """The window of a person whose home has some folders of photographs."""
@@ -32,6 +40,7 @@ class App:
     home: Path
     port: int
     data: Path | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     address: str = ""
     process: subprocess.Popen[str] | None = None
 
@@ -65,6 +74,7 @@ class App:
                 "HOME": str(self.home),
                 "SPECIESNET_DATA": str(self._data),
                 "XDG_CACHE_HOME": cache,
+                **self.environment,
             },
         )
         assert self.process.stdout is not None

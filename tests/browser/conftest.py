@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from window_users import LOST, REFUSED, App, NewPage
+from window_users import LOST, REFUSED, App, NewPage, free_port
 
 expect.set_options(timeout=20_000)  # milliseconds; other programs may use the processor
 
@@ -75,10 +74,7 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    app = App(tmp_path_factory.mktemp("home"), port)
+    app = App(tmp_path_factory.mktemp("home"), free_port())
     app.add_card("card", 3)
     app.start()
     yield app

@@ -13,7 +13,7 @@ import pytest
 from barriers import check_barriers
 from disks import fill, small_disk
 from playwright.sync_api import Page, expect
-from window_users import LONG, LOST, REFUSED, App, Hand, NewPage, choose_card, prepare
+from window_users import LONG, LOST, REFUSED, App, Hand, NewPage, choose_card, free_port, prepare
 
 if sys.platform == "win32":
     pytest.skip("Windows has other signals", allow_module_level=True)
@@ -119,7 +119,7 @@ def test_a_survey_is_added_once_the_disk_of_the_list_has_space(
     app: App, opened: Page, new_page: NewPage, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "data", "1m") as disk:
-        other = App(app.home, app.port + 1, data=disk)
+        other = App(app.home, free_port(), data=disk)
         other.add_card("unlisted", 2)
         other.start()
         page = new_page(other.address, expected=(*LOST, *REFUSED), locale="en-GB")

@@ -164,13 +164,13 @@ export async function follow(job, place, fixes = {}, done = () => "", meanwhile 
 }
 
 export function showJob(job, place, fixes = {}, done = () => "") {
-  const size = job.done_bytes ?? job.values?.done_bytes;
   const last = job.log.at(-1) ?? "";
-  redraw(place, [job.state, last, size], () => {
-    if (job.state === "running")
-      return [make("p", { role: "status" }, make("progress", { ariaLabel: t("working") }), ` ${t("working")} ${size ? bytes(size) : ""} `,
-        button(t("stop"), () => attempt(() => api(`jobs/${job.id}/stop`, {})))),
-        make("p", { className: "note", lang: "en" }, last)];
+  const isRunning = job.state === "running";
+  redraw(place, [job.id, job.state, isRunning ? "" : last], () => {
+    if (isRunning)
+      return [make("p", {}, make("progress", { ariaLabel: t("working") }), " ", make("span", { role: "status" }, t("working")), " ",
+        make("span", { className: "size" }), " ", button(t("stop"), () => attempt(() => api(`jobs/${job.id}/stop`, {})))),
+        make("p", { className: "note last", lang: "en" })];
     if (job.state === "failed") return [problem({ message: job.error ?? last, action: job.action }, fixes)];
     if (job.state === "stopped") return [make("p", { role: "status" }, t("job_stopped"))];
     const said = done(job) || t("job_done");
@@ -179,11 +179,16 @@ export function showJob(job, place, fixes = {}, done = () => "") {
       make("details", {}, make("summary", {}, t("details")),
         make("pre", { tabIndex: 0 }, [`$ ${job.command}`, ...job.log].join("\n")))];
   });
+  if (!isRunning) return;
+  const { done_bytes: here, total_bytes: total } = job.values;
+  if (here < total) Object.assign($("progress", place), { max: total, value: here });
+  else $("progress", place).removeAttribute("value"); // what has arrived is being prepared
+  $(".size", place).textContent = here < total ? t("download_of", { done: bytes(here), total: bytes(total) }) : "";
+  $(".last", place).textContent = last;
 }
 
-/** Downloads a model, with progress; resolves to whether it is on disk now. */
-export async function download(model, place) {
-  const retry = () => download(model, place);
+/** Downloads a model, with progress; resolves to whether it is on disk now. `retry` does the same again. */
+export async function download(model, place, retry) {
   const job = await follow(await api("models/download", { model }), place, { download_model: retry, ...again(retry) });
   return job.state === "done";
 }

@@ -22,19 +22,22 @@ function drawModels(models) {
   $("#models").replaceChildren(...models.map((model) =>
     make("label", {},
       make("input", { type: "radio", name: "model", value: model.name, checked: model.name === chosen }),
-      make("span", {}, modelTitle(model), " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}`
-        : model.bytes ? t("to_download_size", { size: bytes(model.bytes) }) : t("to_download")),
-      model.on_disk ? null : button(t("fix_download_model"), () => attempt(() => fetchModel(model.name), FIXES))))));
+      make("span", {}, modelTitle(model), " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}` : toDownload(model)),
+      model.on_disk ? null : button(t("fix_download_model"), () => fetchModel(model.name))))));
 }
 
-async function fetchModel(name) {
-  if (await download(name, $("#download"))) drawModels(await api("models"));
-}
+const toDownload = (model) => t(model.bytes_here ? "to_download_rest" : "to_download_size",
+  { size: bytes(model.bytes), here: bytes(model.bytes_here) });
+
+const fetchModel = (name) => attempt(async () => {
+  await download(name, $("#download"), () => fetchModel(name));
+  drawModels(await api("models"));
+}, FIXES);
 
 const FIXES = {
   choose_folder: () => { $("#folders button:not([hidden])").focus(); },
   choose_model: () => { $("[name=model]").focus(); },
-  download_model: () => attempt(() => fetchModel($("[name=model]:checked").value), FIXES),
+  download_model: () => fetchModel($("[name=model]:checked").value),
 };
 
 function options() {
@@ -84,7 +87,12 @@ browse($("#folders"), (found) => {
   folder = found;
   changed();
 });
-attempt(async () => drawModels(await api("models")));
+attempt(async () => {
+  const models = await api("models");
+  drawModels(models);
+  const arriving = models.find((model) => model.job);
+  if (arriving) fetchModel(arriving.name);
+}, FIXES);
 attempt(async () => {
   place = await choosePlace(document.documentElement.lang, changed);
   const { surveys } = await api("surveys");

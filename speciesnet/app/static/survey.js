@@ -26,7 +26,7 @@ const change = (fields) => act(async () => {
 const FIXES = {
   go_on: start,
   run_first: start,
-  download_model: () => act(async () => { if (await download(survey.model, $("#measured"))) await api(`${here}/start`, {}); }),
+  download_model: () => fetchModel(),
   choose_folder: async () => {
     const folder = await choosePath(t("fix_choose_folder"));
     if (folder) change({ folders: [...survey.folders.filter((path) => !survey.missing.includes(path)), folder.path] });
@@ -41,6 +41,11 @@ const FIXES = {
     if (await ask(t("fix_choose_model"), t("choose"), select)) change({ model: select.value });
   },
 };
+
+const fetchModel = () => act(async () => {
+  const isHere = await download(survey.model, $("#download"), fetchModel);
+  if (isHere && survey.state !== "new") await api(`${here}/start`, {});
+});
 
 async function look() {
   const [next, progress] = await Promise.all([api(here), api(`${here}/progress`)]);
@@ -83,12 +88,14 @@ function drawRun(progress) {
     ["#go-on", ["paused", "stopped", "failed"].includes(state)], ["#pause", state === "running"],
     ["#stop", ["waiting", "running", "paused"].includes(state)], ["#add", !isRunning], ["#forget", !isRunning],
   ]) show(name, isShown);
+  const { download: arriving } = progress;
   const bar = $("#bar");
   bar.hidden = state === "done";
-  bar.max = progress.total ?? survey.counts?.photographs ?? 1;
-  if (state === "running" && !progress.done) bar.removeAttribute("value");
-  else bar.value = progress.done;
+  bar.max = arriving?.total_bytes ?? progress.total ?? survey.counts?.photographs ?? 1;
+  if (state === "running" && !progress.done && !arriving) bar.removeAttribute("value");
+  else bar.value = arriving?.done_bytes ?? progress.done;
   const facts = [
+    arriving && t("downloading", { done: bytes(arriving.done_bytes), total: bytes(arriving.total_bytes) }),
     progress.total ? t("done_of", { done: progress.done, total: progress.total }) : t("images_done", { n: progress.done }),
     isRunning && progress.rate ? t("rate", { rate: rate(progress.rate) }) : null,
     isRunning && progress.seconds_left != null ? t("time_left", { time: duration(progress.seconds_left) }) : null,
