@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def window(data: Path) -> Iterator[Window]:
         try:
             yield Window(process, process.stdout.readline().split()[-1], started)
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
 
 
 @contextmanager
@@ -201,12 +202,15 @@ def measure_update(browser: Browser, count: int) -> None:
             ):
                 time.sleep(0.5)
             page.wait_for_function("document.querySelectorAll('#latest li').length > 0")
+            before = opened.cpu
             asked, drawn = watch(page, appender, images)
+            used = opened.cpu - before
             print(f"{count} records, {len(asked)} updates:")
             print(
                 f"both requests: median {statistics.median(asked):.0f} ms, at most {max(asked):.0f} ms"
             )
             print(f"the page's own work in {WATCHED_SECONDS} s: {drawn:.2f} s")
+            print(f"the program's in {WATCHED_SECONDS} s: {used:.2f} s of the processor")
             print(f"memory of the program: {opened.memory}")
         appender.close()
 

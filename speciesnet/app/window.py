@@ -111,7 +111,7 @@ class Window:
         if not is_active and not follower.is_behind:
             follower.advance()
         log = Path(survey.log) if survey.log else None
-        found = follower.as_json(f"/surveys/{survey.id}/thumbs", log)
+        found = follower.as_json(f"/surveys/{survey.id}/thumbs", log, is_running=is_active)
         total = total_of(self.counted(survey).counts)
         rate = found["rate"] if is_active else None
         left = None

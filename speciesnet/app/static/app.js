@@ -26,7 +26,7 @@ const unit = (value, name, digits = 0, display = "short") =>
 export function bytes(value) {
   const scale = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   const step = value < 1000 ? 0 : Math.min(Math.floor(Math.log10(value) / 3), 4);
-  return unit(value / 1000 ** step, scale[step], step > 2 ? 1 : 0);
+  return unit(value / 1000 ** step, scale[step], step > 2 ? 1 : 0, step ? "short" : "long");
 }
 
 export function duration(seconds) {
@@ -197,7 +197,7 @@ export const pictureItem = (picture) => {
   const score = picture.score == null ? "" : new Intl.NumberFormat(locale, { style: "percent" }).format(picture.score);
   return make("li", {}, make("figure", {},
     make("img", { src: picture.thumb, alt: "", loading: "lazy", onerror: (event) => event.target.classList.add("gone") }),
-    make("figcaption", { title: picture.path }, make("b", {}, picture.answer), " ", make("small", {}, score),
+    make("figcaption", { title: picture.path }, make("b", {}, picture.failed ? t("unreadable") : picture.answer), " ", make("small", {}, score),
       make("i", {}, picture.latin), make("small", {}, picture.name))));
 };
 

@@ -14,6 +14,7 @@ const FILMS = document.querySelectorAll("[data-films]"); // choices that need fi
 function changed() {
   for (const label of FILMS) label.hidden = !folder?.count?.films;
   const parts = [folder?.count && contents(folder.count), place?.country()?.name];
+  if (folder && place?.value()) $(".problems").replaceChildren(); // nothing is missing any more
   $("#chosen").textContent = parts.filter(Boolean).join(" · ");
 }
 

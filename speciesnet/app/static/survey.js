@@ -44,7 +44,10 @@ const FIXES = {
 
 const fetchModel = () => act(async () => {
   const isHere = await download(survey.model, $("#download"), fetchModel);
-  if (isHere && survey.state !== "new") await api(`${here}/start`, {});
+  if (isHere && survey.state !== "new") {
+    await api(`${here}/start`, {});
+    $("#download").replaceChildren();
+  }
 });
 
 async function look() {
@@ -103,7 +106,8 @@ function drawRun(progress) {
     progress.failed ? t("failed", { n: progress.failed }) : null,
   ].filter(Boolean);
   redraw($("#numbers"), facts, () => [facts.join(" · ")]);
-  redraw($("#sentence"), progress.sentence, () => [progress.sentence ?? ""]);
+  const sentence = state === "done" ? "" : (progress.sentence ?? ""); // the numbers say the same
+  redraw($("#sentence"), sentence, () => [sentence]);
   drawFailure(state === "failed" || (progress.action && !isRunning) ? progress : null);
 }
 
