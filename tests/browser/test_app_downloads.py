@@ -72,9 +72,10 @@ def test_a_download_that_is_broken_off_shows_what_arrived_and_goes_on(
     check_barriers(opened)
     paused.go_on.set()
     problem = place.locator(".problem")
-    expect(problem).to_contain_text("what has already arrived is kept", timeout=LONG)
+    expect(problem).to_be_visible(timeout=LONG)
     expect(first).to_contain_text("MB of about 500 MB are here already")
     for _ in range(2):  # it is broken off again
+        expect(problem).to_contain_text("what has already arrived is kept", timeout=LONG)
         problem.get_by_role("button", name="Download").click()
         expect(place.locator("progress")).to_be_visible()
     expect(first).to_contain_text("✓ on this computer", timeout=LONG)
