@@ -24,7 +24,7 @@ class Hub(ThreadingHTTPServer):
         files: The contents of its files, by name.
         cuts: How many bytes of a file are sent at most, for each of the next requests for it.
         ranges: The names of the files that were asked for, and the ranges.
-        pause: Called before the connection is cut.
+        is_held: Whether a connection is kept a second longer before it is cut, with one byte more.
     """
 
     daemon_threads = True
@@ -33,7 +33,7 @@ class Hub(ThreadingHTTPServer):
         self.files = {one.name: one.read_bytes() for one in package.iterdir() if one.is_file()}
         self.cuts: dict[str, list[int]] = {}
         self.ranges: list[tuple[str, str | None]] = []
-        self.pause: Callable[[], object] = lambda: None
+        self.is_held: Callable[[], bool] = lambda: False
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -117,8 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD" or not cuts:
             return self._send(206 if start else 200, rest, **headers)
         self._start(206 if start else 200, len(rest), headers)
-        self.wfile.write(rest[: cuts.pop(0)])
-        self.server.pause()
+        sent = cuts.pop(0)
+        self.wfile.write(rest[:sent])
+        while self.server.is_held():  # clients end connections that are silent for long
+            self.wfile.write(rest[sent : sent + 1])
+            sent += 1
         self.close_connection = True
         return None
 

@@ -69,7 +69,12 @@ class Window:
     @property
     def cpu(self) -> float:
         """Seconds of the processor that it and its ended children have used."""
-        return cpu_of(self.process.pid)
+        return sum(times_of(self.process.pid))
+
+    @property
+    def own_cpu(self) -> float:
+        """Seconds of the processor that it has used itself."""
+        return sum(times_of(self.process.pid)[:2])
 
     @property
     def memory(self) -> str:
@@ -81,10 +86,10 @@ class Window:
         return f"{now:.0f} MiB, at most {most:.0f} MiB"
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds of the processor that a process and its ended children have used."""
+def times_of(pid: int) -> list[float]:
+    """Seconds of the processor of a process, and of its ended children: user, system, user, system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICKS  # utime, stime, cutime, cstime
+    return [int(field) / TICKS for field in fields[11:15]]
 
 
 def cpu_of_tree(pid: int) -> float:
@@ -102,7 +107,7 @@ def cpu_of_tree(pid: int) -> float:
         one = waiting.pop()
         waiting += parents.get(one, [])
         try:
-            total += cpu_of(one)
+            total += sum(times_of(one))
         except OSError:
             continue
     return total
@@ -247,16 +252,16 @@ def measure_run(browser: Browser, folder: Path, model: str) -> None:
             after = os.times()
         terminal = after.children_user + after.children_system
         terminal -= before.children_user + before.children_system
-        inside, shown = run_in_window(browser, folder, model)
+        inside, own, shown = run_in_window(browser, folder, model)
         print(
-            f"{number + 1}: terminal {terminal:.1f} s, window {inside:.1f} s "
-            f"({100 * (inside / terminal - 1):+.1f} %), its page in Chromium {shown:.1f} s",
+            f"{number + 1}: terminal {terminal:.1f} s, window {inside:.1f} s, of which {own:.2f} s "
+            f"({100 * own / (inside - own):.1f} % of the command) are its own; Chromium {shown:.1f} s",
             flush=True,
         )
 
 
-def run_in_window(browser: Browser, folder: Path, model: str) -> tuple[float, float]:
-    """Seconds of the processor of a run in the window, and of the browser meanwhile."""
+def run_in_window(browser: Browser, folder: Path, model: str) -> tuple[float, float, float]:
+    """Seconds of the processor of a run and its window, of the window alone, and of the browser."""
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)
         survey = Survey("1", "Run", [str(folder)], name, f"{name}/predictions.json", model=model)
@@ -267,13 +272,13 @@ def run_in_window(browser: Browser, folder: Path, model: str) -> tuple[float, fl
             page.goto(opened.address)
             page.goto(f"{opened.base}/surveys/1")
             page.locator("#start").wait_for()
-            before, shown = opened.cpu, cpu_of_tree(os.getpid())
+            before, own, shown = opened.cpu, opened.own_cpu, cpu_of_tree(os.getpid())
             page.click("#start")
             page.locator(".badge.done").wait_for(timeout=3_600_000)
-            inside = opened.cpu - before
+            inside, own = opened.cpu - before, opened.own_cpu - own
             shown = cpu_of_tree(os.getpid()) - shown - inside
             page.context.close()
-    return inside, shown
+    return inside, own, shown
 
 
 def main() -> None:

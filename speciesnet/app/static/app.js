@@ -187,9 +187,9 @@ export function showJob(job, place, fixes = {}, done = () => "") {
   $(".last", place).textContent = last;
 }
 
-/** Downloads a model, with progress; resolves to whether it is on disk now. `retry` does the same again. */
-export async function download(model, place, retry) {
-  const job = await follow(await api("models/download", { model }), place, { download_model: retry, ...again(retry) });
+/** Downloads a model, with progress; resolves to whether it is on disk now. `retry` does the same again, `running` is a job that does it. */
+export async function download(model, place, retry, running = null) {
+  const job = await follow(running ?? await api("models/download", { model }), place, { download_model: retry, ...again(retry) });
   return job.state === "done";
 }
 

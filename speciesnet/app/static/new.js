@@ -30,8 +30,8 @@ function drawModels(models) {
 const toDownload = (model) => t(model.bytes_here ? "to_download_rest" : "to_download_size",
   { size: bytes(model.bytes), here: bytes(model.bytes_here) });
 
-const fetchModel = (name) => attempt(async () => {
-  await download(name, $("#download"), () => fetchModel(name));
+const fetchModel = (name, running = null) => attempt(async () => {
+  await download(name, $("#download"), () => fetchModel(name), running);
   drawModels(await api("models"));
 }, FIXES);
 
@@ -92,7 +92,7 @@ attempt(async () => {
   const models = await api("models");
   drawModels(models);
   const arriving = models.find((model) => model.job);
-  if (arriving) fetchModel(arriving.name);
+  if (arriving) fetchModel(arriving.name, { id: arriving.job });
 }, FIXES);
 attempt(async () => {
   place = await choosePlace(document.documentElement.lang, changed);
