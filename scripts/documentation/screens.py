@@ -16,13 +16,16 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from speciesnet.instances import SAMPLE_IMAGES
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDTH = 1000  # pixels in the documentation
 QUALITY = 78
+SIZES = ((390, 844), (1280, 800), (1920, 1080))  # pixels: a phone, a laptop, a large screen
+SHOWN_HEIGHT = 400  # of each of them
+SCHEMES = ("light", "dark")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -60,7 +63,38 @@ def take_all(page: Page, folder: Path) -> None:
             server.terminate()
 
 
-def take_window(page: Page) -> None:
+def take_sizes(page: Page, browser: Browser, name: str) -> None:
+    """Saves the page of a window on three screens, light and dark, as one picture."""
+    rows = []
+    for scheme in SCHEMES:
+        row = []
+        for width, height in SIZES:
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,
+                storage_state=page.context.storage_state(),
+            )
+            shown = context.new_page()
+            shown.goto(page.url)
+            shown.locator("#latest li").first.wait_for()
+            shown.wait_for_timeout(600)
+            picture = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
+            row.append(picture.resize((width * SHOWN_HEIGHT // height, SHOWN_HEIGHT)))
+            context.close()
+        rows.append(row)
+    gap = 10
+    width = sum(picture.width + gap for picture in rows[0]) - gap
+    canvas = Image.new("RGB", (width, len(rows) * (SHOWN_HEIGHT + gap) - gap), "gray")
+    for number, row in enumerate(rows):
+        left = 0
+        for picture in row:
+            canvas.paste(picture, (left, number * (SHOWN_HEIGHT + gap)))
+            left += picture.width + gap
+    canvas.save(IMAGES / f"{name}.jpg", quality=QUALITY, optimize=True)
+    print(IMAGES / f"{name}.jpg")
+
+
+def take_window(page: Page, browser: Browser) -> None:
     """Walks through the window of a user whose pictures folder contains the sample images."""
     folder = Path(tempfile.gettempdir()) / "anna"  # pictures show its name
     shutil.copytree(SAMPLE_IMAGES, folder / "Pictures" / "Mill creek")
@@ -87,14 +121,14 @@ def take_window(page: Page) -> None:
             page.get_by_text("Demonstration").click()
             page.locator("#next").click()
             page.locator("#start").click()
-            page.locator("#latest li").nth(7).wait_for(timeout=300_000)
-            page.evaluate("Promise.all([...document.images].map((image) => image.decode()))")
+            page.locator("#latest li").nth(3).wait_for(timeout=300_000)
             take(page, "app_run")
             page.locator("#results").wait_for(timeout=300_000)
             page.locator("[data-kind=table] .write").click()
             page.locator("[data-kind=table] .done").wait_for(timeout=60_000)
             page.locator("#h-results").scroll_into_view_if_needed()
             take(page, "app_results")
+            take_sizes(page, browser, "app_sizes")
         finally:
             server.terminate()
             shutil.rmtree(folder)
@@ -113,7 +147,7 @@ def main() -> None:
         subprocess.run(command("report", "survey.json", "--out", "report"), cwd=folder, check=True)
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         take_all(chromium.new_page(viewport={"width": 1280, "height": 820}), folder)
-        take_window(chromium.new_page(viewport={"width": 1100, "height": 900}))
+        take_window(chromium.new_page(viewport={"width": 1280, "height": 900}), chromium)
         chromium.close()
 
 

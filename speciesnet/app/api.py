@@ -47,7 +47,7 @@ class Api:
             _route("/api/count", "GET", self._count),
             _route("/api/countries", "GET", self._countries),
             _route("/api/place", "GET", self._place),
-            _route("/api/models", "GET", lambda request, body: choices.models()),
+            _route("/api/models", "GET", lambda request, body: self._window.models()),
             _route("/api/models/download", "POST", self._download, 201),
             _route("/api/surveys", "GET", lambda request, body: self._window.overview()),
             _route("/api/surveys", "POST", self._add, 201),

@@ -6,38 +6,40 @@ import functools
 import gettext
 from pathlib import Path
 
+from speciesnet.app.jobs import size_of
 from speciesnet.country_names import other_names
+from speciesnet.packages.downloads import cache_folder
 from speciesnet.packages.info import (
     DEFAULT_MODEL,
     SUPPORTED_MODELS,
     ModelInfo,
     kaggles_cache,
+    kaggles_folder,
     published_variation,
 )
 
 _LANGUAGES = ("es", "fr", "pt", "sw", "de", "it", "nl", "ru", "ar", "hi", "id", "zh_CN", "ja")
 
 
+PUBLISHED_BYTES = 500_000_000  # of a published model with its detector, approximately
+
+
 def models() -> list[dict[str, object]]:
-    """The models, and whether each is on this computer."""
+    """The models, and how much of each is on this computer."""
     found = []
     for name in (*SUPPORTED_MODELS, "demo"):
         folder = model_folder(name)
         version, kind = published_variation(name) or (None, name)
         info = ModelInfo(str(folder)) if folder else None
         detector = info.local_detector if info else None
-        sizes = [
-            path.stat().st_size
-            for path in (info.classifier if info else None, detector)
-            if path is not None
-        ]
         found.append(
             {
                 "name": name,
                 "version": version,
                 "type": kind,
                 "on_disk": detector is not None,
-                "bytes": sum(sizes) if sizes else None,
+                "bytes": PUBLISHED_BYTES if version else None,
+                "bytes_here": sum(size_of(path)[0] for path in download_folders(name)),
                 "is_default": name == DEFAULT_MODEL,
             }
         )
@@ -49,6 +51,14 @@ def model_folder(name: str) -> Path | None:
     if name == "demo":
         return Path(ModelInfo(name).folder)
     return kaggles_cache(name.removeprefix("kaggle:"))
+
+
+def download_folders(name: str) -> tuple[Path, ...]:
+    """The folders into which a published model and its detector are downloaded."""
+    if name == "demo":
+        return ()
+    package = kaggles_folder() / "models" / name.removeprefix("kaggle:")
+    return package, cache_folder() / "detectors"
 
 
 @functools.lru_cache(8)

@@ -118,8 +118,10 @@ def _settings(survey: Survey) -> list[str]:
         flags.append("--nogeofence")
     if options.get("videos") == "skip":
         flags += ["--videos", "skip"]
-    elif fps := options.get("video_fps"):
-        flags += ["--video_fps", str(fps)]
+    else:
+        for name in ("video_fps", "max_frames_per_video"):
+            if value := options.get(name):
+                flags += [f"--{name}", str(value)]
     if options.get("classify") == "all":
         flags += ["--classify", "all"]
     return [*flags, "--metadata"] if options.get("metadata") else flags

@@ -16,7 +16,7 @@ import platformdirs
 from speciesnet.app.errors import PageError
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.files.listing import images_in, is_film_name
+from speciesnet.files.listing import images_in, is_film_name, is_system_folder
 
 MAX_ENTRIES = 1000  # of one folder
 MAX_SECONDS = 60.0  # of counting
@@ -135,6 +135,8 @@ class Folders:
                         break
                     one = {"path": str(folder / entry.name), "name": entry.name}
                     if entry.is_dir():
+                        if is_system_folder(entry.name, folder.name):
+                            continue
                         folders.append({**one, "kind": "folder"})
                     elif endings and entry.name.lower().endswith(endings):
                         files.append({**one, "bytes": entry.stat().st_size})

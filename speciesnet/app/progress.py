@@ -22,6 +22,7 @@ KEPT = 200  # records whose pictures can still be requested
 MAX_SPECIES = 100
 MAX_FAILED = 200  # paths that are kept
 RATE_SECONDS = 60.0
+PICTURE_SECONDS = 1.0  # between two new pictures of a run, which needs the processor itself
 _LOG_LINES = 2000
 _CANNOT_READ = re.compile(r"Cannot read \w+ (.+): (.+)\.$")
 
@@ -52,6 +53,7 @@ class Shown:
             "latin": parts.scientific_name,
             "score": self.record.get("prediction_score"),
             "boxes": len(self.record.get("detections") or ()),
+            "failed": bool(self.record.get("failures")),
             "thumb": f"{address}/{self.number}.jpg?v={abs(hash(path)) % 10**8}",
         }
 
@@ -80,6 +82,8 @@ class Follower:
         self._step = STEP_BYTES
         self._labels: Counter[str] = Counter()
         self._shown: deque[Shown] = deque(maxlen=KEPT)
+        self._picked: deque[Shown] = deque(maxlen=LATEST)
+        self._picked_at = -PICTURE_SECONDS
         self._failures: deque[str] = deque(maxlen=MAX_FAILED)
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -160,7 +164,23 @@ class Follower:
     def record(self, number: int) -> Record | None:
         """A record whose picture may be shown."""
         with self.lock:
-            return next((one.record for one in self._shown if one.number == number), None)
+            shown = (*self._picked, *self._shown)
+            return next((one.record for one in shown if one.number == number), None)
+
+    def _latest(self, is_running: bool) -> list[Shown]:
+        """The latest animals; during a run, those that were the latest one second after another."""
+        latest = list(self._shown)[-LATEST:]
+        if not is_running:
+            return latest
+        moment = time.monotonic()
+        if (
+            latest
+            and latest[-1] not in self._picked
+            and moment - self._picked_at >= PICTURE_SECONDS
+        ):
+            self._picked.append(latest[-1])
+            self._picked_at = moment
+        return list(self._picked)
 
     def rate(self) -> float | None:
         """The recent speed in images per second; None while it is unknown."""
@@ -169,12 +189,15 @@ class Follower:
         (since, first), (end, last) = self._samples[0], self._samples[-1]
         return (last - first) / (end - since) if last > first and end > since else None
 
-    def as_json(self, address: str, log: Path | None) -> dict[str, object]:
+    def as_json(
+        self, address: str, log: Path | None, *, is_running: bool = False
+    ) -> dict[str, object]:
         """The counts as sent to pages.
 
         Args:
             address: The address of the pictures.
             log: The output of the run, which gives the reasons for failures.
+            is_running: Whether the run goes on, so that pictures must cost little.
         """
         with self.lock:
             by_kind: Counter[str] = Counter()
@@ -186,7 +209,6 @@ class Follower:
                     name = split_label(label)
                     facts = {"label": label, "name": name.name, "latin": name.scientific_name}
                     species.append({**facts, "count": count})
-            latest = list(self._shown)[-LATEST:]
             return {
                 "done": self.done,
                 "failed": self.failed,
@@ -195,7 +217,7 @@ class Follower:
                 "species": species,
                 "blank": by_kind[BLANK],
                 "unknown": by_kind[UNKNOWN],
-                "latest": [one.as_json(address) for one in reversed(latest)],
+                "latest": [one.as_json(address) for one in reversed(self._latest(is_running))],
                 "skipped": _skipped(list(self._failures), log),
             }
 

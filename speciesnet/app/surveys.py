@@ -7,8 +7,8 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,6 +33,7 @@ _OPTIONS: Mapping[str, tuple[object, ...]] = {
     "geofence": (True, False),
     "videos": ("include", "skip"),
     "video_fps": ("1", "0.2", "0.5", "2", "5"),
+    "max_frames_per_video": ("", "5", "10", "30", "60", "120"),
     "classify": ("best", "all"),
     "metadata": (False, True),
 }
@@ -188,6 +189,7 @@ class Surveys:
                     404,
                     "no_survey",
                     "There is no such survey; it may have been removed from the list.",
+                    "show_surveys",
                 )
             return self._surveys[identifier]
 
@@ -212,8 +214,8 @@ class Surveys:
                 raise PageError(
                     409, "results_in_use", f"{survey.predictions} belongs to a survey in the list."
                 )
-            self._surveys[survey.id] = survey
-            self.save()
+            with self._saved():
+                self._surveys[survey.id] = survey
             return survey
 
     def _new_results(self, name: str) -> Path:
@@ -236,9 +238,20 @@ class Surveys:
         """Removes a survey from the list; its files are kept."""
         with self.lock:
             survey.check_not_running()
-            del self._surveys[survey.id]
-            self.queue = [one for one in self.queue if one != survey.id]
+            with self._saved():
+                del self._surveys[survey.id]
+                self.queue = [one for one in self.queue if one != survey.id]
+
+    @contextmanager
+    def _saved(self) -> Iterator[None]:
+        """Saves the list that the block changes; takes the change back if it cannot be written."""
+        before = dict(self._surveys), self.queue
+        try:
+            yield
             self.save()
+        except PageError:
+            self._surveys, self.queue = before
+            raise
 
 
 def change(survey: Survey, values: Mapping[str, object], folders: Folders) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import speciesnet
 from speciesnet.app import commands, jobs
-from speciesnet.app.choices import models
+from speciesnet.app.choices import PUBLISHED_BYTES, download_folders, models
 from speciesnet.app.errors import PageError
 from speciesnet.app.folders import Folders, gone, total_of
 from speciesnet.app.helpers import Helpers, Work
@@ -25,7 +25,6 @@ from speciesnet.app.surveys import ACTIVE, Survey, Surveys
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.listing import images_in
-from speciesnet.packages.downloads import cache_folder
 
 TICKET = "window.ticket"  # a file, see ``Guard``
 MAX_JOBS = 200  # that are remembered
@@ -112,7 +111,7 @@ class Window:
         if not is_active and not follower.is_behind:
             follower.advance()
         log = Path(survey.log) if survey.log else None
-        found = follower.as_json(f"/surveys/{survey.id}/thumbs", log)
+        found = follower.as_json(f"/surveys/{survey.id}/thumbs", log, is_running=is_active)
         total = total_of(self.counted(survey).counts)
         rate = found["rate"] if is_active else None
         left = None
@@ -128,7 +127,15 @@ class Window:
             "sentence": survey.sentence,
             "action": survey.action,
             "log": jobs.tail(log) if log else [],
+            "download": self._download_of(survey) if is_active and not follower.done else None,
         }
+
+    def _download_of(self, survey: Survey) -> dict[str, object] | None:
+        """What a run that has just started still has to download."""
+        model = next((one for one in models() if one["name"] == survey.model), None)
+        if model is None or model["on_disk"]:
+            return None
+        return {"done_bytes": model["bytes_here"], "total_bytes": model["bytes"]}
 
     def place(self, latitude: float, longitude: float) -> object:
         """The country (and, in the USA, the state) of the town nearest to a position, in degrees."""
@@ -193,18 +200,29 @@ class Window:
         """The photographs of the trial run, with their answers."""
         return all_pictures(self._folder / "trials" / survey.id / "predictions.json")
 
-    def download(self, model: object) -> Job:
-        """Downloads and prepares a model; raises ``PageError``."""
-        if model not in [one["name"] for one in models()]:
-            raise PageError(422, "bad_request", "Choose a model from the list.")
-        running = [one for one in self.jobs() if one.kind == "download" and one.state == "running"]
-        if running:
-            return running[0]
-        from kagglehub.config import get_cache_folder
+    def models(self) -> list[dict[str, object]]:
+        """The models, and the job that downloads one."""
+        job = self._running_download()
+        return [
+            {**one, "job": job.id if job and job.values["model"] == one["name"] else None}
+            for one in models()
+        ]
 
-        job = self._start(None, "download", commands.Line(["prepare", "--model", str(model)]))
-        job.watched = (Path(get_cache_folder()), cache_folder() / "detectors")
+    def download(self, model: object) -> Job:
+        """Downloads and prepares a model, or continues to; raises ``PageError``."""
+        if not isinstance(model, str) or model not in [one["name"] for one in models()]:
+            raise PageError(422, "bad_request", "Choose a model from the list.")
+        if running := self._running_download():
+            return running
+        line = commands.Line(["prepare", "--model", model])
+        values = {"model": model, "total_bytes": PUBLISHED_BYTES}
+        job = self._start(None, "download", line, values)
+        job.watched = download_folders(model)
         return job
+
+    def _running_download(self) -> Job | None:
+        running = (one for one in self.jobs() if one.kind == "download" and one.state == "running")
+        return next(running, None)
 
     def _start(
         self,

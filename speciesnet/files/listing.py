@@ -183,7 +183,7 @@ def is_within(folder: str, other: str) -> bool:
 
 def _is_entered(parent: str, name: str, neighbors: list[str], notes: InputNotes) -> bool:
     path = Path(parent, name)
-    if _is_system_folder(name, path.parent.name) or _is_made_by_program(path, neighbors):
+    if is_system_folder(name, path.parent.name) or _is_made_by_program(path, neighbors):
         notes.system_folders.add(path.as_posix())
         return False
     if path.is_symlink():
@@ -192,7 +192,8 @@ def _is_entered(parent: str, name: str, neighbors: list[str], notes: InputNotes)
     return True
 
 
-def _is_system_folder(name: str, parent: str) -> bool:
+def is_system_folder(name: str, parent: str) -> bool:
+    """Whether the name of a folder, in a parent with another name, shows that a system made it."""
     kind = name.lower()
     return (
         name.startswith(".")
@@ -277,7 +278,7 @@ def _system_folder_of(url: str, start: int) -> str | None:
     folders = url[start:].split("/")[:-1]
     for number, name in enumerate(folders, start=1):
         parent = folders[number - 2] if number > 1 else url[:start].rstrip("/").rpartition("/")[2]
-        if _is_system_folder(name, parent) and name not in (".", ".."):
+        if is_system_folder(name, parent) and name not in (".", ".."):
             return url[:start] + "/".join(folders[:number])
     return None
 

@@ -173,32 +173,26 @@ def download_detector(url: str, folder: Path) -> Path:
 
 
 def _download(url: str, target: Path, digest: Digest | None) -> None:
-    """Downloads and verifies a file before it gets its name, so that the target is always complete."""
-    import requests  # takes longer to import than a window may take to open
+    """Downloads and verifies a file before it gets its name, so that the target is always complete.
 
+    What has arrived before the connection broke is kept, if the server can send the rest of the same
+    file: it names the file's version (RFC 9110, section 8.8.3), and the next download asks for the rest
+    of this version.
+    """
     logging.info("Downloading %s to %s.", url, target)
-    with write_atomically(target, unique=False) as part:
-        with requests.get(url, stream=True, timeout=TIMEOUT) as response:
-            response.raise_for_status()
-            length = response.headers.get("Content-Length", "")
-            is_compressed = "Content-Encoding" in response.headers
-            expected = int(length) if length.isdigit() and not is_compressed else 0
-            with (
-                part.open("wb") as file,
-                tqdm(
-                    total=expected or None,
-                    desc=target.name,
-                    unit="B",
-                    unit_scale=True,
-                    disable=None,
-                ) as bar,
-            ):
-                for chunk in response.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-                    bar.update(len(chunk))
+    part = target.with_name(f"{target.name}.part")
+    version = part.with_name(f"{part.name}.etag")
+    try:
+        expected = _receive(url, part, version, target.name)
         received = part.stat().st_size
         if expected and received != expected:
             raise OSError(f"{received} of {expected} bytes arrived")
+    except BaseException:
+        if not version.exists():
+            part.unlink(missing_ok=True)
+        raise
+    version.unlink(missing_ok=True)
+    with write_atomically(target, unique=False):  # takes the part
         if not zipfile.is_zipfile(part):
             raise OSError("the download is not a PyTorch checkpoint")
         if digest and (found := digest.of(part)) != digest.value:
@@ -208,3 +202,57 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
             )
     if digest:
         digest.remember(target)
+
+
+def _receive(url: str, part: Path, version: Path, name: str) -> int:
+    """Appends the rest of a file to what has arrived of it.
+
+    Args:
+        url: The file.
+        part: What has arrived.
+        version: The file that contains the ETag of the part; it is written if the server can resume.
+        name: The name in the progress bar.
+
+    Returns:
+        The size of the whole file, or 0 if the server does not give it.
+    """
+    import requests  # takes longer to import than a window may take to open
+
+    is_kept = version.exists() and part.exists() and part.stat().st_size > 0
+    before = part.stat().st_size if is_kept else 0
+    headers = {"Accept-Encoding": "identity"}
+    if before:
+        etag = version.read_text(encoding="latin-1")
+        headers |= {"Range": f"bytes={before}-", "If-Range": etag}
+    with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            version.unlink()
+            return _receive(url, part, version, name)
+        response.raise_for_status()
+        if response.headers.get("Content-Range", "").startswith(f"bytes {before}-"):
+            logging.info("%d bytes of %s are here already.", before, name)
+        else:
+            before = 0  # the server sends the whole file, or its other version
+        length = response.headers.get("Content-Length", "")
+        is_compressed = "Content-Encoding" in response.headers
+        expected = before + int(length) if length.isdigit() and not is_compressed else 0
+        etag = response.headers.get("ETag", "")
+        if expected and etag.startswith('"') and response.headers.get("Accept-Ranges") == "bytes":
+            version.write_text(etag, encoding="latin-1")
+        elif not before:
+            version.unlink(missing_ok=True)
+        with (
+            part.open("ab" if before else "wb") as file,
+            tqdm(
+                total=expected or None,
+                initial=before,
+                desc=name,
+                unit="B",
+                unit_scale=True,
+                disable=None,
+            ) as bar,
+        ):
+            for chunk in response.iter_content(CHUNK_BYTES):
+                file.write(chunk)
+                bar.update(len(chunk))
+    return expected

@@ -222,15 +222,19 @@ def published_variation(model_name: str) -> tuple[str, str] | None:
     return (match[1], MODEL_TYPES["ab".index(match[1][-1])]) if match else None
 
 
+def kaggles_folder() -> Path:
+    """The folder of kagglehub's downloads, found without the second that importing kagglehub takes."""
+    folder = os.environ.get("KAGGLEHUB_CACHE")
+    return Path.home() / ".cache" / "kagglehub" if folder is None else Path(folder)
+
+
 def kaggles_cache(handle: str) -> Path | None:
     """The newest complete download of a model; the hub's own lookup needs a version number.
 
     Args:
         handle: ``OWNER/MODEL/FRAMEWORK/VARIATION``.
     """
-    from kagglehub.config import get_cache_folder
-
-    folder = Path(get_cache_folder()) / "models" / handle
+    folder = kaggles_folder() / "models" / handle
     versions = [int(marker.stem) for marker in folder.glob("*.complete") if marker.stem.isdigit()]
     newest = folder / str(max(versions, default=0))
     return newest if newest.is_dir() else None

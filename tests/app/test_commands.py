@@ -26,7 +26,13 @@ def test_every_choice_is_a_flag_of_the_command(tmp_path: Path) -> None:
         place={"kind": "coordinates"},
         species_list="/lists/a.txt",
         species_fill=True,
-        options={"geofence": False, "video_fps": "0.5", "classify": "all", "metadata": True},
+        options={
+            "geofence": False,
+            "video_fps": "0.5",
+            "max_frames_per_video": "30",
+            "classify": "all",
+            "metadata": True,
+        },
     )
     line = run_line(survey)
     command, arguments = resolve(line.arguments)
@@ -34,12 +40,14 @@ def test_every_choice_is_a_flag_of_the_command(tmp_path: Path) -> None:
     assert not files
     assert {flag.name for flag in command.all_flags if values.is_given(flag)} == {
         *("folders", "predictions_json", "model", "exif_gps", "country_from_coordinates"),
-        *("species_list", "species_list_fill", "geofence", "video_fps", "classify", "metadata"),
+        *("species_list", "species_list_fill", "geofence", "video_fps", "max_frames_per_video"),
+        *("classify", "metadata"),
     }
 
 
 def test_no_frames_are_chosen_of_films_that_are_left_out(tmp_path: Path) -> None:
-    line = run_line(survey_of(tmp_path, options={"videos": "skip", "video_fps": "2"}))
+    options = {"videos": "skip", "video_fps": "2", "max_frames_per_video": "5"}
+    line = run_line(survey_of(tmp_path, options=options))
     assert line.arguments[-2:] == ["--videos", "skip"]
 
 

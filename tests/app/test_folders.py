@@ -8,6 +8,8 @@ from windows import Page, wait_for
 
 
 def test_folders_are_reached_step_by_step(page: Page, home: Path) -> None:
+    for made_by_systems in ("System Volume Information", "$RECYCLE.BIN"):
+        (home / made_by_systems).mkdir()
     places = page.get("/api/folders")
     assert places["folders"][0] == {"path": str(home), "name": "home", "kind": "home"}
     inside = page.get("/api/folders", path=str(home))

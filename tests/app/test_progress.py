@@ -36,6 +36,30 @@ def test_counts_grow_with_the_file_and_only_new_records_are_read(tmp_path: Path)
     writer.close()
 
 
+def test_a_run_shows_one_new_picture_at_a_time_and_all_once_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = 100.0
+    monkeypatch.setattr("speciesnet.app.progress.time.monotonic", lambda: moment)
+    follower = Follower(tmp_path / "p.json")
+    writer = appender_of(follower.path)
+
+    def latest(is_running: bool) -> list[int]:
+        found = follower.as_json("/thumbs", None, is_running=is_running)["latest"]
+        return [one["number"] for one in found]  # type: ignore[attr-defined]
+
+    for number in range(4):
+        writer.append([encode_record(record(f"{number}.jpg", FOX, boxes=[box()]))])
+        writer.flush()
+        follower.advance()
+        if number in (0, 1, 3):
+            latest(True)
+        moment += 0.6
+    assert latest(True) == [3, 0]
+    assert latest(False) == [3, 2, 1, 0]
+    writer.close()
+
+
 def test_pictures_of_a_trial_are_there_while_it_runs(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     assert list(all_pictures(path)) == []

@@ -50,6 +50,7 @@ def test_results_can_go_elsewhere_before_the_run(page: Page, home: Path) -> None
         {"options": {"classify": "--help"}},
         {"options": {"engine": "torch"}},
         {"options": {"video_fps": "1; rm"}},
+        {"options": {"max_frames_per_video": 7}},
         {"options": {"geofence": 0}},
         {"species_list": "/etc/passwd"},
         {"results": "/etc"},
@@ -104,15 +105,17 @@ def test_predictions_of_a_terminal_are_opened_and_forgetting_keeps_them(
     assert path.is_file()
 
 
-def test_a_list_that_cannot_be_written_is_said(
+def test_a_list_that_cannot_be_written_is_said_and_stays_as_it_was(
     page: Page, data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    page.get("/api/surveys")
+    kept = page.add(home / "card2")
     monkeypatch.setattr("speciesnet.app.surveys.write_atomically", full)
     body = {"folders": [str(home / "card1")]}
     answer = page.send("POST", "/api/surveys", 507, **body)
     assert answer["action"] == {"name": "free_space"}
     assert "No space left" in answer["error"]
+    page.send("DELETE", f"/api/surveys/{kept}", 507)
+    assert [one["id"] for one in page.get("/api/surveys")["surveys"]] == [kept]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from window_users import LOST, REFUSED, App, NewPage, free_port
 
 expect.set_options(timeout=20_000)  # milliseconds; other programs may use the processor
 
@@ -18,8 +19,6 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 OWN = ("file://", "data:", "http://127.0.0.1:")
-
-NewPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")  # Playwright runs an event loop, which must not run in other tests
@@ -71,3 +70,20 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    app = App(tmp_path_factory.mktemp("home"), free_port())
+    app.add_card("card", 3)
+    app.start()
+    yield app
+    app.end()
+
+
+@pytest.fixture
+def opened(app: App, new_page: NewPage) -> Page:
+    """The list of surveys in a new browser that speaks English."""
+    page = new_page(app.address, expected=(*LOST, *REFUSED), locale="en-GB")
+    page.wait_for_url(f"{app.base}/")
+    return page

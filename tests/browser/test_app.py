@@ -1,136 +1,19 @@
+"""A person's paths through the window."""
+
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import clips
 import pytest
 from barriers import check_barriers
-from playwright.sync_api import Locator, Page, Route, expect
-from surveys import MODEL
+from playwright.sync_api import Page, Route, expect
+from window_users import LONG, App, Hand, NewPage, choose_file, prepare
 
 if sys.platform == "win32":
     pytest.skip("Windows has other signals", allow_module_level=True)
-
-NewPage = Callable[..., Page]
-
-IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
-LONG = 120_000  # milliseconds; networks are loaded
-LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET")
-REFUSED = ("404", "409", "400", "403", "422")  # of an address that is asked for on purpose
-
-
-@dataclass
-class App:
-    """The window of a person whose home has some folders of photographs."""
-
-    home: Path
-    port: int
-    address: str = ""
-    process: subprocess.Popen[str] | None = None
-
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def surveys(self) -> list[dict[str, Any]]:
-        return json.loads((self.home / "data" / "surveys.json").read_text())["surveys"]
-
-    def add_card(self, name: str, images: int) -> Path:
-        card = self.home / "Pictures" / name
-        card.mkdir(parents=True)
-        for image in IMAGES[:images]:
-            shutil.copy(image, card / f"{image.parent.name}-{image.name}")
-        return card
-
-    def start(self) -> None:
-        cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # converted networks
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "speciesnet", "app", "--nobrowser", "--port", str(self.port)],
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            env={
-                **os.environ,
-                "HOME": str(self.home),
-                "SPECIESNET_DATA": str(self.home / "data"),
-                "XDG_CACHE_HOME": cache,
-            },
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip().rpartition(" ")[2]
-
-    def end(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=60)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    app = App(tmp_path_factory.mktemp("home"), port)
-    app.add_card("card", 3)
-    app.start()
-    yield app
-    app.end()
-
-
-@dataclass
-class Hand:
-    """Uses the mouse, and counts its clicks."""
-
-    page: Page
-    clicks: list[str] = field(default_factory=list)
-
-    def click(self, place: Locator | str) -> None:
-        found = self.page.locator(place) if isinstance(place, str) else place
-        self.clicks.append(found.inner_text())
-        found.click()
-
-
-@pytest.fixture
-def opened(app: App, new_page: NewPage) -> Page:
-    """The list of surveys in a new browser that speaks English."""
-    page = new_page(app.address, expected=(*LOST, *REFUSED), locale="en-GB")
-    page.wait_for_url(f"{app.base}/")
-    return page
-
-
-def prepare(hand: Hand, card: str, country: str = "kenya") -> None:
-    """Clicks from the list of surveys to the page of a new one."""
-    page = hand.page
-    hand.click(page.get_by_role("link", name="New survey").last)
-    hand.click(page.get_by_role("button", name="Pictures"))
-    hand.click(page.get_by_role("button", name=card, exact=True))
-    page.fill("#search", country)
-    hand.click("#matches button >> nth=0")
-    hand.click(page.get_by_text("Demonstration"))  # needs no download
-    expect(page.locator("#chosen")).to_contain_text("photographs")
-    check_barriers(page)
-    hand.click("#next")
-    page.wait_for_url("**/surveys/*")
-
-
-def choose_file(page: Page, button: str, name: str) -> None:
-    """Chooses a file in the folder of pictures."""
-    page.click(button)
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Pictures").click()
-    dialog.get_by_role("button", name=name).click()
-    check_barriers(page)
-    dialog.get_by_role("button", name="Choose this file").click()
 
 
 def test_a_file_for_timelapse_needs_at_most_eight_clicks(app: App, opened: Page) -> None:
@@ -238,6 +121,42 @@ def test_answers_are_compared_with_the_labels_of_a_table(app: App, opened: Page)
     expect(opened.locator("h1")).to_be_visible()
 
 
+def test_frames_are_chosen_where_the_folder_contains_films(app: App, opened: Page) -> None:
+    card = app.add_card("filmed", 1)
+    clips.film(card / "clip.mp4", count=90)
+    opened.goto(f"{app.base}/new")
+    opened.locator("#more summary").click()
+    fps, most = (
+        opened.locator(f"[data-option={x}]") for x in ("video_fps", "max_frames_per_video")
+    )
+    opened.get_by_role("button", name="Pictures").click()
+    opened.get_by_role("button", name="filmed", exact=True).click()
+    fps.select_option("5")
+    most.select_option("10")
+    opened.locator("[data-option=videos]").select_option("Leave films out")
+    for field in (fps, most):
+        expect(field).to_be_disabled()
+    opened.locator("[data-option=videos]").select_option("Examine films as well")
+    check_barriers(opened)
+    opened.get_by_role("button", name="Up").click()
+    opened.get_by_role("button", name="card", exact=True).click()  # without films
+    expect(opened.locator("#chosen")).to_contain_text("3 photographs")
+    for field in (fps, most):
+        expect(field).to_be_hidden()
+    opened.get_by_role("button", name="Up").click()
+    opened.get_by_role("button", name="filmed", exact=True).click()
+    expect(most).to_have_value("10")
+    opened.get_by_text("Demonstration").click()
+    opened.get_by_text("Unknown").click()
+    opened.click("#next")
+    expect(opened.locator("#plan")).to_contain_text("1 photograph, 1 film")
+    opened.click("#start")
+    expect(opened.locator(".badge")).to_have_text("done", timeout=LONG)
+    expect(opened.locator("#command")).to_contain_text("--video_fps 5 --max_frames_per_video 10")
+    records = json.loads(Path(app.surveys[-1]["predictions"]).read_text())["predictions"]
+    assert [len(one["frames_processed"]) for one in records if "frames_processed" in one] == [10]
+
+
 def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
     app: App, opened: Page
 ) -> None:
@@ -248,7 +167,7 @@ def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
     opened.goto(f"{app.base}/new")
     opened.locator("#more summary").click()
     opened.locator("[data-option=geofence]").uncheck()
-    opened.locator("[data-option=video_fps]").select_option("0.5")
+    opened.locator("[data-option=classify]").select_option("all")
     check_barriers(opened)
     opened.get_by_role("button", name="Pictures").click()
     opened.get_by_role("button", name="tried", exact=True).click()
@@ -258,48 +177,13 @@ def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
     opened.click("#next")
     expect(opened.locator("#plan")).to_contain_text("3 photographs")
     opened.get_by_text("Details", exact=True).click()
-    expect(opened.locator("#command")).to_contain_text("--nogeofence --video_fps 0.5")
+    expect(opened.locator("#command")).to_contain_text("--nogeofence --classify all")
     opened.route("**/api/jobs/*", go_on)
     opened.click("#try")
     expect(opened.locator("#trial li")).to_have_count(3, timeout=LONG)
     expect(opened.locator("#measured progress")).to_be_visible()
     opened.unroute_all()
     expect(opened.locator("#measured .done")).to_contain_text("3 photographs tried")
-
-
-def test_a_killed_run_offers_to_continue_also_in_a_second_tab(
-    app: App, opened: Page, new_page: NewPage
-) -> None:
-    app.add_card("long", 19)
-    prepare(Hand(opened), "long")
-    opened.click("#start")
-    expect(opened.locator("#numbers")).to_contain_text("of 19", timeout=LONG)
-    expect(opened.locator("#pause")).to_be_visible()
-    second = new_page(opened.url, beside=opened, expected=REFUSED)
-    output = Path(app.surveys[-1]["predictions"])
-    while not output.exists() or b'"filepath"' not in output.read_bytes():
-        time.sleep(0.05)
-    os.kill(app.surveys[-1]["pid"], signal.SIGKILL)
-    for page in (opened, second):
-        expect(page.locator(".badge")).to_have_text("interrupted")
-        expect(page.get_by_role("alert").last).to_contain_text("All finished work is kept")
-    check_barriers(opened)
-    opened.locator(".problem").get_by_role("button", name="Continue").click()
-    for page in (opened, second):
-        expect(page.locator(".badge")).to_have_text("done", timeout=LONG)
-        expect(page.locator("#numbers")).to_contain_text("19 of 19")
-        expect(page.locator(".problem")).to_have_count(0)
-
-
-def test_a_folder_that_vanishes_is_named_until_it_is_back(app: App, opened: Page) -> None:
-    card = app.add_card("drive", 2)
-    prepare(Hand(opened), "drive")
-    away = card.rename(card.with_name("away"))
-    opened.click("#start")
-    expect(opened.locator(".problem")).to_contain_text("plug it in again")
-    expect(opened.locator("#about .warning")).to_contain_text(str(card))
-    away.rename(card)
-    expect(opened.locator("#about .warning")).to_have_count(0)
 
 
 @pytest.mark.parametrize("language", ["en", "es", "fr", "pt", "sw"])

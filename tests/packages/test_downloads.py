@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from speciesnet.errors import ModelError
+from speciesnet.packages import downloads
 from speciesnet.packages.downloads import download_detector, published_digest
 from speciesnet.packages.info import ModelInfo
 
@@ -176,6 +177,102 @@ def test_failed_download_leaves_no_model(
     assert "\n" not in sentence
     assert models_in(cache) == []
     server.answers["/md.pt"] = sends(checkpoint)
+    assert download_detector(url, package).read_bytes() == checkpoint
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes downloads often enough for files of the tests."""
+    monkeypatch.setattr(downloads, "CHUNK_BYTES", 1000)
+
+
+class Resuming:
+    """Sends a file, or the range of it that is asked for; breaks off at ``cuts`` first."""
+
+    def __init__(
+        self, content: bytes, *cuts: int, version: str = '"1"', always: bool = False
+    ) -> None:
+        self.content, self.cuts, self.version = content, list(cuts), version
+        self.ignores_ranges = always
+        self.asked: list[str | None] = []
+
+    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
+        wanted, known = handler.headers.get("Range"), handler.headers.get("If-Range")
+        self.asked.append(wanted)
+        is_rest = wanted and known == self.version and not self.ignores_ranges
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and is_rest else 0
+        headers = {"ETag": self.version, "Accept_Ranges": "bytes"}
+        size = len(self.content)
+        if start >= size:
+            return sends(b"", 416)(handler)
+        end = self.cuts.pop(0) if self.cuts else size
+        if start:
+            headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
+        headers["Content_Length"] = str(size - start)
+        return sends(self.content[start:end], 206 if start else 200, **headers)(handler)
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_download_that_is_broken_off_twice_goes_on_where_it_was(
+    server: Server, cache: Path, package: Path, checkpoint: bytes
+) -> None:
+    answer = server.answers["/md.pt"] = Resuming(checkpoint, 1_000, 200_000)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="broken"):
+            download_detector(server.url("/md.pt"), package)
+    assert download_detector(server.url("/md.pt"), package).read_bytes() == checkpoint
+    assert answer.asked == [None, "bytes=1000-", "bytes=200000-"]
+    assert models_in(cache) == ["md.pt"]
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_file_that_changed_in_between_is_downloaded_from_its_start(
+    server: Server, cache: Path, package: Path, checkpoint: bytes
+) -> None:
+    server.answers["/md.pt"] = Resuming(bytes(len(checkpoint)), 1_000, version='"old"')
+    with pytest.raises(ModelError, match="broken"):
+        download_detector(server.url("/md.pt"), package)
+    server.answers["/md.pt"] = answer = Resuming(checkpoint, version='"new"')
+    assert download_detector(server.url("/md.pt"), package).read_bytes() == checkpoint
+    assert answer.asked == ["bytes=1000-"]
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_server_that_sends_the_whole_file_again_is_understood(
+    server: Server, cache: Path, package: Path, checkpoint: bytes
+) -> None:
+    server.answers["/md.pt"] = Resuming(checkpoint, 1_000, always=True)
+    with pytest.raises(ModelError, match="broken"):
+        download_detector(server.url("/md.pt"), package)
+    assert download_detector(server.url("/md.pt"), package).read_bytes() == checkpoint
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_download_that_was_killed_after_its_last_byte_is_downloaded_again(
+    server: Server, cache: Path, package: Path, checkpoint: bytes
+) -> None:
+    server.answers["/md.pt"] = answer = Resuming(checkpoint, 1_000)
+    with pytest.raises(ModelError, match="broken"):
+        download_detector(server.url("/md.pt"), package)
+    [part] = cache.rglob("*.part")
+    part.write_bytes(checkpoint)
+    assert download_detector(server.url("/md.pt"), package).read_bytes() == checkpoint
+    assert answer.asked == [None, f"bytes={len(checkpoint)}-", None]
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_damaged_rest_is_not_kept(
+    server: Server, cache: Path, package: Path, checkpoint: bytes
+) -> None:
+    url = server.url(f"/md.pt#sha256={hashlib.sha256(checkpoint).hexdigest()}")
+    server.answers["/md.pt"] = Resuming(checkpoint, 1_000)
+    with pytest.raises(ModelError, match="broken"):
+        download_detector(url, package)
+    [part] = cache.rglob("*.part")
+    part.write_bytes(bytes(1_000))
+    with pytest.raises(ModelError, match="is damaged"):
+        download_detector(url, package)
+    assert models_in(cache) == []
     assert download_detector(url, package).read_bytes() == checkpoint
 
 

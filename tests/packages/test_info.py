@@ -15,7 +15,13 @@ import pytest
 from kagglehub.exceptions import DataCorruptionError
 
 from speciesnet.errors import ModelError
-from speciesnet.packages.info import DEFAULT_MODEL, SUPPORTED_MODELS, ModelInfo, find_model_folder
+from speciesnet.packages.info import (
+    DEFAULT_MODEL,
+    SUPPORTED_MODELS,
+    ModelInfo,
+    find_model_folder,
+    kaggles_folder,
+)
 
 KEYS = ("classifier", "classifier_labels", "detector", "taxonomy", "geofence")
 
@@ -208,6 +214,15 @@ def test_fingerprint_distinguishes_packages(package: Path, tmp_path: Path) -> No
 
 
 # Packages that kagglehub and huggingface_hub have downloaded before, without a network now
+
+
+def test_folder_of_kagglehub_is_the_one_that_it_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KAGGLEHUB_CACHE", raising=False)
+    assert str(kaggles_folder()) == kagglehub.config.get_cache_folder()
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    assert str(kaggles_folder()) == kagglehub.config.get_cache_folder()
 
 
 @pytest.fixture

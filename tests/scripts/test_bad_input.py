@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import run_here
+from disks import fill, small_disk
 from frameworks import needs_tensorflow
 from PIL import Image
 
@@ -386,27 +387,13 @@ def results(folder: Path, names: list[str], padding: int = 0) -> tuple[Path, Pat
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
-    with suppress(OSError):
-        if not subprocess.run(mount, capture_output=True).returncode:
-            yield disk
-            subprocess.run(["umount", "-l", str(disk)], check=True)
-            return
-    pytest.skip("this user cannot mount a small disk")
-
-
-def fill(disk: Path) -> None:
-    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
 
 
 def test_run_continues_after_the_disk_was_full(
-    try_: Command, tmp_path: Path, small_disk: Path, output: Path
+    try_: Command, tmp_path: Path, disk: Path, output: Path
 ) -> None:
     names = [f"{number:04}.jpg" for number in range(4000)]
     detections, classifications = results(tmp_path, names, padding=500)
@@ -419,29 +406,29 @@ def test_run_continues_after_the_disk_was_full(
     assert try_(*arguments, base=False).code == 0
     assert output.stat().st_size > 2.5 * 2**20
 
-    path = small_disk / "predictions.json"
+    path = disk / "predictions.json"
     outcome = try_(*arguments, "--predictions_json", path, base=False)
     check_mistake(outcome, str(path), "No space left on device", "same command again")
     written = records_of(path)
     assert 0 < len(written) < len(names)
     assert written == records_of(output)[: len(written)]
 
-    fill(small_disk)
+    fill(disk)
     outcome = try_(*arguments, "--predictions_json", path, base=False)
     check_mistake(outcome, str(path), "No space left on device")
     assert records_of(path) == written
 
-    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
     outcome = try_(*arguments, "--predictions_json", path, base=False)
     assert outcome.code == 0, outcome.err
     assert path.read_bytes() == output.read_bytes()
 
 
-def test_disk_that_is_full_from_the_start(try_: Command, small_disk: Path) -> None:
-    fill(small_disk)
-    path = small_disk / "predictions.json"
+def test_disk_that_is_full_from_the_start(try_: Command, disk: Path) -> None:
+    filler = fill(disk)
+    path = disk / "predictions.json"
     check_mistake(try_("--predictions_json", path), str(path), "No space left on device")
-    (small_disk / "filler").unlink()
+    filler.unlink()
     assert try_("--predictions_json", path).code == 0
     assert len(records_of(path)) == 1
 

@@ -26,7 +26,7 @@ const unit = (value, name, digits = 0, display = "short") =>
 export function bytes(value) {
   const scale = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   const step = value < 1000 ? 0 : Math.min(Math.floor(Math.log10(value) / 3), 4);
-  return unit(value / 1000 ** step, scale[step], step > 2 ? 1 : 0);
+  return unit(value / 1000 ** step, scale[step], step > 2 ? 1 : 0, step ? "short" : "long");
 }
 
 export function duration(seconds) {
@@ -112,12 +112,18 @@ export async function attempt(action, fixes = {}) {
     return await action();
   } catch (error) {
     if (error instanceof TypeError) lost(true);
-    else showProblem(error, { wait: () => attempt(action, fixes), free_space: () => attempt(action, fixes), ...fixes });
+    else showProblem(error, { ...again(() => attempt(action, fixes)), ...fixes });
   }
 }
 
-export function problem(error, fixes) {
+/** The fixes of errors that pass by themselves, or once a person has freed space. */
+export const again = (action) => ({ wait: action, free_space: action });
+
+const ALWAYS = { show_surveys: () => { location.href = "/"; }, open_again: () => location.reload() };
+
+export function problem(error, given) {
   const name = error.action?.name;
+  const fixes = { ...ALWAYS, ...given };
   const known = [`error_${error.code}`, `error_${name}`].find(has) ?? "error";
   return make("div", { className: "problem", role: "alert" },
     make("p", {}, make("strong", {}, t(known))),
@@ -158,13 +164,13 @@ export async function follow(job, place, fixes = {}, done = () => "", meanwhile 
 }
 
 export function showJob(job, place, fixes = {}, done = () => "") {
-  const size = job.done_bytes ?? job.values?.done_bytes;
   const last = job.log.at(-1) ?? "";
-  redraw(place, [job.state, last, size], () => {
-    if (job.state === "running")
-      return [make("p", { role: "status" }, make("progress", { ariaLabel: t("working") }), ` ${t("working")} ${size ? bytes(size) : ""} `,
-        button(t("stop"), () => attempt(() => api(`jobs/${job.id}/stop`, {})))),
-        make("p", { className: "note", lang: "en" }, last)];
+  const isRunning = job.state === "running";
+  redraw(place, [job.id, job.state, isRunning ? "" : last], () => {
+    if (isRunning)
+      return [make("p", {}, make("progress", { ariaLabel: t("working") }), " ", make("span", { role: "status" }, t("working")), " ",
+        make("span", { className: "size" }), " ", button(t("stop"), () => attempt(() => api(`jobs/${job.id}/stop`, {})))),
+        make("p", { className: "note last", lang: "en" })];
     if (job.state === "failed") return [problem({ message: job.error ?? last, action: job.action }, fixes)];
     if (job.state === "stopped") return [make("p", { role: "status" }, t("job_stopped"))];
     const said = done(job) || t("job_done");
@@ -173,12 +179,17 @@ export function showJob(job, place, fixes = {}, done = () => "") {
       make("details", {}, make("summary", {}, t("details")),
         make("pre", { tabIndex: 0 }, [`$ ${job.command}`, ...job.log].join("\n")))];
   });
+  if (!isRunning) return;
+  const { done_bytes: here, total_bytes: total } = job.values;
+  if (here < total) Object.assign($("progress", place), { max: total, value: here });
+  else $("progress", place).removeAttribute("value"); // what has arrived is being prepared
+  $(".size", place).textContent = here < total ? t("download_of", { done: bytes(here), total: bytes(total) }) : "";
+  $(".last", place).textContent = last;
 }
 
-/** Downloads a model, with progress; resolves to whether it is on disk now. */
-export async function download(model, place) {
-  const job = await follow(await api("models/download", { model }), place,
-    { download_model: () => download(model, place), wait: () => download(model, place) });
+/** Downloads a model, with progress; resolves to whether it is on disk now. `retry` does the same again, `running` is a job that does it. */
+export async function download(model, place, retry, running = null) {
+  const job = await follow(running ?? await api("models/download", { model }), place, { download_model: retry, ...again(retry) });
   return job.state === "done";
 }
 
@@ -186,7 +197,7 @@ export const pictureItem = (picture) => {
   const score = picture.score == null ? "" : new Intl.NumberFormat(locale, { style: "percent" }).format(picture.score);
   return make("li", {}, make("figure", {},
     make("img", { src: picture.thumb, alt: "", loading: "lazy", onerror: (event) => event.target.classList.add("gone") }),
-    make("figcaption", { title: picture.path }, make("b", {}, picture.answer), " ", make("small", {}, score),
+    make("figcaption", { title: picture.path }, make("b", {}, picture.failed ? t("unreadable") : picture.answer), " ", make("small", {}, score),
       make("i", {}, picture.latin), make("small", {}, picture.name))));
 };
 

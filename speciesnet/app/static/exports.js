@@ -1,10 +1,11 @@
 // Export buttons: each is one command of the program.
 
-import { $, api, attempt, follow, showJob, t } from "./app.js";
+import { $, again, api, attempt, follow, showJob, t } from "./app.js";
 import { choosePath } from "./folders.js";
 
 /** Sets the buttons up; returns a function that disables them while the run writes. */
-export function exportsOf(here, survey, fixes) {
+export function exportsOf(here, survey, shared) {
+  const fixes = { ...shared, choose_positions: showCameras };
   $("#timezones").append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => new Option(zone)));
   cameras(survey.cameras);
   fileField("labels", t("labels"), ".csv,.json");
@@ -13,19 +14,21 @@ export function exportsOf(here, survey, fixes) {
   const items = [...document.querySelectorAll("#exports > li")];
   for (const item of items) {
     const kind = item.dataset.kind;
+    const fixesOf = (retry) => ({ ...fixes, ...again(retry) });
     const run = (kind, extra) => attempt(async () => {
-      const shared = ["cameras", "thresholds"].filter((name) => name in item.dataset).map((name) => optionsOf($(`#${name}`)));
-      const job = await api(`${here}/jobs`, { kind, options: Object.assign(optionsOf(item), ...shared, extra) });
+      const common = ["cameras", "thresholds"].filter((name) => name in item.dataset).map((name) => optionsOf($(`#${name}`)));
+      const job = await api(`${here}/jobs`, { kind, options: Object.assign(optionsOf(item), ...common, extra) });
       disable(item, true);
-      await follow(job, $(".job", item), { ...fixes, choose_positions: showCameras }, told);
+      await follow(job, $(".job", item), fixesOf(() => run(kind, extra)), told);
       disable(item, false);
-    }, { ...fixes, choose_positions: showCameras });
+    }, fixesOf(() => run(kind, extra)));
     $(".write", item).addEventListener("click", () => { if (isComplete(item)) run(kind, {}); });
     $(".dry", item)?.addEventListener("click", () => run(kind, { dry_run: true }));
-    $(".undo", item)?.addEventListener("click", () => attempt(async () => {
+    const undo = () => attempt(async () => {
       const job = await api(`${here}/jobs`, { kind: "undo", options: {} });
-      await follow(job, $(".job", item), fixes, told);
-    }, fixes));
+      await follow(job, $(".job", item), fixesOf(undo), told);
+    }, fixesOf(undo));
+    $(".undo", item)?.addEventListener("click", undo);
   }
   const title = $("[data-option=title]");
   title.value ||= survey.name;

@@ -14,7 +14,7 @@ export function browse(root, changed, { files = "", counts = true, path = null }
   root.replaceChildren(make("div", { className: "here" }, up, here), status, list);
 
   const item = (text, onclick, kind, title) =>
-    make("li", {}, make("button", { type: "button", className: `entry ${kind}`, onclick, title }, text));
+    make("li", {}, make("button", { type: "button", className: `entry ${kind === "file" ? kind : ""}`, onclick, title }, text));
 
   async function open(folder, isByHand = true) {
     const query = new URLSearchParams({ ...(folder && { path: folder }), ...(files && { files }) });

@@ -1,6 +1,6 @@
 // The list of surveys.
 
-import { $, api, attempt, button, date, make, number, poll, redraw, t } from "./app.js";
+import { $, api, attempt, button, date, make, poll, redraw, t } from "./app.js";
 import { add, choosePath, forget } from "./folders.js";
 
 const RESTS = ["new", "paused", "stopped", "failed", "done"];
@@ -25,7 +25,7 @@ function row(survey, place) {
       make("span", { className: `badge ${survey.state}` }, t(`state_${survey.state}`))),
     make("p", { className: "note path" }, survey.folders.join(" · ")),
     survey.missing.length ? make("p", { className: "warning" }, t("folder_missing", { folder: survey.missing[0] })) : null,
-    make("p", {}, t("images_done", { n: survey.done }), total ? ` / ${number(total)}` : "", " · ", date(survey.changed),
+    make("p", {}, total ? t("done_of", { done: survey.done, total }) : t("images_done", { n: survey.done }), " · ", date(survey.changed),
       survey.state === "waiting" && place > 0 ? ` · ${t("in_queue", { n: place + 1 })}` : ""),
     make("p", { className: "buttons" },
       make("a", { className: "button primary", href: `/surveys/${survey.id}` }, t("open"), make("span", { className: "unseen" }, ` ${survey.name}`)),

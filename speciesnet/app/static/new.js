@@ -9,8 +9,12 @@ let results = null;
 let list = null;
 let place = null;
 
+const FILMS = document.querySelectorAll("[data-films]"); // choices that need films
+
 function changed() {
+  for (const label of FILMS) label.hidden = !folder?.count?.films;
   const parts = [folder?.count && contents(folder.count), place?.country()?.name];
+  if (folder && place?.value()) $(".problems").replaceChildren(); // nothing is missing any more
   $("#chosen").textContent = parts.filter(Boolean).join(" · ");
 }
 
@@ -19,24 +23,28 @@ function drawModels(models) {
   $("#models").replaceChildren(...models.map((model) =>
     make("label", {},
       make("input", { type: "radio", name: "model", value: model.name, checked: model.name === chosen }),
-      make("span", {}, modelTitle(model), " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}`
-        : model.bytes ? t("to_download_size", { size: bytes(model.bytes) }) : t("to_download")),
-      model.on_disk ? null : button(t("fix_download_model"), () => attempt(() => fetchModel(model.name), FIXES))))));
+      make("span", {}, modelTitle(model), " ", make("small", {}, model.on_disk ? `✓ ${t("on_disk")}` : toDownload(model)),
+      model.on_disk ? null : button(t("fix_download_model"), () => fetchModel(model.name))))));
 }
 
-async function fetchModel(name) {
-  if (await download(name, $("#download"))) drawModels(await api("models"));
-}
+const toDownload = (model) => t(model.bytes_here ? "to_download_rest" : "to_download_size",
+  { size: bytes(model.bytes), here: bytes(model.bytes_here) });
+
+const fetchModel = (name, running = null) => attempt(async () => {
+  await download(name, $("#download"), () => fetchModel(name), running);
+  drawModels(await api("models"));
+}, FIXES);
 
 const FIXES = {
   choose_folder: () => { $("#folders button:not([hidden])").focus(); },
   choose_model: () => { $("[name=model]").focus(); },
-  download_model: () => attempt(() => fetchModel($("[name=model]:checked").value), FIXES),
+  download_model: () => fetchModel($("[name=model]:checked").value),
 };
 
 function options() {
   const values = {};
   for (const field of document.querySelectorAll("#more [data-option]")) {
+    if (field.disabled || field.closest("[hidden]")) continue;
     const isBox = field.type === "checkbox";
     if (isBox ? field.checked !== field.defaultChecked : !field.selectedOptions[0].defaultSelected)
       values[field.dataset.option] = isBox ? field.checked : field.value;
@@ -54,9 +62,11 @@ $("#choose-list").addEventListener("click", async () => {
   $("#species-list").textContent = list?.path ?? t("species_list_none");
 });
 
-const fps = $("[data-option=video_fps]");
-for (const option of fps.options) option.textContent = number(Number(option.value), 1);
-$("[data-option=videos]").addEventListener("change", (event) => { fps.disabled = event.target.value === "skip"; });
+const frames = [$("[data-option=video_fps]"), $("[data-option=max_frames_per_video]")];
+for (const option of frames[0].options) option.textContent = number(Number(option.value), 1);
+$("[data-option=videos]").addEventListener("change", (event) => {
+  for (const field of frames) field.disabled = event.target.value === "skip";
+});
 
 $("#next").addEventListener("click", () => attempt(async () => {
   const missing = !folder ? "choose_folder" : !place?.value() ? "choose_country" : null;
@@ -78,7 +88,12 @@ browse($("#folders"), (found) => {
   folder = found;
   changed();
 });
-attempt(async () => drawModels(await api("models")));
+attempt(async () => {
+  const models = await api("models");
+  drawModels(models);
+  const arriving = models.find((model) => model.job);
+  if (arriving) fetchModel(arriving.name, { id: arriving.job });
+}, FIXES);
 attempt(async () => {
   place = await choosePlace(document.documentElement.lang, changed);
   const { surveys } = await api("surveys");

@@ -1,7 +1,7 @@
 // One survey: before the start, while it runs, and afterward.
 
 import {
-  $, api, ask, attempt, bytes, contents, download, duration, follow, make, modelTitle, number, pictureItem, poll, rate, redraw, showProblem, t,
+  $, again, api, ask, attempt, bytes, contents, download, duration, follow, make, modelTitle, number, pictureItem, poll, rate, redraw, showProblem, t,
 } from "./app.js";
 import { exportsOf, optionsOf } from "./exports.js";
 import { add, choosePath, forget } from "./folders.js";
@@ -26,8 +26,7 @@ const change = (fields) => act(async () => {
 const FIXES = {
   go_on: start,
   run_first: start,
-  open_again: () => location.reload(),
-  download_model: () => act(async () => { if (await download(survey.model, $("#measured"))) await api(`${here}/start`, {}); }),
+  download_model: () => fetchModel(),
   choose_folder: async () => {
     const folder = await choosePath(t("fix_choose_folder"));
     if (folder) change({ folders: [...survey.folders.filter((path) => !survey.missing.includes(path)), folder.path] });
@@ -42,6 +41,14 @@ const FIXES = {
     if (await ask(t("fix_choose_model"), t("choose"), select)) change({ model: select.value });
   },
 };
+
+const fetchModel = () => act(async () => {
+  const isHere = await download(survey.model, $("#download"), fetchModel);
+  if (isHere && survey.state !== "new") {
+    await api(`${here}/start`, {});
+    $("#download").replaceChildren();
+  }
+});
 
 async function look() {
   const [next, progress] = await Promise.all([api(here), api(`${here}/progress`)]);
@@ -84,12 +91,14 @@ function drawRun(progress) {
     ["#go-on", ["paused", "stopped", "failed"].includes(state)], ["#pause", state === "running"],
     ["#stop", ["waiting", "running", "paused"].includes(state)], ["#add", !isRunning], ["#forget", !isRunning],
   ]) show(name, isShown);
+  const { download: arriving } = progress;
   const bar = $("#bar");
   bar.hidden = state === "done";
-  bar.max = progress.total ?? survey.counts?.photographs ?? 1;
-  if (state === "running" && !progress.done) bar.removeAttribute("value");
-  else bar.value = progress.done;
+  bar.max = arriving?.total_bytes ?? progress.total ?? survey.counts?.photographs ?? 1;
+  if (state === "running" && !progress.done && !arriving) bar.removeAttribute("value");
+  else bar.value = arriving?.done_bytes ?? progress.done;
   const facts = [
+    arriving && t("downloading", { done: bytes(arriving.done_bytes), total: bytes(arriving.total_bytes) }),
     progress.total ? t("done_of", { done: progress.done, total: progress.total }) : t("images_done", { n: progress.done }),
     isRunning && progress.rate ? t("rate", { rate: rate(progress.rate) }) : null,
     isRunning && progress.seconds_left != null ? t("time_left", { time: duration(progress.seconds_left) }) : null,
@@ -97,7 +106,8 @@ function drawRun(progress) {
     progress.failed ? t("failed", { n: progress.failed }) : null,
   ].filter(Boolean);
   redraw($("#numbers"), facts, () => [facts.join(" · ")]);
-  redraw($("#sentence"), progress.sentence, () => [progress.sentence ?? ""]);
+  const sentence = state === "done" ? "" : (progress.sentence ?? ""); // the numbers say the same
+  redraw($("#sentence"), sentence, () => [sentence]);
   drawFailure(state === "failed" || (progress.action && !isRunning) ? progress : null);
 }
 
@@ -107,7 +117,7 @@ function drawFailure(progress) {
   const sentence = progress?.sentence ?? null;
   if (failure === sentence) return;
   failure = sentence;
-  if (progress) showProblem({ message: sentence, action: progress.action ?? { name: "go_on" } }, FIXES);
+  if (progress) showProblem({ message: sentence, action: progress.action ?? { name: "go_on" } }, { ...FIXES, ...again(start) });
   else $(".problems").replaceChildren();
 }
 
@@ -167,7 +177,8 @@ const measure = async (kind) => watch(await api(`${here}/jobs`, { kind, options:
 /** Shows an estimate or a trial until it has ended. */
 async function watch(job) {
   const isTrial = job.kind === "trial";
-  const ended = await follow(job, $("#measured"), FIXES,
+  const retry = again(() => attempt(() => measure(job.kind), FIXES));
+  const ended = await follow(job, $("#measured"), { ...FIXES, ...retry },
     ({ values }) => (isTrial ? t("tried", { n: values.images }) : t("estimated", { time: duration(values.seconds) })),
     isTrial ? drawTrial : undefined);
   if (!isTrial && ended.state === "done") drawPlan(count, ended.values);
@@ -178,6 +189,12 @@ async function drawTrial() {
   redraw($("#trial"), pictures.map((one) => one.thumb), () => pictures.map(pictureItem));
 }
 
+const report = () => attempt(async () => {
+  const options = optionsOf($("#thresholds"));
+  const job = await follow(await api(`${here}/jobs`, { kind: "report", options }), $("#report-job"), { ...FIXES, ...again(report) });
+  if (job.state === "done") location.href = `/${here}/report/index.html`;
+}, FIXES);
+
 for (const [selector, action] of [
   ["#start", start], ["#go-on", start],
   ["#pause", () => act(() => api(`${here}/pause`, {}))],
@@ -187,10 +204,7 @@ for (const [selector, action] of [
   ["#add", () => attempt(() => add(survey), FIXES)],
   ["#forget", () => attempt(async () => { if (await forget(survey)) location.href = "/"; })],
   ["#open-review", () => attempt(async () => { location.href = (await api(`${here}/review`, {})).address; }, FIXES)],
-  ["#report", () => attempt(async () => {
-    const job = await follow(await api(`${here}/jobs`, { kind: "report", options: optionsOf($("#thresholds")) }), $("#report-job"), FIXES);
-    if (job.state === "done") location.href = `/${here}/report/index.html`;
-  }, FIXES)],
+  ["#report", report],
 ]) $(selector).addEventListener("click", action);
 
 poll(look, 1000);
