@@ -40,7 +40,9 @@ def prepare_process() -> None:
 
     Temporary files are in memory if there is room: outputs are flushed to the disk thousands of times,
     each of which may take a tenth of a second. Networks use one thread, because the processes of tests
-    share the cores: with more threads, each would take twice the time.
+    share the cores: with more threads, each would take twice the time. OpenVINO finds no telemetry,
+    which would copy this large process several times for every network that is converted; the package
+    hides it too, but a test may import OpenVINO first.
     """
     is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
     if is_writable and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
@@ -48,6 +50,7 @@ def prepare_process() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a command in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)  # programs would inherit it
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 
 prepare_process()
