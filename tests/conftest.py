@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ LONGEST_FILES = (
     "test_resume.py",
     "test_bad_input.py",
     "test_faults.py",
+    "test_app.py",  # of the window in a browser, which waits most of the time
+    "test_openapi.py",
 )
 MEMORY = Path("/dev/shm")  # a file system in memory
 MEMORY_BYTES = 4 * 2**30  # free, for all temporary files of the tests and for Ray
@@ -54,6 +57,17 @@ def prepare_process() -> None:
 
 
 prepare_process()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Searches no garbage among the modules that the tests import, which stay until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
