@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ LONGEST_FILES = (
     "test_resume.py",
     "test_bad_input.py",
     "test_faults.py",
+    "test_app.py",  # of the window in a browser, which waits most of the time
+    "test_openapi.py",
 )
 MEMORY = Path("/dev/shm")  # a file system in memory
 MEMORY_BYTES = 4 * 2**30  # free, for all temporary files of the tests and for Ray
@@ -40,7 +43,9 @@ def prepare_process() -> None:
 
     Temporary files are in memory if there is room: outputs are flushed to the disk thousands of times,
     each of which may take a tenth of a second. Networks use one thread, because the processes of tests
-    share the cores: with more threads, each would take twice the time.
+    share the cores: with more threads, each would take twice the time. OpenVINO finds no telemetry,
+    which would copy this large process several times for every network that is converted; the package
+    hides it too, but a test may import OpenVINO first.
     """
     is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
     if is_writable and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
@@ -48,9 +53,21 @@ def prepare_process() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a command in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)  # programs would inherit it
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 
 prepare_process()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Searches no garbage among the modules that the tests import, which stay until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -38,21 +39,19 @@ def _starts_one(function: object) -> bool:
         seen.add(id(value))
         for name in _names(value.__code__):
             used = value.__globals__.get(name)
-            if _is_in(_module(used), STARTERS):
+            module = _module(used)
+            if _is_in(module, STARTERS):
                 return True
-            if _is_of_tests(used):
+            if callable(used) and _is_of_tests(module):
                 waiting += vars(used).values() if inspect.isclass(used) else [used]
     return False
 
 
-def _is_of_tests(value: object) -> bool:
-    """Whether a function or class is defined in the tests, not in what they test."""
-    if not callable(value):
-        return False
-    try:
-        return TESTS in Path(inspect.getfile(inspect.unwrap(value))).parents
-    except (TypeError, OSError):
-        return False
+@cache
+def _is_of_tests(module: str) -> bool:
+    """Whether a module is one of the tests, not one that they test."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is not None and TESTS in Path(file).parents
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -69,5 +68,6 @@ def _module(value: object) -> str:
     return str(value.__name__ if is_module else getattr(value, "__module__", ""))
 
 
+@cache
 def _is_in(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == one or module.startswith(f"{one}.") for one in packages)

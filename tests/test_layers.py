@@ -5,19 +5,23 @@ import sys
 from pathlib import Path
 
 import pytest
-from measure_code import LAYERS, SHIMS, modules_of, upward_imports
+from measure_code import LAYERS, SHIMS, Module, modules_of, upward_imports
 
 REPOSITORY = Path(__file__).parents[1]
-MODULES = modules_of(REPOSITORY)
 
 
-def test_no_import_runs_upward() -> None:
-    assert upward_imports(MODULES) == []
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    return modules_of(REPOSITORY)
 
 
-def test_every_module_has_a_layer() -> None:
+def test_no_import_runs_upward(modules: list[Module]) -> None:
+    assert upward_imports(modules) == []
+
+
+def test_every_module_has_a_layer(modules: list[Module]) -> None:
     layers = {name for names in LAYERS for name in names}
-    assert {module.component for module in MODULES} <= layers | set(SHIMS)
+    assert {module.component for module in modules} <= layers | set(SHIMS)
 
 
 def test_an_upward_import_inside_a_function_is_found(tmp_path: Path) -> None:

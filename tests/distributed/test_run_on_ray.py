@@ -20,6 +20,7 @@ import pytest
 from buckets import FORBIDDEN, MAKERS, Bucket
 from commands import Outcome, run_module
 from faults import Answer, Drop, Fault, Proxy
+from frameworks import FAST_ENGINE
 
 from speciesnet.instances import SAMPLE_IMAGES
 
@@ -29,7 +30,8 @@ if importlib.util.find_spec("ray") is None:
     pytest.skip("needs speciesnet[ray]", allow_module_level=True)
 
 PATIENCE = 240  # seconds for one step; a longer one hangs
-IMAGES = 24
+IMAGES = 24  # two rounds, each of which starts new processes
+ONE_ROUND = {"FILES": "3"}
 OUTAGE = 8  # seconds in which the bucket fails
 DRIVER = Path(__file__).with_name("with_small_tasks.py")
 NODES = Path(__file__).with_name("nodes.py")
@@ -93,7 +95,7 @@ class Cluster:
                     *(sys.executable, str(DRIVER), "--model", "demo", "--instances", self.images),
                     *("--output", output, "--address", self.address, "--shard_size", "4"),
                     *("--batch_size", "2", "--threads", "1", "--noprogress_bars"),
-                    *("--log_level", "warning", *more),
+                    *("--log_level", "warning", *FAST_ENGINE, *more),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -178,7 +180,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3_proxy: Proxy) -> Iterat
     wanted = folder / "wanted.json"
     outcome = run_module(
         *("run_model", "--model", "demo", "--folders", images, "--predictions_json", wanted),
-        *("--precision", "fp32", "--threads", "1", "--batch_size", "2"),
+        *("--precision", "fp32", "--threads", "1", "--batch_size", "2", *FAST_ENGINE),
     )
     assert outcome.code == 0, outcome.err
     token = secrets.token_hex(32)
@@ -237,7 +239,7 @@ def test_workers_are_killed_and_the_bucket_fails(cluster: Cluster) -> None:
 def test_killed_drivers_damaged_shards_and_another_driver(cluster: Cluster) -> None:
     output = cluster.folder / "drivers"
     options = ("--format", "parquet", "--detectors", "1", "--classifiers", "1")
-    killed = cluster.start(output, *options)
+    killed = cluster.start(output, *options, **ONE_ROUND)
     wait_for(lambda: len(shards(output)) > 1, killed)
     killed.process.kill()
     killed.process.wait(PATIENCE)
@@ -245,11 +247,11 @@ def test_killed_drivers_damaged_shards_and_another_driver(cluster: Cluster) -> N
     cut.write_bytes(cut.read_bytes()[:-20])
     (output / f".{cut.name}.0.part").write_bytes(b"PAR1")
     owner = (output / "run.json").read_bytes()
-    overtaken = cluster.start(output, *options)
+    overtaken = cluster.start(output, *options, **ONE_ROUND)
     wait_for(lambda: (output / "run.json").read_bytes() != owner, overtaken)
     overtaken.process.send_signal(signal.SIGSTOP)  # or it may finish before the next one starts
     owner = (output / "run.json").read_bytes()
-    last = cluster.start(output, *options)
+    last = cluster.start(output, *options, **ONE_ROUND)
     wait_for(lambda: (output / "run.json").read_bytes() != owner, last)
     overtaken.process.send_signal(signal.SIGCONT)
     check_error(overtaken.wait(), str(output), "another run")
@@ -268,7 +270,7 @@ def test_killed_round(cluster: Cluster) -> None:
     before = len(shards(output))
     wait_for(lambda: not cluster.workers("MapWorker"))
     assert len(shards(output)) == before  # Ray has not repeated the round
-    outcome = cluster.run(output)
+    outcome = cluster.run(output, **ONE_ROUND)
     assert outcome.code == 0, outcome.err
     cluster.check(output)
 
@@ -325,7 +327,7 @@ def test_driver_without_the_token(cluster: Cluster) -> None:
 def test_killed_node(cluster: Cluster) -> None:
     output = cluster.folder / "node"
     cluster.nodes_do("add")
-    driver = cluster.start(output, "--detectors", "4", "--detector_cpus", "0.5")
+    driver = cluster.start(output, "--detectors", "4", "--detector_cpus", "0.5", **ONE_ROUND)
     wait_for(lambda: shards(output), driver)
     cluster.nodes_do("remove")
     outcome = driver.wait()

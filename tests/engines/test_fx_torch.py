@@ -19,7 +19,6 @@ from speciesnet.engines.select import load_classifier_engine
 from speciesnet.errors import ModelError
 
 onnx: Any = pytest.importorskip("onnx")
-onnx2torch: Any = pytest.importorskip("onnx2torch")
 
 
 class Onnx:
@@ -53,7 +52,7 @@ class Onnx:
             [value(output, ["batch", classes])], self.numbers,
         )  # fmt: skip
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
-        module = onnx2torch.convert(model)
+        module = pytest.importorskip("onnx2torch").convert(model)  # takes seconds to import
         torch.save(module, path)
         return module
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frameworks import FAST_ENGINE
 from PIL import Image
 
 from speciesnet.files.input_notes import plural
@@ -141,7 +142,7 @@ def uninterrupted(
     """A run of the detector that is finished."""
     path = tmp_path_factory.mktemp("uninterrupted") / "out.json"
     arguments = ("--detector_only", "--model", str(small_package), "--folders", str(images))
-    run = Run(arguments, path)
+    run = Run((*arguments, *FAST_ENGINE), path)
     with run.started() as first:
         wait_until(path.exists)
         with run.started("--ignore_existing") as second:
