@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from speciesnet.distributed.job import Job
     from speciesnet.distributed.progress import ProgressReporter
 
-TASK_IMAGES = 500  # of one call: enough for a trial, and no more than a shard by default
-
 
 class DecidedByProcess:
     """How the processes of a run have decided their images so far, whose counts arrive in any order."""

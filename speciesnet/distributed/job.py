@@ -9,6 +9,8 @@ from speciesnet.distributed.resources import Resources
 from speciesnet.model import ModelOptions
 from speciesnet.run import Run
 
+GUARDED_IMAGES = 500  # enough for a trial, and no more than a shard by default
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -21,7 +23,7 @@ class Job:
         resources: The processes and resources of each stage.
         shard_size: Number of records per shard; the last shard of a round may have fewer.
         shard_format: "jsonl" or "parquet".
-        task_images: Number of images that one task reads.
+        task_images: Number of images that one task reads; see ``call_images``.
     """
 
     folder: Folder
@@ -36,3 +38,8 @@ class Job:
     def is_guarded(self) -> bool:
         """Whether images go through a lower precision where that changes no answer."""
         return self.model.precision == "auto"
+
+    @property
+    def call_images(self) -> int:
+        """Number of images that a task or a process gets in one call."""
+        return GUARDED_IMAGES if self.is_guarded else self.task_images

@@ -107,7 +107,7 @@ def run_round(
     tally, flawed, decided, blocks = Tally(), flawed_images(), DecidedByProcess(), []
     given = images = recorded = 0
     films = stages.FilmsInParts(job)
-    for part in read_work(files, job.task_images):
+    for part in read_work(files, job.call_images):
         images += len(part)
         given += checksum(instance.filepath for instance in part)
         blocks.append(stages.pack(part))

@@ -106,7 +106,6 @@ def main(values: flags.Values) -> None:
     from speciesnet.distributed import runner
     from speciesnet.distributed.connection import connected
     from speciesnet.distributed.folder import Folder
-    from speciesnet.distributed.guarded import TASK_IMAGES
     from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.settings import settings_of_films
@@ -140,8 +139,6 @@ def main(values: flags.Values) -> None:
             shard_size=values[SHARD_SIZE],
             shard_format=values[FORMAT],
         )
-        if job.is_guarded:
-            job = replace(job, task_images=TASK_IMAGES)
         try:
             outcome = runner.run(_instances(values, notes), job, settings)
         except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from typing import Any
 
 import kagglehub
 import pytest
+from kagglehub.config import get_cache_folder
 from kagglehub.exceptions import DataCorruptionError
 
 from speciesnet.errors import ModelError
@@ -220,9 +221,9 @@ def test_folder_of_kagglehub_is_the_one_that_it_uses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KAGGLEHUB_CACHE", raising=False)
-    assert str(kaggles_folder()) == kagglehub.config.get_cache_folder()
+    assert str(kaggles_folder()) == get_cache_folder()
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
-    assert str(kaggles_folder()) == kagglehub.config.get_cache_folder()
+    assert str(kaggles_folder()) == get_cache_folder()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from speciesnet.pipeline.guard.cache import EvidenceCache, Verdict
 from speciesnet.pipeline.guard.films import film_decision
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.margins import Band, Subject
-from speciesnet.pipeline.guard.passes import Passes
+from speciesnet.pipeline.guard.passes import Passes, place_of
 from speciesnet.pipeline.guard.tally import FilmTally, Tally
 from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, film_trial_of, pays, trial_of
 
@@ -173,8 +173,8 @@ class Guard:
         self._keep_band()
         band = self._band
         looking = {"threshold": band.faintest_in_films, "rivals": band.rivals}
-        photos = self._passes.run(paths, self.networks, progress, films=True, **looking)
-        with closing(photos):
+        run = self._passes.run
+        with closing(run(paths, self.networks, progress, films=True, **looking)) as photos:
             for frames in with_frames(_without_needless_boxes(photos, band)):
                 yield from self._settled_film(frames)
 
@@ -252,9 +252,7 @@ class Guard:
     def _compare(self, fast: Sequence[Photo], exact: Sequence[Photo]) -> None:
         """Adds the evidence of an image, or of the frames of a film, that went through both."""
         band, decisions, path = self._band, self._passes.decisions, fast[0].filepath
-        if [photo.frame and photo.frame.number for photo in fast] != [
-            photo.frame and photo.frame.number for photo in exact
-        ]:
+        if list(map(place_of, fast)) != list(map(place_of, exact)):
             return  # it could not be read again
         pairs = list(zip(fast, exact, strict=True))[:: math.ceil(len(fast) / FRAMES_NOTED)]
         found = [errors_of(*pair, decisions) for pair in pairs]

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from absl import logging
 
@@ -118,8 +117,8 @@ class Trial:
 
     def _fast_photos(self, paths: Sequence[str]) -> list[Photo]:
         floor = lowest_confidence(TRIAL_FLOOR)
-        looking: dict[str, Any] = {"threshold": floor, "rivals": _first_rivals}
-        return list(self._first_frames.run(paths, self.fast, films=self.films, **looking))
+        run = self._first_frames.run
+        return list(run(paths, self.fast, films=self.films, threshold=floor, rivals=_first_rivals))
 
     @property
     def _first_frames(self) -> Passes:
