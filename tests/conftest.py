@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Outcome
+from hypothesis import HealthCheck, settings
 from PIL import Image
 from slow import is_slow
 
@@ -57,6 +58,9 @@ def prepare_process() -> None:
 
 
 prepare_process()
+# Other programs may use the processor: slow inputs are no failures.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(wrapper=True)

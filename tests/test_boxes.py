@@ -107,7 +107,7 @@ def scored_boxes(draw: st.DrawFn) -> tuple[Boxes, Boxes]:
     return np.concatenate((starts, starts + sizes), axis=1), scores
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(scored_boxes(), st.sampled_from([0.45, 0.0, 0.5, 1.0]), st.sampled_from([300, 3, 1, 0]))
 def test_suppression_is_that_of_every_pair(
     boxes_and_scores: tuple[Boxes, Boxes], threshold: float, at_most: int

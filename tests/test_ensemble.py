@@ -115,7 +115,7 @@ def as_boxes(found: Sequence[tuple[str, float]]) -> list[Box]:
     ]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(
     classes=classifications(),
     found=detections,
@@ -157,7 +157,7 @@ def test_every_answer_is_that_of_the_specification(
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     classes=classifications(),
     country=st.sampled_from(COUNTRIES),

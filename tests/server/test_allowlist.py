@@ -76,7 +76,7 @@ def test_without_folders_every_path_is_rejected(allowed: Path) -> None:
 
 
 @given(parts=st.lists(PARTS | st.text(max_size=5), max_size=8), inside=st.booleans())
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_resolved_path_is_always_in_the_folder(
     allowed: Path, parts: list[str], inside: bool
 ) -> None:
@@ -124,7 +124,6 @@ def test_other_urls_are_rejected(url: str) -> None:
     assert rejected.value.status == 403
 
 
-@settings(deadline=None)
 @given(
     st.text(st.sampled_from("http:/\\@#?[].%0aA-é \t\n") | st.characters(), max_size=40),
     st.text(st.sampled_from(":/\\@#?[].%01aA- "), max_size=20),

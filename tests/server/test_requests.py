@@ -37,7 +37,9 @@ ANY_JSON = st.recursive(
     ),
     max_leaves=20,
 )
-with_files = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+with_files = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @pytest.fixture
