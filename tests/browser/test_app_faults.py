@@ -155,7 +155,7 @@ def test_two_tabs_start_a_survey_only_once(app: App, opened: Page, new_page: New
     expect(opened.locator("#plan")).to_contain_text("19 photographs")
     second = new_page(opened.url, beside=opened, expected=REFUSED)
     expect(second.locator("#start")).to_be_visible()
-    second.route("**/progress", lambda route: None)  # the second tab does not see the start
+    second.route("**/progress", lambda route: None)  # the second tab does not see it start
     opened.click("#start")
     expect(opened.locator("#pause")).to_be_visible(timeout=LONG)
     pid = app.surveys[-1]["pid"]
