@@ -58,7 +58,7 @@ def prepare_process() -> None:
 
 
 prepare_process()
-# Other programs may use the processor: slow inputs are no failures.
+# Other programs may use the processor: slow inputs are not failures.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
