@@ -170,7 +170,7 @@ def check_number(count: int) -> None:
     if count < NEEDED_IMAGES:
         raise ModelError(
             f"Calibrating int8 networks requires at least {NEEDED_IMAGES} readable photographs, "
-            f"but there are only {count}. Pass more with speciesnet prepare --precision int8 "
+            f"but there are {count}. Pass more with speciesnet prepare --precision int8 "
             "--calibration_folder PHOTOGRAPHS, or use --precision fp32."
         )
 

@@ -36,7 +36,7 @@ def samples() -> list[str]:
 
 
 def test_too_few_photographs_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"at least 16 readable photographs .* but there are 2"):
+    with pytest.raises(ModelError, match=r"at least 16 readable photographs, but there are 2"):
         quantize_in_background(ModelInfo("demo"), ["detector"], samples()[:2])
 
 

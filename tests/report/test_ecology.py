@@ -55,7 +55,7 @@ def test_intervals_and_densities(tmp_path: Path) -> None:
     assert (page.days[-1].samples, page.days[-1].species) == (30, 1)
     survey = survey_of(tmp_path, *records)
     write_report(survey, tmp_path / "report", Photographs())
-    svg = (tmp_path / "report" / "plots" / "activity-over-the-day.svg").read_text()
+    svg = (tmp_path / "report" / "plots" / "activity-by-time-of-day.svg").read_text()
     assert "red fox (12)" in svg
 
 
@@ -82,5 +82,5 @@ def test_the_report_has_the_page(tmp_path: Path) -> None:
         "species-by-the-number-of-camera-days",
     ):
         assert f'href="plots/{name}.svg"' in text and (out / "plots" / f"{name}.svg").is_file()
-    assert "activity-over-the-day" not in text  # too few events
+    assert "activity-by-time-of-day" not in text  # too few events
     assert "ecology.html" in (out / "index.html").read_text(encoding="utf-8")

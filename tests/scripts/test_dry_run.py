@@ -114,8 +114,10 @@ def test_mistakes_in_a_run_on_a_cluster(tmp_path: Path) -> None:
     check_mistake(on_ray(*images, "--output", "https://site.org/out"), "on the web")
     check_mistake(on_ray(*images, *out, "--model", tmp_path / "none"), "none")
     check_mistake(on_ray(*images, *out, "--format", "csv"), "--format")
+    auto = ("--precision", "auto", "--classifiers", "2")
+    check_mistake(on_ray(*images, *out, *auto), "--classifiers", "--precision auto")
     for flag in ("shard_size=0", "batch_size=0", "threads=0", "readers=0", "detector_cpus=-1",
-                 "classifier_gpus=nan", "precision=auto"):  # fmt: skip
+                 "classifier_gpus=nan", "precision=int8"):  # fmt: skip
         check_mistake(on_ray(*images, *out, f"--{flag}"), f"--{flag.partition('=')[0]}")
     check_mistake(on_ray(*images, *out, "--address", "ray://h:1"), "ray job submit")
     outcome = run_module("run_on_ray", *images, *out, "--model", "demo", "--address", "127.0.0.1:1")

@@ -176,6 +176,6 @@ def test_events_end_after_the_gap(tmp_path: Path) -> None:
     assert events() == [("06:00", "2"), ("07:10", "1")]
     assert events("--event_gap", "60") == [("06:00", "3")]
     assert events("--event_gap", "20") == [("06:00", "1"), ("06:20", "1"), ("07:10", "1")]
-    assert "--event_gap=-1" in convert(path, out, "--event_gap", "-1").sentence
+    assert "--event_gap is '-1'" in convert(path, out, "--event_gap", "-1").sentence
     assert convert(path, out, "--rows", "observation").code == 0
     assert [(row["common_name"], row["count"]) for row in rows(out)] == [("red fox", "1")] * 3
