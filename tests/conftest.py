@@ -44,9 +44,9 @@ def prepare_process() -> None:
 
     Temporary files are in memory if there is room: outputs are flushed to the disk thousands of times,
     each of which may take a tenth of a second. Networks use one thread, because the processes of tests
-    share the cores: with more threads, each would take twice the time. OpenVINO finds no telemetry,
-    which would copy this large process several times for every network that is converted; the package
-    hides it too, but a test may import OpenVINO first.
+    share the cores: with more threads, each would take twice the time. OpenVINO's telemetry is hidden,
+    because it would fork this large process several times for every network that is converted; the
+    package hides it too, but a test may import OpenVINO first.
     """
     is_writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
     if is_writable and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
@@ -65,7 +65,7 @@ settings.load_profile("untimed")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Searches no garbage among the modules that the tests import, which stay until the end."""
+    """Turns off the garbage collector while modules are imported, because they stay until the end."""
     gc.disable()
     try:
         return (yield)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import clips
 import numpy as np
+import pytest
 from PIL import Image
 
 from speciesnet.detector import InputShape
@@ -19,6 +20,7 @@ from speciesnet.films import Sampling
 from speciesnet.geofence import Rules
 from speciesnet.images import PreprocessedImage
 from speciesnet.pipeline import Photo
+from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.answers import moved
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache
@@ -100,6 +102,16 @@ class Fake:
             pairs = sorted([(score, FOX), (1 - score, DEER)], reverse=True)
             found.append({"classes": [c for _, c in pairs], "scores": [s for s, _ in pairs]})
         return found
+
+
+def allow_short_trials(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets runs of 8 images in bf16 have a trial of 4, whatever it saves; PyTorch has bf16 everywhere."""
+    monkeypatch.setenv("SPECIESNET_CACHE", str(cache))
+    monkeypatch.setattr("speciesnet.networks.reduced_precision", lambda options: "bf16")
+    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 8)
+    monkeypatch.setattr(trial, "TRIAL", (4, 4))
+    monkeypatch.setattr(trial, "NEEDED_READABLE", 4)
+    monkeypatch.setattr(trial, "WORTHWHILE", math.inf)
 
 
 def wave(size: float) -> Noise:

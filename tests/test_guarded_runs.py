@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import clips
 import numpy as np
 import pytest
+from guarded import allow_short_trials
 from PIL import Image
 
 from speciesnet import SpeciesNet
@@ -36,12 +36,7 @@ IMAGES = ALL[:10]
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("speciesnet.networks.reduced_precision", lambda options: "bf16")
-    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 8)
-    monkeypatch.setattr(trial, "TRIAL", (4, 4))
-    monkeypatch.setattr(trial, "NEEDED_READABLE", 4)
-    monkeypatch.setattr(trial, "WORTHWHILE", math.inf)
+    allow_short_trials(tmp_path / "cache", monkeypatch)
 
 
 def answers(records: list[Record]) -> list[tuple[Any, ...]]:

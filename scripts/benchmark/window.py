@@ -4,8 +4,9 @@
     PYTHONPATH=scripts python -m benchmark.window update [--records 100000]
     PYTHONPATH=scripts python -m benchmark.window run --folder PHOTOGRAPHS [--model demo]
 
-Requires Linux, Chromium on the path, and the package playwright. Seconds of the processor are those of
-a process and its children, so that they hardly depend on what else the computer does.
+Requires Linux, Chromium, on the path or in SPECIESNET_CHROMIUM, and the package playwright. Seconds of
+the processor are those of a process and its children, so that they hardly depend on what else the
+computer does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import signal
 import statistics
 import subprocess
@@ -22,10 +22,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+from documentation.chromium import chromium_path
 from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -34,8 +36,6 @@ from speciesnet.instances import find_images
 from speciesnet.predictions.appender import Appender
 from speciesnet.predictions.layout import FOOTER, HEADER, encode_record
 
-TICKS = os.sysconf("SC_CLK_TCK")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 REPEATS = 5
 WATCHED_SECONDS = 30
 PAINT = """performance.timeOrigin
@@ -69,12 +69,12 @@ class Window:
     @property
     def cpu(self) -> float:
         """Seconds of the processor that it and its ended children have used."""
-        return sum(times_of(self.process.pid))
+        return sum(psutil.Process(self.process.pid).cpu_times()[:4])
 
     @property
     def own_cpu(self) -> float:
         """Seconds of the processor that it has used itself."""
-        return sum(times_of(self.process.pid)[:2])
+        return sum(psutil.Process(self.process.pid).cpu_times()[:2])
 
     @property
     def memory(self) -> str:
@@ -86,30 +86,12 @@ class Window:
         return f"{now:.0f} MiB, at most {most:.0f} MiB"
 
 
-def times_of(pid: int) -> list[float]:
-    """Seconds of the processor of a process, and of its ended children: user, system, user, system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return [int(field) / TICKS for field in fields[11:15]]
-
-
 def cpu_of_tree(pid: int) -> float:
     """Seconds of the processor of a process and all that it has started."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    total, waiting = 0.0, [pid]
-    while waiting:
-        one = waiting.pop()
-        waiting += parents.get(one, [])
-        try:
-            total += sum(times_of(one))
-        except OSError:
-            continue
+    root, total = psutil.Process(pid), 0.0
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
     return total
 
 
@@ -130,9 +112,8 @@ def window(data: Path) -> Iterator[Window]:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
-    path = next(filter(None, map(shutil.which, BROWSERS)))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
         yield browser
         browser.close()
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from documentation.chromium import chromium_path
 from speciesnet.instances import SAMPLE_IMAGES
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -26,7 +27,6 @@ QUALITY = 78
 SIZES = ((390, 844), (1280, 800), (1920, 1080))  # pixels: a phone, a laptop, a large screen
 SHOWN_HEIGHT = 400  # of each of them
 SCHEMES = ("light", "dark")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -136,16 +136,15 @@ def take_window(page: Page, browser: Browser) -> None:
 
 def main() -> None:
     """Command line."""
-    browser = os.environ.get("SPECIESNET_CHROMIUM") or next(
-        filter(None, map(shutil.which, BROWSERS))
-    )
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         shutil.copytree(SAMPLE_IMAGES, folder / "survey")
         flags = ("--model", "demo", "--folders", "survey", "--predictions_json", "survey.json")
         subprocess.run(command("run_model", *flags), cwd=folder, check=True)
         subprocess.run(command("report", "survey.json", "--out", "report"), cwd=folder, check=True)
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(
+            executable_path=chromium_path(), args=["--no-sandbox"]
+        )
         take_all(chromium.new_page(viewport={"width": 1280, "height": 820}), folder)
         take_window(chromium.new_page(viewport={"width": 1280, "height": 900}), chromium)
         chromium.close()

@@ -153,9 +153,9 @@ def main(values: flags.Values) -> None:
 
 def _check_pools(values: flags.Values) -> None:
     """Refuses flags of a pool that the run does not have."""
-    useless = {flag.name: values[flag] for flag in (CPUS["classifier"], GPUS["classifier"])}
-    useless = {CLASSIFIERS.name: values[CLASSIFIERS], **useless}
-    given = next((name for name, value in useless.items() if value), None)
+    cpus, gpus = CPUS["classifier"], GPUS["classifier"]
+    useless = [(CLASSIFIERS, values[CLASSIFIERS]), (cpus, values[cpus]), (gpus, values[gpus])]
+    given = next((flag.name for flag, value in useless if value), None)
     if values[PRECISION] == "auto" and given:
         raise InputError(
             f"--{given} has no effect with --precision auto, where each detector process runs the "

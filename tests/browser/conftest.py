@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from documentation.chromium import chromium_path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from window_users import LOST, REFUSED, App, NewPage, free_port
 
 expect.set_options(timeout=20_000)  # milliseconds; other programs may use the processor
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -23,9 +21,7 @@ OWN = ("file://", "data:", "http://127.0.0.1:")
 
 @pytest.fixture(scope="module")  # Playwright runs an event loop, which must not run in other tests
 def browser() -> Iterator[Browser]:
-    path = os.environ.get("SPECIESNET_CHROMIUM") or next(
-        filter(None, map(shutil.which, CHROMIUM)), None
-    )
+    path = chromium_path()
     if path is None:
         pytest.skip("Chromium was not found; set SPECIESNET_CHROMIUM to its path")
     with sync_playwright() as playwright:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import pickle
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, cast
 
 import clips
 import pytest
+from guarded import allow_short_trials
 
 if importlib.util.find_spec("ray") is None:
     pytest.skip("needs speciesnet[ray]", allow_module_level=True)
@@ -23,7 +23,6 @@ from speciesnet.distributed.stages import pack
 from speciesnet.films import Sampling
 from speciesnet.instances import find_images
 from speciesnet.model import ModelOptions
-from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.pipeline.guard.tally import Decided, FilmTally, Tally
@@ -48,12 +47,7 @@ class Reporter:
 
 @pytest.fixture(autouse=True)
 def _quick_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("speciesnet.networks.reduced_precision", lambda options: "bf16")
-    monkeypatch.setattr(trial, "WORTH_A_TRIAL", 8)
-    monkeypatch.setattr(trial, "TRIAL", (4, 4))
-    monkeypatch.setattr(trial, "NEEDED_READABLE", 4)
-    monkeypatch.setattr(trial, "WORTHWHILE", math.inf)
+    allow_short_trials(tmp_path / "cache", monkeypatch)
     monkeypatch.setattr(Evidence, "band", lambda self: 2.0)  # four images allow none
 
 

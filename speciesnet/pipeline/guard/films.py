@@ -103,7 +103,7 @@ def _is_stable_with_any_box(
 def _counted(
     frames: Sequence[Frame], decisions: Decisions, place: Place, detector: float, classifier: float
 ) -> tuple[list[Frame], list[Frame]]:
-    """The frames that certainly count, and those that may; none if all may be blank, or may not."""
+    """The frames that certainly count, and those that may; without the first, all may be blank or not."""
     of_frames = decisions.before_thresholds()
     groups: dict[frozenset[bool], list[Frame]] = defaultdict(list)
     for frame in frames:

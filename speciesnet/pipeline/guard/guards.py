@@ -104,9 +104,7 @@ class Guards:
             self._candidates = [*self._untried, *self._candidates]
             left = yield from self._trials(left, progress, films=True)
         if self.is_fast:
-            guard = self._candidates[0]
-            if guard not in self.used:
-                self.used.append(guard)
+            guard = self._first()
             taken = _Taken(left, lambda: not guard.saves_time_on_films())
             yield from guard.films(taken, progress)
             if left := taken.left:
@@ -142,7 +140,8 @@ class Guards:
                 guard.networks.unload()
                 self.in_float32 += guard.tally.images
                 self.films_in_float32 += guard.film_tally.films
-                self._untried += [] if guard.is_tried else [guard]
+                if not guard.is_tried:
+                    self._untried.append(guard)
                 self._candidates = others
         for slower in self._candidates[1:]:
             slower.networks.unload()
@@ -158,10 +157,14 @@ class Guards:
                     self.in_float32 += 1
                     yield photo
             return
+        yield from self._first().photos(paths, progress)
+
+    def _first(self) -> Guard:
+        """The guard of the next images, noted as used."""
         guard = self._candidates[0]
         if guard not in self.used:
             self.used.append(guard)
-        yield from guard.photos(paths, progress)
+        return guard
 
     def _go_over(self, upgrade: Int8Upgrade) -> None:
         """Makes the networks of the upgrade the first candidate, unless they cannot be loaded."""

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
+from typing_extensions import Self
+
 from speciesnet.files.input_notes import counted, plural
 
 
 @dataclass
-class Tally:
+class _Counts:
+    """Numbers that can be added."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass
+class Tally(_Counts):
     """Counts of how the images of one pair of fast networks were processed.
 
     Attributes:
@@ -26,9 +36,6 @@ class Tally:
     audited: int = 0
     differed: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(*map(sum, zip(astuple(self), astuple(other), strict=True)))
-
     @property
     def kept(self) -> int:
         """The images that went through the fast networks only."""
@@ -36,7 +43,7 @@ class Tally:
 
 
 @dataclass
-class FilmTally:
+class FilmTally(_Counts):
     """Counts of how the films of one pair of fast networks were decided.
 
     Attributes:
@@ -54,9 +61,6 @@ class FilmTally:
     differed: int = 0
     frames: int = 0
     frames_again: int = 0
-
-    def __add__(self, other: FilmTally) -> FilmTally:
-        return FilmTally(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
     def add(self, frames: int, *, is_again: bool) -> None:
         """Counts a film that went through the fast networks."""
