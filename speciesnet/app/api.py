@@ -154,7 +154,7 @@ class Api:
     def _start_job(self, request: Request, body: Body) -> object:
         kind, options = body.get("kind"), body.get("options", {})
         if not isinstance(kind, str) or not isinstance(options, dict):
-            raise PageError(422, "bad_request", "A job needs a kind, and an object of options.")
+            raise PageError(422, "bad_request", "A job needs a kind and an object with options.")
         return self._window.start_job(self._survey(request), kind, options).as_json()
 
     def _job(self, request: Request, _: Body) -> object:

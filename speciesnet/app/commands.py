@@ -14,10 +14,10 @@ from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 
 TRIAL_IMAGES = 20
-# Folders in the folder of the results; the first three contain pages that the window shows.
+# Folders in the folder for the results; the first three contain pages that the window shows.
 REPORT, CAMERAS, EVALUATION, SORTED = "report", "cameras", "evaluation", "sorted"
 PAGES = (REPORT, CAMERAS, EVALUATION)
-THRESHOLDS = "thresholds.csv"  # what ``evaluate`` finds, and exports take
+THRESHOLDS = "thresholds.csv"  # written by ``evaluate``, and used by exports
 
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values

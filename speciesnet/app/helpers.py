@@ -96,7 +96,7 @@ class Helper:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process ID."""
         return self._process.pid
 
     @property
@@ -162,7 +162,7 @@ class Helpers:
         """The process of a key; starts it if it is not running.
 
         Args:
-            key: Names it.
+            key: Identifies it.
             work: What it serves.
             state: The state of the files that the process reads.
             renew: Whether to replace a process that was started with another state.

@@ -70,7 +70,7 @@ def last_sentence(log: Path) -> str | None:
 
 
 def said(kind: str, log: Path) -> str | None:
-    """The line in which a command of some kind says what it did."""
+    """The line in which a command of a given kind says what it did."""
     lines = tail(log, MAX_LINES)
     if pattern := _SAID.get(kind):
         lines = [line for line in lines if re.match(pattern, line)] or lines

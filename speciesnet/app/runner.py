@@ -22,7 +22,10 @@ from speciesnet.errors import SpeciesNetError
 TICK_SECONDS = 0.5
 CATCH_UP_SECONDS = 0.02  # between two parts of a long file, so that pages get responses
 FOLDER_SECONDS = 2.0  # between two checks of the folders
-_CLOSED = "The window was closed, or the computer switched off, while this survey ran; continue it."
+_CLOSED = (
+    "The window was closed, or the computer was switched off, while this survey was running; "
+    "continue it."
+)
 
 
 class Process(Protocol):
@@ -114,7 +117,7 @@ class Runner:
         with self._surveys.lock:
             if not survey.folders:
                 raise PageError(
-                    422, "bad_request", "Choose the folder of the photographs.", "choose_folder"
+                    422, "bad_request", "Choose the folder with the photographs.", "choose_folder"
                 )
             if missing := missing_folders(survey):
                 raise gone(missing[0])

@@ -200,7 +200,7 @@ class Surveys:
         if path is not None:
             path = folders.check(path)
         elif not given.get("folders"):
-            raise _bad("Choose the folder of the photographs.")
+            raise _bad("Choose the folder with the photographs.")
         with self.lock:
             name = _default_name(path, given.get("folders"))
             survey = Survey(secrets.token_hex(6), name, [], "", path or "")
@@ -244,7 +244,7 @@ class Surveys:
 
     @contextmanager
     def _saved(self) -> Iterator[None]:
-        """Saves the list that the block changes; takes the change back if it cannot be written."""
+        """Saves the list that the block changes; reverts the change if it cannot be written."""
         before = dict(self._surveys), self.queue
         try:
             yield
@@ -255,7 +255,7 @@ class Surveys:
 
 
 def change(survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
-    """Sets the fields that a page sends; if any is invalid, raises ``PageError`` and sets none."""
+    """Sets the fields that a page sends; raises ``PageError`` and sets none if any is invalid."""
     checked = {}
     for key, value in values.items():
         if key not in _CHECKS:
@@ -285,7 +285,7 @@ def _name(value: object, _: Folders) -> str:
 
 def _folders(value: object, folders: Folders) -> list[str]:
     if not isinstance(value, list) or not value:
-        raise _bad("Choose the folder of the photographs.")
+        raise _bad("Choose the folder with the photographs.")
     return list(dict.fromkeys(folders.check(path) for path in value))
 
 

@@ -61,7 +61,7 @@ class Window:
         self._jobs: dict[str, Job] = {}
 
     def close(self) -> None:
-        """Ends the run and all jobs properly."""
+        """Stops the run and all jobs, and waits until the run has saved its results."""
         for job in self._jobs.values():
             job.stop()
         self._helpers.close()
@@ -86,7 +86,7 @@ class Window:
         }
 
     def counted(self, survey: Survey) -> Survey:
-        """A survey whose files have been counted, or are being counted."""
+        """Starts counting the files of a survey if necessary, and stores the count in it."""
         if survey.folders and not missing_folders(survey):
             count = self.folders.counting(survey.folders)
             if count.done or survey.counts is None:  # better than an incomplete count

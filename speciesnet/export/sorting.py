@@ -181,7 +181,7 @@ class SortedPhotographs(Photographs):
         out: The absolute path of that folder; links in it are not resolved.
 
     Raises:
-        InputError: The folder of the photographs does not exist, or the log in ``out`` is damaged.
+        InputError: The folder with the photographs does not exist, or the log in ``out`` is damaged.
     """
 
     def __init__(self, out: str | os.PathLike[str], image_root: str | None = None) -> None:

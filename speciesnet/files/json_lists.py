@@ -82,7 +82,7 @@ def read_items(
 
 
 def read_value(path: Path, name: str, *, before: str | None = None) -> object:
-    """The first value of a key in a JSON object, or None. Raises what ``read_items`` raises.
+    """The first value of a key in a JSON object, or None. Raises the same errors as ``read_items``.
 
     Args:
         path: The file.
@@ -124,7 +124,7 @@ def parse(document: bytes) -> object:
 
 
 def refuse_constant(constant: str) -> None:
-    """Raises ``ValueError`` for NaN and Infinity, as the ``parse_constant`` of ``json.loads``."""
+    """Raises ``ValueError`` for NaN and Infinity, for the ``parse_constant`` of ``json.loads``."""
     raise ValueError(f"it contains {constant}")
 
 

@@ -106,7 +106,7 @@ def _real(path: str) -> str:
 
 
 def _links_in(folder: str) -> set[str]:
-    """The names of the symbolic links in a folder, without a look at each file."""
+    """The names of the symbolic links in a folder, without examining each file."""
     with suppress(OSError), os.scandir(folder) as entries:
         return {entry.name for entry in entries if entry.is_symlink()}
     return set()

@@ -285,7 +285,7 @@ PLANNING = (DRY_RUN, IMAGES_PER_SECOND, MACHINES, PRICE_PER_HOUR)
 
 IMAGE_ROOT = text(
     "image_root",
-    "New folder of the photographs, if they have moved; they are found by the ends of their paths.",
+    "Folder that the photographs have been moved to; they are found by the ends of their paths.",
 )
 CORRECTIONS = Flag(
     "corrections",
@@ -332,7 +332,9 @@ THRESHOLDS = text(
 )
 DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
 ANSWERS = {"answers": ("corrections and thresholds", (CORRECTIONS, THRESHOLDS))}
-SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
+SURVEY_MODEL = text(
+    "model", "Model that made the predictions; by default, the one recorded next to them."
+)
 BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(
     "threads", None, "Thumbnails to make in parallel; by default one per core, at most 8."

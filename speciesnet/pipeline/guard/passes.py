@@ -79,7 +79,7 @@ class Passes:
     ) -> Generator[Photo, None, None]:
         """Passes images through the stages of the run, or the frames of films.
 
-        ``looking`` adds what a guard needs to know.
+        ``looking`` are the other arguments of ``pipeline.run`` that a guard needs.
         """
         return pipeline.run(
             paths,
