@@ -41,9 +41,9 @@ def with_table(
     given = {key: options[key] for key in _LIMITS if options.get(key) not in (None, "")}
     if given:
         if found.get("deployments"):
-            raise _bad("Give either a table of the cameras or one position, not both.")
+            raise _bad("Give either a table of cameras or one position, not both.")
         if not survey.folders:
-            raise _bad("Choose a table of the cameras; the folders of this survey are unknown.")
+            raise _bad("Choose a table of cameras; the folders of this survey are unknown.")
         latitude, longitude = (_degrees(key, given.get(key)) for key in _LIMITS)
         if latitude == longitude == 0:
             raise _bad(

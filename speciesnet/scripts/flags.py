@@ -229,7 +229,7 @@ BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
 VIDEOS = choice(
     "videos", ["include", "skip"], "include: examine films as well. skip: leave them out."
 )
-VIDEO_FPS = number("video_fps", 1.0, "Frames to examine per second of a film.", at_most=240)
+VIDEO_FPS = number("video_fps", 1.0, "Frames to examine per second of film.", at_most=240)
 MAX_FRAMES = integer(
     "max_frames_per_video", None, "Examine at most the first N of these frames per film."
 )
@@ -243,8 +243,8 @@ METADATA = switch("metadata", "Add date, position and camera from the EXIF data 
 ENGINE = Flag(
     "engine",
     "auto",
-    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two, "
-    "separated by a comma, for the detector and the classifier.",
+    "Engine that runs the networks: auto (the fastest on this machine), openvino, torch or tensorflow; "
+    "or two, separated by a comma, for the detector and the classifier.",
 )
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
