@@ -209,7 +209,7 @@ class Window:
         ]
 
     def download(self, model: object) -> Job:
-        """Downloads and prepares a model, or continues to; raises ``PageError``."""
+        """Downloads and prepares a model, unless a download is running; raises ``PageError``."""
         if not isinstance(model, str) or model not in [one["name"] for one in models()]:
             raise PageError(422, "bad_request", "Choose a model from the list.")
         if running := self._running_download():

@@ -2,8 +2,8 @@
 
     list -> read, both networks in both precisions (pool) -> shards
 
-A guard needs an image again if it is doubtful, and the errors of the networks depend on the processor.
-So each process reads its images itself, and has the evidence of its own machine.
+A guard reads doubtful images again, and the errors of the networks depend on the processor. So each
+process reads its own images, and uses the evidence from its own machine.
 """
 
 from __future__ import annotations

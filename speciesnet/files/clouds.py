@@ -132,7 +132,7 @@ def cloud(scheme: str) -> Cloud:
 
 @contextmanager
 def translated_errors(scheme: str, bucket: str) -> Iterator[None]:
-    """Raises the errors of the libraries as our own, without their text, which may contain keys."""
+    """Raises the libraries' errors as our own, without their text, which may contain keys."""
     try:
         yield
     except (OSError, InputError) as error:

@@ -130,7 +130,7 @@ def refuse_constant(constant: str) -> None:
 
 @contextmanager
 def described_errors(name: str, kind: type[SpeciesNetError], fix: str) -> Iterator[None]:
-    """Turns the errors of this module into sentences.
+    """Turns this module's errors into sentences.
 
     Args:
         name: The file, for the message.

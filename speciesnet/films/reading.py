@@ -125,7 +125,7 @@ def _check_file(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens the container; errors of FFmpeg inside the context become ``ImageError``."""
+    """Opens the container; FFmpeg's errors inside the context become ``ImageError``."""
     import av
     import av.error
 

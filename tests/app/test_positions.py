@@ -89,7 +89,7 @@ def test_one_position_is_that_of_all_photographs(
 
 
 @pytest.mark.slow
-def test_a_table_of_the_cameras_is_used_and_remembered(
+def test_a_table_of_cameras_is_used_and_remembered(
     page: Page, survey: str, home: Path, window: Window, data: Path
 ) -> None:
     table = home / "cameras.csv"

@@ -7,7 +7,7 @@ detector. Each is divided by its *unit*, the mean of its largest quarter; the la
 is the error of the image. In the same units, the *margin* of an image is the smallest error that
 could change its answer.
 
-A decision is wrong if an error exceeds a margin that exceeds the band. ``Evidence.band`` is the
+An answer is wrong if an error exceeds a margin that exceeds the band. ``Evidence.band`` is the
 smallest band at which this is expected for fewer than ``WRONG_SHARE`` of all images.
 """
 

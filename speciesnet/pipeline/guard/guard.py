@@ -124,7 +124,7 @@ class Guard:
         Args:
             paths: Images; if they are too few, there is no trial.
             progress: Called for each image that leaves a stage.
-            rival: The cost of the networks that are used otherwise.
+            rival: The cost of the networks that would be used instead.
             films: Whether the paths are those of films.
 
         Returns:

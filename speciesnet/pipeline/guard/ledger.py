@@ -25,7 +25,7 @@ class Section:
         key: What the units depend on; see ``EvidenceCache.key``.
         evidence: The errors of the networks, which define the units; None if they have not been used.
         band: The margin up to which images are doubtful, as far as is known.
-        reach: The margin up to which those of finished images are known.
+        reach: The margin up to which the margins of finished images are known.
         margins: The margins by path.
     """
 

@@ -59,7 +59,7 @@ class Trial:
         passes: How images pass through networks.
         exact: The float32 networks.
         fast: The networks in the lower precision.
-        rival: The cost of the networks that are used otherwise; see ``Verdict``.
+        rival: The cost of the networks that would be used instead; see ``Verdict``.
         films: Whether the images are the first frames of films.
     """
 
@@ -145,7 +145,7 @@ def _verdict(
     again: Sequence[Photo | None],
     time_ratio: float,
 ) -> Verdict | None:
-    """Derives from a trial the errors of the fast networks, and what they cost."""
+    """Derives the errors of the fast networks, and their cost, from a trial."""
     found: list[Errors] = []
     tried: list[Photo] = []
     by_place = {place_of(two): (two, three) for two, three in zip(fast, again, strict=True)}
