@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import PageError, not_saved
 from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 from speciesnet.files.atomic import write_atomically
@@ -82,8 +82,7 @@ def _write(survey: Survey, latitude: float, longitude: float, table: Path) -> No
         with write_atomically(table) as part:
             part.write_text(text.getvalue(), "utf-8", "surrogateescape", newline="")
     except OSError as error:
-        sentence = f"{table} cannot be written ({error.strerror or error})."
-        raise PageError(507, "not_saved", sentence, "free_space") from error
+        raise not_saved(table, error) from error
 
 
 def _bad(sentence: str) -> PageError:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from speciesnet.app import jobs
 from speciesnet.app.commands import run_line
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import PageError, bad_request
 from speciesnet.app.folders import Folders, gone
 from speciesnet.app.progress import Follower
 from speciesnet.app.surveys import ACTIVE, Survey, Surveys
@@ -116,9 +116,7 @@ class Runner:
         """Adds a survey to the queue, to be started or continued; raises ``PageError``."""
         with self._surveys.lock:
             if not survey.folders:
-                raise PageError(
-                    422, "bad_request", "Choose the folder with the photographs.", "choose_folder"
-                )
+                raise bad_request("Choose the folder with the photographs.", "choose_folder")
             if missing := missing_folders(survey):
                 raise gone(missing[0])
             if survey.state in ACTIVE:

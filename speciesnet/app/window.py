@@ -13,7 +13,7 @@ from pathlib import Path
 import speciesnet
 from speciesnet.app import commands, jobs
 from speciesnet.app.choices import PUBLISHED_BYTES, download_folders, models
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import PageError, bad_request, not_saved
 from speciesnet.app.folders import Folders, gone, total_of
 from speciesnet.app.helpers import Helpers, Work
 from speciesnet.app.jobs import Job
@@ -146,7 +146,7 @@ class Window:
     def start_job(self, survey: Survey, kind: str, options: Mapping[str, object]) -> Job:
         """Starts a command for a survey; raises ``PageError``."""
         if kind not in commands.EXPORTS and kind not in LOCKS:
-            raise PageError(422, "bad_request", f"There is no job {kind!r}.")
+            raise bad_request(f"There is no job {kind!r}.")
         if any(
             one.survey == survey.id and one.kind == kind and one.state == "running"
             for one in self.jobs()
@@ -190,9 +190,7 @@ class Window:
             folder.mkdir(parents=True)
             (folder / "images.txt").write_text("\n".join(chosen), "utf-8", "surrogateescape")
         except OSError as error:
-            raise PageError(
-                507, "not_saved", f"{folder} cannot be written ({error}).", "free_space"
-            ) from error
+            raise not_saved(folder, error) from error
         line = commands.trial_line(survey, folder / "images.txt", folder / "predictions.json")
         return self._start(survey.id, "trial", line, {"images": count})
 
@@ -211,7 +209,7 @@ class Window:
     def download(self, model: object) -> Job:
         """Downloads and prepares a model, unless a download is running; raises ``PageError``."""
         if not isinstance(model, str) or model not in [one["name"] for one in models()]:
-            raise PageError(422, "bad_request", "Choose a model from the list.")
+            raise bad_request("Choose a model from the list.")
         if running := self._running_download():
             return running
         line = commands.Line(["prepare", "--model", model])
@@ -235,8 +233,7 @@ class Window:
         try:
             process = jobs.start(line, log)
         except OSError as error:
-            sentence = f"{log} cannot be written ({error.strerror or error})."
-            raise PageError(507, "not_saved", sentence, "free_space") from error
+            raise not_saved(log, error) from error
         job = Job(kind, survey, line, log, process, values or {})
         for old in [one.id for one in self.jobs()[MAX_JOBS:] if one.state != "running"]:
             del self._jobs[old]
