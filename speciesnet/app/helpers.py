@@ -65,7 +65,7 @@ class Helper:
         self._used = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "speciesnet.app.helper"],
+            [sys.executable, "-m", "speciesnet.app.helper_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=folder,

@@ -26,7 +26,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.listing import images_in
 
-TICKET = "window.ticket"  # a file, see ``Guard``
+TICKET = "window.ticket"  # a file, see ``Gate``
 MAX_JOBS = 200  # that are remembered
 PHOTOGRAPH_BYTES, FILM_BYTES = 2_000, 20_000  # of their records
 LOCKS = ("estimate", "trial")  # jobs that need no predictions
@@ -43,7 +43,7 @@ class Window:
         surveys: The surveys.
         runner: The queue.
         reviews: The reviews that are open.
-        ticket: See ``Guard``.
+        ticket: See ``Gate``.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -38,7 +38,7 @@ _ENTRANCE = (
 )
 
 
-class Guard:
+class Gate:
     """Checks every request before the application sees it.
 
     Args:
