@@ -17,9 +17,7 @@ from pathlib import Path
 
 from speciesnet.app.errors import PageError
 
-IDLE_SECONDS = (
-    300.0  # without a request; a review that is open in a browser sends requests all the time
-)
+IDLE_SECONDS = 300.0  # without a request; an open review sends one every few seconds
 CHECK_SECONDS = 10.0  # between two checks for idle processes
 END_SECONDS = 10.0  # for a process to end by itself
 MAX_HELPERS = 3  # running at the same time
@@ -101,7 +99,7 @@ class Helper:
 
     @property
     def is_running(self) -> bool:
-        """Whether it accepts requests."""
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
     @property

@@ -140,6 +140,7 @@ class Job:
         watched: Folders whose growth shows the progress.
         id: Its identifier.
         started: When it was started, ISO 8601.
+        is_stopped: Whether ``stop`` has interrupted it.
     """
 
     kind: str

@@ -13,12 +13,8 @@ from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 from speciesnet.files.atomic import write_atomically
 
-CAMERAS = (
-    "deployments",
-    "latitude",
-    "longitude",
-    "timezone",
-)  # the options, which a survey remembers
+# The options on where the cameras were, which a survey remembers.
+CAMERAS = ("deployments", "latitude", "longitude", "timezone")
 _LIMITS = {"latitude": 90, "longitude": 180}  # degrees
 
 

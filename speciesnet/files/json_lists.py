@@ -26,9 +26,8 @@ from speciesnet.errors import (
 
 MAX_DEPTH = 100  # of nested lists and objects in an item
 CHUNK = 2**16  # bytes read together
-LONGEST_TOKEN = (
-    12  # characters of a number, an escape or a word such as -Infinity, which may be cut off
-)
+# Characters of a number, an escape or a word such as -Infinity, which may be cut off.
+LONGEST_TOKEN = 12
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 

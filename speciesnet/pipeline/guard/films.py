@@ -384,9 +384,8 @@ def is_film_detection_stable(
         return False
     best = [_most_confident([frame]) for frame in frames]
     ranked = sorted((around(float(box["conf"]), band), box["label"]) for box in best if box)
-    highest: dict[
-        str, float
-    ] = {}  # of each kind so far; below all thresholds, the kind does not matter
+    # Of each kind so far; below all thresholds, the kind does not matter.
+    highest: dict[str, float] = {}
     for (low, high), label in ranked:
         if any(high_of >= low for kind, high_of in highest.items() if kind != label):
             return False

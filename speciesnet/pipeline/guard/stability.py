@@ -15,9 +15,8 @@ from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.answers import Answers, At, PhotoScores, around, kind_of, moved
 from speciesnet.records import Box, Classifications
 
-MAX_RIVALS = (
-    4  # boxes, and the whole image, that are classified to see whether it matters which is best
-)
+# Boxes, possibly with the whole image, that are classified to see whether it matters which is best.
+MAX_RIVALS = 4
 
 Place = tuple[str | None, str | None]  # country and region
 Candidate = tuple[Box | None, Classifications]  # what could be the best box, and its classes
