@@ -29,7 +29,7 @@ from speciesnet.files.listing import images_in
 TICKET = "window.ticket"  # a file, see ``Gate``
 MAX_JOBS = 200  # that are remembered
 PHOTOGRAPH_BYTES, FILM_BYTES = 2_000, 20_000  # of their records
-LOCKS = ("estimate", "trial")  # jobs that need no predictions
+WITHOUT_PREDICTIONS = ("estimate", "trial")  # jobs that do not need a predictions file
 
 
 class Window:
@@ -145,14 +145,14 @@ class Window:
 
     def start_job(self, survey: Survey, kind: str, options: Mapping[str, object]) -> Job:
         """Starts a command for a survey; raises ``PageError``."""
-        if kind not in commands.EXPORTS and kind not in LOCKS:
+        if kind not in commands.EXPORTS and kind not in WITHOUT_PREDICTIONS:
             raise bad_request(f"There is no job {kind!r}.")
         if any(
             one.survey == survey.id and one.kind == kind and one.state == "running"
             for one in self.jobs()
         ):
             raise PageError(409, "is_running", "The same command is already running.", "wait")
-        if kind in LOCKS:
+        if kind in WITHOUT_PREDICTIONS:
             if missing := missing_folders(survey):
                 raise gone(missing[0])
             if kind == "trial":

@@ -339,7 +339,7 @@ class _Sorter:
         # It would move within its own folder, and be sorted again later.
         if source.is_relative_to(self._out) and not self._photographs.was_moved(filepath, source):
             raise SkippedFileError(
-                f"it is in {self._out} itself; pass a different folder, or a new folder in this one"
+                f"it is in {self._out} itself; pass a different folder, or a new folder inside it"
             )
 
     def _act(self, filepath: str, source: Path, target: Path) -> None:
