@@ -229,9 +229,9 @@ def _box_cells(box: Box) -> Row:
 def sequence_rows(survey: Survey) -> Iterator[Row]:
     """The rows of a table of sequences, by folder and time; None is an empty cell.
 
-    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images. ``people``,
-    ``vehicles`` and ``counts`` are the largest numbers in any one image, see ``largest_counts``; ``count`` is the number for the answer.
-    """
+    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images.
+    ``people``, ``vehicles`` and ``counts`` are the largest numbers in any one image, see
+    ``largest_counts``; ``count`` is the number for the answer."""
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
         label, score, source = sequence.answer or (None, None, None)

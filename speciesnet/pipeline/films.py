@@ -159,7 +159,7 @@ def read_films(
         reader: How they are read.
         run_mode: ``single_thread`` reads a frame when it is asked for; otherwise threads read ahead.
         readers: The maximum number of films to read at the same time; None chooses it.
-        profile: Collects the seconds of the stage.
+        profile: Collects the seconds spent in the stage.
         stop: Ends the stage even while its consumer waits for a frame.
     """
     profile = profile or Profile()

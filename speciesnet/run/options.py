@@ -27,7 +27,7 @@ class RunOptions(Given, total=False):
         readers: Threads or processes that read images; None means one per core, at most 8, or more
             for images that come over a network.
         progress_bars: Whether to show progress bars (default False).
-        profile: Collects the seconds of each stage.
+        profile: Collects the seconds spent in each stage.
         predictions_json: The file to write, on a disk or in a bucket, which a later run can continue; by
             default the predictions are returned as a dict.
         ignore_existing: Whether to start over, keeping an existing file as ``*.bak`` (default False).
