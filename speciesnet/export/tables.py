@@ -231,7 +231,8 @@ def sequence_rows(survey: Survey) -> Iterator[Row]:
 
     ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images.
     ``people``, ``vehicles`` and ``counts`` are the largest numbers in any one image, see
-    ``largest_counts``; ``count`` is the number for the answer."""
+    ``largest_counts``; ``count`` is the number for the answer.
+    """
     for sequence in survey.sequences:
         pictures = [survey.pictures[position] for position in sequence.pictures]
         label, score, source = sequence.answer or (None, None, None)
