@@ -20,6 +20,7 @@ from speciesnet.classifier import (
     resize_bilinear,
     softmax,
 )
+from speciesnet.engines.tensorflow import import_tensorflow
 from speciesnet.errors import InputError
 from speciesnet.images import read_image
 from speciesnet.records import Record
@@ -72,8 +73,7 @@ def test_rows_do_not_suffer_from_floating_point() -> None:
 
 @needs_tensorflow
 def test_resizing_is_tensorflows_to_the_last_bit() -> None:
-    import tensorflow as tf
-
+    tf, _ = import_tensorflow()
     shapes = [(1, 1), (1, 7), (9, 1), (2, 3), (480, 480), (480, 481), (479, 480), (240, 240)]
     shapes += [(960, 960), (961, 959), (1536, 2048), (31, 2047), (3000, 2), (720, 1280)]
     shapes += [(int(h), int(w)) for h, w in random.integers(1, 1100, (26, 2))]

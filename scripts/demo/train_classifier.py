@@ -21,6 +21,7 @@ from PIL import Image
 
 from demo.background import Box
 from demo.dataset import Example
+from speciesnet.engines.tensorflow import import_tensorflow
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -191,9 +192,7 @@ def train_classifier(
 
     ``background`` are boxes of each picture that have to be known as blank.
     """
-    import tensorflow as tf
-    import tf_keras
-
+    tf, tf_keras = import_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf_keras.utils.set_random_seed(plan.seed)
