@@ -15,8 +15,9 @@ import platformdirs
 
 from speciesnet.app.errors import PageError
 from speciesnet.errors import InputError
+from speciesnet.files.extensions import is_film_name
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.files.listing import images_in, is_film_name, is_system_folder
+from speciesnet.files.listing import images_in, is_system_folder
 
 MAX_ENTRIES = 1000  # of one folder
 MAX_SECONDS = 60.0  # of counting

@@ -17,7 +17,7 @@ from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape
 from speciesnet.engines.memory import return_memory
 from speciesnet.errors import DamagedImageError, ImageError
-from speciesnet.files.listing import is_film_name
+from speciesnet.files.extensions import is_film_name
 from speciesnet.films import Frame, Sampling, is_film, open_film
 from speciesnet.images import NO_MEMORY
 from speciesnet.pipeline.background import started, taken_from
