@@ -188,7 +188,7 @@ def _coasts() -> KDTree:
 
 
 def _may_be_in(given: str, latitude: float, longitude: float, kilometers: float) -> bool:
-    """Whether a point may be in a country, although the nearest town is elsewhere, so far away."""
+    """Whether a point may be in a country although the nearest town, so far away, is elsewhere."""
     own = [given, *US_TERRITORIES] if given == USA else [given]
     trees = [tree for code in own if (tree := _towns_of(code)) is not None]
     if not trees:

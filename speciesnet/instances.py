@@ -18,7 +18,7 @@ from typing_extensions import Unpack
 
 from speciesnet import geolocation
 from speciesnet.errors import InputError, file_errors
-from speciesnet.files import listing, storage
+from speciesnet.files import extensions, listing, storage
 from speciesnet.files.given_paths import GivenPaths, from_file_url
 from speciesnet.files.input_notes import Examples, InputNotes, plural
 from speciesnet.files.json_lists import without_repeats
@@ -144,7 +144,7 @@ def _note_doubtful(instances: Iterable[Instance], notes: InputNotes) -> None:
 def without_films(instances: Iterable[Instance], notes: InputNotes) -> Iterator[Instance]:
     """Yields the instances whose names are not those of films; ``notes`` counts the films."""
     for instance in instances:
-        if listing.is_film_name(instance.filepath):
+        if extensions.is_film_name(instance.filepath):
             notes.skipped_films.add(instance.filepath)
         else:
             yield instance
@@ -243,7 +243,7 @@ def _no_images(folders: Sequence[str], notes: InputNotes, films: bool | None) ->
         )
         found = f", only {' and '.join(kinds)} ({notes.endings})"
     skipped = "".join(f"; {line.rstrip('.')}" for line in notes.skipped())
-    endings = listing.IMAGE_EXTENSIONS | (listing.FILM_EXTENSIONS if films else set())
+    endings = extensions.IMAGE_EXTENSIONS | (extensions.FILM_EXTENSIONS if films else set())
     return (
         f"There are no images in {', '.join(folders)}{found}: no file name ends with "
         f"{' '.join(sorted(endings))}{skipped}."

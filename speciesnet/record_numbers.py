@@ -38,7 +38,7 @@ def check_finite(record: Mapping[str, object]) -> None:
 
 
 def _is_finite(value: object) -> bool:
-    """Whether all numbers in a value are finite, in a fraction of the time that names take."""
+    """Whether all numbers in a value are finite; much faster than ``_numbers``, which names them."""
     kind = type(value)
     if kind is float:
         return isfinite(cast("float", value))

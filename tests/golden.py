@@ -27,7 +27,7 @@ def assert_same(
     Args:
         records: The records to check.
         expected: The records of the published program.
-        folder: The folder of the images.
+        folder: The folder with the images.
         other_rounding: Whether the detector adds float32 in another order than PyTorch. A box may then
             round to the next pixel, and these random networks score that crop differently: scores
             are compared only for equal crops, answers always.

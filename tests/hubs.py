@@ -22,7 +22,7 @@ class Hub(ThreadingHTTPServer):
 
     Attributes:
         files: The contents of its files, by name.
-        cuts: How many bytes of a file are sent at most, for each of the next requests for it.
+        cuts: The maximum number of bytes of a file that are sent, for each of the next requests for it.
         ranges: The names of the files that were asked for, and the ranges.
         is_held: Whether a connection is kept a second longer before it is cut, with one byte more.
     """

@@ -241,7 +241,7 @@ def test_a_long_run_makes_the_int8_networks_that_it_uses(started: Started) -> No
     assert model.networks.lacking_int8(["classifier"]) == ["classifier"]
 
 
-def test_other_runs_make_no_int8_networks(started: Started) -> None:
+def test_other_runs_do_not_make_int8_networks(started: Started) -> None:
     model = SpeciesNet("demo", engine="torch")
     model.detect(filepaths=IMAGES[:-1])
     SpeciesNet("demo", engine="torch", precision="fp32").detect(filepaths=IMAGES)

@@ -2,7 +2,7 @@
 
     PYTHONPATH=scripts python -m benchmark.guard --cache FOLDER [--scenes 10000]
 
-Every scene is decided three times: in float32, under the guard, and under a guard whose band is
+Every scene is processed three times: in float32, under the guard, and under a guard whose band is
 always zero, which shows that the comparison can fail. The demo's networks are so small that a lower
 precision saves little time; so the guard is told that it does. Scenes and predictions stay in the
 cache folder, and an interrupted comparison continues where it stopped.

@@ -181,7 +181,7 @@ class Soak:
     @staticmethod
     def _is_done(future: Future[None]) -> bool:
         if future.done():
-            future.result()  # raises what it raised
+            future.result()  # raises its error
         return future.done()
 
     def _fault(self, kind: str) -> None:

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from speciesnet.app import choices, commands
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import PageError, bad_request
 from speciesnet.app.pictures import picture
 from speciesnet.app.surveys import Survey
 from speciesnet.app.window import Window
@@ -86,7 +86,7 @@ class Api:
     def _count(self, request: Request, _: Body) -> object:
         paths = request.query_params.getlist("path")
         if not 0 < len(paths) <= MAX_PATHS:
-            raise PageError(422, "bad_request", "Choose a folder.", "choose_folder")
+            raise bad_request("Choose a folder.", "choose_folder")
         return self._window.folders.count(paths)
 
     def _countries(self, request: Request, _: Body) -> object:
@@ -102,7 +102,7 @@ class Api:
         except (KeyError, ValueError):
             latitude = longitude = math.nan
         if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-            raise PageError(422, "bad_request", "Enter a latitude and a longitude in degrees.")
+            raise bad_request("Enter a latitude and a longitude in degrees.")
         return self._window.place(latitude, longitude)
 
     def _download(self, _: Request, body: Body) -> object:
@@ -154,7 +154,7 @@ class Api:
     def _start_job(self, request: Request, body: Body) -> object:
         kind, options = body.get("kind"), body.get("options", {})
         if not isinstance(kind, str) or not isinstance(options, dict):
-            raise PageError(422, "bad_request", "A job needs a kind, and an object of options.")
+            raise bad_request("A job needs a kind and an object with options.")
         return self._window.start_job(self._survey(request), kind, options).as_json()
 
     def _job(self, request: Request, _: Body) -> object:

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import bad_request
 from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 
 TRIAL_IMAGES = 20
-# Folders in the folder of the results; the first three contain pages that the window shows.
+# Folders in the folder for the results; the first three contain pages that the window shows.
 REPORT, CAMERAS, EVALUATION, SORTED = "report", "cameras", "evaluation", "sorted"
 PAGES = (REPORT, CAMERAS, EVALUATION)
-THRESHOLDS = "thresholds.csv"  # what ``evaluate`` finds, and exports take
+THRESHOLDS = "thresholds.csv"  # written by ``evaluate``, and used by exports
 
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
@@ -140,7 +140,7 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
         PageError: An option does not exist, or does not allow this value.
     """
     for name in given.keys() - EXPORTS[kind].keys():
-        raise PageError(422, "bad_request", f"There is no option {name!r}.")
+        raise bad_request(f"There is no option {name!r}.")
     options = {
         name: _option(name, allowed, given.get(name), folders)
         for name, allowed in EXPORTS[kind].items()
@@ -211,7 +211,7 @@ def _option(name: str, allowed: str | Sequence[object], value: object, folders: 
         return allowed[0]
     elif any(value == one and type(value) is type(one) for one in allowed):
         return value
-    raise PageError(422, "bad_request", f"The option {name!r} cannot be {value!r}.")
+    raise bad_request(f"The option {name!r} cannot be {value!r}.")
 
 
 def _flags(options: Options) -> list[str]:

@@ -27,6 +27,17 @@ class PageError(RejectedError):
         self.action: Action | None = None if action is None else {"name": action}
 
 
+def bad_request(message: str, action: str | None = None) -> PageError:
+    """The error for a request whose values are not valid; see ``PageError``."""
+    return PageError(422, "bad_request", message, action)
+
+
+def not_saved(what: object, error: OSError) -> PageError:
+    """The error for a file or folder that cannot be written; the page suggests freeing disk space."""
+    message = f"{what} cannot be written ({error.strerror or error})."
+    return PageError(507, "not_saved", message, "free_space")
+
+
 def page_error(error: RejectedError) -> JSONResponse:
     """The response to a rejected request."""
     body = {

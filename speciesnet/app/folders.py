@@ -15,8 +15,9 @@ import platformdirs
 
 from speciesnet.app.errors import PageError
 from speciesnet.errors import InputError
+from speciesnet.files.extensions import is_film_name
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.files.listing import images_in, is_film_name, is_system_folder
+from speciesnet.files.listing import images_in, is_system_folder
 
 MAX_ENTRIES = 1000  # of one folder
 MAX_SECONDS = 60.0  # of counting
@@ -45,7 +46,7 @@ class Count:
     error: str | None = None
 
     def fill(self, folders: Sequence[str]) -> None:
-        """Counts the files; to be called once, in its own thread."""
+        """Counts the files; call it once, in its own thread."""
         end = time.monotonic() + MAX_SECONDS
         try:
             for path in (
@@ -83,7 +84,7 @@ class Folders:
             raise PageError(
                 403,
                 "folder_not_listed",
-                "Choose the folder in the list of folders.",
+                "Choose the folder from the list of folders.",
                 "choose_folder",
             )
         return path
@@ -179,7 +180,7 @@ class Folders:
 
 
 def total_of(counts: Mapping[str, object] | None) -> int | None:
-    """The totals of several counts as JSON, once all of them are done."""
+    """The total number of files in counts as JSON; None until it is known exactly."""
     if not counts or not counts["done"] or counts["limited"]:
         return None
     photographs, films = counts["photographs"], counts["films"]

@@ -17,9 +17,7 @@ from pathlib import Path
 
 from speciesnet.app.errors import PageError
 
-IDLE_SECONDS = (
-    300.0  # without a request; a review that is open in a browser sends requests all the time
-)
+IDLE_SECONDS = 300.0  # without a request; an open review sends one every few seconds
 CHECK_SECONDS = 10.0  # between two checks for idle processes
 END_SECONDS = 10.0  # for a process to end by itself
 MAX_HELPERS = 3  # running at the same time
@@ -65,7 +63,7 @@ class Helper:
         self._used = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "speciesnet.app.helper"],
+            [sys.executable, "-m", "speciesnet.app.helper_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=folder,
@@ -96,12 +94,12 @@ class Helper:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process ID."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it accepts requests."""
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
     @property
@@ -162,7 +160,7 @@ class Helpers:
         """The process of a key; starts it if it is not running.
 
         Args:
-            key: Names it.
+            key: Identifies it.
             work: What it serves.
             state: The state of the files that the process reads.
             renew: Whether to replace a process that was started with another state.

@@ -21,7 +21,7 @@ TAIL_BYTES = 2**16  # of a log that pages show or search
 LOG_LINES = 20
 MAX_LINES = 2000
 STOP_SECONDS = 60.0  # for a command to finish writing
-_SAYS = "speciesnet: "  # precedes the sentence with which a command ends
+_ERROR_PREFIX = "speciesnet: "  # precedes the sentence with which a command ends
 # The action that fixes an error, by words in its sentence.
 _ACTIONS = (
     ("No space left|disk is full|not enough space", "free_space"),
@@ -36,7 +36,7 @@ _ACTIONS = (
 )
 
 # The line that says what a command did, if notes may follow it; otherwise it is the last line.
-_SAID = {
+_RESULT_LINES = {
     "camtrap-dp": r"[\d,]+ photographs? in [\d,]+ events? of ",
     "cameras": r"[\d,]+ cameras?, [\d,]+ with findings;",
     "ecology": r"[\d,]+ detections? of ",
@@ -65,14 +65,14 @@ def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
 def last_sentence(log: Path) -> str | None:
     """The sentence that ended a command, otherwise its last line."""
     lines = tail(log)
-    own = [line for line in lines if line.startswith(_SAYS)]
-    return own[-1].removeprefix(_SAYS) if own else (lines[-1] if lines else None)
+    own = [line for line in lines if line.startswith(_ERROR_PREFIX)]
+    return own[-1].removeprefix(_ERROR_PREFIX) if own else (lines[-1] if lines else None)
 
 
 def said(kind: str, log: Path) -> str | None:
-    """The line in which a command of some kind says what it did."""
+    """The line in which a command of a given kind says what it did."""
     lines = tail(log, MAX_LINES)
-    if pattern := _SAID.get(kind):
+    if pattern := _RESULT_LINES.get(kind):
         lines = [line for line in lines if re.match(pattern, line)] or lines
     return lines[-1] if lines else None
 
@@ -140,6 +140,7 @@ class Job:
         watched: Folders whose growth shows the progress.
         id: Its identifier.
         started: When it was started, ISO 8601.
+        is_stopped: Whether ``stop`` has interrupted it.
     """
 
     kind: str

@@ -8,17 +8,13 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import PageError, not_saved
 from speciesnet.app.folders import Folders
 from speciesnet.app.surveys import Survey
 from speciesnet.files.atomic import write_atomically
 
-CAMERAS = (
-    "deployments",
-    "latitude",
-    "longitude",
-    "timezone",
-)  # the options, which a survey remembers
+# The options on where the cameras were, which a survey remembers.
+CAMERAS = ("deployments", "latitude", "longitude", "timezone")
 _LIMITS = {"latitude": 90, "longitude": 180}  # degrees
 
 
@@ -41,9 +37,9 @@ def with_table(
     given = {key: options[key] for key in _LIMITS if options.get(key) not in (None, "")}
     if given:
         if found.get("deployments"):
-            raise _bad("Give either a table of the cameras or one position, not both.")
+            raise _bad("Give either a table of cameras or one position, not both.")
         if not survey.folders:
-            raise _bad("Choose a table of the cameras; the folders of this survey are unknown.")
+            raise _bad("Choose a table of cameras; the folders of this survey are unknown.")
         latitude, longitude = (_degrees(key, given.get(key)) for key in _LIMITS)
         if latitude == longitude == 0:
             raise _bad(
@@ -82,8 +78,7 @@ def _write(survey: Survey, latitude: float, longitude: float, table: Path) -> No
         with write_atomically(table) as part:
             part.write_text(text.getvalue(), "utf-8", "surrogateescape", newline="")
     except OSError as error:
-        sentence = f"{table} cannot be written ({error.strerror or error})."
-        raise PageError(507, "not_saved", sentence, "free_space") from error
+        raise not_saved(table, error) from error
 
 
 def _bad(sentence: str) -> PageError:

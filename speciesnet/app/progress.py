@@ -168,7 +168,7 @@ class Follower:
             return next((one.record for one in shown if one.number == number), None)
 
     def _latest(self, is_running: bool) -> list[Shown]:
-        """The latest animals; during a run, those that were the latest one second after another."""
+        """The latest animals; during a run, the latest one at each second."""
         latest = list(self._shown)[-LATEST:]
         if not is_running:
             return latest
@@ -197,7 +197,7 @@ class Follower:
         Args:
             address: The address of the pictures.
             log: The output of the run, which gives the reasons for failures.
-            is_running: Whether the run goes on, so that pictures must cost little.
+            is_running: Whether the run is in progress, so that pictures must take little time.
         """
         with self.lock:
             by_kind: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from speciesnet.app import jobs
 from speciesnet.app.commands import run_line
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import PageError, bad_request
 from speciesnet.app.folders import Folders, gone
 from speciesnet.app.progress import Follower
 from speciesnet.app.surveys import ACTIVE, Survey, Surveys
@@ -22,7 +22,10 @@ from speciesnet.errors import SpeciesNetError
 TICK_SECONDS = 0.5
 CATCH_UP_SECONDS = 0.02  # between two parts of a long file, so that pages get responses
 FOLDER_SECONDS = 2.0  # between two checks of the folders
-_CLOSED = "The window was closed, or the computer switched off, while this survey ran; continue it."
+_CLOSED = (
+    "The window was closed, or the computer was switched off, while this survey was running; "
+    "continue it."
+)
 
 
 class Process(Protocol):
@@ -113,9 +116,7 @@ class Runner:
         """Adds a survey to the queue, to be started or continued; raises ``PageError``."""
         with self._surveys.lock:
             if not survey.folders:
-                raise PageError(
-                    422, "bad_request", "Choose the folder of the photographs.", "choose_folder"
-                )
+                raise bad_request("Choose the folder with the photographs.", "choose_folder")
             if missing := missing_folders(survey):
                 raise gone(missing[0])
             if survey.state in ACTIVE:

@@ -25,9 +25,8 @@ def launcher(platform: str, command: Sequence[str]) -> tuple[str, str]:
     """
     if platform == "win32":
         line = subprocess.list2cmdline(command).replace("%", "%%")
-        return _NAMES[
-            platform
-        ], f"@chcp 65001 >nul\n@title SpeciesNet\n@{line}\n@if errorlevel 1 pause\n"
+        script = f"@chcp 65001 >nul\n@title SpeciesNet\n@{line}\n@if errorlevel 1 pause\n"
+        return _NAMES[platform], script
     if platform == "darwin":
         return _NAMES[platform], f"#!/bin/sh\nexec {shlex.join(command)}\n"
     quoted = " ".join(_desktop_quoted(part) for part in command)

@@ -16,7 +16,7 @@ from typing import Literal
 
 import platformdirs
 
-from speciesnet.app.errors import Action, PageError
+from speciesnet.app.errors import Action, PageError, bad_request, not_saved
 from speciesnet.app.folders import Folders
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import numbered_names, write_atomically
@@ -169,12 +169,7 @@ class Surveys:
                 with write_atomically(self._path) as part:
                     part.write_text(json.dumps(value), encoding="utf-8")
             except OSError as error:
-                raise PageError(
-                    507,
-                    "not_saved",
-                    f"The list of surveys {self._path} cannot be written ({error.strerror or error}).",
-                    "free_space",
-                ) from error
+                raise not_saved(f"The list of surveys {self._path}", error) from error
 
     def all(self) -> list[Survey]:
         """All surveys, most recently changed first."""
@@ -200,7 +195,7 @@ class Surveys:
         if path is not None:
             path = folders.check(path)
         elif not given.get("folders"):
-            raise _bad("Choose the folder of the photographs.")
+            raise bad_request("Choose the folder with the photographs.")
         with self.lock:
             name = _default_name(path, given.get("folders"))
             survey = Survey(secrets.token_hex(6), name, [], "", path or "")
@@ -244,7 +239,7 @@ class Surveys:
 
     @contextmanager
     def _saved(self) -> Iterator[None]:
-        """Saves the list that the block changes; takes the change back if it cannot be written."""
+        """Saves the list that the block changes; reverts the change if it cannot be written."""
         before = dict(self._surveys), self.queue
         try:
             yield
@@ -255,11 +250,11 @@ class Surveys:
 
 
 def change(survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
-    """Sets the fields that a page sends; if any is invalid, raises ``PageError`` and sets none."""
+    """Sets the fields that a page sends; raises ``PageError`` and sets none if any is invalid."""
     checked = {}
     for key, value in values.items():
         if key not in _CHECKS:
-            raise _bad(f"A survey has no field {key!r} that can be set.")
+            raise bad_request(f"A survey has no field {key!r} that can be set.")
         checked[key] = _CHECKS[key](value, folders)
     for key, value in checked.items():
         setattr(survey, key, value)
@@ -272,34 +267,30 @@ def _default_name(path: str | None, folders: object) -> str:
     return (Path(first).name if isinstance(first, str) else "") or "Survey"
 
 
-def _bad(message: str) -> PageError:
-    return PageError(422, "bad_request", message)
-
-
 def _name(value: object, _: Folders) -> str:
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if not text or len(text) > LONGEST_NAME or not text.isprintable():
-        raise _bad(f"Give the survey a name of at most {LONGEST_NAME} characters.")
+        raise bad_request(f"Give the survey a name of at most {LONGEST_NAME} characters.")
     return text
 
 
 def _folders(value: object, folders: Folders) -> list[str]:
     if not isinstance(value, list) or not value:
-        raise _bad("Choose the folder of the photographs.")
+        raise bad_request("Choose the folder with the photographs.")
     return list(dict.fromkeys(folders.check(path) for path in value))
 
 
 def _place(value: object, _: Folders) -> dict[str, str | None]:
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(value, dict) or kind not in _PLACES:
-        raise _bad(f"The place must be one of {', '.join(_PLACES)}.")
+        raise bad_request(f"The place must be one of {', '.join(_PLACES)}.")
     if kind != "country":
         return {"kind": kind}
     country, region = value.get("country"), value.get("region")
     if not re.fullmatch("[A-Z]{3}", str(country)):
-        raise _bad("Choose a country.")
+        raise bad_request("Choose a country.")
     if region is not None and not re.fullmatch("[A-Z0-9]{1,3}", str(region)):
-        raise _bad("Choose a region from the list.")
+        raise bad_request("Choose a region from the list.")
     return {"kind": kind, "country": country, "region": region}
 
 
@@ -311,16 +302,16 @@ def _model(value: object, folders: Folders) -> str:
     with suppress(PageError):
         return folders.check(value)
     if value not in (*SUPPORTED_MODELS, "demo"):
-        raise _bad("Choose a model from the list.")
+        raise bad_request("Choose a model from the list.")
     return str(value)
 
 
 def _options(value: object, _: Folders) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise _bad("The options must be an object.")
+        raise bad_request("The options must be an object.")
     for key, one in value.items():
         if not any(one == known and type(one) is type(known) for known in _OPTIONS.get(key, ())):
-            raise _bad(f"The option {key!r} cannot be {one!r}.")
+            raise bad_request(f"The option {key!r} cannot be {one!r}.")
     return value
 
 

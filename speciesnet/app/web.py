@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from speciesnet.app import pages
 from speciesnet.app.api import Api
+from speciesnet.app.auth import Gate
 from speciesnet.app.errors import PageError, page_error
-from speciesnet.app.guard import Guard
 from speciesnet.app.window import Window
 from speciesnet.server.errors import RejectedError
 
@@ -32,7 +32,7 @@ def make_app(window: Window, token: str, port: int) -> Starlette:
             Route(reviews, window.reviews, methods=["GET", "POST"]),
             *pages.routes(),
         ],
-        middleware=[Middleware(Guard, token=token, ticket=window.ticket, port=port)],
+        middleware=[Middleware(Gate, token=token, ticket=window.ticket, port=port)],
         exception_handlers={RejectedError: _refused, HTTPException: _not_found, Exception: _failed},
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import speciesnet
 from speciesnet.app import commands, jobs
 from speciesnet.app.choices import PUBLISHED_BYTES, download_folders, models
-from speciesnet.app.errors import PageError
+from speciesnet.app.errors import PageError, bad_request, not_saved
 from speciesnet.app.folders import Folders, gone, total_of
 from speciesnet.app.helpers import Helpers, Work
 from speciesnet.app.jobs import Job
@@ -26,10 +26,10 @@ from speciesnet.errors import InputError
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.listing import images_in
 
-TICKET = "window.ticket"  # a file, see ``Guard``
+TICKET = "window.ticket"  # a file, see ``Gate``
 MAX_JOBS = 200  # that are remembered
 PHOTOGRAPH_BYTES, FILM_BYTES = 2_000, 20_000  # of their records
-LOCKS = ("estimate", "trial")  # jobs that need no predictions
+WITHOUT_PREDICTIONS = ("estimate", "trial")  # jobs that do not need a predictions file
 
 
 class Window:
@@ -43,7 +43,7 @@ class Window:
         surveys: The surveys.
         runner: The queue.
         reviews: The reviews that are open.
-        ticket: See ``Guard``.
+        ticket: See ``Gate``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Window:
         self._jobs: dict[str, Job] = {}
 
     def close(self) -> None:
-        """Ends the run and all jobs properly."""
+        """Stops the run and all jobs, and waits until the run has saved its results."""
         for job in self._jobs.values():
             job.stop()
         self._helpers.close()
@@ -86,7 +86,7 @@ class Window:
         }
 
     def counted(self, survey: Survey) -> Survey:
-        """A survey whose files have been counted, or are being counted."""
+        """Starts counting the files of a survey if necessary, and stores the count in it."""
         if survey.folders and not missing_folders(survey):
             count = self.folders.counting(survey.folders)
             if count.done or survey.counts is None:  # better than an incomplete count
@@ -145,14 +145,14 @@ class Window:
 
     def start_job(self, survey: Survey, kind: str, options: Mapping[str, object]) -> Job:
         """Starts a command for a survey; raises ``PageError``."""
-        if kind not in commands.EXPORTS and kind not in LOCKS:
-            raise PageError(422, "bad_request", f"There is no job {kind!r}.")
+        if kind not in commands.EXPORTS and kind not in WITHOUT_PREDICTIONS:
+            raise bad_request(f"There is no job {kind!r}.")
         if any(
             one.survey == survey.id and one.kind == kind and one.state == "running"
             for one in self.jobs()
         ):
             raise PageError(409, "is_running", "The same command is already running.", "wait")
-        if kind in LOCKS:
+        if kind in WITHOUT_PREDICTIONS:
             if missing := missing_folders(survey):
                 raise gone(missing[0])
             if kind == "trial":
@@ -190,9 +190,7 @@ class Window:
             folder.mkdir(parents=True)
             (folder / "images.txt").write_text("\n".join(chosen), "utf-8", "surrogateescape")
         except OSError as error:
-            raise PageError(
-                507, "not_saved", f"{folder} cannot be written ({error}).", "free_space"
-            ) from error
+            raise not_saved(folder, error) from error
         line = commands.trial_line(survey, folder / "images.txt", folder / "predictions.json")
         return self._start(survey.id, "trial", line, {"images": count})
 
@@ -209,9 +207,9 @@ class Window:
         ]
 
     def download(self, model: object) -> Job:
-        """Downloads and prepares a model, or continues to; raises ``PageError``."""
+        """Downloads and prepares a model, unless a download is running; raises ``PageError``."""
         if not isinstance(model, str) or model not in [one["name"] for one in models()]:
-            raise PageError(422, "bad_request", "Choose a model from the list.")
+            raise bad_request("Choose a model from the list.")
         if running := self._running_download():
             return running
         line = commands.Line(["prepare", "--model", model])
@@ -235,8 +233,7 @@ class Window:
         try:
             process = jobs.start(line, log)
         except OSError as error:
-            sentence = f"{log} cannot be written ({error.strerror or error})."
-            raise PageError(507, "not_saved", sentence, "free_space") from error
+            raise not_saved(log, error) from error
         job = Job(kind, survey, line, log, process, values or {})
         for old in [one.id for one in self.jobs()[MAX_JOBS:] if one.state != "running"]:
             del self._jobs[old]

@@ -50,7 +50,7 @@ def connected(address: str | None) -> Iterator[None]:
     except AuthenticationError as error:
         raise InputError(
             f"The Ray cluster at {address} requires a token. Set RAY_AUTH_MODE=token, and "
-            "RAY_AUTH_TOKEN or ~/.ray/auth_token to the token of the cluster."
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token to the cluster's token."
         ) from error
     except (OSError, RuntimeError, ValueError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,9 +1,9 @@
-"""The stage of a run in the precision "auto": whole decisions in one process, as on one machine.
+"""The stage of a run with the precision "auto": one process does everything, as on one machine.
 
     list -> read, both networks in both precisions (pool) -> shards
 
-A guard needs an image again if it is doubtful, and the errors of the networks depend on the processor.
-So each process reads its images itself, and has the evidence of its own machine.
+A guard reads doubtful images again, and the errors of the networks depend on the processor. So each
+process reads its own images, and uses the evidence from its own machine.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 
 class DecidedByProcess:
-    """How the processes of a run have decided their images so far, whose counts arrive in any order."""
+    """How the processes of a run have processed their images so far; the counts arrive in any order."""
 
     def __init__(self) -> None:
         self._latest: dict[str, Decided] = {}
 
     def add(self, pickled: Iterable[bytes | None]) -> None:
-        """Takes the column ``decided`` of the stage."""
+        """Adds the counts in the column ``decided`` of the stage."""
         for one in filter(None, pickled):
             process, found = pickle.loads(one)  # noqa: S301 (of another process of this run)
             self.add_all({process: found})
 
     def add_all(self, others: Mapping[str, Decided]) -> None:
-        """Takes the counts of processes, by their names."""
+        """Adds the counts of processes, by their names."""
         for process, found in others.items():
             known = self._latest.get(process)
             if known is None or known.total <= found.total:
@@ -55,7 +55,7 @@ class DecidedByProcess:
         return dict(self._latest)
 
     def notes(self) -> list[str]:
-        """Returns a note on the precisions of the run, unless all of it was in float32."""
+        """Returns a note on the precisions of the run, unless it used float32 only."""
         total = sum(self._latest.values(), Decided({}))
         return [total.summary()] if total.phases else []
 

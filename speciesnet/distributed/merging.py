@@ -193,7 +193,8 @@ def _records_of(part: str) -> Iterator[Record]:
                 for record in read_shard(path, name.rpartition(".")[2]):
                     if record is None:
                         raise OutputError(
-                            f"{folder.at(name)} is damaged. Run its command again to repair it."
+                            f"{folder.at(name)} is damaged. Run the command that wrote it again to "
+                            "repair it."
                         )
                     yield record
         return

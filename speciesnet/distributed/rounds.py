@@ -218,7 +218,7 @@ def _check_owner(folder: Folder, owner: str) -> None:
 
 @contextmanager
 def original_errors() -> Iterator[None]:
-    """Raises errors of other processes as if this process had raised them.
+    """Raises errors from other processes as if this process had raised them.
 
     Raises:
         ClusterError: A process was killed from outside.

@@ -24,7 +24,7 @@ def return_memory() -> None:
 
     After networks have computed, glibc keeps hundreds of megabytes of it. Each film has its own threads,
     and glibc keeps the memory that they freed for later threads: after 400 clips, a run with constants
-    for networks needed 387 MiB; if it calls this after each film, 244.
+    for networks needed 387 MiB, or 244 MiB if it called this after each film.
     """
     _call("malloc_trim", 0)
 

@@ -51,7 +51,7 @@ with without_telemetry():
 _NETWORK, _WEIGHTS, _FACTS = "network.xml", "network.bin", "facts.json"
 _HASH_CHUNK = 2**22  # bytes
 _KEY = re.compile("[0-9a-f]{32}")
-_SETTLED = 2 * 10**9  # nanoseconds after which a file's time stamps tell its states apart
+_SETTLED = 2 * 10**9  # nanoseconds after which a file's timestamps tell its states apart
 
 Facts = dict[str, Any]
 _CONVERTING = threading.Lock()
@@ -143,7 +143,7 @@ def _key(source: Path) -> str:
     """A hash of everything that the converted network depends on.
 
     Hashing a full-size network takes a quarter of a second, so the result is kept for this state of the
-    file: a different content has a different size or time stamp.
+    file: a different content has a different size or timestamp.
     """
     versions = [__version__, openvino.__version__, version_of("torch")]
     facts = source.stat()
@@ -159,7 +159,7 @@ def _key(source: Path) -> str:
             digest.update(chunk)
     digest.update(repr(versions).encode())
     key = digest.hexdigest()[:32]
-    if time.time_ns() - max(times) > _SETTLED:  # two quick changes may have the same time stamp
+    if time.time_ns() - max(times) > _SETTLED:  # two quick changes may have the same timestamp
         with suppress(OSError):
             kept.parent.mkdir(parents=True, exist_ok=True)
             with write_atomically(kept, fsync=False) as part:

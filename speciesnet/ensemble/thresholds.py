@@ -155,7 +155,7 @@ class Thresholds:
 
 
 def _names_of(label: str) -> list[str]:
-    """The names by which a threshold may mean a label; a subspecies follows its species."""
+    """The names by which a threshold may refer to a label; a subspecies follows its species."""
     latin = lineage(label)[:2]
     own = [name for name in latin if name == latin[0] or name.count(" ") == 1]
     return [*own, split_label(label).common_name.lower()]

@@ -28,7 +28,7 @@ DEPLOYMENT_COLUMNS = (
 )  # fmt: skip
 PERIOD = ("deploymentStart", "deploymentEnd")
 MAX_EXAMPLES = 3  # names in a warning
-FOLDER = "folder"  # our own column: the folder of the photographs; the deploymentID if empty
+FOLDER = "folder"  # our own column: the folder with the photographs; the deploymentID if empty
 NOT_WORKING = "notWorking"  # our own column: periods in between, see ``_gaps_in``
 OWN_COLUMNS = (*DEPLOYMENT_COLUMNS, FOLDER, NOT_WORKING)
 # The numbers that the schema allows: type, minimum and maximum.

@@ -181,7 +181,7 @@ class SortedPhotographs(Photographs):
         out: The absolute path of that folder; links in it are not resolved.
 
     Raises:
-        InputError: The folder of the photographs does not exist, or the log in ``out`` is damaged.
+        InputError: The folder with the photographs does not exist, or the log in ``out`` is damaged.
     """
 
     def __init__(self, out: str | os.PathLike[str], image_root: str | None = None) -> None:
@@ -339,7 +339,7 @@ class _Sorter:
         # It would move within its own folder, and be sorted again later.
         if source.is_relative_to(self._out) and not self._photographs.was_moved(filepath, source):
             raise SkippedFileError(
-                f"it is in {self._out} itself; pass a different folder, or a new folder in this one"
+                f"it is in {self._out} itself; pass a different folder, or a new folder inside it"
             )
 
     def _act(self, filepath: str, source: Path, target: Path) -> None:

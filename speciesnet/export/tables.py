@@ -229,8 +229,8 @@ def _box_cells(box: Box) -> Row:
 def sequence_rows(survey: Survey) -> Iterator[Row]:
     """The rows of a table of sequences, by folder and time; None is an empty cell.
 
-    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images. ``people``
-    and ``vehicles`` are the largest numbers in one of the images, and so are ``counts``, see
+    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images.
+    ``people``, ``vehicles`` and ``counts`` are the largest numbers in any one image, see
     ``largest_counts``; ``count`` is the number for the answer.
     """
     for sequence in survey.sequences:
@@ -265,7 +265,7 @@ def event_rows(
     """The rows of a table of events, by camera and time; None is an empty cell.
 
     An event belongs to one label. ``images`` counts its photographs of this label, and ``reviewed`` those
-    that a person has reviewed; ``count`` is the largest number in one of them.
+    that a person has reviewed; ``count`` is the largest number in any one of them.
 
     Args:
         records: Records from any run.

@@ -25,7 +25,7 @@ from speciesnet.errors import (
 MODULES = {"az": "azure", "gs": "gcs", "s3": "s3"}  # by scheme, which is also the extra to install
 CONNECT_SECONDS = 10
 READ_SECONDS = 30  # between two pieces of a response
-ATTEMPTS = 5  # of one request, with growing pauses between them
+ATTEMPTS = 5  # of one request, with increasing pauses between them
 CONNECTIONS = 64  # kept open; at least as many as there are readers
 # For browsers that show pages and tables; not mimetypes, whose answers depend on the computer.
 CONTENT_TYPES = {
@@ -132,7 +132,7 @@ def cloud(scheme: str) -> Cloud:
 
 @contextmanager
 def translated_errors(scheme: str, bucket: str) -> Iterator[None]:
-    """Raises the errors of the libraries as our own, without their text, which may contain keys."""
+    """Raises the libraries' errors as our own, without their text, which may contain keys."""
     try:
         yield
     except (OSError, InputError) as error:

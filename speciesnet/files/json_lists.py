@@ -26,9 +26,8 @@ from speciesnet.errors import (
 
 MAX_DEPTH = 100  # of nested lists and objects in an item
 CHUNK = 2**16  # bytes read together
-LONGEST_TOKEN = (
-    12  # characters of a number, an escape or a word such as -Infinity, which may be cut off
-)
+# Characters of a number, an escape or a word such as -Infinity, which may be cut off.
+LONGEST_TOKEN = 12
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -82,7 +81,7 @@ def read_items(
 
 
 def read_value(path: Path, name: str, *, before: str | None = None) -> object:
-    """The first value of a key in a JSON object, or None. Raises what ``read_items`` raises.
+    """The first value of a key in a JSON object, or None. Raises the same errors as ``read_items``.
 
     Args:
         path: The file.
@@ -124,13 +123,13 @@ def parse(document: bytes) -> object:
 
 
 def refuse_constant(constant: str) -> None:
-    """Raises ``ValueError`` for NaN and Infinity, as the ``parse_constant`` of ``json.loads``."""
+    """Raises ``ValueError`` for NaN and Infinity, for the ``parse_constant`` of ``json.loads``."""
     raise ValueError(f"it contains {constant}")
 
 
 @contextmanager
 def described_errors(name: str, kind: type[SpeciesNetError], fix: str) -> Iterator[None]:
-    """Turns the errors of this module into sentences.
+    """Turns this module's errors into sentences.
 
     Args:
         name: The file, for the message.

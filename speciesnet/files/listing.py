@@ -8,20 +8,15 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from pathlib import Path
 
 from absl import logging
 
 from speciesnet.constants import CROPS_LIST, DRAWN_LIST, UNDO_FILE
 from speciesnet.errors import InputError, file_errors
 from speciesnet.files import storage
+from speciesnet.files.extensions import is_film_name, is_image_name
 from speciesnet.files.input_notes import InputNotes
-
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
-FILM_EXTENSIONS = frozenset({
-    ".3gp", ".asf", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".wmv",
-})  # fmt: skip
 
 # Names in lower case; names that start with a dot are skipped anyway.
 SYSTEM_FOLDERS = frozenset({
@@ -61,18 +56,6 @@ SYSTEM_FILES = frozenset({
 })  # fmt: skip
 
 
-def is_image_name(path: str) -> bool:
-    """Whether a path or URL has the extension of an image, in upper or lower case."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_EXTENSIONS
-
-
-def is_film_name(path: str) -> bool:
-    """Whether a path or URL has the extension of a film, in upper or lower case."""
-    if storage.scheme_of(path) in storage.WEB_SCHEMES:
-        path = urlsplit(path).path  # a query may follow the name
-    return PurePosixPath(path).suffix.lower() in FILM_EXTENSIONS
-
-
 @dataclass
 class LinkedImages:
     """Symbolic links to images, set aside until it is known which images the folders contain.
@@ -106,7 +89,7 @@ def _real(path: str) -> str:
 
 
 def _links_in(folder: str) -> set[str]:
-    """The names of the symbolic links in a folder, without a look at each file."""
+    """The names of the symbolic links in a folder, without examining each file."""
     with suppress(OSError), os.scandir(folder) as entries:
         return {entry.name for entry in entries if entry.is_symlink()}
     return set()

@@ -39,7 +39,7 @@ class Photographs:
             )
         if image_root is not None and not Path(image_root).is_dir():
             raise InputError(
-                f"--image_root {image_root} is not a folder; pass the folder of the photographs."
+                f"--image_root {image_root} is not a folder; pass the folder with the photographs."
             )
         self._root = None if image_root is None else Path(image_root)
         self._folders: dict[tuple[str, ...], list[Path]] = {}  # see _folders_of

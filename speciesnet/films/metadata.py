@@ -6,9 +6,9 @@ The date is the first of these that can be read:
 - ``IDIT`` of AVI, by the camera's clock;
 - ``©day`` of QuickTime and ``ICRD`` of AVI, which are ContentCreateDate and DateCreated in exiftool's
   tables, if they have a time: by the camera's clock, or with an offset;
-- ``mvhd`` of MP4 and QuickTime (ISO/IEC 14496-12, 8.2.2), and ``DateUTC`` of Matroska: in UTC by the
-  standards, but trail cameras know no time zone and write the time on their clock. So it is read as
-  local time, and marked as doubtful.
+- ``mvhd`` of MP4 and QuickTime (ISO/IEC 14496-12, 8.2.2), and ``DateUTC`` of Matroska: in UTC
+  according to the standards, but trail cameras do not know their time zone and write the time on
+  their clock. So it is read as local time, and marked as doubtful.
 
 A position is ``com.apple.quicktime.location.ISO6709`` or ``©xyz``, in degrees by ISO 6709.
 """

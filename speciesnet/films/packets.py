@@ -1,4 +1,4 @@
-"""The compressed frames of a film, and which of them must be decoded to get the wanted ones.
+"""The compressed frames of a film, and which of them must be decoded to obtain the requested ones.
 
 A decoder needs a frame's references, which precede it in the file. Two kinds of frames can be left out:
 
@@ -8,7 +8,7 @@ A decoder needs a frame's references, which precede it in the file. Two kinds of
   H.264 7.4.1.2.4, H.265 7.4.2.2). Other key frames, such as recovery points, do not qualify.
 
 All of this is read from the headers of the frames. For other codecs, and for films whose frames have no
-unique time stamps, every frame is decoded.
+unique timestamps, every frame is decoded.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class Packets:
     """The compressed frames of a film in the order of the file.
 
     Attributes:
-        times: Time stamps, in units of ``time_base``.
-        kinds: Bits: whether a frame can be decoded without earlier ones, and whether no frame needs
-            it.
+        times: Timestamps, in units of ``time_base``.
+        kinds: Bits for each frame: whether it can be decoded without earlier ones, and whether no
+            other frame needs it.
         time_base: Seconds.
-        end: The time stamp at which the last frame ends.
-        is_complete: Whether every frame has a unique time stamp, in a codec with known headers.
+        end: The timestamp at which the last frame ends.
+        is_complete: Whether every frame has a unique timestamp, in a codec with known headers.
     """
 
     times: array[int]
@@ -88,7 +88,7 @@ class Packets:
         return (self.end - min(self.times)) * self.time_base if self.times else Fraction()
 
     def wanted(self, chooser: Chooser) -> dict[int, int]:
-        """The wanted frames: their numbers by time stamp, in display order."""
+        """The wanted frames: their numbers by timestamp, in display order."""
         found: dict[int, int] = {}
         start = min(self.times, default=0)
         for number, position in enumerate(self.order):
@@ -103,7 +103,7 @@ class Packets:
         """Yields the positions of the frames to decode, and whether the decoder must be reset.
 
         Args:
-            wanted: The time stamps that are wanted.
+            wanted: The timestamps that are wanted.
         """
         targets = set(wanted)
         last = [at for at, time in enumerate(self.times) if time in targets]
@@ -119,7 +119,7 @@ class Packets:
             done = target
 
     def _start(self, target: int, earliest: int) -> int:
-        """The last frame from which a frame can be decoded; by default the next one in the file."""
+        """The last frame from which decoding can start for a frame; by default, the earliest allowed."""
         for position in range(target, earliest, -1):
             if self.kinds[position] & _KEY and self.times[position] <= self.times[target]:
                 return position
@@ -132,7 +132,7 @@ def packets_of(packets: Iterable[Packet], codec: Codec, time_base: Fraction) -> 
     Args:
         packets: The packets of the stream.
         codec: Its codec.
-        time_base: The unit of the time stamps.
+        time_base: The unit of the timestamps.
     """
     found = Packets(array("q"), bytearray(), time_base)
     found.is_complete = codec.is_intra or codec.name in ("h264", "hevc")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
-# FFmpeg's names of the containers that are read. Others may name further files or addresses, which a
-# film from a stranger must not make this program open.
+# FFmpeg's names of the containers that are read. Others may refer to further files or
+# addresses, which a film from an untrusted source must not make this program open.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "avi", "matroska,webm", "mpeg", "mpegvideo", "mpegts", "flv", "asf",
     "h264", "hevc", "mjpeg", "m4v",
@@ -73,7 +73,7 @@ class Film:
 def open_film(
     filepath: str, sampling: Sampling
 ) -> Iterator[tuple[Film, Generator[Frame, None, None]]]:
-    """Opens a film; yields its facts, and its chosen frames, decoded one at a time.
+    """Opens a film; yields what is known about it, and its chosen frames, decoded one at a time.
 
     Args:
         filepath: Path or URL; a film that is not on this machine is temporarily copied to its disk.
@@ -125,7 +125,7 @@ def _check_file(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens the container; errors of FFmpeg inside the context become ``ImageError``."""
+    """Opens the container; FFmpeg's errors inside the context become ``ImageError``."""
     import av
     import av.error
 
@@ -188,7 +188,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]
 def _frames(
     path: Path, film: Film, packets: Packets, sampling: Sampling
 ) -> Generator[Frame, None, None]:
-    """Decodes the wanted frames; all frames if it is not known which of them suffice."""
+    """Decodes the wanted frames, or all frames if it is not known which of them suffice."""
     last: Frame | None = None
     if packets.is_complete:
         wanted = packets.wanted(Chooser(sampling, packets.time_base))

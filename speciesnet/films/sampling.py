@@ -44,7 +44,7 @@ class Sampling:
             raise InputError(f"frames contains {min(self.frames)}; frames are numbered from 0.")
 
     def most_frames(self, seconds: float) -> int:
-        """How many frames of a film of a duration are examined at most.
+        """The maximum number of frames that are examined in a film of a given duration.
 
         Examples:
             >>> Sampling(fps=2).most_frames(4.8)
@@ -59,7 +59,7 @@ class Chooser:
 
     Args:
         sampling: The choice.
-        time_base: The unit of the time stamps, in seconds. Matroska and FLV round them to milliseconds:
+        time_base: The unit of the timestamps, in seconds. Matroska and FLV round them to milliseconds:
             1/30 of a second becomes 0.033, which still counts as 1/30.
     """
 

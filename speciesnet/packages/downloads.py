@@ -230,7 +230,7 @@ def _receive(url: str, part: Path, version: Path, name: str) -> int:
             return _receive(url, part, version, name)
         response.raise_for_status()
         if response.headers.get("Content-Range", "").startswith(f"bytes {before}-"):
-            logging.info("%d bytes of %s are here already.", before, name)
+            logging.info("%d bytes of %s have already been downloaded.", before, name)
         else:
             before = 0  # the server sends the whole file, or its other version
         length = response.headers.get("Content-Length", "")

@@ -85,7 +85,7 @@ def run(
         readers: Threads or processes that read images; None means one per core, at most 8, but
             ``REMOTE_READERS`` threads for images that come over a network.
         progress: Called for each image that leaves a stage.
-        profile: Collects the seconds of each stage.
+        profile: Collects the seconds spent in each stage.
         lock: Held by a network on the processor while it computes, where other networks share it.
         threshold: The lowest confidence of faint boxes; see ``detect``.
         rivals: What else could be the best box of an image; see ``crop``.

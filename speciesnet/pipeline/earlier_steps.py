@@ -162,7 +162,7 @@ def _past_classes(
     if not found:
         if positions:
             raise InputError(
-                f"The classifications of {photo.filepath} have no classes of its boxes. Run the "
+                f"The classifications of {photo.filepath} have no classes for its boxes. Run the "
                 "classifier again with --classify all, or leave that out here."
             )
         return {}

@@ -17,7 +17,7 @@ from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape
 from speciesnet.engines.memory import return_memory
 from speciesnet.errors import DamagedImageError, ImageError
-from speciesnet.files.listing import is_film_name
+from speciesnet.files.extensions import is_film_name
 from speciesnet.films import Frame, Sampling, is_film, open_film
 from speciesnet.images import NO_MEMORY
 from speciesnet.pipeline.background import started, taken_from
@@ -159,7 +159,7 @@ def read_films(
         reader: How they are read.
         run_mode: ``single_thread`` reads a frame when it is asked for; otherwise threads read ahead.
         readers: The maximum number of films to read at the same time; None chooses it.
-        profile: Collects the seconds of the stage.
+        profile: Collects the seconds spent in the stage.
         stop: Ends the stage even while its consumer waits for a frame.
     """
     profile = profile or Profile()

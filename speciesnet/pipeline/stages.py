@@ -53,7 +53,7 @@ def detect(
         detector: The network.
         batch_size: Images per batch, where batches are worthwhile.
         progress: Called for each image that leaves the stage.
-        profile: Collects the seconds of the stage.
+        profile: Collects the seconds spent in the stage.
         lock: Held while the network computes.
         threshold: Boxes down to this confidence are noted as faint, if it is lower than the
             detector's threshold.
@@ -94,7 +94,7 @@ def crop(
         photos: The images.
         preprocess: Cuts and resizes; see ``SpeciesNetClassifier``.
         boxes: The boxes that get their own input; the first one shares that of the image.
-        profile: Collects the seconds of the stage.
+        profile: Collects the seconds spent in the stage.
         rivals: Finds boxes that could be an image's best one instead; see ``Photo.rivals``.
 
     Raises:
@@ -165,7 +165,7 @@ def classify(
         classifier: The network.
         batch_size: Inputs per batch.
         progress: Called for each image that leaves the stage.
-        profile: Collects the seconds of the stage.
+        profile: Collects the seconds spent in the stage.
         lock: Held while the network computes.
         num_classes: How many classes the classifier returns; None means all.
         grows: Whether the first batch has one input and the next ones double in size, so that the first

@@ -306,7 +306,7 @@ def from_format5(record: Mapping[str, object]) -> Record:
 
 
 def as_ours(record: Record) -> Record:
-    """Converts a record of either format to this program's; raises what ``from_format5`` raises."""
+    """Converts a record of either format to ours; raises the same errors as ``from_format5``."""
     return from_format5(record) if is_format5(record) else record
 
 

@@ -38,7 +38,7 @@ class Index:
         replaced: Images whose records are not counted, because new records will replace them.
 
     Attributes:
-        replaced: The same.
+        replaced: See above.
         offsets: The offset of each instance's record; -1 if it has none.
         others: The offsets of records whose images are not in the run.
         other: One of their images; "" if there are none.

@@ -210,7 +210,7 @@ def lines_at(path: Path, offsets: Iterable[int]) -> Iterator[bytes]:
 
 
 def lines_of(file: BinaryIO, offsets: Iterable[int]) -> Iterator[bytes]:
-    """The same of an open file."""
+    """Does the same as ``lines_at`` for an open file."""
     for offset in offsets:
         file.seek(offset)
         yield file.readline().strip().removesuffix(b",")

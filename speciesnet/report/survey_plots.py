@@ -79,7 +79,7 @@ class SurveyPlots:
             yield self._plot("Scores of the answers", svg, "how sure the answers are")
 
     def of_ecology(self, page: EcologyPage) -> dict[str, list[Plot]]:
-        """The plots of the page for ecologists, as far as it has something to show in them."""
+        """The plots on the page for ecologists that have something to show."""
         found: dict[str, list[Plot]] = {"rates": [], "activity": [], "accumulation": []}
 
         def add(name: str, title: str, svg: str) -> None:

@@ -100,7 +100,7 @@ def execute(run: Run, model: Model, profile: Profile | None = None) -> Outcome:
     Args:
         run: The run.
         model: Its networks and rules.
-        profile: Collects the seconds of each stage.
+        profile: Collects the seconds spent in each stage.
 
     Raises:
         InputError: An option or a past result is invalid.

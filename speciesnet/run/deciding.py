@@ -169,7 +169,7 @@ def guards_of(
         ledger: Keeps the margins of finished images.
         paths: The photographs of the run, for trials that determine what is faster; without them, only
             earlier runs are considered.
-        profile: Collects the seconds of each stage.
+        profile: Collects the seconds spent in each stage.
     """
     if run.components == "ensemble":
         return None

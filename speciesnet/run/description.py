@@ -18,7 +18,7 @@ from speciesnet.constants import (
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.errors import InputError
-from speciesnet.files.listing import is_film_name
+from speciesnet.files.extensions import is_film_name
 from speciesnet.films import Sampling
 from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.packages.info import ModelInfo

@@ -27,7 +27,7 @@ class RunOptions(Given, total=False):
         readers: Threads or processes that read images; None means one per core, at most 8, or more
             for images that come over a network.
         progress_bars: Whether to show progress bars (default False).
-        profile: Collects the seconds of each stage.
+        profile: Collects the seconds spent in each stage.
         predictions_json: The file to write, on a disk or in a bucket, which a later run can continue; by
             default the predictions are returned as a dict.
         ignore_existing: Whether to start over, keeping an existing file as ``*.bak`` (default False).
@@ -46,7 +46,7 @@ class RunOptions(Given, total=False):
         exif_gps: Whether images without a position take it from their EXIF (default False).
         metadata: Whether records keep date, position and camera from EXIF (default False).
         videos: ``include`` (default) also examines films; ``skip`` leaves them out.
-        video_fps: How many frames per second of a film are examined (default 1).
+        video_fps: How many frames are examined per second of film (default 1).
         max_frames_per_video: The maximum number of these frames per film; None (default) means all.
         frames: The numbers of the frames to examine instead, from 0; None (default) uses
             ``video_fps``.

@@ -88,7 +88,7 @@ def _serve(folder: Path, token: str, port: int, listener: socket.socket, nobrows
 
 def _show(folder: Path, port: int, token: str, nobrowser: bool) -> threading.Thread | None:
     """Prints the address of the window and, in a thread, opens it in the browser with a ticket."""
-    from speciesnet.app.guard import OPEN
+    from speciesnet.app.auth import OPEN
     from speciesnet.app.window import TICKET
 
     address = f"http://127.0.0.1:{port}{OPEN}"

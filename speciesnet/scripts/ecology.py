@@ -64,7 +64,7 @@ def main(values: flags.Values, source: str) -> None:
     if occasions.min_active_days > occasions.days:
         raise InputError(
             f"--min_active_days {occasions.min_active_days} is more than the "
-            f"{counted(occasions.days, 'day')} of an occasion; pass at most --occasion_days."
+            f"{counted(occasions.days, 'day')} of an occasion; pass at most the value of --occasion_days."
         )
     deployments = values[flags.DEPLOYMENTS]
     options = Options(

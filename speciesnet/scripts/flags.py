@@ -229,7 +229,7 @@ BOXES = (CLASSIFY, CLASSIFIED_FROM, CLASSIFIED_BOXES)
 VIDEOS = choice(
     "videos", ["include", "skip"], "include: examine films as well. skip: leave them out."
 )
-VIDEO_FPS = number("video_fps", 1.0, "Frames to examine per second of a film.", at_most=240)
+VIDEO_FPS = number("video_fps", 1.0, "Frames to examine per second of film.", at_most=240)
 MAX_FRAMES = integer(
     "max_frames_per_video", None, "Examine at most the first N of these frames per film."
 )
@@ -243,8 +243,8 @@ METADATA = switch("metadata", "Add date, position and camera from the EXIF data 
 ENGINE = Flag(
     "engine",
     "auto",
-    "Engine of the networks: auto (the fastest on this machine), openvino, torch or tensorflow; or two, "
-    "separated by a comma, for the detector and the classifier.",
+    "Engine that runs the networks: auto (the fastest on this machine), openvino, torch or tensorflow; "
+    "or two, separated by a comma, for the detector and the classifier.",
 )
 PRECISION: Flag[Precision | Literal["auto"]] = choice(
     "precision",
@@ -285,7 +285,7 @@ PLANNING = (DRY_RUN, IMAGES_PER_SECOND, MACHINES, PRICE_PER_HOUR)
 
 IMAGE_ROOT = text(
     "image_root",
-    "New folder of the photographs, if they have moved; they are found by the ends of their paths.",
+    "Folder that the photographs have been moved to; they are found by the ends of their paths.",
 )
 CORRECTIONS = Flag(
     "corrections",
@@ -332,7 +332,9 @@ THRESHOLDS = text(
 )
 DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
 ANSWERS = {"answers": ("corrections and thresholds", (CORRECTIONS, THRESHOLDS))}
-SURVEY_MODEL = text("model", "Model of the predictions; by default as recorded next to them.")
+SURVEY_MODEL = text(
+    "model", "Model that made the predictions; by default, the one recorded next to them."
+)
 BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(
     "threads", None, "Thumbnails to make in parallel; by default one per core, at most 8."

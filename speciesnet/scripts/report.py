@@ -15,7 +15,7 @@ from speciesnet.scripts.inputs import chosen_predictions, date_rules, stones_of,
 from speciesnet.scripts.outputs import sent_folder
 
 USAGE = """\
-Makes a report: pages with the photographs of a survey, to be opened from disk.
+Makes a report: pages with a survey's photographs that open directly from disk.
 
   speciesnet report PREDICTIONS.json --out FOLDER
 

@@ -13,7 +13,7 @@ from speciesnet.scripts.inputs import chosen_predictions, date_rules
 from speciesnet.scripts.outputs import sent_folder
 from speciesnet.survey.corrections import find_corrections
 
-TITLE = flags.text("title", "Title of the project.")
+TITLE = flags.text("title", "Project title.")
 CONTRIBUTOR = flags.several(
     "contributor",
     "Your name, or that of your organization; repeat the flag for more contributors. After semicolons, "
@@ -22,10 +22,10 @@ CONTRIBUTOR = flags.several(
 )
 LICENSE_DATA = flags.text(
     "license_data",
-    "License of the tables: an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
+    "License for the tables: an identifier or a URL. GBIF accepts CC0-1.0, CC-BY-4.0 and CC-BY-NC-4.0.",
 )
 LICENSE_MEDIA = flags.text(
-    "license_media", "License of the photographs; required with --license_data."
+    "license_media", "License for the photographs; required with --license_data."
 )
 SAMPLING_DESIGN = flags.Flag(
     "sampling_design", "opportunistic", "simpleRandom, systematicRandom, targeted and so on."

@@ -16,7 +16,7 @@ from speciesnet.scripts.inputs import chosen_predictions, date_rules, records_of
 from speciesnet.scripts.outputs import sent_file
 
 BASE_FOLDER = flags.text(
-    "base_folder", "Folder of the images: paths inside it become relative to it."
+    "base_folder", "Folder with the images: paths inside it become relative to it."
 )
 
 USAGE = """\

@@ -75,7 +75,7 @@ def images_and_failures(tally: Tally) -> str:
 
 
 def print_profile(profile: Profile, seconds: float) -> None:
-    """Prints the seconds of each stage, after those of the whole run."""
+    """Prints the seconds spent in each stage, after those of the whole run."""
     lines = [f"Of {seconds:.1f} s (stages that run in parallel are counted separately):"]
     for stage, spent in profile.seconds.items():
         lines.append(f"{spent:>10.1f} s  {stage}")

@@ -95,7 +95,7 @@ _RECORD = {
     "prediction_score": _NUMBER,
     "prediction_source": _STRING,
     "model_version": _STRING,
-    "frame_rate": _NUMBER | {"description": "The average number of frames per second of a film."},
+    "frame_rate": _NUMBER | {"description": "The film's average number of frames per second."},
     "frames_processed": _array({"type": "integer"})
     | {"description": "The examined frames of a film."},
     "frames_failed": {"type": "integer"},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from statistics import median
 
-from speciesnet.files.listing import is_film_name
+from speciesnet.files.extensions import is_film_name
 from speciesnet.survey.camera_findings import (
     Finding,
     Kind,

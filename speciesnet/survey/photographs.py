@@ -10,7 +10,7 @@ from pathlib import Path
 
 from speciesnet.errors import ImageError
 from speciesnet.files.clouds import RemoteError
-from speciesnet.files.listing import is_film_name
+from speciesnet.files.extensions import is_film_name
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.films import read_film_metadata
 from speciesnet.images import read_metadata

@@ -12,7 +12,7 @@ from typing import Literal
 
 from speciesnet.errors import ImageError
 from speciesnet.files.clouds import RemoteError
-from speciesnet.files.listing import is_film_name
+from speciesnet.files.extensions import is_film_name
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.images import read_small
 from speciesnet.survey.reliable_dates import Taken

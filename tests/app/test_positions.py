@@ -54,7 +54,7 @@ def test_positions_that_cannot_be_are_refused(
     assert said in refused(page, survey, **options)
 
 
-def test_a_position_needs_the_folder_of_its_photographs(
+def test_a_position_requires_known_folders_of_photographs(
     page: Page, survey: str, window: Window
 ) -> None:
     window.surveys.get(survey).folders = []
@@ -89,7 +89,7 @@ def test_one_position_is_that_of_all_photographs(
 
 
 @pytest.mark.slow
-def test_a_table_of_the_cameras_is_used_and_remembered(
+def test_a_table_of_cameras_is_used_and_remembered(
     page: Page, survey: str, home: Path, window: Window, data: Path
 ) -> None:
     table = home / "cameras.csv"

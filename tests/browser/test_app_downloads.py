@@ -73,7 +73,7 @@ def test_a_download_that_is_broken_off_shows_what_arrived_and_goes_on(
     paused.go_on.set()
     problem = place.locator(".problem")
     expect(problem).to_be_visible(timeout=LONG)
-    expect(first).to_contain_text("MB of about 500 MB are here already")
+    expect(first).to_contain_text("MB of about 500 MB are already here")
     for _ in range(2):  # it is broken off again
         expect(problem).to_contain_text("what has already arrived is kept", timeout=LONG)
         problem.get_by_role("button", name="Download").click()

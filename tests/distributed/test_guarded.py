@@ -1,4 +1,4 @@
-"""The stage of a cluster that makes whole decisions, in this process; PyTorch has bf16 everywhere."""
+"""The stage of a cluster that does everything in one process; PyTorch has bf16 everywhere."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def test_photographs_do_not_move_within_their_own_folder(
     result = sort(records, (survey / out).resolve(), how="move")
     inside = 2 if out == "cam1" else 3
     assert len(result.skipped) == inside
-    assert "pass a different folder, or a new folder in this one" in result.skipped[0][1]
+    assert "pass a different folder, or a new folder inside it" in result.skipped[0][1]
     kept = {name: content for name, content in tree(survey).items() if name in before}
     assert len(kept) == inside
 

@@ -53,7 +53,11 @@ def test_an_image_without_boxes_to_classify_needs_no_classes_of_boxes() -> None:
 @pytest.mark.parametrize(
     ("detections", "classified", "words"),
     [
-        ([box(0.9)], None, "no classes of its boxes. Run the classifier again with --classify all"),
+        (
+            [box(0.9)],
+            None,
+            "no classes for its boxes. Run the classifier again with --classify all",
+        ),
         ([box(0.9), box(0.3)], [box(0.9, classifications=FOX)], "belong to different boxes"),
         ([box(0.9)], [box(0.8, classifications=FOX)], "belong to different boxes"),
         (

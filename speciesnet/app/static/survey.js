@@ -31,10 +31,6 @@ const FIXES = {
     const folder = await choosePath(t("fix_choose_folder"));
     if (folder) change({ folders: [...survey.folders.filter((path) => !survey.missing.includes(path)), folder.path] });
   },
-  choose_results: async () => {
-    const folder = await choosePath(t("results"), { counts: false });
-    if (folder) change({ results: folder.path });
-  },
   choose_model: async () => {
     const models = await api("models");
     const select = make("select", { ariaLabel: t("step_model") }, ...models.map((model) => new Option(modelTitle(model), model.name)));

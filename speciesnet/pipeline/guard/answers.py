@@ -1,4 +1,4 @@
-"""Every answer that is possible if the numbers that determine it are known to within bands.
+"""Every answer that is possible if the numbers behind it are known only to within a band.
 
 Changes of confidences and scores are measured in log odds, ln(p / (1 - p)): if the logits of a
 classifier change by at most d, the log odds of a class, or of any sum of classes, change by at most 2
@@ -18,8 +18,8 @@ from speciesnet.geofence import Rules
 from speciesnet.records import Box, Classifications, top_classes
 from speciesnet.taxonomy import GEOFENCE_ROLL_UP_LEVELS, ROLL_UP_LEVELS, ROLL_UP_THRESHOLD
 
-CERTAIN = 0.995  # no rule asks for more; the highest bound is 0.99
-COUNTING = 0.05  # scores below it decide nothing
+CERTAIN = 0.995  # no rule requires more; the highest bound is 0.99
+COUNTING = 0.05  # lower scores do not affect any answer
 
 Answers = set[tuple[str, str]]  # labels and sources
 
@@ -113,7 +113,7 @@ class PhotoScores:
 
     @property
     def _other(self) -> float:
-        """What a class may have that is the last of the best five in float32 instead."""
+        """The highest score of another class that may be the last of the best five in float32."""
         is_full = len(self._scores) >= TOP_CLASSES
         return moved(self._scores[-1], self._band) if self._band and is_full else 0.0
 
@@ -208,7 +208,7 @@ class At:
         score: Interval,
         found: set[_Candidate],
     ) -> bool:
-        """Adds the answers that a rule can give, and returns whether it always gives one."""
+        """Adds the answers that a rule may give, and returns whether it always gives one."""
         if rule.answer == "geofence":
             found |= self._geofenced(top, scores)
         elif rule.answer == "roll_up":
@@ -291,7 +291,7 @@ class At:
         return _Candidate(low[0], low[2], scores.widened(Interval(low[1], high[1])))
 
     def _after_thresholds(self, one: _Candidate) -> Answers:
-        """The answers that thresholds of species can leave of a candidate."""
+        """The answers that a candidate can become after the thresholds of species."""
         if self.rules.enforce_thresholds is None:
             return {(one.label, one.source)}
         # Log odds are cut off at both ends, but thresholds are not.

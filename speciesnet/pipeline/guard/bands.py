@@ -1,4 +1,4 @@
-"""The errors of networks in a lower precision, and how close to a threshold an image is doubtful.
+"""The errors of networks in a lower precision, and how close to a threshold images are doubtful.
 
 The errors are measured on images of the run that also went through the float32 networks. Three
 numbers describe an image: how far the confidence of its best box moved, how far the scores of its
@@ -7,7 +7,7 @@ detector. Each is divided by its *unit*, the mean of its largest quarter; the la
 is the error of the image. In the same units, the *margin* of an image is the smallest error that
 could change its answer.
 
-A decision is wrong if an error exceeds a margin that exceeds the band. ``Evidence.band`` is the
+An answer is wrong if an error exceeds a margin that exceeds the band. ``Evidence.band`` is the
 smallest band at which this is expected for fewer than ``WRONG_SHARE`` of all images.
 """
 
@@ -28,11 +28,11 @@ from speciesnet.records import Box, Classifications
 from speciesnet.taxonomy import ROLL_UP_LEVELS
 
 WRONG_SHARE = 1e-4  # of the images of a run, expected at most
-TAIL = 0.25  # share of the errors from which those that were never seen are extrapolated ...
+TAIL = 0.25  # share of the errors from which larger, unobserved ones are extrapolated ...
 CONFIDENCE = 1.645  # ... at the upper end of a 95 % interval: standard deviations
-UNSEEN = 3.0  # images near a limit that a sample without any may hide, with the same confidence
+UNSEEN = 3.0  # images near a limit that a sample may have missed, with the same confidence
 SMALLEST_UNIT = 1e-3  # log odds
-WIDEST = 4096.0  # units: nothing is processed in a lower precision
+WIDEST = 4096.0  # units; with this band, every image is processed in float32
 SAME_BOX = 0.5  # intersection over union
 MAX_KEPT = 4096  # errors and margins, the latest ones
 
@@ -188,7 +188,7 @@ class Evidence:
         crop: The unit of the errors that boxes cause.
         errors: Errors of images, in units.
         margins: Margins of images, in units.
-        least: The narrowest band that the observed disagreements allow.
+        least: The narrowest band that is consistent with the observed disagreements.
     """
 
     detector: float = SMALLEST_UNIT
@@ -241,7 +241,7 @@ class Evidence:
 
     @property
     def tail(self) -> float:
-        """By how much an error must grow to become rarer by a factor of e, in units."""
+        """How much an error must grow, in units, to become rarer by a factor of e."""
         return _Distribution(self.errors).excess
 
     def expected_wrong(self, band: float) -> float:

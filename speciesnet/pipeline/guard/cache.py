@@ -24,7 +24,7 @@ class Verdict:
 
     Attributes:
         evidence: The errors of the networks.
-        cost: Their time relative to float32, including the images that are processed again.
+        cost: Their time as a share of that of float32, including the images that are processed again.
     """
 
     evidence: Evidence

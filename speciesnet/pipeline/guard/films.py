@@ -1,11 +1,11 @@
-"""Whether a film keeps its answers if the numbers of its frames are slightly different.
+"""Whether a film would keep its answers if the numbers of its frames were slightly different.
 
 The answer for a film is that of its frames as a sequence; see ``sequence_answer``. Three things
 determine it: which frames count, because blank ones do not; the means of the scores over the frames
 that count; and the most confident of their best boxes.
 
 If the log odds of a score move by at most d in each frame, so do those of its mean. Scores below
-``COUNTING``, whose errors are not measured, can have any value up to that.
+``COUNTING``, whose errors are not measured, can have any value from 0 to that limit.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def is_film_stable(
 
     Args:
         frames: Its frames, which have passed both networks.
-        decisions: The rules that decide it.
+        decisions: The rules that determine its answers.
         detector: How far confidences can differ from those in float32, in log odds.
         classifier: How far scores of classes and their sums can differ.
     """
@@ -103,7 +103,7 @@ def _is_stable_with_any_box(
 def _counted(
     frames: Sequence[Frame], decisions: Decisions, place: Place, detector: float, classifier: float
 ) -> tuple[list[Frame], list[Frame]]:
-    """The frames that certainly count, and those that may; without the first, all may be blank or not."""
+    """The frames that certainly count, and those that may; if none certainly counts, all may be blank."""
     of_frames = decisions.before_thresholds()
     groups: dict[frozenset[bool], list[Frame]] = defaultdict(list)
     for frame in frames:
@@ -152,7 +152,7 @@ def _best_boxes(
 
 
 def _lowest_confidence(frame: Frame, band: float) -> float:
-    """What the confidence of the best box of a frame is at least; 0 if there may be no box."""
+    """The lowest confidence that the best box of a frame can have; 0 if there may be no box."""
     confidences = [kind_of(box, band)[1].low for box, _ in frame]
     lowest = max(confidences)
     return lowest if min(confidences) > 0 and lowest > SCORE_THRESHOLD else 0.0
@@ -222,7 +222,7 @@ class _Listed:
 
     Attributes:
         scores: The scores by label.
-        others: The highest score that a class may have that is not listed.
+        others: The highest score that a class that is not listed may have.
         firm: The scores of the classes that float32 lists as well.
         bounds: The ranges of the scores.
     """
@@ -246,7 +246,7 @@ class _Listed:
         )
 
     def _around(self, firm: float, total: float, more: float = 0.0) -> Interval:
-        """The range of a number, of which only a part may be listed, and more may be added."""
+        """The range of a sum, of which only a part may be certain, and to which more may be added."""
         low = opened(around(min(firm, 1.0), self._band)).low if firm >= COUNTING else 0.0
         high = opened(around(min(total, 1.0), self._band)).high + more
         return Interval(low, max(high, COUNTING))
@@ -342,7 +342,7 @@ class FilmScores:
 
 
 def film_decision(frames: Sequence[Photo], decisions: Decisions) -> Hashable:
-    """The answers for a film and its boxes from its present numbers, without their scores."""
+    """The answers for a film and its boxes from its current numbers, without their scores."""
     best = _most_confident(frames)
     if any(frame.classifications is None for frame in frames):
         side = best and (best["label"], [best["conf"] > limit for limit in limits()].count(True))
@@ -384,9 +384,8 @@ def is_film_detection_stable(
         return False
     best = [_most_confident([frame]) for frame in frames]
     ranked = sorted((around(float(box["conf"]), band), box["label"]) for box in best if box)
-    highest: dict[
-        str, float
-    ] = {}  # of each kind so far; below all thresholds, the kind does not matter
+    # Of each kind so far; below all thresholds, the kind does not matter.
+    highest: dict[str, float] = {}
     for (low, high), label in ranked:
         if any(high_of >= low for kind, high_of in highest.items() if kind != label):
             return False

@@ -24,10 +24,10 @@ from speciesnet.pipeline.guard.passes import Passes, place_of
 from speciesnet.pipeline.guard.tally import FilmTally, Tally
 from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, film_trial_of, pays, trial_of
 
-AUDITED = 100  # one image in so many is processed in float32 as well, whatever its margin
+AUDITED = 100  # one image in this many is also processed in float32, whatever its margin
 CHUNK = 32  # images between two checks of the doubtful ones
-FRAMES_NOTED = 32  # of a film that went through both networks, whose errors are noted
-ENOUGH_FRAMES = 200  # of films, to see how many of them must be processed again
+FRAMES_NOTED = 32  # frames whose errors are noted, of a film that went through both networks
+ENOUGH_FRAMES = 200  # frames of films that show how many must be processed again
 
 
 class Guard:
@@ -81,7 +81,7 @@ class Guard:
         cache: EvidenceCache,
         ledger: Ledger,
     ) -> Guard | None:
-        """A guard with the evidence of earlier runs; None if they showed that it is not worthwhile."""
+        """A guard with the evidence of earlier runs; None if they showed that it saves no time."""
         evidence, verdict = ledger.section(cache.key).evidence, cache.read()
         if verdict is None:
             return cls(passes, exact, fast, cache, ledger, evidence)
@@ -124,7 +124,7 @@ class Guard:
         Args:
             paths: Images; if they are too few, there is no trial.
             progress: Called for each image that leaves a stage.
-            rival: The cost of the networks that are used otherwise.
+            rival: The cost of the networks that would be used instead.
             films: Whether the paths are those of films.
 
         Returns:
@@ -161,7 +161,7 @@ class Guard:
                 size = min(2 * size, CHUNK)
 
     def forget_finished(self) -> None:
-        """Forgets the images so far, which will not be decided again."""
+        """Forgets the images so far, which will not be processed again."""
         self._section.margins.clear()
         self._band.extend_reach()
         self._keep_band()
@@ -179,7 +179,7 @@ class Guard:
                 yield from self._settled_film(frames)
 
     def saves_time_on_films(self) -> bool:
-        """Whether so few films are doubtful that the fast networks save time; asked from any thread."""
+        """Whether so few films are doubtful that the fast networks save time; called from any thread."""
         tally = self.film_tally
         if tally.frames < ENOUGH_FRAMES or not math.isfinite(self.cost):
             return True

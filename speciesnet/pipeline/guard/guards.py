@@ -108,7 +108,9 @@ class Guards:
             taken = _Taken(left, lambda: not guard.saves_time_on_films())
             yield from guard.films(taken, progress)
             if left := taken.left:
-                logging.info("So many films are doubtful that the others are processed in float32.")
+                logging.info(
+                    "So many films are doubtful that the remaining ones are processed in float32."
+                )
         elif left:
             logging.info(
                 "Films are processed in float32, because no lower precision is known to save time."
@@ -160,7 +162,7 @@ class Guards:
         yield from self._first().photos(paths, progress)
 
     def _first(self) -> Guard:
-        """The guard of the next images, noted as used."""
+        """The guard for the next images, which is added to ``used``."""
         guard = self._candidates[0]
         if guard not in self.used:
             self.used.append(guard)
@@ -200,7 +202,7 @@ class Guards:
                 self._ledger.forget(photo.filepath)
 
     def forget_finished(self) -> None:
-        """Forgets the images so far, which will not be decided again."""
+        """Forgets the images so far, which will not be processed again."""
         for guard in self.used:
             guard.forget_finished()
 
@@ -241,11 +243,11 @@ class Guards:
 
 
 class _Taken:
-    """Images that are taken one after another, until something else is ready.
+    """Images that are taken one by one, until something else is ready.
 
     Args:
         paths: The images.
-        is_over: Asked before each of them.
+        is_over: Called before each image; True ends the iteration.
     """
 
     def __init__(self, paths: Sequence[str], is_over: Callable[[], bool]) -> None:

@@ -24,8 +24,8 @@ class Section:
     Attributes:
         key: What the units depend on; see ``EvidenceCache.key``.
         evidence: The errors of the networks, which define the units; None if they have not been used.
-        band: The margin up to which images are doubtful, as far as is known by now.
-        reach: The margin up to which those of finished images are known.
+        band: The margin up to which images are doubtful, as far as is known.
+        reach: The margin up to which the margins of finished images are known.
         margins: The margins by path.
     """
 
@@ -92,7 +92,7 @@ class Ledger:
         return self._sections.setdefault(key, Section(key))
 
     def set_band(self, section: Section, evidence: Evidence, band: float, reach: float) -> None:
-        """Keeps the evidence and the band of a section, so that a later run knows what they reach."""
+        """Keeps the evidence and the band of a section, for a later run."""
         section.evidence, section.band, section.reach = evidence, band, reach
         self._write(section, [section.header()])
 

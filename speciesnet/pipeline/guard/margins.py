@@ -20,7 +20,7 @@ REACH = 2.0  # bands: how far the margins of finished images are known
 # The band of a film is wider, because each of its frames can have a large error. With this share, it is
 # wide enough in trials of up to 130 images, whatever their errors; with more images, it is measured.
 TAIL_SHARE = 0.25  # of the band, by which an error must grow to become rarer by a factor of e
-MOST_FRAMES = 10_000  # of a film that can be decided in a lower precision
+MOST_FRAMES = 10_000  # of a film that can be processed in a lower precision
 
 Subject = Photo | Sequence[Photo]  # an image, or the frames of a film
 
@@ -79,7 +79,7 @@ class Band:
         reach: The reach that it had; 0 if there was no such run.
 
     Attributes:
-        evidence: The same.
+        evidence: See above.
         width: The margin up to which images are processed in float32, in units of the evidence.
         reach: The margin up to which the margins of finished images are computed.
     """
@@ -104,7 +104,7 @@ class Band:
         """Widens the band if the evidence requires it.
 
         Returns:
-            Whether it was narrower before.
+            Whether it has become wider.
         """
         before, self.width = self.width, max(self.width, self.evidence.band())
         self._tail_share = self._measured_tail_share()
@@ -130,7 +130,7 @@ class Band:
         return self._scale(min(self._most_frames(frame), MOST_FRAMES))
 
     def _most_frames(self, frame: Photo) -> int:
-        """How many frames a film has at most."""
+        """The maximum number of frames that are examined in a film."""
         assert frame.frame is not None and self._passes.films is not None
         return self._passes.films.most_frames(frame.frame.film.duration)
 
@@ -165,7 +165,7 @@ class Band:
         return self._is_stable(photo, self.width, crop=crop)
 
     def _is_expected(self, frames: Sequence[Photo]) -> bool:
-        """Whether all boxes that could be the best ones of the frames have been looked at."""
+        """Whether all boxes that could be the best one of their frame have been examined."""
         most = min(self._most_frames(frames[0]), MOST_FRAMES)
         return len(frames) <= most or not self._passes.has_detector
 
@@ -179,7 +179,7 @@ class Band:
         return self._passes.decisions.is_stable(photo, detector, 0.0)
 
     def margin_of(self, photo: Subject) -> float:
-        """The margin of an image or a film; that of a film is made comparable to those of images."""
+        """The margin of an image or a film; a film's is scaled to be comparable to those of images."""
         return margin_of(photo, self._passes, self.evidence) / self._scale_of(photo)
 
     def margin_within_reach(self, photo: Subject) -> float:

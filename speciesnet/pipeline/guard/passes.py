@@ -42,7 +42,7 @@ class Passes:
         run_mode: How images are read.
         batch_size: Images per batch.
         readers: Threads or processes that read images.
-        profile: Collects the seconds of each stage.
+        profile: Collects the seconds spent in each stage.
         lock: Held by a network on the processor while it computes.
     """
 
@@ -79,7 +79,7 @@ class Passes:
     ) -> Generator[Photo, None, None]:
         """Passes images through the stages of the run, or the frames of films.
 
-        ``looking`` adds what a guard needs to know.
+        ``looking`` are the other arguments of ``pipeline.run`` that a guard needs.
         """
         return pipeline.run(
             paths,

@@ -1,4 +1,4 @@
-"""Whether an image keeps its answers if the numbers behind them were slightly different."""
+"""Whether an image would keep its answers if the numbers behind them were slightly different."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.answers import Answers, At, PhotoScores, around, kind_of, moved
 from speciesnet.records import Box, Classifications
 
-MAX_RIVALS = (
-    4  # boxes, and the whole image, that are classified to see whether it matters which is best
-)
+# Boxes, possibly with the whole image, that are classified to see whether it matters which is best.
+MAX_RIVALS = 4
 
 Place = tuple[str | None, str | None]  # country and region
 Candidate = tuple[Box | None, Classifications]  # what could be the best box, and its classes
@@ -54,7 +53,7 @@ class Decisions:
 
     Attributes:
         rules_at: The rules for a country.
-        places_of: Where an image was taken; several places if it was passed several times.
+        places_of: Where an image was taken: several places if it was passed several times.
         boxes: The boxes that get their own answers.
         crops: Whether the classifier gets the best box instead of the whole image.
     """
@@ -96,7 +95,7 @@ class Decisions:
         )
 
     def candidates(self, photo: Photo, detector: float) -> list[Candidate] | None:
-        """What could be the best box in float32; None if the classes of one of them are not known.
+        """The boxes that could be the best one in float32; None if the classes of any are unknown.
 
         Without detections, that is any box that a detector may find.
         """
@@ -142,7 +141,7 @@ class Decisions:
         return tuple(found)
 
     def box_answers(self, place: Place, photo: Photo) -> list[tuple[str, str]]:
-        """The answers for the boxes that have their own, from their present numbers."""
+        """The answers for the boxes that have their own, from their current numbers."""
         return [answer for pair in _boxes_of(photo) for answer in self.answers(place, pair)]
 
     def before_thresholds(self) -> Decisions:
@@ -161,7 +160,7 @@ class Decisions:
 
 
 def is_detection_stable(photo: Photo, band: float, boxes: BoxSelection | None = None) -> bool:
-    """Whether the best box of an image, and its side of each threshold, is certain.
+    """Whether it is certain which box is an image's best one, and on which side of each threshold it is.
 
     Args:
         photo: An image that has passed only the detector.

@@ -44,7 +44,7 @@ class Tally(_Counts):
 
 @dataclass
 class FilmTally(_Counts):
-    """Counts of how the films of one pair of fast networks were decided.
+    """Counts of how the films of one pair of fast networks were processed.
 
     Attributes:
         films: All films.

@@ -20,12 +20,12 @@ from speciesnet.pipeline.guard.stability import MAX_RIVALS, lowest_confidence
 
 WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
 TRIAL = (24, 96)  # images of a trial, at least and at most ...
-TRIAL_SHARE = 20  # ... one in so many of the run
-FILMS_WORTH_A_TRIAL = 16  # films, most of which have ten frames or more
+TRIAL_SHARE = 20  # ... otherwise one in this many of the run
+FILMS_WORTH_A_TRIAL = 16  # films; most have ten frames or more
 FILMS = (4, 12)  # films of a trial, at least and at most ...
-FILMS_SHARE = 8  # ... one in so many of the run ...
-FRAMES = 8  # ... of each of which so many frames are compared, as if they were images
-NEEDED_READABLE = 16  # readable images that a trial needs
+FILMS_SHARE = 8  # ... otherwise one in this many of the run ...
+FRAMES = 8  # ... of each, this many frames are compared as if they were images
+NEEDED_READABLE = 16  # the minimum number of readable images in a trial
 TRIAL_FLOOR = 1.0  # log odds below the threshold down to which a trial looks at faint boxes
 WORTHWHILE = 0.95  # the maximum share of float32's time that a lower precision may take
 
@@ -59,7 +59,7 @@ class Trial:
         passes: How images pass through networks.
         exact: The float32 networks.
         fast: The networks in the lower precision.
-        rival: The cost of the networks that are used otherwise; see ``Verdict``.
+        rival: The cost of the networks that would be used instead; see ``Verdict``.
         films: Whether the images are the first frames of films.
     """
 
@@ -130,7 +130,7 @@ class Trial:
         return replace(self.passes, films=replace(films, max_frames=most))
 
     def _reclassified(self, fast: Sequence[Photo]) -> Sequence[Photo | None]:
-        """The images after the float32 classifier on the fast detector's boxes, if this is a step."""
+        """The images after the float32 classifier on the fast detector's boxes, if that is a step."""
         if not self.passes.has_middle(self.fast):
             return [None] * len(fast)
         return list(
@@ -145,7 +145,7 @@ def _verdict(
     again: Sequence[Photo | None],
     time_ratio: float,
 ) -> Verdict | None:
-    """Derives the errors from a trial, and what the fast networks cost."""
+    """Derives the errors of the fast networks, and their cost, from a trial."""
     found: list[Errors] = []
     tried: list[Photo] = []
     by_place = {place_of(two): (two, three) for two, three in zip(fast, again, strict=True)}
@@ -158,7 +158,7 @@ def _verdict(
             found.append(errors)
             tried.append(two)
     if len(found) < NEEDED_READABLE:
-        logging.warning("Too few images of the trial can be read.")
+        logging.warning("Too few of the trial's images can be read.")
         return None
     evidence = Evidence.of(found)
     evidence.margins = [margin_of(photo, passes, evidence) for photo in tried]

@@ -17,7 +17,7 @@ from speciesnet.pipeline.guard.guard import Guard
 # With full-size networks on 2 cores, int8 saves 0.7 of 1.7 seconds per image compared with bf16. Making
 # the networks takes 3 minutes of both cores, and the trial takes 4 minutes longer than its images would
 # in bf16: 600 images save as much. A few hundred more pass by while the networks are made.
-LONG_RUN = 2000  # photographs from which it is worthwhile
+LONG_RUN = 2000  # photographs; making the networks does not pay off in shorter runs
 MEMORY_NEEDED = 6 * 2**30  # bytes available; making full-size networks takes up to 4.3 GiB
 _CGROUP = Path("/sys/fs/cgroup")  # the limits of a container on Linux
 
@@ -52,7 +52,7 @@ class Int8Upgrade:
         self._is_started = True
         if (available := available_memory()) < MEMORY_NEEDED:
             logging.info(
-                "This run makes no int8 networks: that needs %.0f GiB of memory, and %.1f GiB are "
+                "This run does not make int8 networks: that needs %.0f GiB of memory, and %.1f GiB are "
                 "available.",
                 MEMORY_NEEDED / 2**30,
                 available / 2**30,
@@ -67,10 +67,10 @@ class Int8Upgrade:
         try:
             self._making = quantize_in_background(info, self._names, paths, threads=threads)
         except (ModelError, OSError) as error:
-            logging.warning("This run makes no int8 networks. %s", error)
+            logging.warning("This run does not make int8 networks. %s", error)
 
     def is_ready(self) -> bool:
-        """Whether the networks are finished; asked before each image, from any thread."""
+        """Whether the networks are finished; called before each image, from any thread."""
         making = self._making
         state = making.poll() if making else "running"
         if making and state == "failed":
@@ -104,7 +104,7 @@ def upgrade_for(
         return None
     if not can_quantize():
         logging.info(
-            'int8 is the fastest precision of this processor. Run pip install "speciesnet[int8]" to '
+            'int8 is the fastest precision on this processor. Run pip install "speciesnet[int8]" to '
             "use it in later runs of at least %d photographs.",
             LONG_RUN,
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOLDERS = flags.text(
     "folders",
     "Comma-separated folders, on a disk or in a bucket, searched for images at any depth; demo: the "
-    "sample images of the package.",
+    "package's sample images.",
 ).but(several=True)
 FOLDERS_TXT = flags.text("folders_txt", "Text file with one folder per line.")
 FILEPATHS = flags.text("filepaths", "Comma-separated images: paths or URLs.").but(several=True)

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 from windows import TOKEN, client_of
 
-from speciesnet.app.guard import OPEN, Guard
+from speciesnet.app.auth import OPEN, Gate
 from speciesnet.app.web import make_app
 from speciesnet.app.window import Window
 
@@ -71,8 +71,8 @@ def test_requests_of_other_pages_are_refused(
 
 
 def test_a_cookie_of_another_port_does_not_count(window: Window, tmp_path: Path) -> None:
-    guard = Guard(make_app(window, TOKEN, 8766), TOKEN, tmp_path / "ticket", 9999)
-    client = TestClient(guard, "http://127.0.0.1:9999", cookies={"speciesnet-8766": TOKEN})
+    gate = Gate(make_app(window, TOKEN, 8766), TOKEN, tmp_path / "ticket", 9999)
+    client = TestClient(gate, "http://127.0.0.1:9999", cookies={"speciesnet-8766": TOKEN})
     assert code_of(client, "/") == (401, "no_cookie")
 
 

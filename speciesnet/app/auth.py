@@ -38,7 +38,7 @@ _ENTRANCE = (
 )
 
 
-class Guard:
+class Gate:
     """Checks every request before the application sees it.
 
     Args:
@@ -102,7 +102,8 @@ class Guard:
             raise PageError(
                 401,
                 "no_cookie",
-                "This page belongs to a window that is closed; open the address that SpeciesNet prints.",
+                "This page belongs to a window that has been closed; open the address that SpeciesNet "
+                "prints.",
                 "open_again",
             )
         if not is_reading and _kind_of(headers) != "application/json":
