@@ -1,11 +1,13 @@
 """Compares the rule for boxes that never move with MegaDetector's, and measures its speed.
 
     PYTHONPATH=scripts python -m benchmark.stones [--cameras 40] [--boxes 1000000] [--no-compare]
+    PYTHONPATH=scripts python -m benchmark.stones --boxes 0 --tools 10
 
 The cameras are simulated: animals pass on a trail, stay at a feeder, sleep or sit on a nest, and
 stones are found in some of the images. A group is right if most of its boxes belong to one stone; a
 stone is found if right groups contain most of its boxes. Only stones with at least 20 boxes, as
-MegaDetector's rule needs, are counted for the recall.
+MegaDetector's rule needs, are counted for the recall. With ``--tools``, MegaDetector's own program (the
+package megadetector) finds groups of the first cameras too, which must be those of its rule here.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -178,6 +182,57 @@ def megadetectors(images: Sequence[Image], overlap: float, at_least: int) -> lis
     return [members for members in groups if len(members) >= at_least]
 
 
+def megadetectors_own(
+    surveys: Sequence[Sequence[Image]], overlap: float, at_least: int
+) -> list[list[list[str]]]:
+    """The groups of each camera that MegaDetector's own program finds.
+
+    Raises:
+        ImportError: The package megadetector, or one that it needs, is not installed.
+    """
+    from megadetector.postprocessing.repeat_detection_elimination import (  # type: ignore[import]
+        repeat_detections_core as core,
+    )
+
+    options: Any = core.RepeatDetectionOptions()
+    options.iouThreshold, options.occurrenceThreshold = overlap, at_least
+    options.bWriteFilteringFolder, options.smartSort = False, None
+    options.nWorkers = 1
+    images, things = [], {}
+    for image in (image for images in surveys for image in images):
+        boxes = [{"category": "1", "conf": b.conf, "bbox": b.bbox} for _, b in image.boxes]
+        name = f"{image.path}.jpg"  # it ignores other files
+        images.append({"file": name, "detections": boxes})
+        things.update({(name, tuple(box.bbox)): seen for seen, box in image.boxes})
+    content = {
+        "info": {"format_version": "1.5"},
+        "detection_categories": {"1": "animal"},
+        "images": images,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "boxes.json"
+        path.write_text(json.dumps(content))
+        with redirect_stdout(sys.stderr):  # it prints what it does
+            results = core.find_repeat_detections(str(path), options=options)
+    return [
+        [[things[one.filename, tuple(one.bbox)] for one in group.instances] for group in groups]
+        for groups in results.suspicious_detections
+    ]
+
+
+def compare_with_tools(surveys: Sequence[Sequence[Image]], overlap: float, at_least: int) -> None:
+    """Prints whether MegaDetector's own program finds the groups of its rule here."""
+    here = [megadetectors(images, overlap, at_least) for images in surveys]
+    own = megadetectors_own(surveys, overlap, at_least)
+    found, expected = (
+        Counter(tuple(sorted(group)) for groups in one for group in groups) for one in (own, here)
+    )
+    print(
+        f"MegaDetector's own program {overlap} {at_least}, {len(surveys)} cameras: "
+        f"{found.total()} groups, {(found & expected).total()} of {expected.total()} as its rule here"
+    )
+
+
 def score(surveys: Sequence[Sequence[Image]], groups: Sequence[Sequence[list[str]]]) -> str:
     """The precision and recall of groups, and what the wrong groups show."""
     right, wrong, found, known = 0, Counter[str](), 0, 0
@@ -257,6 +312,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=40)
     parser.add_argument("--boxes", type=int, default=1_000_000)
     parser.add_argument("--compare", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--tools", type=int, default=0, help="cameras for MegaDetector's program")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
@@ -267,6 +323,8 @@ def main() -> None:
         for overlap, at_least in ((0.9, 20), (0.85, 15)):
             groups = [megadetectors(images, overlap, at_least) for images in surveys]
             print(f"MegaDetector {overlap} {at_least}:", score(surveys, groups))
+    if given.tools:
+        compare_with_tools(surveys[: given.tools], 0.9, 20)
     if given.boxes:
         measure_speed(surveys, given.boxes)
 
