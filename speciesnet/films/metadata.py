@@ -31,8 +31,8 @@ _APPLE = "com.apple.quicktime."
 _WITH_OFFSET = f"{_APPLE}creationdate"
 _CREATED = "creation_time"
 _CAMERA = {
-    "make": (f"{_APPLE}make", "com.android.manufacturer", "make"),
-    "model": (f"{_APPLE}model", "com.android.model", "model"),
+    "make": (f"{_APPLE}make", "com.android.manufacturer", "make", "maker", "Make"),
+    "model": (f"{_APPLE}model", "com.android.model", "model", "Model"),
 }
 _PLACES = (f"{_APPLE}location.ISO6709", "location", "location-eng")
 _POSITION = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)(?=[+\-/C]|$)", re.ASCII)
@@ -60,7 +60,8 @@ def from_values(values: Mapping[str, str], of_maker: Mapping[str, Any] = {}) -> 
     by_clock = (
         values.get(_WITH_OFFSET),
         of_maker.get("datetime"),
-        None if in_utc else created,  # of AVI
+        None if in_utc else created,  # of AVI, in IDIT or Nikon's ncdt
+        values.get("DateTimeOriginal"),  # EXIF in strd of AVI
         values.get("date"),
     )
     taken = next(filter(None, map(parse_datetime, by_clock)), None)

@@ -172,6 +172,37 @@ def test_other_chunks_of_an_avi(tmp_path: Path) -> None:
     assert (found.datetime, found.make, found.model) == (TAKEN, "KODAK", "SPORT C123")
 
 
+def test_the_tags_of_nikon_in_an_avi(tmp_path: Path) -> None:
+    tags = {3: b"NIKON\0", 4: b"COOLPIX S10\0", 0x13: b"2024:05:01 06:30:00\0"}
+    records = [struct.pack("<HH", tag, len(text)) + text for tag, text in tags.items()]
+    block = chunk(b"LIST", b"ncdt" + chunk(b"nctg", b"".join(records)))
+    found = read_film_metadata(avi(tmp_path / "a.avi", after_header=block))
+    assert (found.datetime, found.zone_is_doubtful) == (TAKEN, None)
+    assert (found.make, found.model) == ("NIKON", "COOLPIX S10")
+
+
+def test_exif_in_the_stream_of_an_avi(tmp_path: Path) -> None:
+    values = {0x010F: b"FUJIFILM\0\0", 0x0110: b"FinePix F30\0", 0x9003: b"2024:05:01 06:30:00\0"}
+    entries, texts = b"", b""
+    for tag, text in values.items():
+        entries += struct.pack("<HHII", tag, 2, len(text), 2 + 12 * len(values) + 4 + len(texts))
+        texts += text
+    directory = struct.pack("<H", len(values)) + entries + bytes(4) + texts
+    path = Path(avi(tmp_path / "a.avi"))
+    content = path.read_bytes()
+    at = content.index(b"strl") - 8
+    size = int.from_bytes(content[at + 4 : at + 8], "little")
+    stream = content[at + 8 : at + 8 + size] + chunk(b"strd", b"AVIF" + bytes(4) + directory)
+    header = content[20:at] + chunk(b"LIST", stream)
+    rest = content[at + 8 + size :]
+    end = int.from_bytes(content[16:20], "little") + 20 - (at + 8 + size)
+    header += rest[:end]
+    path.write_bytes(chunk(b"RIFF", b"AVI " + chunk(b"LIST", header) + rest[end:]))
+    found = read_film_metadata(str(path))
+    assert (found.datetime, found.zone_is_doubtful) == (TAKEN, None)
+    assert (found.make, found.model) == ("FUJIFILM", "FinePix F30")
+
+
 @pytest.mark.parametrize(
     "damage",
     [
