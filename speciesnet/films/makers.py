@@ -26,10 +26,11 @@ _PANASONIC_EXIF = (0x10, 0x4068, 0x4080, 0x200080)
 _NIKON = {0x01: "make", 0x02: "model", 0x11: "datetime", 0x12: "datetime"}
 _TIFF_SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes of a value of each type of TIFF 6.0
 _ASCII = 2
+_MAX_TEXT = 200  # bytes of a date or a name, so that damage cannot slow down its interpretation
 _SONY = {
-    "datetime": re.compile(rb"<CreationDate\s[^>]*?\bvalue=\"([^\"<]*)\""),
-    "make": re.compile(rb"<Device\s[^>]*?\bmanufacturer=\"([^\"<]*)\""),
-    "model": re.compile(rb"<Device\s[^>]*?\bmodelName=\"([^\"<]*)\""),
+    "datetime": re.compile(rb"<CreationDate\s[^<>]*?\bvalue=\"([^\"<]*)\""),
+    "make": re.compile(rb"<Device\s[^<>]*?\bmanufacturer=\"([^\"<]*)\""),
+    "model": re.compile(rb"<Device\s[^<>]*?\bmodelName=\"([^\"<]*)\""),
 }
 
 
@@ -42,7 +43,7 @@ def values_of_makers(path: Path) -> dict[str, Any]:
     with suppress(OSError):
         for name, data in blocks_in(path, _READERS):
             with suppress(Exception):  # damaged blocks raise nearly anything
-                found.setdefault(name, _READERS[name](data))
+                found[name] = found.get(name) or _READERS[name](data)
     values: dict[str, Any] = {}
     for name in _READERS:
         for key, value in found.get(name, {}).items():
@@ -52,21 +53,22 @@ def values_of_makers(path: Path) -> dict[str, Any]:
 
 
 def _date(data: bytes) -> Values:
-    return {"datetime": parse_datetime(data)}
+    return {"datetime": parse_datetime(data[:_MAX_TEXT])}
 
 
 def _text(key: str) -> Callable[[bytes], Values]:
-    return lambda data: {key: text_of(data) or None}
+    """Text, before which Canon's cameras write four zeros and the language in some blocks."""
 
+    def read(data: bytes) -> Values:
+        start = 6 if data.startswith(bytes(4)) else 0
+        return {key: text_of(data[start : start + _MAX_TEXT]) or None}
 
-def _text_of_3gpp(key: str) -> Callable[[bytes], Values]:
-    """Text for which Canon's cameras write four zeros and the language first."""
-    return lambda data: {key: text_of(data[6:] if data.startswith(bytes(4)) else data) or None}
+    return read
 
 
 def _sony(data: bytes) -> Values:
     matches = {key: pattern.search(data) for key, pattern in _SONY.items()}
-    values = {key: text_of(match[1]) for key, match in matches.items() if match}
+    values = {key: text_of(match[1][:_MAX_TEXT]) for key, match in matches.items() if match}
     return {**values, "datetime": parse_datetime(values.get("datetime"))}
 
 
@@ -93,24 +95,23 @@ def _nikon(data: bytes) -> Values:
         size = count * _TIFF_SIZES[kind]
         value = data[position + 8 : position + 8 + size]
         if tag in _NIKON and kind == _ASCII:
-            values[_NIKON[tag]] = text_of(value)
+            values[_NIKON[tag]] = text_of(value[:_MAX_TEXT])
         position += 8 + size
     return {**values, "datetime": parse_datetime(values.get("datetime"))}
 
 
 def _gopro(data: bytes) -> Values:
-    return {"model": next((text_of(value) for name, value in _klv(data) if name == b"MINF"), None)}
+    of_devices = (block for name, device in _klv(data) if name == b"DEVC" for block in _klv(device))
+    models = (text_of(value[:_MAX_TEXT]) for name, value in of_devices if name == b"MINF")
+    return {"model": next(models, None)}
 
 
 def _klv(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The values of GoPro's blocks, which may contain others (type 0); each is padded to four bytes."""
+    """GoPro's blocks: a name, a type, a size, a count, and that many values, padded to four bytes."""
     position = 0
     while position + 8 <= len(data):
-        name, kind, size, repeat = struct.unpack_from(">4sBBH", data, position)
-        value = data[position + 8 : position + 8 + size * repeat]
-        if kind == 0 and name == b"DEVC":
-            yield from _klv(value)
-        yield name, value
+        name, size, repeat = struct.unpack_from(">4sxBH", data, position)
+        yield name, data[position + 8 : position + 8 + size * repeat]
         position += 8 + (size * repeat + 3) // 4 * 4
 
 
@@ -123,8 +124,8 @@ _READERS: dict[str, Callable[[bytes], Values]] = {
     "moov/udta/GPMF": _gopro,
     "moov/udta/CNMN": _text("model"),
     "moov/udta/cmnm": _text("model"),
-    "moov/udta/manu": _text_of_3gpp("make"),
-    "moov/udta/modl": _text_of_3gpp("model"),
+    "moov/udta/manu": _text("make"),
+    "moov/udta/modl": _text("model"),
     "AVI /hdrl/IDIT": _date,
     "AVI /INFO/IDIT": _date,
     "AVI /IDIT": _date,
