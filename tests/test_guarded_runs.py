@@ -12,6 +12,7 @@ from typing import Any
 import clips
 import numpy as np
 import pytest
+from commands import run_here
 from guarded import allow_short_trials
 from PIL import Image
 
@@ -21,6 +22,7 @@ from speciesnet.ensemble import combine_predictions_for_single_item
 from speciesnet.instances import find_images
 from speciesnet.pipeline.guard import bands, trial, upgrade
 from speciesnet.pipeline.guard.bands import Evidence
+from speciesnet.pipeline.guard.cache import EvidenceCache
 from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.margins import Band
@@ -124,6 +126,11 @@ def records_of(output: Path) -> dict[str, Record]:
     return {record["filepath"]: record for record in read_records(output)}
 
 
+def films_decided(output: Path) -> dict[str, int]:
+    (phase,) = json.loads(Path(f"{output}.run.json").read_text())["precision"]["phases"]
+    return phase["films_decided"]
+
+
 def test_films_keep_the_answers_of_float32_or_all_of_its_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[str]
 ) -> None:
@@ -144,12 +151,44 @@ def test_films_keep_the_answers_of_float32_or_all_of_its_record(
         Path(f"{output}.exact.json").unlink()
     assert [found[path] for path in films[:2]] == [wanted[path] for path in films[:2]]
     assert answers([found[path] for path in films]) == answers([wanted[path] for path in films])
-    precision = json.loads(Path(f"{output}.run.json").read_text())["precision"]
-    (phase,) = precision["phases"]
-    decided = phase["films_decided"]
+    decided = films_decided(output)
     assert (decided["films"], decided["frames"], decided["audited"]) == (4, 12, 2)
     kept = [path for path in films if found[path] != wanted[path]]
     assert len(kept) == decided["films"] - decided["again"] > 0
+
+
+def test_shards_of_films_merge_into_the_file_of_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, films: list[str]
+) -> None:
+    monkeypatch.setattr(Evidence, "band", lambda self: 0.5)  # as above
+    monkeypatch.setattr(Band, "_measured_tail_share", lambda self: 0.25)
+    (tmp_path / "films").mkdir()
+    for path in films:
+        (tmp_path / "films" / Path(path).name).symlink_to(path)
+    # In PyTorch, the last digits depend on the batch.
+    given = ("--model", "demo", "--engine", "torch", "--batch_size", "1", "--noprogress_bars")
+
+    def run(name: str, *more: str) -> Path:
+        output = tmp_path / name
+        arguments = (*given, "--country", "USA", *more, "--predictions_json", output)
+        outcome = run_here("run_model", *arguments, cwd=tmp_path)
+        assert outcome.code == 0, outcome.err
+        return output
+
+    run("trial.json", "--filepaths", ",".join(IMAGES))
+    monkeypatch.setattr(EvidenceCache, "write", lambda self, verdict: None)  # as on two machines
+    folder = ("--folders", "films")  # relative, so that the shards are always the same
+    whole = run("whole.json", *folder)
+    parts = [run(f"part-{part}.json", *folder, "--shard", f"{part}/2") for part in (1, 2)]
+    merged = tmp_path / "merged.json"
+    assert run_here("merge", merged, *parts).code == 0
+    assert merged.read_bytes() == whole.read_bytes()
+    exact = run("exact.json", *folder, "--precision", "fp32")
+    found, wanted = records_of(merged), records_of(exact)
+    assert answers(list(found.values())) == answers(list(wanted.values()))
+    assert sum(found[path] != wanted[path] for path in found) > 0
+    for name in ("films", "again"):
+        assert films_decided(whole)[name] == sum(films_decided(part)[name] for part in parts)
 
 
 @pytest.mark.parametrize("wider", [3.0, 100.0])

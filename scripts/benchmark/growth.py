@@ -4,7 +4,7 @@
 
 Constants replace the networks, and the images are links to one small picture. So this measures
 everything else: reading, deciding, the predictions file, continuing a run, and the ensemble step.
-The clips are links to one of five seconds in 720p, and the long films, in 4K, repeat one of ten seconds.
+The clips are links to one of a few seconds in 720p, and the long films, in 4K, repeat one of ten seconds.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def repeat_film(source: str, target: Path, times: int) -> None:
                     output.mux(packet)
 
 
-def measure_films(counts: list[int], minutes: list[int]) -> None:
+def measure_films(counts: list[int], seconds: int, minutes: list[int]) -> None:
     """Prints the time and memory of runs on many clips, and on one long film."""
     print("\nFilms, one frame per second, constants instead of networks.\n")
     print("| films | ms per frame | memory (MiB) |\n|---|---|---|")
@@ -122,14 +122,17 @@ def measure_films(counts: list[int], minutes: list[int]) -> None:
         top = Path(name)
         # Linux counts the memory of this process as that of those it starts, so it must not encode.
         with get_context("spawn").Pool(1) as pool:
-            clips = [(top / "small.mp4", (1280, 720), 150), (top / "large.mp4", (3840, 2160), 300)]
+            clips = [
+                (top / "small.mp4", (1280, 720), 30 * seconds),
+                (top / "large.mp4", (3840, 2160), 300),
+            ]
             small, large = pool.starmap(_make_clip, clips)
         for count in counts:
             folder = top / f"clips{count}"
             folder.mkdir()
             for number in range(count):
                 (folder / f"{number:05d}.mp4").hardlink_to(small)
-            _print_films(f"{count:,} clips of 5 s, 720p", folder, 5 * count)
+            _print_films(f"{count:,} clips of {seconds} s, 720p", folder, seconds * count)
         for length in minutes:
             folder = top / f"minutes{length}"
             folder.mkdir()
@@ -155,11 +158,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--records", type=int, nargs="*", default=[1000, 100_000, 1_000_000])
     parser.add_argument("--clips", type=int, nargs="*", default=[100, 1000])
+    parser.add_argument("--seconds", type=int, default=5, help="of each clip")
     parser.add_argument("--minutes", type=int, nargs="*", default=[1, 60], help="of a film in 4K")
     options = parser.parse_args()
     print(machine())
     if options.clips or options.minutes:
-        measure_films(options.clips, options.minutes)
+        measure_films(options.clips, options.seconds, options.minutes)
     print("\nConstants instead of networks.\n")
     print(
         "| images | all (ms/image) | memory (MiB) | nothing left to do (s) | memory | ensemble alone "

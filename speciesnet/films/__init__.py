@@ -1,7 +1,8 @@
 """Films: which frames are examined, and their pixels and times.
 
 ``sampling`` chooses frames by their times, ``packets`` determines which compressed frames must be decoded
-for them, ``pixels`` converts them to RGB, and ``reading`` puts these together.
+for them, ``pixels`` converts them to RGB, and ``reading`` puts these together. ``metadata`` finds dates,
+positions and cameras, in what FFmpeg reports and in the blocks of ``makers``, which ``atoms`` collects.
 """
 
 from speciesnet.films.content import is_film

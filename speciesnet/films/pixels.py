@@ -33,15 +33,13 @@ class Converter:
         )  # fmt: skip
         if self._graph is None or found != self._format:
             self._format, self._graph = found, _graph(frame)
-            # Not of each frame: a frame whose side data was read keeps its pixels until the garbage
-            # collector runs (PyAV 18.1.0), which in a film of 4K took 2 GB.
             self._matrix = _matrix_of(frame)
         self._graph.push(frame)
         image = np.asarray(self._graph.pull().to_ndarray(), np.uint8)
         return np.ascontiguousarray(_turned(image, self._matrix))
 
 
-def _graph(frame: VideoFrame) -> Graph:
+def _graph(frame: VideoFrame, scale: str = "flags=bicubic") -> Graph:
     from av.filter import Graph
 
     graph = Graph()
@@ -51,7 +49,7 @@ def _graph(frame: VideoFrame) -> Graph:
         f"colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
     )
     last = source
-    for name, arguments in (("scale", "flags=bicubic"), ("format", "rgb24"), ("buffersink", None)):
+    for name, arguments in (("scale", scale), ("format", "rgb24"), ("buffersink", None)):
         following = graph.add(name, arguments)
         last.link_to(following)
         last = following
@@ -60,7 +58,12 @@ def _graph(frame: VideoFrame) -> Graph:
 
 
 def _matrix_of(frame: VideoFrame) -> NDArray[np.int32] | None:
-    found = frame.side_data.get(_MATRIX)
+    """The display matrix of a frame, as nine numbers; None if it has none."""
+    # A frame whose side data was read keeps its pixels until the garbage collector runs (PyAV 18.1.0).
+    # Even with one frame of each film, a run on 1,000 clips in 720p needed 273 MiB instead of 162.
+    graph = _graph(frame, "2:2:flags=neighbor")
+    graph.push(frame)
+    found = graph.pull().side_data.get(_MATRIX)
     if found is None:
         return None
     values = np.frombuffer(bytes(found), np.int32)

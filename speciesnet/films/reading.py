@@ -95,7 +95,7 @@ def read_film_metadata(filepath: str) -> PhotoMetadata:
     with _errors(), local_file(filepath) as local:
         _check_file(local)
         with _opened(local) as (container, _):
-            return metadata_of_film(container)
+            return metadata_of_film(container, local)
 
 
 def read_frame(filepath: str, number: int) -> NDArray[np.uint8]:
@@ -171,7 +171,7 @@ def _look_through(path: Path) -> tuple[Film, Packets]:
             raise DamagedImageError(_reason(path) if container.size else NOT_A_FILM)
         if not rate:
             rate = count / seconds if seconds else Fraction(1)
-        found = metadata_of_film(container)
+        found = metadata_of_film(container, path)
         return Film(round(float(rate), 6), round(float(seconds), 6), found), packets
 
 

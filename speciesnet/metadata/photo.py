@@ -107,6 +107,13 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
     )
 
 
+def metadata_of_exif(block: bytes) -> PhotoMetadata:
+    """Reads the metadata in an EXIF block, which starts with ``Exif`` or as a TIFF file; never raises."""
+    image = Image.new("L", (1, 1))
+    image.info["exif"] = block
+    return metadata_of(image)
+
+
 def _dates(
     image: Image.Image, base: Mapping[int, Any], details: Mapping[int, Any]
 ) -> Iterator[tuple[object, object]]:
