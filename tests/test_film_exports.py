@@ -92,6 +92,13 @@ def test_films_are_not_played_where_people_are_blurred(film: Record, tmp_path: P
         thumbnails.film(picture)
 
 
+def test_a_failed_film_is_not_called_a_damaged_image(film: Record, tmp_path: Path) -> None:
+    failed: Record = {"filepath": film["filepath"], "failures": ["DETECTOR"]}
+    [picture] = survey_of(tmp_path, failed).pictures
+    with pytest.raises(ImageError, match="no frame of this film could be read"):
+        Thumbnails(tmp_path / "thumbs", Photographs()).make(picture)
+
+
 def test_only_surveys_with_films_have_their_column(film: Record, tmp_path: Path) -> None:
     survey = survey_of(tmp_path, film, record("b.jpg", FOX))
     chunk = Payload(survey, "report").chunk(0, lambda _: Preview())

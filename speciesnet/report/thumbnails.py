@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.errors import ImageError
 from speciesnet.files.atomic import write_atomically
+from speciesnet.files.extensions import is_film_name
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.storage import version_of
 from speciesnet.films import read_frame
@@ -241,6 +242,9 @@ class Thumbnails:
 
 
 def _number(picture: Picture) -> int | None:
+    """The number of the frame of a film; raises ``ImageError`` if no frame could be examined."""
+    if picture.frame is None and is_film_name(picture.filepath):
+        raise ImageError("no frame of this film could be read")
     return None if picture.frame is None else picture.frame[0]
 
 
