@@ -153,6 +153,7 @@ def _compiled(
     network = weights.read(converted.network)
     model = openvino.Core().compile_model(network, "CPU", hints)
     request = model.create_infer_request()
+    weights.leave_memory()
     lock = threading.Lock()
     shapes: set[tuple[int, ...]] = set()
 
