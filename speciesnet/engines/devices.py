@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from speciesnet.engines.base import EngineOptions, Precision
+from speciesnet.engines.memory import return_memory
 from speciesnet.errors import ModelError
 
 GPU_BATCH_SIZE = 64  # maximum; on a CPU batches are no faster and need more memory
@@ -77,7 +78,9 @@ def prepared(network: Network, device: torch.device, options: EngineOptions) -> 
         # The reference is float32; NVIDIA's TF32 has a mantissa of only 10 bits.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     dtype = _TYPES[precision]
-    return network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return_memory()  # of the tensors that were read and converted
+    return network
 
 
 def to_device(images: NDArray[np.uint8], device: torch.device, dtype: torch.dtype) -> Tensor:

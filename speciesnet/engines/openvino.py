@@ -21,6 +21,7 @@ from speciesnet.engines.openvino_cache import (
     Conversion,
     ConvertedNetwork,
     Facts,
+    MappedWeights,
     load_converted,
     openvino,
 )
@@ -148,13 +149,20 @@ def _compiled(
     }
     if options.threads:
         hints["INFERENCE_NUM_THREADS"] = options.threads
-    model = openvino.Core().compile_model(converted.network, "CPU", hints)
+    weights = MappedWeights()
+    network = weights.read(converted.network)
+    model = openvino.Core().compile_model(network, "CPU", hints)
     request = model.create_infer_request()
+    weights.leave_memory()
     lock = threading.Lock()
+    shapes: set[tuple[int, ...]] = set()
 
     def run(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         with lock:
             results = request.infer([images], share_inputs=True)
+            if images.shape not in shapes:  # it may have read the weights, to arrange them
+                shapes.add(images.shape)
+                weights.leave_memory()
             return [np.array(results[i], np.float32) for i in range(len(model.outputs))]
 
     return run

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,15 @@ from networks import NAMES, tiny_network
 from yolov5_p6 import save_yolov5_checkpoint
 
 from speciesnet.engines.base import EngineOptions
+from speciesnet.engines.checkpoint import read_yolov5_checkpoint
 from speciesnet.engines.select import load_detector_engine
+from speciesnet.engines.yolov5 import DetectionModel
 
 pytest.importorskip("openvino")
 from speciesnet.engines import openvino_cache
 
 OPENVINO = EngineOptions("openvino")
+IMAGE = np.full((1, 64, 64, 3), 90, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +57,7 @@ def entry(converted: Path, cache: Path) -> Path:
 
 
 def boxes(checkpoint: Path) -> np.ndarray:
-    image = np.full((1, 64, 64, 3), 90, np.uint8)
-    return load_detector_engine(checkpoint, OPENVINO)(image)
+    return load_detector_engine(checkpoint, OPENVINO)(IMAGE)
 
 
 def entries(cache: Path) -> list[Path]:
@@ -74,6 +78,42 @@ def test_network_is_converted_once(yolov5_checkpoint: Path, cache: Path) -> None
     times = {path.name: path.stat().st_mtime_ns for path in entry.iterdir()}
     assert np.array_equal(boxes(yolov5_checkpoint), first)
     assert {path.name: path.stat().st_mtime_ns for path in entry.iterdir()} == times
+
+
+def test_converted_network_is_freed_once_it_is_stored(
+    yolov5_checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[weakref.ref] = []
+
+    def read_and_note(path: Path) -> DetectionModel:
+        network = read_yolov5_checkpoint(path)
+        read.append(weakref.ref(network))
+        return network
+
+    monkeypatch.setattr("speciesnet.engines.checkpoint.read_yolov5_checkpoint", read_and_note)
+    engine = load_detector_engine(yolov5_checkpoint, OPENVINO)
+    assert [network() for network in read] == [None]
+    assert engine(IMAGE).size
+
+
+def resident(path: Path) -> list[int]:
+    """Bytes of a file in this process's memory, for each mapping of the file."""
+    blocks = re.split(r"^(?=[0-9a-f]+-)", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
+    found = [block for block in blocks if str(path) in block.partition("\n")[0]]
+    return [1024 * int(re.findall(r"^Rss: +(\d+) kB", block, re.MULTILINE)[0]) for block in found]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' list of mapped files")
+def test_file_of_weights_leaves_memory_when_they_are_arranged(
+    yolov5_checkpoint: Path, wanted: np.ndarray, entry: Path
+) -> None:
+    engine = load_detector_engine(yolov5_checkpoint, OPENVINO)
+    wide = np.full((1, 64, 128, 3), 90, np.uint8)
+    for image in (IMAGE, wide):
+        found = engine(image)
+        assert resident(entry / "network.bin") == [0]
+        assert np.array_equal(engine(image), found)
+    assert np.array_equal(engine(IMAGE), wanted)
 
 
 def test_changed_checkpoint_is_another_network(
