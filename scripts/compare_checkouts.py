@@ -38,7 +38,7 @@ WORDS = ("*.html", "*/static/*", "*.stdout", "*.stderr")  # files whose words ma
 # expression, whose matches are left out.
 VOLATILE = {
     "*/datapackage.json": rb'"(created|id)": ?"[^"]*"',
-    "*/md.json": rb'"(detection|classification)_completion_time": ?"[^"]*"',
+    "*md.json": rb'"(detection|classification)_completion_time": ?"[^"]*"',
     "*.run.json": rb'"(started|created)": ?"[^"]*"',
     "*.svg": rb"<dc:date>[^<]*</dc:date>|(?<=[#\"])[a-z]{1,2}[0-9a-f]{10}(?=[\")])",
 }
