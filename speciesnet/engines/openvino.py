@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from speciesnet.engines.base import MEGADETECTOR_SIZE, EngineOptions, Precision
 from speciesnet.engines.keras_file import INPUT_SHAPE
+from speciesnet.engines.mapped_weights import MappedWeights
 from speciesnet.engines.openvino_cache import (
     Conversion,
     ConvertedNetwork,
     Facts,
-    MappedWeights,
     load_converted,
     openvino,
 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-import mmap
 import os
 import re
 import shutil
@@ -23,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from absl import logging
 from filelock import FileLock
 
@@ -52,7 +50,7 @@ def without_telemetry() -> Iterator[None]:
 with without_telemetry():
     import openvino
 
-_NETWORK, _WEIGHTS, _FACTS = "network.xml", "network.bin", "facts.json"
+_NETWORK, WEIGHTS, _FACTS = "network.xml", "network.bin", "facts.json"
 _HASH_CHUNK = 2**22  # bytes
 _KEY = re.compile("[0-9a-f]{32}")
 _SETTLED = 2 * 10**9  # nanoseconds after which a file's timestamps tell its states apart
@@ -77,33 +75,6 @@ class ConvertedNetwork:
 
     network: Path | openvino.Model
     facts: Facts
-
-
-class MappedWeights:
-    """The weights of a network on disk, as a part of its file that is mapped into memory.
-
-    OpenVINO maps the file as well, but keeps what it has read of it in memory, next to its own copy of
-    the weights: 0.5 GiB for a full-size detector.
-    """
-
-    _mapping: mmap.mmap | None = None
-
-    def read(self, network: Path | openvino.Model) -> openvino.Model:
-        """The network, to be compiled; one that could not be stored stays as it is."""
-        if not isinstance(network, Path):
-            return network
-        if not hasattr(mmap.mmap, "madvise"):  # Windows
-            return openvino.Core().read_model(network)
-        with network.with_name(_WEIGHTS).open("rb") as file:
-            # OpenVINO needs memory that could be written to; the file never changes.
-            self._mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        weights = openvino.Tensor(np.frombuffer(self._mapping, np.uint8), shared_memory=True)
-        return openvino.Core().read_model(network.read_bytes(), weights)
-
-    def leave_memory(self) -> None:
-        """Takes the weights out of memory until they are read again."""
-        if self._mapping is not None:
-            self._mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedNetwork], T]) -> T:
@@ -209,7 +180,7 @@ def write_network(network: openvino.Model, facts: Facts, folder: Path) -> None:
     part.mkdir(parents=True)
     try:
         openvino.save_model(network, part / _NETWORK, compress_to_fp16=False)
-        sizes = {name: (part / name).stat().st_size for name in (_NETWORK, _WEIGHTS)}
+        sizes = {name: (part / name).stat().st_size for name in (_NETWORK, WEIGHTS)}
         (part / _FACTS).write_text(json.dumps({"sizes": sizes, "facts": facts}), encoding="utf-8")
         for path in part.iterdir():
             with path.open("rb+") as file:
