@@ -22,7 +22,7 @@ from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.margins import Band, Subject
 from speciesnet.pipeline.guard.passes import Passes, place_of
 from speciesnet.pipeline.guard.tally import FilmTally, Tally
-from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, film_trial_of, pays, trial_of
+from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, pays, trial_of
 
 AUDITED = 100  # one image in this many is also processed in float32, whatever its margin
 CHUNK = 32  # images between two checks of the doubtful ones
@@ -130,7 +130,7 @@ class Guard:
         Returns:
             The other images.
         """
-        if not (tried := film_trial_of(paths) if films else trial_of(paths)):
+        if not (tried := trial_of(paths, films=films)):
             return list(paths)
         trial = Trial(self._passes, self._exact, self.networks, rival, films)
         self.is_tried = True

@@ -137,7 +137,7 @@ def test_a_run_of_films_alone_has_a_trial(
     found = by_path(made.films(films))
     assert sorted(found) == films
     assert decisions(found) == decisions(truth)
-    tried = trial.film_trial_of(films)
+    tried = trial.trial_of(films, films=True)
     assert list(found)[: len(tried)] == tried
     assert all(numbers(found[path]) == numbers(truth[path]) for path in tried)
     (guard,) = made.used
