@@ -186,7 +186,7 @@ class Guard:
         ratio = max(self.cost - self._band.doubtful_share, 0.0)
         return ratio + tally.frames_again / tally.frames <= WORTHWHILE
 
-    def finish(self) -> None:
+    def keep_evidence(self) -> None:
         """Stores the evidence of this run for later runs."""
         if math.isfinite(self.cost):  # it is unknown after a resume without a cached verdict
             self._cache.write(Verdict(self._band.evidence, self.cost))

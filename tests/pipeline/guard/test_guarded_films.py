@@ -121,7 +121,8 @@ def test_audits_widen_the_band_and_reach_finished_films(
     found |= by_path(made.again(made.reached(found)))
     assert decisions(found) == decisions(truth)
     assert "replaced by those of float32" in made.summary()
-    made.finish()
+    made.keep_evidence()
+    ledger.delete()
     assert not made.has_unsettled
     assert not (tmp_path / "out.json.precision.jsonl").exists()
 
@@ -143,7 +144,7 @@ def test_a_run_of_films_alone_has_a_trial(
     (guard,) = made.used
     assert len(tried) <= guard.film_tally.again < FILMS
     assert "image" not in made.summary() and f"of {FILMS} films were" in made.summary()
-    made.finish()
+    made.keep_evidence()
     later = resumed(exact, fast, Ledger())
     assert later is not None and later.is_fast
 

@@ -103,7 +103,7 @@ def test_a_run_goes_over_to_int8_when_its_networks_are_ready(
         f"{first.tally.kept} of 240 images were processed in bf16, {second.tally.kept} in int8 and"
     )
     assert made.summary().startswith(text)
-    made.finish()
+    made.keep_evidence()
     assert [EvidenceCache(key).read() is not None for key in ("fakes", "int8")] == [True, True]
     assert not making.is_stopped
 
@@ -234,7 +234,8 @@ def test_a_wider_band_reaches_only_images_of_its_own_networks(
     found |= {photo.filepath: photo for photo in made.again(reached)}
     assert decisions(list(found.values())) == truth
     assert "were then replaced by those of float32" in made.summary()
-    made.finish()
+    made.keep_evidence()
+    ledger.delete()
     assert not (tmp_path / "out.json.precision.jsonl").exists()
 
 
