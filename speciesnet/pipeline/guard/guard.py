@@ -171,11 +171,8 @@ class Guard:
     ) -> Generator[Photo, None, None]:
         """Yields the frames of each film, in order, with their final answers."""
         self._keep_band()
-        band = self._band
-        looking = {"threshold": band.faintest_in_films, "rivals": band.rivals}
-        run = self._passes.run
-        with closing(run(paths, self.networks, progress, films=True, **looking)) as photos:
-            for frames in with_frames(_without_needless_boxes(photos, band)):
+        with closing(self._fast_photos(paths, progress, films=True)) as photos:
+            for frames in with_frames(_without_needless_boxes(photos, self._band)):
                 yield from self._settled_film(frames)
 
     def saves_time_on_films(self) -> bool:
@@ -192,14 +189,16 @@ class Guard:
             self._cache.write(Verdict(self._band.evidence, self.cost))
 
     def _fast_photos(
-        self, paths: Iterable[str], progress: pipeline.Progress
+        self, paths: Iterable[str], progress: pipeline.Progress, *, films: bool = False
     ) -> Generator[Photo, None, None]:
+        band = self._band
         return self._passes.run(
             paths,
             self.networks,
             progress,
-            threshold=self._band.faintest,
-            rivals=self._band.rivals,
+            films=films,
+            threshold=band.faintest_in_films if films else band.faintest,
+            rivals=band.rivals,
         )
 
     def _settled(self, photos: Sequence[Photo]) -> Iterator[Photo]:
