@@ -90,7 +90,7 @@ class Guards:
                 taken = _Taken(left, self._upgrade.is_ready)
                 yield from self._fastest(taken, progress)
                 if left := taken.left:
-                    self._go_over(self._upgrade)
+                    self._prefer_networks_of(self._upgrade)
         finally:
             if self._upgrade:
                 self._upgrade.stop()
@@ -168,7 +168,7 @@ class Guards:
             self.used.append(guard)
         return guard
 
-    def _go_over(self, upgrade: Int8Upgrade) -> None:
+    def _prefer_networks_of(self, upgrade: Int8Upgrade) -> None:
         """Makes the networks of the upgrade the first candidate, unless they cannot be loaded."""
         self._upgrade = guard = None
         try:
