@@ -77,7 +77,7 @@ def said(kind: str, log: Path) -> str | None:
     return lines[-1] if lines else None
 
 
-def summary(log: Path) -> str | None:
+def sentence_on_failures(log: Path) -> str | None:
     """The sentence of a complete run that says how many images failed."""
     return next((one for one in tail(log, 100) if re.match(r"\d+ images?, ", one)), None)
 

@@ -220,7 +220,7 @@ class Runner:
         if missing := missing_folders(survey):  # photographs on a missing drive would only fail
             survey.set_state("failed", str(gone(missing[0])), "go_on")
         elif code == 0:
-            survey.set_state("done", jobs.summary(log))
+            survey.set_state("done", jobs.sentence_on_failures(log))
         elif survey.state == "pausing":
             survey.set_state("paused", jobs.last_sentence(log), "go_on")
         elif survey.state == "stopping":

@@ -272,4 +272,4 @@ def _settled(guards: Guards, output: Output, decided: Callable[..., list[Record]
         return []
     if output.path is not None:
         add_to_settings(output.path, "precision", guards.as_dict())
-    return [guards.summary()]
+    return [guards.decided.summary()]

@@ -232,10 +232,6 @@ class Guards:
             phases, self.in_float32, self.replaced, self.films_in_float32, self.films_replaced
         )
 
-    def summary(self) -> str:
-        """Sentences on how many images and films were processed in each precision."""
-        return self.decided.summary()
-
 
 class _Taken:
     """Images that are taken one by one, until something else is ready.

@@ -66,7 +66,7 @@ def test_evidence_serves_later_and_shorter_runs(pictures: list[str], truth: list
     assert decisions(photos) == truth[:40]
     assert sorted(set(fast.detected)) == list(range(40))
     assert len(exact.detected) < 20
-    assert "of 40 images were processed in bf16 and" in later.summary()
+    assert "of 40 images were processed in bf16 and" in later.decided.summary()
 
 
 class Counting(Fake):
