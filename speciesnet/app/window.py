@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import speciesnet
-from speciesnet.app import commands, jobs
+from speciesnet.app import commands, jobs, logs
 from speciesnet.app.choices import PUBLISHED_BYTES, download_folders, models
 from speciesnet.app.errors import PageError, bad_request, not_saved
 from speciesnet.app.folders import Folders, gone, total_of
@@ -126,7 +126,7 @@ class Window:
             "state": survey.state,
             "sentence": survey.sentence,
             "action": survey.action,
-            "log": jobs.tail(log) if log else [],
+            "log": logs.tail(log) if log else [],
             "download": self._download_of(survey) if is_active and not follower.done else None,
         }
 
