@@ -205,7 +205,7 @@ class Runner:
         except PageError as error:
             survey.set_state("failed", str(error), "choose_folder")
         else:
-            self._folders.counting(survey.folders, again=True)
+            self._folders.count(survey.folders, again=True)
             survey.log, survey.pid = str(log), process.pid
             survey.set_state("running")
             self._running, self.started = (survey, process), time.monotonic()
