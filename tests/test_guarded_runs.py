@@ -199,7 +199,7 @@ def test_finished_films_that_a_wider_band_reaches_are_replaced_after_a_kill(
     options: dict[str, Any] = {"filepaths": [*IMAGES, *films], "country": "USA"}
     with monkeypatch.context() as killed:
         killed.setattr(Evidence, "band", lambda self: 2.0)
-        killed.setattr(Ledger, "finish", lambda self: None)
+        killed.setattr(Ledger, "delete", lambda self: None)
         fast = SpeciesNet("demo", engine="torch")
         fast.predict(**options, predictions_json=str(output))
     margins = tmp_path / "out.json.precision.jsonl"
@@ -223,7 +223,7 @@ def test_a_run_that_continues_in_float32_leaves_no_margins_behind(
     monkeypatch.setattr(Evidence, "band", lambda self: 2.0)
     output, margins = tmp_path / "out.json", tmp_path / "out.json.precision.jsonl"
     with monkeypatch.context() as killed:
-        killed.setattr(Ledger, "finish", lambda self: None)
+        killed.setattr(Ledger, "delete", lambda self: None)
         fast = SpeciesNet("demo", engine="torch")
         done = IMAGES[: len(IMAGES) - left]
         fast.predict(filepaths=done, country="USA", predictions_json=str(output))

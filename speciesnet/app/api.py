@@ -87,7 +87,7 @@ class Api:
         paths = request.query_params.getlist("path")
         if not 0 < len(paths) <= MAX_PATHS:
             raise bad_request("Choose a folder.", "choose_folder")
-        return self._window.folders.count(paths)
+        return self._window.folders.count_for_page(paths)
 
     def _countries(self, request: Request, _: Body) -> object:
         language = request.query_params.get("language", "en")[:10]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from speciesnet.app.errors import bad_request
@@ -22,6 +23,7 @@ THRESHOLDS = "thresholds.csv"  # written by ``evaluate``, and used by exports
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
 _SWITCH = (False, True)
+_SOURCE = "SOURCE"  # stands for the predictions file
 _PLACED = {"deployments": FILE, "timezone": TEXT}  # where the cameras were
 _THRESHOLDS = {"thresholds": _SWITCH}  # whether answers below their thresholds are replaced
 # The options of each export and their allowed values; the first value of a list is the default.
@@ -145,47 +147,42 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
         name: _option(name, allowed, given.get(name), folders)
         for name, allowed in EXPORTS[kind].items()
     }
-    source, out = survey.predictions, Path(survey.results)
     if options.get("thresholds"):
-        options["thresholds"] = str(out / THRESHOLDS)
-    beside = options.pop("beside_photographs", None)
-    is_real = not options.get("dry_run")
-    if kind == "table":
-        target = out / f"table.{options.pop('format')}"
-        return Line(["table", source, str(target), *_flags(options)], (target,))
-    if kind == "timelapse":
-        folder = survey.folders[0] if len(survey.folders) == 1 else None
-        target = (Path(folder) if beside and folder else out) / "timelapse.json"
-        base = ["--base_folder", folder] if folder else []
-        return Line(["megadetector", source, str(target), *base, *_flags(options)], (target,))
-    if kind == "camtrap-dp":
-        target = out / "camtrap-dp"
-        return Line(["camtrap-dp", source, str(target), *_flags(options)], (target,))
-    if kind == "cameras":
-        page, table = out / CAMERAS, out / "camera_check.csv"
-        outputs = ["--html", str(page), "--csv", str(table)]
-        return Line(["cameras", source, *outputs, *_flags(options)], (page, table))
-    if kind == "ecology":
-        target = out / "ecology"
-        return Line(["ecology", source, "--out", str(target), *_flags(options)], (target,))
-    if kind == "evaluate":
-        return _evaluate_line(survey, options)
-    if kind == "keywords":
-        target = None if beside else out / "keywords"
-        place = ["--out", str(target)] if target else []
-        return Line(
-            ["keywords", source, *place, *_flags(options)], (target,) if target and is_real else ()
-        )
-    if kind == "report":
-        return Line(
-            ["report", source, "--out", str(out / REPORT), *_flags(options)], (out / REPORT,)
-        )
-    first = ["sort", "--undo"] if kind == "undo" else ["sort", source]
-    written = (out / SORTED,) if is_real else ()
-    return Line([*first, "--out", str(out / SORTED), *_flags(options)], written)
+        options["thresholds"] = str(Path(survey.results, THRESHOLDS))
+    return _LINES[kind](survey, options)
 
 
-def _evaluate_line(survey: Survey, options: Options) -> Line:
+def _folder_line(
+    words: Sequence[str], name: str, survey: Survey, options: dict[str, object]
+) -> Line:
+    """The command that writes a folder; in the words before it, ``_SOURCE`` is the predictions file."""
+    target = Path(survey.results, name)
+    first = [survey.predictions if word == _SOURCE else word for word in words]
+    written = () if options.get("dry_run") else (target,)
+    return Line([*first, str(target), *_flags(options)], written)
+
+
+def _table_line(survey: Survey, options: dict[str, object]) -> Line:
+    target = Path(survey.results, f"table.{options.pop('format')}")
+    return Line(["table", survey.predictions, str(target), *_flags(options)], (target,))
+
+
+def _timelapse_line(survey: Survey, options: dict[str, object]) -> Line:
+    folder = survey.folders[0] if len(survey.folders) == 1 else None
+    is_beside = options.pop("beside_photographs")
+    target = Path(folder if folder and is_beside else survey.results, "timelapse.json")
+    base = ["--base_folder", folder] if folder else []
+    words = ["megadetector", survey.predictions, str(target), *base]
+    return Line([*words, *_flags(options)], (target,))
+
+
+def _cameras_line(survey: Survey, options: dict[str, object]) -> Line:
+    page, table = Path(survey.results, CAMERAS), Path(survey.results, "camera_check.csv")
+    outputs = ["--html", str(page), "--csv", str(table)]
+    return Line(["cameras", survey.predictions, *outputs, *_flags(options)], (page, table))
+
+
+def _evaluate_line(survey: Survey, options: dict[str, object]) -> Line:
     """The command that compares the answers with labels; by default, those of the review."""
     out, labels, precision = Path(survey.results), options["labels"], options["wanted_precision"]
     written = [out / EVALUATION, out / "evaluation.json"]
@@ -196,6 +193,12 @@ def _evaluate_line(survey: Survey, options: Options) -> Line:
     return Line(
         ["evaluate", survey.predictions, *([str(labels)] if labels else []), *words], tuple(written)
     )
+
+
+def _keywords_line(survey: Survey, options: dict[str, object]) -> Line:
+    if options.pop("beside_photographs"):
+        return Line(["keywords", survey.predictions, *_flags(options)])
+    return _folder_line(["keywords", _SOURCE, "--out"], "keywords", survey, options)
 
 
 def _option(name: str, allowed: str | Sequence[object], value: object, folders: Folders) -> object:
@@ -224,3 +227,17 @@ def _flags(options: Options) -> list[str]:
             values = value if isinstance(value, list) else [value]
             words += [f"--{name}={one}" for one in values]
     return words
+
+
+_LINES: Mapping[str, Callable[[Survey, dict[str, object]], Line]] = {
+    "table": _table_line,
+    "timelapse": _timelapse_line,
+    "camtrap-dp": partial(_folder_line, ["camtrap-dp", _SOURCE], "camtrap-dp"),
+    "cameras": _cameras_line,
+    "ecology": partial(_folder_line, ["ecology", _SOURCE, "--out"], "ecology"),
+    "evaluate": _evaluate_line,
+    "keywords": _keywords_line,
+    "sort": partial(_folder_line, ["sort", _SOURCE, "--out"], SORTED),
+    "undo": partial(_folder_line, ["sort", "--undo", "--out"], SORTED),
+    "report": partial(_folder_line, ["report", _SOURCE, "--out"], REPORT),
+}

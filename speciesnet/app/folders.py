@@ -155,14 +155,14 @@ class Folders:
             "cut": is_cut,
         }
 
-    def count(self, paths: Sequence[str]) -> dict[str, object]:
+    def count_for_page(self, paths: Sequence[str]) -> dict[str, object]:
         """The count of folders that were listed before; the first call starts counting."""
         key = [self.check(path) for path in paths]
         since, count = self._counts.get(tuple(key), (0.0, None))
         is_old = count is not None and count.done and time.monotonic() - since > MAX_SECONDS
-        return asdict(self.counting(key, again=is_old))
+        return asdict(self.count(key, again=is_old))
 
-    def counting(self, paths: Sequence[str], *, again: bool = False) -> Count:
+    def count(self, paths: Sequence[str], *, again: bool = False) -> Count:
         """The count of folders; starts counting unless it was started before.
 
         Args:

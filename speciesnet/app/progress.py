@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from speciesnet.app.jobs import tail
+from speciesnet.app.logs import tail
 from speciesnet.errors import OutputError
 from speciesnet.records import Record, still_of
 from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, split_label

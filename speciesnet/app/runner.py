@@ -11,7 +11,7 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from speciesnet.app import jobs
+from speciesnet.app import jobs, logs
 from speciesnet.app.commands import run_line
 from speciesnet.app.errors import PageError, bad_request
 from speciesnet.app.folders import Folders, gone
@@ -58,7 +58,7 @@ class LeftProcess:
                     pass
             except (Timeout, OSError):
                 return None
-        ends = jobs.tail(Path(self._survey.log)) if self._survey.log else []
+        ends = logs.tail(Path(self._survey.log)) if self._survey.log else []
         return 0 if any(line.startswith("Predictions: ") for line in ends) else 1
 
 
@@ -205,7 +205,7 @@ class Runner:
         except PageError as error:
             survey.set_state("failed", str(error), "choose_folder")
         else:
-            self._folders.counting(survey.folders, again=True)
+            self._folders.count(survey.folders, again=True)
             survey.log, survey.pid = str(log), process.pid
             survey.set_state("running")
             self._running, self.started = (survey, process), time.monotonic()
@@ -220,14 +220,14 @@ class Runner:
         if missing := missing_folders(survey):  # photographs on a missing drive would only fail
             survey.set_state("failed", str(gone(missing[0])), "go_on")
         elif code == 0:
-            survey.set_state("done", jobs.summary(log))
+            survey.set_state("done", logs.sentence_on_failures(log))
         elif survey.state == "pausing":
-            survey.set_state("paused", jobs.last_sentence(log), "go_on")
+            survey.set_state("paused", logs.last_sentence(log), "go_on")
         elif survey.state == "stopping":
-            survey.set_state("stopped", jobs.last_sentence(log), "go_on")
+            survey.set_state("stopped", logs.last_sentence(log), "go_on")
         else:
-            sentence = jobs.reason_of_end(code, log)
-            survey.set_state("failed", sentence, jobs.action_for(sentence) or "go_on")
+            sentence = logs.reason_of_end(code, log)
+            survey.set_state("failed", sentence, logs.action_for(sentence) or "go_on")
         self.follower(survey).is_behind = True
         self._surveys.save()
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,25 +17,16 @@ import platformdirs
 
 from speciesnet.app.errors import Action, PageError, bad_request, not_saved
 from speciesnet.app.folders import Folders
+from speciesnet.app.survey_fields import checked_fields
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import numbered_names, write_atomically
 from speciesnet.files.paths import safe_name
-from speciesnet.packages.info import DEFAULT_MODEL, SUPPORTED_MODELS
+from speciesnet.packages.info import DEFAULT_MODEL
 
 State = Literal[
     "new", "waiting", "running", "pausing", "paused", "stopping", "stopped", "failed", "done"
 ]
 ACTIVE = ("running", "pausing", "stopping")
-LONGEST_NAME = 100  # characters
-_PLACES = ("country", "coordinates", "none")
-_OPTIONS: Mapping[str, tuple[object, ...]] = {
-    "geofence": (True, False),
-    "videos": ("include", "skip"),
-    "video_fps": ("1", "0.2", "0.5", "2", "5"),
-    "max_frames_per_video": ("", "5", "10", "30", "60", "120"),
-    "classify": ("best", "all"),
-    "metadata": (False, True),
-}
 
 
 def data_folder() -> Path:
@@ -201,7 +191,7 @@ class Surveys:
             survey = Survey(secrets.token_hex(6), name, [], "", path or "")
             if path:
                 survey.results, survey.state = str(Path(path).parent), "done"
-            change(survey, given, folders)
+            _change(survey, given, folders)
             if not survey.results:
                 survey.results = str(self._new_results(survey.name))
             survey.predictions = path or str(Path(survey.results, "predictions.json"))
@@ -223,7 +213,7 @@ class Surveys:
         """Changes a survey that is not running; raises ``PageError``."""
         with self.lock:
             survey.check_not_running()
-            change(survey, values, folders)
+            _change(survey, values, folders)
             if "results" in values and not survey.has_predictions:
                 survey.predictions = str(Path(survey.results, "predictions.json"))
             survey.counts, survey.changed = None, now()
@@ -249,14 +239,9 @@ class Surveys:
             raise
 
 
-def change(survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
+def _change(survey: Survey, values: Mapping[str, object], folders: Folders) -> None:
     """Sets the fields that a page sends; raises ``PageError`` and sets none if any is invalid."""
-    checked = {}
-    for key, value in values.items():
-        if key not in _CHECKS:
-            raise bad_request(f"A survey has no field {key!r} that can be set.")
-        checked[key] = _CHECKS[key](value, folders)
-    for key, value in checked.items():
+    for key, value in checked_fields(values, folders).items():
         setattr(survey, key, value)
 
 
@@ -265,67 +250,3 @@ def _default_name(path: str | None, folders: object) -> str:
         return Path(path).parent.name or "Survey"
     first = folders[0] if isinstance(folders, list) and folders else ""
     return (Path(first).name if isinstance(first, str) else "") or "Survey"
-
-
-def _name(value: object, _: Folders) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
-    if not text or len(text) > LONGEST_NAME or not text.isprintable():
-        raise bad_request(f"Give the survey a name of at most {LONGEST_NAME} characters.")
-    return text
-
-
-def _folders(value: object, folders: Folders) -> list[str]:
-    if not isinstance(value, list) or not value:
-        raise bad_request("Choose the folder with the photographs.")
-    return list(dict.fromkeys(folders.check(path) for path in value))
-
-
-def _place(value: object, _: Folders) -> dict[str, str | None]:
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or kind not in _PLACES:
-        raise bad_request(f"The place must be one of {', '.join(_PLACES)}.")
-    if kind != "country":
-        return {"kind": kind}
-    country, region = value.get("country"), value.get("region")
-    if not re.fullmatch("[A-Z]{3}", str(country)):
-        raise bad_request("Choose a country.")
-    if region is not None and not re.fullmatch("[A-Z0-9]{1,3}", str(region)):
-        raise bad_request("Choose a region from the list.")
-    return {"kind": kind, "country": country, "region": region}
-
-
-def _file(value: object, folders: Folders) -> str | None:
-    return None if value is None else folders.check(value)
-
-
-def _model(value: object, folders: Folders) -> str:
-    with suppress(PageError):
-        return folders.check(value)
-    if value not in (*SUPPORTED_MODELS, "demo"):
-        raise bad_request("Choose a model from the list.")
-    return str(value)
-
-
-def _options(value: object, _: Folders) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise bad_request("The options must be an object.")
-    for key, one in value.items():
-        if not any(one == known and type(one) is type(known) for known in _OPTIONS.get(key, ())):
-            raise bad_request(f"The option {key!r} cannot be {one!r}.")
-    return value
-
-
-def _flag(value: object, _: Folders) -> bool:
-    return value is True
-
-
-_CHECKS: Mapping[str, Callable[[object, Folders], object]] = {
-    "name": _name,
-    "folders": _folders,
-    "place": _place,
-    "species_list": _file,
-    "species_fill": _flag,
-    "model": _model,
-    "options": _options,
-    "results": lambda value, folders: folders.check(value),
-}

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import speciesnet
-from speciesnet.app import commands, jobs
+from speciesnet.app import commands, jobs, logs
 from speciesnet.app.choices import PUBLISHED_BYTES, download_folders, models
 from speciesnet.app.errors import PageError, bad_request, not_saved
 from speciesnet.app.folders import Folders, gone, total_of
@@ -88,7 +88,7 @@ class Window:
     def counted(self, survey: Survey) -> Survey:
         """Starts counting the files of a survey if necessary, and stores the count in it."""
         if survey.folders and not missing_folders(survey):
-            count = self.folders.counting(survey.folders)
+            count = self.folders.count(survey.folders)
             if count.done or survey.counts is None:  # better than an incomplete count
                 survey.counts = asdict(count)
         return survey
@@ -126,7 +126,7 @@ class Window:
             "state": survey.state,
             "sentence": survey.sentence,
             "action": survey.action,
-            "log": jobs.tail(log) if log else [],
+            "log": logs.tail(log) if log else [],
             "download": self._download_of(survey) if is_active and not follower.done else None,
         }
 
@@ -169,7 +169,7 @@ class Window:
         return self._start(survey.id, kind, line)
 
     def _disk(self, survey: Survey) -> dict[str, object]:
-        count = self.folders.counting(survey.folders)
+        count = self.folders.count(survey.folders)
         needed = count.photographs * PHOTOGRAPH_BYTES + count.films * FILM_BYTES
         return {"disk_needed": needed, "disk_free": free_bytes(Path(survey.results))}
 

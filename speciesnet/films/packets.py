@@ -106,9 +106,9 @@ class Packets:
             wanted: The timestamps that are wanted.
         """
         targets = set(wanted)
-        last = [at for at, time in enumerate(self.times) if time in targets]
+        target_positions = [at for at, time in enumerate(self.times) if time in targets]
         done = -1
-        for target in last:
+        for target in target_positions:
             start = self._start(target, done + 1)
             starts_afresh = start > done + 1
             for position in range(start, target + 1):

@@ -86,7 +86,7 @@ def open_film(
     """
     with _errors(), local_file(filepath) as local:
         _check_file(local)
-        film, packets = _look_through(local)
+        film, packets = _read_headers(local)
         yield film, _frames(local, film, packets, sampling)
 
 
@@ -158,7 +158,7 @@ def _reason(path: Path) -> str:
     return NO_INDEX if start[4:8] in (b"ftyp", b"mdat", b"moov", b"wide") else NOT_A_FILM
 
 
-def _look_through(path: Path) -> tuple[Film, Packets]:
+def _read_headers(path: Path) -> tuple[Film, Packets]:
     """Reads the headers of all frames; a truncated film is read up to its end."""
     with _opened(path) as (container, stream):
         time_base = stream.time_base or Fraction(1, 1000)
@@ -192,25 +192,27 @@ def _frames(
     last: Frame | None = None
     if packets.is_complete:
         wanted = packets.wanted(Chooser(sampling, packets.time_base))
-        for frame in _few_frames(path, packets, wanted):
+        for frame in _frames_from_needed(path, packets, wanted):
             if frame is None:
                 break
             yield frame
             last = frame
         else:
             return
-    yield from _after(last, _all_frames(path, film, packets, sampling))
+    yield from _after(last, _frames_from_all(path, film, packets, sampling))
 
 
 def _after(last: Frame | None, frames: Iterator[Frame]) -> Iterator[Frame]:
     return (frame for frame in frames if last is None or frame.number > last.number)
 
 
-def _few_frames(path: Path, packets: Packets, wanted: dict[int, int]) -> Iterator[Frame | None]:
+def _frames_from_needed(
+    path: Path, packets: Packets, wanted: dict[int, int]
+) -> Iterator[Frame | None]:
     """Decodes what the wanted frames need; ends with None if one of them does not appear."""
     waiting = list(wanted)
     start, converter = min(packets.times), Converter()
-    for decoded in _decoded(path, packets, wanted):
+    for decoded in _decode_needed(path, packets, wanted):
         if decoded is None or decoded.pts not in wanted:
             if decoded is None:
                 yield None
@@ -225,7 +227,9 @@ def _few_frames(path: Path, packets: Packets, wanted: dict[int, int]) -> Iterato
         yield None
 
 
-def _decoded(path: Path, packets: Packets, wanted: dict[int, int]) -> Iterator[VideoFrame | None]:
+def _decode_needed(
+    path: Path, packets: Packets, wanted: dict[int, int]
+) -> Iterator[VideoFrame | None]:
     import av.error
 
     with _opened(path) as (container, stream):
@@ -251,14 +255,14 @@ def _decoded(path: Path, packets: Packets, wanted: dict[int, int]) -> Iterator[V
             yield None
 
 
-def _all_frames(
+def _frames_from_all(
     path: Path, film: Film, packets: Packets, sampling: Sampling
 ) -> Generator[Frame, None, None]:
     """Decodes every frame, up to the last wanted one; those that cannot be decoded are counted."""
     chooser = Chooser(sampling, packets.time_base)
     converter = Converter()
     start = seconds = None
-    for number, decoded in enumerate(_every_frame(path, film)):
+    for number, decoded in enumerate(_decode_all(path, film)):
         if decoded.pts is None:
             seconds = Fraction(number) / Fraction(str(film.frame_rate))
         else:
@@ -271,7 +275,7 @@ def _all_frames(
             return
 
 
-def _every_frame(path: Path, film: Film) -> Iterator[VideoFrame]:
+def _decode_all(path: Path, film: Film) -> Iterator[VideoFrame]:
     import av.error
 
     has_any = False

@@ -188,7 +188,7 @@ def _fill(run: Run, model: Model, output: Output, profile: Profile) -> Findings:
     guards = guards_of_output(run, model, output, ledger, profile)
     if output.pending or (guards and guards.has_unsettled):
         _predict(run, model, output, guards, findings, flaws, profile)
-    ledger.finish()  # there are no guards in float32, or if nothing was left to do
+    ledger.delete()
     findings.finish()
     return findings
 
@@ -267,9 +267,9 @@ def _settled(guards: Guards, output: Output, decided: Callable[..., list[Record]
         output.replace(paths)
         for frames in with_frames(guards.again(paths)):
             output.write(decided(*frames))
-    guards.finish()
+    guards.keep_evidence()
     if not guards.used and not guards.replaced:
         return []
     if output.path is not None:
         add_to_settings(output.path, "precision", guards.as_dict())
-    return [guards.summary()]
+    return [guards.decided.summary()]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +19,7 @@ from speciesnet.survey.corrections import Correction
 
 LEFT, RIGHT, SIDE = (0.1, 0.25, 0.25, 0.5), (0.5, 0.25, 0.25, 0.5), (0.8, 0.2, 0.2, 0.8)
 DEER_FOLDER, FOX_FOLDER = "white-tailed deer (Odocoileus virginianus)", "red fox (Vulpes vulpes)"
+PHOTOGRAPHS = ("cam1/a.jpg", "cam2/a.jpg", "c.jpg")
 
 
 def noise(path: Path, size: tuple[int, int] = (800, 600)) -> Path:
@@ -35,7 +37,7 @@ class Run:
                 answered_box(HUMAN, "human", bbox=SIDE, conf=0.7),
                 answered_box(FOX, bbox=(0, 0, 0.1, 0.1), conf=0.15)]  # fmt: skip
         foxes = [box(bbox=LEFT), box(conf=0.6, bbox=RIGHT), box("vehicle", 0.5, SIDE)]
-        self.paths = [noise(folder / "s" / name) for name in ("cam1/a.jpg", "cam2/a.jpg", "c.jpg")]
+        self.paths = [folder / "s" / name for name in PHOTOGRAPHS]
         records = [record(self.paths[0], DEER, boxes=walk), record(self.paths[1], FOX, boxes=foxes),
                    record(self.paths[2], BLANK)]  # fmt: skip
         self.predictions = write_predictions(folder / "p.json", *records)
@@ -65,8 +67,17 @@ class Run:
         return {name for name in found if not name.endswith(".jsonl")}
 
 
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("originals")
+    for name in PHOTOGRAPHS:
+        noise(folder / name)
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path, originals: Path) -> Run:
+    shutil.copytree(originals, tmp_path / "s")
     return Run(tmp_path)
 
 

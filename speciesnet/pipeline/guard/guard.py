@@ -22,7 +22,7 @@ from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.margins import Band, Subject
 from speciesnet.pipeline.guard.passes import Passes, place_of
 from speciesnet.pipeline.guard.tally import FilmTally, Tally
-from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, film_trial_of, pays, trial_of
+from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, pays, trial_of
 
 AUDITED = 100  # one image in this many is also processed in float32, whatever its margin
 CHUNK = 32  # images between two checks of the doubtful ones
@@ -130,7 +130,7 @@ class Guard:
         Returns:
             The other images.
         """
-        if not (tried := film_trial_of(paths) if films else trial_of(paths)):
+        if not (tried := trial_of(paths, films=films)):
             return list(paths)
         trial = Trial(self._passes, self._exact, self.networks, rival, films)
         self.is_tried = True
@@ -171,11 +171,8 @@ class Guard:
     ) -> Generator[Photo, None, None]:
         """Yields the frames of each film, in order, with their final answers."""
         self._keep_band()
-        band = self._band
-        looking = {"threshold": band.faintest_in_films, "rivals": band.rivals}
-        run = self._passes.run
-        with closing(run(paths, self.networks, progress, films=True, **looking)) as photos:
-            for frames in with_frames(_without_needless_boxes(photos, band)):
+        with closing(self._fast_photos(paths, progress, films=True)) as photos:
+            for frames in with_frames(_without_needless_boxes(photos, self._band)):
                 yield from self._settled_film(frames)
 
     def saves_time_on_films(self) -> bool:
@@ -186,20 +183,22 @@ class Guard:
         ratio = max(self.cost - self._band.doubtful_share, 0.0)
         return ratio + tally.frames_again / tally.frames <= WORTHWHILE
 
-    def finish(self) -> None:
+    def keep_evidence(self) -> None:
         """Stores the evidence of this run for later runs."""
         if math.isfinite(self.cost):  # it is unknown after a resume without a cached verdict
             self._cache.write(Verdict(self._band.evidence, self.cost))
 
     def _fast_photos(
-        self, paths: Iterable[str], progress: pipeline.Progress
+        self, paths: Iterable[str], progress: pipeline.Progress, *, films: bool = False
     ) -> Generator[Photo, None, None]:
+        band = self._band
         return self._passes.run(
             paths,
             self.networks,
             progress,
-            threshold=self._band.faintest,
-            rivals=self._band.rivals,
+            films=films,
+            threshold=band.faintest_in_films if films else band.faintest,
+            rivals=band.rivals,
         )
 
     def _settled(self, photos: Sequence[Photo]) -> Iterator[Photo]:

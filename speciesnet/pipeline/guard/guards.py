@@ -90,7 +90,7 @@ class Guards:
                 taken = _Taken(left, self._upgrade.is_ready)
                 yield from self._fastest(taken, progress)
                 if left := taken.left:
-                    self._go_over(self._upgrade)
+                    self._prefer_networks_of(self._upgrade)
         finally:
             if self._upgrade:
                 self._upgrade.stop()
@@ -168,7 +168,7 @@ class Guards:
             self.used.append(guard)
         return guard
 
-    def _go_over(self, upgrade: Int8Upgrade) -> None:
+    def _prefer_networks_of(self, upgrade: Int8Upgrade) -> None:
         """Makes the networks of the upgrade the first candidate, unless they cannot be loaded."""
         self._upgrade = guard = None
         try:
@@ -209,12 +209,7 @@ class Guards:
     def keep_evidence(self) -> None:
         """Stores the evidence of this run for later runs."""
         for guard in self.used:
-            guard.finish()
-
-    def finish(self) -> None:
-        """Stores the evidence of this run, and deletes the ledger, because the run is complete."""
-        self.keep_evidence()
-        self._ledger.finish()
+            guard.keep_evidence()
 
     def as_dict(self) -> dict[str, object]:
         """How the images were processed, for the settings of the run."""
@@ -236,10 +231,6 @@ class Guards:
         return Decided(
             phases, self.in_float32, self.replaced, self.films_in_float32, self.films_replaced
         )
-
-    def summary(self) -> str:
-        """Sentences on how many images and films were processed in each precision."""
-        return self.decided.summary()
 
 
 class _Taken:

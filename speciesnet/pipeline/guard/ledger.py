@@ -150,8 +150,8 @@ class Ledger:
         for section in self._sections.values():
             section.margins.pop(filepath, None)
 
-    def finish(self) -> None:
-        """Deletes the file."""
+    def delete(self) -> None:
+        """Deletes the file and forgets all sections, because the run is complete."""
         self._sections.clear()
         if self._path is not None:
             with suppress(OSError):

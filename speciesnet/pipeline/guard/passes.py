@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from speciesnet import pipeline
-from speciesnet.constants import TOP_CLASSES, RunMode
+from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, RunMode
 from speciesnet.engines.memory import return_memory
 from speciesnet.films import Sampling
 from speciesnet.networks import Networks, ReducedNetworks
@@ -56,7 +55,7 @@ class Passes:
     batch_size: int = 8
     readers: int | None = None
     profile: Profile | None = None
-    lock: Any = field(default_factory=threading.Lock)
+    lock: pipeline.Lock = field(default_factory=threading.Lock)
 
     def load(self, networks: Networks) -> None:
         """Loads the networks of the run's stages."""
@@ -75,12 +74,11 @@ class Passes:
         progress: pipeline.Progress = pipeline.no_progress,
         batch_size: int | None = None,
         films: bool = False,
-        **looking: Any,
+        *,
+        threshold: float = SCORE_THRESHOLD,
+        rivals: pipeline.Rivals | None = None,
     ) -> Generator[Photo, None, None]:
-        """Passes images through the stages of the run, or the frames of films.
-
-        ``looking`` are the other arguments of ``pipeline.run`` that a guard needs.
-        """
+        """Passes images through the stages of the run, or the frames of films; see ``pipeline.run``."""
         return pipeline.run(
             paths,
             detector=networks.detector if self.has_detector else None,
@@ -95,7 +93,8 @@ class Passes:
             profile=self.profile,
             lock=self.lock,
             films=self.films if films else None,
-            **looking,
+            threshold=threshold,
+            rivals=rivals,
         )
 
     def run_exact(
@@ -136,8 +135,13 @@ class Passes:
                 if (found := known.get(place_of(photo))) is not None:
                     yield replace(photo, detections=found.detections, faint=found.faint)
 
-        boxes, looked_at = (self.decisions.boxes, rivals) if self.decisions.crops else (None, None)
-        crops = pipeline.crop(with_boxes(), networks.classifier.preprocess, boxes, rivals=looked_at)
+        gets_crops = self.decisions.crops
+        crops = pipeline.crop(
+            with_boxes(),
+            networks.classifier.preprocess,
+            self.decisions.boxes if gets_crops else None,
+            rivals=rivals if gets_crops else None,
+        )
         return pipeline.classify(
             crops,
             networks.classifier,

@@ -121,13 +121,13 @@ class Decided:
         has_films = self.films_in_float32 or self.films_replaced or any(t.films for _, t in films)
         found = []
         if has_images or not has_films:
-            found.append(summary(images, self.in_float32, self.replaced))
+            found.append(image_sentences(images, self.in_float32, self.replaced))
         if has_films:
-            found.append(film_summary(films, self.films_in_float32, self.films_replaced))
+            found.append(film_sentences(films, self.films_in_float32, self.films_replaced))
         return " ".join(found)
 
 
-def summary(
+def image_sentences(
     phases: Sequence[tuple[Iterable[str], Tally]], in_float32: int = 0, replaced: int = 0
 ) -> str:
     """Sentences on how many images of a run were processed in each precision.
@@ -138,7 +138,7 @@ def summary(
         replaced: Finished images that a wider band made doubtful.
 
     Examples:
-        >>> found = summary([(["bf16"], Tally(9, 2)), (["int8"], Tally(20, 1, 4))], in_float32=1)
+        >>> found = image_sentences([(["bf16"], Tally(9, 2)), (["int8"], Tally(20, 1, 4))], in_float32=1)
         >>> found.split(", of which")[0]
         '7 of 30 images were processed in bf16, 15 in int8 and 8 in float32'
     """
@@ -153,13 +153,13 @@ def summary(
     )
 
 
-def film_summary(
+def film_sentences(
     phases: Sequence[tuple[Iterable[str], FilmTally]], in_float32: int = 0, replaced: int = 0
 ) -> str:
-    """Sentences on how many films of a run were processed in each precision; see ``summary``.
+    """Sentences on how many films of a run were processed in each precision; see ``image_sentences``.
 
     Examples:
-        >>> film_summary([(["bf16"], FilmTally(9, 2, 1))])
+        >>> film_sentences([(["bf16"], FilmTally(9, 2, 1))])
         '7 of 9 films were processed in bf16 and 2 in float32. 1 film was audited; 0 differed.'
     """
     tallies = [tally for _, tally in phases]

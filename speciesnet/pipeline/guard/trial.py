@@ -30,19 +30,14 @@ TRIAL_FLOOR = 1.0  # log odds below the threshold down to which a trial looks at
 WORTHWHILE = 0.95  # the maximum share of float32's time that a lower precision may take
 
 
-def trial_of(paths: Sequence[str]) -> list[str]:
-    """The images of a trial, spread evenly over the run; empty if the run is too short."""
-    if len(paths) < WORTH_A_TRIAL:
+def trial_of(paths: Sequence[str], *, films: bool = False) -> list[str]:
+    """The images or films of a trial, spread evenly over the run; empty if the run is too short."""
+    worth_it, share, (least, most) = (
+        (FILMS_WORTH_A_TRIAL, FILMS_SHARE, FILMS) if films else (WORTH_A_TRIAL, TRIAL_SHARE, TRIAL)
+    )
+    if len(paths) < worth_it:
         return []
-    count = min(max(TRIAL[0], len(paths) // TRIAL_SHARE), TRIAL[1])
-    return [paths[i * len(paths) // count] for i in range(count)]
-
-
-def film_trial_of(paths: Sequence[str]) -> list[str]:
-    """The films of a trial, spread evenly over the run; empty if the run is too short."""
-    if len(paths) < FILMS_WORTH_A_TRIAL:
-        return []
-    count = min(max(FILMS[0], len(paths) // FILMS_SHARE), FILMS[1])
+    count = min(max(least, len(paths) // share), most)
     return [paths[i * len(paths) // count] for i in range(count)]
 
 

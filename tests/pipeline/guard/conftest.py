@@ -21,7 +21,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECIESNET_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def truth(pictures: list[str]) -> list[object]:
     fake: Any = Fake(wave(0.0))
     return decisions(list(Passes(DECISIONS).run(pictures, fake)))

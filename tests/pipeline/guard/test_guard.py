@@ -58,7 +58,7 @@ def test_without_a_band_decisions_differ(
 def test_evidence_serves_later_and_shorter_runs(pictures: list[str], truth: list[object]) -> None:
     first = guards(Fake(wave(0.0)), Fake(wave(0.05)))
     list(first.photos(pictures))
-    first.finish()
+    first.keep_evidence()
     exact, fast = Fake(wave(0.0)), Fake(wave(0.05))
     later = guards(exact, fast)
     assert later.is_fast
@@ -66,7 +66,7 @@ def test_evidence_serves_later_and_shorter_runs(pictures: list[str], truth: list
     assert decisions(photos) == truth[:40]
     assert sorted(set(fast.detected)) == list(range(40))
     assert len(exact.detected) < 20
-    assert "of 40 images were processed in bf16 and" in later.summary()
+    assert "of 40 images were processed in bf16 and" in later.decided.summary()
 
 
 class Counting(Fake):
@@ -150,7 +150,8 @@ def test_audits_widen_the_band_and_reach_finished_images(
     reached = made.reached(found)
     assert reached
     found |= {photo.filepath: photo for photo in made.again(reached)}
-    made.finish()
+    made.keep_evidence()
+    ledger.delete()
     assert not made.has_unsettled
     assert decisions(list(found.values())) == truth
     assert not (tmp_path / "out.json.precision.jsonl").exists()

@@ -120,8 +120,9 @@ def test_audits_widen_the_band_and_reach_finished_films(
     assert set(later.reached(found)) == set(made.reached(found))
     found |= by_path(made.again(made.reached(found)))
     assert decisions(found) == decisions(truth)
-    assert "replaced by those of float32" in made.summary()
-    made.finish()
+    assert "replaced by those of float32" in made.decided.summary()
+    made.keep_evidence()
+    ledger.delete()
     assert not made.has_unsettled
     assert not (tmp_path / "out.json.precision.jsonl").exists()
 
@@ -137,13 +138,14 @@ def test_a_run_of_films_alone_has_a_trial(
     found = by_path(made.films(films))
     assert sorted(found) == films
     assert decisions(found) == decisions(truth)
-    tried = trial.film_trial_of(films)
+    tried = trial.trial_of(films, films=True)
     assert list(found)[: len(tried)] == tried
     assert all(numbers(found[path]) == numbers(truth[path]) for path in tried)
     (guard,) = made.used
     assert len(tried) <= guard.film_tally.again < FILMS
-    assert "image" not in made.summary() and f"of {FILMS} films were" in made.summary()
-    made.finish()
+    summary = made.decided.summary()
+    assert "image" not in summary and f"of {FILMS} films were" in summary
+    made.keep_evidence()
     later = resumed(exact, fast, Ledger())
     assert later is not None and later.is_fast
 

@@ -102,8 +102,8 @@ def test_a_run_goes_over_to_int8_when_its_networks_are_ready(
     text = (
         f"{first.tally.kept} of 240 images were processed in bf16, {second.tally.kept} in int8 and"
     )
-    assert made.summary().startswith(text)
-    made.finish()
+    assert made.decided.summary().startswith(text)
+    made.keep_evidence()
     assert [EvidenceCache(key).read() is not None for key in ("fakes", "int8")] == [True, True]
     assert not making.is_stopped
 
@@ -131,7 +131,7 @@ def test_a_run_in_float32_goes_over_as_well(
     assert decisions(list(made.photos(pictures))) == truth
     assert made.as_dict()["in_float32"] == FIRST
     (guard,) = made.used
-    assert f"{guard.tally.kept} of 240 images were processed in int8 and " in made.summary()
+    assert f"{guard.tally.kept} of 240 images were processed in int8 and " in made.decided.summary()
 
 
 def test_a_run_continues_if_the_networks_cannot_be_made(
@@ -233,8 +233,9 @@ def test_a_wider_band_reaches_only_images_of_its_own_networks(
     assert reached and all(map(is_first, reached))
     found |= {photo.filepath: photo for photo in made.again(reached)}
     assert decisions(list(found.values())) == truth
-    assert "were then replaced by those of float32" in made.summary()
-    made.finish()
+    assert "were then replaced by those of float32" in made.decided.summary()
+    made.keep_evidence()
+    ledger.delete()
     assert not (tmp_path / "out.json.precision.jsonl").exists()
 
 
