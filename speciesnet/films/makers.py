@@ -13,14 +13,13 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from speciesnet.films.atoms import blocks_in
 from speciesnet.metadata import metadata_of, metadata_of_exif, parse_datetime, text_of
 
-Values = Mapping[str, Any]
+Values = Mapping[str, object]
 _APP1 = re.compile(rb"\xff\xd8\xff\xe1(..)(?=Exif\0\0)", re.DOTALL)
 _PANASONIC_EXIF = (0x10, 0x4068, 0x4080, 0x200080)
 _NIKON = {0x01: "make", 0x02: "model", 0x11: "datetime", 0x12: "datetime"}
@@ -34,7 +33,7 @@ _SONY = {
 }
 
 
-def values_of_makers(path: Path) -> dict[str, Any]:
+def values_of_makers(path: Path) -> dict[str, object]:
     """The values of ``PhotoMetadata`` in a film's blocks; never raises.
 
     If several blocks contain a value, the first one in the order of ``_READERS`` counts.
@@ -44,7 +43,7 @@ def values_of_makers(path: Path) -> dict[str, Any]:
         for name, data in blocks_in(path, _READERS):
             with suppress(Exception):  # damaged blocks raise nearly anything
                 found[name] = found.get(name) or _READERS[name](data)
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for name in _READERS:
         for key, value in found.get(name, {}).items():
             if value is not None:
@@ -88,7 +87,7 @@ def _panasonic(data: bytes) -> Values:
 
 def _nikon(data: bytes) -> Values:
     """Records of a tag, a type and a count, and the values; DateTimeOriginal comes last."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     position = 0
     while position + 8 <= len(data):
         tag, kind, count = struct.unpack_from(">IHH", data, position)

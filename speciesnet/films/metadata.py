@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speciesnet.films.makers import values_of_makers
 from speciesnet.metadata import PhotoMetadata, parse_datetime
@@ -47,7 +47,7 @@ def metadata_of_film(container: InputContainer, path: Path) -> PhotoMetadata:
     return from_values(values | dict(container.metadata), values_of_makers(path))
 
 
-def from_values(values: Mapping[str, str], of_maker: Mapping[str, Any] = {}) -> PhotoMetadata:
+def from_values(values: Mapping[str, str], of_maker: Mapping[str, object] = {}) -> PhotoMetadata:
     """The metadata in the tags that FFmpeg reports, and in ``values_of_makers``.
 
     Examples:
