@@ -333,7 +333,7 @@ THRESHOLDS = text(
 DATES = {"dates": ("missing dates and wrong clocks", (CLOCK_CORRECTIONS, DATE_FROM_NAME))}
 ANSWERS = {"answers": ("corrections and thresholds", (CORRECTIONS, THRESHOLDS))}
 SURVEY_MODEL = text(
-    "model", "Model that made the predictions; by default, the one recorded next to them."
+    "model", "Model that made the predictions; by default, the one recorded with them."
 )
 BLUR_HUMANS = switch("blur_humans", "Blur people in all pictures.")
 THUMBNAIL_THREADS = integer(
