@@ -140,6 +140,7 @@ def test_frames_are_chosen_where_the_folder_contains_films(app: App, opened: Pag
     check_barriers(opened)
     opened.get_by_role("button", name="Up").click()
     opened.get_by_role("button", name="card", exact=True).click()  # without films
+    expect(opened.locator(".browser h3")).to_have_text(str(card.with_name("card")))
     expect(opened.locator("#chosen")).to_contain_text("3 photographs")
     for field in (fps, most):
         expect(field).to_be_hidden()

@@ -6,6 +6,7 @@ import { api, ask, attempt, button, contents, make, poll, t } from "./app.js";
 export function browse(root, changed, { files = "", counts = true, path = null } = {}) {
   let current = null;
   let chosen = null;
+  let asked = 0;
   const here = make("h3", { tabIndex: -1 });
   const up = button(t("up"), () => open(current.parent));
   const list = make("ul", { className: "folders" });
@@ -18,8 +19,9 @@ export function browse(root, changed, { files = "", counts = true, path = null }
 
   async function open(folder, isByHand = true) {
     const query = new URLSearchParams({ ...(folder && { path: folder }), ...(files && { files }) });
+    const mine = ++asked;
     const found = await attempt(() => api(`folders?${query}`), { choose_folder: () => open(null) });
-    if (!found) return;
+    if (!found || mine !== asked) return;  // another folder has been opened since
     current = found;
     up.hidden = found.path === null;
     here.textContent = found.path ?? t("places");
