@@ -23,6 +23,7 @@ from speciesnet.engines.base import (
     EngineOptions,
     version_of,
 )
+from speciesnet.engines.triton import hide_triton_after_tensorflow
 from speciesnet.errors import InputError, ModelError, UnsupportedNetworkError
 
 
@@ -34,6 +35,7 @@ def load_detector_engine(
         raise ModelError(
             "The tensorflow engine cannot run detectors. Use --engine torch, openvino or auto."
         )
+    hide_triton_after_tensorflow()
     options = only_openvino_for_int8(options)
     # In float32 PyTorch's boxes equal the published program's to the last bit. OpenVINO is a tenth
     # faster, but sometimes a pixel off, which can change the scores of a crop.
@@ -72,6 +74,7 @@ def load_classifier_engine(
         raise ModelError(
             f"The tensorflow engine cannot run {model}, a PyTorch file. Use --engine auto."
         )
+    hide_triton_after_tensorflow()
     options = only_openvino_for_int8(options)
     if options.engine != "tensorflow":
         try:

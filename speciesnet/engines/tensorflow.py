@@ -23,6 +23,7 @@ from speciesnet.engines.keras_file import (
     read_config,
     unreadable,
 )
+from speciesnet.engines.triton import import_triton
 from speciesnet.errors import ModelError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -102,7 +103,7 @@ def import_tensorflow() -> tuple[Any, Any]:
     Raises:
         ImportError: One of them is missing or broken; the message gives the reason and the fix.
     """
-    _import_triton()
+    import_triton()
     try:
         with _without_greetings():
             import tensorflow
@@ -112,16 +113,6 @@ def import_tensorflow() -> tuple[Any, Any]:
     except (ImportError, OSError) as error:
         raise ImportError(_reason_and_fix(error)) from error
     return tensorflow, tf_keras
-
-
-def _import_triton() -> None:
-    """Imports Triton, which comes with PyTorch for CUDA, if it is installed.
-
-    Both libraries bring LLVM. Importing Triton 3.8.0 after TensorFlow 2.21.0, as parts of PyTorch and
-    torchvision do, ends the process; before, both work.
-    """
-    with suppress(ImportError, OSError):  # PyTorch for processors does without
-        import triton  # noqa: F401
 
 
 def _reason_and_fix(error: ImportError | OSError) -> str:

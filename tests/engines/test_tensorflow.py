@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -49,13 +47,6 @@ def test_logits_are_those_of_keras_itself(engine: TensorFlowEngine, small_packag
 def test_last_batch_may_be_smaller(engine: TensorFlowEngine) -> None:
     assert engine(np.zeros((1, 480, 480, 3), np.uint8)).shape == (1, 2498)
     assert engine(np.zeros((5, 480, 480, 3), np.uint8)).shape == (5, 2498)
-
-
-@needs_tensorflow
-def test_pytorch_for_cuda_can_be_imported_later() -> None:
-    pytest.importorskip("triton", reason="PyTorch for processors comes without Triton")
-    code = "from speciesnet.engines.tensorflow import import_tensorflow; import_tensorflow()"
-    subprocess.run([sys.executable, "-c", f"{code}; import triton"], check=True)
 
 
 @pytest.mark.parametrize(
