@@ -10,6 +10,7 @@ import clips
 import pytest
 from barriers import check_barriers
 from playwright.sync_api import Page, Route, expect
+from shown_images import width_of
 from window_users import LONG, App, Hand, NewPage, choose_file, prepare
 
 if sys.platform == "win32":
@@ -36,7 +37,7 @@ def test_a_file_for_timelapse_needs_at_most_eight_clicks(app: App, opened: Page)
     expect(opened.locator("#numbers")).to_contain_text("3 of 3 images")
     shown = opened.locator("#latest img")
     expect(shown.first).to_be_visible()
-    assert shown.first.evaluate("(img) => img.decode().then(() => img.naturalWidth > 0)")
+    assert width_of(shown.first) > 0
     check_barriers(opened)
 
 

@@ -11,6 +11,7 @@ from barriers import check_on_phone
 from commands import run_here
 from PIL import Image
 from playwright.sync_api import Page, expect
+from shown_images import width_of
 from surveys import FOX, record, write_predictions
 
 NewPage = Callable[..., Page]
@@ -40,7 +41,7 @@ def test_page_shows_timelines_and_pictures(address: str, new_page: NewPage) -> N
     expect(card.get_by_role("heading")).to_contain_text("cam<1>")
     expect(card).to_contain_text("View changed 2024-05-10")
     expect(card.locator("img")).to_have_count(2)
-    assert card.locator("img").first.evaluate("image => image.naturalWidth") > 100
+    assert width_of(card.locator("img").first) > 100
     expect(card.locator("svg .images")).to_have_count(20)
     expect(page.locator("table.cameras tbody tr")).to_have_count(1)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from photographs import photograph
 from playwright.sync_api import Locator, Page, expect
+from shown_images import width_of
 from surveys import (
     BLANK,
     BOAR,
@@ -234,7 +235,7 @@ def test_viewer_opens_and_arrows_show_the_next_image(report: Report, new_page: N
     link = facts.get_by_role("link")
     assert (link.get_attribute("href") or "").endswith("survey/cam1/fox2.jpg")
     expect_photograph(page)
-    assert page.locator("#view img").evaluate("image => image.naturalWidth") > 480
+    assert width_of(page.locator("#view img")) > 480
     expect(page.locator("#strip button")).to_have_count(4)
     for key, place in (
         ("ArrowRight", "3"),
@@ -334,9 +335,7 @@ def test_every_page_shows_its_images(report: Report, new_page: NewPage) -> None:
         page.goto(report(name))
         images = page.locator("img:visible")
         for i in range(min(images.count(), 6)):
-            images.nth(i).scroll_into_view_if_needed()
-            expect(images.nth(i)).to_have_js_property("complete", True)
-            assert images.nth(i).evaluate("image => image.naturalWidth") > 0, name
+            assert width_of(images.nth(i)) > 0, name
     page.goto(report("species-red-fox.html"))
     expect(page.locator("#count")).to_have_text(f"2 of {TOTAL} images")
     page.goto(report("check.html"))

@@ -9,6 +9,7 @@ import pytest
 from commands import run_here
 from playwright.sync_api import Page, expect
 from reviews import Server, press, records_in, server_of
+from shown_images import width_of
 from surveys import DEER, FOX, answered_box
 
 NewPage = Callable[..., Page]
@@ -69,6 +70,6 @@ def test_report_shows_each_group_once(server: Server, new_page: NewPage, tmp_pat
     page.get_by_role("link", name="Never moving").click()
     expect(page.locator(".stone")).to_have_count(2)
     expect(page.locator(".stone img")).to_have_count(6)
-    assert page.locator(".stone img").first.evaluate("image => image.naturalWidth") > 100
+    assert width_of(page.locator(".stone img").first) > 100
     expect(page.locator(".stone button")).to_have_count(0)
     expect(page.locator(".stone").first).to_contain_text("Verdict: undecided")
