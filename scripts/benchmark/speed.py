@@ -5,6 +5,8 @@
 Start-up is the time from the start of the process to the first record. ``--compare PYTHON`` also runs the
 published program, in the interpreter of an environment that has it: speciesnet 4.0.3 (which needs Python
 3.11 or older, setuptools<80 and numpy<2), or 5.0.6, which reads only packages made with ``--onnx2torch``.
+With ``--rounds``, the programs run in turn several times, and the table shows the medians: other programs
+on the same computer then slow all of them down alike.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -111,6 +114,21 @@ def linked(photographs: Sequence[Path], number: int, folder: Path) -> list[str]:
     return paths
 
 
+def median(rounds: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """The medians of what several rounds measured; None if one of them failed."""
+    found = [measured for measured in rounds if measured]
+    if len(found) < len(rounds):
+        return None
+    middle = dict(found[0])
+    for key, value in middle.items():
+        values = [measured[key] for measured in found]
+        if isinstance(value, float | int):
+            middle[key] = statistics.median(values)
+        elif isinstance(value, dict):
+            middle[key] = {name: statistics.median(each[name] for each in values) for name in value}
+    return middle
+
+
 def row(name: str, found: dict[str, Any] | None, images: int, slowest: float | None) -> str:
     """A line of the table."""
     if found is None:
@@ -149,6 +167,9 @@ def main() -> None:
         "detects 5%% of the images again in float32 and classifies another 15%% again",
     )
     parser.add_argument(
+        "--rounds", type=int, default=1, help="how often each program runs, in turn"
+    )
+    parser.add_argument(
         "--images", type=int, help="so many: the photographs again and again, under other names"
     )
     options = parser.parse_args()
@@ -159,6 +180,19 @@ def main() -> None:
     chosen: Sequence[Sequence[str]] = (*ENGINES, ("auto", "auto"))
     if options.engines:
         chosen = [name.split(":") for name in options.engines]
+    found: dict[str, list[dict[str, Any] | None]] = {}
+    for _ in range(options.rounds):
+        if options.compare:
+            found.setdefault("published", []).append(run(options.compare, _PUBLISHED, model, paths))
+        for engine, precision, *numbers in chosen:
+            shares = [float(precision), *map(float, numbers)] if numbers else []
+            how = (engine, "auto" if shares else precision)
+            name = " ".join([engine, precision, *numbers])
+            if name not in found:  # so that networks are converted, and precisions tried out
+                run(sys.executable, _OURS, model, paths[:16], *how, False, _SCRIPTS, shares)
+            measured = run(sys.executable, _OURS, model, paths, *how, not shares, _SCRIPTS, shares)
+            found.setdefault(name, []).append(measured)
+            print(row(name, measured, len(paths), None), file=sys.stderr)
     print(machine())
     print(f"\n{len(paths)} photographs of {options.folders.name}, package {Path(model).name}\n")
     print(
@@ -166,21 +200,14 @@ def main() -> None:
         "| first record (s) | peak memory (GiB) | seconds an image |\n" + "|---" * 9 + "|"
     )
     slowest = None
-    if options.compare:
-        found = run(options.compare, _PUBLISHED, model, paths)
-        slowest = found["seconds"] / len(paths) if found else None
-        name = f"published {found['version']}" if found else "published"
-        print(row(name, found, len(paths), slowest), flush=True)
-    for engine, precision, *numbers in chosen:
-        shares = [float(precision), *map(float, numbers)] if numbers else []
-        how = (engine, "auto" if shares else precision)
-        # Once before, so that networks are converted, and precisions tried out.
-        run(sys.executable, _OURS, model, paths[:16], *how, False, _SCRIPTS, shares)
-        found = run(sys.executable, _OURS, model, paths, *how, not shares, _SCRIPTS, shares)
-        name = " ".join([engine, precision, *numbers])
-        if found and engine == "auto":
-            name += f" ({'; '.join(found['names'])})"
-        print(row(name, found, len(paths), slowest), flush=True)
+    for name, rounds in found.items():
+        middle = median(rounds)
+        if middle and "version" in middle:
+            slowest = middle["seconds"] / len(paths)
+            name += f" {middle['version']}"
+        elif middle and name.startswith("auto"):
+            name += f" ({'; '.join(middle['names'])})"
+        print(row(name, middle, len(paths), slowest))
 
 
 if __name__ == "__main__":
