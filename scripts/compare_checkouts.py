@@ -230,7 +230,7 @@ def _cut_off(folder: Path) -> None:
 def make_inputs(folder: Path, checkout: Path) -> None:
     """Copies the images, so that both checkouts read them under the same path."""
     images = folder / "demo"
-    shutil.copytree(checkout / "speciesnet" / "demo" / "images", images)
+    shutil.copytree(next(checkout.glob("speciesnet/**/demo/images")), images)
     rows = [f"{path.name},{number + 1}.5,{number + 36}.25" for number, path in
             enumerate(sorted(images.iterdir()))]  # fmt: skip
     text = "\n".join(["deploymentID,latitude,longitude", *rows])

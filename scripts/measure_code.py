@@ -18,7 +18,7 @@ import re
 import sys
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,31 +26,20 @@ LONG_FUNCTION = 60  # lines
 REPEATED_LINES = 6  # as few lines as these are a repetition
 # A module may import from its own group and from those before it. A package stands for its modules.
 LAYERS = (
-    ("constants", "errors", "records", "boxes", "record_numbers"),
+    ("constants", "errors", "records"),
     ("files",),
-    (
-        "tally",
-        "metadata",
-        "images",
-        "films",
-        "country_names",
-        "land",
-        "geolocation",
-        "instances",
-        "display",
-        "progress",
-    ),
-    ("packages", "engines"),
-    ("taxonomy", "geofence", "detector", "classifier", "ensemble"),
-    ("pipeline", "networks"),
+    ("images", "geolocation", "display"),
+    ("engines",),
+    ("ensemble", "detector", "classifier"),
+    ("pipeline",),
     ("predictions",),
     ("run",),
-    ("model",),
+    ("run.model",),
     ("survey",),
-    ("evaluation",),
-    ("export", "ecology", "report", "server", "distributed"),
+    ("survey.evaluation",),
+    ("export", "survey.ecology", "survey.report", "server", "run.distributed"),
     ("app",),
-    ("scripts", "demo"),
+    ("scripts",),
 )
 RANKS = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # These give published names to what is defined elsewhere.
@@ -64,6 +53,12 @@ STEPS_OF_A_RUN = (
     {"open_predictions", "PredictionsFile", "PredictionsList"}, {"fill", "execute"},
     {"combine_one", "record_of", "decide"},
 )  # fmt: skip
+
+
+def component_of(parts: Sequence[str]) -> str:
+    """The longest name in ``LAYERS`` of a module that is named by its parts below ``speciesnet``."""
+    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((name for name in names if name in RANKS), parts[0] if parts else "")
 
 
 @dataclass(frozen=True)
@@ -82,8 +77,8 @@ class Module:
 
     @property
     def component(self) -> str:
-        """The module or package directly below ``speciesnet`` that it belongs to."""
-        return self.path.parts[1].removesuffix(".py")
+        """The module or package of ``LAYERS`` that it belongs to; otherwise that below ``speciesnet``."""
+        return component_of(self.path.with_suffix("").parts[1:])
 
 
 def modules_of(checkout: Path) -> list[Module]:
@@ -122,7 +117,7 @@ def upward_imports(modules: list[Module]) -> list[str]:
             continue
         for name, line in imports_of(module.tree):
             package, _, rest = name.partition(".")
-            target = rest.partition(".")[0]
+            target = component_of(rest.split("."))
             if package == "speciesnet" and RANKS.get(target, -1) > rank:
                 found.append(f"{module.path}:{line}: {module.component} -> {target}")
     return found

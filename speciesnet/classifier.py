@@ -11,17 +11,17 @@ from absl import logging
 from numpy.typing import NDArray
 from PIL import Image
 
-from speciesnet.boxes import BBox
 from speciesnet.constants import TOP_CLASSES, Failure
 from speciesnet.engines.base import ClassifierEngine, Engine, EngineOptions, Precision
 from speciesnet.engines.select import load_classifier_engine
+from speciesnet.ensemble.taxonomy import LABEL_PARTS
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.input_notes import counted, plural
+from speciesnet.files.packages.info import ModelInfo
 from speciesnet.files.storage import read_text
-from speciesnet.images import PreprocessedImage, to_array
-from speciesnet.packages.info import ModelInfo
+from speciesnet.images.decoding import PreprocessedImage, to_array
 from speciesnet.records import Classifications, Record, make_record
-from speciesnet.taxonomy import LABEL_PARTS
+from speciesnet.records.boxes import BBox
 
 IMAGE_SIZE = 480  # pixels, both sides of the network's input
 MAX_CROPPED_ROWS = 400  # the full-image model drops at most this many rows ...

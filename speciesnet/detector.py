@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from speciesnet.boxes import IOU_THRESHOLD, Boxes, corners, non_maximum_suppression
 from speciesnet.constants import SCORE_THRESHOLD, Detection, Failure
 from speciesnet.engines.base import DetectorEngine, Engine, EngineOptions, Precision
 from speciesnet.engines.select import load_detector_engine
-from speciesnet.images import PreprocessedImage, to_array
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
+from speciesnet.images.decoding import PreprocessedImage, to_array
 from speciesnet.records import Box, Record, make_record
+from speciesnet.records.boxes import IOU_THRESHOLD, Boxes, corners, non_maximum_suppression
 
 # MegaDetector's own settings, as the published ensemble uses them.
 CLASS_OFFSET = 7680.0  # pixels by which each class is shifted, so that classes never overlap

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from speciesnet.boxes import BBox
 from speciesnet.constants import Detection
+from speciesnet.records.boxes import BBox
 
 COLOURS = {
     Detection.ANIMAL.value: "#ff3b30",

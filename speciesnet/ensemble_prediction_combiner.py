@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from speciesnet.ensemble import combine_predictions_for_single_item
-from speciesnet.geofence import (
+from speciesnet.ensemble.geofence import (
     Answer,
     GeofenceMap,
     geofence_animal_classification,

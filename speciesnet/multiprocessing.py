@@ -1,5 +1,5 @@
 """Names that other programs import from this module."""
 
-from speciesnet.model import SpeciesNet
+from speciesnet.run.model import SpeciesNet
 
 __all__ = ["SpeciesNet"]

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speciesnet.boxes import BBox, BoxSelection
 from speciesnet.files.atomic import write_atomically
-from speciesnet.images import PreprocessedImage, file_exists, load_rgb_image
-from speciesnet.instances import prepare_instances_dict
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
+from speciesnet.images.decoding import PreprocessedImage, file_exists, load_rgb_image
+from speciesnet.images.instances import prepare_instances_dict
 from speciesnet.predictions.format5 import (
     build_classifier_result,
     limit_float_precision,
@@ -21,6 +20,7 @@ from speciesnet.predictions.format5 import (
 )
 from speciesnet.predictions.layout import save_predictions
 from speciesnet.predictions.reading import load_partial_predictions
+from speciesnet.records.boxes import BBox, BoxSelection
 
 __all__ = [
     "BBox",

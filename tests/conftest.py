@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 from slow import is_slow
 
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 
 pytest_plugins = ["bucket_servers"]
 

@@ -9,11 +9,11 @@ import numpy as np
 from speciesnet.classifier import softmax
 from speciesnet.constants import Classification
 from speciesnet.ensemble import combine_predictions_for_single_item
+from speciesnet.ensemble.geofence import Rules
+from speciesnet.ensemble.geofence.species_list import SpeciesList
+from speciesnet.ensemble.taxonomy import build_taxonomy_map
 from speciesnet.ensemble.thresholds import Thresholds
-from speciesnet.geofence import Rules
-from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.records import Box, Classifications
-from speciesnet.taxonomy import build_taxonomy_map
 
 RED_FOX = "1;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 FENNEC = "2;mammalia;carnivora;canidae;vulpes;zerda;fennec fox"

@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 
 from speciesnet.detector import InputShape
-from speciesnet.films import Sampling
-from speciesnet.geofence import Rules
-from speciesnet.images import PreprocessedImage
+from speciesnet.ensemble.geofence import Rules
+from speciesnet.ensemble.taxonomy import build_taxonomy_map
+from speciesnet.images.decoding import PreprocessedImage
+from speciesnet.images.films import Sampling
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.answers import moved
@@ -28,7 +29,6 @@ from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.stability import Decisions
-from speciesnet.taxonomy import build_taxonomy_map
 
 FOX = "1;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 DEER = "4;mammalia;artiodactyla;cervidae;cervus;elaphus;red deer"
@@ -107,7 +107,7 @@ class Fake:
 def allow_short_trials(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets runs of 8 images in bf16 have a trial of 4, whatever it saves; PyTorch has bf16 everywhere."""
     monkeypatch.setenv("SPECIESNET_CACHE", str(cache))
-    monkeypatch.setattr("speciesnet.networks.reduced_precision", lambda options: "bf16")
+    monkeypatch.setattr("speciesnet.pipeline.networks.reduced_precision", lambda options: "bf16")
     monkeypatch.setattr(trial, "WORTH_A_TRIAL", 8)
     monkeypatch.setattr(trial, "TRIAL", (4, 4))
     monkeypatch.setattr(trial, "NEEDED_READABLE", 4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from speciesnet.evaluation.confusion import Judged, judge
-from speciesnet.evaluation.pairs import Pair
-from speciesnet.evaluation.taxa import Rank
+from speciesnet.survey.evaluation.confusion import Judged, judge
+from speciesnet.survey.evaluation.pairs import Pair
+from speciesnet.survey.evaluation.taxa import Rank
 
 _numbers = itertools.count()
 

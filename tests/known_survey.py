@@ -10,10 +10,10 @@ from typing import Any
 
 from surveys import BLANK, DEER, FOX, record
 
-from speciesnet.ecology.folder import EcologySurvey, Options, ecology_survey
-from speciesnet.ecology.reading import Found, read_records
 from speciesnet.records import Record
 from speciesnet.survey.dates import DateRules
+from speciesnet.survey.ecology.folder import EcologySurvey, Options, ecology_survey
+from speciesnet.survey.ecology.reading import Found, read_records
 
 PHOTOGRAPHS = (
     ("cam1", BLANK, "01T09:00:00"),

@@ -12,7 +12,7 @@ from fuzz.files import keras_archive
 from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
 from speciesnet.engines.yolov5 import Conv, Detect, DetectionModel
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
 
 NAMES = ["animal", "person", "vehicle"]
 CLASSES = 2498

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.images.instances import SAMPLE_IMAGES
 
 SAMPLES = sorted(SAMPLE_IMAGES.rglob("*.jpg"))
 # Starts in half the time, for tests that depend on no answer of a network.

@@ -12,7 +12,7 @@ from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import Correction, corrections_path
 from speciesnet.survey.survey import Survey, load_survey
 
-MODEL = Path(__file__).parents[1] / "speciesnet" / "demo" / "model"
+MODEL = Path(__file__).parents[1] / "speciesnet" / "files" / "packages" / "demo" / "model"
 LABELS = {
     line.rpartition(";")[2]: line
     for line in (MODEL / "taxonomy.txt").read_text(encoding="utf-8").splitlines()

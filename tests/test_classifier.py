@@ -12,7 +12,6 @@ from frameworks import needs_tensorflow
 from numpy.typing import NDArray
 from PIL import Image
 
-from speciesnet.boxes import BBox
 from speciesnet.classifier import (
     SpeciesNetClassifier,
     crop_rows,
@@ -22,8 +21,9 @@ from speciesnet.classifier import (
 )
 from speciesnet.engines.tensorflow import import_tensorflow
 from speciesnet.errors import InputError
-from speciesnet.images import read_image
+from speciesnet.images.decoding import read_image
 from speciesnet.records import Record
+from speciesnet.records.boxes import BBox
 
 random = np.random.default_rng(20)
 

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from speciesnet.boxes import BBox
 from speciesnet.detector import (
     MAX_CANDIDATES,
     MAX_DETECTIONS,
@@ -23,6 +22,7 @@ from speciesnet.detector import (
     to_detections,
     unstretch_boxes,
 )
+from speciesnet.records.boxes import BBox
 
 # Letterbox.
 

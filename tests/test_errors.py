@@ -25,7 +25,11 @@ def test_the_docstring_names_every_exception() -> None:
 def test_files_and_engines_define_no_exceptions_of_their_own() -> None:
     names = {exception.__name__ for exception in EXCEPTIONS}
     package = Path(speciesnet.__file__).parent
-    sources = [package / "records.py", *package.glob("files/*.py"), *package.glob("engines/*.py")]
+    sources = [
+        *package.glob("records/*.py"),
+        *package.glob("files/*.py"),
+        *package.glob("engines/*.py"),
+    ]
     for source in sources:
         tree = ast.parse(source.read_text(encoding="utf-8"))
         classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from speciesnet import SpeciesNet
-from speciesnet.boxes import CLASSIFIED_FROM
 from speciesnet.ensemble import combine_predictions_for_single_item
 from speciesnet.errors import InputError, OutputError
+from speciesnet.images.instances import SAMPLE_IMAGES
 from speciesnet.records import Box, Record
+from speciesnet.records.boxes import CLASSIFIED_FROM
 
+CREEK = SAMPLE_IMAGES / "cam02_mill_creek"
 OF_A_BOX = ("classifications", "prediction", "prediction_score", "prediction_source")
 
 
@@ -128,9 +130,7 @@ def test_one_box_at_a_time_gives_the_same_answers(model: SpeciesNet, every: list
 
 
 def test_a_run_continues_only_with_the_same_choice(model: SpeciesNet, tmp_path: Path) -> None:
-    paths = [
-        str(path) for path in sorted(Path("speciesnet/demo/images/cam02_mill_creek").iterdir())
-    ]
+    paths = [str(path) for path in sorted(CREEK.iterdir())]
     output = str(tmp_path / "p.json")
     model.predict(filepaths=paths[:2], classify="all", predictions_json=output)
     with pytest.raises(OutputError, match="classify all there, best here"):
@@ -153,9 +153,7 @@ def test_a_run_continues_only_with_the_same_choice(model: SpeciesNet, tmp_path: 
 def test_the_records_show_the_choice_without_the_settings(
     model: SpeciesNet, tmp_path: Path, first: Any, second: Any
 ) -> None:
-    paths = [
-        str(path) for path in sorted(Path("speciesnet/demo/images/cam02_mill_creek").iterdir())
-    ]
+    paths = [str(path) for path in sorted(CREEK.iterdir())]
     output = tmp_path / "p.json"
     model.predict(filepaths=paths[:2], classify=first, predictions_json=str(output))
     Path(f"{output}.run.json").unlink()
@@ -166,7 +164,7 @@ def test_the_records_show_the_choice_without_the_settings(
 def test_a_file_of_an_earlier_version_is_one_without_answers_for_boxes(
     model: SpeciesNet, tmp_path: Path
 ) -> None:
-    path = str(next(Path("speciesnet/demo/images/cam02_mill_creek").iterdir()))
+    path = str(next(CREEK.iterdir()))
     output = tmp_path / "p.json"
     model.predict(filepaths=[path], predictions_json=str(output))
     settings = Path(f"{output}.run.json")

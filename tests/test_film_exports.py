@@ -17,10 +17,10 @@ from speciesnet.export.megadetector import MegaDetectorConverter
 from speciesnet.export.pictures import Crops, Drawn, write_pictures
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Record
-from speciesnet.report.payload import Payload
-from speciesnet.report.review import Review, make_app
-from speciesnet.report.thumbnails import Preview, Thumbnails
 from speciesnet.survey.corrections import CorrectionsFile, corrections_path
+from speciesnet.survey.report.payload import Payload
+from speciesnet.survey.report.review import Review, make_app
+from speciesnet.survey.report.thumbnails import Preview, Thumbnails
 from speciesnet.survey.smoothed_records import SmoothedRecords
 
 

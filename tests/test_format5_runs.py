@@ -14,10 +14,11 @@ from megadetector_package import module_of_megadetector
 
 from speciesnet import SpeciesNet
 from speciesnet.errors import InputError
+from speciesnet.images.instances import SAMPLE_IMAGES
 from speciesnet.predictions.format5 import Form, from_format5, rounded, to_format5
 from speciesnet.predictions.reading import read_records
 
-CAMERA = Path("speciesnet/demo/images/cam02_mill_creek")
+CAMERA = SAMPLE_IMAGES / "cam02_mill_creek"
 FEW_BOXES = (
     *("american_black_bear.jpg", "domestic_cattle.jpg", "ocelot.jpg"),
     *("ena24/4383.jpg", "ena24/8831.jpg"),

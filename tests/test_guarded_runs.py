@@ -19,7 +19,7 @@ from PIL import Image
 from speciesnet import SpeciesNet
 from speciesnet.engines.quantized import has_instructions
 from speciesnet.ensemble import combine_predictions_for_single_item
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 from speciesnet.pipeline.guard import bands, trial, upgrade
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache
@@ -265,7 +265,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         found.append((names, paths))
         return Making()
 
-    monkeypatch.setattr("speciesnet.networks.prefers_int8", lambda options: True)
+    monkeypatch.setattr("speciesnet.pipeline.networks.prefers_int8", lambda options: True)
     monkeypatch.setattr("speciesnet.run.deciding.LONG_RUN", len(IMAGES))
     monkeypatch.setattr(upgrade, "can_quantize", lambda: True)
     monkeypatch.setattr(upgrade, "available_memory", lambda: upgrade.MEMORY_NEEDED)
@@ -300,7 +300,7 @@ def test_a_log_line_names_the_extra_where_int8_would_be_faster(
     model.detect(filepaths=IMAGES)
     assert caplog.text.count('pip install "speciesnet[int8]"') == 1
     caplog.clear()
-    monkeypatch.setattr("speciesnet.networks.prefers_int8", lambda options: False)
+    monkeypatch.setattr("speciesnet.pipeline.networks.prefers_int8", lambda options: False)
     model.detect(filepaths=IMAGES)
     assert "speciesnet[int8]" not in caplog.text and not started
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from commands import read_predictions, run_module
 
-from speciesnet.instances import Instance, find_images, take_shard
+from speciesnet.images.instances import Instance, find_images, take_shard
 
 LAUNCHERS = Path(__file__).parents[1] / "scripts" / "launch"
 NAMES = sorted(path.name for path in LAUNCHERS.iterdir())

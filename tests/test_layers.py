@@ -29,7 +29,7 @@ def test_an_upward_import_inside_a_function_is_found(tmp_path: Path) -> None:
     package.mkdir()
     (package / "records.py").write_text(
         "from typing import TYPE_CHECKING\n"
-        "if TYPE_CHECKING:\n    from speciesnet.model import SpeciesNet\n"
+        "if TYPE_CHECKING:\n    from speciesnet.run.model import SpeciesNet\n"
         "def late():\n    from speciesnet import survey\n"
     )
     found = upward_imports(modules_of(tmp_path))

@@ -15,16 +15,16 @@ import pytest
 from megadetector_package import module_of_megadetector
 from PIL import Image
 
-import speciesnet
 from speciesnet import DEFAULT_MODEL, SpeciesNet, SpeciesNetClassifier, SpeciesNetDetector
 from speciesnet.ensemble import SpeciesNetEnsemble
+from speciesnet.ensemble.taxonomy import split_label
 from speciesnet.ensemble_prediction_combiner import combine_predictions
 from speciesnet.export.megadetector import write_megadetector
 from speciesnet.geofence_utils import (
     geofence_animal_classification,
     roll_up_labels_to_first_matching_level,
 )
-from speciesnet.taxonomy import split_label
+from speciesnet.images.instances import SAMPLE_IMAGES
 from speciesnet.utils import (
     BBox,
     build_classifier_result,
@@ -36,7 +36,7 @@ from speciesnet.utils import (
     write_json,
 )
 
-CAMERA = Path(speciesnet.__file__).parent / "demo" / "images" / "cam03_forest_gate"
+CAMERA = SAMPLE_IMAGES / "cam03_forest_gate"
 ENOUGH = 0.1  # confidence from which on run_md_and_speciesnet classifies a box
 LEVELS = ["species", "genus", "family", "order", "class", "kingdom"]
 

@@ -20,18 +20,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 from speciesnet.scripts.gpu_test import machine
 
 _DRIVER = """
 import json, pathlib, resource, sys, time
 from benchmark import constant_stages
-from speciesnet.distributed import instance_lists, rounds, runner
-from speciesnet.distributed.connection import connected
-from speciesnet.distributed.folder import Folder
-from speciesnet.distributed.job import Job
-from speciesnet.distributed.resources import resources_for
-from speciesnet.model import ModelOptions
+from speciesnet.run.distributed import instance_lists, rounds, runner
+from speciesnet.run.distributed.connection import connected
+from speciesnet.run.distributed.folder import Folder
+from speciesnet.run.distributed.job import Job
+from speciesnet.run.distributed.resources import resources_for
+from speciesnet.run.model import ModelOptions
 from speciesnet.run import Run
 source, output = sys.argv[1:]
 peaks = pathlib.Path(output + ".peaks")

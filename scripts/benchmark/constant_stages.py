@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from speciesnet.distributed import stages
-from speciesnet.distributed.job import Job
-from speciesnet.distributed.progress import ProgressReporter
-from speciesnet.distributed.stages import pack, unpack
-from speciesnet.instances import Instance
+from speciesnet.images.instances import Instance
 from speciesnet.predictions.layout import encode_record
+from speciesnet.run.distributed import stages
+from speciesnet.run.distributed.job import Job
+from speciesnet.run.distributed.progress import ProgressReporter
+from speciesnet.run.distributed.stages import pack, unpack
 
 RECORD = {
     "classifications": {

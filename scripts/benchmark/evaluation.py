@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from speciesnet.constants import Classification
-from speciesnet.evaluation.confusion import judge
-from speciesnet.evaluation.intervals import quantile_of, share_of, wilson
-from speciesnet.evaluation.pairs import Pair
-from speciesnet.evaluation.strata import plan, strata_of, whole_survey
+from speciesnet.survey.evaluation.confusion import judge
+from speciesnet.survey.evaluation.intervals import quantile_of, share_of, wilson
+from speciesnet.survey.evaluation.pairs import Pair
+from speciesnet.survey.evaluation.strata import plan, strata_of, whole_survey
 from speciesnet.survey.survey import Picture, PictureSequence, Survey
 
 ANSWERS = (

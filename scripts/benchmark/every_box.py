@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 
 from benchmark.growth import run as run_constant
 from speciesnet import SpeciesNet, load_rgb_image
-from speciesnet.boxes import BBox
 from speciesnet.constants import SCORE_THRESHOLD
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.engines.base import Precision
-from speciesnet.images import PreprocessedImage
-from speciesnet.instances import find_images
+from speciesnet.images.decoding import PreprocessedImage
+from speciesnet.images.instances import find_images
 from speciesnet.records import Box
+from speciesnet.records.boxes import BBox
 from speciesnet.scripts.gpu_test import machine
 
 BATCH = 8

@@ -25,7 +25,7 @@ import numpy as np
 
 from speciesnet import SpeciesNet
 from speciesnet.detector import InputShape
-from speciesnet.films import Sampling
+from speciesnet.images.films import Sampling
 from speciesnet.pipeline import Photo, classify, crop, detect
 from speciesnet.pipeline.films import FilmReader
 

@@ -47,7 +47,7 @@ speciesnet.classifier.load_classifier_engine = lambda *a: Constant()
 net = SpeciesNet("demo", precision="fp32")
 if what == "ensemble":
     from speciesnet.predictions.lookup import RecordsByFile
-    from speciesnet.instances import find_images
+    from speciesnet.images.instances import find_images
     paths = find_images([folder])
     past = RecordsByFile(records, paths)
     net.ensemble_from_past_runs(folders=[folder], detections_dict=past, classifications_dict=past,
@@ -61,7 +61,7 @@ print(json.dumps({"seconds": time.perf_counter() - start,
 
 _FILE = """
 import json, resource, sys, time
-from speciesnet.instances import Instance
+from speciesnet.images.instances import Instance
 from speciesnet.predictions.file import PredictionsFile
 from speciesnet.predictions.settings import RunSettings
 out, number, what, _ = json.loads(sys.argv[1])

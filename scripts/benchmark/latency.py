@@ -28,7 +28,7 @@ from pathlib import Path
 from faults import Proxy  # of the tests
 
 from speciesnet import SpeciesNet
-from speciesnet.instances import SAMPLE_IMAGES, find_images
+from speciesnet.images.instances import SAMPLE_IMAGES, find_images
 from speciesnet.scripts.gpu_test import machine
 
 BUCKET = "survey"

@@ -26,11 +26,13 @@ from yolov5_p6 import p6_network, save_yolov5_checkpoint
 
 from speciesnet.engines.keras_torch import read_keras_network
 from speciesnet.engines.tensorflow import import_tensorflow
-from speciesnet.images import read_image, to_array
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
+from speciesnet.images.decoding import read_image, to_array
 
 NAMES = ("animal", "person", "vehicle")
-PICTURE = Path(__file__).resolve().parents[2] / "speciesnet" / "demo" / "images"
+PICTURE = (
+    Path(__file__).resolve().parents[2] / "speciesnet" / "files" / "packages" / "demo" / "images"
+)
 LOGIT_SPREAD = 1.6  # standard deviation of the last layer's weights: scores far from uniform
 
 

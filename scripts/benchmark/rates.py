@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from speciesnet.ecology.rates import rate_interval
+from speciesnet.survey.ecology.rates import rate_interval
 
 
 def coverage(surveys: int, stations: int, rate: float, shape: float) -> float:

@@ -34,7 +34,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark.server_client import FORM, JSON, Answer, Client, Server, form_of, served
-from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.images.instances import SAMPLE_IMAGES
 
 BACKLOG, LARGEST_REQUEST = 24, 16  # images
 LIMITS = (

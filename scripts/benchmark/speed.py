@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import ENGINES
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 from speciesnet.scripts.gpu_test import machine
 
 _SCRIPTS = str(Path(__file__).resolve().parents[1])
@@ -35,7 +35,7 @@ _OURS = """
 import json, resource, sys, time
 from speciesnet import SpeciesNet, load_rgb_image
 from speciesnet.pipeline.guard import trial
-from speciesnet.progress import Profile
+from speciesnet.pipeline.progress import Profile
 start = float(sys.argv[1])
 package, paths, engine, precision, alone, scripts, shares = json.loads(sys.argv[2])
 trial.WORTH_A_TRIAL = 2

@@ -32,7 +32,7 @@ from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from speciesnet.app.surveys import Survey
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 from speciesnet.predictions.appender import Appender
 from speciesnet.predictions.layout import FOOTER, HEADER, encode_record
 

@@ -1,4 +1,4 @@
-"""Builds everything in ``speciesnet/demo``: model package, sample pictures, model card.
+"""Builds everything in ``speciesnet/files/packages/demo``: model package, sample pictures, model card.
 
     PYTHONPATH=scripts python -m demo.build --cache CACHE_FOLDER
 
@@ -35,7 +35,7 @@ CALIBRATION_SITES = 72
 DETECTOR = DetectorPlan()
 CLASSIFIER = ClassifierPlan()
 STEPS = ("detector", "classifier", "texts", "samples", "card")
-DEMO = Path(__file__).resolve().parents[2] / "speciesnet" / "demo"
+DEMO = Path(__file__).resolve().parents[2] / "speciesnet" / "files" / "packages" / "demo"
 _CARD = Path(__file__).with_name("MODEL_CARD.template.md")
 
 

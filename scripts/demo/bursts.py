@@ -80,7 +80,7 @@ def render_bursts(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
 def measure(frames: list[Frame], model: Path) -> list[tuple[Frame, str, str]]:
     """Each picture with its own answer and its burst's answer, as common names."""
     from speciesnet import SpeciesNet
-    from speciesnet.geofence import Rules
+    from speciesnet.ensemble.geofence import Rules
     from speciesnet.survey.sequences import sequence_answer
 
     net = SpeciesNet(str(model))

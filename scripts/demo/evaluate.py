@@ -23,7 +23,7 @@ from demo.facts import LABELS, common_name
 
 SITES, SHOTS = 110, 4
 SEEN = 0.2  # a top detection below this confidence counts as none
-MODEL = Path(__file__).resolve().parents[2] / "speciesnet" / "demo" / "model"
+MODEL = Path(__file__).resolve().parents[2] / "speciesnet" / "files" / "packages" / "demo" / "model"
 _CATEGORY = {"blank": "none", "human": "person", "vehicle": "vehicle"}
 _DETECTED = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
 

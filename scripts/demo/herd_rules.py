@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from speciesnet.ensemble import combine_predictions_for_single_item
-from speciesnet.geofence import Rules
+from speciesnet.ensemble.geofence import Rules
+from speciesnet.ensemble.taxonomy import is_ancestor, split_label
 from speciesnet.records import Box, Record
 from speciesnet.survey.sequences import mean_classes
 from speciesnet.survey.smoothing import smoothed
-from speciesnet.taxonomy import is_ancestor, split_label
 
 Group = list[Box]
 Smoother = Callable[[Sequence[Record]], list[Record]]

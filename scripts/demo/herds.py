@@ -29,11 +29,11 @@ from demo.facts import SPECIES, common_name
 from demo.herd_rules import Smoother, all_rules
 from demo.scenes import Thing, herd
 from speciesnet.constants import Detection
-from speciesnet.geofence import Rules
-from speciesnet.packages.info import ModelInfo
+from speciesnet.ensemble.geofence import Rules
+from speciesnet.ensemble.taxonomy import category_of, is_ancestor, load_taxonomy, split_label
+from speciesnet.files.packages.info import ModelInfo
 from speciesnet.records import Box, Record
 from speciesnet.survey.counts import counts_of, largest_counts
-from speciesnet.taxonomy import category_of, is_ancestor, load_taxonomy, split_label
 
 FIRST = 4_000_000  # seeds beyond those of the bursts
 BURSTS, FRAMES = 80, 4

@@ -12,7 +12,7 @@ _REPOSITORY = Path(__file__).parents[2]
 INCLUDED = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
-    "demo_model.md": "speciesnet/demo/model/MODEL_CARD.md",
+    "demo_model.md": "speciesnet/files/packages/demo/model/MODEL_CARD.md",
 }
 
 

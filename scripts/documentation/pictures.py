@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from speciesnet import BBox, SpeciesNet, draw_bboxes, load_rgb_image
-from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.images.instances import SAMPLE_IMAGES
 from speciesnet.records import Record
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"

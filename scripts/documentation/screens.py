@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from documentation.chromium import chromium_path
-from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.images.instances import SAMPLE_IMAGES
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDTH = 1000  # pixels in the documentation

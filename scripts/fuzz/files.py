@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 
 EMPTY_GROUPS = ("vars", "layers/input_layer/vars", "layers/rescaling/vars", "layers/activation/vars",
                 "layers/global_average_pooling2d/vars")  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from fuzz import files
 from fuzz.hostile import HOSTILE
 from fuzz.targets import NAMES, record_of, uninterrupted
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
 
 INSTANCES = {
     "instances": [

@@ -58,8 +58,8 @@ def image(data: bytes) -> None:
     """Pixels or ``ImageError``; damaged EXIF never prevents decoding, and reading it raises nothing."""
     from PIL import Image
 
-    from speciesnet.images import FORMATS, read_metadata, read_photograph
-    from speciesnet.metadata import metadata_of
+    from speciesnet.images.decoding import FORMATS, read_metadata, read_photograph
+    from speciesnet.images.metadata import metadata_of
 
     with file_of(data, "image.jpg") as path:
         with suppress(ImageError):
@@ -86,7 +86,7 @@ def image(data: bytes) -> None:
 @target
 def instances(data: bytes) -> None:
     """Instances with plausible fields, or ``InputError``."""
-    from speciesnet.instances import prepare_instances, prepare_instances_dict
+    from speciesnet.images.instances import prepare_instances, prepare_instances_dict
 
     with file_of(data, "instances.json") as path:
         try:
@@ -112,7 +112,7 @@ def _given(instance: Any) -> dict[str, Any]:
 def lists(data: bytes) -> None:
     """Lists of images and of target species: lines or ``InputError``."""
     from speciesnet.classifier import _read_targets
-    from speciesnet.instances import prepare_instances
+    from speciesnet.images.instances import prepare_instances
 
     with file_of(data, "list.txt") as path:
         with suppress(InputError):
@@ -142,7 +142,7 @@ def uninterrupted() -> bytes:
 
 def resume(path: Path) -> None:
     """Repeats the command of a run, to complete the rest."""
-    from speciesnet.instances import Instance
+    from speciesnet.images.instances import Instance
     from speciesnet.predictions.file import PredictionsFile
     from speciesnet.predictions.settings import RunSettings
 
@@ -275,7 +275,7 @@ def _package(**files: bytes) -> Iterator[Path]:
 @target
 def package_info(data: bytes) -> None:
     """A package whose files are in its folder, or ``ModelError``."""
-    from speciesnet.packages.info import ModelInfo
+    from speciesnet.files.packages.info import ModelInfo
 
     with _package(info=data) as folder, suppress(ModelError):
         info = ModelInfo(str(folder))
@@ -289,14 +289,14 @@ def package_info(data: bytes) -> None:
 def labels(data: bytes) -> None:
     """Labels of seven parts, and a taxonomy that a roll-up can use, or ``ModelError``."""
     from speciesnet.classifier import _check_labels
-    from speciesnet.packages.info import ModelInfo
-    from speciesnet.taxonomy import (
+    from speciesnet.ensemble.taxonomy import (
         LEVELS,
         category_of,
         get_ancestor_at_level,
         load_taxonomy,
         species_name,
     )
+    from speciesnet.files.packages.info import ModelInfo
 
     with _package(classifier_labels=data, taxonomy=data) as folder:
         info = ModelInfo(str(folder))
@@ -315,8 +315,8 @@ def labels(data: bytes) -> None:
 @target
 def geofence(data: bytes) -> None:
     """Rules that have an answer for every place, or ``ModelError``."""
-    from speciesnet.geofence import load_geofence, should_geofence_animal_classification
-    from speciesnet.packages.info import ModelInfo
+    from speciesnet.ensemble.geofence import load_geofence, should_geofence_animal_classification
+    from speciesnet.files.packages.info import ModelInfo
 
     with _package(geofence=data) as folder, suppress(ModelError):
         rules = load_geofence(ModelInfo(str(folder)))

@@ -7,9 +7,8 @@ import gettext
 from pathlib import Path
 
 from speciesnet.app.jobs import size_of
-from speciesnet.country_names import other_names
-from speciesnet.packages.downloads import cache_folder
-from speciesnet.packages.info import (
+from speciesnet.files.packages.downloads import cache_folder
+from speciesnet.files.packages.info import (
     DEFAULT_MODEL,
     SUPPORTED_MODELS,
     ModelInfo,
@@ -17,6 +16,7 @@ from speciesnet.packages.info import (
     kaggles_folder,
     published_variation,
 )
+from speciesnet.geolocation.country_names import other_names
 
 _LANGUAGES = ("es", "fr", "pt", "sw", "de", "it", "nl", "ru", "ar", "hi", "id", "zh_CN", "ja")
 

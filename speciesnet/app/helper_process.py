@@ -52,8 +52,6 @@ def review_app(work: Work, stack: ExitStack) -> Starlette:
         SpeciesNetError: The predictions cannot be read, or another program has them open for review.
     """
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.pages import Link
-    from speciesnet.report.review import Review, make_app
     from speciesnet.survey.corrections import (
         CorrectionsFile,
         corrections_path,
@@ -61,6 +59,8 @@ def review_app(work: Work, stack: ExitStack) -> Starlette:
         read_verdicts,
     )
     from speciesnet.survey.dates import DateRules
+    from speciesnet.survey.report.pages import Link
+    from speciesnet.survey.report.review import Review, make_app
     from speciesnet.survey.stones import stones_in_pictures, with_verdicts
     from speciesnet.survey.survey import load_survey
 

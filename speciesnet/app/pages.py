@@ -96,7 +96,7 @@ def render(template: str, request: Request, status: int = 200) -> Response:
 def static(request: Request) -> Response:
     """A style sheet, script or picture, of the window or of the report."""
     name = request.path_params["name"]
-    for package in ("speciesnet.app", "speciesnet.report"):
+    for package in ("speciesnet.app", "speciesnet.survey.report"):
         folder = resources.files(package) / "static"
         if name in {entry.name for entry in folder.iterdir()}:
             return Response((folder / name).read_bytes(), media_type=content_type(name))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import threading
 
+from speciesnet.ensemble.taxonomy import split_label
 from speciesnet.errors import ImageError
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Record
-from speciesnet.taxonomy import split_label
 
 QUALITY = 80
 _SLOTS = threading.BoundedSemaphore(2)  # the run needs the cores
@@ -18,7 +18,7 @@ def picture(record: Record) -> bytes:
     """The photograph of a record as a small JPEG with its likely boxes; raises ``ImageError``."""
     from speciesnet.constants import DETECTION_THRESHOLD
     from speciesnet.display import draw_bboxes
-    from speciesnet.report.thumbnails import thumbnail
+    from speciesnet.survey.report.thumbnails import thumbnail
 
     source = Photographs().source(record["filepath"])
     if source is None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import cast
 
 from speciesnet.app.logs import tail
+from speciesnet.ensemble.taxonomy import BLANK, UNKNOWN, category_of, split_label
 from speciesnet.errors import OutputError
 from speciesnet.records import Record, still_of
-from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, split_label
 
 STEP_BYTES = 2**21  # read at a time, in about 20 ms
 LATEST = 24

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from speciesnet.app.errors import PageError, bad_request
 from speciesnet.app.folders import Folders
-from speciesnet.packages.info import SUPPORTED_MODELS
+from speciesnet.files.packages.info import SUPPORTED_MODELS
 
 LONGEST_NAME = 100  # characters
 _PLACES = ("country", "coordinates", "none")

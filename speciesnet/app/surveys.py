@@ -20,8 +20,8 @@ from speciesnet.app.folders import Folders
 from speciesnet.app.survey_fields import checked_fields
 from speciesnet.errors import OutputError
 from speciesnet.files.atomic import numbered_names, write_atomically
+from speciesnet.files.packages.info import DEFAULT_MODEL
 from speciesnet.files.paths import safe_name
-from speciesnet.packages.info import DEFAULT_MODEL
 
 State = Literal[
     "new", "waiting", "running", "pausing", "paused", "stopping", "stopped", "failed", "done"

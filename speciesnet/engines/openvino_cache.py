@@ -30,7 +30,7 @@ from speciesnet.engines.base import version_of
 from speciesnet.engines.memory import return_memory
 from speciesnet.errors import ModelError, first_line
 from speciesnet.files.atomic import write_atomically
-from speciesnet.packages.downloads import cache_folder
+from speciesnet.files.packages.downloads import cache_folder
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from speciesnet.engines.openvino_cache import (
     write_network,
 )
 from speciesnet.errors import ModelError, first_line
-from speciesnet.packages.downloads import cache_folder
+from speciesnet.files.packages.downloads import cache_folder
 
 RECIPE = 1  # increases whenever ``_quantized`` makes another network from the same images
 _CPU_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")  # faster than float32, and without overflows

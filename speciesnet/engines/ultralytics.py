@@ -17,7 +17,7 @@ from speciesnet.engines.base import DEFAULT_OPTIONS, MEGADETECTOR_SIZE, EngineOp
 from speciesnet.engines.devices import TorchEngine, prepared
 from speciesnet.engines.pickled import LOADING, check_archive
 from speciesnet.errors import ModelError, first_line
-from speciesnet.packages.downloads import cache_folder
+from speciesnet.files.packages.downloads import cache_folder
 
 
 class UltralyticsEngine(TorchEngine):

@@ -10,7 +10,7 @@ from absl import logging
 
 from speciesnet.constants import TOP_CLASSES, Failure
 from speciesnet.ensemble.decision_table import DECISION_TABLE, Rule, first_answer
-from speciesnet.geofence import (
+from speciesnet.ensemble.geofence import (
     Answer,
     CountryList,
     GeofenceMap,
@@ -19,8 +19,14 @@ from speciesnet.geofence import (
     load_geofence,
     roll_up_labels_to_first_matching_level,
 )
-from speciesnet.geofence.species_list import SpeciesList, read_species_list
-from speciesnet.packages.info import ModelInfo
+from speciesnet.ensemble.geofence.species_list import SpeciesList, read_species_list
+from speciesnet.ensemble.taxonomy import (
+    ROLL_UP_LEVELS,
+    ROLL_UP_THRESHOLD,
+    load_taxonomy,
+    species_name,
+)
+from speciesnet.files.packages.info import ModelInfo
 from speciesnet.records import (
     PLACE,
     WHOLE_IMAGE,
@@ -32,12 +38,6 @@ from speciesnet.records import (
     is_same_box,
     make_record,
     top_classes,
-)
-from speciesnet.taxonomy import (
-    ROLL_UP_LEVELS,
-    ROLL_UP_THRESHOLD,
-    load_taxonomy,
-    species_name,
 )
 
 __all__ = [
@@ -101,7 +101,7 @@ def combine_predictions_for_single_item(
         ValueError: A label is malformed.
 
     Examples:
-        >>> from speciesnet.taxonomy import build_taxonomy_map
+        >>> from speciesnet.ensemble.taxonomy import build_taxonomy_map
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
         >>> box = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}
         >>> combine_predictions_for_single_item(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from speciesnet.constants import Classification, Detection
-from speciesnet.geofence import Answer
+from speciesnet.ensemble.geofence import Answer
 from speciesnet.records import Box, Classifications
 
 _BLANK = frozenset({Classification.BLANK})

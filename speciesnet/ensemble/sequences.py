@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from speciesnet.constants import REVIEWED, TOP_CLASSES, Classification
 from speciesnet.ensemble import PredictionCombiner, combine_predictions_for_single_item
-from speciesnet.geofence import (
+from speciesnet.ensemble.geofence import (
     Answer,
     Rules,
     geofence_animal_classification,

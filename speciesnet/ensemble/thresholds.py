@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from speciesnet.constants import BELOW_THRESHOLD, REVIEWED, Classification, Detection
+from speciesnet.ensemble.geofence import Answer
+from speciesnet.ensemble.geofence.species_list import lineage, nearest_names, plain_name
+from speciesnet.ensemble.taxonomy import LABEL_PARTS, category_of, split_label
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.geofence import Answer
-from speciesnet.geofence.species_list import lineage, nearest_names, plain_name
 from speciesnet.records import Box, Record
-from speciesnet.taxonomy import LABEL_PARTS, category_of, split_label
 
 COLUMNS: tuple[str, ...] = (
     "label",

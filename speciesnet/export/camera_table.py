@@ -19,7 +19,7 @@ from speciesnet.export.deployments import (
 from speciesnet.export.files import output_file
 from speciesnet.export.tables import Row
 from speciesnet.files.csv_rows import read_table
-from speciesnet.metadata import parse_datetime
+from speciesnet.images.metadata import parse_datetime
 from speciesnet.survey.camera_check import CheckedCamera
 from speciesnet.survey.camera_findings import LOST, NAMES, Finding
 from speciesnet.survey.effort import Gap

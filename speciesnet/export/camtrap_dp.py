@@ -21,6 +21,7 @@ from typing import TextIO
 
 from absl import logging
 
+from speciesnet.ensemble.taxonomy import Label
 from speciesnet.errors import OutputError, file_errors
 from speciesnet.export.deployments import (
     DEPLOYMENT_COLUMNS,
@@ -53,7 +54,6 @@ from speciesnet.records import Record, in_file
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.smoothed_records import SmoothedRecords
-from speciesnet.taxonomy import Label
 
 __all__ = [
     "CAPTURE_METHODS", "DESCRIPTOR", "FILES", "SAMPLING_DESIGNS", "VERSION", "Project", "Summary",

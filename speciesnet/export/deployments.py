@@ -14,7 +14,7 @@ from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
-from speciesnet.metadata import day_comes_first, parse_table_date
+from speciesnet.images.metadata import day_comes_first, parse_table_date
 from speciesnet.survey.effort import Deployed, Gap
 from speciesnet.survey.sequences import clock_time, without_card
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import pairwise
 
+from speciesnet.ensemble.taxonomy import Label
 from speciesnet.errors import InputError
 from speciesnet.export.deployments import Deployment
-from speciesnet.taxonomy import Label
 
 VERSION = "1.0.2"
 SCHEMAS = f"https://raw.githubusercontent.com/tdwg/camtrap-dp/{VERSION}"

@@ -28,8 +28,8 @@ from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts, shared_start, with_slashes
 from speciesnet.files.storage import scheme_of
 from speciesnet.geolocation import distance_km
-from speciesnet.instances import path_digest
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.instances import path_digest
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.records import Record, record_errors
 from speciesnet.survey.cards import note_on
 from speciesnet.survey.dates import DateRules

@@ -16,6 +16,7 @@ from absl import logging
 from typing_extensions import NotRequired
 
 from speciesnet.constants import Detection
+from speciesnet.ensemble.taxonomy import BLANK, UNKNOWN, category_of
 from speciesnet.export.files import output_file
 from speciesnet.export.megadetector_info import (
     DETECTION_CATEGORIES,
@@ -40,7 +41,6 @@ from speciesnet.records import (
 from speciesnet.survey.counts import answer_of_box
 from speciesnet.survey.people import kind_of, unmentioned
 from speciesnet.survey.smoothing import follows_sequence
-from speciesnet.taxonomy import BLANK, UNKNOWN, category_of
 
 _WHOLE_IMAGE = [0.0, 0.0, 1.0, 1.0]
 # The category of the boxes that carry an answer; animal boxes carry all other answers.

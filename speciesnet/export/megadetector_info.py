@@ -14,9 +14,9 @@ from pathlib import Path
 
 import speciesnet
 from speciesnet.constants import Classification, Detection
+from speciesnet.ensemble.taxonomy import UNKNOWN, category_of, species_name, split_label
 from speciesnet.predictions.settings import detector_of_run
 from speciesnet.survey.people import PERSON
-from speciesnet.taxonomy import UNKNOWN, category_of, species_name, split_label
 
 FORMAT_VERSION = "1.6"
 UNKNOWN_DETECTOR = "unknown"

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from speciesnet.constants import Classification, Detection
+from speciesnet.ensemble.taxonomy import BLANK, UNKNOWN, Label, category_of, split_label
 from speciesnet.export.media_index import Medium
 from speciesnet.records import Box, Record, Review, answer_of, record_errors
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.counts import has_box_answers, individual_boxes, largest_counts
 from speciesnet.survey.individuals import individuals_of
-from speciesnet.taxonomy import BLANK, UNKNOWN, Label, category_of, split_label
 
 # Columns of observations-table-schema.json: all are required, in this order, but may be empty.
 OBSERVATION_COLUMNS = (

@@ -15,7 +15,6 @@ from typing import ClassVar, Literal, TypeVar
 
 from PIL import Image
 
-from speciesnet.boxes import BBox
 from speciesnet.constants import (
     CROPS_LIST,
     DETECTION_THRESHOLD,
@@ -24,18 +23,19 @@ from speciesnet.constants import (
     Detection,
 )
 from speciesnet.display import draw_bboxes
+from speciesnet.ensemble.taxonomy import category_of, species_name, split_label
 from speciesnet.errors import ImageError, InputError, OutputError, SkippedFileError, file_errors
 from speciesnet.export.files import Results
 from speciesnet.export.picture_folder import MadePicture, PictureFolder, joined
 from speciesnet.files.input_notes import plural
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts, common_folder, path_below, safe_name
+from speciesnet.pipeline.progress import ProgressBars
 from speciesnet.predictions.reading import read_records
-from speciesnet.progress import ProgressBars
-from speciesnet.report.thumbnails import Area, people_of, state_of, thumbnail
+from speciesnet.records.boxes import BBox
 from speciesnet.survey.corrections import Correction, noting_unmatched
+from speciesnet.survey.report.thumbnails import Area, people_of, state_of, thumbnail
 from speciesnet.survey.survey import Picture, PictureBox, pictures_in
-from speciesnet.taxonomy import category_of, species_name, split_label
 
 People = Literal["leave_out", "include"]
 

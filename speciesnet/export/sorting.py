@@ -15,6 +15,7 @@ from typing import BinaryIO, Literal
 from absl import logging
 
 from speciesnet.constants import DEFAULT_SEQUENCE_GAP, UNDO_FILE, Detection
+from speciesnet.ensemble.taxonomy import BLANK, UNKNOWN, category_of, species_name
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.export.undo import PART_FILE, Entry, How, open_log, read_entries
@@ -38,7 +39,6 @@ from speciesnet.survey.sequences import (
     is_blank,
     sequence_numbers,
 )
-from speciesnet.taxonomy import BLANK, UNKNOWN, category_of, species_name
 
 By = Literal["species", "category"]
 

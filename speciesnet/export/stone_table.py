@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from speciesnet.ensemble.taxonomy import species_name
 from speciesnet.export.tables import Row
 from speciesnet.survey.stones import Stone
-from speciesnet.taxonomy import species_name
 
 COLUMNS: dict[str, type] = {
     "name": str, "verdict": str, "camera": str, "kind": str, "boxes": int, "days": int, "first": str,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from typing_extensions import Unpack
 
 from speciesnet.constants import DEFAULT_EVENT_GAP
+from speciesnet.ensemble.taxonomy import Label, split_label
 from speciesnet.errors import InputError
 from speciesnet.export.files import output_file
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.records import Box, Record, answer_of, record_errors
 from speciesnet.survey.cards import folder_parts, note_on
 from speciesnet.survey.counts import answer_of_box, counts_of
@@ -25,7 +26,6 @@ from speciesnet.survey.events import Sighting, find_events, sightings_of
 from speciesnet.survey.individuals import count_of, counts_text, individuals_of
 from speciesnet.survey.people import people_in, vehicles_in
 from speciesnet.survey.photographs import position_of, with_metadata
-from speciesnet.taxonomy import Label, split_label
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,6 +16,7 @@ from absl import logging
 from PIL import Image
 
 from speciesnet.constants import Classification, Detection
+from speciesnet.ensemble.taxonomy import category_of, split_label
 from speciesnet.errors import InputError, OutputError, SkippedFileError
 from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
@@ -25,7 +26,6 @@ from speciesnet.records import Record, answer_of, is_failed, record_errors
 from speciesnet.survey.counts import has_box_answers
 from speciesnet.survey.individuals import DETECTOR, individuals_of
 from speciesnet.survey.people import PERSON, people_in, vehicles_in
-from speciesnet.taxonomy import category_of, split_label
 
 Naming = Literal["full", "base"]
 

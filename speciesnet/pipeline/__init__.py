@@ -12,15 +12,15 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, RunMode
 from speciesnet.detector import SpeciesNetDetector
-from speciesnet.films import Sampling
+from speciesnet.images.films import Sampling
 from speciesnet.pipeline.background import Background
 from speciesnet.pipeline.earlier_steps import PastResults, past_photos, with_past_detections
 from speciesnet.pipeline.films import FilmReader, read_films
 from speciesnet.pipeline.photo import WHOLE, Crop, Photo
+from speciesnet.pipeline.progress import Profile
 from speciesnet.pipeline.reading import read_photo, read_photos
 from speciesnet.pipeline.stages import (
     Lock,
@@ -31,7 +31,7 @@ from speciesnet.pipeline.stages import (
     detect,
     no_progress,
 )
-from speciesnet.progress import Profile
+from speciesnet.records.boxes import BoxSelection
 
 __all__ = [
     "WHOLE",

@@ -23,12 +23,12 @@ from typing import Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.boxes import BBox
 from speciesnet.classifier import fit
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.errors import ImageError, ModelError, SpeciesNetError, first_line
-from speciesnet.images import read_image, to_array
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
+from speciesnet.images.decoding import read_image, to_array
+from speciesnet.records.boxes import BBox
 
 # With 8, 16, 32 and 64 rendered scenes, the confidences of the demo model differed from float32 by 0.019,
 # 0.014, 0.012 and 0.008 on average. At full size, a photograph takes 20 seconds on one core.

@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
-from speciesnet.boxes import MIRRORED, BoxSelection, upright_box
 from speciesnet.constants import Failure
 from speciesnet.errors import InputError
-from speciesnet.films import Film
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.films import Film
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.pipeline.photo import UNREADABLE, FilmFrame, Photo
-from speciesnet.record_numbers import with_checked_numbers
 from speciesnet.records import (
     BOX_TOLERANCE,
     Box,
@@ -25,6 +23,8 @@ from speciesnet.records import (
     is_film,
     is_same_box,
 )
+from speciesnet.records.boxes import MIRRORED, BoxSelection, upright_box
+from speciesnet.records.checks import with_checked_numbers
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from speciesnet.detector import InputShape
 from speciesnet.engines.memory import return_memory
 from speciesnet.errors import DamagedImageError, ImageError
 from speciesnet.files.extensions import is_film_name
-from speciesnet.films import Frame, Sampling, is_film, open_film
-from speciesnet.images import NO_MEMORY
+from speciesnet.images.decoding import NO_MEMORY
+from speciesnet.images.films import Frame, Sampling, is_film, open_film
 from speciesnet.pipeline.background import started, taken_from
 from speciesnet.pipeline.earlier_steps import past_errors
 from speciesnet.pipeline.photo import UNREADABLE, FilmFrame, Photo
-from speciesnet.progress import Profile
+from speciesnet.pipeline.progress import Profile
 from speciesnet.records import Record
 
 # Films that are read at the same time: a frame of 4K takes 25 MB, its decoder ten times that ...

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speciesnet.constants import Flaw
-from speciesnet.films import Film
-from speciesnet.images import PreprocessedImage
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.decoding import PreprocessedImage
+from speciesnet.images.films import Film
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.records import Box, Classifications
 
 WHOLE = -1  # the image itself, among the positions of its boxes

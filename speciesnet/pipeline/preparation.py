@@ -10,9 +10,9 @@ from speciesnet.engines.base import DEFAULT_OPTIONS, EngineOptions, Precision
 from speciesnet.engines.precision import check_int8, lacks_int8
 from speciesnet.engines.select import convert
 from speciesnet.errors import ModelError
-from speciesnet.networks import NETWORKS
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
 from speciesnet.pipeline.calibration import quantize_in_background
+from speciesnet.pipeline.networks import NETWORKS
 
 
 def prepare(

@@ -17,10 +17,10 @@ from speciesnet.constants import RunMode, available_cpus
 from speciesnet.detector import InputShape
 from speciesnet.errors import DamagedImageError, ImageError, InputError
 from speciesnet.files.storage import scheme_of
-from speciesnet.films import is_film
-from speciesnet.images import FLAW, NO_MEMORY, read_photograph, to_array
+from speciesnet.images.decoding import FLAW, NO_MEMORY, read_photograph, to_array
+from speciesnet.images.films import is_film
 from speciesnet.pipeline.photo import Photo
-from speciesnet.progress import Profile
+from speciesnet.pipeline.progress import Profile
 
 MAX_READERS = 8
 REMOTE_READERS = 32  # they wait for the network, and do not compute

@@ -11,15 +11,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from speciesnet.boxes import BBox, BoxSelection
 from speciesnet.classifier import SpeciesNetClassifier
 from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES
 from speciesnet.detector import SpeciesNetDetector
 from speciesnet.errors import InputError
-from speciesnet.images import PreprocessedImage
+from speciesnet.images.decoding import PreprocessedImage
 from speciesnet.pipeline.photo import WHOLE, Crop, Photo
-from speciesnet.progress import Profile
+from speciesnet.pipeline.progress import Profile
 from speciesnet.records import Classifications
+from speciesnet.records.boxes import BBox, BoxSelection
 
 SHAPES_AHEAD = 2  # batches of images among which those of one shape are looked for
 

@@ -28,7 +28,7 @@ from speciesnet.errors import (
 )
 from speciesnet.files import storage
 from speciesnet.files.atomic import ExclusiveLock, backup_name, numbered_names, write_atomically
-from speciesnet.packages.downloads import cache_folder
+from speciesnet.files.packages.downloads import cache_folder
 from speciesnet.predictions.file import OutputOptions, PredictionsFile, check_output_path
 from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Instance, Record

@@ -29,8 +29,8 @@ from speciesnet.predictions.layout import FOOTER, HEADERS, cannot_write
 from speciesnet.predictions.ownership import Ownership
 from speciesnet.predictions.reading import names_other_images
 from speciesnet.predictions.settings import RunSettings, settings_path, write_settings
+from speciesnet.predictions.tally import Tally
 from speciesnet.records import Instance, Record
-from speciesnet.tally import Tally
 
 
 class OutputOptions(TypedDict, total=False):

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.constants import (
     FORMAT_VERSION,
     OUTPUT_FORMATS,
@@ -39,6 +38,7 @@ from speciesnet.records import (
     is_failed,
     top_classes,
 )
+from speciesnet.records.boxes import BoxSelection
 
 DEFAULT_CLASSES = 2  # of a box in the file
 DECIMALS = 4  # of every number in the file

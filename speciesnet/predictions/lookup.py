@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from absl import logging
 
+from speciesnet.ensemble.taxonomy import LABEL_FORM, LABEL_PARTS
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files import storage
 from speciesnet.files.input_notes import counted, plural
@@ -22,9 +23,8 @@ from speciesnet.predictions.megadetector import (
     read_detections,
     with_our_labels,
 )
-from speciesnet.record_numbers import malformed, with_checked_numbers
 from speciesnet.records import Box, FrameClasses, Record, in_file, record_errors
-from speciesnet.taxonomy import LABEL_FORM, LABEL_PARTS
+from speciesnet.records.checks import malformed, with_checked_numbers
 
 _RESULTS = ("failures", "detections", "classifications")  # of a single step
 

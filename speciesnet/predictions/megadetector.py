@@ -14,13 +14,13 @@ from typing import cast
 
 from absl import logging
 
-from speciesnet.boxes import UNCLIPPED, inside_image
 from speciesnet.constants import EDGE_TOLERANCE, SCORE_THRESHOLD, Detection, Failure
 from speciesnet.errors import InputError
 from speciesnet.files import json_lists, storage
 from speciesnet.files.input_notes import Examples, counted, plural
-from speciesnet.record_numbers import malformed
 from speciesnet.records import Box, Record, make_record
+from speciesnet.records.boxes import UNCLIPPED, inside_image
+from speciesnet.records.checks import malformed
 
 _KINDS = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detection.HUMAN,
           "vehicle": Detection.VEHICLE}  # fmt: skip

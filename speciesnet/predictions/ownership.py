@@ -18,8 +18,8 @@ from speciesnet.predictions.settings import (
     read_settings,
     settings_path,
 )
+from speciesnet.predictions.tally import Tally
 from speciesnet.records import Instance, Record, in_file, record_errors
-from speciesnet.tally import Tally
 
 
 @dataclass(frozen=True)

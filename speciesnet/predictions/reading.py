@@ -15,12 +15,12 @@ from speciesnet.files import json_lists, storage
 from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
 from speciesnet.predictions.megadetector import is_megadetector_file
-from speciesnet.record_numbers import (
+from speciesnet.records import Record, in_file, is_finished, record_errors
+from speciesnet.records.checks import (
     check_finite,
     with_checked_numbers,
     without_unknown_position,
 )
-from speciesnet.records import Record, in_file, is_finished, record_errors
 
 TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
 

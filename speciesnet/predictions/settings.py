@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 
 from absl import logging
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.constants import FLAWS, RUN_ENDING, Classify, Components, Flaw, OutputFormat
+from speciesnet.ensemble.geofence.species_list import SpeciesList
 from speciesnet.errors import DamagedError, NoListError, TooDeepError
 from speciesnet.files import storage
 from speciesnet.files.atomic import write_atomically
-from speciesnet.geofence.species_list import SpeciesList
 from speciesnet.predictions.megadetector import detector_of_file
 from speciesnet.records import (
     BOX_TOLERANCE,
@@ -29,9 +28,10 @@ from speciesnet.records import (
     is_below_threshold,
     is_classified,
 )
+from speciesnet.records.boxes import BoxSelection
 
 if TYPE_CHECKING:
-    from speciesnet.films import Sampling
+    from speciesnet.images.films import Sampling
 
 _T = TypeVar("_T")
 

@@ -14,10 +14,9 @@ from typing import cast
 
 from absl import logging
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.earlier_steps import (
     has_failed_detections,
@@ -28,13 +27,15 @@ from speciesnet.pipeline.films import split_films, with_frames
 from speciesnet.pipeline.findings import Findings, noted
 from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.pipeline.guard.ledger import Ledger
+from speciesnet.pipeline.progress import Profile, ProgressBars
 from speciesnet.predictions.bucket import open_predictions
 from speciesnet.predictions.file import PredictionsList
 from speciesnet.predictions.format5 import Form, to_format5
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.settings import add_to_settings
-from speciesnet.progress import Profile, ProgressBars
+from speciesnet.predictions.tally import Tally
 from speciesnet.records import Record
+from speciesnet.records.boxes import BoxSelection
 from speciesnet.run.deciding import (
     decide,
     decide_film,
@@ -46,7 +47,6 @@ from speciesnet.run.deciding import (
 )
 from speciesnet.run.description import DETECTIONS, STAGES, Model, Output, Run
 from speciesnet.run.flaws import KeptFlaws
-from speciesnet.tally import Tally
 
 __all__ = [
     "DETECTIONS",

@@ -12,10 +12,9 @@ from speciesnet.constants import (
     Failure,
 )
 from speciesnet.ensemble import SpeciesNetEnsemble
-from speciesnet.films import Sampling
-from speciesnet.geofence import Rules
+from speciesnet.ensemble.geofence import Rules
 from speciesnet.geolocation import contradicted_by, with_coordinates
-from speciesnet.networks import ReducedNetworks
+from speciesnet.images.films import Sampling
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.earlier_steps import past_errors
 from speciesnet.pipeline.films import in_turn, split_films
@@ -26,8 +25,9 @@ from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.stability import Decisions, Place
 from speciesnet.pipeline.guard.upgrade import LONG_RUN, upgrade_for
+from speciesnet.pipeline.networks import ReducedNetworks
+from speciesnet.pipeline.progress import Profile
 from speciesnet.pipeline.reading import readers_for
-from speciesnet.progress import Profile
 from speciesnet.records import Box, Instance, Record, make_record
 from speciesnet.run.description import STAGES, Model, Output, Run, networks_of
 from speciesnet.run.films import film_record

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.constants import (
     RUN_MODES,
     TOP_CLASSES,
@@ -19,14 +18,15 @@ from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.errors import InputError
 from speciesnet.files.extensions import is_film_name
-from speciesnet.films import Sampling
-from speciesnet.networks import Networks, ReducedNetworks
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
+from speciesnet.images.films import Sampling
 from speciesnet.pipeline import PastResults
+from speciesnet.pipeline.networks import Networks, ReducedNetworks
 from speciesnet.predictions.format5 import DEFAULT_CLASSES
 from speciesnet.predictions.settings import RunSettings
+from speciesnet.predictions.tally import Tally
 from speciesnet.records import Instance, Record
-from speciesnet.tally import Tally
+from speciesnet.records.boxes import BoxSelection
 
 STAGES: dict[Components, tuple[str, ...]] = {
     "all": ("Detector", "Classifier", "Ensemble"),

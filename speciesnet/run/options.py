@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from speciesnet.constants import Classify, OutputFormat, RunMode
-from speciesnet.instances import Given
-from speciesnet.progress import Profile
+from speciesnet.images.instances import Given
+from speciesnet.pipeline.progress import Profile
 
 
 class RunOptions(Given, total=False):

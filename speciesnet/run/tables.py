@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speciesnet.errors import InputError
-from speciesnet.instances import COLUMNS
+from speciesnet.images.instances import COLUMNS
 from speciesnet.predictions.layout import encode_record
 from speciesnet.records import Record, answer_of
 

@@ -123,7 +123,7 @@ def _checked(
     check: CameraCheck, values: flags.Values, photographs: Photographs
 ) -> tuple[list[CheckedCamera], list[str]]:
     """The cameras, and sentences about the check."""
-    from speciesnet.progress import ProgressBars
+    from speciesnet.pipeline.progress import ProgressBars
     from speciesnet.survey.scene_reading import SceneReader
 
     notes = [
@@ -181,8 +181,8 @@ def _write(
 
 
 def _write_pages(found: Sequence[CheckedCamera], target: str, photographs: Photographs) -> None:
-    from speciesnet.report.cameras import FIRST_PAGE, MADE_BY, THUMBS, write_camera_page
-    from speciesnet.report.folder import MARKER, check_report_folder
+    from speciesnet.survey.report.cameras import FIRST_PAGE, MADE_BY, THUMBS, write_camera_page
+    from speciesnet.survey.report.folder import MARKER, check_report_folder
 
     with sent_folder(target, last=FIRST_PAGE, mark=MARKER, unchanging=THUMBS) as out:
         check_report_folder(out, MADE_BY, "--html")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from speciesnet.ecology.occupancy import FirstDay, Occasions
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.inputs import chosen_predictions, date_rules, records_of
 from speciesnet.scripts.outputs import sent_folder
+from speciesnet.survey.ecology.occupancy import FirstDay, Occasions
 from speciesnet.survey.events import ComparedTo
 
 EVENT_GAP = flags.EVENT_GAP.but(
@@ -45,17 +45,17 @@ the tables of R's camtrapR.
 
 def main(values: flags.Values, source: str) -> None:
     """Reads all records and writes the tables."""
-    from speciesnet.ecology.folder import (
+    from speciesnet.export.media_index import parse_timezone
+    from speciesnet.files.moved_photographs import Photographs
+    from speciesnet.survey.ecology.folder import (
         LAST_FILE,
         MADE_BY,
         Options,
         ecology_survey,
         write_ecology,
     )
-    from speciesnet.ecology.reading import read_records
-    from speciesnet.export.media_index import parse_timezone
-    from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.folder import MARKER, check_report_folder
+    from speciesnet.survey.ecology.reading import read_records
+    from speciesnet.survey.report.folder import MARKER, check_report_folder
 
     folder = values[flags.OUT]
     if folder is None:

@@ -17,10 +17,10 @@ from speciesnet.scripts.outputs import sent_file, sent_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from speciesnet.evaluation.confusion import Clusters
-    from speciesnet.evaluation.result import Evaluation
-    from speciesnet.evaluation.taxa import Rank
-    from speciesnet.evaluation.thresholds import Bound
+    from speciesnet.survey.evaluation.confusion import Clusters
+    from speciesnet.survey.evaluation.result import Evaluation
+    from speciesnet.survey.evaluation.taxa import Rank
+    from speciesnet.survey.evaluation.thresholds import Bound
     from speciesnet.survey.survey import Survey
 
 RANK: flags.Flag[Rank] = flags.choice(
@@ -92,12 +92,12 @@ The default is the corrections next to the predictions.
 
 def main(values: flags.Values, source: str = "", labels: str = "") -> None:
     """Reads the survey and the labels, compares them, and writes the requested files."""
-    from speciesnet.evaluation.labels import read_labels
-    from speciesnet.evaluation.pairs import pair_up
-    from speciesnet.evaluation.result import evaluate
-    from speciesnet.evaluation.text import lines_of
     from speciesnet.files.moved_photographs import Photographs
     from speciesnet.survey.corrections import Corrections, corrections_path
+    from speciesnet.survey.evaluation.labels import read_labels
+    from speciesnet.survey.evaluation.pairs import pair_up
+    from speciesnet.survey.evaluation.result import evaluate
+    from speciesnet.survey.evaluation.text import lines_of
 
     if not source:
         raise InputError(console.ONE_PREDICTIONS_FILE["missing"])
@@ -150,8 +150,8 @@ def _check(values: flags.Values, source: str, labels: str) -> None:
 
 
 def _write_numbers(values: flags.Values, evaluation: Evaluation) -> None:
-    from speciesnet.evaluation.tables import as_json, tables_of
     from speciesnet.export.tables import write_table
+    from speciesnet.survey.evaluation.tables import as_json, tables_of
 
     if target := values[JSON]:
         _write_text(target, json.dumps(as_json(evaluation), indent=1) + "\n")
@@ -172,10 +172,10 @@ def _write_text(target: str, text: str) -> None:
 
 
 def _write_thresholds(values: flags.Values, evaluation: Evaluation) -> None:
-    from speciesnet.evaluation.tables import thresholds_table
-    from speciesnet.evaluation.text import threshold_lines
-    from speciesnet.evaluation.thresholds import choose_thresholds
     from speciesnet.export.tables import write_table
+    from speciesnet.survey.evaluation.tables import thresholds_table
+    from speciesnet.survey.evaluation.text import threshold_lines
+    from speciesnet.survey.evaluation.thresholds import choose_thresholds
 
     wanted, target = values[WANTED_PRECISION], values[THRESHOLDS]
     if wanted is None or target is None:
@@ -188,8 +188,8 @@ def _write_thresholds(values: flags.Values, evaluation: Evaluation) -> None:
 
 
 def _write_plan(values: flags.Values, survey: Survey, evaluation: Evaluation) -> None:
-    from speciesnet.evaluation.strata import paths_of, plan
-    from speciesnet.evaluation.text import plan_lines
+    from speciesnet.survey.evaluation.strata import paths_of, plan
+    from speciesnet.survey.evaluation.text import plan_lines
 
     if (target := values[REVIEW_LIST]) is None:
         return
@@ -206,9 +206,9 @@ def _write_plan(values: flags.Values, survey: Survey, evaluation: Evaluation) ->
 
 def _write_pages(values: flags.Values, survey: Survey, evaluation: Evaluation) -> None:
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.evaluation import write_evaluation
-    from speciesnet.report.folder import MARKER, check_report_folder
-    from speciesnet.report.site import FIRST_PAGE, THUMBS
+    from speciesnet.survey.report.evaluation import write_evaluation
+    from speciesnet.survey.report.folder import MARKER, check_report_folder
+    from speciesnet.survey.report.site import FIRST_PAGE, THUMBS
 
     target = values[HTML] or ""
     photographs = Photographs(values[flags.IMAGE_ROOT])

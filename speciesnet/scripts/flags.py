@@ -15,13 +15,13 @@ from absl import flags as absl_flags
 
 from speciesnet.constants import DEFAULT_EVENT_GAP, DEFAULT_SEQUENCE_GAP, Classify, available_cpus
 from speciesnet.errors import InputError
-from speciesnet.packages.info import DEFAULT_MODEL
+from speciesnet.files.packages.info import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from speciesnet.boxes import BoxSelection
     from speciesnet.engines.base import Precision
     from speciesnet.ensemble.thresholds import Thresholds
-    from speciesnet.films import Sampling
+    from speciesnet.images.films import Sampling
+    from speciesnet.records.boxes import BoxSelection
 
 T = TypeVar("T")
 Integer = TypeVar("Integer", int, int | None)
@@ -350,7 +350,7 @@ MIN_SCORE = number("min_score", 0.0, "Ignore answers with a lower score.", at_mo
 
 def selected_boxes(values: Values) -> BoxSelection | None:
     """The boxes that get their own answers; raises ``InputError``."""
-    from speciesnet import boxes
+    from speciesnet.records import boxes
 
     return boxes.selected_boxes(values[CLASSIFY], values[CLASSIFIED_FROM], values[CLASSIFIED_BOXES])
 
@@ -370,7 +370,7 @@ def thumbnail_threads(values: Values) -> int:
 
 def sampling_of(values: Values) -> Sampling | None:
     """The frames of films to examine, or None if films are skipped; raises ``InputError``."""
-    from speciesnet.films import Sampling, parse_frames
+    from speciesnet.images.films import Sampling, parse_frames
 
     if values[VIDEOS] == "skip":
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from speciesnet.constants import CORRECTIONS_ENDING, RUN_ENDING
-from speciesnet.distributed.merging import merge
 from speciesnet.errors import InputError
 from speciesnet.export.files import check_not_same
 from speciesnet.files import storage
 from speciesnet.predictions.file import check_output_path
 from speciesnet.predictions.settings import settings_path
+from speciesnet.run.distributed.merging import merge
 from speciesnet.scripts import console, flags
 from speciesnet.scripts.outputs import sent_file
 from speciesnet.scripts.summary import images_and_failures

@@ -27,7 +27,7 @@ PRECISION = flags.PRECISION.but(
 
 def main(values: flags.Values) -> None:
     """Prints each line when its step is done, because the steps take seconds to minutes."""
-    from speciesnet.instances import find_images
+    from speciesnet.images.instances import find_images
     from speciesnet.pipeline.preparation import prepare
 
     folder = values[CALIBRATION_FOLDER]

@@ -27,8 +27,8 @@ updates the report and reuses its thumbnails.
 def main(values: flags.Values, source: str) -> None:
     """Loads the survey and writes the pages."""
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.folder import MARKER, check_report_folder
-    from speciesnet.report.site import FIRST_PAGE, THUMBS, write_report
+    from speciesnet.survey.report.folder import MARKER, check_report_folder
+    from speciesnet.survey.report.site import FIRST_PAGE, THUMBS, write_report
 
     target = values[flags.OUT]
     if target is None:

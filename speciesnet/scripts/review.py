@@ -41,10 +41,10 @@ never change. Reports and exports apply the corrections. Press Ctrl-C to stop.
 def main(values: flags.Values, source: str) -> None:
     """Loads the survey and serves it."""
     from speciesnet.files.moved_photographs import Photographs
-    from speciesnet.report.review import Review, make_app
     from speciesnet.server.listening import listen, serve_alone
     from speciesnet.server.tokens import token_of
     from speciesnet.survey.corrections import CorrectionsFile, read_corrections
+    from speciesnet.survey.report.review import Review, make_app
 
     path = corrections_to_write(values, source)
     port = values[PORT]

@@ -15,13 +15,13 @@ from speciesnet.scripts import console, flags, planning
 from speciesnet.scripts.summary import print_summary, target_notes
 
 if TYPE_CHECKING:
-    from speciesnet.distributed.folder import Folder
-    from speciesnet.distributed.resources import Resources
     from speciesnet.files.input_notes import InputNotes
-    from speciesnet.instances import Instance
-    from speciesnet.model import ModelOptions, Predictions, SpeciesNet
+    from speciesnet.images.instances import Instance
+    from speciesnet.predictions.tally import Tally
     from speciesnet.run import Run
-    from speciesnet.tally import Tally
+    from speciesnet.run.distributed.folder import Folder
+    from speciesnet.run.distributed.resources import Resources
+    from speciesnet.run.model import ModelOptions, Predictions, SpeciesNet
 
 INSTANCES = flags.text(
     "instances",
@@ -103,12 +103,12 @@ def main(values: flags.Values) -> None:
         raise InputError(
             f"Clusters require an extra package ({error}): pip install 'speciesnet[ray]'."
         ) from error
-    from speciesnet.distributed import runner
-    from speciesnet.distributed.connection import connected
-    from speciesnet.distributed.folder import Folder
-    from speciesnet.distributed.job import Job
     from speciesnet.files.input_notes import InputNotes
     from speciesnet.predictions.settings import settings_of_films
+    from speciesnet.run.distributed import runner
+    from speciesnet.run.distributed.connection import connected
+    from speciesnet.run.distributed.folder import Folder
+    from speciesnet.run.distributed.job import Job
 
     folder = Folder.of(values[OUTPUT] or "")
     options = _model_options(values)
@@ -174,8 +174,8 @@ def _notes(run: Run, model: SpeciesNet, tally: Tally) -> list[str]:
 
 
 def _model_options(values: flags.Values) -> ModelOptions:
-    from speciesnet.distributed.instance_lists import absolute_path
-    from speciesnet.model import ModelOptions
+    from speciesnet.run.distributed.instance_lists import absolute_path
+    from speciesnet.run.model import ModelOptions
 
     target_species, species_list = values[flags.TARGET_SPECIES_TXT], values[flags.SPECIES_LIST]
     return ModelOptions(
@@ -208,7 +208,7 @@ def _run_of(values: flags.Values) -> Run:
 
 
 def _instances(values: flags.Values, notes: InputNotes | None = None) -> Iterator[Instance]:
-    from speciesnet.distributed.instance_lists import read_instances
+    from speciesnet.run.distributed.instance_lists import read_instances
 
     return read_instances(
         values[INSTANCES] or "",
@@ -224,7 +224,7 @@ def _resources(values: flags.Values) -> Resources:
     """What each stage uses of the machines currently in the cluster."""
     import ray
 
-    from speciesnet.distributed.resources import resources_for, shortage
+    from speciesnet.run.distributed.resources import resources_for, shortage
 
     cpus = {stage: values[flag] for stage, flag in CPUS.items()}
     gpus = {stage: values[flag] for stage, flag in GPUS.items()}
@@ -247,8 +247,8 @@ def _resources(values: flags.Values) -> Resources:
 
 
 def _print_plan(values: flags.Values, folder: Folder, model: SpeciesNet) -> None:
-    from speciesnet.distributed import runner
-    from speciesnet.distributed.work_list import SeenImages
+    from speciesnet.run.distributed import runner
+    from speciesnet.run.distributed.work_list import SeenImages
 
     def predict(filepaths: Sequence[str]) -> Predictions | None:
         return model.predict(filepaths=filepaths, batch_size=values[flags.BATCH_SIZE])

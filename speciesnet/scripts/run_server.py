@@ -105,7 +105,7 @@ def main(values: flags.Values) -> None:
         raise InputError(
             f"The server needs extra packages: pip install 'speciesnet[server]' ({error})."
         ) from error
-    from speciesnet.instances import split_paths
+    from speciesnet.images.instances import split_paths
     from speciesnet.server.allowlist import Folders, Hosts
     from speciesnet.server.auth import ApiKeys, AuthMiddleware, is_loopback
     from speciesnet.server.listening import listen, serve
@@ -183,9 +183,9 @@ def _is_reserved(field: str) -> bool:
 
 def _pool(values: flags.Values, metrics: Metrics) -> WorkerPool:
     """The worker processes, which load the model when the server starts."""
-    from speciesnet.films import Sampling
-    from speciesnet.model import ModelOptions
+    from speciesnet.images.films import Sampling
     from speciesnet.run import Run
+    from speciesnet.run.model import ModelOptions
     from speciesnet.server.pool import Worker, WorkerPool
     from speciesnet.server.worker import worker_main
 

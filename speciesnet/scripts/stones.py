@@ -111,7 +111,7 @@ def _write(stones: Sequence[Stone], target: str) -> None:
 
 def _lines(stones: Sequence[Stone]) -> list[str]:
     """The lines of the table, and what to do next."""
-    from speciesnet.taxonomy import species_name
+    from speciesnet.ensemble.taxonomy import species_name
 
     if not stones:
         return []

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from speciesnet.ensemble.taxonomy import species_name
 from speciesnet.files.input_notes import counted
-from speciesnet.taxonomy import species_name
 
 if TYPE_CHECKING:
-    from speciesnet.packages.info import ModelInfo
-    from speciesnet.progress import Profile
-    from speciesnet.tally import Tally
+    from speciesnet.files.packages.info import ModelInfo
+    from speciesnet.pipeline.progress import Profile
+    from speciesnet.predictions.tally import Tally
 
 TOP_ANSWERS = 10
 

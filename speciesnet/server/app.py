@@ -23,8 +23,8 @@ from speciesnet.server.service import Service
 
 PATHS = ("/", "/health", "/ready", "/metrics", "/openapi.json")
 STATIC = {  # by package
-    "site.css": "speciesnet.report",
-    "theme.js": "speciesnet.report",
+    "site.css": "speciesnet.survey.report",
+    "theme.js": "speciesnet.survey.report",
     "server.css": "speciesnet.server",
     "server.js": "speciesnet.server",
 }

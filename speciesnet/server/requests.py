@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from speciesnet.errors import DamagedError, InputError, TooDeepError
 from speciesnet.files import json_lists
-from speciesnet.instances import Instance, parse_instances
+from speciesnet.images.instances import Instance, parse_instances
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.spool import RequestFiles
 

@@ -7,8 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from speciesnet.files.packages.downloads import cache_folder
 from speciesnet.files.storage import scheme_of
-from speciesnet.packages.downloads import cache_folder
 
 
 def token_of(subject: str | os.PathLike[str]) -> str:

@@ -14,16 +14,16 @@ from PIL import Image
 from speciesnet.engines.memory import return_large_blocks
 from speciesnet.errors import ImageError, SpeciesNetError
 from speciesnet.files.storage import scheme_of
-from speciesnet.films import Sampling, is_film, open_film, reading
 from speciesnet.geolocation import resolve_locations
-from speciesnet.images import opened
-from speciesnet.instances import SAMPLE_IMAGES, Instance
-from speciesnet.model import ModelOptions
+from speciesnet.images.decoding import opened
+from speciesnet.images.films import Sampling, is_film, open_film, reading
+from speciesnet.images.instances import SAMPLE_IMAGES, Instance
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.stability import Place
 from speciesnet.records import Record
 from speciesnet.run import Run, decide_film, guards_of, photos_of, place_of
+from speciesnet.run.model import ModelOptions
 
 MAX_PIXELS = 65_000_000  # of an image: the largest cameras and phones have no more
 GROUP_PIXELS = 100_000_000  # of images in memory together: eight of 12 million pixels

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from speciesnet.boxes import inside_image
 from speciesnet.constants import Detection
+from speciesnet.ensemble.taxonomy import BLANK, LABEL_PARTS, category_of
 from speciesnet.records import Box, is_same_bbox
-from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
+from speciesnet.records.boxes import inside_image
 
 
 class BoxCorrection(NamedTuple):

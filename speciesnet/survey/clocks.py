@@ -11,7 +11,7 @@ from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import Row, read_table
 from speciesnet.files.input_notes import counted, plural
 from speciesnet.files.paths import Parts, end_of, note_on_lookalikes, with_slashes
-from speciesnet.metadata import parse_datetime
+from speciesnet.images.metadata import parse_datetime
 from speciesnet.survey.sequences import camera_folder, clock_time
 
 FOLDER, OFFSET, CAMERA_TIME, ACTUAL_TIME = "folder", "offset", "cameraTime", "actualTime"

@@ -20,6 +20,7 @@ from typing import TypeVar
 from absl import logging
 
 from speciesnet.constants import CORRECTIONS_ENDING, REVIEWED
+from speciesnet.ensemble.taxonomy import BLANK, LABEL_PARTS, category_of
 from speciesnet.errors import InputError, OutputError, file_errors
 from speciesnet.files.atomic import ExclusiveLock, write_all
 from speciesnet.files.input_notes import Examples, counted, plural
@@ -34,7 +35,6 @@ from speciesnet.survey.stone_verdicts import (
     stones_of_images,
     without_stones,
 )
-from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 
 T = TypeVar("T")
 SOURCE = REVIEWED  # the prediction_source of a corrected record

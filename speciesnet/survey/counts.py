@@ -4,7 +4,7 @@ An image shows one individual for each box with a confidence of at least ``COUNT
 overlap strongly are one individual, see ``individual_boxes``. Animals leave the picture and come
 back, so the numbers in several images are not added up: for each species, a sequence shows the
 largest number in one image (MaxN). All tables, exports and pages count with these functions;
-``report/static/boxes.js`` repeats those for images.
+``survey/report/static/boxes.js`` repeats those for images.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from speciesnet.boxes import IOU_THRESHOLD, intersection_over_union
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
+from speciesnet.ensemble.taxonomy import BLANK, category_of, is_ancestor, split_label
 from speciesnet.records import Box, Record, answer_of, is_classified
+from speciesnet.records.boxes import IOU_THRESHOLD, intersection_over_union
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
-from speciesnet.taxonomy import BLANK, category_of, is_ancestor, split_label
 
 COUNTED_FROM = DETECTION_THRESHOLD
 _OF_A_KIND = {

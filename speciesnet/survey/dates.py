@@ -13,7 +13,7 @@ from absl import logging
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import Examples
 from speciesnet.files.paths import with_slashes
-from speciesnet.metadata import YEARS, PhotoMetadata
+from speciesnet.images.metadata import YEARS, PhotoMetadata
 from speciesnet.records import Record
 from speciesnet.survey.clocks import ClockCorrections
 

@@ -17,11 +17,11 @@ from sys import intern
 from typing import Literal, NamedTuple
 
 from speciesnet.constants import DEFAULT_EVENT_GAP
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.ensemble.taxonomy import is_ancestor
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.records import Record, record_errors
 from speciesnet.survey.counts import counts_of, largest_counts, may_be_counted_below
 from speciesnet.survey.sequences import camera_folder, clock_time
-from speciesnet.taxonomy import is_ancestor
 
 ComparedTo = Literal["last_record", "last_independent_record"]
 

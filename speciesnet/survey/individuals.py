@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from speciesnet.ensemble.taxonomy import is_ancestor, species_name, split_label
 from speciesnet.records import Box, Record, answer_of
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.counts import (
@@ -15,7 +16,6 @@ from speciesnet.survey.counts import (
     individual_boxes,
     labelled_boxes,
 )
-from speciesnet.taxonomy import is_ancestor, species_name, split_label
 
 DETECTOR = "detector"  # the source of what no classifier has named
 

@@ -8,8 +8,8 @@ module, and thus share one threshold.
 from __future__ import annotations
 
 from speciesnet.constants import DETECTION_THRESHOLD, Detection
+from speciesnet.ensemble.taxonomy import category_of
 from speciesnet.records import Box, Record, answer_of
-from speciesnet.taxonomy import category_of
 
 # The lowest confidence of a box that counts: the decision table ignores boxes below it.
 SHOWN = DETECTION_THRESHOLD

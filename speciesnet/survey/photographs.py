@@ -12,9 +12,9 @@ from speciesnet.errors import ImageError
 from speciesnet.files.clouds import RemoteError
 from speciesnet.files.extensions import is_film_name
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.films import read_film_metadata
-from speciesnet.images import read_metadata
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.decoding import read_metadata
+from speciesnet.images.films import read_film_metadata
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.records import Record
 from speciesnet.survey.clock_jumps import ClockJumps
 from speciesnet.survey.dates import DateRules, with_dates

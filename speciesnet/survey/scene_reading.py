@@ -14,7 +14,7 @@ from speciesnet.errors import ImageError
 from speciesnet.files.clouds import RemoteError
 from speciesnet.files.extensions import is_film_name
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.images import read_small
+from speciesnet.images.decoding import read_small
 from speciesnet.survey.reliable_dates import Taken
 from speciesnet.survey.scenes import SIZE, Look, look
 

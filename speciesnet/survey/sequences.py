@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 from speciesnet.constants import DEFAULT_SEQUENCE_GAP
 from speciesnet.ensemble.sequences import mean_classes, sequence_answer
+from speciesnet.ensemble.taxonomy import BLANK, category_of
 from speciesnet.files.paths import Parts, with_slashes
 from speciesnet.records import Record, answer_of
-from speciesnet.taxonomy import BLANK, category_of
 
 __all__ = [
     "camera_folder",

@@ -16,8 +16,8 @@ from speciesnet.constants import DEFAULT_SEQUENCE_GAP
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.instances import path_digest
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.instances import path_digest
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Record, record_errors, still_of
 from speciesnet.survey.corrections import (

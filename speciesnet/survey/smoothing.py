@@ -25,13 +25,13 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from speciesnet import taxonomy
 from speciesnet.constants import TOP_CLASSES, Classification, Detection
-from speciesnet.geofence import Answer
+from speciesnet.ensemble import taxonomy
+from speciesnet.ensemble.geofence import Answer
+from speciesnet.ensemble.taxonomy import BLANK
 from speciesnet.records import Box, Record
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
-from speciesnet.taxonomy import BLANK
 
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they neither follow nor establish a kind
 SUFFIX = "+sequence"  # of the prediction_source of a box that follows others

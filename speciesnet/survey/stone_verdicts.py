@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast, get_args
 
-from speciesnet.boxes import intersection_over_union
 from speciesnet.constants import DETECTION_THRESHOLD, REVIEWED, Classification, Detection
+from speciesnet.ensemble.taxonomy import BLANK, category_of
 from speciesnet.records import Box, Record, Review, answer_of, is_film, is_same_bbox
+from speciesnet.records.boxes import intersection_over_union
 from speciesnet.survey.box_corrections import BoxCorrection
-from speciesnet.taxonomy import BLANK, category_of
 
 Verdict = Literal["stone", "animal"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speciesnet.constants import Detection
+from speciesnet.ensemble.taxonomy import UNKNOWN, category_of, split_label
 from speciesnet.files.paths import with_slashes
 from speciesnet.records import Record, answer_of, record_errors
 from speciesnet.survey.sequences import camera_folder, clock_time
@@ -42,7 +43,6 @@ from speciesnet.survey.stone_verdicts import (
     Verdict,
 )
 from speciesnet.survey.survey import Picture
-from speciesnet.taxonomy import UNKNOWN, category_of, split_label
 
 BINS = 60  # in a timeline
 _NEARBY = 0.5  # the overlap of boxes at about the same place

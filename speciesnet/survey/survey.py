@@ -12,13 +12,20 @@ from typing import NamedTuple, cast
 from absl import logging
 
 from speciesnet.constants import DEFAULT_SEQUENCE_GAP, TOP_CLASSES, Classification, Detection
+from speciesnet.ensemble.geofence import Answer, Rules, load_geofence
+from speciesnet.ensemble.taxonomy import (
+    BLANK,
+    LABEL_PARTS,
+    build_taxonomy_map,
+    category_of,
+    load_taxonomy,
+)
 from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.errors import InputError, ModelError
 from speciesnet.files.moved_photographs import Photographs
+from speciesnet.files.packages.info import ModelInfo
 from speciesnet.files.paths import file_name, with_slashes
-from speciesnet.geofence import Answer, Rules, load_geofence
-from speciesnet.metadata import PhotoMetadata
-from speciesnet.packages.info import ModelInfo
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.predictions.reading import read_records
 from speciesnet.predictions.settings import (
     is_geofenced,
@@ -55,13 +62,6 @@ from speciesnet.survey.smoothing import (
     may_follow,
     smoothed_answers,
     with_answers,
-)
-from speciesnet.taxonomy import (
-    BLANK,
-    LABEL_PARTS,
-    build_taxonomy_map,
-    category_of,
-    load_taxonomy,
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from speciesnet.app.commands import Line
 from speciesnet.app.jobs import interrupt, start
 from speciesnet.app.logs import tail
-from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.images.instances import SAMPLE_IMAGES
 
 
 @pytest.mark.slow

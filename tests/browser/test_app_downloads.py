@@ -13,7 +13,7 @@ from hubs import Hub, hub_of
 from playwright.sync_api import Page, expect
 from window_users import LONG, LOST, REFUSED, App, NewPage, free_port
 
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
 
 if sys.platform == "win32":
     pytest.skip("Windows has other signals", allow_module_level=True)

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from surveys import BOAR, DEER, FOX, record, survey_of
 
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.report.site import write_report
+from speciesnet.survey.report.site import write_report
 
 NewPage = Callable[..., Page]
 

@@ -9,11 +9,11 @@ from barriers import check_on_phone
 from playwright.sync_api import Page, expect
 from surveys import BLANK, DEER, FOX, MODEL, record, survey_of
 
-from speciesnet.evaluation.labels import Written, WrittenLabels
-from speciesnet.evaluation.pairs import pair_up
-from speciesnet.evaluation.result import evaluate
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.report.evaluation import write_evaluation
+from speciesnet.survey.evaluation.labels import Written, WrittenLabels
+from speciesnet.survey.evaluation.pairs import pair_up
+from speciesnet.survey.evaluation.result import evaluate
+from speciesnet.survey.report.evaluation import write_evaluation
 
 NewPage = Callable[..., Page]
 IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from surveys import FOX, box, record, survey_of
 
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.report.site import write_report
+from speciesnet.survey.report.site import write_report
 
 NewPage = Callable[..., Page]
 

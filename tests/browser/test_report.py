@@ -28,7 +28,7 @@ from surveys import (
 )
 
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.report.site import write_report
+from speciesnet.survey.report.site import write_report
 
 NewPage = Callable[..., Page]
 

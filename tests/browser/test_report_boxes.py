@@ -24,9 +24,9 @@ from surveys import (
 )
 
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.report.site import write_report
 from speciesnet.survey.box_corrections import BoxCorrection
 from speciesnet.survey.corrections import Correction
+from speciesnet.survey.report.site import write_report
 from speciesnet.survey.survey import Survey
 
 NewPage = Callable[..., Page]

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from reviews import IMAGES, Server, press, records_in, server_of
 from surveys import BLANK, BOAR, DEER, FOX, LABELS, record, write_predictions
 
-from speciesnet.report.payload import Payload
+from speciesnet.survey.report.payload import Payload
 from speciesnet.survey.survey import Survey
 
 NewPage = Callable[..., Page]

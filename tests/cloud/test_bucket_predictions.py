@@ -17,8 +17,8 @@ from faults import Answer, Drop
 
 from speciesnet.errors import CredentialsError, OutputError
 from speciesnet.files import clouds, storage
-from speciesnet.instances import Instance
-from speciesnet.packages.downloads import cache_folder
+from speciesnet.files.packages.downloads import cache_folder
+from speciesnet.images.instances import Instance
 from speciesnet.predictions import bucket as bucket_module
 from speciesnet.predictions.bucket import BucketPredictions, check_output, open_predictions
 from speciesnet.predictions.file import PredictionsFile
@@ -174,7 +174,7 @@ def test_a_run_without_records_leaves_no_predictions(bucket: Bucket) -> None:
 _RUN = """
 import sys, time
 from speciesnet.predictions import bucket as bucket_module
-from speciesnet.instances import Instance
+from speciesnet.images.instances import Instance
 from speciesnet.predictions.settings import (
     FLAWED,
     RunSettings,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from buckets import EXPIRED, Bucket
 
-from speciesnet.instances import SAMPLE_IMAGES, find_images
+from speciesnet.images.instances import SAMPLE_IMAGES, find_images
 from speciesnet.scripts.run_model import cli
 
 OPTIONS = ("--model", "demo", "--precision", "fp32", "--noprogress_bars")

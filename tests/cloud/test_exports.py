@@ -28,11 +28,11 @@ from surveys import BLANK, DEER, FOX, correction, record, survey_of, write_predi
 
 from speciesnet.errors import CredentialsError, ImageError, InputError, OutputError
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.metadata import PhotoMetadata
-from speciesnet.report.thumbnails import Thumbnails
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.scripts.outputs import sent_file, sent_folder
 from speciesnet.survey.corrections import find_corrections, read_corrections
 from speciesnet.survey.photographs import with_metadata
+from speciesnet.survey.report.thumbnails import Thumbnails
 
 PROJECT = ("--title", "Lions", "--contributor", "Jane", "--timezone", "+03:00")
 DEPLOYMENTS = "deploymentID,habitat\ncam1,forest\ncam2,hill\n"

@@ -19,8 +19,8 @@ from PIL import Image
 
 from speciesnet.errors import CredentialsError, ImageError, InputError
 from speciesnet.files import clouds, storage
-from speciesnet.images import file_exists, load_rgb_image, read_image
-from speciesnet.instances import find_images, prepare_instances
+from speciesnet.images.decoding import file_exists, load_rgb_image, read_image
+from speciesnet.images.instances import find_images, prepare_instances
 from speciesnet.predictions.lookup import RecordsByFile
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from speciesnet.errors import ImageError
 from speciesnet.files import storage, web
-from speciesnet.images import read_image
-from speciesnet.instances import prepare_instances
+from speciesnet.images.decoding import read_image
+from speciesnet.images.instances import prepare_instances
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):

@@ -15,7 +15,7 @@ from demo.scenes import Site, burst, make_site, random_scene
 from PIL import Image
 
 _ROOT = Path(__file__).resolve().parents[2]
-_DEMO = _ROOT / "speciesnet" / "demo"
+_DEMO = _ROOT / "speciesnet" / "files" / "packages" / "demo"
 _MODEL = _DEMO / "model"
 _IMAGES = sorted((_DEMO / "images").rglob("*.jpg"))
 _EXIF, _GPS, _DATE = 0x8769, 0x8825, 0x9003

@@ -18,7 +18,7 @@ from surveys import BOAR, DEER, FOX, LABELS, UNKNOWN, record, write_predictions
 from speciesnet import SpeciesNet
 from speciesnet.ensemble.thresholds import read_thresholds
 from speciesnet.errors import OutputError
-from speciesnet.instances import SAMPLE_IMAGES, find_images
+from speciesnet.images.instances import SAMPLE_IMAGES, find_images
 from speciesnet.predictions import read_records
 from speciesnet.records import Record
 from speciesnet.survey.survey import load_survey

@@ -17,6 +17,7 @@ from speciesnet.errors import InputError
 from speciesnet.export.camtrap_dp import Project, Summary, write_camtrap_dp
 from speciesnet.export.media_index import MediaIndex
 from speciesnet.files.moved_photographs import Photographs
+from speciesnet.images.instances import SAMPLE_IMAGES
 from speciesnet.records import Record
 from speciesnet.survey.clocks import ClockCorrections
 from speciesnet.survey.corrections import Correction
@@ -558,7 +559,7 @@ def test_deployment_with_wrong_dates_has_timestamp_issues(
 
 
 def test_demo_survey_is_valid(tmp_path: Path, schemas: Path) -> None:
-    demo = Path(__file__).parents[2] / "speciesnet" / "demo" / "images"
+    demo = SAMPLE_IMAGES
     records = [
         {"filepath": path.as_posix(), "prediction": DEER, "prediction_score": 0.5}
         for path in sorted(demo.rglob("*.jpg"))

@@ -13,12 +13,12 @@ import pytest
 from commands import run_here
 from surveys import BOAR, DEER, FOX, HUMAN, LABELS, answered_box, box, record, write_predictions
 
+from speciesnet.ensemble.taxonomy import split_label
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.records import Box, Record
 from speciesnet.scripts.speciesnet_to_table import KINDS
 from speciesnet.survey.corrections import Correction, corrections_path
 from speciesnet.survey.survey import Survey, load_survey
-from speciesnet.taxonomy import split_label
 
 MAMMAL = LABELS["mammal"]
 LEFT, MIDDLE, RIGHT = (0.0, 0.1, 0.2, 0.3), (0.35, 0.1, 0.2, 0.3), (0.7, 0.1, 0.2, 0.3)

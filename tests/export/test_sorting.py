@@ -22,7 +22,7 @@ from speciesnet.export.sorting import (
     sort_photographs,
 )
 from speciesnet.export.undo import How, undo
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 from speciesnet.records import Record
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"

@@ -11,7 +11,7 @@ import pytest
 
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.instances import prepare_instances, split_paths
+from speciesnet.images.instances import prepare_instances, split_paths
 from speciesnet.scripts.run_model import COMMAND, FOLDERS
 
 

@@ -9,7 +9,7 @@ import pytest
 from speciesnet.errors import InputError
 from speciesnet.files import listing, storage
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 
 LEFT_BY_PROGRAMS = (
     "__MACOSX/cam/._1.jpg",

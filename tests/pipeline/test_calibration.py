@@ -12,8 +12,8 @@ from PIL import Image
 
 from speciesnet import SpeciesNet
 from speciesnet.errors import ModelError
-from speciesnet.instances import SAMPLE_IMAGES, find_images
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
+from speciesnet.images.instances import SAMPLE_IMAGES, find_images
 from speciesnet.pipeline.calibration import NEEDED_IMAGES, quantize_in_background
 
 pytest.importorskip("openvino")
@@ -73,7 +73,7 @@ def test_process_ends_with_its_parent_even_if_that_is_killed(cache: Path, tmp_pa
         Image.new("RGB", (4000, 3000)).save(tmp_path / f"{i}.png")
     code = (
         "import sys\n"
-        "from speciesnet.packages.info import ModelInfo\n"
+        "from speciesnet.files.packages.info import ModelInfo\n"
         "from speciesnet.pipeline.calibration import quantize_in_background\n"
         "making = quantize_in_background(ModelInfo('demo'), ['detector'], sys.argv[1:])\n"
         "print(making._process.pid, flush=True)\n"

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.errors import InputError
 from speciesnet.pipeline import PastResults, Photo, past_photos
 from speciesnet.records import Box, Record
+from speciesnet.records.boxes import BoxSelection
 
 FOX: Any = {"classes": ["fox"], "scores": [0.9]}
 HARE: Any = {"classes": ["hare"], "scores": [0.8]}

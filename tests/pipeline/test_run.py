@@ -13,9 +13,9 @@ from PIL import Image
 
 from speciesnet import pipeline
 from speciesnet.detector import InputShape
-from speciesnet.images import PreprocessedImage
+from speciesnet.images.decoding import PreprocessedImage
 from speciesnet.pipeline import reading
-from speciesnet.progress import Profile
+from speciesnet.pipeline.progress import Profile
 
 
 @dataclass

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speciesnet.boxes import BBox, BoxSelection
 from speciesnet.errors import InputError
-from speciesnet.images import PreprocessedImage
+from speciesnet.images.decoding import PreprocessedImage
 from speciesnet.pipeline import Crop, Photo, classify, crop
 from speciesnet.records import Box
+from speciesnet.records.boxes import BBox, BoxSelection
 
 Pixels = Any
 

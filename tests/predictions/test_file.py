@@ -18,7 +18,7 @@ import pytest
 from typing_extensions import Unpack
 
 from speciesnet.errors import InputError, OutputError
-from speciesnet.instances import Instance
+from speciesnet.images.instances import Instance
 from speciesnet.predictions import appender
 from speciesnet.predictions.file import PredictionsFile
 from speciesnet.predictions.layout import FOOTER, HEADER, SEPARATOR, encode_record, save_predictions
@@ -718,7 +718,7 @@ def test_ignore_existing_twice_loses_neither_file(path: Path) -> None:
 
 _HOLD = """
 import sys, time
-from speciesnet.instances import Instance
+from speciesnet.images.instances import Instance
 from speciesnet.predictions.file import PredictionsFile
 from speciesnet.predictions.settings import RunSettings
 settings = RunSettings("detector", {"version": "1.0", "type": "always_crop", "files": {}})

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.constants import Classification
 from speciesnet.errors import InputError, MalformedRecordError, OutputError
 from speciesnet.predictions.file import PredictionsFile
@@ -29,6 +28,7 @@ from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.reading import load_partial_predictions, read_as_written, read_records
 from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Instance, Record
+from speciesnet.records.boxes import BoxSelection
 
 FOX, HARE, OWL = "1;;;;;;fox", "2;;;;;;hare", "3;;;;;;owl"
 CLASSES = {"classes": [FOX, HARE, OWL], "scores": [0.9, 0.05, 0.01]}

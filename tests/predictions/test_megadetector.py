@@ -9,12 +9,12 @@ from PIL import ExifTags, Image
 
 from speciesnet.errors import InputError, OutputError
 from speciesnet.export.megadetector import write_megadetector
-from speciesnet.model import SpeciesNet
 from speciesnet.pipeline import PastResults
 from speciesnet.predictions.lookup import RecordsByFile
 from speciesnet.predictions.reading import read_records
 from speciesnet.records import Instance
 from speciesnet.run import Run, execute
+from speciesnet.run.model import SpeciesNet
 
 ANIMAL = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
 CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}

@@ -17,7 +17,7 @@ import pytest
 from commands import Outcome, read_predictions
 from faults import Proxy, before_web_server
 
-from speciesnet.instances import SAMPLE_IMAGES
+from speciesnet.images.instances import SAMPLE_IMAGES
 
 PATIENCE = 60.0  # seconds; a longer wait is a hang
 WITH_FAULT = Path(__file__).with_name("with_fault.py")

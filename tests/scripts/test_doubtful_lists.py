@@ -15,7 +15,7 @@ from surveys import FOX, correction, record, write_predictions
 from speciesnet.errors import InputError
 from speciesnet.files.csv_rows import read_table
 from speciesnet.files.input_notes import InputNotes
-from speciesnet.instances import prepare_instances
+from speciesnet.images.instances import prepare_instances
 from speciesnet.predictions.lookup import RecordsByFile
 
 BOX = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.1, 0.3, 0.3]}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import Outcome, run_here, run_module
 
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 from speciesnet.predictions.layout import save_predictions
 
 SAMPLES = find_images(["demo"])

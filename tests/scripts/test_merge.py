@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import Outcome, run_here
 
-from speciesnet.instances import find_images
+from speciesnet.images.instances import find_images
 from speciesnet.predictions.layout import save_predictions
 
 PARTS = 3  # into one of which none of the images falls

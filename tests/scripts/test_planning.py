@@ -8,8 +8,8 @@ import pytest
 
 from speciesnet import SpeciesNet
 from speciesnet.errors import InputError
-from speciesnet.instances import find_images
-from speciesnet.model import Predictions
+from speciesnet.images.instances import find_images
+from speciesnet.run.model import Predictions
 from speciesnet.scripts.planning import SAMPLE_IMAGES, WARM_UP_IMAGES, Estimate, measure
 
 

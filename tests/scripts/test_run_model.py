@@ -13,7 +13,7 @@ from commands import Outcome, read_predictions, run_here
 from frameworks import needs_tensorflow
 
 import speciesnet
-from speciesnet.packages.info import ModelInfo
+from speciesnet.files.packages.info import ModelInfo
 
 Command = Callable[..., Outcome]
 

@@ -13,12 +13,12 @@ from commands import run_here
 if importlib.util.find_spec("ray") is None:
     pytest.skip("needs speciesnet[ray]", allow_module_level=True)
 
-from speciesnet.distributed import connection, runner
-from speciesnet.distributed.resources import Pool, Resources
+from speciesnet.predictions.tally import Tally
 from speciesnet.records import Instance
 from speciesnet.run import Outcome
+from speciesnet.run.distributed import connection, runner
+from speciesnet.run.distributed.resources import Pool, Resources
 from speciesnet.scripts import run_on_ray
-from speciesnet.tally import Tally
 
 
 @pytest.mark.parametrize(("failed", "code"), [(0, 0), (1, 0), (2, 1)])

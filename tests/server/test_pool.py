@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import stand_in_workers
 
-from speciesnet.instances import Instance
+from speciesnet.images.instances import Instance
 from speciesnet.server.errors import RejectedError
 from speciesnet.server.metrics import Metrics
 from speciesnet.server.pool import Worker, WorkerPool

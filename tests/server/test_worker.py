@@ -9,9 +9,9 @@ from servers import Server
 
 from speciesnet.ensemble.thresholds import Thresholds
 from speciesnet.errors import InputError
-from speciesnet.instances import Instance, find_images
-from speciesnet.model import ModelOptions
+from speciesnet.images.instances import Instance, find_images
 from speciesnet.run import Run
+from speciesnet.run.model import ModelOptions
 from speciesnet.server.worker import ImageTask, Refused, WorkerModel, groups_by_pixels
 
 MEBIBYTE = 2**20

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from surveys import BLANK, DEER, FOX, HUMAN, LABELS, answered_box, box, record
 
-from speciesnet.boxes import intersection_over_union
 from speciesnet.constants import Classification
 from speciesnet.records import Box
+from speciesnet.records.boxes import intersection_over_union
 from speciesnet.survey.counts import counts_of, individual_boxes, largest_counts
 from speciesnet.survey.events import Sighting, find_events
 from speciesnet.survey.individuals import individuals_of

@@ -5,7 +5,7 @@ from pathlib import Path
 from photographs import NAIROBI, photograph
 
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.records import Record
 from speciesnet.survey.photographs import position_of, with_metadata
 

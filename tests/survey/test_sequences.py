@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 from surveys import BEAR, BLANK, BOAR, DEER, FOX, HUMAN, LABELS, UNKNOWN, box, record
 
-from speciesnet.geofence import Rules, load_geofence
-from speciesnet.packages.info import ModelInfo
+from speciesnet.ensemble.geofence import Rules, load_geofence
+from speciesnet.ensemble.taxonomy import load_taxonomy
+from speciesnet.files.packages.info import ModelInfo
 from speciesnet.records import Classifications, Record
 from speciesnet.survey.sequences import (
     camera_folder,
@@ -18,7 +19,6 @@ from speciesnet.survey.sequences import (
     sequence_answer,
     sequence_numbers,
 )
-from speciesnet.taxonomy import load_taxonomy
 
 FAILED: Record = {"filepath": "x.jpg", "failures": ["DETECTOR"]}
 

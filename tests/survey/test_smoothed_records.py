@@ -11,7 +11,7 @@ from surveys import DEER, LABELS, answered_box, box, correction, record, write_p
 
 from speciesnet.errors import InputError
 from speciesnet.files.moved_photographs import Photographs
-from speciesnet.metadata import PhotoMetadata
+from speciesnet.images.metadata import PhotoMetadata
 from speciesnet.records import Record
 from speciesnet.survey import photographs as photographs_module
 from speciesnet.survey.dates import DateRules, NamePattern

@@ -14,9 +14,9 @@ from typing import NamedTuple, Protocol
 
 from speciesnet.constants import TOP_CLASSES, Classification, Detection
 from speciesnet.ensemble import DECISION_TABLE, Rule
-from speciesnet.geofence import Rules
+from speciesnet.ensemble.geofence import Rules
+from speciesnet.ensemble.taxonomy import GEOFENCE_ROLL_UP_LEVELS, ROLL_UP_LEVELS, ROLL_UP_THRESHOLD
 from speciesnet.records import Box, Classifications, top_classes
-from speciesnet.taxonomy import GEOFENCE_ROLL_UP_LEVELS, ROLL_UP_LEVELS, ROLL_UP_THRESHOLD
 
 CERTAIN = 0.995  # no rule requires more; the highest bound is 0.99
 COUNTING = 0.05  # lower scores do not affect any answer

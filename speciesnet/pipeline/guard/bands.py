@@ -18,14 +18,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from speciesnet.boxes import intersection_over_union
 from speciesnet.constants import SCORE_THRESHOLD
-from speciesnet.geofence import Rules
+from speciesnet.ensemble.geofence import Rules
+from speciesnet.ensemble.taxonomy import ROLL_UP_LEVELS
 from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.answers import COUNTING, log_odds
 from speciesnet.pipeline.guard.stability import Decisions, box_at
 from speciesnet.records import Box, Classifications
-from speciesnet.taxonomy import ROLL_UP_LEVELS
+from speciesnet.records.boxes import intersection_over_union
 
 WRONG_SHARE = 1e-4  # of the images of a run, expected at most
 TAIL = 0.25  # share of the errors from which larger, unobserved ones are extrapolated ...

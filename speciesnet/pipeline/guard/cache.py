@@ -14,7 +14,7 @@ from absl import logging
 from speciesnet import __version__
 from speciesnet.engines.base import version_of
 from speciesnet.files.atomic import write_atomically
-from speciesnet.packages.downloads import cache_folder
+from speciesnet.files.packages.downloads import cache_folder
 from speciesnet.pipeline.guard.bands import Evidence
 
 

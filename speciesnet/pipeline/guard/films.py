@@ -15,10 +15,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, Classification
+from speciesnet.ensemble.geofence import Rules
 from speciesnet.ensemble.sequences import mean_classes
-from speciesnet.geofence import Rules
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.guard.answers import (
     COUNTING,
@@ -38,6 +37,7 @@ from speciesnet.pipeline.guard.stability import (
     selects_the_same,
 )
 from speciesnet.records import Box, Classifications, top_classes
+from speciesnet.records.boxes import BoxSelection
 
 MOST_CLASSES = 20  # of a frame that are considered one by one; the others are counted together
 

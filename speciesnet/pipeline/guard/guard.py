@@ -12,7 +12,6 @@ from dataclasses import asdict
 from absl import logging
 
 from speciesnet import pipeline
-from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import with_frames
 from speciesnet.pipeline.guard.bands import Evidence, errors_of
@@ -23,6 +22,7 @@ from speciesnet.pipeline.guard.margins import Band, Subject
 from speciesnet.pipeline.guard.passes import Passes, place_of
 from speciesnet.pipeline.guard.tally import FilmTally, Tally
 from speciesnet.pipeline.guard.trial import WORTHWHILE, Trial, pays, trial_of
+from speciesnet.pipeline.networks import Networks, ReducedNetworks
 
 AUDITED = 100  # one image in this many is also processed in float32, whatever its margin
 CHUNK = 32  # images between two checks of the doubtful ones

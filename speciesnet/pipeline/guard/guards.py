@@ -10,7 +10,6 @@ from absl import logging
 
 from speciesnet import pipeline
 from speciesnet.errors import first_line
-from speciesnet.networks import Networks
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.films import in_turn
 from speciesnet.pipeline.guard.guard import Guard
@@ -18,6 +17,7 @@ from speciesnet.pipeline.guard.ledger import Ledger
 from speciesnet.pipeline.guard.passes import Passes
 from speciesnet.pipeline.guard.tally import Decided, FilmTally, Tally
 from speciesnet.pipeline.guard.upgrade import Int8Upgrade
+from speciesnet.pipeline.networks import Networks
 
 
 class Guards:

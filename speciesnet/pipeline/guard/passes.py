@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from speciesnet import pipeline
 from speciesnet.constants import SCORE_THRESHOLD, TOP_CLASSES, RunMode
 from speciesnet.engines.memory import return_memory
-from speciesnet.films import Sampling
-from speciesnet.networks import Networks, ReducedNetworks
+from speciesnet.images.films import Sampling
 from speciesnet.pipeline import PastResults, Photo
 from speciesnet.pipeline.films import FilmReader, read_films
 from speciesnet.pipeline.guard.stability import Decisions
-from speciesnet.progress import Profile
+from speciesnet.pipeline.networks import Networks, ReducedNetworks
+from speciesnet.pipeline.progress import Profile
 
 # Images per batch of the float32 classifier next to the fast networks, where this changes no number. At
 # full size on 2 cores, it takes as long per image with 1 as with 8 (0.73 CPU seconds), and needs 0.32 GiB

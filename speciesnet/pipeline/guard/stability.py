@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.constants import SCORE_THRESHOLD, Detection
 from speciesnet.ensemble import DECISION_TABLE
-from speciesnet.geofence import Rules
+from speciesnet.ensemble.geofence import Rules
 from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.answers import Answers, At, PhotoScores, around, kind_of, moved
 from speciesnet.records import Box, Classifications
+from speciesnet.records.boxes import BoxSelection
 
 # Boxes, possibly with the whole image, that are classified to see whether it matters which is best.
 MAX_RIVALS = 4

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from absl import logging
 
 from speciesnet import pipeline
-from speciesnet.networks import Networks, ReducedNetworks
 from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.bands import Errors, Evidence, errors_of
 from speciesnet.pipeline.guard.cache import Verdict
 from speciesnet.pipeline.guard.margins import margin_of
 from speciesnet.pipeline.guard.passes import Passes, place_of
 from speciesnet.pipeline.guard.stability import MAX_RIVALS, lowest_confidence
+from speciesnet.pipeline.networks import Networks, ReducedNetworks
 
 WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
 TRIAL = (24, 96)  # images of a trial, at least and at most ...

@@ -10,9 +10,9 @@ from absl import logging
 
 from speciesnet.engines.precision import can_quantize
 from speciesnet.errors import ModelError
-from speciesnet.networks import NetworkOptions
 from speciesnet.pipeline.calibration import Quantization, quantize_in_background
 from speciesnet.pipeline.guard.guard import Guard
+from speciesnet.pipeline.networks import NetworkOptions
 
 # With full-size networks on 2 cores, int8 saves 0.7 of 1.7 seconds per image compared with bf16. Making
 # the networks takes 3 minutes of both cores, and the trial takes 4 minutes longer than its images would

@@ -14,13 +14,13 @@ from speciesnet.scripts import console, flags, planning
 from speciesnet.scripts.summary import print_profile, print_summary, target_notes
 
 if TYPE_CHECKING:
-    from speciesnet.boxes import BoxSelection
     from speciesnet.constants import OutputFormat
     from speciesnet.files.input_notes import InputNotes
-    from speciesnet.instances import Instance
-    from speciesnet.model import Predictions, SpeciesNet
+    from speciesnet.images.instances import Instance
     from speciesnet.records import Record
+    from speciesnet.records.boxes import BoxSelection
     from speciesnet.run import Run
+    from speciesnet.run.model import Predictions, SpeciesNet
 
 FOLDERS = flags.text(
     "folders",
@@ -122,8 +122,8 @@ TOPICS: console.Topics = {
 def main(values: flags.Values) -> None:
     """Checks everything that can be wrong before the first image is read, then runs."""
     from speciesnet.files.input_notes import InputNotes
+    from speciesnet.pipeline.progress import Profile
     from speciesnet.predictions.bucket import check_output
-    from speciesnet.progress import Profile
     from speciesnet.run import execute
 
     components = _components(values)
@@ -207,7 +207,7 @@ def _check(values: flags.Values, components: Components) -> None:
 
 def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
     """The images of the run; empty only if none is in the shard."""
-    from speciesnet.instances import prepare_instances, split_paths, take_shard
+    from speciesnet.images.instances import prepare_instances, split_paths, take_shard
 
     folders, filepaths = values[FOLDERS], values[FILEPATHS]
     instances = prepare_instances(
@@ -228,7 +228,7 @@ def _instances(values: flags.Values, notes: InputNotes) -> list[Instance]:
 
 def _model(values: flags.Values, components: Components) -> SpeciesNet:
     """The model; asks the user first if it was trained on crops but is about to classify whole images."""
-    from speciesnet.model import SpeciesNet
+    from speciesnet.run.model import SpeciesNet
 
     model = SpeciesNet(
         values[flags.MODEL],
@@ -273,8 +273,8 @@ class _OutputOptions(TypedDict):
 
 def _output_options(values: flags.Values) -> _OutputOptions:
     """The format of the output, and what it contains; raises ``InputError``."""
-    from speciesnet.boxes import selected_boxes
     from speciesnet.predictions.format5 import DEFAULT_CLASSES, checked_classes, checked_format
+    from speciesnet.records.boxes import selected_boxes
 
     count = values[flags.MAX_CLASSES]
     output_format, classify = checked_format(

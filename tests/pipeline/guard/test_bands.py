@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speciesnet.geofence import Rules
+from speciesnet.ensemble.geofence import Rules
+from speciesnet.ensemble.taxonomy import build_taxonomy_map
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.guard.answers import log_odds
 from speciesnet.pipeline.guard.bands import (
@@ -16,7 +17,6 @@ from speciesnet.pipeline.guard.bands import (
 )
 from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.records import Box, Classifications
-from speciesnet.taxonomy import build_taxonomy_map
 
 FOX = "1;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 FENNEC = "2;mammalia;carnivora;canidae;vulpes;zerda;fennec fox"

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from deciding import CLASSES, DOUBTING, LISTED, RULES, answer, box, classes_of, named
 
-from speciesnet.boxes import BoxSelection
 from speciesnet.constants import Classification
+from speciesnet.ensemble.geofence import Rules
 from speciesnet.ensemble.sequences import sequence_answer
-from speciesnet.films import Film
-from speciesnet.geofence import Rules
+from speciesnet.images.films import Film
 from speciesnet.pipeline import Photo
 from speciesnet.pipeline.guard.answers import moved
 from speciesnet.pipeline.guard.films import (
@@ -25,6 +24,7 @@ from speciesnet.pipeline.guard.films import (
 from speciesnet.pipeline.guard.stability import Decisions
 from speciesnet.pipeline.photo import FilmFrame
 from speciesnet.records import Box, Classifications
+from speciesnet.records.boxes import BoxSelection
 
 NOWHERE = (None, None)
 EMPTY = named(blank=0.97, deer=0.01)

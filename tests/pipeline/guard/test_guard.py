@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from guarded import PICTURES, Fake, decisions, known, passes, resumed, wave, with_evidence
 
-from speciesnet.images import PreprocessedImage
+from speciesnet.images.decoding import PreprocessedImage
 from speciesnet.pipeline.guard import trial
 from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache

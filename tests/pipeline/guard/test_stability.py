@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from deciding import CLASSES, DOUBTING, LISTED, RULES, answer, box, classes_of, named
 
-from speciesnet.boxes import BoxSelection
+from speciesnet.ensemble.geofence import Rules
 from speciesnet.ensemble.thresholds import Thresholds
-from speciesnet.geofence import Rules
 from speciesnet.pipeline import WHOLE, Photo
 from speciesnet.pipeline.guard.answers import log_odds, moved
 from speciesnet.pipeline.guard.stability import (
@@ -19,6 +18,7 @@ from speciesnet.pipeline.guard.stability import (
     rivals,
 )
 from speciesnet.records import Box, Classifications
+from speciesnet.records.boxes import BoxSelection
 
 
 def photo(classes: Classifications, *boxes: Box) -> Photo:

@@ -11,13 +11,13 @@ from typing import Any, cast
 import pytest
 from guarded import PICTURES, Fake, decisions, known, passes, wave, with_evidence
 
-from speciesnet.networks import NetworkOptions
 from speciesnet.pipeline.calibration import State
 from speciesnet.pipeline.guard import trial, upgrade
 from speciesnet.pipeline.guard.cache import EvidenceCache
 from speciesnet.pipeline.guard.guard import Guard
 from speciesnet.pipeline.guard.guards import Guards
 from speciesnet.pipeline.guard.ledger import Ledger
+from speciesnet.pipeline.networks import NetworkOptions
 
 FIRST = 70  # images that are taken before the networks are finished
 EXACT = Fake(wave(0.0))

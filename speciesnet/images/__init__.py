@@ -1,0 +1,1 @@
+"""Photographs and films: which ones, their pixels and their metadata."""

@@ -1,1 +1,0 @@
-"""Model packages: names, downloads and the files in them."""
