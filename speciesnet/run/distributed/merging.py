@@ -92,10 +92,11 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
     if first is None:
         return None
     shards = {first.pop("shard", None)}
-    for result in ("precision", FLAWED):  # what the run of this part found
-        first.pop(result, None)
+    first.pop("precision", None)  # counts of this part
+    flawed = _flawed_in(first)
     for part, settings in found:
         shards.add(settings.get("shard"))
+        flawed |= _flawed_in(settings)
         try:
             _drop_differing_inputs(first, settings)
             differences = RunSettings.from_dict(first).differences(settings)
@@ -107,7 +108,13 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
                 "parts that were made with the same settings."
             )
     _warn_of_missing(shards - {None})
-    return first
+    return {**first, FLAWED: flawed} if flawed else first
+
+
+def _flawed_in(settings: dict[str, Any]) -> dict[str, Any]:
+    """Takes the flawed images out of the settings of a part."""
+    found = settings.pop(FLAWED, None)
+    return found if isinstance(found, dict) else {}
 
 
 def _warn_of_missing(shards: set[object]) -> None:

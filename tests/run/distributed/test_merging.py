@@ -18,7 +18,12 @@ from filelock import FileLock
 from speciesnet.errors import InputError, OutputError
 from speciesnet.images.instances import find_images
 from speciesnet.predictions.layout import save_predictions
-from speciesnet.predictions.settings import RunSettings, add_to_settings, read_settings
+from speciesnet.predictions.settings import (
+    RunSettings,
+    add_to_settings,
+    flawed_images_of,
+    read_settings,
+)
 from speciesnet.records import Record
 from speciesnet.run.distributed.folder import Folder
 from speciesnet.run.distributed.merging import merge
@@ -137,6 +142,19 @@ def test_missing_shards_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     caplog.clear()
     merge([shard(number) for number in (1, 2, 3, 4)], target)
     assert "not among" not in caplog.text
+
+
+def test_flawed_images_of_all_parts_are_kept(tmp_path: Path) -> None:
+    def shard(number: int, flawed: object) -> str:
+        part = str(tmp_path / f"{number}.json")
+        save_predictions({"predictions": [record(f"{number}")]}, part)
+        with_settings(part, replace(SETTINGS, shard=f"{number}/3"))
+        add_to_settings(Path(part), "flawed_images", flawed)
+        return part
+
+    target = tmp_path / "all.json"
+    merge([shard(1, {"1": "cut off"}), shard(2, {"2": "cut off"}), shard(3, "damaged")], target)
+    assert flawed_images_of(target) == {"1": "cut off", "2": "cut off"}
 
 
 def test_parts_made_from_parts_of_an_earlier_step(tmp_path: Path) -> None:
