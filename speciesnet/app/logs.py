@@ -66,7 +66,8 @@ def said(kind: str, log: Path) -> str | None:
 
 def sentence_on_failures(log: Path) -> str | None:
     """The sentence of a complete run that says how many images failed."""
-    return next((one for one in tail(log, 100) if re.match(r"\d+ images?, ", one)), None)
+    pattern = r"[\d,]+ (image|film)s?\b.*, \d+ (of them )?failed"
+    return next((one for one in tail(log, 100) if re.match(pattern, one)), None)
 
 
 def reason_of_end(code: int, log: Path) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from speciesnet.files.extensions import is_film_name
 from speciesnet.files.input_notes import Examples
-from speciesnet.records import Record, is_below_threshold
+from speciesnet.records import Record, is_below_threshold, is_film
 
 NOTHING = "nothing found"
 
@@ -24,13 +25,14 @@ class Tally:
     """Counts of records by their answers.
 
     Attributes:
-        images: Records counted.
+        images: Records counted, including those of films.
         failed: Records with failures.
         answers: Predictions, or the top class or top box of a run of one component, by label.
         countries: Countries of the records that have one.
         placeless: Records with a position, but without a country. In runs that look up countries, their
             positions are not in any, see ``geolocation.find_country``.
         below_threshold: Records with an answer below its threshold, see ``ensemble.thresholds``.
+        films: Records of films.
     """
 
     images: int = 0
@@ -39,10 +41,14 @@ class Tally:
     countries: Counter[str] = field(default_factory=Counter)
     placeless: Examples = field(default_factory=_placeless)
     below_threshold: int = 0
+    films: int = 0
 
     def count(self, record: Record) -> None:
         """Adds a record."""
         self.images += 1
+        # The record of a film without frames shows only by its name that it is one.
+        failed = bool(record.get("failures"))
+        self.films += is_film(record) or (failed and is_film_name(record["filepath"]))
         if country := record.get("country"):
             self.countries[country] += 1
         elif "latitude" in record and "longitude" in record:
@@ -50,7 +56,7 @@ class Tally:
                 f"{record['filepath']} (at {record['latitude']}, {record['longitude']})"
             )
         self.below_threshold += is_below_threshold(record)
-        if record.get("failures"):
+        if failed:
             self.failed += 1
         elif "prediction" in record:
             self.answers[record["prediction"]] += 1
@@ -64,6 +70,7 @@ class Tally:
     def add(self, more: Tally) -> None:
         """Adds the counts of other records."""
         self.images += more.images
+        self.films += more.films
         self.failed += more.failed
         self.answers.update(more.answers)
         self.countries.update(more.countries)

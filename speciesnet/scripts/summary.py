@@ -68,10 +68,13 @@ def target_notes(target_species_txt: str | None, model_info: ModelInfo) -> list[
 
 
 def images_and_failures(tally: Tally) -> str:
-    """The number of images and of failures, such as "19 images, 0 of them failed"."""
-    if tally.images == 1:
-        return f"1 image, {tally.failed} failed"
-    return f"{tally.images} images, {tally.failed} of them failed"
+    """The number of images and of failures, such as "4 images and 2 films, 1 of them failed"."""
+    images = counted(tally.images - tally.films, "image")
+    films = counted(tally.films, "film")
+    if tally.films:
+        images = films if tally.films == tally.images else f"{images} and {films}"
+    of_them = "" if tally.images == 1 else "of them "
+    return f"{images}, {tally.failed} {of_them}failed"
 
 
 def print_profile(profile: Profile, seconds: float) -> None:
