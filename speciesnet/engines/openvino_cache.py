@@ -111,7 +111,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
             )
             return load(ConvertedNetwork(network, facts))
         del network
-        gc.collect()  # PyTorch's network is in a cycle of references
+        gc.collect()  # PyTorch's network is part of a reference cycle
         return_memory()
     try:
         return load_folder(folder, load)

@@ -108,7 +108,7 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
 
 
 def metadata_of_exif(block: bytes) -> PhotoMetadata:
-    """Reads the metadata in an EXIF block, which starts with ``Exif`` or as a TIFF file; never raises."""
+    """Reads the metadata in EXIF data that start with ``Exif`` or like a TIFF file; never raises."""
     image = Image.new("L", (1, 1))
     image.info["exif"] = block
     return metadata_of(image)

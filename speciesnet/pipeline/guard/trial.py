@@ -31,7 +31,7 @@ WORTHWHILE = 0.95  # the maximum share of float32's time that a lower precision 
 
 
 def trial_of(paths: Sequence[str], *, films: bool = False) -> list[str]:
-    """The images or films of a trial, spread evenly over the run; empty if the run is too short."""
+    """The images or films for a trial, spread evenly over the run; empty if the run is too short."""
     worth_it, share, (least, most) = (
         (FILMS_WORTH_A_TRIAL, FILMS_SHARE, FILMS) if films else (WORTH_A_TRIAL, TRIAL_SHARE, TRIAL)
     )
