@@ -14,7 +14,7 @@ from speciesnet.packages.info import ModelInfo
 LEVELS = {"kingdom": 0, "class": 1, "order": 2, "family": 3, "genus": 4, "species": 5}
 # Those of the published ensemble (v4.0.0).
 ROLL_UP_LEVELS = ("genus", "family", "order", "class", "kingdom")
-ROLL_UP_THRESHOLD = 0.65  # of the summed scores
+ROLL_UP_THRESHOLD = 0.65  # for the summed scores
 GEOFENCE_ROLL_UP_LEVELS = ("family", "order", "class", "kingdom")
 
 LABEL_PARTS = 7
@@ -47,7 +47,7 @@ class Label(NamedTuple):
 
     @property
     def scientific_name(self) -> str:
-        """The name of a species or subspecies, otherwise the name of the lowest known level."""
+        """The name of a species or subspecies, or else the name of the lowest known level."""
         if self.genus and self.species:
             return f"{self.genus} {self._epithets}".capitalize()
         ranks = (self.genus, self.family, self.order, self.class_)
@@ -55,7 +55,7 @@ class Label(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The common name, otherwise the scientific one."""
+        """The common name, or else the scientific one."""
         return self.common_name or self.scientific_name
 
     @property

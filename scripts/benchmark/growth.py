@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, nargs="*", default=[1000, 100_000, 1_000_000])
     parser.add_argument("--clips", type=int, nargs="*", default=[100, 1000])
     parser.add_argument("--seconds", type=int, default=5, help="length of each clip")
-    parser.add_argument("--minutes", type=int, nargs="*", default=[1, 60], help="of the films in 4K")
+    parser.add_argument("--minutes", type=int, nargs="*", default=[1, 60], help="length in 4K")
     options = parser.parse_args()
     print(machine())
     if options.clips or options.minutes:

@@ -106,7 +106,7 @@ def _gopro(data: bytes) -> Values:
 
 
 def _klv(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields GoPro's blocks: a name, a type, a size, a count, and that many values, padded to four bytes."""
+    """Yields GoPro's blocks: name, type, size, count, and that many values, padded to four bytes."""
     position = 0
     while position + 8 <= len(data):
         name, size, repeat = struct.unpack_from(">4sxBH", data, position)
