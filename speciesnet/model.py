@@ -46,7 +46,7 @@ from speciesnet.run.options import RunOptions
 from speciesnet.run.tables import Table, with_answers
 
 Predictions = dict[str, list[Record]]
-PastRecords = Mapping[str, Mapping[str, object]]  # of any source; their fields are checked on use
+PastRecords = Mapping[str, Mapping[str, object]]  # from any source; their fields are checked on use
 
 
 class SpeciesNet:

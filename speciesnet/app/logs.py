@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-TAIL_BYTES = 2**16  # of a log that pages show or search
+TAIL_BYTES = 2**16  # at the end of a log, which pages show or search
 LOG_LINES = 20
 MAX_LINES = 2000
 _ERROR_PREFIX = "speciesnet: "  # precedes the sentence with which a command ends

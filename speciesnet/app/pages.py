@@ -27,7 +27,7 @@ LANGUAGES = {
     "sw": "Kiswahili",
 }
 PAGES = {"/": "home.html", "/new": "new.html", "/surveys/{survey}": "survey.html"}
-LANGUAGE_COOKIE = "speciesnet_language"  # set by the menu of languages
+LANGUAGE_COOKIE = "speciesnet_language"  # set by the language menu
 _HERE = resources.files("speciesnet.app")
 
 Texts = Mapping[str, str | dict[str, str]]

@@ -15,9 +15,9 @@ from speciesnet.predictions.matching import match_names
 from speciesnet.survey.corrections import Correction
 from speciesnet.survey.survey import Picture, Survey
 
-_REPORTED = 5  # labels that are not known
+_REPORTED = 5  # unknown labels listed in a message
 
-Labels = tuple[tuple[str, int | None], ...]  # of a photograph, with numbers of individuals
+Labels = tuple[tuple[str, int | None], ...]  # a photograph's labels, with numbers of individuals
 
 
 class Pair(NamedTuple):

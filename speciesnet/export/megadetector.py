@@ -127,7 +127,7 @@ class MegaDetectorConverter:
         if shown is None:
             return image
         for box in image["detections"] or ():
-            box.setdefault("frame_number", shown["frame_number"])  # of the whole picture
+            box.setdefault("frame_number", shown["frame_number"])  # for a box around the whole image
         return {
             "file": image["file"],
             "frame_rate": float(record.get("frame_rate", 1.0)),
@@ -158,14 +158,14 @@ class MegaDetectorConverter:
         self.counts["failed"] += 1
         failure = ", ".join(map(str, record.get("failures") or ["no result"]))
         image: MegaDetectorImage = {"file": file, "failure": failure, "detections": None}
-        if file.lower().endswith(_VIDEO_ENDINGS):  # of which the format requires these values
+        if file.lower().endswith(_VIDEO_ENDINGS):  # the format requires these values for films
             image["frame_rate"], image["frames_processed"] = -1.0, []
         return image
 
     def _add_answer(
         self, boxes: list[MegaDetectorBox], label: str, score: float, detections: Sequence[Box]
     ) -> None:
-        """Adds the answer for an image to its boxes, converted from these detections."""
+        """Adds the answer for an image to its boxes, which were converted from ``detections``."""
         kind = Detection.HUMAN.value if is_human(label) else category_of(label)
         self.counts[kind] += 1
         if any(map(follows_sequence, detections)):

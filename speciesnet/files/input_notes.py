@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from absl import logging
 
-MAX_ENDINGS = 12  # in one sentence
+MAX_ENDINGS = 12  # listed in one sentence
 
 VIDEO_ENDINGS = frozenset({
     ".3gp", ".asf", ".avi", ".flv", ".insv", ".m2ts", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpeg",

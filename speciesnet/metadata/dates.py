@@ -25,7 +25,7 @@ _DATES = [
         rf"(?P<year>\d{{4}})[\s\-/.]*{_MONTH}[\s\-/.]*(?P<day>\d{{1,2}})(?!\d)",
     )
 ]
-# Fri May  7 08:08:31 2021, as ctime of C writes it.
+# Fri May  7 08:08:31 2021, as C's ctime writes it.
 _CTIME = re.compile(
     rf"(?:{_WEEKDAY}\s+)?({_MONTH}\s+\d{{1,2}})\s+(\d\d?:\d\d:\d\d)\s+(\d{{4}})",
     re.IGNORECASE | re.ASCII,

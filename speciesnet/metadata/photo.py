@@ -14,7 +14,7 @@ from speciesnet.metadata.dates import is_blank, parse_datetime, text_of
 from speciesnet.metadata.maker_notes import maker_note_date
 from speciesnet.metadata.xmp_dates import packet_of, xmp_dates
 
-MAX_TEXT = 100  # characters of a maker's or a model's name
+MAX_TEXT = 100  # characters of a make or a model
 
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f]+")
 
@@ -46,7 +46,7 @@ class PhotoMetadata:
             by an offset such as "+03:00" if the camera wrote one.
         latitude: Degrees in [-90, 90]; only together with a longitude.
         longitude: Degrees in [-180, 180].
-        make: Maker of the camera.
+        make: Manufacturer of the camera.
         model: Model of the camera.
         unreadable_date: The text of a date that cannot be read, if no other date can.
         zone_is_doubtful: Whether ``datetime`` may be in UTC. The standards for films require UTC, but

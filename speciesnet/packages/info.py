@@ -22,7 +22,7 @@ SUPPORTED_MODELS = [
 ]
 SAMPLES, SAMPLE_BYTES = 64, 2**16  # of a file for its fingerprint; smaller files are read whole
 MODEL_TYPES = ("always_crop", "full_image")
-_VARIATION = re.compile(r"/v([\d.]+[ab])(?:/\d+)?$")  # of a published package
+_VARIATION = re.compile(r"/v([\d.]+[ab])(?:/\d+)?$")  # in the name of a published package
 
 _INFO = "info.json"
 _FILES = ("classifier", "classifier_labels", "detector", "taxonomy", "geofence")

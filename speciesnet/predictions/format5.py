@@ -40,7 +40,7 @@ from speciesnet.records import (
     top_classes,
 )
 
-DEFAULT_CLASSES = 2  # of a box in the file
+DEFAULT_CLASSES = 2  # per box in the file
 DECIMALS = 4  # of every number in the file
 
 _RAW, _PROCESSED = "raw_classifications", "processed_classification"

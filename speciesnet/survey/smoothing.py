@@ -34,7 +34,7 @@ from speciesnet.survey.people import kind_of
 from speciesnet.taxonomy import BLANK
 
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they neither follow nor establish a kind
-SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
+SUFFIX = "+sequence"  # ends the prediction_source of a box that follows others
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def log_odds(probability: float) -> float:
 
 
 def moved(probability: float, by: float) -> float:
-    """A probability after its log odds have moved by a number.
+    """A probability after its log odds have been shifted by a number.
 
     Examples:
         >>> round(moved(0.5, math.log(3)), 3)
