@@ -127,7 +127,7 @@ class MegaDetectorConverter:
         if shown is None:
             return image
         for box in image["detections"] or ():
-            box.setdefault("frame_number", shown["frame_number"])  # for a box around the whole image
+            box.setdefault("frame_number", shown["frame_number"])  # a whole image
         return {
             "file": image["file"],
             "frame_rate": float(record.get("frame_rate", 1.0)),

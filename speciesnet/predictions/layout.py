@@ -100,7 +100,7 @@ def _decode(line: bytes) -> object:
 
 
 def _has_all_keys(record: Record, line: bytes) -> bool:
-    """Whether a record surely has all keys of its line; it takes far less time than parsing it again."""
+    """Whether a record certainly has all keys of its line; far faster than parsing it again."""
     with suppress(TypeError):  # a very large integer
         if orjson.dumps(record) == line:  # as this program writes it
             return True

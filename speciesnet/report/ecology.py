@@ -1,4 +1,4 @@
-"""The page with detection rates, activity by hour and accumulation of species."""
+"""The page with detection rates, activity by hour and species accumulation."""
 
 from __future__ import annotations
 

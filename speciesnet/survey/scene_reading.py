@@ -24,7 +24,7 @@ FEWEST, MOST = 3, 24  # pictures of one day
 
 @dataclass
 class SceneReader:
-    """Reads photographs for ``scene_changes``; its memory is that of one deployment's small pictures.
+    """Reads photographs for ``scene_changes``; only one deployment's small pictures are in memory.
 
     Attributes:
         photographs: Finds the photographs.

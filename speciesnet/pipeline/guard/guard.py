@@ -202,7 +202,7 @@ class Guard:
         )
 
     def _settled(self, photos: Sequence[Photo]) -> Iterator[Photo]:
-        """Yields images in order, doubtful ones after they were processed in float32."""
+        """Yields images in order, doubtful ones after they have been processed in float32."""
         band = self._band
         kept: dict[str, float] = {}
         again: list[Photo] = []
