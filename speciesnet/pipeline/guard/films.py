@@ -176,7 +176,7 @@ class _Bounds:
 
     @classmethod
     def of_any(cls, bounds: Sequence[_Bounds]) -> _Bounds:
-        """The ranges if any of several results may be right."""
+        """The combined ranges of several results, any of which may be right."""
         if len(bounds) == 1:
             return bounds[0]
         found = {}

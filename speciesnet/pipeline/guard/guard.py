@@ -249,7 +249,7 @@ class Guard:
         return exact
 
     def _compare(self, fast: Sequence[Photo], exact: Sequence[Photo]) -> None:
-        """Adds the evidence of an image, or of the frames of a film, that went through both."""
+        """Adds the evidence of an image, or a film's frames, that went through both pairs of networks."""
         band, decisions, path = self._band, self._passes.decisions, fast[0].filepath
         if list(map(place_of, fast)) != list(map(place_of, exact)):
             return  # it could not be read again
