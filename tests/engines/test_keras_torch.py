@@ -144,7 +144,7 @@ def test_weights_larger_than_their_file_are_refused(tmp_path: Path) -> None:
     weights = io.BytesIO(files.member(files.keras_file(), "model.weights.h5"))
     with h5py.File(weights, "a") as file:
         del file["layers/dense/vars/0"]
-        file.create_dataset("layers/dense/vars/0", (10**6, 10**6), "f4")  # 4 TB, none of them there
+        file.create_dataset("layers/dense/vars/0", (10**6, 10**6), "f4")  # 4 TB that are not stored
     path = tmp_path / "huge.keras"
     path.write_bytes(files.replaced(files.keras_file(), "model.weights.h5", weights.getvalue()))
     with pytest.raises(ModelError, match=r"huge.keras .* claims more numbers than the file has"):
