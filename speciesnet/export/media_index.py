@@ -321,7 +321,7 @@ class MediaIndex:
             filepath: The path in its record.
 
         Raises:
-            InputError: Another record was at this position when ``read`` read the file.
+            InputError: A different record was at this position when the file was indexed.
         """
         if self._digests[position : position + 1].tobytes() != path_digest(filepath, 8):
             raise InputError(

@@ -32,7 +32,7 @@ SYSTEM_FOLDERS = frozenset({
     "~snapshot",  # NetApp
     "recycle bin", "trashbox",  # NETGEAR ReadyNAS, Buffalo
     "ipod photo cache",  # iTunes
-    "thumbs", "thmbnl",  # small copies by galleries, and of videos by Sony
+    "thumbs", "thmbnl",  # small copies made by galleries, and of videos by Sony cameras
     "[originals]",  # ACDSee: photographs as they were before a change
     "captureone",  # settings and previews of Capture One
     "deletedfiles",  # Timelapse: the images that are deleted in it

@@ -51,7 +51,7 @@ _END = re.compile(
     rf"\s*(?P<late>{_HALF})?\s*(?P<zone>(?:UTC|GMT|Z)?\s*[+\-]\d{{1,2}}(?::?\d\d)?(?!\d)|UTC|GMT|Z\b)?",
     re.IGNORECASE | re.ASCII,
 )
-_KEPT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)  # as records contain it
+_KEPT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)  # the form in records
 _OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+-])(\d{1,2})(?::?(\d\d))?", re.ASCII | re.IGNORECASE)
 # Words after a time that change nothing about what the clock shows: weekdays and time zones.
 _HARMLESS = re.compile(rf"(?i:{_WEEKDAY})|[A-Z]{{2,4}}T", re.ASCII)

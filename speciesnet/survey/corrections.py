@@ -390,7 +390,7 @@ class CorrectionsFile:
         """Appends corrections and verdicts, and flushes them to disk.
 
         Raises:
-            OutputError: They cannot be written; none was written.
+            OutputError: They cannot be written; none of them is.
         """
         lines = b"".join(
             json.dumps(correction.as_json()).encode("ascii") + b"\n" for correction in corrections

@@ -102,7 +102,7 @@ class Trial:
         verdict = _verdict(self.passes, exact, fast, again, quick / slow)
         if verdict is not None:
             logging.info(
-                "Including the images processed again, %s takes %.0f%% of the time of float32: it "
+                "Including the images processed again, %s takes %.0f%% as long as float32: it "
                 "is %s.",
                 " and ".join(dict.fromkeys(self.fast.precisions.values())),
                 100 * verdict.cost,
@@ -161,7 +161,7 @@ def _verdict(
     doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
     logging.info(
         "In the trial, %.0f%% of the images were doubtful in the lower precision, which took %.0f%% "
-        "of the time of float32.",
+        "as long as float32.",
         100 * doubtful,
         100 * time_ratio,
     )
