@@ -106,7 +106,7 @@ def inside_image(bbox: Sequence[float], tolerance: float = EDGE_TOLERANCE) -> Se
 
     Args:
         bbox: Left, top, width and height relative to the image.
-        tolerance: The part of the image by which it may exceed it; by default, that of rounding.
+        tolerance: How far it may exceed the image, relative to it; by default, as far as rounding can.
 
     Returns:
         The same object for a box inside the image; otherwise its part inside.

@@ -258,7 +258,7 @@ class SpeciesNet:
 
     @property
     def can_be_guarded(self) -> bool:
-        """Whether the limits of the answers are known: the caller's own function may have any."""
+        """Whether the thresholds of the answers are known: the caller's own function may have any."""
         return self._combine_predictions_fn is combine_predictions_for_single_item
 
     def precision_key(self, lower: ReducedNetworks, components: Components = "all") -> list[object]:

@@ -203,7 +203,7 @@ class MegaDetectorConverter:
 
     @property
     def categories(self) -> Mapping[str, Mapping[str, str]]:
-        """The meanings of the numbers in all images so far."""
+        """The meanings of the class and category numbers in all images so far."""
         unknown = {UNKNOWN_CATEGORY: UNKNOWN} if self._has_unknown else {}
         return {
             "detection_categories": DETECTION_CATEGORIES | unknown,

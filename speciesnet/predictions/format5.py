@@ -360,7 +360,7 @@ def build_classifier_result(
     Args:
         prediction: What ``SpeciesNetClassifier.predict`` returned for a list of inputs.
         detections: The boxes of the image; None if they are unknown.
-        classified_indices: The positions of the boxes that the inputs were cut from, in their order.
+        classified_indices: The positions of the boxes that the inputs were cut from, in order.
         whole_image: Whether the only input was the whole image.
 
     Returns:

@@ -39,7 +39,7 @@ from speciesnet.pipeline.guard.stability import (
 )
 from speciesnet.records import Box, Classifications, top_classes
 
-MOST_CLASSES = 20  # of a frame that are considered one by one; the others are counted together
+MOST_CLASSES = 20  # per frame that are considered one by one; the others are combined
 
 Frame = list[Candidate]  # what could be the best box of a frame, and its classes
 
