@@ -339,7 +339,7 @@ def _run_of(
     given = {name: options[name] for name in Given.__annotations__ if name in options}
     instances = prepare_instances(
         **cast("Given", given),
-        match_files=components != "ensemble",  # which reads no image
+        match_files=components != "ensemble",  # the ensemble reads no images
         films=options.get("videos", "include") != "skip",
     )
     return Run(

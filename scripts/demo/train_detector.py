@@ -328,7 +328,7 @@ def small_network() -> DetectionModel:
     detect = Detect(len(NAMES), anchors, strides, [96, 160])
     for head in detect.m:
         bias = cast("Tensor", head.bias).detach().view(detect.na, -1)
-        bias[:, 4] = -4.0  # few cells hold an object
+        bias[:, 4] = -4.0  # few cells contain an object
     layers, inputs = zip(*layout, strict=True)
     network = DetectionModel([*layers, detect], [*inputs, [13, 16]])
     _fix_first_layers(network)

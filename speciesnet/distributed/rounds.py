@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from speciesnet.detector import InputShape
 
 CALLS_PER_PROCESS = 2  # in progress: one computes while the other unpacks, crops and packs
-READING_BYTES = 2**29  # that Ray reserves for a task: images read ahead, a table, Python
+READING_BYTES = 2**29  # reserved by Ray for a task: images read ahead, a table, Python
 
 
 def take_over(folder: Folder, settings: RunSettings) -> str:

@@ -133,7 +133,7 @@ class MediaIndex:
         self.deployments: list[Deployment] = []
         self._base: Parts = ()
         # One entry per record, by its position in the file:
-        self._digests = array("Q")  # of its path
+        self._digests = array("Q")  # the digest of its path
         self._folder = array("i")  # the number of its folder; -1 if it is left out
         self._place = array("i")  # the number of its latitude and longitude
         self._model = array("i")  # the number of its camera model

@@ -45,7 +45,7 @@ class _RetryUntil(Retry):
 
     def increment(self, *args: Any, **options: Any) -> Any:
         if self.until is not None and time.monotonic() > self.until:
-            return super().new(total=0).increment(*args, **options)  # which raises
+            return super().new(total=0).increment(*args, **options)  # this raises an error
         return super().increment(*args, **options)
 
     def get_retry_after(self, response: Any) -> float | None:

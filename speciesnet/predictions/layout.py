@@ -156,7 +156,7 @@ def has_own_layout(path: Path) -> bool:
         for line in filter(bytes.strip, islice(file, LINES_LOOKED_AT)):
             try:
                 record = decode_line(line)
-            except MalformedRecordError:  # which its readers report
+            except MalformedRecordError:  # its readers report this
                 return True
             if record or (line.strip() == b"]}" and not damaged):
                 return True

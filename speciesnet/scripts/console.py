@@ -386,7 +386,7 @@ def _set_up_log(level: str) -> None:
     tqdm.set_lock(threading.RLock())
     logging.use_absl_handler()
     logging.set_verbosity(level)
-    standard_logging.getLogger().setLevel(standard_logging.WARNING)  # of other packages
+    standard_logging.getLogger().setLevel(standard_logging.WARNING)  # for other packages
     # It logs the URLs of retried requests, which may contain signatures.
     standard_logging.getLogger("urllib3").setLevel(standard_logging.ERROR)
     handler, logger = logging.get_absl_handler(), logging.get_absl_logger()

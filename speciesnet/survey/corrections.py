@@ -39,7 +39,7 @@ from speciesnet.taxonomy import BLANK, LABEL_PARTS, category_of
 T = TypeVar("T")
 SOURCE = REVIEWED  # the prediction_source of a corrected record
 
-_START = b'{"filepath"'  # of every line
+_START = b'{"filepath"'  # the start of every line
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from speciesnet.images import read_small
 from speciesnet.survey.reliable_dates import Taken
 from speciesnet.survey.scenes import SIZE, Look, look
 
-PICTURES = 360  # of one deployment, about
+PICTURES = 360  # the approximate number for a deployment
 FEWEST, MOST = 3, 24  # pictures of one day
 
 

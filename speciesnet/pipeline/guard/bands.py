@@ -27,7 +27,7 @@ from speciesnet.pipeline.guard.stability import Decisions, box_at
 from speciesnet.records import Box, Classifications
 from speciesnet.taxonomy import ROLL_UP_LEVELS
 
-WRONG_SHARE = 1e-4  # of the images of a run, expected at most
+WRONG_SHARE = 1e-4  # the largest expected share of a run's images
 TAIL = 0.25  # share of the errors from which larger, unobserved ones are extrapolated ...
 CONFIDENCE = 1.645  # ... at the upper end of a 95% interval, in standard deviations
 UNSEEN = 3.0  # images near a limit that a sample may have missed, with the same confidence
