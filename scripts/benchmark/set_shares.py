@@ -36,7 +36,7 @@ def set_shares(detected: float, classified: float) -> None:
         return needs_both(photo) or _is_due(int(Path(photo.filepath).stem), detected + classified)
 
     def is_certain(self: Band, photo: Photo, *, crop: bool = False) -> bool:
-        real_is_certain(self, photo, crop=crop)  # takes the usual time
+        real_is_certain(self, photo, crop=crop)  # so that it takes the usual time
         return not (needs_both(photo) if crop else needs_any(photo))
 
     def is_box_certain(self: Band, photo: Photo) -> bool:
