@@ -1,4 +1,4 @@
-"""Devices of PyTorch, and what all PyTorch engines share."""
+"""PyTorch's devices, and what all PyTorch engines share."""
 
 from __future__ import annotations
 

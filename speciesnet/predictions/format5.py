@@ -285,7 +285,7 @@ def from_format5(record: Mapping[str, object]) -> Record:
     real = [box for box in converted if box["category"] != WHOLE_IMAGE]
     has_ensemble = "model_version" in record
     if len(real) == len(converted) and "classifications" in found:
-        # The box keeps them all.
+        # The box itself keeps all classes.
         found["classifications"] = top_classes(
             cast("Classifications", found["classifications"]), TOP_CLASSES
         )

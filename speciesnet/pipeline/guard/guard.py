@@ -161,7 +161,7 @@ class Guard:
                 size = min(2 * size, CHUNK)
 
     def forget_finished(self) -> None:
-        """Forgets the images so far, which will not be processed again."""
+        """Forgets all images so far, because they will not be processed again."""
         self._section.margins.clear()
         self._band.extend_reach()
         self._keep_band()
