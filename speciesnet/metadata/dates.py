@@ -82,7 +82,7 @@ def parse_datetime(value: object, offset: object = None) -> str | None:
     """Converts a date to ISO 8601; None if it cannot be read or is ambiguous.
 
     Args:
-        value: A text such as "2024:05:01 06:30:00" (EXIF), "2024-05-01T06:30" (ISO 8601),
+        value: Text such as "2024:05:01 06:30:00" (EXIF), "2024-05-01T06:30" (ISO 8601),
             "2024/5/1 6:30:00 PM" or "1 May 2024 06:30:00". "05/07/2024 06:30:00" is not read: it may
             be in May or in July. A date must have a time of day.
         offset: The offset of the clock from UTC, if the value itself has none.

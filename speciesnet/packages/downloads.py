@@ -167,7 +167,7 @@ def download_detector(url: str, folder: Path) -> Path:
     except (OSError, NotImplementedError) as error:  # among them those of requests
         raise ModelError(
             f"The detector cannot be downloaded from {url} ({error}); check the network, or download "
-            f"it by hand to {cached}."
+            f"it manually to {cached}."
         ) from error
     return cached
 

@@ -279,7 +279,7 @@ def _no_download(model_name: str, page: str, error: Exception) -> ModelError:
         reason = first_line(error).rstrip(".")
     return ModelError(
         f"The model {model_name} cannot be downloaded ({reason}); check the network, or download the "
-        f"package by hand from {page} and pass its folder as --model."
+        f"package manually from {page} and pass its folder as --model."
     )
 
 

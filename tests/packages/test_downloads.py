@@ -330,7 +330,7 @@ def test_file_placed_by_hand_is_taken(
     url = server.url("/releases/md%20v5.pt?download=1")
     with pytest.raises(ModelError) as mistake:
         download_detector(url, package)
-    found = re.search(r"by hand to (.+)\.$", str(mistake.value))
+    found = re.search(r"manually to (.+)\.$", str(mistake.value))
     assert found, mistake.value
     target = package / "md v5.pt" if place == "package" else Path(found[1])
     target.write_bytes(checkpoint)
@@ -370,7 +370,7 @@ def test_failed_download_ends_a_run_with_a_sentence(
         *("--predictions_json", tmp_path / "out.json"),
     )
     assert outcome.code == 1
-    assert server.url("/md.pt") in outcome.sentence and "by hand" in outcome.sentence
+    assert server.url("/md.pt") in outcome.sentence and "manually" in outcome.sentence
 
 
 # The digest that a detector must have
