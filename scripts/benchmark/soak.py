@@ -41,7 +41,7 @@ LIMITS = (
     *("--backlog", str(BACKLOG), "--max_instances", str(LARGEST_REQUEST)),
     *("--max_image_mb", "4", "--max_body_mb", "16", "--timeout", "120"),
 )
-FROM_MINUTE = 5  # memory is measured from there on: before it, caches fill
+FROM_MINUTE = 5  # memory is measured from then on; before, caches fill
 GROWTH = 1.10  # the most that the web process may grow
 SCORE = 1e-3  # between the scores of one photograph: batches add numbers in a different order
 KILL_SECONDS = 75  # between two workers that are killed, on average
