@@ -22,8 +22,7 @@ _ACTIONS = (
     ("The folder .* (does not exist|cannot be)|was moved or deleted", "choose_folder"),
 )
 
-# The line that says what a command did, if notes may follow it; for other commands, this is the last
-# line.
+# The line that says what a command did, if notes may follow it; otherwise, the last line says it.
 _RESULT_LINES = {
     "camtrap-dp": r"[\d,]+ photographs? in [\d,]+ events? of ",
     "cameras": r"[\d,]+ cameras?, [\d,]+ with findings;",

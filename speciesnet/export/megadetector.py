@@ -126,8 +126,8 @@ class MegaDetectorConverter:
         shown = record.get("frame")
         if shown is None:
             return image
-        for box in image["detections"] or ():
-            box.setdefault("frame_number", shown["frame_number"])  # a whole image
+        for box in image["detections"] or ():  # a box around the whole image has no frame yet
+            box.setdefault("frame_number", shown["frame_number"])
         return {
             "file": image["file"],
             "frame_rate": float(record.get("frame_rate", 1.0)),

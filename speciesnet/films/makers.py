@@ -36,7 +36,7 @@ _SONY = {
 def values_of_makers(path: Path) -> dict[str, object]:
     """The values for ``PhotoMetadata`` in a film's blocks; never raises.
 
-    If several blocks contain the same value, the first block in ``_READERS`` is used.
+    If several blocks contain a value of the same kind, that of the first block in ``_READERS`` is used.
     """
     found: dict[str, Values] = {}
     with suppress(OSError):
