@@ -47,7 +47,7 @@ class Label(NamedTuple):
 
     @property
     def scientific_name(self) -> str:
-        """The name of a species or subspecies, or else the name of the lowest known level."""
+        """The name of a species or subspecies, otherwise the name of the lowest known level."""
         if self.genus and self.species:
             return f"{self.genus} {self._epithets}".capitalize()
         ranks = (self.genus, self.family, self.order, self.class_)
@@ -55,7 +55,7 @@ class Label(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The common name, or else the scientific one."""
+        """The common name, otherwise the scientific one."""
         return self.common_name or self.scientific_name
 
     @property

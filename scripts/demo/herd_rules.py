@@ -93,7 +93,7 @@ def _groups(counts: Counter[str]) -> Callable[[str], str]:
 
 
 def tracks_of(records: Sequence[Record]) -> list[Group]:
-    """The boxes of animals, linked from image to image by overlap, or else by distance and size."""
+    """The boxes of animals, linked from image to image by overlap, otherwise by distance and size."""
     tracks: list[Group] = []
     open_tracks: list[Group] = []
     for record in records:

@@ -9,6 +9,6 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def chromium_path() -> str | None:
-    """The path in ``SPECIESNET_CHROMIUM``, or else that of a browser on the path, if there is one."""
+    """The path in ``SPECIESNET_CHROMIUM``, otherwise that of a browser on the path, if there is one."""
     named = os.environ.get("SPECIESNET_CHROMIUM")
     return named or next(filter(None, map(shutil.which, NAMES)), None)

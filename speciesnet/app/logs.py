@@ -50,7 +50,7 @@ def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
 
 
 def last_sentence(log: Path) -> str | None:
-    """The sentence with which a command ended, or else the last line of its log."""
+    """The sentence with which a command ended, otherwise the last line of its log."""
     lines = tail(log)
     own = [line for line in lines if line.startswith(_ERROR_PREFIX)]
     return own[-1].removeprefix(_ERROR_PREFIX) if own else (lines[-1] if lines else None)

@@ -40,7 +40,7 @@ def catalogue(language: str) -> Texts:
 
 
 def language_of(request: Request) -> str:
-    """The language that the user chose, or else the first available one of the browser's languages.
+    """The language that the user chose, otherwise the first available one of the browser's languages.
 
     The order of browsers is that of RFC 9110, section 12.5.4: by weight, then as listed.
     """

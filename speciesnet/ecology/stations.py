@@ -125,7 +125,7 @@ def station_names(
 
 
 def taxon_names(labels: Iterable[str]) -> dict[str, str]:
-    """The scientific name of each label, or else its common name; both if several labels share it.
+    """The scientific name of each label, otherwise its common name; both if several labels share it.
 
     Examples:
         >>> fox = "0;mammalia;carnivora;canidae;vulpes;vulpes;red fox"

@@ -31,7 +31,7 @@ class Pair(NamedTuple):
         taken: The date by the camera's clock, ISO 8601, or None.
         predicted: The predicted label, or None for a failure.
         score: The score of the prediction, in [0, 1].
-        truth: The label; if there are several, the one that agrees with the prediction, or else the
+        truth: The label; if there are several, the one that agrees with the prediction, otherwise the
             first.
         counts: The number of individuals of each label that the program counted.
         labelled_counts: The number that a person counted, or None.
@@ -241,7 +241,7 @@ def _pair(
 
 
 def _truth(predicted: str | None, labels: Sequence[str]) -> str:
-    """The label that agrees best with a prediction, or else the first."""
+    """The label that agrees best with a prediction, otherwise the first."""
     answer = taxon_of(predicted)
     taxa = [(label, taxon_of(label)) for label in labels]
     for agrees in (

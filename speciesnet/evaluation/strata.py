@@ -102,7 +102,7 @@ def strata_of(survey: Survey, judged: Sequence[Judged]) -> list[Stratum]:
 
 
 def _answer(survey: Survey, sequence: PictureSequence) -> Taxon:
-    """The answer for a sequence, or else the most frequent one of its photographs."""
+    """The answer for a sequence, otherwise the most frequent one of its photographs."""
     if sequence.answer is not None:
         return taxon_of(sequence.answer[0])
     labels = Counter(survey.pictures[position].label for position in sequence.pictures)

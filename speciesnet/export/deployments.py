@@ -94,7 +94,7 @@ class Deployment:
 
 
 def moment_of(taken: str, zone: tzinfo | None, of: str) -> datetime:
-    """A date with its own time zone, or else that of the cameras.
+    """A date with its own time zone, otherwise that of the cameras.
 
     Args:
         taken: The date, ISO 8601.
@@ -329,7 +329,7 @@ class Place(NamedTuple):
     """Where a camera was deployed.
 
     Attributes:
-        name: The locationID, or else the locationName, or else the deploymentID.
+        name: The locationID, otherwise the locationName, otherwise the deploymentID.
         position: Latitude and longitude in degrees, or None.
     """
 

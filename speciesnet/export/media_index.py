@@ -234,7 +234,7 @@ class MediaIndex:
         """Assigns photographs to deployments, and completes their positions and periods.
 
         A photograph in a folder with several deployments belongs to the one whose period contains its
-        date, or else to the nearest one. Deployments with wrong dates, or with photographs but no
+        date, otherwise to the nearest one. Deployments with wrong dates, or with photographs but no
         dates, get ``timestampIssues``, unless the table sets it.
 
         Args:

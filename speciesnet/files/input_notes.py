@@ -25,7 +25,7 @@ _SEARCH = "; pass its path with --folders to search it"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
-    """The singular of a noun or verb if the number is 1, or else the plural.
+    """The singular of a noun or verb if the number is 1, otherwise the plural.
 
     Args:
         number: The number.

@@ -11,7 +11,7 @@ The date is the first of these that can be read:
   their clock. So it is read as local time, and marked as doubtful.
 
 Positions come from ``com.apple.quicktime.location.ISO6709``, ``©xyz`` or 3GPP's ``loci``, all of which
-FFmpeg reports in degrees as in ISO 6709, or else from EXIF data that the camera adds.
+FFmpeg reports in degrees as in ISO 6709, or from EXIF data that the camera adds.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Rules:
         country: str | None = None,
         admin1_region: str | None = None,
     ) -> Answer:
-        """The answer if the species list implies it, or else its nearest ancestor that it implies.
+        """The answer if the species list implies it, otherwise its nearest ancestor that it implies.
 
         The geofence must also allow the ancestor. Its score is the sum of the scores of all classes
         below it, but at least that of the answer.
@@ -326,7 +326,7 @@ def geofence_animal_classification(
     geofence_map: GeofenceMap,
     enable_geofence: bool,
 ) -> Answer:
-    """The top class if it occurs at the place, or else its nearest allowed ancestor, or else unknown.
+    """The top class if it occurs at the place, otherwise its nearest allowed ancestor, otherwise unknown.
 
     Args:
         labels: Classes, best first.

@@ -153,7 +153,7 @@ def _iptc_date(image: Image.Image) -> str | None:
 
 
 def _first_readable(dates: Iterable[tuple[object, object]]) -> tuple[str | None, str | None]:
-    """The first date that can be read, or else the text of the first unreadable one."""
+    """The first date that can be read, otherwise the text of the first unreadable one."""
     unreadable = None
     for value, offset in dates:
         if is_blank(value):

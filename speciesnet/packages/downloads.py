@@ -151,7 +151,7 @@ def _cached(url: str) -> Path:
 
 
 def download_detector(url: str, folder: Path) -> Path:
-    """Finds the detector of a URL as ``find_detector`` does, or else downloads it to the cache.
+    """Finds the detector of a URL as ``find_detector`` does, otherwise downloads it to the cache.
 
     Raises:
         ModelError: The download failed, or the file is not the detector.

@@ -29,7 +29,7 @@ class Rate:
     """A row of the page: a taxon, with the number and hours of its detections.
 
     Attributes:
-        taxon: Its scientific name, or else its common name.
+        taxon: Its scientific name, otherwise its common name.
         common: Its common name, or "".
         events: The number of independent events.
         stations: The number of cameras.

@@ -46,7 +46,7 @@ class Species:
 
     @property
     def name(self) -> str:
-        """The common name, or else the scientific one."""
+        """The common name, otherwise the scientific one."""
         return _name_of(self.label)
 
     @property

@@ -65,7 +65,7 @@ class CheckedCamera:
 
     @property
     def name(self) -> str:
-        """The name of its deployment, or else its folder."""
+        """The name of its deployment, otherwise its folder."""
         return self.effort.deployment or self.effort.camera
 
 

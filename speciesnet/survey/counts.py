@@ -102,7 +102,7 @@ def distinct_boxes(boxes: Sequence[tuple[str, Box]]) -> list[tuple[str, Box]]:
     1. that a person has labeled; such boxes always count;
     2. with the more specific label: a species before a genus, and so on. People and vehicles are as
        specific as species;
-    3. with the higher score of its label, or else the higher confidence.
+    3. with the higher score of its label, otherwise the higher confidence.
 
     A person and a vehicle remain separate, because the person may be sitting in it.
 

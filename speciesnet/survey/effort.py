@@ -193,7 +193,7 @@ def by_deployment(
 ) -> dict[str, list[Taken]]:
     """The photographs with a reliable date of each deployment of a camera, by its name.
 
-    A photograph belongs to the deployment whose period contains its date, or else to the nearest one.
+    A photograph belongs to the deployment whose period contains its date, otherwise to the nearest one.
     """
     found: dict[str, list[Taken]] = defaultdict(list)
     for one in camera.reliable:

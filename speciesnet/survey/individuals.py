@@ -27,7 +27,7 @@ class Individuals:
     Attributes:
         label: The label.
         count: Their number, at least 1.
-        score: The score of the label in [0, 1]: that of its best box, or else of the image's answer.
+        score: The score of the label in [0, 1]: that of its best box, otherwise of the image's answer.
         source: The rule that produced the label; "detector" if only the kind of the box is known, with
             the confidence of the box as the score.
         box: The most confident box of the label, preferably one that counts; or None.

@@ -25,7 +25,7 @@ READ_AHEAD = 64  # photographs whose reading starts before their turn
 
 
 def position_of(record: Record, metadata: PhotoMetadata) -> tuple[float | None, float | None]:
-    """Latitude and longitude in degrees, from the record, or else from the camera."""
+    """Latitude and longitude in degrees, from the record, otherwise from the camera."""
     if "latitude" in record:
         return record["latitude"], record.get("longitude")
     return metadata.latitude, metadata.longitude

@@ -105,7 +105,7 @@ def sequence_numbers(
     - they are more than ``gap`` apart,
     - the sequence would last longer than ``MAX_GAPS`` gaps, or
     - only blank photographs have followed for more than ``MAX_BLANK_GAPS`` gaps since the last one
-      that is not blank, or else since the first one.
+      that is not blank, otherwise since the first one.
 
     Each photograph without a date is a separate sequence; these come last, in the given order.
 

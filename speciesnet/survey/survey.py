@@ -155,7 +155,7 @@ class Picture:
 
     @property
     def answer(self) -> str | None:
-        """The corrected answer, or else the predicted one; None for a failure."""
+        """The corrected answer, otherwise the predicted one; None for a failure."""
         if self.correction is not None and self.correction.label is not None:
             return self.correction.label
         return None if self.failures else self.label

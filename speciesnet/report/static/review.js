@@ -256,7 +256,7 @@ function answer(changes, label) {
   moveOn(changes.map(([picture]) => picture));
 }
 
-/** Gives a label to the box that is selected or being added, or else to the picture or its sequence. */
+/** Gives a label to the box that is selected or being added, otherwise to the picture or its sequence. */
 function give(label) {
   if (hasTarget()) answerBox(label);
   else answer(targets().map((picture) => [picture, label]), label);

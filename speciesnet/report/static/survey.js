@@ -35,7 +35,7 @@ async function loadPictures(onChunk) {
   }
 }
 
-/** The number of the corrected label, or else of the predicted one; -1 for a failure. */
+/** The number of the corrected label, otherwise of the predicted one; -1 for a failure. */
 function answerOf(picture) {
   if (picture.correction >= 0) return picture.correction;
   return picture.category === "failed" ? -1 : picture.label;
