@@ -64,7 +64,7 @@ def resident_after(films: int, reads_side_data: bool) -> int:
 
 
 print(f"PyAV {av.__version__}, Python {sys.version.split()[0]}")
-print(f"expected: after {FILMS} clips in 720p, the same memory whether or not side data was read from one frame of each")
+print(f"expected: after {FILMS} clips in 720p, the same memory, whether or not side data was read from a frame of each")
 small = resident_after(FILMS, False)
 large = resident_after(FILMS, True)
 print(f"observed: {small} MB without reading any, {large} MB with")
