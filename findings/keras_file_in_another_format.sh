@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # tf_keras 2.21 writes HDF5 into a .keras file, with only a general warning, when a thread saves its second
 # model, if tf_keras was imported by a different thread. Each thread stores whether the new format is enabled.
-# Without a stored value it is, but the first model.save of the thread then "restores" the missing value as
-# disabled. Readers of .keras archives, such as this program, reject the file as damaged.
+# If nothing is stored, it is enabled, but the first model.save of the thread then "restores" the missing
+# value as disabled. Readers of .keras archives, such as this program, reject the file as damaged.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -256,7 +256,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Performs the job in standard input; if it fails, the last line of the output is the error."""
+    """Performs the job from standard input; if it fails, the last line of the output is the error."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C is for the other process, which stops this one
