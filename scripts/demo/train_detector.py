@@ -50,7 +50,7 @@ MASK_GAIN = 0.5
 FOCUS = 2.0
 # A found object's objectness is trained toward this plus the rest times its IoU.
 BASE_CONFIDENCE = 0.6
-SEEN, SURE = 0.2, 0.9  # confidences; below the first one the ensemble looks at no box
+SEEN, SURE = 0.2, 0.9  # confidences; below the first one, the ensemble ignores boxes
 # An anchor takes an object whose sides are up to so many times longer or shorter.
 ANCHOR_RATIO = 2.5
 

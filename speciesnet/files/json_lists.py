@@ -1,4 +1,4 @@
-r"""Lists in JSON files that may be too long for memory, one item at a time.
+r"""Reads lists in JSON files that may be too long for memory, one item at a time.
 
 Python's own parser reads the items: it accepts all valid JSON, including integers of any size and escapes
 of half a character (``"caf\udce9.jpg"``), which is how Python writes a file name that is not UTF-8.

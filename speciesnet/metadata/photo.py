@@ -121,7 +121,7 @@ def _dates(
 
     Cameras write both dates in ``_TAKEN``, and programs keep them. Maker notes survive programs that
     lose these. ``DateTime`` comes last, because it is when the file was changed. The GPS date is left
-    out, because it is in UTC while all others are by the camera's clock.
+    out, because it is in UTC while all others follow the camera's clock.
     """
     for date, offset in _TAKEN:
         for tags in (details, base):
