@@ -122,7 +122,7 @@ def read(url: str, sink: Sink, until: float | None = None) -> None:
             if response.status_code >= 400:
                 raise _refused(response)
             has_started = True
-            # Bytes as they arrive: other ways to read wait until a piece is full.
+            # This reads bytes as they arrive; other methods wait until a piece is full.
             read_some = getattr(response.raw, "read1", response.raw.read)
             while piece := read_some(PIECE_BYTES, decode_content=True):
                 sink.write(piece)
