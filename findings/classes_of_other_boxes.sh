@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# save_detection_classification_timelapse_json of PytorchWildlife (utils/post_process.py) writes the
-# classes of all boxes of an image into each of its boxes: it matches classes and boxes by the name of
-# the image only. A person beside a deer becomes a deer as well, and the fox behind it.
-# A reader of the MegaDetector format that takes the best class of each box then counts two deer, or
-# three, and no fox: species are wrong wherever two of them, or people and animals, meet.
-# This program writes the answer for an image only on boxes of its category, and with --classify all the
-# answer of each box.
+# In PytorchWildlife, save_detection_classification_timelapse_json (utils/post_process.py) writes the classes
+# of all boxes in an image into each of these boxes, because it matches classes and boxes only by the name of
+# the image. A person next to a deer also becomes a deer, and so does the fox behind it.
+# A reader of the MegaDetector format that takes the best class of each box then counts two or three deer
+# and no fox: species are wrong wherever an image shows two of them, or people and animals.
+# This program writes the answer for an image only on boxes of its category or, with --classify all, writes
+# the answer for each box.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -26,7 +26,7 @@ import sys
 import numpy as np
 import supervision
 
-# The package imports all its networks; the file of its writers needs none of them.
+# The package imports all of its networks, but the file with its writers does not need them.
 distribution = importlib.metadata.distribution("pytorchwildlife")
 path = distribution.locate_file("PytorchWildlife/utils/post_process.py")
 spec = importlib.util.spec_from_file_location("post_process", path)
@@ -36,8 +36,8 @@ spec.loader.exec_module(post_process)
 CATEGORIES = {0: "animal", 1: "person", 2: "vehicle"}
 CLASSES = {0: "deer", 1: "fox"}
 
-# Of an image of 100x100 pixels, as the detectors and classifiers of the package return them: a deer, a
-# person and a fox. Only boxes of animals are classified, in their order.
+# The results for an image of 100x100 pixels, as the package's detectors and classifiers return them: a deer,
+# a person and a fox. Only boxes around animals are classified, in order.
 boxes = np.array([[10, 10, 30, 30], [40, 40, 60, 60], [70, 70, 90, 90]], dtype=np.float32)
 detections = [
     {

@@ -20,7 +20,7 @@ import importlib.metadata
 import sys
 import types
 
-# The package itself imports PyTorch; the two modules that are used here need no other package.
+# The package itself imports PyTorch; the two modules used here do not need any other package.
 distribution = importlib.metadata.distribution("speciesnet")
 package = types.ModuleType("speciesnet")
 package.__path__ = [str(distribution.locate_file("speciesnet"))]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # FFmpeg reports the date of an AVI file (the chunk IDIT) only if it looks like "Wed May  1 06:30:00 2024" or
-# has slashes. It drops all others without a message, such as "2002-12-16  15:35:01", which the Konica KD-500Z
+# contains slashes. It silently drops all other dates, such as "2002-12-16  15:35:01", which the Konica KD-500Z
 # writes according to ExifTool's source, and "2024:05:01 06:30:00", the notation of EXIF. The AVI RIFF File
-# Reference prescribes none. ExifTool reads all three.
+# Reference does not prescribe a notation. ExifTool reads all of these.
 # This program reads IDIT itself.
 set -euo pipefail
 
@@ -45,7 +45,7 @@ def reported(date: str) -> str | None:
 
 
 print(f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}")
-print("expected: the same date as in the file, in some notation")
+print("expected: the date in the file, in any notation")
 found = [reported(date) for date in DATES]
 for date, creation_time in zip(DATES, found):
     print(f"observed: {date!r} -> {creation_time!r}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The fuzzy search of pycountry also matches the names of subdivisions and parts of words, and returns
-# another country first for names that are common in survey tables: Niger, Java, Zaire, ZAM. It finds
-# nothing for Swaziland or Burma, for Kosovo it finds Serbia, and XKX is unknown.
+# pycountry's fuzzy search also matches the names of subdivisions and parts of words, and returns a different
+# country first for names that are common in survey tables: Niger, Java, Zaire, ZAM. It finds nothing for
+# Swaziland or Burma, finds Serbia for Kosovo, and does not know XKX.
 # Code that takes the first match filters the species of a survey by the wrong country, without an error.
 # This program accepts exact alpha-3 codes only, adds XKX, and suggests codes from a list of its own.
 set -euo pipefail
@@ -18,7 +18,7 @@ import sys
 
 import pycountry
 
-# The country that is meant, and the first match; None if there is no match.
+# The intended country, and the first match; None if there is no match.
 QUERIES = {
     "Niger": ("NER", "NGA"),
     "ZAM": ("ZMB", "MOZ"),

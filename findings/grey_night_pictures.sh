@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The MegaDetector package turns a colour JPEG upright as its EXIF orientation says, but not a grey one:
-# open_image in visualization_utils.py converts a picture of mode L to RGB first, and then asks the copy
-# for _getexif, which only a JPEG that was just opened has; the AttributeError is ignored.
-# Cameras on their side that save night pictures in grey get upright pictures by day and lying ones by
-# night: their boxes do not fit what viewers show, and a detector sees the animals on their sides.
-# This program turns a picture before it converts it.
+# The MegaDetector package rotates color JPEGs upright according to their EXIF orientation, but not gray ones:
+# open_image in visualization_utils.py first converts a picture of mode L to RGB, and then calls _getexif of
+# the copy, which only a newly opened JPEG has; the AttributeError is ignored.
+# For a camera that is mounted on its side and saves its night pictures in gray, the day pictures are upright
+# and the night pictures are not: their boxes do not match what viewers show, and the detector sees the animals
+# lying on their sides.
+# This program rotates a picture before it converts it.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# tf_keras 2.21 writes HDF5 into a file called .keras, with only a general warning, if a thread saves its
-# second model and tf_keras was imported by another thread. It keeps in each thread whether the new format is
-# enabled: without a value it is, but the first model.save stores "disabled" when it restores the value that
-# it did not find. Readers of .keras archives, such as this program, refuse the file as damaged.
+# tf_keras 2.21 writes HDF5 into a .keras file, with only a general warning, when a thread saves its second
+# model, if tf_keras was imported by a different thread. Each thread stores whether the new format is enabled.
+# If nothing is stored, it is enabled, but the first model.save of the thread then "restores" the missing
+# value as disabled. Readers of .keras archives, such as this program, reject the file as damaged.
 set -euo pipefail
 
 folder=$(mktemp -d)

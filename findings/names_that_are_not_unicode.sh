@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The fast backend of ijson (yajl2_c, the default of its wheels) fails with a UnicodeDecodeError at the
-# escape of a lone low surrogate, such as "\udcea", and reads that of a lone high one as a question mark.
-# Its python backend and the json module of Python return both as they are. The question mark is from
-# yajl_encode.c. Python writes the first for names of files that are not UTF-8, such as those of old
-# cards and disks in Latin-1; Windows allows the second in names. One such name in a file of predictions,
-# and ijson reads none of the records from there on, or a name of which there is no file. RFC 8259 allows
-# both escapes, but calls what readers make of them unpredictable.
-# This program reads and writes such names with the json module of Python.
+# ijson's fast backend (yajl2_c, the default in its wheels) fails with a UnicodeDecodeError at the escape of a
+# lone low surrogate, such as "\udcea", and reads a lone high surrogate as a question mark, which comes from
+# yajl_encode.c. Its python backend and Python's json module return both unchanged.
+# Python writes the former for file names that are not UTF-8, such as Latin-1 names on old cards and disks;
+# Windows allows the latter in names. After one such name in a predictions file, ijson reads no further
+# records, or it returns the name of a file that does not exist. RFC 8259 allows both escapes, but calls the
+# behavior of readers unpredictable.
+# This program reads and writes such names with Python's json module.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -23,7 +23,7 @@ import sys
 
 import ijson
 
-# The name of a folder in Latin-1, as Python returns it when it lists the folder.
+# The Latin-1 name of a folder, as Python returns it when it lists the parent folder.
 LATIN_1 = b"Ch\xeane/IMG_0001.JPG".decode("utf-8", "surrogateescape")
 # A name that Windows allows: half of a character outside the first 65,536.
 HALF = "Fox \ud83e/IMG_0001.JPG"

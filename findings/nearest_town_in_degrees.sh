@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # reverse_geocoder searches for the nearest town in a flat plane of degrees: the plane ends at the 180th
 # meridian, and a degree of longitude counts as much in the Arctic as at the equator. A camera in Alaska
-# or Fiji can therefore be placed in another country, whose species are different ones.
+# or Fiji can therefore be assigned to a different country, which has different species.
 # This program compares distances on the globe with --country_from_coordinates, and for states within 10
-# degrees of the 180th meridian; other states are the package's answer.
+# degrees of the 180th meridian; for other states, it uses the package's answer.
 set -euo pipefail
 
 folder=$(mktemp -d)

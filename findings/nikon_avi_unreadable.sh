@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# FFmpeg cannot open an AVI file if Nikon's block of tags in it (nctg in the list ncdt) has an odd length. RIFF pads
-# chunks of odd length with one byte, which FFmpeg takes for the start of the next chunk: it reads past the end of the
-# list, misses the frames and reports invalid data. ExifTool reads the same file.
+# FFmpeg cannot open an AVI file that contains a block of Nikon tags (nctg in the list ncdt) with an odd length. RIFF
+# pads such chunks with one byte, which FFmpeg mistakes for the start of the next chunk: it reads past the end of the
+# list, misses the frames and reports invalid data. ExifTool can read the file.
 # This program cannot read such a film either, and names it in the summary.
 set -euo pipefail
 
@@ -47,9 +47,9 @@ def frames_with(model: bytes) -> str:
 
 
 print(f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}")
-print("expected: 1 frame, whatever the length of the model's name")
+print("expected: 1 frame, regardless of the length of the model's name")
 even, odd = frames_with(b"COOLPIX S10\0"), frames_with(b"COOLPIX S1\0")
-print(f"observed: {even}, if the block has an even length; {odd}, if it has an odd one")
+print(f"observed: {even}, with a block of even length; {odd}, with one of odd length")
 seen = even == "1 frame, COOLPIX S10" and odd == "InvalidDataError"
 print("\nThe behavior is", "still observed." if seen else "no longer observed.")
 sys.exit(0 if seen else 1)

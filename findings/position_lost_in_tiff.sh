@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Pillow writes a position that was added to the Exif of an image into a JPEG, PNG or WebP, but not into
-# a TIFF: exif.get_ifd(IFD.GPSInfo) creates a group of tags that the Exif lists only once it is written,
-# and _save in TiffImagePlugin.py writes only the groups that are listed. exif=exif.tobytes() writes it.
-# Most cameras write no position; who adds it with Pillow while converting to TIFF loses it without an
-# error, as well as a date that is added to an image without any Exif tags.
+# Pillow writes a position that was added to the Exif data of an image into a JPEG, PNG or WebP file, but not
+# into a TIFF file: exif.get_ifd(IFD.GPSInfo) creates a group of tags that the Exif data list only once they are
+# written, and _save in TiffImagePlugin.py writes only the listed groups. exif=exif.tobytes() writes the group.
+# Most cameras write no position. If someone adds it with Pillow while converting images to TIFF, it is lost
+# without an error, and so is a date that is added to an image without any Exif tags.
 # This program reads positions from photographs and writes none.
 set -euo pipefail
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# cv2.imread of OpenCV returns None for a TIFF whose Orientation tag turns it by 90 degrees (5 to 8)
-# unless it is square, also with IMREAD_IGNORE_ORIENTATION. cv2.imdecode reads the same bytes, and turns
-# them. In modules/imgcodecs, the TIFF decoder turns the image itself and thereby replaces the memory
-# that imread_ in loadsave.cpp prepared for the stored width and height; imread_ then refuses the result.
-# Photographs of cameras on their side that were converted to TIFF count as damaged in programs that read
-# with imread, or end them if they do not expect None. The same tag in a JPEG, PNG or WebP is no problem.
+# OpenCV's cv2.imread returns None for a TIFF file whose Orientation tag rotates it by 90 degrees (5 to 8),
+# unless the image is square, and even with IMREAD_IGNORE_ORIENTATION. cv2.imdecode reads the same bytes and
+# rotates the image. In modules/imgcodecs, the TIFF decoder rotates the image itself and thereby replaces the
+# memory that imread_ in loadsave.cpp prepared for the stored width and height; imread_ then rejects the result.
+# Programs that use imread treat photographs from cameras mounted on their side as damaged if they were
+# converted to TIFF, or crash if they do not expect None. The same tag in a JPEG, PNG or WebP file is no problem.
 # This program reads photographs with Pillow.
 set -euo pipefail
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The published SpeciesNet rounds all numbers of a predictions file to four decimals (save_predictions in
-# utils.py), also those of --detector_only and --classifier_only, which --ensemble_only reads again. Its
-# rules ask for more than 0.65 or 0.7: a score of 0.65004 passes in a run of all steps, and becomes 0.65
-# and does not pass in a run in three steps. Its documentation calls both outputs identical.
+# The published SpeciesNet rounds all numbers in a predictions file to four decimal places (save_predictions in
+# utils.py), including those of --detector_only and --classifier_only, which --ensemble_only reads again. Its
+# rules require more than 0.65 or 0.7: a score of 0.65004 is enough in a single run of all steps but, rounded to
+# 0.65, is not enough in a run in three steps. Its documentation says that both outputs are identical.
 # If scores were spread evenly, 5 in 100,000 would be rounded down to a threshold. The animals of these
 # images can lose their species, and people can become unknown ("no cv result"), depending on how the model
-# was run. This program writes scores in full.
+# was run. This program writes scores unrounded.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -24,7 +24,7 @@ import sys
 import types
 from pathlib import Path
 
-# The package itself imports PyTorch; the two modules that are used here do not.
+# The package itself imports PyTorch; the two modules used here do not.
 distribution = importlib.metadata.distribution("speciesnet")
 package = types.ModuleType("speciesnet")
 package.__path__ = [str(distribution.locate_file("speciesnet"))]
@@ -37,7 +37,7 @@ FOX = "00000000-0000-4000-8000-000000000001;mammalia;carnivora;canidae;vulpes;vu
 BIRD = "00000000-0000-4000-8000-000000000002;aves;;;;;bird"
 BLANK = "f1856211-cfb7-4a5b-9158-c0f72fd09ee6;;;;;;blank"
 
-# A model of two labels, of which only the rules are used.
+# A model with two labels; only its rules are used.
 Path("taxonomy.txt").write_text(f"{FOX}\n{BIRD}\n")
 Path("geofence.json").write_text("{}")
 names = {"version": "example", "type": "always_crop", "detector": "unused", "classifier": "unused"}

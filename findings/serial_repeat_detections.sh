@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# MegaDetector's search for boxes that repeat (find_repeat_detections) has the option bParallelizeComparisons,
-# true by default. With False, it finishes all comparisons and then fails with an UnboundLocalError, because
-# it closes a pool of threads that only the parallel branch creates. The comparison of boxes that never move
-# therefore uses one thread (nWorkers = 1), which gives the same groups.
+# MegaDetector's search for repeated boxes (find_repeat_detections) has an option bParallelizeComparisons, which
+# is True by default. With False, the search finishes all comparisons and then fails with an UnboundLocalError,
+# because it closes a thread pool that only the parallel branch creates. The benchmark of boxes that never move
+# therefore keeps the default and uses one thread (nWorkers = 1), which gives the same groups.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A frame of PyAV whose side data was read is not freed when the last reference to it goes, only when Python's
-# garbage collector runs: the frame and its container of side data refer to each other. The collector
-# counts objects, not bytes, so it runs seldom.
-# Programs read the side data of each frame to turn films upright (the display matrix of telephones). In a
-# film of 4K, where a frame has 12 MB, more than 2 GB of frames that nobody needs add up. A program that
-# reads the side data of one frame per film also grows, over hundreds of films.
-# This program reads the side data from a copy of the frame with two pixels by two.
+# A PyAV frame whose side data has been read is not freed when the last reference to it is gone, but only when
+# Python's garbage collector runs, because the frame and the container of its side data refer to each other.
+# The collector counts objects, not bytes, so it rarely runs.
+# Programs read the side data of each frame to turn films upright (phones store a display matrix there). In a
+# 4K film, where a frame takes 12 MB, more than 2 GB of unneeded frames accumulate. A program that reads the
+# side data of only one frame per film also needs more and more memory over hundreds of films.
+# This program reads the side data from a copy of the frame, of two by two pixels.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -64,10 +64,10 @@ def resident_after(films: int, reads_side_data: bool) -> int:
 
 
 print(f"PyAV {av.__version__}, Python {sys.version.split()[0]}")
-print(f"expected: after {FILMS} clips of 720p, as much memory with side data of one frame each as without")
+print(f"expected: after {FILMS} clips in 720p, the same memory, whether or not side data was read from a frame of each")
 small = resident_after(FILMS, False)
 large = resident_after(FILMS, True)
-print(f"observed: {small} MB without, {large} MB with side data")
+print(f"observed: {small} MB without reading any, {large} MB with")
 gc.collect()
 gc.disable()  # or the numbers depend on when it runs
 print("expected: 0 frames left, whether or not their side data was read")

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# PyAV and OpenCV do not give the pixels of the ffmpeg program for films with ten bits per sample, as
-# telephones write them (HEVC Main 10), although all three use FFmpeg's decoder and scaler. For
-# eight bits they agree to the last bit.
-# A network sees other pixels, then, than in the frames that "ffmpeg -i FILM frame%d.png" extracts, which is
-# how many surveys are prepared. Fine texture, such as fur and grass, differs most.
+# For films with ten bits per sample, such as those from phones (HEVC Main 10), PyAV and OpenCV return different
+# pixels from those of the ffmpeg program, although all three use FFmpeg's decoder and scaler. With eight bits,
+# they agree to the last bit.
+# A network therefore sees different pixels from those in the frames that "ffmpeg -i FILM frame%d.png" extracts,
+# which is how many surveys are prepared. Fine textures, such as fur and grass, differ most.
 # This program converts frames with FFmpeg's own filters (scale=flags=bicubic, format=rgb24), which are exact.
 set -euo pipefail
 
@@ -27,7 +27,7 @@ HEIGHT, WIDTH = 360, 640
 
 
 def make_film(path: str, pix_fmt: str) -> None:
-    """Writes one frame of random colours without loss."""
+    """Writes one frame of random colors, losslessly."""
     picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     with av.open(path, "w") as film:
         stream = film.add_stream("libx264", rate=25, options={"qp": "0"})

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # "import ultralytics" replaces PIL.Image.open in the whole process. From then on, the first file that
 # Pillow cannot identify makes ultralytics look for the package pi-heif and, unless YOLO_AUTOINSTALL is
-# false, run pip to install it. Without a network the error is no longer PIL.UnidentifiedImageError, an
-# OSError that programs expect for a damaged photograph, but ModuleNotFoundError, which ends them.
+# false, run pip to install it. Without an internet connection, the error is then no longer
+# PIL.UnidentifiedImageError, an OSError that programs expect for a damaged photograph, but a
+# ModuleNotFoundError, which makes them crash.
 # A survey has thousands of photographs and some damaged ones, and the program that reads them need not be
 # the one that imports ultralytics: a library that loads MegaDetector v6 is enough.
 # This program restores Image.open after it has imported ultralytics.
@@ -15,7 +16,7 @@ pip=("$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-chec
 "${pip[@]}" ultralytics==8.4.190 torch==2.14.1 torchvision==0.29.1 opencv-python-headless==5.0.0.93 pillow==13.0.0
 
 cd "$folder"
-# The offline switch of ultralytics itself keeps this script from installing anything.
+# ultralytics' own offline switch keeps this script from installing anything.
 YOLO_OFFLINE=true YOLO_CONFIG_DIR="$folder" "$folder/venv/bin/python" - <<'PYTHON'
 import sys
 from pathlib import Path

@@ -24,7 +24,7 @@ has <- function(package) package %in% installed
 records <- read("record_table.csv")
 operation <- as.matrix(read("camera_operation.csv", row.names = 1))
 
-# Accumulation of species: vegan
+# Species accumulation: vegan
 species <- records[records$rank %in% c("species", "subspecies"), ]
 accumulation <- read("accumulation.csv")
 works <- which(!is.na(operation) & operation == 1, arr.ind = TRUE)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONG_FUNCTION = 60  # lines
-REPEATED_LINES = 6  # as few lines as these are a repetition
+REPEATED_LINES = 6  # the fewest equal lines that count as a repetition
 # A module may import from its own group and from those before it. A package stands for its modules.
 LAYERS = (
     ("constants", "errors", "records"),

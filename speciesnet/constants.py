@@ -9,9 +9,9 @@ from typing import Literal
 Classify = Literal["best", "all"]  # one answer for an image, or one for each of its boxes as well
 OutputFormat = Literal[
     4, 5
-]  # of a predictions file: of version 4, or of the published version 5.0.6
+]  # the format of a predictions file: that of version 4, or of the published version 5.0.6
 OUTPUT_FORMATS: tuple[OutputFormat, ...] = (4, 5)
-FORMAT_VERSION = "20261015"  # of format 5, as its files contain it
+FORMAT_VERSION = "20261015"  # the name of format 5 in its files
 Components = Literal["all", "classifier", "detector", "ensemble"]
 RunMode = Literal["single_thread", "multi_thread", "multi_process"]
 RUN_MODES: tuple[RunMode, ...] = ("single_thread", "multi_thread", "multi_process")
@@ -36,10 +36,10 @@ CORRECTIONS_ENDING = ".corrections.jsonl"  # corrections by reviewers
 # Files that mark folders of pictures made from photographs.
 CROPS_LIST = "crops.jsonl"
 DRAWN_LIST = "drawn.jsonl"
-UNDO_FILE = "undo.jsonl"  # of a sort, which may have moved the photographs instead
+UNDO_FILE = "undo.jsonl"  # written by a sort, which may have moved the photographs instead
 
-DEFAULT_SEQUENCE_GAP = 60.0  # seconds between two photographs of one sequence, at most
-DEFAULT_EVENT_GAP = 30.0  # minutes between two independent events, at least
+DEFAULT_SEQUENCE_GAP = 60.0  # maximum seconds between two photographs of one sequence
+DEFAULT_EVENT_GAP = 30.0  # minimum minutes between two independent events
 
 
 def available_cpus() -> int:

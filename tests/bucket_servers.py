@@ -1,6 +1,6 @@
-"""Servers on this machine with the protocols of the clouds, and one proxy in front of each.
+"""Servers on this machine that speak the clouds' protocols, each behind one proxy.
 
-Clients of buckets are kept, with their addresses: a second proxy would never be asked.
+Clients of buckets are kept together with their addresses, so a second proxy would get no requests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Buckets on servers of this machine, and what clouds answer when they refuse."""
+"""Buckets on servers on this machine, and the responses of clouds that refuse a request."""
 
 from __future__ import annotations
 

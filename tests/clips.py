@@ -1,4 +1,4 @@
-"""Makes small films, as cameras write them."""
+"""Makes small films like those that cameras write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def film(
     metadata: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> str:
-    """Writes a film; ``milliseconds`` are the times of its frames, else there are ``fps`` a second."""
+    """Writes a film with frames at ``milliseconds`` or, by default, ``fps`` frames per second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=options or {}) as container:
         container.metadata.update(metadata or {})
@@ -57,7 +57,7 @@ def film(
 
 
 def film_with_two_formats(path: Path) -> str:
-    """Writes MJPEG whose first frame has another pixel format than the others, as Bushnell's."""
+    """Writes MJPEG whose first frame has a different pixel format, as Bushnell's cameras do."""
     with av.open(str(path), "w") as container:
         streams = []
         for pix_fmt in ("yuvj422p", "yuvj420p"):

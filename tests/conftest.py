@@ -52,7 +52,7 @@ def prepare_process() -> None:
     if is_writable and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a command in the background
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for a command in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)  # programs would inherit it
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 

@@ -197,7 +197,7 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
             self.wfile.flush()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Quiet."""
+            """Logs nothing."""
 
     return Handler
 
@@ -206,7 +206,7 @@ def _handler(proxy: Proxy, port: int) -> type[http.server.BaseHTTPRequestHandler
 def before_web_server(
     handler: Callable[..., http.server.BaseHTTPRequestHandler],
 ) -> Iterator[Proxy]:
-    """A proxy before a web server in this process with this handler."""
+    """A proxy in front of a web server in this process with this handler."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

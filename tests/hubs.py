@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._start(206 if start else 200, len(rest), headers)
         sent = cuts.pop(0)
         self.wfile.write(rest[:sent])
-        while self.server.is_held():  # clients end connections that are silent for long
+        while self.server.is_held():  # clients end connections that stay silent
             self.wfile.write(rest[sent : sent + 1])
             sent += 1
         self.close_connection = True

@@ -2,8 +2,8 @@
 
     python killed_sorts.py FOLDER OUT HOW [unflushed]
 
-It forks hundreds of times, which takes long in the process of the tests: a fork copies the tables of
-all its memory.
+It forks hundreds of times, which would take a long time in the test process: each fork copies its page
+tables.
 """
 
 from __future__ import annotations

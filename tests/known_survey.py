@@ -1,4 +1,4 @@
-"""A small survey whose tables are known by hand.
+"""A small survey whose tables were computed by hand.
 
 cam1 worked from 1 May, 09:00 to 8 May, 15:00: 7 nights, 8 days. cam2 worked from 3 May to 5 May: 2
 nights, 3 days. A fox came to cam1 twice in the night after 2 May and to cam2 once, a deer to cam1 once.

@@ -23,7 +23,7 @@ from PIL import Image
 from speciesnet.images.instances import SAMPLE_IMAGES
 
 SAMPLES = sorted(SAMPLE_IMAGES.rglob("*.jpg"))
-# Starts in half the time, for tests that depend on no answer of a network.
+# Starts in half the time, for tests that do not depend on the answers of networks.
 STAND_IN = Path(__file__).with_name("server") / "with_stand_in_networks.py"
 BOUNDARY = "----boundary"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"

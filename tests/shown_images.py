@@ -6,6 +6,6 @@ from playwright.sync_api import Locator
 
 
 def width_of(image: Locator) -> int:
-    """The width in pixels of the file of an image, once the browser has read it."""
-    image.scroll_into_view_if_needed()  # others are read later
+    """The width of an image's file in pixels, once the browser has read it."""
+    image.scroll_into_view_if_needed()  # images out of view are read later
     return image.evaluate("image => image.decode().then(() => image.naturalWidth)")

@@ -128,7 +128,7 @@ def labels(small_package: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def targets(labels: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labels of the model, with what people's files hold besides."""
+    """Labels of the model, and other lines that people's files contain."""
     path = tmp_path_factory.mktemp("targets") / "targets, ñ.txt"
     lines = [labels[2000], "", labels[3], "lion", f"  {labels[7]}  ", labels[3]]
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())

@@ -1,4 +1,4 @@
-"""Launchers for clusters: what can be said of them without a cloud, Kubernetes or Slurm."""
+"""Launchers for clusters: what can be checked without a cloud, Kubernetes or Slurm."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ NewPage = Callable[..., Page]
 IMAGES = sorted((MODEL.parent / "images").rglob("*.jpg"))
 LONG = 120_000  # milliseconds; networks are loaded
 LOST = ("ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_SOCKET")
-REFUSED = ("404", "409", "400", "403", "422", "507")  # of an address that is asked for on purpose
+REFUSED = ("404", "409", "400", "403", "422", "507")  # for addresses that are requested on purpose
 
 
 def free_port() -> int:

@@ -82,7 +82,7 @@ def moments(rng: np.random.Generator, camera: Camera) -> Iterator[tuple[datetime
     """The photographs of a healthy camera: bouts of visits, some weeks busier than others; and blanks."""
     rate = float(np.exp(rng.uniform(np.log(0.25), np.log(8))))  # visits a day
     busy = np.exp(rng.normal(0, 0.6, camera.days // 7 + 1))
-    for shot in range(6):  # of the person who hangs it up
+    for shot in range(6):  # pictures of the person who hangs it up
         yield camera.start + timedelta(seconds=20 * shot), False
     for day in range(camera.days):
         for _ in range(rng.poisson(rate * busy[day // 7])):
@@ -292,7 +292,7 @@ def score(cameras: Sequence[Camera], found: Sequence[Finding]) -> str:
 
 
 def measure_speed(photographs: int, folder: Path) -> None:
-    """Times the command on photographs of 12 megapixels, of which a few files are linked."""
+    """Times the command on 12-megapixel photographs, which are links to a few files."""
     rng = np.random.default_rng(3)
     for number in range(8):
         image = cv2.resize(rng.integers(0, 255, (300, 400, 3), np.uint8), (4000, 3000))

@@ -101,7 +101,7 @@ def survey_with_truth(
 
 
 class Planned(NamedTuple):
-    """What estimates are worth after labeling what a plan chooses.
+    """How good estimates are after labeling what a plan chooses.
 
     Attributes:
         coverage: How often the interval of the whole survey contains the truth.

@@ -39,7 +39,7 @@ KINDS = (
 
 
 def make_clip(path: Path, codec: str, size: tuple[int, int], pix_fmt: str, gop: int, n: int) -> str:
-    """Writes a clip of a moving, noisy scene, 30 frames per second, at the bit rates of trail cameras."""
+    """Writes a clip of a moving, noisy scene, 30 frames per second, at the bit rate of a trail camera."""
     random = np.random.default_rng(0)
     width, height = size
     small = random.integers(0, 255, (36, 64, 3), dtype=np.uint8)

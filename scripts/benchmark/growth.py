@@ -2,9 +2,9 @@
 
     PYTHONPATH=scripts python -m benchmark.growth --images 1000 10000 100000 --clips 100 1000
 
-Constants replace the networks, and the images are links to one small picture. So this measures
+Constants replace the networks, and the images are links to one small picture. This measures
 everything else: reading, deciding, the predictions file, continuing a run, and the ensemble step.
-The clips are links to one of a few seconds in 720p, and the long films, in 4K, repeat one of ten seconds.
+The clips are links to one clip of a few seconds in 720p; the long films repeat ten seconds in 4K.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 10_000, 100_000])
     parser.add_argument("--records", type=int, nargs="*", default=[1000, 100_000, 1_000_000])
     parser.add_argument("--clips", type=int, nargs="*", default=[100, 1000])
-    parser.add_argument("--seconds", type=int, default=5, help="of each clip")
-    parser.add_argument("--minutes", type=int, nargs="*", default=[1, 60], help="of a film in 4K")
+    parser.add_argument("--seconds", type=int, default=5, help="length of each clip")
+    parser.add_argument("--minutes", type=int, nargs="*", default=[1, 60], help="length in 4K")
     options = parser.parse_args()
     print(machine())
     if options.clips or options.minutes:

@@ -34,7 +34,7 @@ from speciesnet.scripts.gpu_test import machine
 
 FIRST = HELD_OUT + 5000  # the seed of the first camera
 SHOTS = 32  # scenes of each
-SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)  # of the band, in the table
+SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)  # shares of the band in the table
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from faults import Proxy  # of the tests
+from faults import Proxy  # from the tests
 
 from speciesnet import SpeciesNet
 from speciesnet.images.instances import SAMPLE_IMAGES, find_images

@@ -1,4 +1,4 @@
-"""Steady load on a server: throughput, response times, status codes, and memory before and after.
+"""Puts a steady load on a server; prints throughput, response times, status codes and memory use.
 
 PYTHONPATH=scripts python scripts/benchmark/server_load.py --images FOLDER --connections 200 --seconds 60
 """

@@ -13,7 +13,7 @@ from speciesnet.pipeline.guard.bands import Evidence
 from speciesnet.pipeline.guard.cache import EvidenceCache, Verdict
 from speciesnet.pipeline.guard.margins import Band
 
-_SMALL = 1e-6  # log odds: the images are as quickly judged as certain ones are
+_SMALL = 1e-6  # log odds: the images are judged as quickly as certain ones
 
 
 def _is_due(position: int, share: float) -> bool:
@@ -36,7 +36,7 @@ def set_shares(detected: float, classified: float) -> None:
         return needs_both(photo) or _is_due(int(Path(photo.filepath).stem), detected + classified)
 
     def is_certain(self: Band, photo: Photo, *, crop: bool = False) -> bool:
-        real_is_certain(self, photo, crop=crop)  # takes its time
+        real_is_certain(self, photo, crop=crop)  # so that it takes the usual time
         return not (needs_both(photo) if crop else needs_any(photo))
 
     def is_box_certain(self: Band, photo: Photo) -> bool:

@@ -41,14 +41,14 @@ LIMITS = (
     *("--backlog", str(BACKLOG), "--max_instances", str(LARGEST_REQUEST)),
     *("--max_image_mb", "4", "--max_body_mb", "16", "--timeout", "120"),
 )
-FROM_MINUTE = 5  # memory is measured from there on: before it, caches fill
-GROWTH = 1.10  # of the web process, at most
-SCORE = 1e-3  # between the scores of one photograph: batches add numbers in another order
+FROM_MINUTE = 5  # memory is measured from then on; before, caches fill
+GROWTH = 1.10  # the most that the web process may grow
+SCORE = 1e-3  # between the scores of one photograph: batches add numbers in a different order
 KILL_SECONDS = 75  # between two workers that are killed, on average
 FAULT_SECONDS = 1.5  # between two other faults
-LOST_SECONDS = 10  # after a worker is killed, in which its requests may be told to ask again
-STUCK_SECONDS = 120  # for the server to come to rest in the end
-PATIENCE = 900  # seconds of a client: it is the server that has to end what takes too long
+LOST_SECONDS = 10  # after a worker is killed, during which its requests may be asked to retry
+STUCK_SECONDS = 120  # for the server to become idle at the end
+PATIENCE = 900  # seconds that a client waits: the server should end what takes too long
 
 
 @dataclass

@@ -5,9 +5,9 @@
 
 The cameras are simulated: animals pass on a trail, stay at a feeder, sleep or sit on a nest, and
 stones are found in some of the images. A group is right if most of its boxes belong to one stone; a
-stone is found if right groups contain most of its boxes. Only stones with at least 20 boxes, as
-MegaDetector's rule needs, are counted for the recall. With ``--tools``, MegaDetector's own program (the
-package megadetector) finds groups of the first cameras too, which must be those of its rule here.
+stone is found if right groups contain most of its boxes. Recall counts only stones with at least 20
+boxes, the minimum for MegaDetector's rule. With ``--tools``, MegaDetector's own program (the package
+megadetector) also groups the boxes of the first cameras; its groups must be those of the rule here.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def megadetectors(images: Sequence[Image], overlap: float, at_least: int) -> lis
 def megadetectors_own(
     surveys: Sequence[Sequence[Image]], overlap: float, at_least: int
 ) -> list[list[list[str]]]:
-    """The groups of each camera that MegaDetector's own program finds.
+    """The groups that MegaDetector's own program finds for each camera.
 
     Raises:
         ImportError: The package megadetector, or one that it needs, is not installed.
@@ -201,7 +201,7 @@ def megadetectors_own(
     images, things = [], {}
     for image in (image for images in surveys for image in images):
         boxes = [{"category": "1", "conf": b.conf, "bbox": b.bbox} for _, b in image.boxes]
-        name = f"{image.path}.jpg"  # it ignores other files
+        name = f"{image.path}.jpg"  # the program ignores other files
         images.append({"file": name, "detections": boxes})
         things.update({(name, tuple(box.bbox)): seen for seen, box in image.boxes})
     content = {
@@ -212,7 +212,7 @@ def megadetectors_own(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "boxes.json"
         path.write_text(json.dumps(content))
-        with redirect_stdout(sys.stderr):  # it prints what it does
+        with redirect_stdout(sys.stderr):  # the program prints its progress
             results = core.find_repeat_detections(str(path), options=options)
     return [
         [[things[one.filename, tuple(one.bbox)] for one in group.instances] for group in groups]
@@ -221,7 +221,7 @@ def megadetectors_own(
 
 
 def compare_with_tools(surveys: Sequence[Sequence[Image]], overlap: float, at_least: int) -> None:
-    """Prints whether MegaDetector's own program finds the groups of its rule here."""
+    """Prints whether MegaDetector's own program finds the same groups as its rule here."""
     here = [megadetectors(images, overlap, at_least) for images in surveys]
     own = megadetectors_own(surveys, overlap, at_least)
     found, expected = (
@@ -229,7 +229,7 @@ def compare_with_tools(surveys: Sequence[Sequence[Image]], overlap: float, at_le
     )
     print(
         f"MegaDetector's own program {overlap} {at_least}, {len(surveys)} cameras: "
-        f"{found.total()} groups, {(found & expected).total()} of {expected.total()} as its rule here"
+        f"{found.total()} groups, {(found & expected).total()} of {expected.total()} the same as here"
     )
 
 
@@ -312,7 +312,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=40)
     parser.add_argument("--boxes", type=int, default=1_000_000)
     parser.add_argument("--compare", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--tools", type=int, default=0, help="cameras for MegaDetector's program")
+    parser.add_argument("--tools", type=int, default=0, help="cameras for megadetector")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)

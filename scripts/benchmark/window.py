@@ -4,9 +4,9 @@
     PYTHONPATH=scripts python -m benchmark.window update [--records 100000]
     PYTHONPATH=scripts python -m benchmark.window run --folder PHOTOGRAPHS [--model demo]
 
-Requires Linux, Chromium, on the path or in SPECIESNET_CHROMIUM, and the package playwright. Seconds of
-the processor are those of a process and its children, so that they hardly depend on what else the
-computer does.
+Requires Linux, Chromium, on the path or in SPECIESNET_CHROMIUM, and the package playwright. Processor
+seconds are those of a process and its children, so that they hardly depend on what else the computer
+does.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class Window:
 
     @property
     def cpu(self) -> float:
-        """Seconds of the processor that it and its ended children have used."""
+        """The processor seconds that it and its ended children have used."""
         return sum(psutil.Process(self.process.pid).cpu_times()[:4])
 
     @property
     def own_cpu(self) -> float:
-        """Seconds of the processor that it has used itself."""
+        """The processor seconds that it has used itself."""
         return sum(psutil.Process(self.process.pid).cpu_times()[:2])
 
     @property
@@ -87,7 +87,7 @@ class Window:
 
 
 def cpu_of_tree(pid: int) -> float:
-    """Seconds of the processor of a process and all that it has started."""
+    """The processor seconds of a process and everything that it has started."""
     root, total = psutil.Process(pid), 0.0
     for process in (root, *root.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):
@@ -242,7 +242,7 @@ def measure_run(browser: Browser, folder: Path, model: str) -> None:
 
 
 def run_in_window(browser: Browser, folder: Path, model: str) -> tuple[float, float, float]:
-    """Seconds of the processor of a run and its window, of the window alone, and of the browser."""
+    """The processor seconds of a run with its window, of the window alone, and of the browser."""
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)
         survey = Survey("1", "Run", [str(folder)], name, f"{name}/predictions.json", model=model)

@@ -64,7 +64,7 @@ def _render(job: tuple[Path, int]) -> None:
 def render_bursts(folder: Path, bursts: int, workers: int = 2) -> list[Frame]:
     """Renders bursts, or reuses existing ones, in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    with get_context("spawn").Pool(workers) as pool:  # as on every system
+    with get_context("spawn").Pool(workers) as pool:  # the same on every system
         for _ in pool.imap_unordered(_render, [(folder, n) for n in range(bursts)], chunksize=4):
             pass
     frames = []

@@ -88,7 +88,7 @@ def render_dataset(
     """Renders ``sites`` cameras, starting from seed ``first``; finished ones are reused."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(folder, seed, shots) for seed in range(first, first + sites)]
-    with get_context("spawn").Pool(workers) as pool:  # as on every system
+    with get_context("spawn").Pool(workers) as pool:  # the same on every system
         for _ in pool.imap_unordered(_render_site, jobs, chunksize=2):
             pass
     return read_dataset(folder, first, sites)

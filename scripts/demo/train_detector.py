@@ -50,7 +50,7 @@ MASK_GAIN = 0.5
 FOCUS = 2.0
 # A found object's objectness is trained toward this plus the rest times its IoU.
 BASE_CONFIDENCE = 0.6
-SEEN, SURE = 0.2, 0.9  # confidences; below the first one the ensemble looks at no box
+SEEN, SURE = 0.2, 0.9  # confidences; below the first one, the ensemble ignores boxes
 # An anchor takes an object whose sides are up to so many times longer or shorter.
 ANCHOR_RATIO = 2.5
 
@@ -328,7 +328,7 @@ def small_network() -> DetectionModel:
     detect = Detect(len(NAMES), anchors, strides, [96, 160])
     for head in detect.m:
         bias = cast("Tensor", head.bias).detach().view(detect.na, -1)
-        bias[:, 4] = -4.0  # few cells hold an object
+        bias[:, 4] = -4.0  # few cells contain an object
     layers, inputs = zip(*layout, strict=True)
     network = DetectionModel([*layers, detect], [*inputs, [13, 16]])
     _fix_first_layers(network)

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import logging
 
-MEASURED = ["speciesnet", "PIL"]  # what coverage is measured of
+MEASURED = ["speciesnet", "PIL"]  # the packages whose coverage is measured
 _CORPUS = Path(tempfile.gettempdir()) / "fuzz"
 
 

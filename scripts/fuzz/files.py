@@ -199,7 +199,7 @@ def keras_archive(weights: Mapping[str, Sequence[NDArray[np.float64]]]) -> bytes
     }
     content, out = io.BytesIO(), io.BytesIO()
     with h5py.File(content, "w") as file:
-        for group in EMPTY_GROUPS:  # which TensorFlow expects
+        for group in EMPTY_GROUPS:  # TensorFlow expects them
             file.create_group(group)
         for group, arrays in weights.items():
             for i, numbers in enumerate(arrays):

@@ -23,7 +23,7 @@ from speciesnet.errors import ImageError
 from speciesnet.records import Record
 
 MAX_BODY = 2**16  # bytes
-MAX_PATHS = 100  # to count together
+MAX_PATHS = 100  # counted in one request
 
 Body = Mapping[str, object]
 Answer = Callable[[Request, Body], object]

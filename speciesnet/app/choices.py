@@ -21,7 +21,7 @@ from speciesnet.geolocation.country_names import other_names
 _LANGUAGES = ("es", "fr", "pt", "sw", "de", "it", "nl", "ru", "ar", "hi", "id", "zh_CN", "ja")
 
 
-PUBLISHED_BYTES = 500_000_000  # of a published model with its detector, approximately
+PUBLISHED_BYTES = 500_000_000  # approximate size of a published model with its detector
 
 
 def models() -> list[dict[str, object]]:

@@ -23,7 +23,7 @@ THRESHOLDS = "thresholds.csv"  # written by ``evaluate``, and used by exports
 Options = Mapping[str, object]
 TEXT, TEXTS, FILE = "text", "texts", "file"  # kinds of options, besides lists of values
 _SWITCH = (False, True)
-_SOURCE = "SOURCE"  # stands for the predictions file
+_SOURCE = "SOURCE"  # a placeholder for the predictions file
 _PLACED = {"deployments": FILE, "timezone": TEXT}  # where the cameras were
 _THRESHOLDS = {"thresholds": _SWITCH}  # whether answers below their thresholds are replaced
 # The options of each export and their allowed values; the first value of a list is the default.
@@ -155,7 +155,7 @@ def export_line(kind: str, survey: Survey, given: Options, folders: Folders) -> 
 def _folder_line(
     words: Sequence[str], name: str, survey: Survey, options: dict[str, object]
 ) -> Line:
-    """The command that writes a folder; in the words before it, ``_SOURCE`` is the predictions file."""
+    """The command that writes a folder; in ``words``, ``_SOURCE`` stands for the predictions file."""
     target = Path(survey.results, name)
     first = [survey.predictions if word == _SOURCE else word for word in words]
     written = () if options.get("dry_run") else (target,)

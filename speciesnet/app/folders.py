@@ -19,8 +19,8 @@ from speciesnet.files.extensions import is_film_name
 from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.listing import images_in, is_system_folder
 
-MAX_ENTRIES = 1000  # of one folder
-MAX_SECONDS = 60.0  # of counting
+MAX_ENTRIES = 1000  # listed per folder
+MAX_SECONDS = 60.0  # spent counting
 MAX_FILES = 2_000_000
 _DRIVES = ("/media", "/run/media", "/mnt", "/Volumes")  # where Linux and macOS show drives
 

@@ -1,11 +1,11 @@
-"""What the log of a command says: how it ended, what it did, and what fixes an error."""
+"""What the log of a command says: how the command ended, what it did, and what fixes an error."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-TAIL_BYTES = 2**16  # of a log that pages show or search
+TAIL_BYTES = 2**16  # at the end of a log, which pages show or search
 LOG_LINES = 20
 MAX_LINES = 2000
 _ERROR_PREFIX = "speciesnet: "  # precedes the sentence with which a command ends
@@ -22,7 +22,7 @@ _ACTIONS = (
     ("The folder .* (does not exist|cannot be)|was moved or deleted", "choose_folder"),
 )
 
-# The line that says what a command did, if notes may follow it; otherwise it is the last line.
+# The line that says what a command did, if notes may follow it; otherwise, the last line says it.
 _RESULT_LINES = {
     "camtrap-dp": r"[\d,]+ photographs? in [\d,]+ events? of ",
     "cameras": r"[\d,]+ cameras?, [\d,]+ with findings;",
@@ -50,7 +50,7 @@ def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
 
 
 def last_sentence(log: Path) -> str | None:
-    """The sentence that ended a command, otherwise its last line."""
+    """The sentence with which a command ended, otherwise the last line of its log."""
     lines = tail(log)
     own = [line for line in lines if line.startswith(_ERROR_PREFIX)]
     return own[-1].removeprefix(_ERROR_PREFIX) if own else (lines[-1] if lines else None)

@@ -1,4 +1,4 @@
-"""The pages of the window: templates, texts in the reader's language, and static files."""
+"""The pages of the window: templates, text in the reader's language, and static files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LANGUAGES = {
     "sw": "Kiswahili",
 }
 PAGES = {"/": "home.html", "/new": "new.html", "/surveys/{survey}": "survey.html"}
-LANGUAGE_COOKIE = "speciesnet_language"  # set by the menu of languages
+LANGUAGE_COOKIE = "speciesnet_language"  # set by the language menu
 _HERE = resources.files("speciesnet.app")
 
 Texts = Mapping[str, str | dict[str, str]]
@@ -35,7 +35,7 @@ Texts = Mapping[str, str | dict[str, str]]
 
 @functools.cache
 def catalogue(language: str) -> Texts:
-    """The texts of a language by key; a text with a count is a dict of its plural forms."""
+    """The strings of a language by key; a string with a count is a dict of its plural forms."""
     return json.loads((_HERE / "locale" / f"{language}.json").read_text(encoding="utf-8"))
 
 

@@ -20,7 +20,7 @@ STEP_BYTES = 2**21  # read at a time, in about 20 ms
 LATEST = 24
 KEPT = 200  # records whose pictures can still be requested
 MAX_SPECIES = 100
-MAX_FAILED = 200  # paths that are kept
+MAX_FAILED = 200  # paths kept
 RATE_SECONDS = 60.0
 PICTURE_SECONDS = 1.0  # between two new pictures of a run, which needs the processor itself
 _LOG_LINES = 2000
@@ -122,7 +122,7 @@ class Follower:
         from speciesnet.predictions.reading import read_as_written
 
         if self._offset == 0 and not has_own_layout(self.path):
-            for record in read_as_written(self.path):  # of another program: it does not grow
+            for record in read_as_written(self.path):  # from another program, so it does not grow
                 self._add(record)
             self._offset = self.path.stat().st_size
             return False
@@ -138,7 +138,7 @@ class Follower:
                 self._offset = place + line.index(own) + len(own)
             place += len(line)
         is_full = len(data) == self._step
-        is_short = is_full and self._offset == start  # enough for the record of a film
+        is_short = is_full and self._offset == start  # a film's record may be longer than a step
         self._step = 2 * self._step if is_short else STEP_BYTES
         return is_full
 

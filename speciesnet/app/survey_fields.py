@@ -1,4 +1,4 @@
-"""Checks of the fields of a survey that pages send."""
+"""Checks the fields of a survey that pages send."""
 
 from __future__ import annotations
 

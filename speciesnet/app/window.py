@@ -27,8 +27,8 @@ from speciesnet.files.input_notes import InputNotes
 from speciesnet.files.listing import images_in
 
 TICKET = "window.ticket"  # a file, see ``Gate``
-MAX_JOBS = 200  # that are remembered
-PHOTOGRAPH_BYTES, FILM_BYTES = 2_000, 20_000  # of their records
+MAX_JOBS = 200  # remembered
+PHOTOGRAPH_BYTES, FILM_BYTES = 2_000, 20_000  # for each of their records
 WITHOUT_PREDICTIONS = ("estimate", "trial")  # jobs that do not need a predictions file
 
 

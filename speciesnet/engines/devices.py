@@ -1,4 +1,4 @@
-"""Devices of PyTorch, and what all PyTorch engines share."""
+"""PyTorch's devices, and what all PyTorch engines share."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def prepared(network: Network, device: torch.device, options: EngineOptions) -> 
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     dtype = _TYPES[precision]
     network = network.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return_memory()  # of the tensors that were read and converted
+    return_memory()  # the tensors that were read and converted are no longer needed
     return network
 
 

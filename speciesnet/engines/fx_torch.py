@@ -256,7 +256,7 @@ def _sliced(
     steps = torch.ones_like(starts) if steps is None else steps
     columns = (values.tolist() for values in (starts, ends, axes, steps))
     for start, end, axis, step in zip(*columns, strict=True):
-        if step < 0:  # which PyTorch lacks
+        if step < 0:  # PyTorch has no negative steps
             x, start, end, step = x.flip(axis), -start - 1, -end - 1, -step
         x = x[(slice(None),) * (axis % x.ndim) + (slice(start, end, step),)]
     return x

@@ -101,7 +101,7 @@ def _layers(
             raise UnsupportedNetworkError(f"{options['name']}, which is called {len(calls)} times")
         sources = [indices[call[0]] for node in calls for call in node] or [IMAGE]
         if any(source >= i for source in sources):
-            raise UnsupportedNetworkError(f"{options['name']}, which comes before what feeds it")
+            raise UnsupportedNetworkError(f"{options['name']}, which comes before its own inputs")
         inputs.append(sources)
     return layers, inputs, tuple(described[0]["config"]["batch_input_shape"][1:])
 

@@ -1,4 +1,4 @@
-"""Weights of OpenVINO networks as a part of their file that is mapped into memory."""
+"""The weights of OpenVINO networks, mapped into memory from their file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from speciesnet.engines.openvino_cache import WEIGHTS, openvino
 
 
 class MappedWeights:
-    """The weights of a network on disk, which leave memory once OpenVINO has arranged them.
+    """The weights of a network on disk, which leave memory once OpenVINO has arranged its own copy.
 
-    OpenVINO maps the file as well, but keeps what it has read of it in memory, next to its own copy of
-    the weights: 0.5 GiB for a full-size detector.
+    When OpenVINO maps the file itself, everything that it has read stays in memory in addition to that
+    copy: 0.5 GiB for a full-size detector.
     """
 
     _mapping: mmap.mmap | None = None
     _address = 0
 
     def read(self, network: Path | openvino.Model) -> openvino.Model:
-        """The network, to be compiled; one that could not be stored stays as it is."""
+        """The network, ready to be compiled; a network that could not be stored is returned unchanged."""
         if not isinstance(network, Path):
             return network
         if not hasattr(mmap.mmap, "madvise"):  # Windows
@@ -33,18 +33,18 @@ class MappedWeights:
         return openvino.Core().read_model(network.read_bytes(), tensor)
 
     def map(self, path: Path) -> np.ndarray:
-        """The bytes of a file, which is not changed if they are."""
+        """The bytes of a file; changes to them do not reach the file."""
         with path.open("rb") as file:
-            # OpenVINO takes only memory that could be written to.
+            # OpenVINO accepts only writable memory.
             self._mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         weights = np.frombuffer(self._mapping, np.uint8)
         self._address = weights.ctypes.data
         return weights
 
     def leave_memory(self) -> None:
-        """Takes the weights out of memory until they are read again, unless they differ from the file.
+        """Removes the weights from memory until they are read again, unless they differ from the file.
 
-        Linux would forget such differences. OpenVINO 2026.4 makes none.
+        On Linux, changed weights would be lost. OpenVINO 2026.4 does not change any.
         """
         if self._mapping is not None and (sys.platform != "linux" or self._is_as_in_file()):
             self._mapping.madvise(mmap.MADV_DONTNEED)

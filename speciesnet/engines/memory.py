@@ -6,7 +6,7 @@ import ctypes
 from contextlib import suppress
 
 LARGE_BLOCK = 2**20  # bytes
-_M_MMAP_THRESHOLD = -3  # of malloc.h
+_M_MMAP_THRESHOLD = -3  # from malloc.h
 
 
 def return_large_blocks() -> None:
@@ -24,7 +24,7 @@ def return_memory() -> None:
 
     After networks have computed, glibc keeps hundreds of megabytes of it. Each film has its own threads,
     and glibc keeps the memory that they freed for later threads: after 400 clips, a run with constants
-    for networks needed 387 MiB, or 244 MiB if it called this after each film.
+    in place of the networks needed 387 MiB, or 244 MiB if it called this after each film.
     """
     _call("malloc_trim", 0)
 

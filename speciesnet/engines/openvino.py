@@ -160,7 +160,7 @@ def _compiled(
     def run(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         with lock:
             results = request.infer([images], share_inputs=True)
-            if images.shape not in shapes:  # it may have read the weights, to arrange them
+            if images.shape not in shapes:  # OpenVINO may have read the weights again
                 shapes.add(images.shape)
                 weights.leave_memory()
             return [np.array(results[i], np.float32) for i in range(len(model.outputs))]

@@ -111,7 +111,7 @@ def load_converted(source: Path, convert: Conversion, load: Callable[[ConvertedN
             )
             return load(ConvertedNetwork(network, facts))
         del network
-        gc.collect()  # PyTorch's network is in a cycle of references
+        gc.collect()  # PyTorch's network is part of a reference cycle
         return_memory()
     try:
         return load_folder(folder, load)
@@ -148,7 +148,7 @@ def _key(source: Path) -> str:
     """A hash of everything that the converted network depends on.
 
     Hashing a full-size network takes a quarter of a second, so the result is kept for this state of the
-    file: a different content has a different size or timestamp.
+    file: different content has a different size or timestamp.
     """
     versions = [__version__, openvino.__version__, version_of("torch")]
     facts = source.stat()
@@ -175,7 +175,7 @@ def _key(source: Path) -> str:
 def write_network(network: openvino.Model, facts: Facts, folder: Path) -> None:
     """Writes to a temporary folder first, so that a folder in the cache is always complete."""
     part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     _UNFINISHED.add(part)
     part.mkdir(parents=True)
     try:
@@ -193,6 +193,6 @@ def write_network(network: openvino.Model, facts: Facts, folder: Path) -> None:
 
 
 def remove_unfinished() -> None:
-    """Removes what this process has not finished writing, before it ends in the middle."""
+    """Removes what this process has not finished writing, before it ends early."""
     for part in [*_UNFINISHED]:
         shutil.rmtree(part, ignore_errors=True)

@@ -110,7 +110,7 @@ def check_archive(path: Path, what: str) -> None:
     except Exception as error:  # archives can be damaged in many ways
         raise _damaged(path, what, error) from error
     if damaged:
-        raise _damaged(path, what, ValueError(f"{damaged} in it does not have its checksum"))
+        raise _damaged(path, what, ValueError(f"the checksum of {damaged} in it is wrong"))
 
 
 def read_records(path: Path, is_known: Callable[[str], bool], what: str) -> Any:

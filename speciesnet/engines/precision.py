@@ -62,7 +62,7 @@ def can_quantize() -> bool:
 
 
 def lacks_int8(source: Path, options: EngineOptions) -> bool:
-    """Whether the int8 network of a file is missing in the cache, but can be made on this machine."""
+    """Whether the int8 network of a file is missing from the cache, but can be made on this machine."""
     options = only_openvino_for_int8(options)
     if options.engine != "openvino" or not loads_openvino(options):
         return False

@@ -14,7 +14,7 @@ from speciesnet.files.packages.info import ModelInfo
 LEVELS = {"kingdom": 0, "class": 1, "order": 2, "family": 3, "genus": 4, "species": 5}
 # Those of the published ensemble (v4.0.0).
 ROLL_UP_LEVELS = ("genus", "family", "order", "class", "kingdom")
-ROLL_UP_THRESHOLD = 0.65  # of the summed scores
+ROLL_UP_THRESHOLD = 0.65  # for the summed scores
 GEOFENCE_ROLL_UP_LEVELS = ("family", "order", "class", "kingdom")
 
 LABEL_PARTS = 7

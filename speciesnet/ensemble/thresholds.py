@@ -29,7 +29,7 @@ COLUMNS: tuple[str, ...] = (
     "labelled",
     "kept",
 )
-_NAMED = 5  # species in a message
+_NAMED = 5  # species listed in a message
 
 
 @dataclass

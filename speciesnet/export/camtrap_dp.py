@@ -78,7 +78,7 @@ _MEDIA_TYPES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "jpe": "image/jpeg", 
                 "mpg": "video/mpeg", "wmv": "video/x-ms-wmv"}  # fmt: skip
 # In an address, before its query or fragment, or in a parameter such as "?file=a.png".
 _EXTENSION = re.compile(rf"\.({'|'.join(_MEDIA_TYPES)})(?=[?#&]|$)", re.IGNORECASE)
-_PATH_RULE = re.compile(r"^(?=^[^./~])(^((?!\.{2}).)*$).*$")  # of media-table-schema.json
+_PATH_RULE = re.compile(r"^(?=^[^./~])(^((?!\.{2}).)*$).*$")  # from media-table-schema.json
 
 
 @dataclass(frozen=True)

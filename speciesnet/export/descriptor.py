@@ -22,7 +22,7 @@ ROLES = ("contact", "principalInvestigator", "rightsHolder", "publisher", "contr
 TABLES = ("deployments", "media", "observations")
 DAY = len("2024-05-01")
 
-_LICENSE_NAME = re.compile(r"[-a-zA-Z0-9._]+")  # of the schema of data packages
+_LICENSE_NAME = re.compile(r"[-a-zA-Z0-9._]+")  # from the schema for data packages
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 

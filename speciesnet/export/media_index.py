@@ -133,7 +133,7 @@ class MediaIndex:
         self.deployments: list[Deployment] = []
         self._base: Parts = ()
         # One entry per record, by its position in the file:
-        self._digests = array("Q")  # of its path
+        self._digests = array("Q")  # the digest of its path
         self._folder = array("i")  # the number of its folder; -1 if it is left out
         self._place = array("i")  # the number of its latitude and longitude
         self._model = array("i")  # the number of its camera model
@@ -321,7 +321,7 @@ class MediaIndex:
             filepath: The path in its record.
 
         Raises:
-            InputError: Another record was at this position when ``read`` read the file.
+            InputError: A different record was at this position when the file was indexed.
         """
         if self._digests[position : position + 1].tobytes() != path_digest(filepath, 8):
             raise InputError(

@@ -126,8 +126,8 @@ class MegaDetectorConverter:
         shown = record.get("frame")
         if shown is None:
             return image
-        for box in image["detections"] or ():
-            box.setdefault("frame_number", shown["frame_number"])  # of the whole picture
+        for box in image["detections"] or ():  # a box around the whole image has no frame yet
+            box.setdefault("frame_number", shown["frame_number"])
         return {
             "file": image["file"],
             "frame_rate": float(record.get("frame_rate", 1.0)),
@@ -158,14 +158,14 @@ class MegaDetectorConverter:
         self.counts["failed"] += 1
         failure = ", ".join(map(str, record.get("failures") or ["no result"]))
         image: MegaDetectorImage = {"file": file, "failure": failure, "detections": None}
-        if file.lower().endswith(_VIDEO_ENDINGS):  # of which the format requires these values
+        if file.lower().endswith(_VIDEO_ENDINGS):  # the format requires these values for films
             image["frame_rate"], image["frames_processed"] = -1.0, []
         return image
 
     def _add_answer(
         self, boxes: list[MegaDetectorBox], label: str, score: float, detections: Sequence[Box]
     ) -> None:
-        """Adds the answer for an image to its boxes, converted from these detections."""
+        """Adds the answer for an image to its boxes, which were converted from ``detections``."""
         kind = Detection.HUMAN.value if is_human(label) else category_of(label)
         self.counts[kind] += 1
         if any(map(follows_sequence, detections)):
@@ -203,7 +203,7 @@ class MegaDetectorConverter:
 
     @property
     def categories(self) -> Mapping[str, Mapping[str, str]]:
-        """The meanings of the numbers in all images so far."""
+        """The meanings of the class and category numbers in all images so far."""
         unknown = {UNKNOWN_CATEGORY: UNKNOWN} if self._has_unknown else {}
         return {
             "detection_categories": DETECTION_CATEGORIES | unknown,

@@ -20,7 +20,7 @@ from speciesnet.survey.people import PERSON
 
 FORMAT_VERSION = "1.6"
 UNKNOWN_DETECTOR = "unknown"
-UNKNOWN_CATEGORY = "4"  # of a box that covers a whole image
+UNKNOWN_CATEGORY = "4"  # the category of a box around the whole image
 DETECTION_CATEGORIES = {
     kind.category: PERSON if kind is Detection.HUMAN else kind.value for kind in Detection
 }

@@ -25,11 +25,11 @@ OBSERVATION_COLUMNS = (
 UNCLASSIFIED = "unclassified"
 _ANIMAL, _HUMAN, _VEHICLE = Detection.ANIMAL.value, Detection.HUMAN.value, Detection.VEHICLE.value
 _INDIVIDUALS = (_ANIMAL, _HUMAN)  # what is counted, and has a scientific name
-# What an image may show besides its answer, and its label: such animals were not classified.
+# What an image may show besides its answer, with its label: these animals were not classified.
 _ALSO_SEEN = {_HUMAN: split_label(Classification.HUMAN.value), _ANIMAL: Label()}
 # If nothing was seen in an event, it has the first of these types found in its photographs.
 _NOTHING_SEEN = (UNKNOWN, BLANK, UNCLASSIFIED)
-_SMALLEST_SIDE = 1e-15  # of a box, by the schema
+_SMALLEST_SIDE = 1e-15  # of a box, according to the schema
 _Cells = dict[str, str]
 
 

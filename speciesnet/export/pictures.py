@@ -40,7 +40,7 @@ from speciesnet.survey.survey import Picture, PictureBox, pictures_in
 People = Literal["leave_out", "include"]
 
 MIN_CONFIDENCE = DETECTION_THRESHOLD
-_QUALITY = 92  # of JPEG
+_QUALITY = 92  # of the JPEG files
 _WHOLE = 100_000  # pixels: more than the longer side of any photograph
 _EVERYTHING: Area = (0.0, 0.0, 1.0, 1.0)
 _Item = TypeVar("_Item")

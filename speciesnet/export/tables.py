@@ -229,7 +229,7 @@ def _box_cells(box: Box) -> Row:
 def sequence_rows(survey: Survey) -> Iterator[Row]:
     """The rows of a table of sequences, by folder and time; None is an empty cell.
 
-    ``start`` and ``end`` are by the camera's clock; ``reviewed`` counts the corrected images.
+    ``start`` and ``end`` follow the camera's clock; ``reviewed`` counts the corrected images.
     ``people``, ``vehicles`` and ``counts`` are the largest numbers in any one image, see
     ``largest_counts``; ``count`` is the number for the answer.
     """
@@ -404,7 +404,7 @@ def to_dataframe(
     dates: DateRules | None = None,
     event_gap: float = DEFAULT_EVENT_GAP,
 ) -> pd.DataFrame:
-    """A pandas DataFrame of ``table_rows``, with typed columns; dates are by the camera's clock.
+    """A pandas DataFrame of ``table_rows``, with typed columns; dates follow the camera's clock.
 
     Args:
         records: ``predict(...)["predictions"]``, or ``read_corrected(path)``.

@@ -150,7 +150,7 @@ def _undo_entry(entry: Entry, out: Path, dry_run: bool) -> tuple[bool, str | Non
         return reason is None, reason
     part = source.with_name(PART_FILE)
     if entry.how == "move":
-        part.unlink(missing_ok=True)  # a crash on the way back from another drive leaves one
+        part.unlink(missing_ok=True)  # left by a crash while a file was moved back
     if entry.how == "move" and not os.path.lexists(source):
         source.parent.mkdir(parents=True, exist_ok=True)
         move_file(target, source, part)

@@ -147,7 +147,7 @@ def translated_errors(scheme: str, bucket: str) -> Iterator[None]:
 
 
 def _translated(error: Exception, scheme: str, bucket: str) -> Exception:
-    cause = getattr(error, "cause", None)  # of a Google error after the last retry
+    cause = getattr(error, "cause", None)  # set in Google's error after the last retry
     if isinstance(cause, Exception):
         return _translated(cause, scheme, bucket)
     status, code = status_and_code(error)

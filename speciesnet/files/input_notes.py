@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from absl import logging
 
-MAX_ENDINGS = 12  # in one sentence
+MAX_ENDINGS = 12  # listed in one sentence
 
 VIDEO_ENDINGS = frozenset({
     ".3gp", ".asf", ".avi", ".flv", ".insv", ".m2ts", ".m4v", ".mkv", ".mod", ".mov", ".mp4", ".mpeg",
@@ -126,8 +126,8 @@ class InputNotes:
             "paths were found under a different Unicode spelling",
         )
         self.repeated = Examples(
-            "image is listed again, and has a record for each time",
-            "images are listed again, and have a record for each time",
+            "image is listed again, and has a separate record each time",
+            "images are listed again, and have a separate record each time",
             ". Remove the repeated lines if that is not intended",
         )
         self.half_placed = Examples(

@@ -1,4 +1,4 @@
-r"""Lists in JSON files that may be too long for memory, one item at a time.
+r"""Reads lists in JSON files that may be too long for memory, one item at a time.
 
 Python's own parser reads the items: it accepts all valid JSON, including integers of any size and escapes
 of half a character (``"caf\udce9.jpg"``), which is how Python writes a file name that is not UTF-8.
@@ -24,7 +24,7 @@ from speciesnet.errors import (
     TooDeepError,
 )
 
-MAX_DEPTH = 100  # of nested lists and objects in an item
+MAX_DEPTH = 100  # levels of nested lists and objects in an item
 CHUNK = 2**16  # bytes read together
 # Characters of a number, an escape or a word such as -Infinity, which may be cut off.
 LONGEST_TOKEN = 12
@@ -118,7 +118,7 @@ def parse(document: bytes) -> object:
         )
     except RecursionError as error:
         raise TooDeepError from error
-    except ValueError as error:  # of its syntax or encoding, a repeated key, or too long an integer
+    except ValueError as error:  # invalid syntax or encoding, a repeated key, or a huge integer
         raise DamagedError(str(error)) from error
 
 

@@ -32,14 +32,14 @@ SYSTEM_FOLDERS = frozenset({
     "~snapshot",  # NetApp
     "recycle bin", "trashbox",  # NETGEAR ReadyNAS, Buffalo
     "ipod photo cache",  # iTunes
-    "thumbs", "thmbnl",  # small copies by galleries, and of videos by Sony
+    "thumbs", "thmbnl",  # small copies made by galleries, and of videos by Sony cameras
     "[originals]",  # ACDSee: photographs as they were before a change
     "captureone",  # settings and previews of Capture One
     "deletedfiles",  # Timelapse: the images that are deleted in it
 })  # fmt: skip
 # Names that contain a number, a date or the name of a catalog.
 _SYSTEM_FOLDER = re.compile(
-    r"found\.\d{3}"  # what the disk check of Windows has found
+    r"found\.\d{3}"  # what Windows's disk check has found
     r"|@gmt-\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d"  # earlier versions on Windows shares
     r"|_nas_recycle_.*"  # Thecus
     r"|.*\.lrdata"  # previews of Lightroom
@@ -190,9 +190,9 @@ def _is_made_by_program(folder: Path, neighbors: list[str]) -> bool:
     """Whether a folder with a common name was created by a program, judging by the files next to it."""
     kind = folder.name.lower()
     lower = {name.lower() for name in neighbors}
-    if kind == "backups":  # of Timelapse, next to its database or template
+    if kind == "backups":  # made by Timelapse, next to its database or template
         return any(name.endswith((".ddb", ".tdb")) for name in lower)
-    if kind == "originals":  # of Picasa: the images next to it as they were before a change
+    if kind == "originals":  # made by Picasa: the images next to it, before they were changed
         return bool(lower & {"picasa.ini", ".picasa.ini"}) and _repeats(folder, lower)
     return kind in _SMALL_COPIES and _repeats(folder, lower)
 

@@ -43,10 +43,10 @@ class Photographs:
             )
         self._root = None if image_root is None else Path(image_root)
         self._folders: dict[tuple[str, ...], list[Path]] = {}  # see _folders_of
-        self._owners: dict[int, PurePosixPath] = {}  # of hashed files below the root
+        self._owners: dict[int, PurePosixPath] = {}  # of files below the root, by their hashes
         self._lock = threading.Lock()
         self.found = self.missing = 0
-        self._example = ""  # of those that are missing
+        self._example = ""  # one of the missing ones
 
     def find(self, filepath: str) -> Path | None:
         """The file on this computer for a path or URL in a record, or None if there is none.

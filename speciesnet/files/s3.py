@@ -24,7 +24,7 @@ class Client:
     def __init__(self) -> None:
         session = botocore.session.Session()
         is_anonymous = session.get_credentials() is None  # then only public buckets can be read
-        self._client: Any = session.create_client(  # botocore makes its methods while it runs
+        self._client: Any = session.create_client(  # botocore creates its methods at run time
             "s3",
             config=Config(
                 connect_timeout=clouds.CONNECT_SECONDS,

@@ -35,11 +35,11 @@ from speciesnet.files.clouds import MODULES, Cloud, Version, cloud
 
 CLOUD_SCHEMES = tuple(MODULES)
 WEB_SCHEMES = ("http", "https")
-ATTEMPTS = 3  # of a whole file, if the connection breaks in the middle of it
+ATTEMPTS = 3  # to read a whole file, if the connection breaks in the middle
 IMAGE_SECONDS = 120.0  # for an image, with all attempts
 MAX_IMAGE_BYTES = 256 * 2**20  # of an image that is not on this machine
 
-_display_names: dict[str, str] = {}  # of temporary copies
+_display_names: dict[str, str] = {}  # for temporary copies
 
 
 _T = TypeVar("_T")

@@ -45,7 +45,7 @@ class _RetryUntil(Retry):
 
     def increment(self, *args: Any, **options: Any) -> Any:
         if self.until is not None and time.monotonic() > self.until:
-            return super().new(total=0).increment(*args, **options)  # which raises
+            return super().new(total=0).increment(*args, **options)  # this raises an error
         return super().increment(*args, **options)
 
     def get_retry_after(self, response: Any) -> float | None:
@@ -122,7 +122,7 @@ def read(url: str, sink: Sink, until: float | None = None) -> None:
             if response.status_code >= 400:
                 raise _refused(response)
             has_started = True
-            # Bytes as they arrive: other ways to read wait until a piece is full.
+            # This reads bytes as they arrive; other methods wait until a piece is full.
             read_some = getattr(response.raw, "read1", response.raw.read)
             while piece := read_some(PIECE_BYTES, decode_content=True):
                 sink.write(piece)

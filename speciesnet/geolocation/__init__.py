@@ -38,7 +38,7 @@ _ISLANDS = (
 OPEN_SEA = "the open sea"  # in place of a country
 # User-assigned codes in wide use.
 _KOSOVO = {"XKX": "XK"}
-_POINTS = 2**16  # whose places are kept: those of the cameras of a survey
+_POINTS = 2**16  # points whose places are kept, enough for a survey's cameras
 
 
 @cache
@@ -120,7 +120,7 @@ def _geocoder() -> Any:
 def nearest_place(latitude: float, longitude: float) -> tuple[str, str | None]:
     """The country (ISO alpha-3) and the US region (or None) of the place nearest to a point.
 
-    Distances are in degrees, as in ``reverse_geocoder``; near the 180th meridian, they are on the globe.
+    Distances are in degrees, as in ``reverse_geocoder``, but on the globe near the 180th meridian.
     """
     # The tree of reverse_geocoder is flat: to it, -179 and 179 are 358 degrees apart.
     if abs(longitude) > _NEAR_180:
@@ -188,7 +188,7 @@ def _coasts() -> KDTree:
 
 
 def _may_be_in(given: str, latitude: float, longitude: float, kilometers: float) -> bool:
-    """Whether a point may be in a country although the nearest town, so far away, is elsewhere."""
+    """Whether a point may be in a country although the nearest town, at this distance, is elsewhere."""
     own = [given, *US_TERRITORIES] if given == USA else [given]
     trees = [tree for code in own if (tree := _towns_of(code)) is not None]
     if not trees:

@@ -71,7 +71,7 @@ _OTHER_NAMES = {
     "ZMB": "zam",
     "ZWE": "zim, rhodesia",
 }
-_MIN_NAME = 4  # letters; among shorter texts, similar ones mean different countries
+_MIN_NAME = 4  # letters; similar shorter names mean different countries
 
 
 def suggest_country(text: str, codes: Mapping[str, str]) -> str | None:

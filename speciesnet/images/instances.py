@@ -27,7 +27,7 @@ from speciesnet.records import Instance
 
 SAMPLE_IMAGES = DEMO / "images"
 
-# Of tables of instances.
+# For tables of instances.
 COLUMNS = ("filepath", "country", "admin1_region", "latitude", "longitude")
 TABLE_ENDINGS = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _TEXT_FIELDS = ("country", "admin1_region")
@@ -195,7 +195,7 @@ def find_images(
     """Finds the images under folders at any depth, without duplicates, sorted by path component.
 
     Paths have forward slashes. Hidden files and folders, and folders that operating systems and
-    programs create, are skipped. Of an image and the links to it, one path is found.
+    programs create, are skipped. For an image and the links to it, only one path is found.
 
     Args:
         folders: Paths, or URLs of buckets.

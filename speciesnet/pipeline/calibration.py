@@ -34,10 +34,10 @@ from speciesnet.records.boxes import BBox
 # 0.014, 0.012 and 0.008 on average. At full size, a photograph takes 20 seconds on one core.
 CALIBRATION_IMAGES = 64
 NEEDED_IMAGES = 16  # readable ones
-SECONDS = 2 * 3600.0  # after which it is ended; it takes minutes
-NICENESS = 5  # of the process, so that a run gets most of the processor
+SECONDS = 2 * 3600.0  # after which the process is ended; it normally takes minutes
+NICENESS = 5  # the process leaves most of the processor to a run
 STOPPING = 10.0  # seconds in which it may remove what is unfinished
-_BELOW_NORMAL = int(getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0))  # of Windows
+_BELOW_NORMAL = int(getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0))  # on Windows
 
 State = Literal["running", "done", "failed"]
 
@@ -256,10 +256,10 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Does the job read from standard input; the last line of the output is the error."""
+    """Performs the job from standard input; if it fails, the last line of the output is the error."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the other process, which stops this
+    )  # Ctrl-C is for the other process, which stops this one
     if (niceness := int(sys.argv[1])) and hasattr(os, "nice"):
         os.nice(niceness)
     job: Job = json.loads(sys.stdin.readline())

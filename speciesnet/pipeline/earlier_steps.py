@@ -221,7 +221,7 @@ def with_past_detections(
 def _upright_detections(record: Record, orientation: int | None) -> Sequence[Box] | None:
     """The detections of a record, relative to the upright picture."""
     boxes = with_checked_numbers(record).get("detections")
-    if boxes and any(map(is_classified, boxes)):  # in an earlier run
+    if boxes and any(map(is_classified, boxes)):  # classified in an earlier run
         boxes = [bare_box(box) for box in boxes]
     if not boxes or orientation not in MIRRORED or not record.get("boxes_as_stored"):
         return boxes

@@ -59,7 +59,7 @@ class _PastFrames:
         return cls(Sampling(frames=tuple(detected.get("frames_processed", ()))), times)
 
     def checked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Passes the frames on; raises ``ImageError`` if they are different ones."""
+        """Passes the frames on; raises ``ImageError`` if they are not the expected ones."""
         if not self.sampling.frames:
             raise ImageError("its detections do not say which frames they belong to")
         expected = list(self.sampling.frames)

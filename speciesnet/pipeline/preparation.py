@@ -23,7 +23,7 @@ def prepare(
     threads: int | None = None,
     force_download: bool = False,
 ) -> Iterator[str]:
-    """Prepares a model on this machine, so that later runs start quickly and need no network.
+    """Prepares a model on this machine, so that later runs start quickly and work offline.
 
     Args:
         model_name: See ``ModelInfo``.

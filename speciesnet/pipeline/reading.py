@@ -54,7 +54,7 @@ def read_photo(
             is_damaged=isinstance(error, DamagedImageError),
             seconds=time.perf_counter() - start,
         )
-    except MemoryError:  # of a huge one; the next ones may fit
+    except MemoryError:  # a huge image; the next ones may fit
         return Photo(filepath, error=NO_MEMORY, seconds=time.perf_counter() - start)
     return Photo(
         filepath,

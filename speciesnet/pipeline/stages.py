@@ -28,7 +28,7 @@ Progress = Callable[[str], None]  # called with the name of a stage for each ima
 Preprocess = Callable[[NDArray[np.uint8] | None, list[BBox]], PreprocessedImage | None]
 Rivals = Callable[
     [Photo], Collection[int]
-]  # positions, or WHOLE, of what could be the best box instead
+]  # the positions of boxes that could be the best one instead, or WHOLE
 
 _T = TypeVar("_T")
 

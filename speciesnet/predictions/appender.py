@@ -29,7 +29,7 @@ class Appender:
     def __init__(self, path: Path, end: int, start: int) -> None:
         self._path = path
         self._start = start
-        self._end = self._next = end  # in the file; with the buffer
+        self._end = self._next = end  # the end of the file, and that with the buffer
         self._buffer: list[bytes] = []
         self._error: OSError | None = None
         self._mutex = threading.Lock()

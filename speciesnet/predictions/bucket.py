@@ -34,7 +34,7 @@ from speciesnet.predictions.settings import RunSettings, settings_path
 from speciesnet.records import Instance, Record
 
 UPLOAD_SECONDS = 60.0  # between uploads: what the loss of this machine may cost
-UPLOAD_SHARE = 0.1  # of the time, at most, is spent on uploads of a large file over a slow line
+UPLOAD_SHARE = 0.1  # the most time that uploads of a large file over a slow line may take
 LAST_UPLOAD_SECONDS = 300.0  # how long the last upload is retried
 PAUSE_SECONDS = 5.0  # between these attempts
 

@@ -325,7 +325,7 @@ class PredictionsFile(_Predictions):
                 problem = cannot_write(self.path, failure)
                 if kind is None:
                     raise problem
-                if kind is not OutputError:  # which has reported it
+                if kind is not OutputError:  # an OutputError has reported it
                     logging.error("%s", problem)
             elif not self.tally.images and not self._index.others:
                 # Without results, leave nothing behind.

@@ -40,7 +40,7 @@ from speciesnet.records import (
 )
 from speciesnet.records.boxes import BoxSelection
 
-DEFAULT_CLASSES = 2  # of a box in the file
+DEFAULT_CLASSES = 2  # per box in the file
 DECIMALS = 4  # of every number in the file
 
 _RAW, _PROCESSED = "raw_classifications", "processed_classification"
@@ -285,7 +285,7 @@ def from_format5(record: Mapping[str, object]) -> Record:
     real = [box for box in converted if box["category"] != WHOLE_IMAGE]
     has_ensemble = "model_version" in record
     if len(real) == len(converted) and "classifications" in found:
-        # The box keeps them all.
+        # The box itself keeps all classes.
         found["classifications"] = top_classes(
             cast("Classifications", found["classifications"]), TOP_CLASSES
         )
@@ -360,7 +360,7 @@ def build_classifier_result(
     Args:
         prediction: What ``SpeciesNetClassifier.predict`` returned for a list of inputs.
         detections: The boxes of the image; None if they are unknown.
-        classified_indices: The positions of the boxes that the inputs were cut from, in their order.
+        classified_indices: The positions of the boxes that the inputs were cut from, in order.
         whole_image: Whether the only input was the whole image.
 
     Returns:

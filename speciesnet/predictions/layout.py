@@ -100,7 +100,7 @@ def _decode(line: bytes) -> object:
 
 
 def _has_all_keys(record: Record, line: bytes) -> bool:
-    """Whether a record surely has all keys of its line; it takes far less time than parsing it again."""
+    """Whether a record certainly has all keys of its line; far faster than parsing it again."""
     with suppress(TypeError):  # a very large integer
         if orjson.dumps(record) == line:  # as this program writes it
             return True
@@ -156,7 +156,7 @@ def has_own_layout(path: Path) -> bool:
         for line in filter(bytes.strip, islice(file, LINES_LOOKED_AT)):
             try:
                 record = decode_line(line)
-            except MalformedRecordError:  # which its readers report
+            except MalformedRecordError:  # its readers report this
                 return True
             if record or (line.strip() == b"]}" and not damaged):
                 return True

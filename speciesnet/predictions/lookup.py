@@ -26,7 +26,7 @@ from speciesnet.predictions.megadetector import (
 from speciesnet.records import Box, FrameClasses, Record, in_file, record_errors
 from speciesnet.records.checks import malformed, with_checked_numbers
 
-_RESULTS = ("failures", "detections", "classifications")  # of a single step
+_RESULTS = ("failures", "detections", "classifications")  # the results of single steps
 
 
 class RecordsByFile(Mapping[str, Record]):
@@ -210,7 +210,7 @@ def _open(path: Path, notes: list[str], *, is_copy: bool, for_classes: bool) -> 
     if layout.has_own_layout(path) and not is_copy:
         return path.open("rb")
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (it is open as long as the mapping)
-    if layout.has_own_layout(path):  # of a copy that will be deleted
+    if layout.has_own_layout(path):  # it is a copy that will be deleted
         with path.open("rb") as source:
             shutil.copyfileobj(source, file)
     else:  # the layouts of other programs have no lines to seek to

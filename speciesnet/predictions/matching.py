@@ -209,7 +209,7 @@ class _Endings:
         return list(self._starting_with(self._key(parts))) if parts else []
 
     def longest(self, parts: Parts) -> tuple[int, list[str]]:
-        """The largest number of final parts that any paths share with these, and up to two such paths."""
+        """The most final parts that any path shares with these, and up to two paths that share them."""
         key = self._key(parts)
         place = bisect_left(self._keys, (key, ""))
         near = [other for other, _ in self._keys[max(place - 1, 0) : place + 1]]

@@ -178,7 +178,7 @@ def _record_of(
             f"The detections of {filepath} in {source} are malformed ({reason}). Create the file again."
         ) from error
     record = make_record(filepath, detections=sorted(detections, key=lambda box: -box["conf"]))
-    if "frames_processed" in image:  # of a film
+    if "frames_processed" in image:  # a film
         record["frames_processed"] = cast("list[int]", image["frames_processed"])
     record["boxes_as_stored"] = True  # MegaDetector does not turn mirrored photographs
     return record
@@ -198,7 +198,7 @@ def _box_of(box: object, categories: _Categories) -> Box | None:
     if kind is None:
         return None
     found = Box(category=kind.category, label=kind.value, conf=confidence, bbox=bbox)
-    if "frame_number" in box:  # of a film
+    if "frame_number" in box:  # in a film
         if not isinstance(box["frame_number"], int):
             raise TypeError("frame_number must be a whole number")
         found["frame_number"] = box["frame_number"]

@@ -22,7 +22,7 @@ from speciesnet.records.checks import (
     without_unknown_position,
 )
 
-TAIL_BYTES = 2**20  # of a file, to see whether it is cut off
+TAIL_BYTES = 2**20  # at the end of a file, to see whether it is truncated
 
 _noted: set[tuple[str, str]] = set()  # what is in the log: commands read a file more than once
 

@@ -13,9 +13,9 @@ from speciesnet.errors import InputError
 
 MIRRORED = (2, 4, 5, 7)  # EXIF orientations
 
-CLASSIFIED_FROM = 0.1  # confidence of a box that gets its own answer: SpeciesNet 5.0.6
+CLASSIFIED_FROM = 0.1  # lowest confidence of a box that gets its own answer, as in SpeciesNet 5.0.6
 
-IOU_THRESHOLD = 0.45  # of the detector's non-maximum suppression: that of MegaDetector
+IOU_THRESHOLD = 0.45  # for the detector's non-maximum suppression, as in MegaDetector
 
 # How far boxes in files from other programs, some of which do not clip, may exceed their image. In a file
 # with another unit, or with right and bottom instead of width and height, some boxes exceed it by more.
@@ -106,7 +106,7 @@ def inside_image(bbox: Sequence[float], tolerance: float = EDGE_TOLERANCE) -> Se
 
     Args:
         bbox: Left, top, width and height relative to the image.
-        tolerance: The part of the image by which it may exceed it; by default, that of rounding.
+        tolerance: How far it may exceed the image, relative to it; by default, as far as rounding can.
 
     Returns:
         The same object for a box inside the image; otherwise its part inside.

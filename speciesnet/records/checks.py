@@ -61,7 +61,7 @@ def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
 
 
 def without_unknown_position(record: Record) -> Record:
-    """A record without a latitude or longitude of NaN, as pandas writes it for an unknown one."""
+    """A record without NaN as latitude or longitude, which pandas writes if they are unknown."""
     unknown = [
         key
         for key in ("latitude", "longitude")

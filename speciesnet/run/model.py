@@ -46,7 +46,7 @@ from speciesnet.run.options import RunOptions
 from speciesnet.run.tables import Table, with_answers
 
 Predictions = dict[str, list[Record]]
-PastRecords = Mapping[str, Mapping[str, object]]  # of any source; their fields are checked on use
+PastRecords = Mapping[str, Mapping[str, object]]  # from any source; their fields are checked on use
 
 
 class SpeciesNet:
@@ -258,7 +258,7 @@ class SpeciesNet:
 
     @property
     def can_be_guarded(self) -> bool:
-        """Whether the limits of the answers are known: the caller's own function may have any."""
+        """Whether the thresholds of the answers are known: the caller's own function may have any."""
         return self._combine_predictions_fn is combine_predictions_for_single_item
 
     def precision_key(self, lower: ReducedNetworks, components: Components = "all") -> list[object]:
@@ -339,7 +339,7 @@ def _run_of(
     given = {name: options[name] for name in Given.__annotations__ if name in options}
     instances = prepare_instances(
         **cast("Given", given),
-        match_files=components != "ensemble",  # which reads no image
+        match_files=components != "ensemble",  # the ensemble reads no images
         films=options.get("videos", "include") != "skip",
     )
     return Run(

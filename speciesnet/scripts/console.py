@@ -97,7 +97,7 @@ class Command:
         for flag in self.all_flags:
             flag.register(registered)
         files = registered(self._join_values(argv))[1:]
-        absl_flags.FLAGS.mark_as_parsed()  # else absl's log prints a warning
+        absl_flags.FLAGS.mark_as_parsed()  # otherwise, absl's log prints a warning
         if len(files) > self.files:
             raise absl_flags.Error(
                 f"{files[self.files]!r} does not belong to a flag; flags look like --NAME VALUE"
@@ -255,7 +255,7 @@ class _Interruption:
     def __init__(self) -> None:
         self.exit_code = EXIT_INTERRUPTED
         # SIGHUP comes when a terminal is closed; nohup ignores it, and Windows has none.
-        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last one of Windows
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last one is for Windows
         signals = [getattr(signal, name, None) for name in names]
         self._handled = [
             number for number in signals if number and signal.getsignal(number) != signal.SIG_IGN
@@ -386,7 +386,7 @@ def _set_up_log(level: str) -> None:
     tqdm.set_lock(threading.RLock())
     logging.use_absl_handler()
     logging.set_verbosity(level)
-    standard_logging.getLogger().setLevel(standard_logging.WARNING)  # of other packages
+    standard_logging.getLogger().setLevel(standard_logging.WARNING)  # for other packages
     # It logs the URLs of retried requests, which may contain signatures.
     standard_logging.getLogger("urllib3").setLevel(standard_logging.ERROR)
     handler, logger = logging.get_absl_handler(), logging.get_absl_logger()

@@ -36,7 +36,7 @@ MIN_ACTIVE_DAYS = flags.integer(
 
 USAGE = """\
 Writes tables for ecologists: detections per 100 trap nights, activity by time
-of day, detection histories for occupancy models, accumulation of species, and
+of day, detection histories for occupancy models, species accumulation, and
 the tables of R's camtrapR.
 
   speciesnet ecology PREDICTIONS.json --out FOLDER --timezone Africa/Nairobi

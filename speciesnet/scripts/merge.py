@@ -36,7 +36,7 @@ def main(values: flags.Values, *files: str) -> None:
         )
 
     target, *parts = files
-    parts = [part for part in parts if not part.endswith(COMPANIONS)]  # which patterns match
+    parts = [part for part in parts if not part.endswith(COMPANIONS)]  # patterns match these too
     if not parts:
         raise InputError(
             "None of the parts is a predictions file or a folder; pass the files themselves."

@@ -64,7 +64,7 @@ class Estimate:
         many = counted(self.machines, "machine")
         yield f"{many}: {self.hours:.2f} hours ({clock}), not counting start-up."
         if self.cost is not None:
-            yield f"{self.cost:.2f} at {self.price_per_hour:.2f} per machine and hour."
+            yield f"{self.cost:.2f} at {self.price_per_hour:.2f} per machine per hour."
 
 
 def check(values: flags.Values) -> None:

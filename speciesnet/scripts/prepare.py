@@ -8,7 +8,7 @@ from speciesnet.scripts import console, flags
 
 USAGE = """\
 Downloads a model and converts its networks for this computer, so that runs
-start quickly and need no network. Prints what it made, where, and how long it
+start quickly and work offline. Prints what it made, where, and how long it
 took.
 
   speciesnet prepare

@@ -51,7 +51,7 @@ def main(values: flags.Values, source: str) -> None:
                 smooth_boxes=values[flags.SMOOTH_BOXES],
             )
             stones = stones_of(survey, predictions, values[flags.CORRECTIONS])
-        photographs = Photographs(values[flags.IMAGE_ROOT])  # which counts those that are shown
+        photographs = Photographs(values[flags.IMAGE_ROOT])  # it counts those that are shown
         write_report(
             survey,
             out,

@@ -257,7 +257,7 @@ def _print_plan(values: flags.Values, folder: Folder, model: SpeciesNet) -> None
         finished = runner.add_finished(seen, folder).images
         unfinished = seen.unseen(_instances(values))
         sample = [instance.filepath for instance in itertools.islice(unfinished, DRY_RUN_SAMPLE)]
-        for _ in unfinished:  # which counts them
+        for _ in unfinished:  # this counts them
             pass
     planning.print_estimate(values, finished + seen.new, finished, sample, predict)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from speciesnet.server.metrics import Metrics
 
 MIN_KEY_LENGTH = 16  # characters
-LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # of this computer in Host headers
+LOCAL_NAMES = ["127.0.0.1", "localhost", "[::1]"]  # of this computer, in Host headers
 PUBLIC_PATHS = ("/", "/health", "/ready", "/openapi.json")  # no API key needed
 # A client reads the response only after it has sent its request, so up to this much more of a rejected
 # request is received and dropped.

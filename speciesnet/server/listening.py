@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from speciesnet.server.service import Service
 
 HEADER_SECONDS = 10  # to receive the headers of a request, and between two requests
-SENDING_SECONDS = 30  # that a client may stop reading a response
+SENDING_SECONDS = 30  # for which a client may stop reading a response
 CLOSING_SECONDS = 5  # to send the last response of a connection
 MAX_CONNECTIONS = 600
 MAX_HEADER_BYTES = 2**14

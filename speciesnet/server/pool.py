@@ -23,7 +23,7 @@ from speciesnet.server.worker import ImageTask, LoadFailed, Ready, Refused
 
 _T = TypeVar("_T")
 
-GATHERING_SECONDS = 0.005  # that an incomplete batch waits for more images
+GATHERING_SECONDS = 0.005  # for which an incomplete batch waits for more images
 LOADING_SECONDS = 3600  # includes downloading the model
 STOPPING_SECONDS = 5
 MAX_RESTART_SECONDS = 30  # between two attempts to replace a worker

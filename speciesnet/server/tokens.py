@@ -33,6 +33,6 @@ def token_of(subject: str | os.PathLike[str]) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(0o600)
         path.write_text(token, encoding="ascii")
-    except OSError:  # pages that are open now then lose the next server
+    except OSError:  # the pages that are open now cannot reach the next server then
         pass
     return token

@@ -32,7 +32,7 @@ class BoxCorrection(NamedTuple):
         if len(sides) != 4 or not all(type(side) in (int, float) for side in sides):
             raise TypeError("a bbox is not a list of four numbers")
         try:
-            sides = inside_image([float(min(side, 2)) for side in sides])  # of 10**400 as well
+            sides = inside_image([float(min(side, 2)) for side in sides])  # or huge ones would fail
         except ValueError as error:
             raise ValueError("a box is not inside its image") from error
         left, top, width, height = sides

@@ -18,7 +18,7 @@ _ONE_SECOND = timedelta(seconds=1)
 class ClockJumps:
     """Jumps to dates that are possible by themselves; ``DateRules`` reports the others.
 
-    It finds the jumps of ``camera_dates`` that matter for days. Sixteen bytes of each photograph are in
+    It finds those jumps of ``camera_dates`` that affect days. Sixteen bytes per photograph are kept in
     memory.
     """
 

@@ -124,10 +124,8 @@ class CameraClocks:
         self._path = path
         self._rows = rows
         self._by_camera: dict[Parts, timedelta] = {}
-        self._cameras: dict[str, Parts] = {}  # of each row, the first camera that it fits
-        self._deeper: dict[
-            str, str
-        ] = {}  # of each row, the first other one that was preferred to it
+        self._cameras: dict[str, Parts] = {}  # for each row, the first camera that it fits
+        self._deeper: dict[str, str] = {}  # for each row, the first one that took precedence
 
     def shift(self, filepath: str) -> timedelta:
         """The time to add to the clock of the camera that took a photograph.

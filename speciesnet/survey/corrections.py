@@ -39,7 +39,7 @@ from speciesnet.survey.stone_verdicts import (
 T = TypeVar("T")
 SOURCE = REVIEWED  # the prediction_source of a corrected record
 
-_START = b'{"filepath"'  # of every line
+_START = b'{"filepath"'  # the start of every line
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +390,7 @@ class CorrectionsFile:
         """Appends corrections and verdicts, and flushes them to disk.
 
         Raises:
-            OutputError: They cannot be written; none was written.
+            OutputError: They cannot be written; none of them is.
         """
         lines = b"".join(
             json.dumps(correction.as_json()).encode("ascii") + b"\n" for correction in corrections

@@ -40,7 +40,7 @@ class NamePattern:
     """A pattern for dates in the names of files.
 
     Args:
-        pattern: A text with directives of Python's strptime, such as ``%Y%m%d_%H%M%S``. It may match
+        pattern: Text with directives of Python's strptime, such as ``%Y%m%d_%H%M%S``. It may match
             anywhere in a name; if it has slashes, it also covers the last folders.
 
     Raises:

@@ -15,9 +15,9 @@ from speciesnet.survey.sequences import camera_folder, clock_time
 from speciesnet.survey.timestamps import BACK, YEAR, file_number, is_full_circle
 
 DAY = timedelta(days=1)
-# A clock without power starts again at midnight of 1 January of a year.
+# A clock that loses power restarts at midnight on 1 January of some year.
 AFTER_NEW_YEAR = timedelta(minutes=30)
-SILENCE = timedelta(days=7)  # before a date after New Year counts as such a start
+SILENCE = timedelta(days=7)  # the minimum before such a restart at New Year
 FIRST_DAYS = timedelta(days=2)  # after New Year, if the clock went back
 EPOCH = datetime(1970, 1, 1)
 

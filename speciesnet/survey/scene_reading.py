@@ -18,13 +18,13 @@ from speciesnet.images.decoding import read_small
 from speciesnet.survey.reliable_dates import Taken
 from speciesnet.survey.scenes import SIZE, Look, look
 
-PICTURES = 360  # of one deployment, about
+PICTURES = 360  # the approximate number for a deployment
 FEWEST, MOST = 3, 24  # pictures of one day
 
 
 @dataclass
 class SceneReader:
-    """Reads photographs for ``scene_changes``; its memory is that of one deployment's small pictures.
+    """Reads photographs for ``scene_changes``; only one deployment's small pictures are in memory.
 
     Attributes:
         photographs: Finds the photographs.

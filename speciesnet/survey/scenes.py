@@ -24,14 +24,14 @@ SIZE = 64  # pixels of the longer side of a picture before it is reduced
 COLUMNS, ROWS = 40, 24
 # Cameras write date, time and temperature into a strip at the top or at the bottom.
 TOP, BOTTOM = 0.08, 0.10
-NIGHT_COLOUR = 2.5  # of 255: infrared pictures have no color, but may have a tint
-BLACK = 14.0  # of 255: the mean brightness of a picture without light
-FLAT = 3.0  # of 255: the mean step between neighbors in a picture without detail
+NIGHT_COLOUR = 2.5  # out of 255: infrared pictures have no color, but may have a tint
+BLACK = 14.0  # out of 255: the mean brightness of a picture without light
+FLAT = 3.0  # out of 255: the mean step between neighbors in a picture without detail
 FLAT_SHARE = 0.4  # of the earlier detail
 WINDOW = 12  # pictures on each side of a change that are compared
 LEAST = 5  # pictures on each side
-LASTING = timedelta(days=1)  # at least, on each side
-VIEW_LASTING = timedelta(days=3)  # at least, after a change in the view: snow may melt again
+LASTING = timedelta(days=1)  # the minimum on each side
+VIEW_LASTING = timedelta(days=3)  # the minimum after a change in the view: snow may melt again
 SHARE = 0.9  # of the pictures after a change that must show it
 CANDIDATE = 0.45  # a lower correlation of the pictures before and after may mean a change
 DIFFERENT = 0.35  # a lower correlation of two medians means two scenes

@@ -28,7 +28,7 @@ __all__ = [
 
 # Folders that cameras make on their cards, by the DCF standard (CIPA DC-009): DCIM, and in it a number
 # and five characters. Below DCIM, these can be any characters. Elsewhere, sites such as 101NORTH look the
-# same, so that only the names of makers count; the first five are also in MegaDetector's
+# same, so that only manufacturers' names count; the first five are also in MegaDetector's
 # image_file_to_camera_folder.
 CARD = "DCIM"
 _BELOW_CARD = re.compile(r"(?!\d+$)[1-9]\d\d\w{5}", re.ASCII)

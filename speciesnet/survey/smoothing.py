@@ -7,7 +7,7 @@ expect in the others:
    roll-up and with a score of at least ``certain``. It is never changed.
 2. Every other box around an animal is doubtful. The evidence for a kind is the sum of the box's
    scores for this taxon and those above it.
-3. A doubtful box whose answer is unknown, or a taxon above kinds, such as "cervidae", follows
+3. A doubtful box whose answer is unknown, or a taxon above established kinds, such as "cervidae", follows
    whichever of these kinds has the most evidence. Any other answer is replaced by a kind only if the
    kind is more probable, where each kind is ``expected`` times as probable as a taxon without a
    reliable box in the sequence. A kind above the answer is never followed.
@@ -34,7 +34,7 @@ from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
 
 MIN_CONFIDENCE = 0.05  # boxes below it are noise: they neither follow nor establish a kind
-SUFFIX = "+sequence"  # of the prediction_source of a box that follows others
+SUFFIX = "+sequence"  # ends the prediction_source of a box that follows others
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _is_stone(box: Box, stones: StoneBoxes, *, everywhere: bool) -> bool:
 def _answered_anew(record: Record, review: Review) -> Record:
     """The record with the answer of its most confident box, or blank if there is none."""
     record = record.copy()
-    record.pop("classifications", None)  # of the stone
+    record.pop("classifications", None)  # they were those of the stone
     best = max(record.get("detections") or (), key=lambda box: box["conf"], default=None)
     if best is None or best["conf"] < DETECTION_THRESHOLD:
         record["prediction"], record["prediction_score"] = Classification.BLANK.value, 1.0

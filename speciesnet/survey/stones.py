@@ -295,7 +295,7 @@ def same_place(sides: Floats, at_least: int) -> list[Numbers]:
     """Groups boxes that overlap a central box by ``SAME_PLACE`` or more.
 
     The box that overlaps the most others is the center of the first group; the rest are grouped
-    likewise.
+    in the same way.
 
     Args:
         sides: Left, top, width and height; shape (boxes, 4).

@@ -1,4 +1,4 @@
-"""What a person sees of the download of a model, from a stand-in of the hub."""
+"""What a person sees while a model is downloaded from a stand-in for the hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEBIBYTE = 2**20  # written at a time
 
 
 class Paused:
-    """Stops a download before it is broken off, until it is told to go on."""
+    """Pauses a download before it is broken off, until told to continue."""
 
     def __init__(self, hub: Hub) -> None:
         self.arrived, self.go_on = threading.Event(), threading.Event()
@@ -35,7 +35,7 @@ class Paused:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    """Has the demo model, under the names of the published ones."""
+    """Serves the demo model under the names of the published ones."""
     with hub_of(ModelInfo("demo").folder) as hub:
         hub.move_detector()
         hub.files["notes.bin"] = bytes(3 * MEBIBYTE)

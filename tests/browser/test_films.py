@@ -17,7 +17,7 @@ NewPage = Callable[..., Page]
 
 
 def film(path: str) -> dict[str, object]:
-    """The record of a film of two seconds, whose second examined frame stands for it."""
+    """The record of a two-second film, represented by its second examined frame."""
     frame = {"frame_number": 10, "timestamp": 1.0}
     return {
         **record(path, FOX, boxes=[]),

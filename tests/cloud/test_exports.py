@@ -352,7 +352,7 @@ def test_sentences_and_warnings_name_the_url(s3_bucket: Bucket, survey: str) -> 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Quiet."""
+        """Logs nothing."""
 
 
 @pytest.fixture

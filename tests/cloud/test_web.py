@@ -23,7 +23,7 @@ from speciesnet.images.instances import prepare_instances
 
 class _Files(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Quiet."""
+        """Logs nothing."""
 
 
 @pytest.fixture

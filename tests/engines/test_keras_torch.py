@@ -38,10 +38,10 @@ def saved(path: Path, build: Any) -> Path:
 
 
 def save(model: Any, path: Path) -> None:
-    """Like ``model.save``, which in tf_keras 2.21 writes another format in this case.
+    """Saves a model like ``model.save``, but always in the format of ``.keras`` files.
 
-    The case is the second file of a thread other than the one that imported tf_keras, such as one that
-    loaded the networks of an earlier test.
+    With tf_keras 2.21, ``model.save`` writes HDF5 from the second file of a thread on, unless that thread
+    imported tf_keras; a thread that loaded the networks of an earlier test may have imported it.
     """
     from tf_keras.src.saving.saving_lib import save_model
 
@@ -144,7 +144,7 @@ def test_weights_larger_than_their_file_are_refused(tmp_path: Path) -> None:
     weights = io.BytesIO(files.member(files.keras_file(), "model.weights.h5"))
     with h5py.File(weights, "a") as file:
         del file["layers/dense/vars/0"]
-        file.create_dataset("layers/dense/vars/0", (10**6, 10**6), "f4")  # 4 TB, none of them there
+        file.create_dataset("layers/dense/vars/0", (10**6, 10**6), "f4")  # 4 TB that are not stored
     path = tmp_path / "huge.keras"
     path.write_bytes(files.replaced(files.keras_file(), "model.weights.h5", weights.getvalue()))
     with pytest.raises(ModelError, match=r"huge.keras .* claims more numbers than the file has"):

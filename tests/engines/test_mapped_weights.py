@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("openvino")
 from speciesnet.engines.mapped_weights import MappedWeights
 
-pytestmark = pytest.mark.skipif(not hasattr(mmap.mmap, "madvise"), reason="of Unix only")
+pytestmark = pytest.mark.skipif(not hasattr(mmap.mmap, "madvise"), reason="Unix only")
 CONTENT = np.arange(100_000, dtype=np.uint8)
 
 

@@ -97,13 +97,13 @@ def test_converted_network_is_freed_once_it_is_stored(
 
 
 def resident(path: Path) -> list[int]:
-    """Bytes of a file in this process's memory, for each mapping of the file."""
+    """For each mapping of a file, how many of its bytes are in this process's memory."""
     blocks = re.split(r"^(?=[0-9a-f]+-)", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
     found = [block for block in blocks if str(path) in block.partition("\n")[0]]
     return [1024 * int(re.findall(r"^Rss: +(\d+) kB", block, re.MULTILINE)[0]) for block in found]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' list of mapped files")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of mapped files")
 def test_file_of_weights_leaves_memory_when_they_are_arranged(
     yolov5_checkpoint: Path, wanted: np.ndarray, entry: Path
 ) -> None:

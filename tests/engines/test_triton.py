@@ -1,4 +1,4 @@
-"""TensorFlow and Triton in one process, in any order."""
+"""TensorFlow and Triton in one process, imported in either order."""
 
 from __future__ import annotations
 

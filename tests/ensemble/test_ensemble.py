@@ -54,7 +54,7 @@ TREE = (
     "739a105e-d883-4ff8-9282-7ec44018e6a0;reptilia;;;;;reptile",
     spec.HUMAN,
 )
-# Classes whose ancestors no taxonomy map holds, or only some.
+# Classes of which no taxonomy map contains all ancestors.
 STRAYS = (
     "00000000-0000-0000-0000-000000000001;insecta;lepidoptera;pieridae;pieris;rapae;small white",
     "00000000-0000-0000-0000-000000000002;aves;passeriformes;;corvus;;a genus without a family",

@@ -153,7 +153,7 @@ def parsed(packet: bytes | str) -> dict[str, Any]:
 
 
 def properties(packet: str) -> dict[str, Any]:
-    """All that exiv2 reads, but what is ours to change."""
+    """Everything that exiv2 reads, except what this program may change."""
     with pyexiv2.ImageData(packet.encode()) as sidecar:
         return {key: value for key, value in sidecar.read_xmp().items() if key not in OURS}
 
@@ -470,7 +470,7 @@ def test_photographs_without_room_for_keywords_are_skipped(damaged: bytes, tmp_p
 
 
 def coded_pixels(jpeg: bytes) -> bytes:
-    """All after what programs write about a picture."""
+    """Everything after what programs write about a picture."""
     position = 2
     while 0xE0 <= jpeg[position + 1] <= 0xEF or jpeg[position + 1] == 0xFE:
         position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")

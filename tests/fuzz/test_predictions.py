@@ -17,7 +17,7 @@ from speciesnet.predictions.layout import HEADER
 
 @pytest.fixture(autouse=True, scope="module")
 def _quick() -> Iterator[None]:
-    """Spares the waits for the disk; nobody pulls the plug."""
+    """Does not wait for the disk, because nobody pulls the plug."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield

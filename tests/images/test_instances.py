@@ -507,7 +507,7 @@ def test_many_paths_are_not_a_single_path(count: int, folder: Path) -> None:
     assert split_paths(",".join(names)) == names
 
 
-# What records say of the place.
+# What records say about the place.
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_longer_names_count_more() -> None:
 
 @pytest.mark.parametrize("root", ["", "/mnt/disk/", "D:\\"])
 def test_images_of_other_cameras_are_not_taken_for_those_of_the_run(root: str) -> None:
-    """Cameras number their images alike, and write into folders of one name."""
+    """Cameras number their images in the same way, and write into folders with the same name."""
     names = [f"{root}s/cam{c}/DCIM/{i}.jpg" for c in (3, 1) for i in range(1, 5)]
     filepaths = [f"/home/s/cam1/DCIM/{i}.jpg" for i in (3, 4, 5, 6)]
     expected = {f"{root}s/cam1/DCIM/{i}.jpg": f"/home/s/cam1/DCIM/{i}.jpg" for i in (3, 4)}

@@ -1,4 +1,4 @@
-"""What the package gives out, and what it leaves unimported."""
+"""The names that the package exports, and the modules that it does not import."""
 
 from __future__ import annotations
 

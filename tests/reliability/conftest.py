@@ -115,7 +115,7 @@ class _Samples(http.server.SimpleHTTPRequestHandler):
         return SAMPLES[0]
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Quiet."""
+        """Logs nothing."""
 
 
 @pytest.fixture

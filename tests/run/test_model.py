@@ -349,7 +349,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
         speciesnet.nothing  # noqa: B018
 
 
-# Tables, as Ray Data and others hand them over.
+# Tables, as Ray Data and others pass them.
 
 
 @pytest.fixture(scope="module")

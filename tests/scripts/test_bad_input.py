@@ -685,7 +685,7 @@ def test_model_without_network(try_: Command, tmp_path: Path, name: str, offline
         environment["HF_HUB_OFFLINE"] = "1"
     outcome = try_("--model", name, env=environment)
     check_mistake(
-        outcome, f"{name} cannot be downloaded", "check the network", "by hand from https:"
+        outcome, f"{name} cannot be downloaded", "check the network", "manually from https:"
     )
 
 

@@ -33,7 +33,7 @@ def test_images_that_are_listed_again_are_counted(tmp_path: Path) -> None:
     images = ("a.jpg", "b.jpg", "a.jpg", "./a.jpg", "s3://x/a.jpg")
     [line] = lines_of(tmp_path, *({"filepath": name} for name in images))
     assert line.startswith(
-        "2 images are listed again, and have a record for each time, such as a.jpg"
+        "2 images are listed again, and have a separate record each time, such as a.jpg"
     )
 
 

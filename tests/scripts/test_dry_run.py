@@ -31,7 +31,7 @@ def test_speed_that_is_given(tmp_path: Path) -> None:
     assert first == f"{left} images, 0 of them already done: {left} to do."
     assert speed == "2 images/s on a machine, as specified."
     assert hours == "3 machines: 0.00 hours (00:03), not counting start-up."
-    assert cost == "0.00 at 0.50 per machine and hour."
+    assert cost == "0.00 at 0.50 per machine per hour."
     assert not list(tmp_path.iterdir())
 
 

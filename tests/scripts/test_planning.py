@@ -27,7 +27,7 @@ def test_lines_of_an_estimate() -> None:
         "10,000 images, 2,800 of them already done: 7,200 to do.",
         "2 images/s on a machine, as specified.",
         "4 machines: 0.25 hours (15:00), not counting start-up.",
-        "0.50 at 0.50 per machine and hour.",
+        "0.50 at 0.50 per machine per hour.",
     ]
     assert len(list(Estimate(1, 0, 1.0).lines("as specified"))) == 3
 

@@ -66,7 +66,7 @@ class Run:
 
     @contextmanager
     def started(self, *more: str) -> Iterator[subprocess.Popen[str]]:
-        """The command while it runs; killed at the end of the block, if it still does."""
+        """The command while it runs; killed at the end of the block if it is still running."""
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "speciesnet", *self.arguments),

@@ -23,7 +23,7 @@ _NO_SPECIES = re.compile(r"(\w+) spp?\.?")  # "Vulpes sp." is a genus
 # Names that differ between the publisher's packages.
 _RENAMED = (("cetartiodactyla", "artiodactyla"), ("emys marmorata", "actinemys marmorata"))
 _QUOTES = "\"'\u201c\u201d\u2018\u2019"
-_SIMILAR = 0.75  # of two names, as difflib measures it
+_SIMILAR = 0.75  # the similarity of two names, as difflib measures it
 _REPORTED_LINES = 5
 
 

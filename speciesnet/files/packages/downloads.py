@@ -167,7 +167,7 @@ def download_detector(url: str, folder: Path) -> Path:
     except (OSError, NotImplementedError) as error:  # among them those of requests
         raise ModelError(
             f"The detector cannot be downloaded from {url} ({error}); check the network, or download "
-            f"it by hand to {cached}."
+            f"it manually to {cached}."
         ) from error
     return cached
 
@@ -175,7 +175,7 @@ def download_detector(url: str, folder: Path) -> Path:
 def _download(url: str, target: Path, digest: Digest | None) -> None:
     """Downloads and verifies a file before it gets its name, so that the target is always complete.
 
-    What has arrived before the connection broke is kept, if the server can send the rest of the same
+    What had arrived before the connection broke is kept, if the server can send the rest of the same
     file: it names the file's version (RFC 9110, section 8.8.3), and the next download asks for the rest
     of this version.
     """
@@ -192,7 +192,7 @@ def _download(url: str, target: Path, digest: Digest | None) -> None:
             part.unlink(missing_ok=True)
         raise
     version.unlink(missing_ok=True)
-    with write_atomically(target, unique=False):  # takes the part
+    with write_atomically(target, unique=False):  # the finished part becomes the file
         if not zipfile.is_zipfile(part):
             raise OSError("the download is not a PyTorch checkpoint")
         if digest and (found := digest.of(part)) != digest.value:
@@ -232,7 +232,7 @@ def _receive(url: str, part: Path, version: Path, name: str) -> int:
         if response.headers.get("Content-Range", "").startswith(f"bytes {before}-"):
             logging.info("%d bytes of %s have already been downloaded.", before, name)
         else:
-            before = 0  # the server sends the whole file, or its other version
+            before = 0  # the server sends the whole file, or a different version
         length = response.headers.get("Content-Length", "")
         is_compressed = "Content-Encoding" in response.headers
         expected = before + int(length) if length.isdigit() and not is_compressed else 0

@@ -23,7 +23,7 @@ SUPPORTED_MODELS = [
 ]
 SAMPLES, SAMPLE_BYTES = 64, 2**16  # of a file for its fingerprint; smaller files are read whole
 MODEL_TYPES = ("always_crop", "full_image")
-_VARIATION = re.compile(r"/v([\d.]+[ab])(?:/\d+)?$")  # of a published package
+_VARIATION = re.compile(r"/v([\d.]+[ab])(?:/\d+)?$")  # in the name of a published package
 
 _INFO = "info.json"
 _FILES = ("classifier", "classifier_labels", "detector", "taxonomy", "geofence")
@@ -279,7 +279,7 @@ def _no_download(model_name: str, page: str, error: Exception) -> ModelError:
         reason = first_line(error).rstrip(".")
     return ModelError(
         f"The model {model_name} cannot be downloaded ({reason}); check the network, or download the "
-        f"package by hand from {page} and pass its folder as --model."
+        f"package manually from {page} and pass its folder as --model."
     )
 
 

@@ -2,7 +2,8 @@
 
 ``sampling`` chooses frames by their times, ``packets`` determines which compressed frames must be decoded
 for them, ``pixels`` converts them to RGB, and ``reading`` puts these together. ``metadata`` finds dates,
-positions and cameras, in what FFmpeg reports and in the blocks of ``makers``, which ``atoms`` collects.
+positions and cameras: in what FFmpeg reports, and in other blocks, which ``atoms`` collects and
+``makers`` reads.
 """
 
 from speciesnet.images.films.content import is_film

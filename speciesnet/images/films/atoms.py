@@ -1,8 +1,8 @@
 """The atoms of MP4 and QuickTime files and the chunks of AVI files that FFmpeg does not report.
 
-Both kinds of files consist of blocks with a size and a name of four characters, and some of these blocks
-contain others (ISO/IEC 14496-12, 4.2; Microsoft's AVI RIFF File Reference). A block is named by its path,
-such as "moov/udta/date" or "AVI /hdrl/IDIT".
+Both kinds of files consist of blocks that start with their size and a four-character name. Some blocks
+contain other blocks (ISO/IEC 14496-12, 4.2; Microsoft's AVI RIFF File Reference). Here, the name of a
+block is its path, such as "moov/udta/date" or "AVI /hdrl/IDIT".
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_BLOCKS = 2000  # of a file; a fragmented film has thousands
-MAX_BYTES = 4 * 2**20  # of a block
+MAX_BLOCKS = 2000  # read per file; a fragmented film has thousands
+MAX_BYTES = 4 * 2**20  # of the largest block that is read
 _MP4_PARENTS = ("moov", "moov/udta", "moov/udta/CNTH", "moov/udta/NCDT", "meta")
 _AVI_PARENTS = ("AVI ", "AVI /hdrl", "AVI /INFO", "AVI /exif")
-_Block = tuple[str, int, int]  # path, and start and end of the content
+_Block = tuple[str, int, int]  # the path, and where the content starts and ends
 
 
 def blocks_in(path: Path, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
     """Yields the wanted blocks of a film, with their paths; raises ``OSError``.
 
-    Blocks that are too large or cut off are left out, and so are those of other kinds of files.
+    Blocks that are too large or truncated are left out. Files of other kinds yield no blocks.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -49,7 +49,7 @@ def _read(file: BinaryIO, start: int, size: int) -> bytes:
 
 def _boxes(file: BinaryIO, parent: str, start: int, end: int) -> Iterator[_Block]:
     if parent == "meta/":
-        start += 4  # version and flags
+        start += 4  # the version and flags
     while start + 8 <= end:
         header = _read(file, start, 16)
         if len(header) < 8:
@@ -60,7 +60,7 @@ def _boxes(file: BinaryIO, parent: str, start: int, end: int) -> Iterator[_Block
             (size,) = struct.unpack_from(">Q", header, 8)
             content += 8
         following = start + size if size else end
-        if following < content:  # the four zeros at the end of user data, or damage
+        if following < content:  # the four zeros that end user data, or damage
             return
         yield parent + name.decode("latin-1"), content, following
         start = following

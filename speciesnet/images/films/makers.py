@@ -1,8 +1,8 @@
-"""The dates, positions and cameras that makers write into films where FFmpeg does not look for them.
+"""The dates, positions and cameras that manufacturers write into films where FFmpeg does not look.
 
-The layouts are those in ExifTool's tables: https://exiftool.org/TagNames/QuickTime.html and RIFF.html,
-and, for the blocks of single makers, Canon.html, GoPro.html, Nikon.html and Panasonic.html. All of these
-dates are by the camera's clock.
+The layouts are taken from ExifTool's tables: https://exiftool.org/TagNames/QuickTime.html and RIFF.html,
+and Canon.html, GoPro.html, Nikon.html and Panasonic.html for the blocks of one manufacturer. All of these
+dates are times on the camera's clock.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Values = Mapping[str, object]
 _APP1 = re.compile(rb"\xff\xd8\xff\xe1(..)(?=Exif\0\0)", re.DOTALL)
 _PANASONIC_EXIF = (0x10, 0x4068, 0x4080, 0x200080)
 _NIKON = {0x01: "make", 0x02: "model", 0x11: "datetime", 0x12: "datetime"}
-_TIFF_SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes of a value of each type of TIFF 6.0
+_TIFF_SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes per value, by the type in TIFF 6.0
 _ASCII = 2
-_MAX_TEXT = 200  # bytes of a date or a name, so that damage cannot slow down its interpretation
+_MAX_TEXT = 200  # bytes of a date or a name; longer text from a damaged file is slow to parse
 _SONY = {
     "datetime": re.compile(rb"<CreationDate\s[^<>]*?\bvalue=\"([^\"<]*)\""),
     "make": re.compile(rb"<Device\s[^<>]*?\bmanufacturer=\"([^\"<]*)\""),
@@ -34,14 +34,14 @@ _SONY = {
 
 
 def values_of_makers(path: Path) -> dict[str, object]:
-    """The values of ``PhotoMetadata`` in a film's blocks; never raises.
+    """The values for ``PhotoMetadata`` in a film's blocks; never raises.
 
-    If several blocks contain a value, the first one in the order of ``_READERS`` counts.
+    If several blocks contain a value of the same kind, that of the first block in ``_READERS`` is used.
     """
     found: dict[str, Values] = {}
     with suppress(OSError):
         for name, data in blocks_in(path, _READERS):
-            with suppress(Exception):  # damaged blocks raise nearly anything
+            with suppress(Exception):  # reading a damaged block can raise almost anything
                 found[name] = found.get(name) or _READERS[name](data)
     values: dict[str, object] = {}
     for name in _READERS:
@@ -56,7 +56,7 @@ def _date(data: bytes) -> Values:
 
 
 def _text(key: str) -> Callable[[bytes], Values]:
-    """Text, before which Canon's cameras write four zeros and the language in some blocks."""
+    """Reads text, which in some blocks from Canon's cameras follows four zeros and the language."""
 
     def read(data: bytes) -> Values:
         start = 6 if data.startswith(bytes(4)) else 0
@@ -72,7 +72,7 @@ def _sony(data: bytes) -> Values:
 
 
 def _canon(data: bytes) -> Values:
-    """The photograph that Canon's cameras make of the first frame."""
+    """Reads the photograph that Canon's cameras make of the first frame."""
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         return metadata_of(image).as_dict()
 
@@ -86,7 +86,7 @@ def _panasonic(data: bytes) -> Values:
 
 
 def _nikon(data: bytes) -> Values:
-    """Records of a tag, a type and a count, and the values; DateTimeOriginal comes last."""
+    """Reads records of a tag, a type, a count and the values; DateTimeOriginal comes last and is used."""
     values: dict[str, object] = {}
     position = 0
     while position + 8 <= len(data):
@@ -106,7 +106,7 @@ def _gopro(data: bytes) -> Values:
 
 
 def _klv(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """GoPro's blocks: a name, a type, a size, a count, and that many values, padded to four bytes."""
+    """Yields GoPro's blocks: name, type, size, count, and that many values, padded to four bytes."""
     position = 0
     while position + 8 <= len(data):
         name, size, repeat = struct.unpack_from(">4sxBH", data, position)

@@ -3,15 +3,15 @@
 The date is the first of these that can be read:
 
 - ``com.apple.quicktime.creationdate``, with the offset from UTC that the camera wrote;
-- the blocks that makers have for it (see ``makers``), by the camera's clock, or with an offset;
+- the blocks in ``makers``: by the camera's clock, or with an offset;
 - ``©day`` of QuickTime and ``ICRD`` of AVI, which are ContentCreateDate and DateCreated in exiftool's
   tables, if they have a time: by the camera's clock, or with an offset;
 - ``mvhd`` of MP4 and QuickTime (ISO/IEC 14496-12, 8.2.2), and ``DateUTC`` of Matroska: in UTC
   according to the standards, but trail cameras do not know their time zone and write the time on
   their clock. So it is read as local time, and marked as doubtful.
 
-A position is ``com.apple.quicktime.location.ISO6709``, ``©xyz`` or ``loci`` of 3GPP, which FFmpeg all
-reports in degrees by ISO 6709, or in the EXIF data that a maker adds.
+Positions come from ``com.apple.quicktime.location.ISO6709``, ``©xyz`` or 3GPP's ``loci``, all of which
+FFmpeg reports in degrees as in ISO 6709, or from EXIF data that the camera adds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _IN_UTC = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z", re.ASCII)
 
 
 def metadata_of_film(container: InputContainer, path: Path) -> PhotoMetadata:
-    """Reads the metadata of an opened film on this machine; never raises."""
+    """Reads the metadata of an opened film, whose file is on this machine; never raises."""
     values: dict[str, str] = {}
     for stream in container.streams.video:
         values |= stream.metadata
@@ -48,7 +48,7 @@ def metadata_of_film(container: InputContainer, path: Path) -> PhotoMetadata:
 
 
 def from_values(values: Mapping[str, str], of_maker: Mapping[str, object] = {}) -> PhotoMetadata:
-    """The metadata in the tags that FFmpeg reports, and in ``values_of_makers``.
+    """The metadata in the tags that FFmpeg reports and in the result of ``values_of_makers``.
 
     Examples:
         >>> found = from_values({"creation_time": "2024-05-01T06:30:00.000000Z"})
@@ -60,8 +60,8 @@ def from_values(values: Mapping[str, str], of_maker: Mapping[str, object] = {}) 
     by_clock = (
         values.get(_WITH_OFFSET),
         of_maker.get("datetime"),
-        None if in_utc else created,  # of AVI, in IDIT or Nikon's ncdt
-        values.get("DateTimeOriginal"),  # EXIF in strd of AVI
+        None if in_utc else created,  # in AVI, from IDIT or Nikon's ncdt
+        values.get("DateTimeOriginal"),  # in AVI, from the EXIF data in strd
         values.get("date"),
     )
     taken = next(filter(None, map(parse_datetime, by_clock)), None)

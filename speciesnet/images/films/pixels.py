@@ -59,8 +59,9 @@ def _graph(frame: VideoFrame, scale: str = "flags=bicubic") -> Graph:
 
 def _matrix_of(frame: VideoFrame) -> NDArray[np.int32] | None:
     """The display matrix of a frame, as nine numbers; None if it has none."""
-    # A frame whose side data was read keeps its pixels until the garbage collector runs (PyAV 18.1.0).
-    # Even with one frame of each film, a run on 1,000 clips in 720p needed 273 MiB instead of 162.
+    # Once its side data has been read, a frame keeps its pixels until the garbage collector runs (PyAV
+    # 18.1.0), so this reads that of a tiny copy. When it read that of one frame of each film, a run on
+    # 1,000 clips in 720p needed 273 MiB instead of 162.
     graph = _graph(frame, "2:2:flags=neighbor")
     graph.push(frame)
     found = graph.pull().side_data.get(_MATRIX)

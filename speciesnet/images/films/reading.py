@@ -31,7 +31,7 @@ CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "avi", "matroska,webm", "mpeg", "mpegvideo", "mpegts", "flv", "asf",
     "h264", "hevc", "mjpeg", "m4v",
 )  # fmt: skip
-MAX_PIXELS = 2**28  # of a frame
+MAX_PIXELS = 2**28  # per frame
 NO_INDEX = "it is cut off before its index (moov), without which no frame can be found"
 NOT_A_FILM = "it is empty, damaged or not a film"
 NO_PICTURES = "it contains no pictures, only sound or other data"

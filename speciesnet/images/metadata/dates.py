@@ -25,7 +25,7 @@ _DATES = [
         rf"(?P<year>\d{{4}})[\s\-/.]*{_MONTH}[\s\-/.]*(?P<day>\d{{1,2}})(?!\d)",
     )
 ]
-# Fri May  7 08:08:31 2021, as ctime of C writes it.
+# Fri May  7 08:08:31 2021, as C's ctime writes it.
 _CTIME = re.compile(
     rf"(?:{_WEEKDAY}\s+)?({_MONTH}\s+\d{{1,2}})\s+(\d\d?:\d\d:\d\d)\s+(\d{{4}})",
     re.IGNORECASE | re.ASCII,
@@ -51,7 +51,7 @@ _END = re.compile(
     rf"\s*(?P<late>{_HALF})?\s*(?P<zone>(?:UTC|GMT|Z)?\s*[+\-]\d{{1,2}}(?::?\d\d)?(?!\d)|UTC|GMT|Z\b)?",
     re.IGNORECASE | re.ASCII,
 )
-_KEPT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)  # as records contain it
+_KEPT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)  # the form in records
 _OFFSET = re.compile(r"(?:UTC|GMT|Z)?\s*([+-])(\d{1,2})(?::?(\d\d))?", re.ASCII | re.IGNORECASE)
 # Words after a time that change nothing about what the clock shows: weekdays and time zones.
 _HARMLESS = re.compile(rf"(?i:{_WEEKDAY})|[A-Z]{{2,4}}T", re.ASCII)
@@ -82,7 +82,7 @@ def parse_datetime(value: object, offset: object = None) -> str | None:
     """Converts a date to ISO 8601; None if it cannot be read or is ambiguous.
 
     Args:
-        value: A text such as "2024:05:01 06:30:00" (EXIF), "2024-05-01T06:30" (ISO 8601),
+        value: Text such as "2024:05:01 06:30:00" (EXIF), "2024-05-01T06:30" (ISO 8601),
             "2024/5/1 6:30:00 PM" or "1 May 2024 06:30:00". "05/07/2024 06:30:00" is not read: it may
             be in May or in July. A date must have a time of day.
         offset: The offset of the clock from UTC, if the value itself has none.

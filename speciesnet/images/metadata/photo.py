@@ -14,7 +14,7 @@ from speciesnet.images.metadata.dates import is_blank, parse_datetime, text_of
 from speciesnet.images.metadata.maker_notes import maker_note_date
 from speciesnet.images.metadata.xmp_dates import packet_of, xmp_dates
 
-MAX_TEXT = 100  # characters of a maker's or a model's name
+MAX_TEXT = 100  # characters of a make or a model
 
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f]+")
 
@@ -46,7 +46,7 @@ class PhotoMetadata:
             by an offset such as "+03:00" if the camera wrote one.
         latitude: Degrees in [-90, 90]; only together with a longitude.
         longitude: Degrees in [-180, 180].
-        make: Maker of the camera.
+        make: Manufacturer of the camera.
         model: Model of the camera.
         unreadable_date: The text of a date that cannot be read, if no other date can.
         zone_is_doubtful: Whether ``datetime`` may be in UTC. The standards for films require UTC, but
@@ -108,7 +108,7 @@ def metadata_of(image: Image.Image) -> PhotoMetadata:
 
 
 def metadata_of_exif(block: bytes) -> PhotoMetadata:
-    """Reads the metadata in an EXIF block, which starts with ``Exif`` or as a TIFF file; never raises."""
+    """Reads the metadata in EXIF data that start with ``Exif`` or like a TIFF file; never raises."""
     image = Image.new("L", (1, 1))
     image.info["exif"] = block
     return metadata_of(image)
@@ -121,7 +121,7 @@ def _dates(
 
     Cameras write both dates in ``_TAKEN``, and programs keep them. Maker notes survive programs that
     lose these. ``DateTime`` comes last, because it is when the file was changed. The GPS date is left
-    out, because it is in UTC while all others are by the camera's clock.
+    out, because it is in UTC while all others follow the camera's clock.
     """
     for date, offset in _TAKEN:
         for tags in (details, base):

@@ -14,7 +14,7 @@ _TIFF_TAG = 700
 _JPEG_START = b"http://ns.adobe.com/xap/1.0/\0"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _EXIF = "{http://ns.adobe.com/exif/1.0/}"
-# Most reliable first: when it was taken, then when it became a file.
+# Most reliable first: when the photograph was taken, then when its file was created.
 _TAGS = (
     f"{_EXIF}DateTimeOriginal",
     "{http://ns.adobe.com/photoshop/1.0/}DateCreated",

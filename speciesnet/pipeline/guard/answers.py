@@ -41,7 +41,7 @@ def log_odds(probability: float) -> float:
 
 
 def moved(probability: float, by: float) -> float:
-    """A probability after its log odds have moved by a number.
+    """A probability after its log odds have been shifted by a number.
 
     Examples:
         >>> round(moved(0.5, math.log(3)), 3)
@@ -62,7 +62,7 @@ def opened(interval: Interval) -> Interval:
 
 
 def kind_of(box: Box | None, band: float) -> tuple[str, Interval]:
-    """The label of the best box and its confidence within a band; no box counts as an animal at 0."""
+    """The best box's label, and its confidence within a band; without a box, an animal at 0."""
     if box is None:
         return Detection.ANIMAL.value, Interval(0.0, 0.0)
     return box["label"], around(float(box["conf"]), band)

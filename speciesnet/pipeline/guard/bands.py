@@ -27,14 +27,14 @@ from speciesnet.pipeline.guard.stability import Decisions, box_at
 from speciesnet.records import Box, Classifications
 from speciesnet.records.boxes import intersection_over_union
 
-WRONG_SHARE = 1e-4  # of the images of a run, expected at most
+WRONG_SHARE = 1e-4  # the largest expected share of a run's images
 TAIL = 0.25  # share of the errors from which larger, unobserved ones are extrapolated ...
-CONFIDENCE = 1.645  # ... at the upper end of a 95 % interval: standard deviations
+CONFIDENCE = 1.645  # ... at the upper end of a 95% interval, in standard deviations
 UNSEEN = 3.0  # images near a limit that a sample may have missed, with the same confidence
 SMALLEST_UNIT = 1e-3  # log odds
 WIDEST = 4096.0  # units; with this band, every image is processed in float32
 SAME_BOX = 0.5  # intersection over union
-MAX_KEPT = 4096  # errors and margins, the latest ones
+MAX_KEPT = 4096  # the latest errors and margins
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from speciesnet.pipeline.guard.stability import (
 from speciesnet.records import Box, Classifications, top_classes
 from speciesnet.records.boxes import BoxSelection
 
-MOST_CLASSES = 20  # of a frame that are considered one by one; the others are counted together
+MOST_CLASSES = 20  # per frame that are considered one by one; the others are combined
 
 Frame = list[Candidate]  # what could be the best box of a frame, and its classes
 
@@ -117,7 +117,7 @@ def _counted(
 def _are_blank(
     frame: Frame, decisions: Decisions, place: Place, detector: float, classifier: float
 ) -> frozenset[bool]:
-    """Whether a frame is blank; both if that is not certain."""
+    """Whether a frame is blank; both values if that is not certain."""
     blank = Classification.BLANK.value
     if not any(blank in classes["classes"][:TOP_CLASSES] for _, classes in frame):
         return frozenset([False])
@@ -176,7 +176,7 @@ class _Bounds:
 
     @classmethod
     def of_any(cls, bounds: Sequence[_Bounds]) -> _Bounds:
-        """The ranges if any of several results may be right."""
+        """The combined ranges of several results, any of which may be right."""
         if len(bounds) == 1:
             return bounds[0]
         found = {}
@@ -205,7 +205,7 @@ def _means(counted: Sequence[_Bounds], perhaps: Sequence[_Bounds]) -> _Bounds:
 
 
 def _least_mean(total: float, count: int, perhaps: Iterable[float]) -> float:
-    """The lowest mean of numbers with a known sum and of any of some others."""
+    """The lowest mean of some numbers, of which the sum is known, and any of ``perhaps``."""
     for value in sorted(perhaps):
         if value * count >= total:
             break
@@ -373,7 +373,7 @@ def _most_confident(frames: Sequence[Photo]) -> Box | None:
 def is_film_detection_stable(
     frames: Sequence[Photo], band: float, boxes: BoxSelection | None = None
 ) -> bool:
-    """Whether the best box of each frame, and of any number of them, is certain.
+    """Whether the best box of each frame, and of any group of frames, is certain.
 
     Args:
         frames: The frames, which have passed only the detector.
@@ -384,7 +384,7 @@ def is_film_detection_stable(
         return False
     best = [_most_confident([frame]) for frame in frames]
     ranked = sorted((around(float(box["conf"]), band), box["label"]) for box in best if box)
-    # Of each kind so far; below all thresholds, the kind does not matter.
+    # The highest of each kind so far; below all thresholds, the kind does not matter.
     highest: dict[str, float] = {}
     for (low, high), label in ranked:
         if any(high_of >= low for kind, high_of in highest.items() if kind != label):

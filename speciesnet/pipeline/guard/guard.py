@@ -161,7 +161,7 @@ class Guard:
                 size = min(2 * size, CHUNK)
 
     def forget_finished(self) -> None:
-        """Forgets the images so far, which will not be processed again."""
+        """Forgets all images so far, because they will not be processed again."""
         self._section.margins.clear()
         self._band.extend_reach()
         self._keep_band()
@@ -202,7 +202,7 @@ class Guard:
         )
 
     def _settled(self, photos: Sequence[Photo]) -> Iterator[Photo]:
-        """Yields images in order, doubtful ones after they were processed in float32."""
+        """Yields images in order, doubtful ones after they have been processed in float32."""
         band = self._band
         kept: dict[str, float] = {}
         again: list[Photo] = []
@@ -249,7 +249,7 @@ class Guard:
         return exact
 
     def _compare(self, fast: Sequence[Photo], exact: Sequence[Photo]) -> None:
-        """Adds the evidence of an image, or of the frames of a film, that went through both."""
+        """Adds the evidence of an image, or a film's frames, that went through both pairs of networks."""
         band, decisions, path = self._band, self._passes.decisions, fast[0].filepath
         if list(map(place_of, fast)) != list(map(place_of, exact)):
             return  # it could not be read again

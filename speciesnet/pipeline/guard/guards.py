@@ -202,7 +202,7 @@ class Guards:
                 self._ledger.forget(photo.filepath)
 
     def forget_finished(self) -> None:
-        """Forgets the images so far, which will not be processed again."""
+        """Forgets all images so far, because they will not be processed again."""
         for guard in self.used:
             guard.forget_finished()
 

@@ -151,7 +151,7 @@ class Ledger:
             section.margins.pop(filepath, None)
 
     def delete(self) -> None:
-        """Deletes the file and forgets all sections, because the run is complete."""
+        """Deletes the file and forgets all sections, once the run is complete."""
         self._sections.clear()
         if self._path is not None:
             with suppress(OSError):

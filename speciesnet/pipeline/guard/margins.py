@@ -19,8 +19,8 @@ from speciesnet.pipeline.guard.stability import (
 REACH = 2.0  # bands: how far the margins of finished images are known
 # The band of a film is wider, because each of its frames can have a large error. With this share, it is
 # wide enough in trials of up to 130 images, whatever their errors; with more images, it is measured.
-TAIL_SHARE = 0.25  # of the band, by which an error must grow to become rarer by a factor of e
-MOST_FRAMES = 10_000  # of a film that can be processed in a lower precision
+TAIL_SHARE = 0.25  # share of the band by which an error must grow to become rarer by a factor of e
+MOST_FRAMES = 10_000  # of the longest film that can be processed in a lower precision
 
 Subject = Photo | Sequence[Photo]  # an image, or the frames of a film
 

@@ -78,7 +78,7 @@ class Passes:
         threshold: float = SCORE_THRESHOLD,
         rivals: pipeline.Rivals | None = None,
     ) -> Generator[Photo, None, None]:
-        """Passes images through the stages of the run, or the frames of films; see ``pipeline.run``."""
+        """Passes images, or the frames of films, through the stages of the run; see ``pipeline.run``."""
         return pipeline.run(
             paths,
             detector=networks.detector if self.has_detector else None,

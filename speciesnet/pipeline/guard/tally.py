@@ -171,7 +171,7 @@ def film_sentences(
 
 
 def _shares(noun: str, total: int, phases: Sequence[tuple[Iterable[str], int]]) -> str:
-    """How many were processed in each precision, and the others in float32."""
+    """How many were processed in each precision; all others were processed in float32."""
     shares = [(" and ".join(dict.fromkeys(names)), kept) for names, kept in phases]
     shares.append(("float32", total - sum(count for _, count in shares)))
     (name, count), *others = shares

@@ -19,10 +19,10 @@ from speciesnet.pipeline.guard.stability import MAX_RIVALS, lowest_confidence
 from speciesnet.pipeline.networks import Networks, ReducedNetworks
 
 WORTH_A_TRIAL = 100  # images; with fewer, a trial takes more time than it saves
-TRIAL = (24, 96)  # images of a trial, at least and at most ...
+TRIAL = (24, 96)  # the fewest and the most images in a trial ...
 TRIAL_SHARE = 20  # ... otherwise one in this many of the run
 FILMS_WORTH_A_TRIAL = 16  # films; most have ten frames or more
-FILMS = (4, 12)  # films of a trial, at least and at most ...
+FILMS = (4, 12)  # the fewest and the most films in a trial ...
 FILMS_SHARE = 8  # ... otherwise one in this many of the run ...
 FRAMES = 8  # ... of each, this many frames are compared as if they were images
 NEEDED_READABLE = 16  # the minimum number of readable images in a trial
@@ -31,7 +31,7 @@ WORTHWHILE = 0.95  # the maximum share of float32's time that a lower precision 
 
 
 def trial_of(paths: Sequence[str], *, films: bool = False) -> list[str]:
-    """The images or films of a trial, spread evenly over the run; empty if the run is too short."""
+    """The images or films for a trial, spread evenly over the run; empty if the run is too short."""
     worth_it, share, (least, most) = (
         (FILMS_WORTH_A_TRIAL, FILMS_SHARE, FILMS) if films else (WORTH_A_TRIAL, TRIAL_SHARE, TRIAL)
     )
@@ -102,7 +102,7 @@ class Trial:
         verdict = _verdict(self.passes, exact, fast, again, quick / slow)
         if verdict is not None:
             logging.info(
-                "Including the images processed again, %s takes %.0f%% of the time of float32: it "
+                "Including the images processed again, %s takes %.0f%% as long as float32: it "
                 "is %s.",
                 " and ".join(dict.fromkeys(self.fast.precisions.values())),
                 100 * verdict.cost,
@@ -161,7 +161,7 @@ def _verdict(
     doubtful = sum(margin <= band for margin in evidence.margins) / len(evidence.margins)
     logging.info(
         "In the trial, %.0f%% of the images were doubtful in the lower precision, which took %.0f%% "
-        "of the time of float32.",
+        "as long as float32.",
         100 * doubtful,
         100 * time_ratio,
     )

@@ -44,7 +44,7 @@ class DecidedByProcess:
             self.add_all({process: found})
 
     def add_all(self, others: Mapping[str, Decided]) -> None:
-        """Adds the counts of processes, by their names."""
+        """Adds the counts of some processes, by the name of each process."""
         for process, found in others.items():
             known = self._latest.get(process)
             if known is None or known.total <= found.total:

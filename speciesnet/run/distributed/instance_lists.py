@@ -140,7 +140,7 @@ def _read_parquet(path: Path, source: str) -> Iterator[object]:
             for batch in table.iter_batches(CHUNK, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno:  # of the disk, not of Arrow
+        if isinstance(error, OSError) and error.errno:  # from the disk, not from Arrow
             raise
         reason = " ".join(str(error).split())
         raise InputError(

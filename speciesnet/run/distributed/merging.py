@@ -28,7 +28,7 @@ from speciesnet.run.distributed.folder import Folder
 from speciesnet.run.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
 from speciesnet.run.distributed.work_list import new_index
 
-MAX_SHARDS = 100_000  # that are looked for
+MAX_SHARDS = 100_000  # the most that are searched for
 EARLIER_STEPS = ("detections_json", "classifications_json")
 
 
@@ -74,7 +74,7 @@ def merge(parts: Sequence[str], target: Path) -> Tally:
                 keep_backup(target)
             rewrite(target, records.in_order(tally), output_format)
             if settings is None:
-                settings_path(target).unlink(missing_ok=True)  # of the earlier target
+                settings_path(target).unlink(missing_ok=True)  # left by the earlier target
             else:
                 write_settings(target, settings)
     except (OSError, sqlite3.Error) as error:
@@ -100,7 +100,7 @@ def _common_settings(parts: Sequence[str]) -> Mapping[str, Any] | None:
         try:
             _drop_differing_inputs(first, settings)
             differences = RunSettings.from_dict(first).differences(settings)
-        except (TypeError, AttributeError):  # of another version
+        except (TypeError, AttributeError):  # written by another version
             differences = [] if first == settings else ["their settings differ"]
         if differences:
             raise InputError(

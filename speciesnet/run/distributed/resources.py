@@ -12,7 +12,7 @@ from speciesnet.errors import InputError
 NETWORK_CORES = 0.25  # share of a machine without a GPU; tasks that read use the rest
 MIN_CORES = 2  # of a machine without a GPU, or no task finds room next to the networks
 NETWORK_GPUS = 0.5
-READING_CPUS = 1  # of a task that reads images
+READING_CPUS = 1  # for a task that reads images
 
 
 class Node(TypedDict):

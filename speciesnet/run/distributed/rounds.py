@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from speciesnet.detector import InputShape
 
-CALLS_PER_PROCESS = 2  # of a network: one computes while the other unpacks, crops and packs
-READING_BYTES = 2**29  # that Ray reserves for a task: images read ahead, a table, Python
+CALLS_PER_PROCESS = 2  # in progress: one computes while the other unpacks, crops and packs
+READING_BYTES = 2**29  # reserved by Ray for a task: images read ahead, a table, Python
 
 
 def take_over(folder: Folder, settings: RunSettings) -> str:
@@ -116,7 +116,7 @@ def run_round(
         tables: Iterable[pa.Table] = dataset.iter_batches(
             batch_size=job.shard_size, batch_format="pyarrow"
         )
-        # Tasks of Ray do not write shards: they would wait for a free CPU behind all tasks that read.
+        # Ray tasks do not write shards: they would wait for a free CPU behind all tasks that read.
         for table in tables:
             photographs: list[bytes | None] = table["record"].to_pylist()
             lines = [*filter(None, photographs), *films.lines_of(table["frame"].to_pylist())]

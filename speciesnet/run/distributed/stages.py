@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from speciesnet.run.distributed.job import Job
     from speciesnet.run.distributed.progress import ProgressReporter
 
-BLOCK_BYTES = 2**26  # of images in one table, unless a single one is larger
+BLOCK_BYTES = 2**26  # of images per table, unless a single image is larger
 REMOTE_READERS = 8  # threads of a task that reads images over a network
 
 _T = TypeVar("_T")

@@ -1,1 +1,1 @@
-"""Tables for ecologists: detection rates, activity, detection histories, accumulation of species."""
+"""Tables for ecologists: detection rates, activity, detection histories, species accumulation."""

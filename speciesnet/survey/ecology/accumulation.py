@@ -1,4 +1,4 @@
-"""Accumulation of species: how many are expected in a number of stations or camera days.
+"""Species accumulation: how many species are expected in a number of stations or camera days.
 
 The expected number in a random subset is calculated exactly (Mao Tau; sample-based rarefaction), as in
 R's ``vegan::specaccum(method = "exact")``, not by random sampling.

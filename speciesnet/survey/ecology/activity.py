@@ -22,7 +22,7 @@ MIN_EVENTS = 10  # fewer times show no pattern
 GRID = 128  # points of a density from 0 to 24 hours, as in ``overlap``
 _FINE_GRID = 512  # for the activity level, as in ``activity``
 _MOMENTS = 3  # trigonometric moments from which the concentration is estimated
-_KAPPAS = (0.0001, 345.0)  # between which it is searched
+_KAPPAS = (0.0001, 345.0)  # the range in which it is searched for
 _DHAT1_ADJUST = 0.8  # a smoother density; Ridout and Linkie's recommendation
 _INTERPOLATED = 1.1  # from this multiple of the grid, densities at the events are interpolated
 
@@ -179,7 +179,7 @@ def _concentration(k: int, moment: float) -> float:
     def excess(kappa: float) -> float:
         return float(ive(k, kappa) / ive(0, kappa)) - moment
 
-    if excess(_KAPPAS[0]) >= 0:  # practically even over the day
+    if excess(_KAPPAS[0]) >= 0:  # spread practically evenly over the day
         return _KAPPAS[0]
     if excess(_KAPPAS[1]) < 0:
         return 0.0

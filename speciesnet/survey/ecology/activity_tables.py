@@ -31,7 +31,7 @@ _LIGHTS = ("day", "twilight", "night")
 def suns_of(
     detections: Sequence[Detection], stations: Sequence[Station], zone: tzinfo | None
 ) -> dict[int, Sun]:
-    """The sun at each detection whose position and time zone are known, by its position in the list.
+    """The sun at each detection whose position and time zone are known, by the detection's index.
 
     Args:
         detections: The detections.

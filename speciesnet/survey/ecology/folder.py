@@ -38,7 +38,7 @@ from speciesnet.survey.report.folder import ReportFolder, unused_name
 
 MADE_BY = "speciesnet.scripts.ecology"
 HISTORIES = "detection_history"
-LAST_FILE = "detections.csv"  # of the files that are uploaded to a bucket
+LAST_FILE = "detections.csv"  # the last file that is uploaded to a bucket
 _LEFT_OUT_COLUMNS: dict[str, type] = {"reason": str, "photographs": int, "first_file": str}
 _UNDATED_COLUMNS: dict[str, type] = {"file": str, "taxon": str, "reason": str}
 

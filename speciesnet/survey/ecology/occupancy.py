@@ -42,8 +42,8 @@ class Occasions:
 def effort_matrix(stations: Sequence[Station], occasions: Occasions) -> Matrix:
     """The number of days on which each station worked in each occasion.
 
-    It is None for occasions in which a station worked on no day, or on fewer than ``min_active_days``.
-    The last occasion may be shorter than the others.
+    It is None if a station worked on fewer than ``min_active_days``, or not at all. The last occasion
+    may be shorter than the others.
     """
     starts = occasions.starts(stations)
     days = {one.name: one.days for one in stations}

@@ -15,9 +15,9 @@ from speciesnet.survey.evaluation.labels import Written, WrittenLabels
 from speciesnet.survey.evaluation.taxa import KnownLabels, is_blank_label, is_undetermined, taxon_of
 from speciesnet.survey.survey import Picture, Survey
 
-_REPORTED = 5  # labels that are not known
+_REPORTED = 5  # unknown labels listed in a message
 
-Labels = tuple[tuple[str, int | None], ...]  # of a photograph, with numbers of individuals
+Labels = tuple[tuple[str, int | None], ...]  # a photograph's labels, with numbers of individuals
 
 
 class Pair(NamedTuple):

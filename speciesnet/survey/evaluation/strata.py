@@ -27,7 +27,7 @@ from speciesnet.survey.evaluation.intervals import CONFIDENCE, quantile_of, shar
 from speciesnet.survey.evaluation.taxa import Taxon, taxon_of
 from speciesnet.survey.survey import PictureSequence, Survey
 
-BANDS = (0.6, 0.8, 0.95)  # of the mean score of a sequence
+BANDS = (0.6, 0.8, 0.95)  # bounds for the mean score of a sequence
 CLASSES = 20  # the most frequent answers with their own strata; the others share some
 _PRIOR = 2.0  # a stratum's mean score counts as much as this number of sequences
 

@@ -107,7 +107,7 @@ class TaxonNames:
 
 
 class KnownLabels:
-    """Finds the label that a text means: a label, a common name, or a Latin name of any rank.
+    """Finds the label that people mean by a label, a common name, or a Latin name of any rank.
 
     Args:
         labels: The labels of the model.
@@ -142,7 +142,7 @@ class KnownLabels:
             self._labels |= dict.fromkeys(words, label.value)
 
     def find(self, written: str) -> str | None:
-        """The label that a text means, or None if none is known; ``UNKNOWN`` for "unidentified"."""
+        """The label that people mean, or None if none is known; ``UNKNOWN`` for "unidentified"."""
         if written.count(";") == LABEL_PARTS - 1:
             if category_of(written) != ANIMAL or not (names := lineage(written)):
                 return written
@@ -150,7 +150,7 @@ class KnownLabels:
         return self._labels.get(plain_name(written))
 
     def near(self, written: str) -> list[str]:
-        """Names of labels that the text may mean, the likeliest first; at most four."""
+        """Names of labels that people may mean, the likeliest first; at most four."""
         candidates = {name: _shown(label, name) for name, label in self._labels.items()}
         return nearest_names(plain_name(written), candidates)
 

@@ -13,7 +13,7 @@ from speciesnet.survey.evaluation.taxa import ANIMAL, Taxon
 
 # What must reach the precision: the lower end of the interval, or the share itself.
 Bound = Literal["lower", "point"]
-_FEWEST = 5  # photographs that the share itself needs
+_FEWEST = 5  # photographs needed if the share itself must reach it
 _TRIED = 100  # thresholds that are tried for a species
 
 

@@ -24,7 +24,7 @@ from speciesnet.survey.survey import Survey
 FIRST_PAGE = "index.html"
 THUMBS = "thumbs"
 MADE_BY = "speciesnet.scripts.cameras"
-BARS = 180  # of a timeline, at most
+BARS = 180  # the most in a timeline
 HEIGHT = 24.0  # of a timeline
 STATIC = ("site.css", "theme.js")
 

@@ -1,4 +1,4 @@
-"""The page with detection rates, activity by hour and accumulation of species."""
+"""The page with detection rates, activity by hour and species accumulation."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from speciesnet.survey.survey import Survey
 
 ECOLOGY_PAGE, ECOLOGY_HEADING = "ecology.html", "Ecology"
 SHADES = 4  # of the cells with events
-MAX_ROWS = 20  # of the table of species by cameras
-MAX_POINTS = 300  # of a curve
+MAX_ROWS = 20  # in the table of species by cameras
+MAX_POINTS = 300  # in a curve
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def as_svg(draw: Callable[Concatenate[Figure, _Values], None]) -> Callable[_Values, str]:
-    """Turns a function that draws into a figure into one that returns the plot as SVG."""
+    """Decorates a function that draws in a figure, so that it returns the plot as SVG."""
 
     @functools.wraps(draw)
     def render(*args: _Values.args, **kwargs: _Values.kwargs) -> str:

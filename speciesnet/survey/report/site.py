@@ -205,6 +205,6 @@ def _folder_url(folder: Path, out: Path) -> str:
     folder, out = folder.resolve(), out.resolve()
     try:
         relative = Path(os.path.relpath(folder, out)).as_posix()
-    except ValueError:  # another drive of Windows
+    except ValueError:  # another drive on Windows
         return f"{folder.as_uri()}/"
     return f"{quote(os.fsencode(relative))}/"

@@ -242,7 +242,7 @@ class Thumbnails:
 
 
 def _number(picture: Picture) -> int | None:
-    """The number of the frame of a film; raises ``ImageError`` if no frame could be examined."""
+    """The number of the frame to show, for a film; raises ``ImageError`` if none could be read."""
     if picture.frame is None and is_film_name(picture.filepath):
         raise ImageError("no frame of this film could be read")
     return None if picture.frame is None else picture.frame[0]

@@ -105,7 +105,7 @@ def name_detector(package: Path, url: str) -> None:
 
 
 def models_in(folder: Path) -> list[str]:
-    """Files that could be taken for a model."""
+    """Files that could be mistaken for a model."""
     files = (path for path in (folder / "detectors").rglob("*") if path.is_file())
     return [path.name for path in files if path.suffix != ".lock"]
 
@@ -182,7 +182,7 @@ def test_failed_download_leaves_no_model(
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writes downloads often enough for files of the tests."""
+    """Writes downloads in chunks that suit the small files of the tests."""
     monkeypatch.setattr(downloads, "CHUNK_BYTES", 1000)
 
 
@@ -279,7 +279,7 @@ def test_damaged_rest_is_not_kept(
 def test_zip_without_its_end_is_not_a_model(
     server: Server, cache: Path, package: Path, checkpoint: bytes
 ) -> None:
-    server.answers["/md.pt"] = sends(checkpoint[:-100], Content_Length="")  # length not told
+    server.answers["/md.pt"] = sends(checkpoint[:-100], Content_Length="")  # without a length
     with pytest.raises(ModelError, match="not a PyTorch checkpoint"):
         download_detector(server.url("/md.pt"), package)
     assert models_in(cache) == []
@@ -330,7 +330,7 @@ def test_file_placed_by_hand_is_taken(
     url = server.url("/releases/md%20v5.pt?download=1")
     with pytest.raises(ModelError) as mistake:
         download_detector(url, package)
-    found = re.search(r"by hand to (.+)\.$", str(mistake.value))
+    found = re.search(r"manually to (.+)\.$", str(mistake.value))
     assert found, mistake.value
     target = package / "md v5.pt" if place == "package" else Path(found[1])
     target.write_bytes(checkpoint)
@@ -370,10 +370,10 @@ def test_failed_download_ends_a_run_with_a_sentence(
         *("--predictions_json", tmp_path / "out.json"),
     )
     assert outcome.code == 1
-    assert server.url("/md.pt") in outcome.sentence and "by hand" in outcome.sentence
+    assert server.url("/md.pt") in outcome.sentence and "manually" in outcome.sentence
 
 
-# What a detector must come to
+# The digest that a detector must have
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "md5"])

@@ -1,4 +1,4 @@
-"""Dates, positions and cameras in the blocks that makers add to films; the layouts are ExifTool's."""
+"""Dates, positions and cameras in the blocks that manufacturers add to films, laid out as in ExifTool."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def guards(exact: Fake, fast: Fake) -> Guards:
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "WORTHWHILE", math.inf)  # fakes take no time, or any
+    monkeypatch.setattr(trial, "WORTHWHILE", math.inf)  # the time that fakes take means nothing
 
 
 @pytest.mark.usefixtures("_quick")

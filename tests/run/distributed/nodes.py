@@ -1,4 +1,4 @@
-"""Two Ray nodes on this machine, until standard input ends; its lines ``add`` and ``remove`` a node.
+"""Two Ray nodes on this machine, until standard input ends; its lines are ``add`` or ``remove``.
 
 They run outside the process of the tests, because Ray reads the environment only once, on import.
 """
