@@ -17,7 +17,8 @@ from speciesnet.engines.select import load_detector_engine
 from speciesnet.files.packages.info import ModelInfo
 from speciesnet.images.decoding import PreprocessedImage, to_array
 from speciesnet.records import Box, Record, make_record
-from speciesnet.records.boxes import IOU_THRESHOLD, Boxes, corners, non_maximum_suppression
+from speciesnet.records.boxes import Boxes, corners
+from speciesnet.records.non_maximum_suppression import IOU_THRESHOLD, non_maximum_suppression
 
 # MegaDetector's own settings, as the published ensemble uses them.
 CLASS_OFFSET = 7680.0  # pixels by which each class is shifted, so that classes never overlap

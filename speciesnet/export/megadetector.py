@@ -35,9 +35,9 @@ from speciesnet.records import (
     answer_of,
     bare_box,
     is_classified,
-    is_failed,
     record_errors,
 )
+from speciesnet.records.failures import is_failed
 from speciesnet.survey.counts import answer_of_box
 from speciesnet.survey.people import kind_of, unmentioned
 from speciesnet.survey.smoothing import follows_sequence

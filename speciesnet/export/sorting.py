@@ -28,7 +28,8 @@ from speciesnet.files.no_overwrite import (
     remove_source,
 )
 from speciesnet.files.paths import common_folder, path_below, safe_name
-from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.records import Record, answer_of, record_errors
+from speciesnet.records.failures import is_failed
 from speciesnet.survey.cards import folder_parts, note_on
 from speciesnet.survey.dates import DateRules
 from speciesnet.survey.people import shows_people, unmentioned

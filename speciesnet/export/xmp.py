@@ -22,7 +22,8 @@ from speciesnet.export.files import Results
 from speciesnet.files.atomic import write_atomically
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import common_folder, path_below
-from speciesnet.records import Record, answer_of, is_failed, record_errors
+from speciesnet.records import Record, answer_of, record_errors
+from speciesnet.records.failures import is_failed
 from speciesnet.survey.counts import has_box_answers
 from speciesnet.survey.individuals import DETECTOR, individuals_of
 from speciesnet.survey.people import PERSON, people_in, vehicles_in

@@ -19,12 +19,12 @@ from speciesnet.records import (
     Record,
     bare_box,
     is_classified,
-    is_failed,
     is_film,
     is_same_box,
 )
 from speciesnet.records.boxes import MIRRORED, BoxSelection, upright_box
-from speciesnet.records.checks import with_checked_numbers
+from speciesnet.records.failures import is_failed
+from speciesnet.records.numbers import with_checked_numbers
 
 
 @dataclass(frozen=True)

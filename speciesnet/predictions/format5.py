@@ -35,10 +35,10 @@ from speciesnet.records import (
     Record,
     Record5,
     bare_box,
-    is_failed,
     top_classes,
 )
 from speciesnet.records.boxes import BoxSelection
+from speciesnet.records.failures import is_failed
 
 DEFAULT_CLASSES = 2  # per box in the file
 DECIMALS = 4  # of every number in the file

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from speciesnet.predictions import layout
 from speciesnet.predictions.ownership import Ownership
 from speciesnet.predictions.tally import Tally
-from speciesnet.records import Instance, Record, in_file, is_finished
+from speciesnet.records import Instance, Record, in_file
+from speciesnet.records.failures import is_finished
 
 
 @dataclass

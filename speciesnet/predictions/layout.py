@@ -29,7 +29,7 @@ from speciesnet.files import json_lists
 from speciesnet.files.atomic import write_atomically
 from speciesnet.predictions.format5 import rounded
 from speciesnet.records import Record
-from speciesnet.records.checks import check_finite, malformed
+from speciesnet.records.numbers import check_finite, malformed
 
 HEADER = b'{"predictions": [\n'
 HEADERS: Mapping[OutputFormat, bytes] = {

@@ -24,7 +24,7 @@ from speciesnet.predictions.megadetector import (
     with_our_labels,
 )
 from speciesnet.records import Box, FrameClasses, Record, in_file, record_errors
-from speciesnet.records.checks import malformed, with_checked_numbers
+from speciesnet.records.numbers import malformed, with_checked_numbers
 
 _RESULTS = ("failures", "detections", "classifications")  # the results of single steps
 

@@ -20,7 +20,7 @@ from speciesnet.files import json_lists, storage
 from speciesnet.files.input_notes import Examples, counted, plural
 from speciesnet.records import Box, Record, make_record
 from speciesnet.records.boxes import UNCLIPPED, inside_image
-from speciesnet.records.checks import malformed
+from speciesnet.records.numbers import malformed
 
 _KINDS = {"animal": Detection.ANIMAL, "person": Detection.HUMAN, "human": Detection.HUMAN,
           "vehicle": Detection.VEHICLE}  # fmt: skip

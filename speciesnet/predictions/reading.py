@@ -15,8 +15,9 @@ from speciesnet.files import json_lists, storage
 from speciesnet.predictions.format5 import Missing, as_ours
 from speciesnet.predictions.layout import as_record, decode_line, has_own_layout, record_lines
 from speciesnet.predictions.megadetector import is_megadetector_file
-from speciesnet.records import Record, in_file, is_finished, record_errors
-from speciesnet.records.checks import (
+from speciesnet.records import Record, in_file, record_errors
+from speciesnet.records.failures import is_finished
+from speciesnet.records.numbers import (
     check_finite,
     with_checked_numbers,
     without_unknown_position,

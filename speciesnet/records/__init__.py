@@ -12,6 +12,7 @@ from typing_extensions import NotRequired, Required
 
 from speciesnet.constants import BELOW_THRESHOLD, EDGE_TOLERANCE, Failure
 from speciesnet.errors import MalformedRecordError
+from speciesnet.records.failures import in_published_order, is_failed
 
 
 class Classifications(TypedDict):
@@ -277,7 +278,7 @@ def make_record(filepath: str, failures: Sequence[Failure] = (), **values: objec
         raise TypeError(f"A record has no {', '.join(sorted(unknown))}.")
     record: Record = {"filepath": filepath}
     if failures:
-        record["failures"] = [failure.value for failure in Failure if failure in failures]
+        record["failures"] = in_published_order(failures)
     known = {key: values[key] for key in _KEYS if values.get(key) is not None}
     record.update(cast("Record", known))  # the callers' own values, by their keys
     return record
@@ -374,24 +375,9 @@ def answer_of(record: Record) -> tuple[str | None, float, str | None]:
     return classifications["classes"][0], float(classifications["scores"][0]), None
 
 
-def is_failed(record: Record) -> bool:
-    """Whether a record has no answer because of a failure.
-
-    An image whose location is unknown (GEOLOCATION) still has its answer and its boxes.
-    """
-    return "prediction" not in record and any(
-        failure != Failure.GEOLOCATION.value for failure in record.get("failures") or ()
-    )
-
-
 def is_below_threshold(record: Record) -> bool:
     """Whether the answer of a record was replaced, because it is below a threshold of its species."""
     return (record.get("prediction_source") or "").endswith(BELOW_THRESHOLD)
-
-
-def is_finished(record: Record) -> bool:
-    """Whether a continued run keeps a record instead of predicting the image again."""
-    return not record.get("failures")
 
 
 @contextmanager

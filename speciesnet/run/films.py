@@ -9,7 +9,8 @@ from speciesnet.constants import DETECTION_THRESHOLD, Classification
 from speciesnet.ensemble import SpeciesNetEnsemble
 from speciesnet.ensemble.sequences import mean_classes, sequence_answer
 from speciesnet.pipeline import Photo
-from speciesnet.records import Box, Classifications, FrameClasses, Record, is_failed
+from speciesnet.records import Box, Classifications, FrameClasses, Record
+from speciesnet.records.failures import is_failed
 
 
 def film_record(

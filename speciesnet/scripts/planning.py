@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from speciesnet.errors import InputError
 from speciesnet.files.input_notes import counted, plural
-from speciesnet.records import Record, is_failed
+from speciesnet.records import Record
+from speciesnet.records.failures import is_failed
 from speciesnet.scripts import flags
 
 WARM_UP_IMAGES = 4  # the first ones are slower

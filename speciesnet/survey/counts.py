@@ -17,7 +17,8 @@ from typing import NamedTuple
 from speciesnet.constants import DETECTION_THRESHOLD, Classification, Detection
 from speciesnet.ensemble.taxonomy import BLANK, category_of, is_ancestor, split_label
 from speciesnet.records import Box, Record, answer_of, is_classified
-from speciesnet.records.boxes import IOU_THRESHOLD, intersection_over_union
+from speciesnet.records.boxes import intersection_over_union
+from speciesnet.records.non_maximum_suppression import IOU_THRESHOLD
 from speciesnet.survey.corrections import SOURCE
 from speciesnet.survey.people import kind_of
 

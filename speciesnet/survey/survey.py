@@ -38,12 +38,12 @@ from speciesnet.records import (
     Record,
     answer_of,
     in_file,
-    is_failed,
     is_same_bbox,
     make_record,
     record_errors,
     still_of,
 )
+from speciesnet.records.failures import is_failed
 from speciesnet.survey.cards import note_on
 from speciesnet.survey.corrections import (
     Correction,

@@ -5,7 +5,8 @@ from typing import Any, cast
 import pytest
 
 from speciesnet.errors import InputError
-from speciesnet.records import Record, answer_of, in_file, is_failed, record_errors
+from speciesnet.records import Record, answer_of, in_file, record_errors
+from speciesnet.records.failures import is_failed
 
 FOX = "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 CLASSES = {"classes": [FOX], "scores": [0.7]}

@@ -23,7 +23,8 @@ from speciesnet.predictions.layout import decode_line, encode_record, format_of,
 from speciesnet.predictions.reading import read_as_written
 from speciesnet.predictions.settings import FLAWED, RunSettings, settings_path, write_settings
 from speciesnet.predictions.tally import Tally
-from speciesnet.records import Record, is_failed
+from speciesnet.records import Record
+from speciesnet.records.failures import is_failed
 from speciesnet.run.distributed.folder import Folder
 from speciesnet.run.distributed.shards import FORMATS, RUN_FILE, read_shard, shard_names
 from speciesnet.run.distributed.work_list import new_index

@@ -18,7 +18,8 @@ from absl import logging
 from speciesnet.images.instances import path_digest
 from speciesnet.predictions.layout import decode_line, encode_record
 from speciesnet.predictions.tally import Tally
-from speciesnet.records import Record, answer_of, is_failed
+from speciesnet.records import Record, answer_of
+from speciesnet.records.failures import is_failed
 from speciesnet.run.distributed.folder import Folder
 
 FORMATS = ("jsonl", "parquet")

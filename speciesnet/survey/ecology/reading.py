@@ -13,7 +13,8 @@ from speciesnet.export.deployments import deployed
 from speciesnet.files.input_notes import Examples
 from speciesnet.files.moved_photographs import Photographs
 from speciesnet.files.paths import Parts
-from speciesnet.records import Record, answer_of, is_failed
+from speciesnet.records import Record, answer_of
+from speciesnet.records.failures import is_failed
 from speciesnet.survey.cards import folder_parts, note_on
 from speciesnet.survey.counts import largest_counts
 from speciesnet.survey.dates import DateRules

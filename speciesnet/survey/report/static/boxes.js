@@ -4,7 +4,7 @@
 // rules are those of box_corrections.py, corrections.py and counts.py in speciesnet/survey.
 
 const COUNTED_FROM = 0.2; // the lowest confidence of boxes that count
-const SAME_INDIVIDUAL = 0.45; // boxes that overlap more are one individual: IOU_THRESHOLD in boxes.py
+const SAME_INDIVIDUAL = 0.45; // boxes that overlap more are one individual: IOU_THRESHOLD
 const SAME_BOX = 1e-4; // sides that differ by less are the same
 const KINDS = ["animal", "human", "vehicle"];
 const kindLabels = new Map();
