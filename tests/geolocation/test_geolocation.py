@@ -7,8 +7,6 @@ import pytest
 import speciesnet
 from speciesnet.errors import InputError
 from speciesnet.geolocation import (
-    OPEN_SEA,
-    US_TERRITORIES,
     check_admin1_region,
     check_country,
     contradicted_by,
@@ -18,8 +16,9 @@ from speciesnet.geolocation import (
     nearest_place,
     resolve_locations,
     us_regions,
-    us_states,
 )
+from speciesnet.geolocation.codes import US_TERRITORIES, us_states
+from speciesnet.geolocation.coordinates import OPEN_SEA
 from speciesnet.records import Instance
 
 NEW_YORK = (41.46, -73.84)

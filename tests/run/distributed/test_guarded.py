@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 from functools import cache
+from operator import ne
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,7 +95,9 @@ def test_answers_are_those_of_float32_and_one_trial_serves_all_calls() -> None:
     assert 4 <= tally.detected_again < len(IMAGES)
     (note,) = decided.notes()
     assert f" of {len(IMAGES)} images were processed in bf16" in note
-    assert sum(records[path] != exact[path] for path in IMAGES) == tally.kept
+    # Not of classes: on processors with AMX, the last digits of float32's depend on the batch.
+    boxes, exact_boxes = ([r[path].get("detections") for path in IMAGES] for r in (records, exact))
+    assert sum(map(ne, boxes, exact_boxes)) == tally.kept
 
 
 def test_films_and_files_that_are_not_images(tmp_path: Path) -> None:
