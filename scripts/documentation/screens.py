@@ -97,7 +97,8 @@ def take_sizes(page: Page, browser: Browser, name: str) -> None:
 def take_window(page: Page, browser: Browser) -> None:
     """Walks through the window of a user whose pictures folder contains the sample images."""
     folder = Path(tempfile.gettempdir()) / "anna"  # pictures show its name
-    shutil.copytree(SAMPLE_IMAGES, folder / "Pictures" / "Mill creek")
+    for card in range(1, 6):  # so many that the run has not ended when its picture is taken
+        shutil.copytree(SAMPLE_IMAGES, folder / "Pictures" / "Mill creek" / f"card {card}")
     home = {
         "HOME": str(folder),
         "SPECIESNET_DATA": str(folder / ".data"),
