@@ -50,7 +50,7 @@ class Server:
 
     def wait_for(self, *expected: tuple[str, str | None]) -> None:
         """Waits until exactly these corrections are on disk."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while self.saved != list(expected) and time.monotonic() < end:
             time.sleep(0.02)
         assert self.saved == list(expected)

@@ -10,7 +10,7 @@ from documentation.chromium import chromium_path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from window_users import LOST, REFUSED, App, NewPage, free_port
 
-expect.set_options(timeout=20_000)  # milliseconds; other programs may use the processor
+expect.set_options(timeout=60_000)  # milliseconds; other programs may use the processor
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -49,7 +49,7 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
 
         if beside is None:
             context = browser.new_context(**options)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(60_000)
             contexts.append(context)
         else:
             context = beside.context

@@ -60,7 +60,8 @@ function loadStored() {
 function store(items) {
   try {
     for (const item of items) localStorage.setItem(entryOf(item), JSON.stringify(item));
-    return true;
+    // An entry that did not arrive would look like one that another tab has saved.
+    return items.every((item) => localStorage.getItem(entryOf(item)) !== null);
   } catch {
     return false;
   }
