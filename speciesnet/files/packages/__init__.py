@@ -2,6 +2,5 @@
 
 from pathlib import Path
 
-DEMO = Path(__file__).with_name(
-    "demo"
-)  # the embedded package in ``model``, and its sample ``images``
+# The embedded package in ``model``, and its sample ``images``.
+DEMO = Path(__file__).with_name("demo")
