@@ -188,6 +188,22 @@ def test_choices_are_flags_and_pictures_of_a_trial_appear_while_it_runs(
     expect(opened.locator("#measured .done")).to_contain_text("3 photographs tried")
 
 
+def test_choices_made_before_the_program_answers_count(app: App, opened: Page) -> None:
+    held: list[Route] = []
+    app.add_card("hasty", 2)
+    opened.route("**/api/countries*", lambda route: held.append(route))
+    opened.route("**/api/folders*hasty*", lambda route: held.append(route))
+    opened.goto(f"{app.base}/new")
+    opened.get_by_text("Unknown").click()
+    opened.get_by_role("button", name="Pictures").click()
+    opened.get_by_role("button", name="hasty", exact=True).click()
+    opened.get_by_text("Demonstration").click()
+    opened.click("#next")
+    for route in held:
+        route.continue_()
+    expect(opened.locator("#plan")).to_contain_text("2 photographs")
+
+
 @pytest.mark.parametrize("language", ["en", "es", "fr", "pt", "sw"])
 def test_pages_fit_a_telephone_in_every_language(
     app: App, opened: Page, new_page: NewPage, language: str

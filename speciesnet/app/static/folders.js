@@ -2,11 +2,15 @@
 
 import { api, ask, attempt, button, contents, make, poll, t } from "./app.js";
 
-/** A browser of folders in `root`; calls `changed(folder)` with each folder that is opened, null for the places. */
+/**
+ * A browser of folders in `root`; calls `changed(folder)` with each folder that is opened, null for the places.
+ * Returns an object with `opened()`, a promise kept once the folder that was clicked last is open.
+ */
 export function browse(root, changed, { files = "", counts = true, path = null } = {}) {
   let current = null;
   let chosen = null;
   let asked = 0;
+  let opening = null;
   const here = make("h3", { tabIndex: -1 });
   const up = button(t("up"), () => open(current.parent));
   const list = make("ul", { className: "folders" });
@@ -17,7 +21,9 @@ export function browse(root, changed, { files = "", counts = true, path = null }
   const item = (text, onclick, kind, title) =>
     make("li", {}, make("button", { type: "button", className: `entry ${kind === "file" ? kind : ""}`, onclick, title }, text));
 
-  async function open(folder, isByHand = true) {
+  const open = (folder, isByHand = true) => (opening = load(folder, isByHand));
+
+  async function load(folder, isByHand) {
     const query = new URLSearchParams({ ...(folder && { path: folder }), ...(files && { files }) });
     const mine = ++asked;
     const found = await attempt(() => api(`folders?${query}`), { choose_folder: () => open(null) });
@@ -58,7 +64,7 @@ export function browse(root, changed, { files = "", counts = true, path = null }
   }
 
   open(path, false);
-  return open;
+  return { opened: () => opening };
 }
 
 /** Asks for a folder, or a file if `files` names endings, in a dialog; resolves to null if none was chosen. */

@@ -69,6 +69,7 @@ $("[data-option=videos]").addEventListener("change", (event) => {
 });
 
 $("#next").addEventListener("click", () => attempt(async () => {
+  await Promise.all([places, folders.opened()]); // whoever is faster than the program loses no click
   const missing = !folder ? "choose_folder" : !place?.value() ? "choose_country" : null;
   if (missing)
     return showProblem({ action: { name: missing } }, { ...FIXES, choose_country: () => $("#search").focus() });
@@ -84,7 +85,7 @@ $("#next").addEventListener("click", () => attempt(async () => {
   location.href = `/surveys/${survey.id}`;
 }, FIXES));
 
-browse($("#folders"), (found) => {
+const folders = browse($("#folders"), (found) => {
   folder = found;
   changed();
 });
@@ -94,7 +95,7 @@ attempt(async () => {
   const arriving = models.find((model) => model.job);
   if (arriving) fetchModel(arriving.name, { id: arriving.job });
 }, FIXES);
-attempt(async () => {
+const places = attempt(async () => {
   place = await choosePlace(document.documentElement.lang, changed);
   const { surveys } = await api("surveys");
   const last = surveys.find((survey) => survey.place.kind === "country");

@@ -91,7 +91,10 @@ export async function choosePlace(language, changed) {
   $("#farther").addEventListener("click", () => scale(1 / 2));
   $("#look-up").addEventListener("click", () => lookUp($("#latitude").valueAsNumber, $("#longitude").valueAsNumber));
 
-  if (search.value) search.dispatchEvent(new Event("input")); // typed while the list was loading
+  // What a person typed or chose while the list was loading.
+  if (search.value) search.dispatchEvent(new Event("input"));
+  $("#kinds").dispatchEvent(new Event("change"));
+  $("#on-map").inert = false;
 
   return {
     country: () => country,
