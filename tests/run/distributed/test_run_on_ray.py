@@ -191,6 +191,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, s3_proxy: Proxy) -> Iterat
             "RAY_AUTH_TOKEN": token,
             "RAY_DISABLE_IMPORT_WARNING": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # 15 by default, so that workers starve beside other tests
             "RAY_prestart_worker_first_driver": "0",  # each takes seconds, and most are never used
         }.items():
             patch.setenv(name, value)
